@@ -1,0 +1,39 @@
+# `make demo` and `make test` do all the set-up. Settings: PYTHON=/path/to/python3, and the index of pip or uv.
+SHELL := bash
+BIN := .venv/bin
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
+    --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+.DEFAULT_GOAL := help
+.PHONY: help install setup demo test lint format lock clean
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup ## the whole loop on one machine: label, answer, fine-tune, label anew
+	@$(BIN)/sparklabel demo
+
+test: setup lint ## linter, type checker and every test
+	@$(BIN)/python -m pytest
+
+setup: install ## everything that demo and test need: packages, Delta's jars, the embedded model
+	@$(BIN)/sparklabel fetch
+
+install:
+	@setup/install.sh
+
+lint: install ## linter and type checker
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: install ## put the code into its format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: install ## resolve the pinned versions anew (within pyproject.toml and setup/constraints.txt)
+	@$(LOCK) --constraints setup/constraints.txt --extra dev -o requirements.lock pyproject.toml
+	@$(LOCK) --constraints requirements.lock --group bootstrap -o setup/bootstrap.lock
+
+clean: ## remove what was made here (the caches in your home folder stay)
+	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis dist build spark-warehouse
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,131 @@
+"""Token constraints: what an answer may be. Here: the label trie of the scored kinds.
+
+In: the token ids of each label. Out: which tokens an engine must evaluate after the prompt, which logits it must
+read, and from those the log-probability of every label. Pure numpy; an engine never does this arithmetic.
+
+A label's probability is the product, along its path in the token trie, of the softmax over the allowed
+continuations. Where a label ends inside another's path, "end" (any stop token) is one of them. Nodes with one
+continuation have probability 1 and cost nothing; probabilities of all labels sum to 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparklabel.errors import TaskError
+
+END = -1
+"""The option "the answer ends here": an engine reads the logsumexp over its stop ids."""
+
+PROMPT = -1
+"""The place of an option that is read at the prompt's last token, not at a tree token."""
+
+TokenPath = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A branching node on a label's path: after `depth` tokens of the label, `options[target]` is the right one."""
+
+    depth: int
+    options: tuple[int, ...]
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTrie:
+    """The branching part of a token trie over L labels, with T tree tokens and O options.
+
+    tree_tokens[T], tree_parents[T]: the tokens that lead to the inner branching nodes, parents first; a parent is an
+    index into the tree, or PROMPT. option_places[O], option_tokens[O], option_branches[O]: each allowed continuation
+    of a branching node: where its logit is read, its token (or END), and the number of its node. routes[L]: the
+    options that each label takes.
+    """
+
+    paths: tuple[TokenPath, ...]
+    tree_tokens: tuple[int, ...]
+    tree_parents: tuple[int, ...]
+    option_places: tuple[int, ...]
+    option_tokens: tuple[int, ...]
+    option_branches: tuple[int, ...]
+    routes: tuple[tuple[int, ...], ...]
+
+    @property
+    def tree_depth(self) -> int:
+        """Tokens of context that the deepest tree token needs after the prompt."""
+        depths: list[int] = []
+        for parent in self.tree_parents:
+            depths.append(1 if parent == PROMPT else depths[parent] + 1)
+        return max(depths, default=0)
+
+    def log_probabilities(self, option_logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """[N, O] logits (any constant per branching node may be added) to [N, L] log-probabilities."""
+        if not self.option_tokens:
+            return np.zeros((len(option_logits), len(self.paths)))
+        logits = option_logits.astype(np.float64)
+        branches = np.asarray(self.option_branches)
+        starts = np.flatnonzero(np.diff(branches, prepend=-1))
+        peak = np.maximum.reduceat(logits, starts, axis=1)[:, branches]
+        total = np.add.reduceat(np.exp(logits - peak), starts, axis=1)[:, branches]
+        local = logits - peak - np.log(total)
+        return np.stack([local[:, list(route)].sum(axis=1) for route in self.routes], axis=1)
+
+    def steps(self, label: int) -> tuple[Step, ...]:
+        """The branching nodes on a label's path, from the root: what training learns from one answer."""
+        path, depth, steps = self.paths[label], 0, []
+        for taken in self.routes[label]:
+            branch = [o for o, b in enumerate(self.option_branches) if b == self.option_branches[taken]]
+            depth = self._depth(self.option_places[taken])
+            options = tuple(self.option_tokens[o] for o in branch)
+            assert self.option_tokens[taken] in (END, *path[depth : depth + 1])
+            steps.append(Step(depth, options, branch.index(taken)))
+        return tuple(steps)
+
+    def _depth(self, place: int) -> int:
+        depth = 0
+        while place != PROMPT:
+            place, depth = self.tree_parents[place], depth + 1
+        return depth
+
+
+def label_trie(paths: Sequence[Sequence[int]], names: Sequence[str]) -> LabelTrie:
+    """Builds the trie. Raises TaskError for two labels that the tokenizer cannot tell apart, or an empty one."""
+    paths = tuple(tuple(path) for path in paths)
+    _check_distinct(paths, names)
+    children: dict[TokenPath, dict[int, None]] = {}
+    for path in paths:
+        for depth in range(len(path)):
+            children.setdefault(path[:depth], {})[path[depth]] = None
+    ends = set(paths)
+    options = {node: (*after, *((END,) if node in ends else ())) for node, after in children.items()}
+    branching = sorted((node for node, allowed in options.items() if len(allowed) > 1), key=len)
+    inner = sorted({node[:depth] for node in branching for depth in range(1, len(node) + 1)}, key=lambda n: (len(n), n))
+    place = {node: number for number, node in enumerate(inner)} | {(): PROMPT}
+    flat = [(place[node], token, number) for number, node in enumerate(branching) for token in options[node]]
+    index = {(branching[branch], token): o for o, (_, token, branch) in enumerate(flat)}
+    return LabelTrie(
+        paths=paths,
+        tree_tokens=tuple(node[-1] for node in inner),
+        tree_parents=tuple(place[node[:-1]] for node in inner),
+        option_places=tuple(at for at, _, _ in flat),
+        option_tokens=tuple(token for _, token, _ in flat),
+        option_branches=tuple(branch for _, _, branch in flat),
+        routes=tuple(_route(path, index) for path in paths),
+    )
+
+
+def _route(path: TokenPath, index: dict[tuple[TokenPath, int], int]) -> tuple[int, ...]:
+    taken = [(path[:depth], (*path, END)[depth]) for depth in range(len(path) + 1)]
+    return tuple(index[step] for step in taken if step in index)
+
+
+def _check_distinct(paths: Sequence[TokenPath], names: Sequence[str]) -> None:
+    first: dict[TokenPath, str] = {}
+    for path, name in zip(paths, names, strict=True):
+        if not path:
+            raise TaskError(f"The label {name!r} has no tokens.")
+        if path in first:
+            raise TaskError(f"The labels {first[path]!r} and {name!r} are the same tokens to this model.")
+        first[path] = name

@@ -1,0 +1,59 @@
+"""A deterministic engine without a model, for tests, notebooks and dry runs of a pipeline.
+
+It ships with the package and walks the whole path: prompts are really tokenised (one token a byte), tries are really
+read. A label whose spoken name occurs in the row gets most of the probability; otherwise the scores are a hash of the
+model's name and the row. Its answers mean nothing.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparklabel.constraints import END
+from sparklabel.engines.engine import ScoringRequest
+
+_USER, _ASSISTANT, _STOP = 256, 257, 258
+_SPECIAL = {"<user>": _USER, "<assistant>": _ASSISTANT, "<stop>": _STOP}
+
+
+class ByteTokenizer:
+    """One token a byte; three special tokens, which text from rows cannot produce."""
+
+    bos = ""
+    stop_ids = (_STOP,)
+    context = 8192
+
+    def encode(self, text: str) -> list[int]:
+        for name, token in _SPECIAL.items():
+            before, mark, after = text.partition(name)
+            if mark:
+                return [*self.encode(before), token, *self.encode(after)]
+        return list(text.encode())
+
+    def encode_rows(self, texts: Sequence[str]) -> list[list[int]]:
+        return [list(text.encode(errors="replace")) for text in texts]
+
+    def chat(self) -> tuple[str, str]:
+        return "<user>", "<assistant>"
+
+
+class FakeEngine:
+    """Scores by rule. Two fakes with different model names agree only on rows that name a label."""
+
+    def __init__(self, model: str = "fake") -> None:
+        self.tokenizer = ByteTokenizer()
+        self._seed = model.encode()
+
+    def score(self, request: ScoringRequest) -> NDArray[np.float32]:
+        return np.array([self._row(row, request) for row in request.rows], dtype=np.float32).reshape(
+            len(request.rows), len(request.trie.option_tokens)
+        )
+
+    def _row(self, row: Sequence[int], request: ScoringRequest) -> list[float]:
+        trie, text = request.trie, bytes(token for token in row if token < 256).lower()
+        named = [n for n, path in enumerate(trie.paths) if bytes(p for p in path if p != END).strip().lower() in text]
+        favoured = set(trie.routes[max(named, key=lambda n: len(trie.paths[n]))]) if named else set()
+        digest = hashlib.sha256(self._seed + text).digest()
+        return [(4.0 if o in favoured else 0.0) + digest[o % 32] / 256 for o in range(len(trie.option_tokens))]

@@ -1,0 +1,106 @@
+"""The labeler: rows in, labels out, with any engine. No Spark in it.
+
+A row that cannot be answered gets a label that says why; nothing a row holds raises. Equal inputs are computed once,
+within a call and across the calls that a process serves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparklabel import labels as status
+from sparklabel.cards import ModelCard
+from sparklabel.confidence import prior_corrected, ranked
+from sparklabel.constraints import label_trie
+from sparklabel.engines import Engine, ScoringRequest
+from sparklabel.errors import EngineError, TaskError
+from sparklabel.labels import Label, input_hash
+from sparklabel.prompts import Prompt, PromptEncoder, chat_template, check_same_ids, label_paths
+from sparklabel.tasks import Classification, Task
+
+Row = Sequence[str | bytes | None]
+_REMEMBERED = 50_000
+_NOTHING = ("N/A", "[MASK]", "")
+"""The content-free inputs of Zhao et al. 2021, arXiv:2102.09690."""
+
+
+class Labeler:
+    """Answers rows of one task with one engine. `model`, the identity, is written into every label.
+
+    `card` is what a fine-tuned model carries; without it the model is asked zero-shot. Raises TaskError or ModelError
+    when task, tokenizer and card do not fit together.
+    """
+
+    def __init__(self, task: Task, engine: Engine, *, model: str, card: ModelCard | None = None) -> None:
+        if not isinstance(task, Classification):
+            raise TaskError(f"The task kind {task.kind!r} cannot be answered yet.")
+        self.task, self.engine = task, engine
+        template = card.template if card else chat_template(task, engine.tokenizer)
+        paths = label_paths(task, engine.tokenizer, template)
+        if card:
+            card.check_fits(task, model)
+            check_same_ids(card.label_ids, paths, model)
+        self.trie = label_trie(paths, task.label_names)
+        self.encoder = PromptEncoder(template, engine.tokenizer, reserve=self.trie.tree_depth + 1)
+        self._stamp = Label(status=status.OK, model=model, task_fingerprint=task.fingerprint, attempts=1)
+        self._known: dict[str, Label] = {}
+        self._prior: NDArray[np.float64] | None = None
+
+    def label(self, rows: Sequence[Row]) -> list[Label]:
+        """One label per row, in order. A row holds one text (str, or UTF-8 bytes) or None per input."""
+        raw = [[v.encode(errors="surrogatepass") if isinstance(v, str) else v for v in row] for row in rows]
+        hashes = [input_hash(row) for row in raw]
+        new = {h: row for h, row in zip(hashes, raw, strict=True) if h not in self._known}
+        if len(self._known) + len(new) > _REMEMBERED:
+            self._known = {h: self._known[h] for h in hashes if h in self._known}
+        self._known.update(zip(new, self._answer(list(new), list(new.values())), strict=True))
+        return [self._known[h] for h in hashes]
+
+    def _answer(self, hashes: list[str], rows: list[list[bytes | None]]) -> list[Label]:
+        texts = [[(value or b"").decode(errors="replace") for value in row] for row in rows]
+        asked = [i for i, row in enumerate(texts) if any(text.strip() for text in row)]
+        prompts = self.encoder.encode([texts[i] for i in asked])
+        answers = dict(zip(asked, self._score(prompts), strict=True))
+        empty = replace(self._stamp, status=status.EMPTY_INPUT, error="every input is NULL or blank", attempts=0)
+        now = datetime.now(UTC)
+        return [replace(answers.get(i, empty), input_hash=hashes[i], labeled_at=now) for i in range(len(rows))]
+
+    def _score(self, prompts: list[Prompt]) -> list[Label]:
+        if not prompts:
+            return []
+        try:
+            log_p = self.log_probabilities(prompts)
+        except EngineError as error:
+            return [replace(self._stamp, status=status.ENGINE_ERROR, error=error.message) for _ in prompts]
+        return [self._scored(prompt, row) for prompt, row in zip(prompts, log_p, strict=True)]
+
+    def _scored(self, prompt: Prompt, log_p: NDArray[np.float64]) -> Label:
+        alternatives = ranked(log_p, self.task.label_names)
+        best = alternatives[0]
+        return replace(
+            self._stamp,
+            value=best.value,
+            confidence=best.probability,
+            raw_confidence=best.probability,
+            alternatives=alternatives,
+            status=status.TRUNCATED if prompt.truncated else status.OK,
+            prompt_tokens=len(self.encoder.prefix) + len(prompt.ids),
+            output_tokens=0,
+        )
+
+    def log_probabilities(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        """[N, L]: each label's log-probability for each prompt, prior-corrected where the task asks for it."""
+        log_p = self._raw([prompt.ids for prompt in prompts])
+        if self.task.prior is None:
+            return log_p
+        if self._prior is None:
+            blanks = self.encoder.encode([[text] * len(self.task.inputs) for text in _NOTHING])
+            self._prior = np.log(np.exp(self._raw([blank.ids for blank in blanks])).mean(axis=0))
+        return prior_corrected(log_p, self._prior)
+
+    def _raw(self, rows: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
+        request = ScoringRequest(self.encoder.prefix, tuple(rows), self.trie)
+        return self.trie.log_probabilities(self.engine.score(request))

@@ -1,0 +1,145 @@
+"""The label: one record everywhere, its SQL type, and the SQL predicates over it.
+
+What the UDF returns and what a table keeps are the same struct. A task owns two columns: the value column, that
+everybody reads, and the label column, the record. The predicates here are the only definition of what is pending and
+what a person answered; they are text, so that they work in a Column, in a MERGE and over Spark Connect alike.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+OK, TRUNCATED = "ok", "truncated"
+EMPTY_INPUT, TOO_LONG, INVALID_OUTPUT = "empty_input", "too_long", "invalid_output"
+ENGINE_ERROR, TIMEOUT = "engine_error", "timeout"
+
+ANSWERED = (OK, TRUNCATED)
+RETRYABLE = (ENGINE_ERROR, TIMEOUT)
+"""Failures that another attempt can mend. The others would fail again: they wait for a changed input or task."""
+
+
+class Alternative(NamedTuple):
+    """A value that a scored kind could have given, with its probability."""
+
+    value: Any
+    probability: float
+
+
+class FieldConfidence(NamedTuple):
+    """The confidence of one field of a generated value."""
+
+    field: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """One answer for one row. `status` decides whether there is one: a NULL value can be a right answer.
+
+    `confidence` is the probability of the value in [0, 1], calibrated once a calibrator exists; `raw_confidence` is
+    the model's own. `alternatives` are the best five, most probable first. `attempts` counts engine calls.
+    """
+
+    value: Any = None
+    confidence: float | None = None
+    raw_confidence: float | None = None
+    alternatives: tuple[Alternative, ...] | None = None
+    field_confidence: tuple[FieldConfidence, ...] | None = None
+    status: str
+    error: str | None = None
+    source: str = "model"
+    model: str | None = None
+    task_fingerprint: str | None = None
+    input_hash: str | None = None
+    pass_id: str | None = None
+    attempts: int | None = None
+    labeled_at: datetime | None = None
+    reviewer: str | None = None
+    reviewed_at: datetime | None = None
+    review_reason: str | None = None
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+def label_ddl(value_type: str) -> str:
+    """The SQL type of the record, for values of `value_type`. It only ever grows, at its end."""
+    return (
+        f"STRUCT<value: {value_type}, confidence: DOUBLE, raw_confidence: DOUBLE, "
+        f"alternatives: ARRAY<STRUCT<value: {value_type}, probability: DOUBLE>>, "
+        "field_confidence: ARRAY<STRUCT<field: STRING, confidence: DOUBLE>>, "
+        "status: STRING, error: STRING, source: STRING, model: STRING, task_fingerprint: STRING, "
+        "input_hash: STRING, pass_id: STRING, attempts: INT, labeled_at: TIMESTAMP, "
+        "reviewer: STRING, reviewed_at: TIMESTAMP, review_reason: STRING, prompt_tokens: INT, output_tokens: INT>"
+    )
+
+
+def input_hash(values: Sequence[bytes | None]) -> str:
+    """SHA-256 (hex) of a row's inputs, as UTF-8 bytes; equal to `input_hash_sql` on the same row.
+
+    Lengths are part of what is hashed, so ("ab", "c") and ("a", "bc") differ, and so do NULL and "".
+    """
+    digest = hashlib.sha256()
+    for value in values:
+        digest.update(b"N" if value is None else b"S%d:" % len(value) + value)
+    return digest.hexdigest()
+
+
+def input_hash_sql(columns: Sequence[str]) -> str:
+    """The SQL expression of `input_hash` over columns (given as SQL, already quoted)."""
+    parts = (
+        f"coalesce(concat(encode(concat('S', octet_length(CAST({c} AS STRING)), ':'), 'utf-8'), "
+        f"CAST(CAST({c} AS STRING) AS BINARY)), encode('N', 'utf-8'))"
+        for c in columns
+    )
+    return f"sha2(concat({', '.join(parts)}), 256)"
+
+
+def quote(name: str) -> str:
+    """A column name as SQL takes it, whatever characters it has."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def sql_string(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def human_sql(value: str, label: str) -> str:
+    """True where a person answered: said so, or the value is no longer what the record says (a plain UPDATE)."""
+    return f"(({label}.source <=> 'human') OR NOT ({value} <=> {label}.value))"
+
+
+def row_state_sql(*, value: str, label: str, inputs_hash: str, fingerprint: str, model: str, relabel: str) -> str:
+    """Names the state of each row; `PENDING_STATES` are those that a pass answers.
+
+    `human` and `human_input_changed` rows are never overwritten. `model_changed` rows are told apart from `done`
+    under every `relabel`, so that a pass can say how many rows a new model would add; they are pending under
+    relabel="model" only, and `task_changed` rows are `done` under relabel="none".
+    """
+    answered = ", ".join(map(sql_string, ANSWERED))
+    retryable = ", ".join(map(sql_string, RETRYABLE))
+    task_changed = (
+        "" if relabel == "none"
+        else f"WHEN NOT ({label}.task_fingerprint <=> {sql_string(fingerprint)}) THEN 'task_changed' "
+    )  # fmt: skip
+    return (
+        f"CASE WHEN {human_sql(value, label)} THEN "
+        f"if({label}.input_hash IS NULL OR {label}.input_hash = {inputs_hash}, 'human', 'human_input_changed') "
+        f"WHEN {label}.status IS NULL THEN 'new' "
+        f"WHEN NOT ({label}.input_hash <=> {inputs_hash}) THEN 'input_changed' "
+        f"WHEN {label}.status IN ({retryable}) THEN 'retry' "
+        f"{task_changed}"
+        f"WHEN {label}.status IN ({answered}) AND NOT ({label}.model <=> {sql_string(model)}) "
+        "THEN 'model_changed' ELSE 'done' END"
+    )
+
+
+RELABEL = ("none", "task", "model")
+
+
+def pending_states(relabel: str) -> tuple[str, ...]:
+    """The row states that a pass with this `relabel` answers."""
+    states = ("new", "input_changed", "retry", "task_changed")
+    return (*states, "model_changed") if relabel == "model" else states

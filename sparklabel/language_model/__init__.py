@@ -1,0 +1,11 @@
+"""A causal language model: load it, encode a shared prefix once, read next-token scores, fine-tune it with LoRA.
+
+The one door to torch and transformers (and peft). In: folders and token ids. Out: numpy arrays and folders.
+Nothing here knows of tasks, labels or rows.
+"""
+
+from sparklabel.language_model.gguf import convert_gguf
+from sparklabel.language_model.model import LanguageModel
+from sparklabel.language_model.tokenizer import ModelTokenizer
+
+__all__ = ["LanguageModel", "ModelTokenizer", "convert_gguf"]

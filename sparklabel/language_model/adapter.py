@@ -1,0 +1,151 @@
+"""LoRA adapters inside a model, made to train fast: one flat vector of float32 master weights, compute in the model's
+own type, and each adapted matrix as one autograd step.
+
+In: a loaded model and what to adapt. Out: gradients applied, and a folder in PEFT's layout. PEFT makes, names, saves
+and removes the adapters; only their arithmetic during training is ours. It knows of no loss and no data.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparklabel.errors import ModelError
+
+_HALF_SCALE = 1024.0
+"""float16 gradients underflow without it; bfloat16 has float32's range."""
+
+
+@contextmanager
+def adapted(
+    model: nn.Module, layers: Sequence[int], targets: Sequence[str], rank: int, alpha: float
+) -> Iterator["Adapter"]:
+    """Inside, `model` has trainable adapters in these layers; outside, it is as it was. Draws from torch's RNG."""
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        raise ModelError("Fine-tuning needs peft.", hint="pip install 'sparklabel[train]'") from None
+    flags = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    attributes = set(vars(model))
+    config = LoraConfig(
+        r=rank, lora_alpha=alpha, target_modules=_present(model, targets), layers_to_transform=list(layers),
+        task_type="CAUSAL_LM",
+    )  # fmt: skip
+    wrapped: Any = get_peft_model(model, config, autocast_adapter_dtype=False)
+    try:
+        yield Adapter(wrapped)
+    finally:
+        wrapped.unload()
+        for name in set(vars(model)) - attributes:
+            delattr(model, name)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(flags[name])
+
+
+def _present(model: nn.Module, targets: Sequence[str]) -> list[str]:
+    """The wanted modules that the model has; an architecture that names them all otherwise gets every linear one."""
+    head = model.get_output_embeddings()  # type: ignore[operator]
+    linear = {
+        name.rpartition(".")[2] for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and module is not head
+    }  # fmt: skip
+    found = sorted(linear & set(targets)) or sorted(linear)
+    if not found:
+        raise ModelError(f"{type(model).__name__} has no linear layers to adapt.")
+    return found
+
+
+class Adapter:
+    """The trainable weights. `parameters` counts them."""
+
+    def __init__(self, wrapped: Any) -> None:
+        from peft.tuners.lora import Linear
+
+        self._wrapped = wrapped
+        self._weights = [p for p in wrapped.parameters() if p.requires_grad]
+        first = self._weights[0]
+        self._scale = _HALF_SCALE if first.dtype is torch.float16 else 1.0
+        self.parameters = sum(p.numel() for p in self._weights)
+        self.master = torch.cat([p.detach().float().flatten() for p in self._weights]).requires_grad_()
+        # Weights and gradients are views of two flat vectors: one copy, one norm, one optimiser step for all.
+        self._flat = self.master.detach().to(first.dtype)
+        self._gradient = torch.zeros_like(self._flat)
+        self.master.grad = torch.zeros_like(self.master)
+        for weight, values, gradient in zip(
+            self._weights, self._views(self._flat), self._views(self._gradient), strict=True
+        ):
+            weight.data, weight.grad = values, gradient
+        for module in wrapped.modules():
+            if isinstance(module, Linear) and isinstance(module.base_layer, nn.Linear):
+                module.forward = _Forward(module)
+
+    def backward(self, loss: Tensor) -> Tensor:
+        """Gradients of `loss` into `master.grad`; returns their norm (not finite: leave this step out)."""
+        self._gradient.zero_()
+        (loss * self._scale).backward()
+        assert self.master.grad is not None
+        self.master.grad.copy_(self._gradient).div_(self._scale)
+        return self.master.grad.norm()
+
+    def refresh(self) -> None:
+        """After the optimiser changed `master`: the weights that compute follow."""
+        self._flat.copy_(self.master.detach())
+
+    def save(self, folder: Path) -> None:
+        """Writes PEFT's layout with the float32 weights."""
+        computing = [weight.data for weight in self._weights]
+        for weight, values in zip(self._weights, self._views(self.master.detach()), strict=True):
+            weight.grad, weight.data = None, values.clone()
+        # PEFT would ask the hub whether the vocabulary grew.
+        self._wrapped.save_pretrained(folder, save_embedding_layers=False)
+        for weight, values, gradient in zip(self._weights, computing, self._views(self._gradient), strict=True):
+            weight.data, weight.grad = values, gradient
+
+    def _views(self, flat: Tensor) -> list[Tensor]:
+        parts = flat.split([weight.numel() for weight in self._weights])
+        return [part.view(weight.shape) for part, weight in zip(parts, self._weights, strict=True)]
+
+
+class _Forward:
+    """Stands for a PEFT linear layer's forward while training."""
+
+    def __init__(self, module: Any) -> None:
+        self._base = module.base_layer
+        self._down, self._up = module.lora_A["default"].weight, module.lora_B["default"].weight
+        self._scale = float(module.scaling["default"])
+
+    def __call__(self, states: Tensor) -> Tensor:
+        made: Tensor = _Adapted.apply(
+            states, self._base.weight, self._base.bias, self._down, self._up, self._scale
+        )  # type: ignore[no-untyped-call]
+        return made
+
+
+class _Adapted(torch.autograd.Function):
+    """x W' + b + scale (x A') B', adding in place: fewer passes over memory than the sum of separate steps."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float
+    ) -> Tensor:
+        flat = states.reshape(-1, states.shape[-1])
+        low = flat @ down.T
+        made = nn.functional.linear(flat, weight, bias).addmm_(low, up.T, alpha=scale)
+        ctx.save_for_backward(flat, weight, down, up, low)
+        ctx.scale, ctx.shape = scale, states.shape
+        return made.view(*states.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        flat, weight, down, up, low = ctx.saved_tensors
+        gradient = gradients[0].reshape(-1, gradients[0].shape[-1])
+        inner = (gradient @ up) * ctx.scale
+        to_up = ((low.T @ gradient) * ctx.scale).T
+        to_down = inner.T @ flat
+        to_states = None
+        if ctx.needs_input_grad[0]:
+            to_states = (gradient @ weight).addmm_(inner, down).view(ctx.shape)
+        return to_states, None, None, to_down, to_up, None

@@ -1,0 +1,125 @@
+"""Answered prompts as training wants them: token sequences with the places to learn from, and the loss there.
+
+In: examples and the label trie. Out: batches of hidden states (frozen layers applied, kept within a bound), and the
+summed negative log-probability of the right labels. It neither changes nor saves weights.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from sparklabel.constraints import END, LabelTrie, Step
+from sparklabel.language_model.layers import DecoderStack, padded, upper_half
+from sparklabel.language_model.model import LanguageModel, _transformed, length_sorted_batches
+
+
+class Answered(Protocol):
+    """A prompt's token ids, up to where the answer begins, and the number of the right label."""
+
+    @property
+    def prompt(self) -> tuple[int, ...]: ...
+    @property
+    def label(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Sequence:
+    ids: tuple[int, ...]
+    answer_at: int
+    steps: tuple[Step, ...]
+
+
+class Sequences:
+    """N training sequences: each prompt, and its label's tokens up to the last branching node.
+
+    Layers below `first` run once, here; their output is kept on the model's device while it fits `cache_bytes`, and
+    is computed again for each batch beyond that.
+    """
+
+    def __init__(
+        self, language_model: LanguageModel, examples: Sequence[Answered], trie: LabelTrie, first: int, cache_bytes: int
+    ) -> None:
+        self._model, self._first = language_model, first
+        steps = [trie.steps(label) for label in range(len(trie.paths))]
+        self._items = [_sequence(example, trie, steps[example.label]) for example in examples]
+        self.lengths = [len(item.ids) for item in self._items]
+        shortest = sorted(self._items, key=lambda item: len(item.ids))[:2]
+        self._half = upper_half(language_model, first, padded([item.ids for item in shortest], language_model.device)[0])
+        self._kept: dict[int, Tensor] = {}
+        if self._half:
+            self._stack = DecoderStack.of(language_model.model)
+            self._keep(cache_bytes)
+
+    def _keep(self, cache_bytes: int) -> None:
+        width = self._stack.body.get_input_embeddings().weight.shape[1] * self._model.model.dtype.itemsize
+        fits = cache_bytes // width
+        chosen = []
+        for index, length in enumerate(self.lengths):
+            fits -= length
+            if fits < 0:
+                break
+            chosen.append(index)
+        for batch in length_sorted_batches([self.lengths[i] for i in chosen], 0, self._model.batch_tokens):
+            indices = [chosen[i] for i in batch]
+            for index, states in zip(indices, self._below(indices), strict=True):
+                self._kept[index] = states[: self.lengths[index]].clone()
+
+    def _below(self, indices: Sequence[int]) -> Tensor:
+        with torch.no_grad():
+            return self._stack.below(self._first, padded([self._items[i].ids for i in indices], self._model.device)[0])
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, list[Step]]:
+        """What `run` takes for these sequences, and the branching node that each of its P places is at."""
+        places, steps, longest = [], [], max(self.lengths[i] for i in indices)
+        for row, index in enumerate(indices):
+            item = self._items[index]
+            places += [row * longest + item.answer_at + step.depth for step in item.steps]
+            steps += item.steps
+        return self._states(indices), torch.tensor(places, device=self._model.device), steps
+
+    def _states(self, indices: Sequence[int]) -> Tensor:
+        if not self._half:
+            return padded([self._items[i].ids for i in indices], self._model.device)[0]
+        if all(index in self._kept for index in indices):
+            return nn.utils.rnn.pad_sequence([self._kept[i] for i in indices], batch_first=True)
+        return self._below(indices)
+
+    def run(self, states: Tensor, places: Tensor) -> Tensor:
+        """Hidden states [P, D] after the final norm, with gradients."""
+        if self._half:
+            return self._half(states, places)
+        return self._model.hidden(states).flatten(0, 1)[places]
+
+
+def _sequence(example: Answered, trie: LabelTrie, steps: tuple[Step, ...]) -> _Sequence:
+    taken = max((step.depth for step in steps), default=0)
+    return _Sequence((*example.prompt, *trie.paths[example.label][:taken]), len(example.prompt) - 1, steps)
+
+
+class AnswerLoss:
+    """The scorer's definition of a label's probability, differentiable. Only the needed rows of the output matrix."""
+
+    def __init__(self, language_model: LanguageModel, trie: LabelTrie) -> None:
+        model, stops = language_model.model, language_model.tokenizer.stop_ids
+        tokens = sorted({token for token in trie.option_tokens if token != END} | set(stops))
+        self._column = {token: number for number, token in enumerate(tokens)} | {END: len(tokens)}
+        self._device, self._config = language_model.device, model.config
+        head = model.get_output_embeddings()
+        chosen = torch.tensor(tokens, device=self._device)
+        self._weight = head.weight.detach()[chosen]
+        self._bias = head.bias.detach()[chosen] if getattr(head, "bias", None) is not None else None
+        self._stops = torch.tensor([self._column[stop] for stop in stops], device=self._device)
+
+    def __call__(self, hidden: Tensor, steps: Sequence[Step]) -> Tensor:
+        """Hidden states [P, D] at P branching nodes -> the summed negative log-probability of the right options."""
+        logits = _transformed(nn.functional.linear(hidden, self._weight, self._bias).float(), self._config)
+        logits = torch.cat([logits, logits[:, self._stops].logsumexp(-1, keepdim=True)], dim=1)
+        columns = [torch.tensor([self._column[token] for token in step.options]) for step in steps]
+        # Short lists of options are filled up with a column that is masked out.
+        allowed = nn.utils.rnn.pad_sequence(columns, batch_first=True, padding_value=-1).to(self._device)
+        offered = logits.gather(1, allowed.clamp(min=0)).masked_fill(allowed < 0, float("-inf"))
+        targets = torch.tensor([step.target for step in steps], device=self._device)
+        return nn.functional.cross_entropy(offered, targets, reduction="sum")

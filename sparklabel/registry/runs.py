@@ -1,0 +1,132 @@
+"""Runs: what a training or an evaluation leaves in MLflow.
+
+In: parameters, metrics per step, tags, the table it read, files. Nothing here changes MLflow's active run or
+experiment, so a user's own MLflow code around ours is left alone.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparklabel.registry.store import artifact_location, connect, store_errors, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, RunInfo
+
+_FLUSH_METRICS, _FLUSH_SECONDS = 500, 5.0
+
+
+@contextmanager
+def start_run(name: str, *, experiment: str, tags: Mapping[str, str] | None = None) -> Iterator["Run"]:
+    """An MLflow run, FINISHED at the end of the block, FAILED or KILLED (Ctrl-C) when an error leaves it.
+
+    A user's MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME goes before `experiment`, which is created where
+    it is missing. Inside a user's active run the new one is its child. Raises SetupError when the store
+    fails.
+    """
+    client = connect()
+    with store_errors():
+        info = client.create_run(
+            _experiment_id(client, experiment), tags=_context(tags or {}), run_name=name
+        ).info
+        run, status = Run(client, info), "FAILED"
+        try:
+            yield run
+            run.flush()
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            with redirect_stdout(io.StringIO()):  # where MLflow prints links to the run
+                client.set_terminated(run.id, status)
+
+
+class Run:
+    """An open run. Metrics are sent in batches: at 500 values, after 5 seconds, and at the end."""
+
+    def __init__(self, client: "MlflowClient", info: "RunInfo") -> None:
+        self.id: str = info.run_id
+        self.name: str = info.run_name
+        self.experiment_id: str = info.experiment_id
+        self.artifact_uri: str = info.artifact_uri
+        self.tracking_uri = tracking_uri()
+        self._client = client
+        self._waiting: list[Metric] = []
+        self._sent = time.monotonic()
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Parameters, as text; MLflow keeps the first 6,000 characters of each."""
+        from mlflow.entities import Param
+
+        items = [Param(key, str(value)) for key, value in params.items()]
+        for start in range(0, len(items), 100):  # MLflow's limit for one request
+            self._client.log_batch(self.id, params=items[start : start + 100], synchronous=True)
+
+    def log_metrics(self, values: Mapping[str, float | None], step: int = 0) -> None:
+        """Metrics at a step; those that are None are left out. They wait to be sent together."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._waiting += [Metric(k, float(v), now, step) for k, v in values.items() if v is not None]
+        if len(self._waiting) >= _FLUSH_METRICS or time.monotonic() - self._sent > _FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Sends the metrics that wait."""
+        for start in range(0, len(self._waiting), 1000):  # MLflow's limit for one request
+            self._client.log_batch(self.id, metrics=self._waiting[start : start + 1000], synchronous=True)
+        self._waiting, self._sent = [], time.monotonic()
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Tags, as text."""
+        from mlflow.entities import RunTag
+
+        self._client.log_batch(self.id, tags=[RunTag(k, str(v)) for k, v in tags.items()], synchronous=True)
+
+    def log_table(self, name: str, *, location: str, version: int, context: str = "training") -> None:
+        """Lineage: the Delta table at `location`, at `version`, was read; `context` says what for."""
+        from mlflow.data.delta_dataset_source import DeltaDatasetSource
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        source = str(DeltaDatasetSource(path=location, delta_table_version=version).to_json())
+        dataset = Dataset(name, hashlib.sha256(source.encode()).hexdigest()[:8], "delta_table", source)
+        tag = InputTag("mlflow.data.context", context)
+        self._client.log_inputs(self.id, datasets=[DatasetInput(dataset, tags=[tag])])
+
+    def log_folder(self, folder: Path, to: str | None = None) -> None:
+        """A folder's files as artifacts, under `to`."""
+        self._client.log_artifacts(self.id, str(folder), to)
+
+    def log_json(self, content: Any, to: str) -> None:
+        """A JSON file as the artifact `to`."""
+        self._client.log_text(self.id, json.dumps(content, ensure_ascii=False, indent=2), to)
+
+
+def _experiment_id(client: "MlflowClient", default: str) -> str:
+    if chosen := os.environ.get("MLFLOW_EXPERIMENT_ID"):
+        return chosen
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or default
+    if found := client.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    return str(client.create_experiment(name, artifact_location=artifact_location(name)))
+
+
+def _context(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags with what MLflow itself adds: user, source, git commit, and the parent inside an active run."""
+    import mlflow
+    from mlflow.tracking.context.git_context import GitRunContext
+    from mlflow.tracking.context.registry import resolve_tags
+
+    parent = mlflow.active_run()
+    above = {"mlflow.parentRunId": parent.info.run_id} if parent else {}
+    # Where git is not installed, MLflow would warn three times about it.
+    return dict(resolve_tags({**above, **tags}, ignore=[] if shutil.which("git") else [GitRunContext]))

@@ -1,0 +1,100 @@
+"""The connection to MLflow's store: which one, quietly, and with our errors.
+
+The store is what MLFLOW_TRACKING_URI or mlflow.set_tracking_uri says, else MLflow's own default, `mlflow.db`
+in the working directory. Nothing here changes MLflow's global state, except that its chatter is turned down.
+"""
+
+import logging
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from sparklabel.errors import SetupError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_SQLITE = "sqlite:///"
+_HINT = "MLFLOW_TRACKING_URI names the store: a tracking server, or sqlite:////path/to/mlflow.db."
+
+
+def tracking_uri() -> str:
+    """The tracking URI in force, absolute, so that it means the same in another process."""
+    import mlflow
+
+    uri: str = mlflow.get_tracking_uri()
+    path = uri.removeprefix(_SQLITE)
+    return f"{_SQLITE}{Path(path).absolute()}" if uri.startswith(_SQLITE) and path else uri
+
+
+def connect() -> "MlflowClient":
+    """A client of the store in force; the first use of a new one creates its tables (two seconds)."""
+    with store_errors():
+        import mlflow
+
+        quieten()
+        _knock(uri := tracking_uri())
+        return mlflow.MlflowClient(tracking_uri=uri)
+
+
+def quieten() -> None:
+    """Turns off reports of set-up and waiting, and progress bars over a handful of files; warnings stay.
+
+    To be called after mlflow's import, which sets its log levels. What a user set in the environment wins.
+    """
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    if "MLFLOW_LOGGING_LEVEL" not in os.environ:
+        for name in ("mlflow.store.db.utils", "mlflow.store.model_registry.abstract_store"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@lru_cache
+def _knock(uri: str) -> None:
+    """Fails within seconds where no server listens: MLflow itself retries for more than five minutes."""
+    server = urlsplit(uri)
+    if server.scheme not in ("http", "https") or {"http", "https", "all"} & getproxies().keys():
+        return
+    try:
+        port = server.port or (443 if server.scheme == "https" else 80)
+        socket.create_connection((server.hostname or "", port), timeout=10).close()
+    except OSError as error:
+        raise SetupError(f"No tracking server answers at {shown(uri)}: {error}.", hint=_HINT) from error
+
+
+def shown(uri: str) -> str:
+    """A URI without the password that it may hold."""
+    return re.sub(r"//[^/@]+@", "//", uri)
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turns what MLflow raises into a SetupError that names the store."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        raise SetupError(
+            f"MLflow at {shown(tracking_uri())} failed: {str(error).strip().partition(chr(10))[0]}",
+            hint=_HINT,
+        ) from error
+
+
+def artifact_location(experiment: str) -> str | None:
+    """Where a new experiment keeps its files: beside a SQLite store; None leaves the choice to the server.
+
+    MLflow's own default is the working directory of whoever comes first, even when the database is elsewhere.
+    """
+    uri = tracking_uri()
+    if not uri.startswith(_SQLITE):
+        return None
+    folder = "".join(c if c.isalnum() or c in "-_" else "-" for c in experiment)
+    return str(Path(uri.removeprefix(_SQLITE)).parent / "mlruns" / folder)

@@ -1,0 +1,42 @@
+"""Chunks of a pass: ranges of hash buckets, sized by the measured rate so that each takes about the same time."""
+
+import time
+from collections.abc import Iterator
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from sparklabel.table.plan import BUCKETS
+
+_FIRST, _SECONDS = 64, 15.0
+
+
+class Chunks:
+    """Iterates over (from, to) bucket ranges that cover all inputs; tell it with `took` what each one brought.
+
+    A chunk is what a death can lose and a progress bar can show: a small one first, then about 15 seconds each.
+    """
+
+    def __init__(self, spark: SparkSession, inputs: int) -> None:
+        ids = spark.range(1024).select(F.spark_partition_id().alias("p"))
+        self.slots = max(1, ids.distinct().count())
+        self._inputs = max(inputs, 1)
+        self._size = float(_FIRST * self.slots)
+        self._started = time.monotonic()
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        start = 0
+        while start < BUCKETS:
+            width = max(1, round(self._size * BUCKETS / self._inputs))
+            end = min(BUCKETS, start + width)
+            # A small rest would cost a job of its own.
+            end = BUCKETS if BUCKETS - end < width // 3 else end
+            self._started = time.monotonic()
+            yield start, end
+            start = end
+
+    def took(self, inputs: int) -> None:
+        """The last chunk answered so many inputs, just now."""
+        rate = inputs / max(time.monotonic() - self._started, 1e-3)
+        # The first chunk's time holds the model's loading: never shrink below it, and grow at most fourfold.
+        self._size = min(max(rate * _SECONDS, _FIRST * self.slots), 4 * self._size)

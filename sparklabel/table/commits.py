@@ -1,0 +1,57 @@
+"""Commits to a table that others write too: retried on conflicts, and marked with what made them.
+
+Delta refuses a commit that another writer's commit overlapped, and never retries by itself. What is passed here reads
+and guards by itself, so that running it again is safe.
+"""
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from sparklabel.errors import ConflictError
+
+_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+_ATTEMPTS = 8
+Result = TypeVar("Result")
+
+
+def retried(commit: Callable[[], Result], what: str) -> Result:
+    """Runs `commit`, again after a growing random pause where another writer was first. Raises ConflictError."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            return commit()
+        except PySparkException as error:
+            if not _is_conflict(error):
+                raise
+            if attempt == _ATTEMPTS - 1:
+                raise ConflictError(
+                    f"{what} met other writers {_ATTEMPTS} times in a row.",
+                    hint="Nothing that was computed is lost: call again when fewer write to the table.",
+                ) from error
+            time.sleep(random.uniform(0.2, 1.0) * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+def _is_conflict(error: PySparkException) -> bool:
+    condition = error.getCondition() or ""
+    return condition.startswith("DELTA_CONCURRENT") or "Concurrent" in type(error).__name__
+
+
+@contextmanager
+def commit_metadata(spark: SparkSession, **content: Any) -> Iterator[None]:
+    """Inside, commits of this session carry `content` as JSON in their userMetadata."""
+    before = spark.conf.get(_METADATA, None)
+    spark.conf.set(_METADATA, json.dumps({"sparklabel": content}))
+    try:
+        yield
+    finally:
+        if before is None:
+            spark.conf.unset(_METADATA)
+        else:
+            spark.conf.set(_METADATA, before)

@@ -1,0 +1,231 @@
+"""A pass: every pending row of a table answered in place.
+
+In: a table, a task, a key, a model. Out: a PassReport, and the table with its two columns written. The protocol:
+check everything; pin a version; answer the distinct pending inputs in chunks, each appended to staging; MERGE from
+staging, without a model in it, guarded so that neither a human answer nor a changed input gets a stale one.
+"""
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparklabel.errors import TableError
+from sparklabel.labels import RELABEL, human_sql, input_hash_sql, pending_states, quote
+from sparklabel.references import DEFAULT
+from sparklabel.table.chunks import Chunks
+from sparklabel.table.commits import commit_metadata, retried
+from sparklabel.table.history import last_rate
+from sparklabel.table.plan import HASH, STATE, Plan, make_plan, pending_inputs, row_states
+from sparklabel.table.progress import PassProgress
+from sparklabel.table.report import PassReport
+from sparklabel.table.staging import Staging, open_staging
+from sparklabel.table.target import Owned, Target, add_columns, check_columns, check_key, open_target, owned_columns
+from sparklabel.tasks import Task
+from sparklabel.udf import LabelerSpec, labeler_spec, udf_of
+
+
+def label_table(
+    spark: SparkSession,
+    table: str,
+    task: Task,
+    *,
+    key: str | Sequence[str],
+    model: str = DEFAULT,
+    engine: str = "auto",
+    where: str | None = None,
+    relabel: str = "task",
+    column: str | None = None,
+    adopt: bool = False,
+    dry_run: bool = False,
+    progress: bool = True,
+    **options: Any,
+) -> PassReport:
+    """Labels the pending rows of a Delta table in place, in two columns: the task's name, and the record beside it.
+
+    `table` is a name or a path; `key` a column, or several, that name each row once; `where` a SQL condition that
+    narrows the pass. Pending is what has no answer, whose input changed, that failed in a way worth another try, and
+    with relabel="task" what an earlier version of the task answered, with "model" also what another model answered;
+    "none" leaves both. Human answers are kept, whatever changed. `column` names the value column otherwise;
+    `adopt=True` takes an existing column as human answers. `dry_run` writes nothing and loads no model. `options` go
+    to the engine. Called again after any death it goes on: staged answers are not computed twice.
+
+    Raises TableError, ColumnError, KeyColumnError, TaskError, ModelError or EngineError before anything is loaded or
+    written; ConflictError when other writers kept winning.
+    """
+    if relabel not in RELABEL:
+        raise TableError(f"relabel={relabel!r} is not known.", hint=f"Use one of: {', '.join(RELABEL)}.")
+    target = open_target(spark, table)
+    keys = check_key(spark, target, key)
+    check_columns(target, task.inputs, f"an input of the task {task.name!r}")
+    owned = owned_columns(target, task, keys, column, adopt)
+    spec = labeler_spec(task, model, engine, options)
+    labeling = _Pass(spark, spec, target, owned, keys, relabel, where)
+    plan = labeling.plan()
+    if dry_run or not (plan.pending or plan.unstamped):
+        return labeling.report(plan, dry_run=dry_run)
+    return labeling.run(plan, progress)
+
+
+class _Work:
+    """What the model computed in this pass."""
+
+    def __init__(self) -> None:
+        self.inputs = self.last = self.prompt_tokens = 0
+        self.interrupted = False
+        self._started = self._ended = time.monotonic()
+
+    def add(self, inputs: int, prompt_tokens: int) -> None:
+        self.last = inputs
+        self.inputs += inputs
+        self.prompt_tokens += prompt_tokens
+        self._ended = time.monotonic()
+
+    @property
+    def rate(self) -> float | None:
+        """Distinct inputs a second, with the model's loading."""
+        return self.inputs / (self._ended - self._started) if self.inputs else None
+
+
+class _Pass:
+    """One pass's facts, and its steps in order."""
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        spec: LabelerSpec,
+        target: Target,
+        owned: Owned,
+        keys: tuple[str, ...],
+        relabel: str,
+        where: str | None,
+    ) -> None:
+        self.spark, self.spec, self.target, self.owned = spark, spec, target, owned
+        self.keys, self.relabel, self.where = keys, relabel, where
+        self.task, self.model = spec.task, spec.model.identity
+        self.version_before = target.version
+        self.pass_id = uuid.uuid4().hex
+        self.started = time.monotonic()
+
+    def states(self) -> DataFrame:
+        return row_states(
+            self.spark, self.target, self.owned, self.task,
+            model=self.model, relabel=self.relabel, where=self.where,
+        )  # fmt: skip
+
+    def plan(self) -> Plan:
+        return make_plan(self.states(), self.owned, self.task, self.relabel)
+
+    def run(self, plan: Plan, progress: bool) -> PassReport:
+        self.target = add_columns(self.spark, self.target, self.owned, self.task)
+        self.owned = Owned(self.owned.value, self.owned.label, ())
+        if plan.unstamped:
+            self._stamp_corrections()
+        if not plan.pending:
+            return self.report(plan, corrections_stamped=plan.unstamped)
+        staging = open_staging(self.spark, self.target, self.owned, self.task, self.model, self.pass_id)
+        resumed = 0 if staging.adopted_until is None else staging.answers(self.spark).count()
+        work = self._answer(plan.pending_inputs - resumed, staging, resumed > 0, progress)
+        labeled = self._merge(self._source(staging), rows_per_second=work.rate, prompt_tokens=work.prompt_tokens)
+        staging.clear(self.spark)
+        return self.report(
+            plan, labeled=labeled, by_status=self._written(), resumed_inputs=resumed,
+            corrections_stamped=plan.unstamped, prompt_tokens=work.prompt_tokens, rows_per_second=work.rate,
+            interrupted=work.interrupted,
+        )  # fmt: skip
+
+    def _answer(self, inputs: int, staging: Staging, resumed: bool, progress: bool) -> "_Work":
+        """Stages the answers, chunk by chunk. Ctrl-C ends it: what is staged is kept."""
+        label, work = udf_of(self.spec), _Work()
+        chunks = Chunks(self.spark, inputs)
+        with PassProgress(f"{self.target.name}: {self.task.name}", inputs, progress) as bar:
+            try:
+                for buckets in chunks:
+                    texts = pending_inputs(self.states(), self.task, self.relabel, buckets)
+                    if resumed:
+                        done = staging.answers(self.spark).select(F.col("input_hash").alias(HASH))
+                        texts = texts.join(done, HASH, "left_anti")
+                    answers = label(*map(quote, self.task.inputs)).alias("answer")
+                    work.add(*staging.append(texts.repartition(chunks.slots).select(HASH, answers)))
+                    chunks.took(work.last)
+                    bar.advance(work.last)
+            except KeyboardInterrupt:
+                work.interrupted = True
+        return work
+
+    def _source(self, staging: Staging) -> DataFrame:
+        """The pending rows that have a staged answer: key columns, HASH, answer as the table will hold it."""
+        attempts = F.coalesce(F.when(F.col(STATE) == "retry", F.col(f"{quote(self.owned.label)}.attempts")), F.lit(0))
+        pending = self.states().where(F.col(STATE).isin(*pending_states(self.relabel)))
+        rows = pending.select(*map(quote, self.keys), HASH, attempts.alias("_before"))
+        joined = rows.join(staging.answers(self.spark).withColumnRenamed("input_hash", HASH), HASH)
+        answer = F.col("answer").withField("pass_id", F.lit(self.pass_id))
+        answer = answer.withField("attempts", (F.col("_before") + F.col("answer.attempts")).cast("int"))
+        return joined.select(*map(quote, self.keys), HASH, answer.alias("answer"))
+
+    def _merge(self, answers: DataFrame, **metadata: Any) -> int:
+        """Writes the answers; rows whose input changed meanwhile, or that a person answered, keep what they have."""
+        view = f"_sparklabel_{self.pass_id}"
+        answers.createOrReplaceTempView(view)
+        value, label = (f"t.{quote(c)}" for c in (self.owned.value, self.owned.label))
+        inputs = [f"t.{quote(str(self.target.column(c)))}" for c in self.task.inputs]
+        on = " AND ".join(f"t.{quote(k)} = s.{quote(k)}" for k in self.keys)
+        merge = (
+            f"MERGE INTO {self.target.sql} t USING {view} s ON {on} "
+            f"WHEN MATCHED AND NOT {human_sql(value, label)} AND {input_hash_sql(inputs)} = s.{HASH} "
+            f"THEN UPDATE SET {value} = s.answer.value, {label} = s.answer"
+        )
+        try:
+            with commit_metadata(self.spark, **self._metadata(), **metadata):
+                result = retried(lambda: self.spark.sql(merge).collect(), f"Merging into {self.target.name}")
+        finally:
+            self.spark.catalog.dropTempView(view)
+        return int(result[0]["num_updated_rows"])
+
+    def _stamp_corrections(self) -> None:
+        """Marks rows that people changed by a plain UPDATE, so that they can be told from the model's for good."""
+        value, label = quote(self.owned.value), quote(self.owned.label)
+        hashed = input_hash_sql([quote(str(self.target.column(c))) for c in self.task.inputs])
+        narrowed = f" AND ({self.where})" if self.where else ""
+        update = (
+            f"UPDATE {self.target.sql} SET {label}.source = 'human', {label}.status = coalesce({label}.status, 'ok'), "
+            f"{label}.input_hash = coalesce({label}.input_hash, {hashed}), "
+            f"{label}.reviewed_at = coalesce({label}.reviewed_at, current_timestamp()) "
+            f"WHERE {human_sql(value, label)} AND NOT ({label}.source <=> 'human'){narrowed}"
+        )
+        with commit_metadata(self.spark, **self._metadata()):
+            retried(lambda: self.spark.sql(update).collect(), f"Stamping corrections in {self.target.name}")
+
+    def _written(self) -> dict[str, int]:
+        """Rows of the table by the status that this pass gave them."""
+        label = quote(self.owned.label)
+        rows = self.spark.sql(
+            f"SELECT {label}.status, count(*) AS rows FROM {self.target.sql} "
+            f"WHERE {label}.pass_id = '{self.pass_id}' GROUP BY {label}.status"
+        ).collect()
+        return {row["status"]: row["rows"] for row in rows}
+
+    def _metadata(self) -> dict[str, Any]:
+        return {
+            "pass_id": self.pass_id, "task": self.task.name, "model": self.model,
+            "task_fingerprint": self.task.fingerprint,
+        }  # fmt: skip
+
+    def report(self, plan: Plan, dry_run: bool = False, **outcome: Any) -> PassReport:
+        rate = last_rate(self.spark, self.target, self.task.name) if dry_run else None
+        estimate = {
+            "prompt_tokens": plan.prompt_tokens, "estimated_seconds": plan.pending_inputs / rate if rate else None
+        }  # fmt: skip
+        return PassReport(
+            table=self.target.name, task=self.task.name, model=self.model, task_fingerprint=self.task.fingerprint,
+            pass_id=self.pass_id, dry_run=dry_run, version_before=self.version_before,
+            version_after=open_target(self.spark, self.target.name).version, states=plan.states, pending=plan.pending,
+            distinct_inputs=plan.pending_inputs,
+            human_kept=plan.states.get("human", 0) + plan.states.get("human_input_changed", 0),
+            human_input_changed=plan.states.get("human_input_changed", 0),
+            new_model_would_add=0 if self.relabel == "model" else plan.states.get("model_changed", 0),
+            seconds=time.monotonic() - self.started, **(estimate if dry_run else {}), **outcome,
+        )  # fmt: skip

@@ -1,0 +1,100 @@
+"""The plan of a pass: the state of every row of the pinned version, and the distinct inputs to be answered.
+
+In: a target, the task's columns, the model's identity. Out: DataFrames and counts. Reads only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyspark.errors import AnalysisException, ParseException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparklabel.errors import TableError
+from sparklabel.labels import input_hash_sql, label_ddl, pending_states, quote, row_state_sql
+from sparklabel.table.target import Owned, Target
+from sparklabel.tasks import Task
+
+HASH, STATE = "_sparklabel_hash", "_sparklabel_state"
+BUCKETS = 65536
+_CHARS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a pass would do. `states` counts rows by state; characters are those of the pending rows' inputs."""
+
+    task: Task
+    owned: Owned
+    relabel: str
+    states: Mapping[str, int]
+    unstamped: int
+    pending_inputs: int
+    pending_characters: int
+
+    @property
+    def pending(self) -> int:
+        return sum(self.states.get(state, 0) for state in pending_states(self.relabel))
+
+    @property
+    def prompt_tokens(self) -> int:
+        """An estimate, at four characters a token: what differs between rows, and the shared prefix once for each."""
+        shared = len(self.task.question()) + sum(len(t) for e in self.task.examples for t in (*e.inputs, e.answer))
+        return (self.pending_characters + self.pending_inputs * (shared + 80)) // _CHARS_PER_TOKEN
+
+
+def row_states(
+    spark: SparkSession, target: Target, owned: Owned, task: Task, *, model: str, relabel: str, where: str | None
+) -> DataFrame:
+    """The pinned rows with their input hash and state; label columns that are not there yet read as NULL."""
+    frame = target.read(spark)
+    if where:
+        try:
+            frame = frame.where(where)
+            _ = frame.schema  # over Spark Connect the analysis waits until something needs it
+        except (AnalysisException, ParseException) as error:
+            reason = str(error).strip().splitlines()[0][:300]
+            raise TableError(f"where={where!r} is not a condition on {target.name}: {reason}") from None
+    types = {owned.value: task.value_type, owned.label: label_ddl(task.value_type)}
+    for name, _ddl in owned.missing:
+        frame = frame.withColumn(name, F.expr(f"CAST(NULL AS {types[name]})"))
+    hashed = frame.withColumn(HASH, F.expr(input_hash_sql([quote(str(target.column(c))) for c in task.inputs])))
+    state = row_state_sql(
+        value=quote(owned.value), label=quote(owned.label), inputs_hash=HASH,
+        fingerprint=task.fingerprint, model=model, relabel=relabel,
+    )  # fmt: skip
+    return hashed.withColumn(STATE, F.expr(state))
+
+
+def make_plan(states: DataFrame, owned: Owned, task: Task, relabel: str) -> Plan:
+    """Counts, in one scan."""
+    pending = F.col(STATE).isin(*pending_states(relabel))
+    characters = sum((F.coalesce(F.length(F.col(quote(c)).cast("string")), F.lit(0)) for c in task.inputs), F.lit(0))
+    silent = F.col(STATE).startswith("human") & ~F.col(f"{quote(owned.label)}.source").eqNullSafe("human")
+    rows = (
+        states.groupBy(STATE)
+        .agg(
+            F.count("*").alias("rows"),
+            F.sum(F.when(silent, 1).otherwise(0)).alias("unstamped"),
+            F.count_distinct(F.when(pending, F.col(HASH))).alias("inputs"),
+            F.sum(F.when(pending, characters).otherwise(0)).alias("characters"),
+        )
+        .collect()
+    )
+    return Plan(
+        task=task,
+        owned=owned,
+        relabel=relabel,
+        states={row[STATE]: row["rows"] for row in rows},
+        unstamped=sum(row["unstamped"] for row in rows),
+        pending_inputs=sum(row["inputs"] for row in rows),
+        pending_characters=sum(row["characters"] for row in rows),
+    )
+
+
+def pending_inputs(states: DataFrame, task: Task, relabel: str, buckets: tuple[int, int]) -> DataFrame:
+    """Each distinct input of a range of hash buckets once: its hash, and the inputs as the task names them."""
+    bucket = F.conv(F.substring(HASH, 1, 4), 16, 10).cast("int")
+    chosen = states.where(F.col(STATE).isin(*pending_states(relabel)) & (bucket >= buckets[0]) & (bucket < buckets[1]))
+    texts = [F.any_value(F.col(quote(c)).cast("string")).alias(c) for c in task.inputs]
+    return chosen.groupBy(HASH).agg(*texts)

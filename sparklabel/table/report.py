@@ -1,0 +1,78 @@
+"""What a pass did, or would do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassReport:
+    """The outcome of one call of `label_table`; `str()` of it is a summary to print.
+
+    `states` counts the table's rows by state before the pass (see labels.row_state_sql); `by_status` the rows merged.
+    `pending` is what there was to do, `labeled` the rows written. `rows_per_second` and `prompt_tokens` count what the
+    model computed in this call: equal inputs once, answers taken over from a pass that died not at all.
+    With `dry_run`, `prompt_tokens` is an estimate and `estimated_seconds` follows from the table's last pass, where
+    there was one.
+    """
+
+    table: str
+    task: str
+    model: str
+    task_fingerprint: str
+    pass_id: str
+    dry_run: bool
+    version_before: int
+    version_after: int
+    states: Mapping[str, int]
+    pending: int
+    distinct_inputs: int
+    labeled: int = 0
+    resumed_inputs: int = 0
+    by_status: Mapping[str, int] = field(default_factory=dict)
+    human_kept: int = 0
+    human_input_changed: int = 0
+    corrections_stamped: int = 0
+    new_model_would_add: int = 0
+    prompt_tokens: int = 0
+    seconds: float = 0.0
+    rows_per_second: float | None = None
+    estimated_seconds: float | None = None
+    interrupted: bool = False
+
+    def __str__(self) -> str:
+        return "\n".join((self._headline(), *(f"  {line}" for line in self._details())))
+
+    def _headline(self) -> str:
+        where = f"{self.table}: task {self.task}, model {self.model}"
+        if self.dry_run:
+            return f"{where}\n  would label {self.pending:,} rows ({self.distinct_inputs:,} distinct inputs)"
+        if not self.pending and not self.corrections_stamped:
+            return f"{where}\n  nothing to do (version {self.version_after})"
+        return f"{where}\n  labelled {self.labeled:,} rows; version {self.version_before} -> {self.version_after}"
+
+    def _details(self) -> list[str]:
+        lines = ["rows before: " + _counts(self.states)]
+        if self.by_status:
+            lines.append("written: " + _counts(self.by_status))
+        if self.resumed_inputs:
+            lines.append(f"{self.resumed_inputs:,} answers were taken over from a pass that did not end")
+        if self.corrections_stamped:
+            lines.append(f"{self.corrections_stamped:,} corrections by people were stamped")
+        if self.human_kept:
+            lines.append(f"{self.human_kept:,} human answers were left alone")
+        if self.human_input_changed:
+            lines.append(f"{self.human_input_changed:,} of them are for an input that has changed since: look at them")
+        if self.new_model_would_add:
+            lines.append(f"{self.new_model_would_add:,} rows have another model's answer: relabel='model' redoes them")
+        if self.dry_run and self.pending:
+            time = f", about {self.estimated_seconds:,.0f} s" if self.estimated_seconds else ""
+            lines.append(f"about {self.prompt_tokens:,} prompt tokens{time or ', time unknown before a first pass'}")
+        elif self.rows_per_second:
+            lines.append(f"{self.seconds:,.1f} s, {self.rows_per_second:,.1f} rows/s, {self.prompt_tokens:,} prompt tokens")
+        if self.interrupted:
+            lines.append("interrupted: call again to go on where it stopped")
+        return lines
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in sorted(counts.items())) or "none"

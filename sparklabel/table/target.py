@@ -1,0 +1,189 @@
+"""The table that is labelled: found, read at a pinned version, checked; and the two columns that a task owns in it.
+
+In: a table's name or path, a task, a key. Out: frozen records. Everything wrong is raised here, before any model is
+loaded and before anything is written.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.errors import AnalysisException, ParseException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
+
+from sparklabel.errors import ColumnError, KeyColumnError, TableError
+from sparklabel.labels import label_ddl, quote, sql_string
+from sparklabel.session import require_delta
+from sparklabel.tasks import Task
+
+_PROPERTY = "sparklabel.task."
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A Delta table at a pinned version. `name` is what the user wrote, `sql` what SQL takes."""
+
+    name: str
+    sql: str
+    location: str
+    version: int
+    schema: StructType
+    properties: Mapping[str, str]
+
+    def read(self, spark: SparkSession) -> DataFrame:
+        """All rows of the pinned version."""
+        return spark.sql(f"SELECT * FROM {self.sql} VERSION AS OF {self.version}")
+
+    def column(self, name: str) -> str | None:
+        """The table's spelling of a column, found as SQL does: whatever the case."""
+        return next((c for c in self.schema.fieldNames() if c.lower() == name.lower()), None)
+
+
+def open_target(spark: SparkSession, table: str) -> Target:
+    """Finds a table by name (`db.tickets`) or path (anything with a slash). Raises TableError."""
+    require_delta(spark)
+    sql = table_sql(table)
+    try:
+        detail = spark.sql(f"DESCRIBE DETAIL {sql}").collect()[0]
+        if detail["format"] != "delta":
+            raise TableError(
+                f"{table} is a {detail['format']} table, not a Delta table.",
+                hint=f"Convert it first: CONVERT TO DELTA {sql}",
+            )
+        version = spark.sql(f"DESCRIBE HISTORY {sql} LIMIT 1").collect()[0]["version"]
+        schema = spark.sql(f"SELECT * FROM {sql} VERSION AS OF {version}").schema
+    except (AnalysisException, ParseException) as error:
+        raise TableError(
+            f"{table} is not a Delta table that can be read: {_sentence(error)}",
+            hint="Give the name of a Delta table (catalog.schema.table) or its path; a view cannot be labelled.",
+        ) from None
+    return Target(table, sql, detail["location"], version, schema, detail["properties"] or {})
+
+
+def table_sql(table: str) -> str:
+    """A table's name or path as SQL takes it."""
+    if not isinstance(table, str) or not table.strip():
+        raise TableError(f"A table is a name or a path, not {table!r}.")
+    if "`" in table:
+        return table
+    if "/" in table:
+        return f"delta.{quote(table)}"
+    parts = table.split(".")
+    if len(parts) > 3 or not all(parts):
+        raise TableError(f"{table!r} is not a table's name.", hint="Write table, schema.table or catalog.schema.table.")
+    return ".".join(map(quote, parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """The task's columns in the table: `value` is what everybody reads, `label` the record. Names, not SQL.
+
+    `missing` are those to be added, with their types.
+    """
+
+    value: str
+    label: str
+    missing: tuple[tuple[str, str], ...]
+
+
+def owned_columns(target: Target, task: Task, key: Sequence[str], column: str | None, adopt: bool) -> Owned:
+    """The two columns of the task, checked against the table. Raises ColumnError.
+
+    A value column that is there without its record is refused, or taken as human answers with `adopt`.
+    """
+    recorded = _recorded_column(target, task)
+    if column and recorded and column.lower() != recorded.lower():
+        raise ColumnError(
+            f"The task {task.name!r} writes the column {recorded!r} in {target.name}, not {column!r}.",
+            hint=f"Leave column= out, or say column={recorded!r}.",
+        )
+    value = column or recorded or task.name
+    label = f"{value}_label"
+    for name in (value, label):
+        if name.lower() in {c.lower() for c in (*task.inputs, *key)}:
+            raise ColumnError(f"The column {name!r} is an input or the key; the task cannot write it.", hint=_RENAME)
+    _check_not_another_tasks(target, task, value)
+    has_value, has_label = target.column(value), target.column(label)
+    if has_value and not has_label and not adopt:
+        raise ColumnError(
+            f"{target.name} has a column {has_value!r} that no labeling pass wrote.",
+            hint=f"adopt=True takes what it holds as people's answers; or {_RENAME[0].lower()}{_RENAME[1:]}",
+        )
+    types = {c: target.schema[c].dataType.simpleString() for c in (has_value, has_label) if c}
+    if has_value and types[has_value] != task.value_type.lower():
+        raise ColumnError(f"{has_value!r} is {types[has_value]}, and the task's values are {task.value_type.lower()}.", hint=_RENAME)
+    if has_label and (not types[has_label].startswith("struct<value:") or not has_value):
+        raise ColumnError(f"{target.name} has a column {has_label!r} that is not a label record of {value!r}.", hint=_RENAME)
+    absent = ((value, task.value_type, has_value), (label, label_ddl(task.value_type), has_label))
+    return Owned(has_value or value, has_label or label, tuple((n, ddl) for n, ddl, there in absent if not there))
+
+
+_RENAME = "Name another column with column=."
+
+
+def _recorded_column(target: Target, task: Task) -> str | None:
+    recorded = target.properties.get(f"{_PROPERTY}{task.name}")
+    return str(json.loads(recorded)["column"]) if recorded else None
+
+
+def _check_not_another_tasks(target: Target, task: Task, value: str) -> None:
+    for name, content in target.properties.items():
+        other = name.removeprefix(_PROPERTY)
+        if name.startswith(_PROPERTY) and other != task.name and json.loads(content)["column"].lower() == value.lower():
+            raise ColumnError(f"The column {value!r} of {target.name} belongs to the task {other!r}.", hint=_RENAME)
+
+
+def add_columns(spark: SparkSession, target: Target, owned: Owned, task: Task) -> Target:
+    """Adds what is missing, once, and records the task in the table's properties; the table at its new version."""
+    if owned.missing:
+        added = ", ".join(f"{quote(name)} {ddl}" for name, ddl in owned.missing)
+        spark.sql(f"ALTER TABLE {target.sql} ADD COLUMNS ({added})")
+    if _recorded_column(target, task) is None:
+        content = sql_string(json.dumps({"column": owned.value}))
+        spark.sql(f"ALTER TABLE {target.sql} SET TBLPROPERTIES ({sql_string(_PROPERTY + task.name)} = {content})")
+        return open_target(spark, target.name)
+    return open_target(spark, target.name) if owned.missing else target
+
+
+def check_columns(target: Target, names: Sequence[str], what: str) -> tuple[str, ...]:
+    """The table's spelling of `names`. Raises ColumnError that lists the table's columns."""
+    if missing := [name for name in names if target.column(name) is None]:
+        raise ColumnError(
+            f"{target.name} has no column {missing[0]!r}, which is {what}.",
+            hint=f"It has: {', '.join(target.schema.fieldNames())}.",
+        )
+    return tuple(str(target.column(name)) for name in names)
+
+
+def check_key(spark: SparkSession, target: Target, key: str | Sequence[str]) -> tuple[str, ...]:
+    """The key's columns, when they name every row once. Raises KeyColumnError with examples."""
+    names = (key,) if isinstance(key, str) else tuple(key or ())
+    if not names:
+        raise KeyColumnError(f"Labeling {target.name} in place needs a key.", hint="Give key='id', or several columns.")
+    columns = check_columns(target, names, "the key")
+    quoted = ", ".join(map(quote, columns))
+    null = " OR ".join(f"{quote(c)} IS NULL" for c in columns)
+    # One scan: groups that hold more than one row, or any row without a key.
+    wrong = spark.sql(
+        f"SELECT {quoted}, count(*) AS rows FROM {target.sql} VERSION AS OF {target.version} "
+        f"GROUP BY {quoted} HAVING count(*) > 1 OR {null} LIMIT 3"
+    ).collect()
+    for row in wrong:
+        if any(row[c] is None for c in columns):
+            raise KeyColumnError(
+                f"The key {', '.join(columns)} of {target.name} is NULL in some rows.",
+                hint="Fill it in, or name a key that every row has.",
+            )
+    if wrong:
+        examples = ", ".join(str(tuple(row)[:-1] if len(columns) > 1 else row[0]) for row in wrong)
+        raise KeyColumnError(
+            f"The key {', '.join(columns)} of {target.name} is not unique: {examples} occur more than once.",
+            hint="Name columns that together are unique: key=['a', 'b'].",
+        )
+    return columns
+
+
+def _sentence(error: Any) -> str:
+    return str(error).strip().splitlines()[0][:300]

@@ -1,0 +1,130 @@
+"""What every task kind shares: name, inputs, instructions, examples, the fingerprint, YAML in and out.
+
+A task is a frozen record. It says what is asked, never how it is computed: engines and prompts live elsewhere.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+
+from sparklabel.errors import TaskError
+
+
+class Example(BaseModel):
+    """A worked example for the prompt: one text per input of the task, and the right answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    inputs: tuple[str, ...]
+    answer: str
+
+
+class Task(BaseModel):
+    """A question asked of every row. Subclasses are the kinds; each says its value's SQL type.
+
+    Built through the functions of `sparklabel` (`classification(...)`), or `load_task` from YAML. Everything wrong
+    with the definition is raised as one TaskError that lists each field.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    name: str
+    inputs: tuple[str, ...]
+    instructions: str = ""
+    examples: tuple[Example, ...] = ()
+
+    value_type: ClassVar[str] = "STRING"
+
+    @classmethod
+    def build(cls, **fields: Any) -> Self:
+        """Validated, with every problem named in one TaskError."""
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            raise TaskError(
+                f"The task {str(fields.get('name', ''))!r} is not usable: {_problems(error)}",
+                hint=f"A {fields.get('kind', 'task')} takes: {', '.join(cls.model_fields)}.",
+            ) from None
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_an_identifier(cls, name: str) -> str:
+        # The name becomes a column, a SQL function and part of a registered model's name.
+        if not name.isidentifier() or not name.isascii():
+            raise ValueError(f"{name!r} must be letters, digits and underscores, not starting with a digit")
+        return name
+
+    @field_validator("inputs", mode="before")
+    @classmethod
+    def _one_input_may_be_a_string(cls, inputs: object) -> object:
+        return (inputs,) if isinstance(inputs, str) else inputs
+
+    @field_validator("inputs")
+    @classmethod
+    def _inputs_are_columns(cls, inputs: tuple[str, ...]) -> tuple[str, ...]:
+        if not inputs or not all(column.strip() for column in inputs):
+            raise ValueError("name at least one input column")
+        if len({column.lower() for column in inputs}) < len(inputs):
+            raise ValueError(f"a column is named twice in {list(inputs)}")
+        return inputs
+
+    @field_validator("examples", mode="before")
+    @classmethod
+    def _examples_may_be_pairs(cls, examples: object) -> object:
+        if examples is None:
+            return ()
+        return tuple(_as_example(e) for e in examples) if isinstance(examples, list | tuple) else examples
+
+    @model_validator(mode="after")
+    def _columns_do_not_collide(self) -> Self:
+        owned = {self.name.lower(), f"{self.name.lower()}_label"}
+        if clash := [c for c in self.inputs if c.lower() in owned]:
+            raise ValueError(f"the input {clash[0]!r} is a column that the task {self.name!r} would write")
+        for example in self.examples:
+            if len(example.inputs) != len(self.inputs):
+                raise ValueError(f"an example has {len(example.inputs)} texts for the inputs {list(self.inputs)}")
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with whatever changes an answer, except the model; the task's name is not in it."""
+        # Defaults are left out, so that a field added by a later release does not relabel every table.
+        content = {"kind": self.kind, **self.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)}
+        text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+        return "v1:" + hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    def question(self) -> str:
+        """What is asked, as the prompt says it before the row."""
+        raise NotImplementedError(f"{type(self).__name__} does not say its question")
+
+    def spoken(self, answer: str) -> str:
+        """An answer as a language model reads and writes it."""
+        return answer
+
+    def to_dict(self) -> dict[str, Any]:
+        """What YAML holds: fields that differ from their defaults."""
+        return {"kind": self.kind, **self.model_dump(mode="json", exclude_defaults=True)}
+
+    def to_yaml(self) -> str:
+        """The definition as YAML; `load_task` reads it back to an equal task."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+
+def _as_example(example: object) -> object:
+    """(text, answer), or a mapping with `answer` beside `inputs`, as a list or by column in any order."""
+    if isinstance(example, Mapping | Example) or not isinstance(example, list | tuple) or len(example) != 2:
+        return example
+    inputs, answer = example
+    return {"inputs": (inputs,) if isinstance(inputs, str) else inputs, "answer": answer}
+
+
+def _problems(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'task'}: {problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors()
+    )

@@ -1,0 +1,150 @@
+"""The labeler inside Spark: a column function, and a SQL function.
+
+In: a task, a model, an engine. Out: a struct column, the record of labels.py. What travels to the workers is a small
+spec; each Python worker loads the model once and keeps it for the next batches, stages and jobs. The function is
+marked nondeterministic, or Spark would run the model once for each field that a query reads.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import Column, SparkSession
+from pyspark.sql import functions as F
+
+from sparklabel import registry
+from sparklabel.cards import ModelCard
+from sparklabel.engines import EngineSpec, engine_spec, open_engine
+from sparklabel.errors import ColumnError
+from sparklabel.labeler import Labeler
+from sparklabel.labels import label_ddl, quote, sql_string
+from sparklabel.references import DEFAULT, ResolvedModel
+from sparklabel.tasks import Task
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class LabelerSpec:
+    """Everything a worker needs to build the labeler. Picklable; equal specs share one loaded model."""
+
+    task: Task
+    model: ResolvedModel
+    engine: EngineSpec
+
+
+def labeler_spec(task: Task, model: str | ResolvedModel, engine: str, options: dict[str, Any]) -> LabelerSpec:
+    """Pins the model and checks that it fits the task, before anything is loaded.
+
+    Raises ModelError, EngineError or TaskError. The fake engine takes any text for a model.
+    """
+    chosen = engine_spec(engine, options)
+    if chosen.name == "fake" and isinstance(model, str):
+        return LabelerSpec(task, ResolvedModel(model, "folder", f"fake:{model}", ""), chosen)
+    resolved = model if isinstance(model, ResolvedModel) else registry.resolve(model)
+    if resolved.card:
+        ModelCard.from_json(resolved.card).check_fits(task, resolved.identity)
+    return LabelerSpec(task, resolved, chosen)
+
+
+@lru_cache(maxsize=2)
+def open_labeler(spec: LabelerSpec) -> Labeler:
+    """The labeler of this process; models are fetched to this host where they are not there yet."""
+    if spec.engine.name == "fake":
+        return Labeler(spec.task, open_engine(spec.engine, spec.model.identity, None, None), model=spec.model.identity)
+    files = registry.materialise(spec.model)
+    card = ModelCard.from_json(spec.model.card) if spec.model.card else None
+    engine = open_engine(spec.engine, spec.model.identity, files.base, files.adapter)
+    return Labeler(spec.task, engine, model=spec.model.identity, card=card)
+
+
+def label_udf(task: Task, model: str = DEFAULT, engine: str = "auto", **options: Any) -> Callable[..., Column]:
+    """A function of columns, one per input of the task, that gives the label: `label_udf(task)("text")`.
+
+    The result is a struct: `.value`, `.confidence`, `.status` and the rest of the record. `options` go to the engine
+    (transformers: dtype, device, batch_tokens, threads). The model is pinned now, so that every executor uses the
+    same one. Raises ModelError, EngineError or TaskError.
+    """
+    return udf_of(labeler_spec(task, model, engine, options))
+
+
+def udf_of(spec: LabelerSpec) -> Callable[..., Column]:
+    """`label_udf` for a spec that was made before."""
+
+    def label(*columns: Column | str) -> Column:
+        inputs = spec.task.inputs
+        if len(columns) != len(inputs):
+            raise ColumnError(
+                f"The task {spec.task.name!r} reads {len(inputs)} column(s), and {len(columns)} were given.",
+                hint=f"Give one for each of: {', '.join(inputs)}.",
+            )
+        texts = (F.col(c) if isinstance(c, str) else c for c in columns)
+        packed = F.struct(*(c.cast("string").alias(name) for c, name in zip(texts, inputs, strict=True)))
+        result: Column = _arrow_udf(spec)(packed)
+        return result
+
+    return label
+
+
+def register(
+    spark: SparkSession,
+    task: Task,
+    model: str = DEFAULT,
+    engine: str = "auto",
+    *,
+    name: str | None = None,
+    **options: Any,
+) -> str:
+    """Makes the task a SQL function of this session, `label_<task>` unless `name` says otherwise; gives its name.
+
+    `SELECT label_intent(text).value FROM tickets`. Its parameters are named as the task's inputs. Raises ModelError,
+    EngineError or TaskError.
+    """
+    name = name or f"label_{task.name}"
+    spec = labeler_spec(task, model, engine, options)
+    spark.udf.register(f"_{name}", _arrow_udf(spec))
+    parameters = ", ".join(f"{quote(column)} STRING" for column in task.inputs)
+    packed = ", ".join(f"{sql_string(column)}, {quote(column)}" for column in task.inputs)
+    spark.sql(
+        f"CREATE OR REPLACE TEMPORARY FUNCTION {quote(name)}({parameters}) "
+        f"RETURNS {label_ddl(task.value_type)} RETURN {quote('_' + name)}(named_struct({packed}))"
+    )
+    return name
+
+
+def _arrow_udf(spec: LabelerSpec) -> Any:
+    import pyarrow as pa
+    from pyspark.sql.pandas.types import to_arrow_type
+    from pyspark.sql.types import DataType
+
+    return_type = DataType.fromDDL(label_ddl(spec.task.value_type))
+    arrow_type = to_arrow_type(return_type, timezone="UTC")
+
+    def label(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
+        labeler = open_labeler(_with_task_threads(spec))
+        for batch in batches:
+            yield _label_batch(labeler, batch, arrow_type)
+
+    return F.arrow_udf(label, returnType=return_type).asNondeterministic()
+
+
+def _label_batch(labeler: Labeler, batch: "pa.StructArray", arrow_type: "pa.DataType") -> "pa.Array":
+    import pyarrow as pa
+
+    # As bytes: a Spark string may hold invalid UTF-8, and one such row must not fail the job.
+    inputs = [column.cast(pa.binary()).to_pylist() for column in batch.flatten()]
+    labels = labeler.label(list(zip(*inputs, strict=True)))
+    return pa.array([asdict(label) for label in labels], type=arrow_type)
+
+
+def _with_task_threads(spec: LabelerSpec) -> LabelerSpec:
+    """Torch gets the cores of its task slot: Spark gives workers OMP_NUM_THREADS=1, and 2 slots share the machine."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    if spec.engine.name != "transformers" or context is None or "threads" in dict(spec.engine.options):
+        return spec
+    options = dict(spec.engine.options) | {"threads": context.cpus()}
+    return LabelerSpec(spec.task, spec.model, engine_spec(spec.engine.name, options))
