@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-stamp=.venv/.installed      # the key of what is installed
+stamp=.venv/.installed       # the key of what is installed
 unfinished=.venv/.installing # there while packages are being written
 locks=(setup/bootstrap.lock requirements.lock requirements-data.lock)
 
@@ -22,9 +22,10 @@ find_python() {
     for python in ${PYTHON:-python3.13 python3.12 python3.11 python3}; do
         if supported "$python"; then return; fi
     done
-    fail "Python 3.11, 3.12 or 3.13 is needed and ${PYTHON:-python3} is $("$python" -V 2>&1 || echo missing):" \
-        "install one (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python@3.13)" \
-        "or name it: make demo PYTHON=/path/to/python3"
+    local found="not there"
+    if command -v "$python" >/dev/null; then found="$("$python" -V 2>&1 || true)"; fi
+    fail "Python 3.11, 3.12 or 3.13 is needed and $python is ${found%%$'\n'*}: install one (Debian, Ubuntu:" \
+        "apt install python3 python3-venv; macOS: brew install python@3.13) or name it: make demo PYTHON=/path/to/python3"
 }
 
 make_venv() {
@@ -64,8 +65,6 @@ progress() {
 }
 
 uv_install() { .venv/bin/uv pip install --python .venv/bin/python --no-deps --no-build-isolation "$@" 2>&1 | progress; }
-
-install() { .venv/bin/uv pip install --python .venv/bin/python --no-deps "$@" 2>&1 | awk '!/^ [-+~] / { print "  " $0; fflush() }'; }
 
 install() {
     touch "$unfinished"

@@ -15,7 +15,9 @@ def prior_corrected(log_p: NDArray[np.float64], prior_log_p: NDArray[np.float64]
     """
     shifted = log_p - prior_log_p
     peak = shifted.max(axis=1, keepdims=True)
-    normalised: NDArray[np.float64] = shifted - peak - np.log(np.exp(shifted - peak).sum(axis=1, keepdims=True))
+    normalised: NDArray[np.float64] = (
+        shifted - peak - np.log(np.exp(shifted - peak).sum(axis=1, keepdims=True))
+    )
     return normalised
 
 

@@ -92,7 +92,10 @@ class LabelTrie:
 
 def label_trie(paths: Sequence[Sequence[int]], names: Sequence[str]) -> LabelTrie:
     """Builds the trie. Raises TaskError for two labels that the tokenizer cannot tell apart, or an empty one."""
-    paths = tuple(tuple(path) for path in paths)
+    return _build(tuple(tuple(path) for path in paths), names)
+
+
+def _build(paths: tuple[TokenPath, ...], names: Sequence[str]) -> LabelTrie:
     _check_distinct(paths, names)
     children: dict[TokenPath, dict[int, None]] = {}
     for path in paths:
@@ -101,7 +104,9 @@ def label_trie(paths: Sequence[Sequence[int]], names: Sequence[str]) -> LabelTri
     ends = set(paths)
     options = {node: (*after, *((END,) if node in ends else ())) for node, after in children.items()}
     branching = sorted((node for node, allowed in options.items() if len(allowed) > 1), key=len)
-    inner = sorted({node[:depth] for node in branching for depth in range(1, len(node) + 1)}, key=lambda n: (len(n), n))
+    inner = sorted(
+        {node[:depth] for node in branching for depth in range(1, len(node) + 1)}, key=lambda n: (len(n), n)
+    )
     place = {node: number for number, node in enumerate(inner)} | {(): PROMPT}
     flat = [(place[node], token, number) for number, node in enumerate(branching) for token in options[node]]
     index = {(branching[branch], token): o for o, (_, token, branch) in enumerate(flat)}

@@ -53,20 +53,34 @@ class Labeler:
         """One label per row, in order. A row holds one text (str, or UTF-8 bytes) or None per input."""
         raw = [[v.encode(errors="surrogatepass") if isinstance(v, str) else v for v in row] for row in rows]
         hashes = [input_hash(row) for row in raw]
-        new = {h: row for h, row in zip(hashes, raw, strict=True) if h not in self._known}
-        if len(self._known) + len(new) > _REMEMBERED:
-            self._known = {h: self._known[h] for h in hashes if h in self._known}
-        self._known.update(zip(new, self._answer(list(new), list(new.values())), strict=True))
-        return [self._known[h] for h in hashes]
+        answers = {h: self._known[h] for h in hashes if h in self._known}
+        new = {h: row for h, row in zip(hashes, raw, strict=True) if h not in answers}
+        answers.update(zip(new, self._answer(list(new), list(new.values())), strict=True))
+        self._remember(answers)
+        return [answers[h] for h in hashes]
+
+    def _remember(self, answers: dict[str, Label]) -> None:
+        """Keeps answers for equal inputs in later calls; not those that another attempt can mend."""
+        if len(self._known) + len(answers) > _REMEMBERED:
+            self._known = {}
+        self._known.update((h, label) for h, label in answers.items() if label.status not in status.RETRYABLE)
+
+    def forget(self) -> None:
+        """Drops the answers kept for equal inputs."""
+        self._known = {}
 
     def _answer(self, hashes: list[str], rows: list[list[bytes | None]]) -> list[Label]:
         texts = [[(value or b"").decode(errors="replace") for value in row] for row in rows]
         asked = [i for i, row in enumerate(texts) if any(text.strip() for text in row)]
         prompts = self.encoder.encode([texts[i] for i in asked])
         answers = dict(zip(asked, self._score(prompts), strict=True))
-        empty = replace(self._stamp, status=status.EMPTY_INPUT, error="every input is NULL or blank", attempts=0)
+        empty = replace(
+            self._stamp, status=status.EMPTY_INPUT, error="every input is NULL or blank", attempts=0
+        )
         now = datetime.now(UTC)
-        return [replace(answers.get(i, empty), input_hash=hashes[i], labeled_at=now) for i in range(len(rows))]
+        return [
+            replace(answers.get(i, empty), input_hash=hashes[i], labeled_at=now) for i in range(len(rows))
+        ]
 
     def _score(self, prompts: list[Prompt]) -> list[Label]:
         if not prompts:

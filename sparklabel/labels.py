@@ -111,7 +111,9 @@ def human_sql(value: str, label: str) -> str:
     return f"(({label}.source <=> 'human') OR NOT ({value} <=> {label}.value))"
 
 
-def row_state_sql(*, value: str, label: str, inputs_hash: str, fingerprint: str, model: str, relabel: str) -> str:
+def row_state_sql(
+    *, value: str, label: str, inputs_hash: str, fingerprint: str, model: str, relabel: str
+) -> str:
     """Names the state of each row; `PENDING_STATES` are those that a pass answers.
 
     `human` and `human_input_changed` rows are never overwritten. `model_changed` rows are told apart from `done`

@@ -15,8 +15,8 @@ from pathlib import Path
 MIN_JAVA = 17
 MIN_MEMORY = 6 * 2**30
 """Bytes: Spark's JVM, the embedded model and its fine-tuning on one machine."""
-MIN_DISK = 9 * 2**30
-"""Bytes: the environment takes 6 GiB (torch and its CUDA libraries are most of it), and its download unpacks beside."""
+MIN_DISK = 8 * 2**30
+"""Bytes: the environment takes 6 GiB (torch and its CUDA libraries are most of it), and uv's cache 1.5 more."""
 
 JAVA_FIX = (
     "install one (Debian, Ubuntu: apt install openjdk-17-jre-headless; macOS: brew install openjdk@17) "

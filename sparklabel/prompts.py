@@ -70,7 +70,9 @@ def chat_template(task: Task, tokenizer: Tokenizer) -> PromptTemplate:
 def bare_template(task: Task, tokenizer: Tokenizer) -> PromptTemplate:
     """For a fine-tuned model: the row and the task's name, nothing else. The training is the instruction."""
     opening = [Piece("special", tokenizer.bos)] if tokenizer.bos else []
-    return PromptTemplate((*opening, *_fields(task, ""), Piece("plain", f"\n{_title(task.name)}:")), answer_lead=" ")
+    return PromptTemplate(
+        (*opening, *_fields(task, ""), Piece("plain", f"\n{_title(task.name)}:")), answer_lead=" "
+    )
 
 
 def _fields(task: Task, head: str) -> list[Piece]:
@@ -83,7 +85,9 @@ def _fields(task: Task, head: str) -> list[Piece]:
 
 def _examples(task: Task) -> str:
     blocks = [
-        "\n".join(f"{_title(name)}: {text.strip()}" for name, text in zip(task.inputs, example.inputs, strict=True))
+        "\n".join(
+            f"{_title(name)}: {text.strip()}" for name, text in zip(task.inputs, example.inputs, strict=True)
+        )
         + f"\nAnswer: {task.spoken(example.answer)}\n\n"
         for example in task.examples
     ]
@@ -124,7 +128,9 @@ class PromptEncoder:
         # A blank before the text keeps a row's first word the token that it is in the middle of a sentence.
         texts = [" " + text.strip()[:limit] for row in rows for text in row]
         ids = iter(self._tokenizer.encode_rows(texts))
-        return [self._prompt([next(ids) for _ in row], any(len(t.strip()) > limit for t in row)) for row in rows]
+        return [
+            self._prompt([next(ids) for _ in row], any(len(t.strip()) > limit for t in row)) for row in rows
+        ]
 
     def _prompt(self, fields: list[list[int]], truncated: bool) -> Prompt:
         while (over := sum(map(len, fields)) - self.room) > 0:
@@ -133,13 +139,21 @@ class PromptEncoder:
             fields[longest] = fields[longest][: max(len(fields[longest]) - over, second - 1, 0)]
             truncated = True
         inputs = iter(fields)
-        return Prompt(tuple(i for ids in self._rest for i in (next(inputs) if ids is None else ids)), truncated)
+        return Prompt(
+            tuple(i for ids in self._rest for i in (next(inputs) if ids is None else ids)), truncated
+        )
 
     def _encode(self, piece: Piece) -> list[int]:
-        return self._tokenizer.encode(piece.text) if piece.kind == "special" else self._tokenizer.encode_rows([piece.text])[0]
+        return (
+            self._tokenizer.encode(piece.text)
+            if piece.kind == "special"
+            else self._tokenizer.encode_rows([piece.text])[0]
+        )
 
 
-def answer_ids(template: PromptTemplate, tokenizer: Tokenizer, answers: Sequence[str]) -> tuple[TokenPath, ...]:
+def answer_ids(
+    template: PromptTemplate, tokenizer: Tokenizer, answers: Sequence[str]
+) -> tuple[TokenPath, ...]:
     """Each answer's token ids behind the prompt, tokenised jointly with the prompt's last piece.
 
     Raises TaskError where joint tokenisation does not begin with that piece's own ids: such an answer would be scored
@@ -152,12 +166,16 @@ def answer_ids(template: PromptTemplate, tokenizer: Tokenizer, answers: Sequence
         joint = tokenizer.encode(last + template.answer_lead + answer)
         apart = tokenizer.encode_rows([template.answer_lead + answer])[0]
         if joint[: len(header)] != header or joint[len(header) :] != apart:
-            raise TaskError(f"The label {answer!r} does not tokenise cleanly behind the prompt.", hint="Respell it.")
+            raise TaskError(
+                f"The label {answer!r} does not tokenise cleanly behind the prompt.", hint="Respell it."
+            )
         paths.append(tuple(apart))
     return tuple(paths)
 
 
-def label_paths(task: Classification, tokenizer: Tokenizer, template: PromptTemplate) -> tuple[TokenPath, ...]:
+def label_paths(
+    task: Classification, tokenizer: Tokenizer, template: PromptTemplate
+) -> tuple[TokenPath, ...]:
     """The token ids of the task's labels, in its order."""
     return answer_ids(template, tokenizer, [task.spoken(name) for name in task.label_names])
 

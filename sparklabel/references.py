@@ -64,7 +64,9 @@ def resolve(reference: str) -> ResolvedModel:
         return _resolve_folder(reference, folder.resolve())
     if reference.count("/") == 1 and not reference.startswith((".", "/", "~")) and ":" not in reference:
         return _resolve_hub(reference, reference)
-    raise ModelError(f"The model {reference!r} does not resolve: no such folder, and not a hub id.", hint=_FORMS)
+    raise ModelError(
+        f"The model {reference!r} does not resolve: no such folder, and not a hub id.", hint=_FORMS
+    )
 
 
 _FORMS = (
@@ -93,7 +95,9 @@ def _resolve_folder(reference: str, folder: Path) -> ResolvedModel:
             hint="Pickled weights are not loaded; convert them with save_pretrained(..., safe_serialization=True).",
         )
     sha256 = tree_sha256(folder)
-    return ResolvedModel(reference, "folder", f"{folder.name}@sha256:{sha256[:16]}", str(folder), sha256=sha256)
+    return ResolvedModel(
+        reference, "folder", f"{folder.name}@sha256:{sha256[:16]}", str(folder), sha256=sha256
+    )
 
 
 def _resolve_hub(reference: str, hub_id: str) -> ResolvedModel:
@@ -102,7 +106,9 @@ def _resolve_hub(reference: str, hub_id: str) -> ResolvedModel:
         commit = _hub_snapshot(hub_id, None, ["config.json"]).name
     except ModelError as error:
         hint = f"{_FORMS} A private or gated model needs HF_TOKEN."
-        raise ModelError(f"The model {reference!r} is not a local folder. {error.message}", hint=hint) from None
+        raise ModelError(
+            f"The model {reference!r} is not a local folder. {error.message}", hint=hint
+        ) from None
     return ResolvedModel(reference, "hub", f"{hub_id}@{commit}", hub_id, revision=commit)
 
 
@@ -134,7 +140,10 @@ def _hub_snapshot(hub_id: str, commit: str | None, files: list[str]) -> Path:
 
     try:
         return Path(snapshot_download(hub_id, revision=commit, allow_patterns=files))
-    except (OSError, ValueError) as error:  # what huggingface_hub raises: offline, not found, gated, a bad name
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # what huggingface_hub raises: offline, not found, gated, a bad name
         raise ModelError(f"The hub did not give {hub_id}: {_first_line(error)}") from None
 
 
@@ -148,7 +157,9 @@ def embedded_model() -> Path:
         )
     from sparklabel.language_model import convert_gguf
 
-    return build_once(cache_dir() / "models" / f"{EMBEDDED}-{_file_sha256(gguf)[:16]}", lambda to: convert_gguf(gguf, to))
+    return build_once(
+        cache_dir() / "models" / f"{EMBEDDED}-{_file_sha256(gguf)[:16]}", lambda to: convert_gguf(gguf, to)
+    )
 
 
 def build_once(folder: Path, build: Callable[[Path], None]) -> Path:

@@ -35,9 +35,6 @@ LOCAL_CONF = DELTA_CONF | {
     # The defaults (200 and 50) are a cluster's: on two cores a MERGE took 18 s with them, and 4 s so.
     "spark.sql.shuffle.partitions": "2",
     "spark.databricks.delta.snapshotPartitions": "2",
-    # A model lives in each Python worker. The idle pool is first in, first out: without a bound, a stage of one task
-    # goes round every worker of an earlier stage and keeps (or loads) a copy in each.
-    "spark.python.factory.idleWorkerMaxPoolSize": "1",
 }
 """The settings of a local session that do not depend on the machine; conf/spark-local.conf is their copy."""
 

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from sparklabel import registry
 from sparklabel.cards import ModelCard
-from sparklabel.engines import EngineSpec, engine_spec, open_engine
+from sparklabel.engines import Engine, EngineSpec, engine_spec, open_engine
 from sparklabel.errors import ColumnError
 from sparklabel.labeler import Labeler
 from sparklabel.labels import label_ddl, quote, sql_string
@@ -49,18 +49,25 @@ def labeler_spec(task: Task, model: str | ResolvedModel, engine: str, options: d
     return LabelerSpec(task, resolved, chosen)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def open_labeler(spec: LabelerSpec) -> Labeler:
     """The labeler of this process; models are fetched to this host where they are not there yet."""
-    if spec.engine.name == "fake":
-        return Labeler(spec.task, open_engine(spec.engine, spec.model.identity, None, None), model=spec.model.identity)
-    files = registry.materialise(spec.model)
     card = ModelCard.from_json(spec.model.card) if spec.model.card else None
-    engine = open_engine(spec.engine, spec.model.identity, files.base, files.adapter)
-    return Labeler(spec.task, engine, model=spec.model.identity, card=card)
+    return Labeler(spec.task, _engine(spec.engine, spec.model), model=spec.model.identity, card=card)
 
 
-def label_udf(task: Task, model: str = DEFAULT, engine: str = "auto", **options: Any) -> Callable[..., Column]:
+@lru_cache(maxsize=2)
+def _engine(engine: EngineSpec, model: ResolvedModel) -> Engine:
+    """One loaded model for all tasks that are asked of it in this process."""
+    if engine.name == "fake":
+        return open_engine(engine, model.identity, None, None)
+    files = registry.materialise(model)
+    return open_engine(engine, model.identity, files.base, files.adapter)
+
+
+def label_udf(
+    task: Task, model: str = DEFAULT, engine: str = "auto", **options: Any
+) -> Callable[..., Column]:
     """A function of columns, one per input of the task, that gives the label: `label_udf(task)("text")`.
 
     The result is a struct: `.value`, `.confidence`, `.status` and the rest of the record. `options` go to the engine
@@ -116,6 +123,7 @@ def register(
 
 def _arrow_udf(spec: LabelerSpec) -> Any:
     import pyarrow as pa
+    from pyspark.sql.pandas import functions as pandas_functions
     from pyspark.sql.pandas.types import to_arrow_type
     from pyspark.sql.types import DataType
 
@@ -127,7 +135,9 @@ def _arrow_udf(spec: LabelerSpec) -> Any:
         for batch in batches:
             yield _label_batch(labeler, batch, arrow_type)
 
-    return F.arrow_udf(label, returnType=return_type).asNondeterministic()
+    # Its stubs know no iterator that returns structs.
+    arrow_udf: Any = pandas_functions.arrow_udf
+    return arrow_udf(label, returnType=return_type).asNondeterministic()
 
 
 def _label_batch(labeler: Labeler, batch: "pa.StructArray", arrow_type: "pa.DataType") -> "pa.Array":

@@ -21,9 +21,9 @@ _SPECIAL = {"<user>": _USER, "<assistant>": _ASSISTANT, "<stop>": _STOP}
 class ByteTokenizer:
     """One token a byte; three special tokens, which text from rows cannot produce."""
 
-    bos = ""
-    stop_ids = (_STOP,)
-    context = 8192
+    bos: str = ""
+    stop_ids: tuple[int, ...] = (_STOP,)
+    context: int = 8192
 
     def encode(self, text: str) -> list[int]:
         for name, token in _SPECIAL.items():
@@ -35,7 +35,7 @@ class ByteTokenizer:
     def encode_rows(self, texts: Sequence[str]) -> list[list[int]]:
         return [list(text.encode(errors="replace")) for text in texts]
 
-    def chat(self) -> tuple[str, str]:
+    def chat(self) -> tuple[str, str] | None:
         return "<user>", "<assistant>"
 
 
@@ -53,7 +53,13 @@ class FakeEngine:
 
     def _row(self, row: Sequence[int], request: ScoringRequest) -> list[float]:
         trie, text = request.trie, bytes(token for token in row if token < 256).lower()
-        named = [n for n, path in enumerate(trie.paths) if bytes(p for p in path if p != END).strip().lower() in text]
+        named = [
+            n
+            for n, path in enumerate(trie.paths)
+            if bytes(p for p in path if p != END).strip().lower() in text
+        ]
         favoured = set(trie.routes[max(named, key=lambda n: len(trie.paths[n]))]) if named else set()
         digest = hashlib.sha256(self._seed + text).digest()
-        return [(4.0 if o in favoured else 0.0) + digest[o % 32] / 256 for o in range(len(trie.option_tokens))]
+        return [
+            (4.0 if o in favoured else 0.0) + digest[o % 32] / 256 for o in range(len(trie.option_tokens))
+        ]

@@ -40,8 +40,13 @@ class TransformersEngine:
 
     def score(self, request: ScoringRequest) -> NDArray[np.float32]:
         try:
-            return self.language_model.option_logits(self._encoded(request.prefix), request.rows, request.trie)
-        except (MemoryError, RuntimeError) as error:  # torch raises RuntimeError when memory runs out or a device fails
+            return self.language_model.option_logits(
+                self._encoded(request.prefix), request.rows, request.trie
+            )
+        except (
+            MemoryError,
+            RuntimeError,
+        ) as error:  # torch raises RuntimeError when memory runs out or a device fails
             raise EngineError(f"{type(error).__name__}: {str(error).splitlines()[0][:500]}") from error
 
     def _encoded(self, prefix: TokenPath) -> SharedPrefix:

@@ -5,7 +5,20 @@ Nothing here knows of tasks, labels or rows.
 """
 
 from sparklabel.language_model.gguf import convert_gguf
+from sparklabel.language_model.layers import decoder_depth, hidden_features
+from sparklabel.language_model.lora import Example, Recipe, StepMetrics, TrainingSummary, train_lora
 from sparklabel.language_model.model import LanguageModel
 from sparklabel.language_model.tokenizer import ModelTokenizer
 
-__all__ = ["LanguageModel", "ModelTokenizer", "convert_gguf"]
+__all__ = [
+    "Example",
+    "LanguageModel",
+    "ModelTokenizer",
+    "Recipe",
+    "StepMetrics",
+    "TrainingSummary",
+    "convert_gguf",
+    "decoder_depth",
+    "hidden_features",
+    "train_lora",
+]

@@ -101,7 +101,9 @@ class Adapter:
             weight.grad, weight.data = None, values.clone()
         # PEFT would ask the hub whether the vocabulary grew.
         self._wrapped.save_pretrained(folder, save_embedding_layers=False)
-        for weight, values, gradient in zip(self._weights, computing, self._views(self._gradient), strict=True):
+        for weight, values, gradient in zip(
+            self._weights, computing, self._views(self._gradient), strict=True
+        ):
             weight.data, weight.grad = values, gradient
 
     def _views(self, flat: Tensor) -> list[Tensor]:

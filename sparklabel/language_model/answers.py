@@ -40,14 +40,19 @@ class Sequences:
     """
 
     def __init__(
-        self, language_model: LanguageModel, examples: Sequence[Answered], trie: LabelTrie, first: int, cache_bytes: int
+        self,
+        language_model: LanguageModel,
+        examples: Sequence[Answered],
+        trie: LabelTrie,
+        first: int,
+        cache_bytes: int,
     ) -> None:
         self._model, self._first = language_model, first
         steps = [trie.steps(label) for label in range(len(trie.paths))]
         self._items = [_sequence(example, trie, steps[example.label]) for example in examples]
         self.lengths = [len(item.ids) for item in self._items]
-        shortest = sorted(self._items, key=lambda item: len(item.ids))[:2]
-        self._half = upper_half(language_model, first, padded([item.ids for item in shortest], language_model.device)[0])
+        shortest = sorted(range(len(examples)), key=self.lengths.__getitem__)[:2]
+        self._half = upper_half(language_model, first, self._ids(shortest))
         self._kept: dict[int, Tensor] = {}
         if self._half:
             self._stack = DecoderStack.of(language_model.model)
@@ -69,7 +74,10 @@ class Sequences:
 
     def _below(self, indices: Sequence[int]) -> Tensor:
         with torch.no_grad():
-            return self._stack.below(self._first, padded([self._items[i].ids for i in indices], self._model.device)[0])
+            return self._stack.below(self._first, self._ids(indices))
+
+    def _ids(self, indices: Sequence[int]) -> Tensor:
+        return padded([self._items[i].ids for i in indices], self._model.device)[0]
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, list[Step]]:
         """What `run` takes for these sequences, and the branching node that each of its P places is at."""
@@ -82,7 +90,7 @@ class Sequences:
 
     def _states(self, indices: Sequence[int]) -> Tensor:
         if not self._half:
-            return padded([self._items[i].ids for i in indices], self._model.device)[0]
+            return self._ids(indices)
         if all(index in self._kept for index in indices):
             return nn.utils.rnn.pad_sequence([self._kept[i] for i in indices], batch_first=True)
         return self._below(indices)

@@ -63,13 +63,15 @@ def _attention(
 
     Returns [B, S, H, d], as transformers expects of an attention function.
     """
-    layer = int(module.layer_idx)  # type: ignore[arg-type]
+    layer = int(module.layer_idx)
     if (capture := _capture.get()) is not None:
         capture[layer] = (key[0].contiguous(), value[0].contiguous())
     prefix_key, prefix_value = (_prefix.get() or {}).get(layer, (key[0, :, :0], value[0, :, :0]))
     length = query.shape[2]
     if s_aux is not None or (sliding_window and prefix_key.shape[1] + length > sliding_window):
-        raise ModelError(f"{type(module).__name__} needs sliding windows or attention sinks, which are not supported.")
+        raise ModelError(
+            f"{type(module).__name__} needs sliding windows or attention sinks, which are not supported."
+        )
     if attention_mask is None:
         attention_mask = causal_mask(length, query.dtype, query.device)
     query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)

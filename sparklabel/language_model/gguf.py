@@ -12,7 +12,9 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     logging.disable_progress_bar()
     loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     # transformers marks what it read from GGUF as not serializable: save a fresh model with the same weights.
-    settings = {k: v for k, v in loaded.config.to_dict().items() if k not in ("quantization_config", "_name_or_path")}
+    settings = {
+        k: v for k, v in loaded.config.to_dict().items() if k not in ("quantization_config", "_name_or_path")
+    }
     fresh = type(loaded)(type(loaded.config)(**settings)).to(torch.bfloat16)
     fresh.load_state_dict(loaded.state_dict())
     fresh.save_pretrained(folder)

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,26 +23,27 @@ from sparklabel.language_model.answers import AnswerLoss, Sequences
 from sparklabel.language_model.layers import decoder_depth
 from sparklabel.language_model.model import LanguageModel
 
-_MANY_LABELS = 10
+_FEW_LABELS = 10
 _SORTED_BATCHES = 32
 """Batches among which lengths are sorted: 97% of the tokens are then no padding (91% with 8)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to fine-tune. The defaults were chosen by measurement (docs/log.md).
+    """How to fine-tune. The defaults are those of a prototype; docs/log.md says what was measured with them.
 
-    `top_layers` None adapts the top third of the layers up to ten labels, else the top two thirds. The type that
-    computes is the loaded model's (LanguageModel.load(dtype=...)); adapters are updated in float32 in any case.
-    `learning_rate` is the peak: it rises over `warm_up` (part of all steps), then falls to 0 as a cosine.
-    `cache_bytes` bounds what is kept of the frozen layers; sequences beyond it are recomputed in each epoch.
+    None is chosen for the task: up to ten labels, the top third of the layers in 3 epochs; with more labels, the
+    top two thirds in 4 epochs (`TrainingSummary.recipe` says what was chosen). The type that computes is the loaded
+    model's (LanguageModel.load(dtype=...)); adapters are updated in float32 in any case. `learning_rate` is the peak:
+    it rises over `warm_up` (part of all steps), then falls to 0 as a cosine. `cache_bytes` bounds what is kept of the
+    frozen layers; sequences beyond it are recomputed in each epoch.
     """
 
     top_layers: int | None = None
     target_modules: tuple[str, ...] = ("q_proj", "v_proj", "o_proj", "down_proj")
     rank: int = 16
     alpha: float = 32.0
-    epochs: int = 3
+    epochs: int | None = None
     batch_size: int = 16
     learning_rate: float = 1e-3
     warm_up: float = 0.1
@@ -51,10 +52,11 @@ class Recipe:
     seed: int = 0
     cache_bytes: int = 2 * 2**30
 
-    def layers(self, depth: int, labels: int) -> range:
-        """The numbers of the layers that are adapted, of a model with `depth` layers and a task with `labels`."""
-        top = self.top_layers or round(depth * (1 / 3 if labels <= _MANY_LABELS else 2 / 3))
-        return range(depth - min(max(top, 1), depth), depth)
+    def chosen_for(self, depth: int, labels: int) -> "Recipe":
+        """The recipe with nothing left open, for a model with `depth` layers and a task with `labels`."""
+        few = labels <= _FEW_LABELS
+        top = self.top_layers or round(depth / 3 if few else depth * 2 / 3)
+        return replace(self, top_layers=min(max(top, 1), depth), epochs=self.epochs or (3 if few else 4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,8 @@ class TrainingSummary:
     tokens: int
     seconds: float
     frozen_seconds: float
-    layers: tuple[int, ...]
     parameters: int
+    recipe: Recipe
 
 
 OnStep = Callable[[StepMetrics], None]
@@ -113,26 +115,34 @@ def train_lora(
     if not examples or not trie.option_tokens:
         raise AnswersError("There is nothing to learn: no answers, or only one label.")
     start = time.perf_counter()
-    layers = recipe.layers(decoder_depth(language_model.model), len(trie.paths))
+    depth = decoder_depth(language_model.model)
+    recipe = recipe.chosen_for(depth, len(trie.paths))
+    layers = range(depth - (recipe.top_layers or depth), depth)
     cuda = [language_model.device] if language_model.device.type == "cuda" else []
     with torch.random.fork_rng(cuda), training_attention(language_model):
         torch.manual_seed(recipe.seed)
         sequences = Sequences(language_model, examples, trie, layers.start, recipe.cache_bytes)
         frozen = time.perf_counter() - start
         loss = AnswerLoss(language_model, trie)
-        with adapted(language_model.model, layers, recipe.target_modules, recipe.rank, recipe.alpha) as adapter:
+        with adapted(
+            language_model.model, layers, recipe.target_modules, recipe.rank, recipe.alpha
+        ) as adapter:
             steps = list(_steps(sequences, loss, adapter, recipe, start, on_step))
             adapter.save(folder)
     last = [step.loss for step in steps if step.epoch == recipe.epochs]
     return TrainingSummary(
         steps=len(steps), examples=len(examples), loss=float(np.mean(last)), tokens=sum(s.tokens for s in steps),
-        seconds=time.perf_counter() - start, frozen_seconds=frozen, layers=tuple(layers),
-        parameters=adapter.parameters,
+        seconds=time.perf_counter() - start, frozen_seconds=frozen, parameters=adapter.parameters, recipe=recipe,
     )  # fmt: skip
 
 
 def _steps(
-    sequences: Sequences, loss: AnswerLoss, adapter: Adapter, recipe: Recipe, start: float, on_step: OnStep | None
+    sequences: Sequences,
+    loss: AnswerLoss,
+    adapter: Adapter,
+    recipe: Recipe,
+    start: float,
+    on_step: OnStep | None,
 ) -> Iterator[StepMetrics]:
     optimizer = torch.optim.AdamW([adapter.master], recipe.learning_rate, weight_decay=recipe.weight_decay)
     plan = list(batches(sequences.lengths, recipe))
@@ -142,7 +152,7 @@ def _steps(
         value = loss(sequences.run(states, places), answers) / len(batch)
         norm = adapter.backward(value)
         if torch.isfinite(norm):
-            adapter.master.grad.mul_((recipe.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))  # type: ignore[union-attr]
+            adapter.master.grad.mul_((recipe.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
             optimizer.param_groups[0]["lr"] = rate
             optimizer.step()
             adapter.refresh()
@@ -159,7 +169,7 @@ def batches(lengths: Sequence[int], recipe: Recipe) -> Iterator[tuple[int, list[
     """(epoch from 1, indices) of every step: shuffled, then sorted by length within some batches, shuffled again."""
     random = np.random.default_rng(recipe.seed)
     size, group = recipe.batch_size, recipe.batch_size * _SORTED_BATCHES
-    for epoch in range(1, recipe.epochs + 1):
+    for epoch in range(1, (recipe.epochs or 1) + 1):
         order = random.permutation(len(lengths))
         found: list[list[int]] = []
         for begin in range(0, len(order), group):

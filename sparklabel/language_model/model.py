@@ -39,7 +39,9 @@ class LanguageModel:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.device = next(model.parameters()).device
-        self.batch_tokens = batch_tokens or (_CPU_BATCH_TOKENS if self.device.type == "cpu" else _GPU_BATCH_TOKENS)
+        self.batch_tokens = batch_tokens or (
+            _CPU_BATCH_TOKENS if self.device.type == "cpu" else _GPU_BATCH_TOKENS
+        )
         self._stock_attention = model.config._attn_implementation
         self._check_attention()
 
@@ -63,7 +65,9 @@ class LanguageModel:
         # An adapter is merged in float32: its updates are below bfloat16's resolution of many weights.
         target = _best_dtype(device) if dtype == "auto" else getattr(torch, dtype)
         try:
-            model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32 if adapter else target)
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=torch.float32 if adapter else target
+            )
         except (OSError, ValueError) as error:
             raise ModelError(f"The model in {folder} does not load: {str(error).splitlines()[0]}") from None
         if adapter is not None:
@@ -158,7 +162,9 @@ class _OptionHead:
         """[B, S + T, D] to [B, O], float32."""
         rows = torch.arange(len(hidden), device=hidden.device)
         at_end = hidden[rows, lengths - 1][:, None]
-        places = torch.cat([at_end, hidden[:, hidden.shape[1] - self._nodes :]], dim=1) if self._nodes else at_end
+        places = (
+            torch.cat([at_end, hidden[:, hidden.shape[1] - self._nodes :]], dim=1) if self._nodes else at_end
+        )
         logits = torch.nn.functional.linear(places, self._weight, self._bias).float()
         logits = _transformed(logits, self._config)
         end = logits[..., self._stops].logsumexp(-1, keepdim=True)
@@ -203,7 +209,9 @@ class _Tree:
         visible[:, :longest, :longest] = torch.ones(longest, longest, dtype=torch.bool, device=device).tril()
         visible[:, longest:, :longest] = torch.arange(longest, device=device) < lengths[:, None, None]
         visible[:, longest:, longest:] = self.sees
-        return torch.zeros(visible.shape, dtype=dtype, device=device).masked_fill_(~visible, float("-inf"))[:, None]
+        return torch.zeros(visible.shape, dtype=dtype, device=device).masked_fill_(~visible, float("-inf"))[
+            :, None
+        ]
 
 
 def length_sorted_batches(lengths: Sequence[int], extra: int, batch_tokens: int) -> list[list[int]]:
@@ -220,7 +228,11 @@ def length_sorted_batches(lengths: Sequence[int], extra: int, batch_tokens: int)
 def _best_dtype(device: str) -> torch.dtype:
     if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else torch.float32
+    return (
+        torch.bfloat16
+        if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        else torch.float32
+    )
 
 
 def _merged(model: Any, adapter: Path) -> Any:

@@ -59,7 +59,9 @@ class ModelTokenizer:
         return before, after
 
     def _render(self, messages: list[dict[str, str]], generate: bool) -> str:
-        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=generate))
+        return str(
+            self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=generate)
+        )
 
     def _adds_bos(self) -> bool:
         bos = self._tokenizer.bos_token_id

@@ -18,8 +18,7 @@ class Chunks:
     """
 
     def __init__(self, spark: SparkSession, inputs: int) -> None:
-        ids = spark.range(1024).select(F.spark_partition_id().alias("p"))
-        self.slots = max(1, ids.distinct().count())
+        self.slots = task_slots(spark)
         self._inputs = max(inputs, 1)
         self._size = float(_FIRST * self.slots)
         self._started = time.monotonic()
@@ -40,3 +39,9 @@ class Chunks:
         rate = inputs / max(time.monotonic() - self._started, 1e-3)
         # The first chunk's time holds the model's loading: never shrink below it, and grow at most fourfold.
         self._size = min(max(rate * _SECONDS, _FIRST * self.slots), 4 * self._size)
+
+
+def task_slots(spark: SparkSession) -> int:
+    """How many tasks run at once: the partitions that Spark makes of a range. Works over Spark Connect."""
+    ids = spark.range(4096).select(F.spark_partition_id().alias("p"))
+    return max(1, ids.distinct().count())

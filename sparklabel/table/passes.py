@@ -15,15 +15,23 @@ from pyspark.sql import functions as F
 
 from sparklabel.errors import TableError
 from sparklabel.labels import RELABEL, human_sql, input_hash_sql, pending_states, quote
+from sparklabel.progress import WorkProgress
 from sparklabel.references import DEFAULT
 from sparklabel.table.chunks import Chunks
 from sparklabel.table.commits import commit_metadata, retried
 from sparklabel.table.history import last_rate
 from sparklabel.table.plan import HASH, STATE, Plan, make_plan, pending_inputs, row_states
-from sparklabel.table.progress import PassProgress
 from sparklabel.table.report import PassReport
 from sparklabel.table.staging import Staging, open_staging
-from sparklabel.table.target import Owned, Target, add_columns, check_columns, check_key, open_target, owned_columns
+from sparklabel.table.target import (
+    Owned,
+    Target,
+    add_columns,
+    check_columns,
+    check_key,
+    open_target,
+    owned_columns,
+)
 from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec, labeler_spec, udf_of
 
@@ -129,7 +137,9 @@ class _Pass:
         staging = open_staging(self.spark, self.target, self.owned, self.task, self.model, self.pass_id)
         resumed = 0 if staging.adopted_until is None else staging.answers(self.spark).count()
         work = self._answer(plan.pending_inputs - resumed, staging, resumed > 0, progress)
-        labeled = self._merge(self._source(staging), rows_per_second=work.rate, prompt_tokens=work.prompt_tokens)
+        labeled = self._merge(
+            self._source(staging), rows_per_second=work.rate, prompt_tokens=work.prompt_tokens
+        )
         staging.clear(self.spark)
         return self.report(
             plan, labeled=labeled, by_status=self._written(), resumed_inputs=resumed,
@@ -141,7 +151,9 @@ class _Pass:
         """Stages the answers, chunk by chunk. Ctrl-C ends it: what is staged is kept."""
         label, work = udf_of(self.spec), _Work()
         chunks = Chunks(self.spark, inputs)
-        with PassProgress(f"{self.target.name}: {self.task.name}", inputs, progress) as bar:
+        with WorkProgress(
+            f"{self.target.name}: {self.task.name}", inputs, progress, "starting the model"
+        ) as bar:
             try:
                 for buckets in chunks:
                     texts = pending_inputs(self.states(), self.task, self.relabel, buckets)
@@ -158,7 +170,9 @@ class _Pass:
 
     def _source(self, staging: Staging) -> DataFrame:
         """The pending rows that have a staged answer: key columns, HASH, answer as the table will hold it."""
-        attempts = F.coalesce(F.when(F.col(STATE) == "retry", F.col(f"{quote(self.owned.label)}.attempts")), F.lit(0))
+        attempts = F.coalesce(
+            F.when(F.col(STATE) == "retry", F.col(f"{quote(self.owned.label)}.attempts")), F.lit(0)
+        )
         pending = self.states().where(F.col(STATE).isin(*pending_states(self.relabel)))
         rows = pending.select(*map(quote, self.keys), HASH, attempts.alias("_before"))
         joined = rows.join(staging.answers(self.spark).withColumnRenamed("input_hash", HASH), HASH)
@@ -215,10 +229,10 @@ class _Pass:
         }  # fmt: skip
 
     def report(self, plan: Plan, dry_run: bool = False, **outcome: Any) -> PassReport:
-        rate = last_rate(self.spark, self.target, self.task.name) if dry_run else None
-        estimate = {
-            "prompt_tokens": plan.prompt_tokens, "estimated_seconds": plan.pending_inputs / rate if rate else None
-        }  # fmt: skip
+        if dry_run:
+            rate = last_rate(self.spark, self.target, self.task.name)
+            outcome["prompt_tokens"] = plan.prompt_tokens
+            outcome["estimated_seconds"] = plan.pending_inputs / rate if rate else None
         return PassReport(
             table=self.target.name, task=self.task.name, model=self.model, task_fingerprint=self.task.fingerprint,
             pass_id=self.pass_id, dry_run=dry_run, version_before=self.version_before,
@@ -227,5 +241,5 @@ class _Pass:
             human_kept=plan.states.get("human", 0) + plan.states.get("human_input_changed", 0),
             human_input_changed=plan.states.get("human_input_changed", 0),
             new_model_would_add=0 if self.relabel == "model" else plan.states.get("model_changed", 0),
-            seconds=time.monotonic() - self.started, **(estimate if dry_run else {}), **outcome,
+            seconds=time.monotonic() - self.started, **outcome,
         )  # fmt: skip

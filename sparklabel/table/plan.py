@@ -39,12 +39,21 @@ class Plan:
     @property
     def prompt_tokens(self) -> int:
         """An estimate, at four characters a token: what differs between rows, and the shared prefix once for each."""
-        shared = len(self.task.question()) + sum(len(t) for e in self.task.examples for t in (*e.inputs, e.answer))
+        shared = len(self.task.question()) + sum(
+            len(t) for e in self.task.examples for t in (*e.inputs, e.answer)
+        )
         return (self.pending_characters + self.pending_inputs * (shared + 80)) // _CHARS_PER_TOKEN
 
 
 def row_states(
-    spark: SparkSession, target: Target, owned: Owned, task: Task, *, model: str, relabel: str, where: str | None
+    spark: SparkSession,
+    target: Target,
+    owned: Owned,
+    task: Task,
+    *,
+    model: str,
+    relabel: str,
+    where: str | None,
 ) -> DataFrame:
     """The pinned rows with their input hash and state; label columns that are not there yet read as NULL."""
     frame = target.read(spark)
@@ -58,7 +67,9 @@ def row_states(
     types = {owned.value: task.value_type, owned.label: label_ddl(task.value_type)}
     for name, _ddl in owned.missing:
         frame = frame.withColumn(name, F.expr(f"CAST(NULL AS {types[name]})"))
-    hashed = frame.withColumn(HASH, F.expr(input_hash_sql([quote(str(target.column(c))) for c in task.inputs])))
+    hashed = frame.withColumn(
+        HASH, F.expr(input_hash_sql([quote(str(target.column(c))) for c in task.inputs]))
+    )
     state = row_state_sql(
         value=quote(owned.value), label=quote(owned.label), inputs_hash=HASH,
         fingerprint=task.fingerprint, model=model, relabel=relabel,
@@ -69,7 +80,9 @@ def row_states(
 def make_plan(states: DataFrame, owned: Owned, task: Task, relabel: str) -> Plan:
     """Counts, in one scan."""
     pending = F.col(STATE).isin(*pending_states(relabel))
-    characters = sum((F.coalesce(F.length(F.col(quote(c)).cast("string")), F.lit(0)) for c in task.inputs), F.lit(0))
+    characters = sum(
+        (F.coalesce(F.length(F.col(quote(c)).cast("string")), F.lit(0)) for c in task.inputs), F.lit(0)
+    )
     silent = F.col(STATE).startswith("human") & ~F.col(f"{quote(owned.label)}.source").eqNullSafe("human")
     rows = (
         states.groupBy(STATE)
@@ -95,6 +108,8 @@ def make_plan(states: DataFrame, owned: Owned, task: Task, relabel: str) -> Plan
 def pending_inputs(states: DataFrame, task: Task, relabel: str, buckets: tuple[int, int]) -> DataFrame:
     """Each distinct input of a range of hash buckets once: its hash, and the inputs as the task names them."""
     bucket = F.conv(F.substring(HASH, 1, 4), 16, 10).cast("int")
-    chosen = states.where(F.col(STATE).isin(*pending_states(relabel)) & (bucket >= buckets[0]) & (bucket < buckets[1]))
+    chosen = states.where(
+        F.col(STATE).isin(*pending_states(relabel)) & (bucket >= buckets[0]) & (bucket < buckets[1])
+    )
     texts = [F.any_value(F.col(quote(c)).cast("string")).alias(c) for c in task.inputs]
     return chosen.groupBy(HASH).agg(*texts)

@@ -61,18 +61,28 @@ class PassReport:
         if self.human_kept:
             lines.append(f"{self.human_kept:,} human answers were left alone")
         if self.human_input_changed:
-            lines.append(f"{self.human_input_changed:,} of them are for an input that has changed since: look at them")
+            lines.append(
+                f"{self.human_input_changed:,} of them are for an input that has changed since: look at them"
+            )
         if self.new_model_would_add:
-            lines.append(f"{self.new_model_would_add:,} rows have another model's answer: relabel='model' redoes them")
+            lines.append(
+                f"{self.new_model_would_add:,} rows have another model's answer: relabel='model' redoes them"
+            )
         if self.dry_run and self.pending:
-            time = f", about {self.estimated_seconds:,.0f} s" if self.estimated_seconds else ""
-            lines.append(f"about {self.prompt_tokens:,} prompt tokens{time or ', time unknown before a first pass'}")
+            time = f", about {max(1, self.estimated_seconds):,.0f} s" if self.estimated_seconds else ""
+            lines.append(
+                f"about {self.prompt_tokens:,} prompt tokens{time or ', time unknown before a first pass'}"
+            )
         elif self.rows_per_second:
-            lines.append(f"{self.seconds:,.1f} s, {self.rows_per_second:,.1f} rows/s, {self.prompt_tokens:,} prompt tokens")
+            lines.append(
+                f"{self.seconds:,.1f} s, {self.rows_per_second:,.1f} rows/s, {self.prompt_tokens:,} prompt tokens"
+            )
         if self.interrupted:
             lines.append("interrupted: call again to go on where it stopped")
         return lines
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in sorted(counts.items())) or "none"
+    return (
+        ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in sorted(counts.items())) or "none"
+    )

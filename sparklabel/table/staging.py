@@ -56,7 +56,9 @@ class Staging:
 
     def clear(self, spark: SparkSession) -> None:
         """Forgets what was merged. Now and then its files are removed, after Delta's retention."""
-        retried(lambda: spark.sql(f"DELETE FROM {self.sql} WHERE {self._merged()}"), "Clearing the staging table")
+        retried(
+            lambda: spark.sql(f"DELETE FROM {self.sql} WHERE {self._merged()}"), "Clearing the staging table"
+        )
         version = spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT 1").collect()[0]["version"]
         if version % _VACUUM_EVERY == 0:
             spark.sql(f"VACUUM {self.sql}")
@@ -76,12 +78,16 @@ class Staging:
         )
 
 
-def open_staging(spark: SparkSession, target: Target, owned: Owned, task: Task, model: str, pass_id: str) -> Staging:
+def open_staging(
+    spark: SparkSession, target: Target, owned: Owned, task: Task, model: str, pass_id: str
+) -> Staging:
     """The staging table, made where it is missing."""
     path = f"{target.location.rstrip('/')}/_sparklabel/{owned.label}"
     spark.sql(
         f"CREATE TABLE IF NOT EXISTS delta.{quote(path)} (input_hash STRING, answer {label_ddl(task.value_type)}, "
         "staged_at TIMESTAMP, pass_id STRING) USING DELTA PARTITIONED BY (pass_id)"
     )
-    newest = spark.sql(f"SELECT unix_micros(max(staged_at)) AS newest FROM delta.{quote(path)}").collect()[0]["newest"]
+    newest = spark.sql(f"SELECT unix_micros(max(staged_at)) AS newest FROM delta.{quote(path)}").collect()[0][
+        "newest"
+    ]
     return Staging(path, pass_id, task.fingerprint, model, adopted_until=newest)

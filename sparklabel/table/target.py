@@ -72,7 +72,9 @@ def table_sql(table: str) -> str:
         return f"delta.{quote(table)}"
     parts = table.split(".")
     if len(parts) > 3 or not all(parts):
-        raise TableError(f"{table!r} is not a table's name.", hint="Write table, schema.table or catalog.schema.table.")
+        raise TableError(
+            f"{table!r} is not a table's name.", hint="Write table, schema.table or catalog.schema.table."
+        )
     return ".".join(map(quote, parts))
 
 
@@ -103,7 +105,9 @@ def owned_columns(target: Target, task: Task, key: Sequence[str], column: str | 
     label = f"{value}_label"
     for name in (value, label):
         if name.lower() in {c.lower() for c in (*task.inputs, *key)}:
-            raise ColumnError(f"The column {name!r} is an input or the key; the task cannot write it.", hint=_RENAME)
+            raise ColumnError(
+                f"The column {name!r} is an input or the key; the task cannot write it.", hint=_RENAME
+            )
     _check_not_another_tasks(target, task, value)
     has_value, has_label = target.column(value), target.column(label)
     if has_value and not has_label and not adopt:
@@ -113,11 +117,18 @@ def owned_columns(target: Target, task: Task, key: Sequence[str], column: str | 
         )
     types = {c: target.schema[c].dataType.simpleString() for c in (has_value, has_label) if c}
     if has_value and types[has_value] != task.value_type.lower():
-        raise ColumnError(f"{has_value!r} is {types[has_value]}, and the task's values are {task.value_type.lower()}.", hint=_RENAME)
+        raise ColumnError(
+            f"{has_value!r} is {types[has_value]}, and the task's values are {task.value_type.lower()}.",
+            hint=_RENAME,
+        )
     if has_label and (not types[has_label].startswith("struct<value:") or not has_value):
-        raise ColumnError(f"{target.name} has a column {has_label!r} that is not a label record of {value!r}.", hint=_RENAME)
+        raise ColumnError(
+            f"{target.name} has a column {has_label!r} that is not a label record of {value!r}.", hint=_RENAME
+        )
     absent = ((value, task.value_type, has_value), (label, label_ddl(task.value_type), has_label))
-    return Owned(has_value or value, has_label or label, tuple((n, ddl) for n, ddl, there in absent if not there))
+    return Owned(
+        has_value or value, has_label or label, tuple((n, ddl) for n, ddl, there in absent if not there)
+    )
 
 
 _RENAME = "Name another column with column=."
@@ -131,8 +142,14 @@ def _recorded_column(target: Target, task: Task) -> str | None:
 def _check_not_another_tasks(target: Target, task: Task, value: str) -> None:
     for name, content in target.properties.items():
         other = name.removeprefix(_PROPERTY)
-        if name.startswith(_PROPERTY) and other != task.name and json.loads(content)["column"].lower() == value.lower():
-            raise ColumnError(f"The column {value!r} of {target.name} belongs to the task {other!r}.", hint=_RENAME)
+        if (
+            name.startswith(_PROPERTY)
+            and other != task.name
+            and json.loads(content)["column"].lower() == value.lower()
+        ):
+            raise ColumnError(
+                f"The column {value!r} of {target.name} belongs to the task {other!r}.", hint=_RENAME
+            )
 
 
 def add_columns(spark: SparkSession, target: Target, owned: Owned, task: Task) -> Target:
@@ -142,7 +159,9 @@ def add_columns(spark: SparkSession, target: Target, owned: Owned, task: Task) -
         spark.sql(f"ALTER TABLE {target.sql} ADD COLUMNS ({added})")
     if _recorded_column(target, task) is None:
         content = sql_string(json.dumps({"column": owned.value}))
-        spark.sql(f"ALTER TABLE {target.sql} SET TBLPROPERTIES ({sql_string(_PROPERTY + task.name)} = {content})")
+        spark.sql(
+            f"ALTER TABLE {target.sql} SET TBLPROPERTIES ({sql_string(_PROPERTY + task.name)} = {content})"
+        )
         return open_target(spark, target.name)
     return open_target(spark, target.name) if owned.missing else target
 
@@ -161,7 +180,9 @@ def check_key(spark: SparkSession, target: Target, key: str | Sequence[str]) -> 
     """The key's columns, when they name every row once. Raises KeyColumnError with examples."""
     names = (key,) if isinstance(key, str) else tuple(key or ())
     if not names:
-        raise KeyColumnError(f"Labeling {target.name} in place needs a key.", hint="Give key='id', or several columns.")
+        raise KeyColumnError(
+            f"Labeling {target.name} in place needs a key.", hint="Give key='id', or several columns."
+        )
     columns = check_columns(target, names, "the key")
     quoted = ", ".join(map(quote, columns))
     null = " OR ".join(f"{quote(c)} IS NULL" for c in columns)

@@ -55,7 +55,11 @@ class Classification(Task):
                 raise ValueError(f"{label.name!r} has blanks at an end or control characters")
             if key in seen:
                 other = seen[key]
-                what = "is given twice" if other == label.name else f"differs from {other!r} only in blanks or case"
+                what = (
+                    "is given twice"
+                    if other == label.name
+                    else f"differs from {other!r} only in blanks or case"
+                )
                 raise ValueError(f"{label.name!r} {what}")
             seen[key] = label.name
         return labels
@@ -74,7 +78,9 @@ class Classification(Task):
     def question(self) -> str:
         """The instructions, then the labels: in a line, or one a line where they are described."""
         names = [self.spoken(label.name) for label in self.labels]
-        head = f"{self.instructions.strip() or 'Classify the text.'}\nAnswer with exactly one of these labels:"
+        head = (
+            f"{self.instructions.strip() or 'Classify the text.'}\nAnswer with exactly one of these labels:"
+        )
         if any(label.description for label in self.labels):
             lines = zip(names, self.labels, strict=True)
             return head + "".join(f"\n- {name}: {label.description.strip()}" for name, label in lines)
@@ -95,4 +101,3 @@ def _option(label: Any) -> Any:
     if isinstance(label, bool | int | float) or label is None:
         raise ValueError(f"the label {label!r} is not text (in YAML, put it in quotes)")
     return {"name": label} if isinstance(label, str) else label
-

@@ -87,7 +87,9 @@ class Task(BaseModel):
             raise ValueError(f"the input {clash[0]!r} is a column that the task {self.name!r} would write")
         for example in self.examples:
             if len(example.inputs) != len(self.inputs):
-                raise ValueError(f"an example has {len(example.inputs)} texts for the inputs {list(self.inputs)}")
+                raise ValueError(
+                    f"an example has {len(example.inputs)} texts for the inputs {list(self.inputs)}"
+                )
         return self
 
     @property
@@ -112,7 +114,10 @@ class Task(BaseModel):
 
     def to_yaml(self) -> str:
         """The definition as YAML; `load_task` reads it back to an equal task."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        text = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        # Unicode's own line breaks are folded on the way back, unless they are escaped.
+        escaped = bool({"\x85", "\u2028", "\u2029"} & set(text))
+        return yaml.safe_dump(self.to_dict(), sort_keys=False) if escaped else text
 
 
 def _as_example(example: object) -> object:

@@ -51,8 +51,13 @@ def trie(model: LanguageModel) -> LabelTrie:
 def examples(model: LanguageModel) -> list[Example]:
     """The last letter says the label; the rest is noise of several lengths."""
     random = np.random.default_rng(0)
-    noise = ["".join(random.choice(list("abcdefgh"), size=length)) for length in random.integers(2, 14, size=64)]
-    return [Example(tuple(model.tokenizer.encode(f"{text}{'wxyz'[i % 4]}")), i % 4) for i, text in enumerate(noise)]
+    noise = [
+        "".join(random.choice(list("abcdefgh"), size=length)) for length in random.integers(2, 14, size=64)
+    ]
+    return [
+        Example(tuple(model.tokenizer.encode(f"{text}{'wxyz'[i % 4]}")), i % 4)
+        for i, text in enumerate(noise)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -67,26 +72,38 @@ def trained(
 
 def fingerprint(model: LanguageModel) -> str:
     """Everything that training could leave behind in a model, as text."""
-    weights = {name: (p.requires_grad, p.dtype, float(p.detach().double().sum())) for name, p in model.model.named_parameters()}
-    modules = [(name, type(module).__name__, len(module._forward_hooks)) for name, module in model.model.named_modules()]
-    return repr((weights, modules, sorted(vars(model.model)), model.model.training, model.model.config.to_dict()))
+    inner = model.model
+    weights = [
+        (name, p.requires_grad, p.dtype, p.detach().double().sum().item())
+        for name, p in inner.named_parameters()
+    ]
+    modules = [
+        (name, type(module).__name__, len(module._forward_hooks)) for name, module in inner.named_modules()
+    ]
+    return repr((weights, modules, sorted(vars(inner)), inner.training, inner.config.to_dict()))
 
 
 def scores(model: LanguageModel, trie: LabelTrie, examples: list[Example]) -> np.ndarray:
-    return trie.log_probabilities(model.option_logits(model.encode_prefix([]), [e.prompt for e in examples], trie))
+    return trie.log_probabilities(
+        model.option_logits(model.encode_prefix([]), [e.prompt for e in examples], trie)
+    )
 
 
 Trained = tuple[Path, TrainingSummary, list[StepMetrics], str, str]
 
 
-def test_a_separable_task_is_learned(tiny_model: Path, trie: LabelTrie, examples: list[Example], trained: Trained):
+def test_a_separable_task_is_learned(
+    tiny_model: Path, trie: LabelTrie, examples: list[Example], trained: Trained
+):
     folder, summary, seen, _, _ = trained
     answers = scores(LanguageModel.load(tiny_model, folder, dtype="float32", device="cpu"), trie, examples)
     assert (answers.argmax(1) == [e.label for e in examples]).mean() == 1.0
     assert summary.loss < 0.1 < seen[0].loss
 
 
-def test_the_first_loss_is_what_scoring_says(model: LanguageModel, trie: LabelTrie, examples: list[Example], tmp_path: Path):
+def test_the_first_loss_is_what_scoring_says(
+    model: LanguageModel, trie: LabelTrie, examples: list[Example], tmp_path: Path
+):
     seen: list[StepMetrics] = []
     train_lora(model, examples, trie, replace(RECIPE, epochs=1, batch_size=64), tmp_path, seen.append)
     expected = -scores(model, trie, examples)[np.arange(64), [e.label for e in examples]].mean()
@@ -158,7 +175,8 @@ def test_gradients_are_those_of_plain_peft(model: LanguageModel, trie: LabelTrie
 
     from sparklabel.language_model.adapter import Adapter
 
-    config = LoraConfig(r=4, target_modules=["q_proj", "down_proj"], layers_to_transform=[2, 3], init_lora_weights=False)
+    config = LoraConfig(r=4, target_modules=["q_proj", "down_proj"], layers_to_transform=[2, 3])
+    config.init_lora_weights = False
     sequences, loss = Sequences(model, examples, trie, 2, 2**30), AnswerLoss(model, trie)
     wrapped = get_peft_model(model.model, config)
     try:
@@ -185,9 +203,14 @@ def test_probe_features_are_mean_and_last_token_of_a_layer(model: LanguageModel,
     np.testing.assert_allclose(found[3], torch.cat([states.mean(0), states[-1]]).numpy(), atol=1e-5)
 
 
-@pytest.mark.parametrize(("labels", "layers"), [(2, 10), (77, 20)])
-def test_many_labels_adapt_more_layers(labels: int, layers: int):
-    assert Recipe().layers(30, labels) == range(30 - layers, 30)
+@pytest.mark.parametrize(("labels", "layers", "epochs"), [(2, 10, 3), (77, 20, 4)])
+def test_many_labels_adapt_more_layers_for_longer(labels: int, layers: int, epochs: int):
+    recipe = Recipe().chosen_for(30, labels)
+    assert (recipe.top_layers, recipe.epochs) == (layers, epochs)
+
+
+def test_what_the_user_chose_stays():
+    assert Recipe(top_layers=40, epochs=1).chosen_for(30, 77) == Recipe(top_layers=30, epochs=1)
 
 
 def test_every_epoch_sees_every_example_once():
@@ -199,12 +222,14 @@ def test_every_epoch_sees_every_example_once():
 def test_the_learning_rate_rises_and_falls():
     rates = [one_cycle(step / 100, 0.1) for step in range(101)]
     assert max(rates) == rates[10] == 1.0
-    assert rates[0] < 0.02 and rates[100] == 0.0
+    assert rates[0] < 0.02
+    assert rates[100] == 0.0
 
 
-def test_nothing_to_learn_is_an_error(model: LanguageModel, trie: LabelTrie, examples: list[Example], tmp_path: Path):
+def test_nothing_to_learn_is_an_error(
+    model: LanguageModel, trie: LabelTrie, examples: list[Example], tmp_path: Path
+):
     with pytest.raises(AnswersError, match="nothing to learn"):
         train_lora(model, [], trie, RECIPE, tmp_path)
     with pytest.raises(AnswersError, match="nothing to learn"):
         train_lora(model, examples, label_trie([(5,)], ["one"]), RECIPE, tmp_path)
-

@@ -1,0 +1,160 @@
+"""The command line: `sparklabel label|finetune|evaluate|demo|doctor|fetch`. Each command calls one public function.
+
+Exit codes: 0 done, 1 a bug, 2 something to mend that the message names, 130 interrupted.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from sparklabel.errors import SparklabelError
+from sparklabel.references import DEFAULT
+
+app = typer.Typer(
+    help="Label Delta tables in place with language models inside Spark, and fine-tune them on people's answers.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+)  # fmt: skip
+
+Table = Annotated[str, typer.Option(help="The Delta table: a name, or a path.")]
+TaskFile = Annotated[Path, typer.Option(help="The task's YAML file (see conf/tasks/).")]
+Key = Annotated[list[str], typer.Option(help="A column that names each row once; repeat it for several.")]
+Model = Annotated[
+    str, typer.Option(help="Hub id, local folder, models:/NAME@ALIAS, or the embedded default.")
+]
+EngineOption = Annotated[str, typer.Option(help="auto, transformers or fake.")]
+Conf = Annotated[list[str] | None, typer.Option(help="A Spark setting, KEY=VALUE; repeat it for several.")]
+Column = Annotated[str | None, typer.Option(help="The value column, where it is not the task's name.")]
+
+
+@app.command()
+def label(
+    table: Table,
+    task: TaskFile,
+    key: Key,
+    model: Model = DEFAULT,
+    engine: EngineOption = "auto",
+    where: Annotated[str | None, typer.Option(help="A SQL condition that narrows the pass.")] = None,
+    relabel: Annotated[str, typer.Option(help="none, task, or model: what else counts as pending.")] = "task",
+    column: Column = None,
+    adopt: Annotated[bool, typer.Option("--adopt", help="Take an existing column as human answers.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
+    conf: Conf = None,
+) -> None:
+    """Label the pending rows of a Delta table in place."""
+    from sparklabel.table import label_table
+    from sparklabel.tasks import load_task
+
+    report = label_table(
+        _session(conf), table, load_task(task), key=key, model=model, engine=engine, where=where, relabel=relabel,
+        column=column, adopt=adopt, dry_run=dry_run,
+    )  # fmt: skip
+    print(report)
+    if report.interrupted:
+        raise typer.Exit(130)
+
+
+@app.command()
+def finetune(
+    table: Table,
+    task: TaskFile,
+    key: Key,
+    base: Annotated[str, typer.Option(help="The model to fine-tune.")] = DEFAULT,
+    registered_name: Annotated[str | None, typer.Option(help="The name in MLflow's registry.")] = None,
+    column: Column = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Train although a label or all agreement is missing.")
+    ] = False,
+    conf: Conf = None,
+) -> None:
+    """Fine-tune on a table's human answers; promote the model when it is better."""
+    from sparklabel.tasks import load_task
+    from sparklabel.training import finetune as run
+
+    print(
+        run(_session(conf), table, load_task(task), key=key, base=base, registered_name=registered_name, column=column,
+            force=force)
+    )  # fmt: skip
+
+
+@app.command()
+def evaluate(
+    table: Table,
+    task: TaskFile,
+    gold: Annotated[str, typer.Option(help="The column with the right answers.")],
+    model: Model = DEFAULT,
+    engine: EngineOption = "auto",
+    conf: Conf = None,
+) -> None:
+    """Compare a model's answers with a column of right ones."""
+    from sparklabel.evaluation import evaluate as run
+    from sparklabel.tasks import load_task
+
+    print(run(_session(conf), table, load_task(task), gold, model=model, engine=engine))
+
+
+@app.command()
+def demo(
+    dir: Annotated[Path, typer.Option(help="Where tables and models go.")] = Path("sparklabel-demo"),
+    rows: Annotated[int, typer.Option(min=1, help="Rows to label, beside 500 test rows.")] = 1500,
+    answers: Annotated[int, typer.Option(min=1, help="Rows that the simulated people answer.")] = 800,
+    data: Annotated[Path | None, typer.Option(help="A JSON lines file instead of the movie reviews.")] = None,
+    text: Annotated[str, typer.Option(help="The field with the text, in --data.")] = "text",
+    label: Annotated[str, typer.Option(help="The field with the right label, in --data.")] = "label",
+) -> None:
+    """Run the whole loop on this machine: label, answer, fine-tune, label anew."""
+    from sparklabel.demo import run_demo
+
+    run_demo(dir, rows, answers, data, text, label)
+
+
+@app.command()
+def doctor(
+    deep: Annotated[bool, typer.Option("--deep", help="Also write and read a Delta table.")] = False,
+) -> None:
+    """Check this machine: what works, what does not, and what to do about it."""
+    from sparklabel.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(deep=deep))
+
+
+@app.command()
+def fetch() -> None:
+    """Fetch once what is not in the packages: Delta's jars; and convert the embedded model."""
+    from sparklabel.jars import delta_jars
+    from sparklabel.references import embedded_model
+
+    for what, get in (("Delta's jars", lambda: delta_jars()[0].parent), (DEFAULT, embedded_model)):
+        print(f"{what}: {get()}", flush=True)
+
+
+def _session(conf: Sequence[str] | None) -> Any:
+    from sparklabel.session import spark_session
+
+    pairs = [setting.partition("=") for setting in conf or ()]
+    if wrong := [key for key, mark, _ in pairs if not mark]:
+        raise SparklabelError(f"--conf {wrong[0]} has no value.", hint="Write --conf KEY=VALUE.")
+    return spark_session({key: value for key, _, value in pairs})
+
+
+def run(command: Any) -> None:
+    """Runs a typer app or command, and turns our errors into one message and exit code 2."""
+    try:
+        command()
+    except SparklabelError as error:
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print("[bold red]error:[/] ", end="")
+        console.print(str(error), markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def main() -> None:
+    """The `sparklabel` command."""
+    run(app)

@@ -1,0 +1,125 @@
+"""Evaluation: a model's answers to rows whose right answer is known, as a report and an MLflow run.
+
+In: a DataFrame or a table, a task, the gold column. Out: an EvaluationReport. Nothing is written to the table.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparklabel import registry
+from sparklabel.errors import AnswersError, ColumnError, TaskError
+from sparklabel.evaluation.metrics import ClassificationMetrics, classification_metrics
+from sparklabel.labels import quote
+from sparklabel.references import DEFAULT
+from sparklabel.table.chunks import task_slots
+from sparklabel.table.target import open_target
+from sparklabel.tasks import Classification, Task
+from sparklabel.udf import labeler_spec, udf_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationReport:
+    """`metrics` over the rows that have a gold value; `without_gold` are the others. `str()` of it is a summary.
+
+    `prompt_tokens` is the mean of a row's prompt; `rows_per_second` counts from the job's start, the model's loading
+    included.
+    """
+
+    task: str
+    model: str
+    metrics: ClassificationMetrics
+    without_gold: int
+    prompt_tokens: float
+    seconds: float
+    rows_per_second: float
+    run_id: str
+
+    @property
+    def accuracy(self) -> float:
+        """Failures count as wrong."""
+        return self.metrics.accuracy
+
+    def __str__(self) -> str:
+        m = self.metrics
+        low, high = m.accuracy_interval
+        completed = "" if m.accuracy_completed is None else f", {m.accuracy_completed:.1%} of those completed"
+        auroc = "-" if m.confidence_auroc is None else f"{m.confidence_auroc:.3f}"
+        ece = "-" if m.ece is None or m.ece_interval is None else (
+            f"{m.ece:.3f} (95%: {m.ece_interval[0]:.3f} to {m.ece_interval[1]:.3f})"
+        )  # fmt: skip
+        without = f", {self.without_gold:,} without a gold value left out" if self.without_gold else ""
+        return "\n  ".join((
+            f"{self.task}, model {self.model}, {m.n:,} rows{without}",
+            f"accuracy {m.accuracy:.1%} (95%: {low:.1%} to {high:.1%}){completed}; completed {m.completion_rate:.1%}",
+            f"always {m.majority_label!r}: {m.majority_accuracy:.1%}; macro F1 {m.macro_f1:.3f}",
+            f"confidence AUROC {auroc}, ECE {ece}",
+            f"{self.rows_per_second:,.1f} rows/s, {self.prompt_tokens:.0f} prompt tokens a row; "
+            f"MLflow run {self.run_id}",
+        ))  # fmt: skip
+
+
+def evaluate(
+    spark: SparkSession,
+    df_or_table: DataFrame | str,
+    task: Task,
+    gold: str,
+    model: str = DEFAULT,
+    engine: str = "auto",
+    *,
+    experiment: str = "sparklabel",
+    **options: Any,
+) -> EvaluationReport:
+    """Asks `model` every row and compares with the column `gold`; also an MLflow run with the figures.
+
+    Rows whose gold is NULL are left out and counted. A row that fails counts as wrong. `options` go to the engine.
+    Raises TableError, ColumnError, TaskError, ModelError or EngineError before a model is loaded, AnswersError when
+    no row has a gold value.
+    """
+    if not isinstance(task, Classification):
+        raise TaskError(f"A task of kind {task.kind!r} cannot be evaluated yet.")
+    target = open_target(spark, df_or_table) if isinstance(df_or_table, str) else None
+    frame = target.read(spark) if target else df_or_table
+    assert not isinstance(frame, str)
+    _check_columns(frame, (*task.inputs, gold))
+    spec = labeler_spec(task, model, engine, options)
+    started = time.monotonic()
+    label = udf_of(spec)(*map(quote, task.inputs))
+    without_gold = frame.where(F.col(quote(gold)).isNull()).count()
+    asked = frame.select(F.col(quote(gold)).cast("string").alias("gold"), *map(quote, task.inputs))
+    asked = asked.where(F.col("gold").isNotNull()).repartition(task_slots(spark)).withColumn("label", label)
+    rows = asked.select(
+        "gold", "label.value", "label.confidence", "label.status", "label.prompt_tokens"
+    ).collect()
+    seconds = time.monotonic() - started
+    if not rows:
+        raise AnswersError(f"There is nothing to evaluate: {gold!r} is NULL in every row.")
+    metrics = classification_metrics(
+        *([row[name] for row in rows] for name in ("gold", "value", "confidence", "status")),
+        labels=task.label_names,
+    )
+    tokens = [row["prompt_tokens"] for row in rows if row["prompt_tokens"] is not None]
+    mean_tokens = sum(tokens) / len(tokens) if tokens else 0.0
+    with registry.start_run(f"evaluate {task.name}", experiment=experiment) as run:
+        if target:
+            run.log_table(target.name, location=target.location, version=target.version, context="evaluation")
+        run.log_params({"task": task.name, "task_fingerprint": task.fingerprint, "model": spec.model.identity,
+                        "engine": str(spec.engine)})  # fmt: skip
+        run.log_metrics(
+            {**metrics.figures(), "rows_per_second": len(rows) / seconds, "prompt_tokens": mean_tokens}
+        )
+    return EvaluationReport(
+        task=task.name, model=spec.model.identity, metrics=metrics, without_gold=without_gold,
+        prompt_tokens=mean_tokens, seconds=seconds, rows_per_second=len(rows) / seconds, run_id=run.id,
+    )  # fmt: skip
+
+
+def _check_columns(frame: DataFrame, names: tuple[str, ...]) -> None:
+    there = {column.lower() for column in frame.columns}
+    if missing := [name for name in names if name.lower() not in there]:
+        raise ColumnError(
+            f"There is no column {missing[0]!r} to evaluate.", hint=f"There are: {', '.join(frame.columns)}."
+        )

@@ -1,0 +1,205 @@
+"""The companion job: fine-tune on human answers, log to MLflow, let the gate decide.
+
+In: a table with human answers. Out: a registered version with its card, promoted when it is better on held-out
+answers, and a TrainingReport. The version that is judged is read back from the registry: what is gated is served.
+"""
+
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from sparklabel import registry
+from sparklabel.cards import ModelCard
+from sparklabel.constraints import LabelTrie, label_trie
+from sparklabel.engines import engine_spec
+from sparklabel.errors import ColumnError, ModelError, TaskError
+from sparklabel.evaluation.probe import probe_answers
+from sparklabel.language_model import (
+    Example,
+    LanguageModel,
+    Recipe,
+    StepMetrics,
+    TrainingSummary,
+    train_lora,
+)
+from sparklabel.progress import WorkProgress
+from sparklabel.prompts import PromptEncoder, PromptTemplate, bare_template, label_paths
+from sparklabel.references import DEFAULT, ResolvedModel
+from sparklabel.table.target import check_columns, check_key, open_target, owned_columns
+from sparklabel.tasks import Classification, Task
+from sparklabel.training.examples import HumanAnswer, HumanAnswers, check_answers, human_answers
+from sparklabel.training.gate import GateResult, judge
+from sparklabel.training.report import TrainingReport
+from sparklabel.udf import LabelerSpec, open_labeler
+
+
+def finetune(
+    spark: SparkSession,
+    table: str,
+    task: Task,
+    *,
+    key: str | Sequence[str],
+    base: str = DEFAULT,
+    registered_name: str | None = None,
+    num_processes: int = 1,
+    column: str | None = None,
+    force: bool = False,
+    recipe: Recipe | None = None,
+    experiment: str = "sparklabel",
+    progress: bool = True,
+) -> TrainingReport:
+    """Fine-tunes `base` with LoRA on the human answers of a table, and registers the result in MLflow.
+
+    Trains on answers whose input is still what was answered, except a fixed fifth of the inputs that only ever judges.
+    The new version becomes `models:/NAME@champion` when it is better than the champion (or the base, without one) on
+    those, with at least 100 of them and 95% confidence. The name comes from task and table unless `registered_name`
+    says otherwise. `force` trains although a label or all agreement is missing. Runs in this process; the table is
+    only read.
+
+    Raises AnswersError, TableError, ColumnError, KeyColumnError, ModelError or TaskError before anything is trained.
+    """
+    started = time.monotonic()
+    if num_processes != 1:
+        raise TaskError(
+            f"num_processes={num_processes}: training on several processes is not there yet; use 1."
+        )
+    if not isinstance(task, Classification):
+        raise TaskError(f"A task of kind {task.kind!r} cannot be fine-tuned yet.")
+    target = open_target(spark, table)
+    keys = check_key(spark, target, key)
+    check_columns(target, task.inputs, f"an input of the task {task.name!r}")
+    owned = owned_columns(target, task, keys, column, adopt=False)
+    if owned.missing:
+        raise ColumnError(
+            f"{table} has no labels of the task {task.name!r}.",
+            hint="Label it first: sparklabel.label_table(...).",
+        )
+    answers = human_answers(spark, target, owned, task)
+    check_answers(answers, task, table, force)
+    resolved = registry.resolve(base)
+    name = registered_name or registry.default_registered_name(task.name, table, target.location)
+    training = _Training(task, resolved, answers, recipe or Recipe())
+    with (
+        registry.start_run(f"finetune {task.name}", experiment=experiment) as run,
+        tempfile.TemporaryDirectory() as tmp,
+    ):
+        run.log_table(table, location=target.location, version=target.version)
+        run.log_params(training.params() | {"table": table, "table_version": target.version})
+        summary, probe = training.train(Path(tmp), run, progress)
+        version = registry.log_version(run, Path(tmp), name, {"task_fingerprint": task.fingerprint})
+        gate, opponent = training.gate(f"models:/{name}/{version}", name)
+        _log_gate(run, gate, opponent, probe)
+        if gate.verdict == "promoted":
+            registry.promote(name, version)
+        champion = registry.champion(name)
+        return TrainingReport(
+            table=table, version=target.version, task=task.name, base=resolved.identity, registered_name=name,
+            model=f"models:/{name}/{version}", champion=champion.identity if champion else None, run_id=run.id,
+            counts=answers.counts, agreements=answers.agreements, held_out=len(answers.held_out),
+            left_out=answers.left_out, loss=summary.loss, steps=summary.steps, training_seconds=summary.seconds,
+            tokens_per_second=summary.tokens / summary.seconds, seconds=time.monotonic() - started, gate=gate,
+            opponent=opponent, probe_accuracy=probe,
+        )  # fmt: skip
+
+
+class _Training:
+    """One fine-tuning: the task, the pinned base, the answers, the recipe."""
+
+    def __init__(
+        self, task: Classification, base: ResolvedModel, answers: HumanAnswers, recipe: Recipe
+    ) -> None:
+        self.task, self.base, self.answers, self.recipe = task, base, answers, recipe
+        self._base_record = registry.base_record(
+            base
+        )  # an adapter cannot stand on another: said before the work
+
+    def params(self) -> dict[str, Any]:
+        return {
+            "task": self.task.name, "task_fingerprint": self.task.fingerprint, "base": self.base.identity,
+            "answers": len(self.answers.train), "agreements": self.answers.agreements,
+            "held_out": len(self.answers.held_out), "labels": json.dumps(self.answers.counts),
+            **{f"recipe.{field}": getattr(self.recipe, field) for field in self.recipe.__dataclass_fields__},
+        }  # fmt: skip
+
+    def train(self, folder: Path, run: registry.Run, progress: bool) -> tuple[TrainingSummary, float | None]:
+        """Trains into `folder` (adapter and card); the summary, and the linear probe's held-out accuracy."""
+        model = LanguageModel.load(registry.materialise(self.base).base)
+        template = bare_template(self.task, model.tokenizer)
+        paths = label_paths(self.task, model.tokenizer, template)
+        trie = label_trie(paths, self.task.label_names)
+        encoder = PromptEncoder(template, model.tokenizer, reserve=trie.tree_depth + 1)
+        examples = self._examples(encoder)
+        with WorkProgress(f"fine-tuning {self.task.name}", 1, progress, "frozen layers") as bar:
+
+            def step(metrics: StepMetrics) -> None:
+                bar.resize(metrics.steps)
+                bar.advance(1, f"loss {metrics.loss:.3f}")
+                run.log_metrics(
+                    {"loss": metrics.loss, "learning_rate": metrics.learning_rate}, step=metrics.step
+                )
+
+            summary = train_lora(model, examples, trie, self.recipe, folder / "adapter", step)
+        run.log_metrics(
+            {"train_seconds": summary.seconds, "tokens_per_second": summary.tokens / summary.seconds}
+        )
+        self._write_card(folder, template, trie)
+        return summary, self._probe(model, encoder)
+
+    def _examples(self, encoder: PromptEncoder) -> list[Example]:
+        prompts = encoder.encode([_texts(answer) for answer in self.answers.train])
+        return [
+            Example(encoder.prefix + prompt.ids, self.task.label_names.index(answer.answer))
+            for prompt, answer in zip(prompts, self.answers.train, strict=True)
+        ]
+
+    def _write_card(self, folder: Path, template: PromptTemplate, trie: LabelTrie) -> None:
+        card = ModelCard(
+            task=self.task.to_dict(), task_fingerprint=self.task.fingerprint, template=template,
+            labels=self.task.label_names, label_ids=trie.paths, base=self._base_record,
+        )  # fmt: skip
+        (folder / registry.CARD).write_text(json.dumps(card.to_dict(), ensure_ascii=False, indent=2), "utf-8")
+
+    def _probe(self, model: LanguageModel, encoder: PromptEncoder) -> float | None:
+        """Held-out accuracy of a linear probe over the frozen base: the baseline that fine-tuning has to beat."""
+        if not self.answers.held_out:
+            return None
+        train = [(_texts(answer), answer.answer) for answer in self.answers.train]
+        test = [_texts(answer) for answer in self.answers.held_out]
+        found = probe_answers(model, encoder, train, test, self.task.label_names)
+        right = [p == answer.answer for (p, _), answer in zip(found, self.answers.held_out, strict=True)]
+        return sum(right) / len(right)
+
+    def gate(self, reference: str, registered_name: str) -> tuple[GateResult, str]:
+        """Judges the registered version against the champion, or against the base where there is none."""
+        opponent, name = self.base, "the base"
+        if (champion := registry.champion(registered_name)) is not None:
+            try:
+                ModelCard.from_json(champion.card).check_fits(self.task, champion.identity)
+                opponent, name = champion, "the champion"
+            except ModelError:
+                pass  # the task has changed since: what would be served without this version is the base
+        return judge(self._right(registry.resolve(reference)), self._right(opponent), opponent=name), name
+
+    def _right(self, model: ResolvedModel) -> list[bool]:
+        """Per held-out answer, whether the model gives it, through the labeler that serves it."""
+        labeler = open_labeler(LabelerSpec(self.task, model, engine_spec("auto", {})))
+        labels = labeler.label([answer.inputs for answer in self.answers.held_out])
+        return [
+            label.value == answer.answer for label, answer in zip(labels, self.answers.held_out, strict=True)
+        ]
+
+
+def _texts(answer: HumanAnswer) -> list[str]:
+    return [text or "" for text in answer.inputs]
+
+
+def _log_gate(run: registry.Run, gate: GateResult, opponent: str, probe: float | None) -> None:
+    figures = {"accuracy_new": gate.accuracy_new, "accuracy_old": gate.accuracy_old, "gain": gate.gain,
+               "gain_lower95": gate.lower95, "gain_upper95": gate.upper95}  # fmt: skip
+    run.log_metrics({f"gate.{k}": v for k, v in figures.items() if gate.n} | {"probe_accuracy": probe})
+    run.set_tags({"gate.verdict": gate.verdict, "gate.reason": gate.reason, "gate.opponent": opponent})

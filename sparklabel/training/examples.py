@@ -1,0 +1,116 @@
+"""Human answers of a table, as training and judging need them.
+
+In: a table at a pinned version, its task. Out: `HumanAnswers`, split once and for all into what may be trained on and
+what judges. All answers count, those that changed the model's value and those that confirmed it: trained on
+corrections alone a model collapses (docs/log.md).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from sparklabel.errors import AnswersError
+from sparklabel.labels import ANSWERED, human_sql, input_hash_sql, quote
+from sparklabel.table.target import Owned, Target
+from sparklabel.tasks import Classification, Task
+from sparklabel.training.gate import is_held_out
+
+
+@dataclass(frozen=True, slots=True)
+class HumanAnswer:
+    """One row's inputs, in the task's order, and what a person says of it. `agreed`: the model had said the same."""
+
+    inputs: tuple[str | None, ...]
+    answer: str
+    agreed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HumanAnswers:
+    """The usable answers, and how many were left out and why."""
+
+    train: tuple[HumanAnswer, ...]
+    held_out: tuple[HumanAnswer, ...]
+    left_out: dict[str, int]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Training answers by label, most frequent first."""
+        return dict(Counter(answer.answer for answer in self.train).most_common())
+
+    @property
+    def agreements(self) -> int:
+        return sum(answer.agreed for answer in self.train)
+
+
+def human_answers(spark: SparkSession, target: Target, owned: Owned, task: Classification) -> HumanAnswers:
+    """Reads them from the pinned version, onto the driver."""
+    label = quote(owned.label)
+    columns = [quote(str(target.column(c))) for c in task.inputs]
+    rows = (
+        target.read(spark)
+        .where(human_sql(quote(owned.value), label))
+        .select(
+            F.array(*(F.col(c).cast("string") for c in columns)).alias("inputs"),
+            F.col(quote(owned.value)).alias("answer"),
+            F.expr(f"{label}.value <=> {quote(owned.value)}").alias("same"),
+            F.expr(f"{label}.status").alias("status"),
+            F.expr(
+                f"{label}.input_hash IS NOT NULL AND {label}.input_hash <> {input_hash_sql(columns)}"
+            ).alias("stale"),
+        )
+        .collect()
+    )
+    usable, left_out = [], Counter[str]()
+    for row in rows:
+        if reason := _unusable(row["inputs"], row["answer"], row["stale"], task):
+            left_out[reason] += 1
+        else:
+            agreed = bool(row["same"]) and row["status"] in ANSWERED
+            usable.append(HumanAnswer(tuple(row["inputs"]), row["answer"], agreed))
+    held_out = [is_held_out(answer.inputs) for answer in usable]
+    return HumanAnswers(
+        train=tuple(a for a, held in zip(usable, held_out, strict=True) if not held),
+        held_out=tuple(a for a, held in zip(usable, held_out, strict=True) if held),
+        left_out=dict(left_out),
+    )
+
+
+def _unusable(inputs: Sequence[str | None], answer: str | None, stale: bool, task: Classification) -> str:
+    if stale:
+        return "the input changed after the answer"
+    if answer not in task.label_names:
+        return "the answer is not one of the labels"
+    return "" if any(text and text.strip() for text in inputs) else "the input is empty"
+
+
+def check_answers(answers: HumanAnswers, task: Task, table: str, force: bool) -> None:
+    """Raises AnswersError where training would go wrong, and says what to answer first.
+
+    With `force` only the impossible is refused: no answers, or a single label.
+    """
+    counts = answers.counts
+    if len(counts) < 2:
+        found = f"only {next(iter(counts))!r}" if counts else "none"
+        raise AnswersError(
+            f"{table} has too few human answers to {task.name!r} to learn from: {len(answers.train)}, labels: {found}.",
+            hint=f"UPDATE {table} SET {task.name} = '...', {task.name}_label.source = 'human' WHERE ...; a few hundred "
+            "rows drawn at random are a good beginning.",
+        )
+    if force:
+        return
+    if missing := [name for name in getattr(task, "label_names", ()) if name not in counts]:
+        raise AnswersError(
+            f"No human answer says {', '.join(map(repr, missing))}: a model trained now would never say it either.",
+            hint=f"Answer rows of {'these labels' if len(missing) > 1 else 'this label'}, or train all the same with "
+            "force=True.",
+        )
+    if not answers.agreements:
+        raise AnswersError(
+            "All human answers disagree with the model: trained on corrections alone, it learns to contradict itself.",
+            hint=f"Confirm right labels too: UPDATE {table} SET {task.name}_label.source = 'human' WHERE ...; or train "
+            "all the same with force=True.",
+        )

@@ -1,0 +1,137 @@
+"""The loop with a real, tiny, random model: answers in SQL, fine-tuning, gate, registry, the next pass."""
+
+import pytest
+
+import sparklabel as sl
+from sparklabel.errors import AnswersError, ColumnError
+from sparklabel.language_model import Recipe
+from sparklabel.registry import resolve
+from sparklabel.training.gate import is_held_out
+
+TASK = sl.classification("tone", "text", ["calm", "angry"])
+RECIPE = Recipe(top_layers=3, epochs=3, batch_size=16, learning_rate=5e-3)
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def mlflow_store(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}")
+        yield
+
+
+def make_table(spark, name, rows):
+    spark.sql(
+        f"CREATE TABLE {name} USING DELTA AS SELECT id, if(id % 2 = 0, 'calm', 'angry') AS gold, "
+        f"concat(if(id % 2 = 0, 'oooo ', 'xxxx '), id) AS text FROM range({rows})"
+    )
+    sl.label_table(spark, name, TASK, key="id", engine="fake", progress=False)
+
+
+@pytest.fixture(scope="module")
+def loop(spark, tiny_model):
+    """A labelled table, 550 of its 600 rows answered, and the report of a fine-tuning on them."""
+    name = "default.the_loop"
+    spark.sql(f"DROP TABLE IF EXISTS {name}")
+    make_table(spark, name, 600)
+    spark.sql(f"UPDATE {name} SET tone = gold, tone_label.source = 'human' WHERE id < 550")
+    report = sl.finetune(
+        spark, name, TASK, key="id", base=str(tiny_model), recipe=RECIPE, registered_name="tone", progress=False
+    )
+    yield name, report
+    spark.sql(f"DROP TABLE {name}")
+
+
+def test_a_better_model_is_promoted(loop):
+    _, report = loop
+    assert report.promoted, report.gate.reason
+    assert report.champion == resolve("models:/tone@champion").identity
+    assert report.gate.n == report.held_out >= 100
+
+
+def test_held_out_answers_never_train(loop):
+    _, report = loop
+    held_out = [i for i in range(550) if is_held_out([f"{'oooo' if i % 2 == 0 else 'xxxx'} {i}"])]
+    assert (report.held_out, sum(report.counts.values())) == (len(held_out), 550 - len(held_out))
+
+
+def test_the_run_names_the_table_version_and_the_gate(loop):
+    import mlflow
+
+    name, report = loop
+    run = mlflow.get_run(report.run_id)
+    assert run.inputs.dataset_inputs[0].dataset.name == name
+    assert f'"delta_table_version": {report.version}' in run.inputs.dataset_inputs[0].dataset.source
+    assert run.data.tags["gate.verdict"] == "promoted"
+    assert len(mlflow.MlflowClient().get_metric_history(report.run_id, "loss")) == report.steps
+
+
+def test_the_next_pass_uses_the_champion_and_leaves_people_alone(spark, loop):
+    name, report = loop
+    done = sl.label_table(
+        spark, name, TASK, key="id", model="models:/tone@champion", relabel="model", progress=False
+    )
+    assert (done.labeled, done.human_kept) == (50, 550)
+    right, model = spark.sql(
+        f"SELECT count_if(tone = gold), any_value(tone_label.model) FROM {name} WHERE id >= 550"
+    ).collect()[0]
+    assert right >= 45
+    assert model == report.champion
+
+
+def test_a_changed_task_is_not_given_to_a_model_of_the_old_one(spark, loop):
+    name, _ = loop
+    other = sl.classification("tone", "text", ["calm", "angry", "sad"])
+    with pytest.raises(sl.SparklabelError, match="fine-tuned for another task"):
+        sl.label_table(spark, name, other, key="id", model="models:/tone@champion")
+
+
+def test_evaluate_measures_the_champion(spark, loop):
+    name, _ = loop
+    report = sl.evaluate(spark, name, TASK, gold="gold", model="models:/tone@champion")
+    assert report.metrics.n == 600
+    assert report.accuracy > 0.9
+
+
+def test_evaluate_counts_failures_as_wrong(spark):
+    rows = spark.createDataFrame([("calm", "calm"), (None, "calm"), ("angry", None)], "text string, gold string")
+    report = sl.evaluate(spark, rows, TASK, gold="gold", engine="fake")
+    assert (report.accuracy, report.metrics.accuracy_completed, report.without_gold) == (0.5, 1.0, 1)
+
+
+def test_evaluate_names_a_missing_column(spark):
+    with pytest.raises(ColumnError, match="'gold'"):
+        sl.evaluate(spark, spark.createDataFrame([("a",)], "text string"), TASK, gold="gold", engine="fake")
+
+
+@pytest.mark.parametrize(
+    ("update", "message"),
+    [
+        ("SET tone_label.source = 'human' WHERE false", "too few human answers"),
+        ("SET tone = 'calm', tone_label.source = 'human'", "only 'calm'"),
+        (
+            "SET tone = if(tone = 'calm', 'angry', 'calm'), tone_label.source = 'human'",
+            "All human answers disagree",
+        ),
+    ],
+)
+def test_answers_that_would_spoil_a_model_are_refused(spark, table, tiny_model, update, message):
+    make_table(spark, table, 30)
+    spark.sql(f"UPDATE {table} {update}").collect()
+    with pytest.raises(AnswersError, match=message):
+        sl.finetune(spark, table, TASK, key="id", base=str(tiny_model), progress=False)
+
+
+def test_a_label_that_nobody_gave_is_refused(spark, table, tiny_model):
+    task = sl.classification("tone", "text", ["calm", "angry", "sad"])
+    make_table(spark, table, 30)
+    spark.sql(f"UPDATE {table} SET tone = gold, tone_label.source = 'human'").collect()
+    with pytest.raises(AnswersError, match="'sad'"):
+        sl.finetune(spark, table, task, key="id", base=str(tiny_model), progress=False)
+
+
+def test_a_table_without_labels_is_refused(spark, table):
+    spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, string(id) AS text FROM range(3)")
+    with pytest.raises(ColumnError, match="no labels of the task"):
+        sl.finetune(spark, table, TASK, key="id")

@@ -1,0 +1,98 @@
+"""The house of CONTRIBUTING.md: floors, doors of heavy libraries, no cycles, no module too long."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2] / "sparklabel"
+FLOORS = {
+    room: floor
+    for floor, rooms in enumerate(
+        (
+            "errors labels machine progress",
+            "tasks",
+            "references language_model prompts constraints confidence cards engines",
+            "labeler",
+            "session jars udf registry",
+            "table",
+            "evaluation training",
+            "demo doctor cli",
+        )
+    )
+    for room in rooms.split()
+}
+DOORS = {
+    "torch": {"language_model", "engines.transformers"},
+    "transformers": {"language_model"},
+    "peft": {"language_model"},
+    "mlflow": {"registry"},
+    "vllm": set(),
+    "pyspark": {room for room, floor in FLOORS.items() if floor >= 4},
+}
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(ROOT.rglob("*.py"))
+    if path != ROOT / "__init__.py"
+}
+
+
+def imports(module, nodes):
+    """The dotted names that a module imports, in `nodes` of its tree; ours without "sparklabel."."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from (name.removeprefix("sparklabel.") for name in names)
+
+
+def ours(name):
+    """The module of ours that an imported name is in, or None."""
+    return name if name in MODULES else next((m for m in (name.rpartition(".")[0],) if m in MODULES), None)
+
+
+def everywhere(module):
+    return list(imports(module, ast.walk(ast.parse(MODULES[module].read_text("utf-8")))))
+
+
+def at_the_top(module):
+    return list(imports(module, ast.parse(MODULES[module].read_text("utf-8")).body))
+
+
+def room(module):
+    return module.partition(".")[0]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_no_higher_floor(module):
+    needed = {room(found) for name in everywhere(module) if (found := ours(name))}
+    assert [other for other in needed if FLOORS[other] > FLOORS[room(module)]] == []
+
+
+def test_modules_do_not_import_each_other_in_a_circle():
+    graph = {m: {o for name in at_the_top(m) if (o := ours(name)) and o != m} for m in MODULES}
+    TopologicalSorter(graph).prepare()
+
+
+def test_rooms_do_not_need_each_other_in_a_circle_even_inside_functions():
+    graph = {}
+    for module in MODULES:
+        needed = {room(found) for name in everywhere(module) if (found := ours(name))}
+        graph.setdefault(room(module), set()).update(needed - {room(module)})
+    TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("library", DOORS)
+def test_a_heavy_library_is_imported_behind_its_door_only(library):
+    users = {m for m in MODULES for name in everywhere(m) if name.partition(".")[0] == library}
+    assert {m for m in users if not {m, room(m)} & DOORS[library]} == set()
+
+
+def test_no_module_is_longer_than_300_lines():
+    lengths = {m: len(path.read_text("utf-8").splitlines()) for m, path in MODULES.items()}
+    assert {m: lines for m, lines in lengths.items() if lines > 300} == {}

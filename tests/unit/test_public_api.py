@@ -1,0 +1,75 @@
+"""The names and signatures that users have been promised."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import sparklabel as sl
+
+DEFAULT = "smollm2-135m-instruct"
+PROMISED = {
+    "classification": lambda name, inputs, labels, instructions="", examples=None: ...,
+    "load_task": lambda path: ...,
+    "label_udf": lambda task, model=DEFAULT, engine="auto", **options: ...,
+    "register": lambda spark, task, model=DEFAULT, *, name=None: ...,
+    "label_table": lambda spark, table, task, *, key, model=DEFAULT, engine="auto", where=None, relabel="task",
+    column=None, adopt=False, dry_run=False: ...,
+    "finetune": lambda spark, table, task, *, key, base=DEFAULT, registered_name=None, num_processes=1: ...,
+    "evaluate": lambda spark, df_or_table, task, gold, model=DEFAULT: ...,
+    "spark_session": lambda conf=None: ...,
+}  # fmt: skip
+
+
+def test_the_public_names_are_the_promised_ones():
+    verbs = set(PROMISED)
+    records = {"PassReport", "TrainingReport", "EvaluationReport", "Task", "Label"}
+    assert set(sl.__all__) == verbs | records | {"DEFAULT", "SparklabelError"}
+
+
+@pytest.mark.parametrize("name", sl.__all__)
+def test_each_public_name_resolves_and_is_documented(name):
+    found = getattr(sl, name)
+    assert found == DEFAULT if name == "DEFAULT" else inspect.getdoc(found)
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_a_public_function_takes_what_was_promised(name):
+    promised = list(inspect.signature(PROMISED[name]).parameters.values())
+    actual = inspect.signature(getattr(sl, name)).parameters
+    found = [actual.get(parameter.name) for parameter in promised]
+    assert [(p.name, p.kind, p.default) for p in found if p] == [
+        (p.name, p.kind, p.default) for p in promised
+    ]
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_what_was_not_promised_has_a_default_and_does_not_move_the_positions(name):
+    promised = list(inspect.signature(PROMISED[name]).parameters.values())
+    actual = list(inspect.signature(getattr(sl, name)).parameters.values())
+    positional = [p.name for p in promised if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert [p.name for p in actual[: len(positional)]] == positional
+    extra = [p for p in actual if p.name not in {q.name for q in promised} and p.kind is not p.VAR_KEYWORD]
+    assert all(p.default is not p.empty for p in extra)
+
+
+def test_the_result_types_are_promised():
+    returned = {name: inspect.signature(getattr(sl, name)).return_annotation for name in PROMISED}
+    assert returned["classification"] is returned["load_task"] is sl.Task
+    reports = (returned["label_table"], returned["finetune"], returned["evaluate"])
+    assert reports == (sl.PassReport, sl.TrainingReport, sl.EvaluationReport)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="classify"):
+        _ = sl.classify
+
+
+def test_importing_the_package_loads_no_heavy_library():
+    program = (
+        "import sys, sparklabel; from sparklabel import classification, load_task, Label; "
+        "print(sorted({'torch', 'transformers', 'pyspark', 'mlflow'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

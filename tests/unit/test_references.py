@@ -1,0 +1,163 @@
+"""Model references: pinned to something immutable, or one clear error; files are made once and checked."""
+
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from sparklabel import registry
+from sparklabel.errors import ModelError
+from sparklabel.references import EMBEDDED, build_once, embedded_model, materialise, resolve, tree_sha256
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """What a model folder looks like from outside."""
+    made = tmp_path / "my-model"
+    made.mkdir()
+    (made / "config.json").write_text("{}")
+    (made / "model.safetensors").write_bytes(b"weights")
+    return made
+
+
+@pytest.fixture
+def hub_cache(tmp_path):
+    """The hub's cache as huggingface_hub lays it out, with one model in it."""
+    repository = tmp_path / "hub" / "models--org--tiny"
+    snapshot = repository / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text("{}")
+    (snapshot / "model.safetensors").write_bytes(b"weights")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    return tmp_path / "hub"
+
+
+def offline(hub_cache, program):
+    """What `program` prints in a process that knows this hub cache and has no network."""
+    environment = os.environ | {"HF_HUB_CACHE": str(hub_cache), "HF_HUB_OFFLINE": "1"}
+    program = f"from sparklabel.references import resolve, materialise\n{program}"
+    run = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    return run.stdout.strip()
+
+
+def test_a_folder_is_pinned_by_the_hash_of_its_files(folder):
+    model = resolve(str(folder))
+    assert model.identity == f"my-model@sha256:{tree_sha256(folder)[:16]}"
+    assert materialise(model) == folder
+
+
+def test_equal_folders_have_equal_identities_wherever_they_are(folder, tmp_path):
+    copy = tmp_path / "elsewhere" / folder.name
+    copy.parent.mkdir()
+    shutil.copytree(folder, copy)
+    assert resolve(str(copy)).identity == resolve(str(folder)).identity
+
+
+@pytest.mark.parametrize("change", ["model.safetensors", "tokenizer.json"])
+def test_a_folder_that_changed_since_is_refused(folder, change):
+    model = resolve(str(folder))
+    (folder / change).write_bytes(b"other")
+    with pytest.raises(ModelError, match="is not what the driver resolved: its files changed"):
+        materialise(model)
+
+
+def test_a_folder_that_is_not_on_this_host_is_named(folder):
+    model = resolve(str(folder))
+    folder.rename(folder.with_name("moved"))
+    with pytest.raises(ModelError, match=r"my-model does not exist on this host"):
+        materialise(model)
+
+
+def test_a_folder_without_a_configuration_is_no_model(tmp_path):
+    with pytest.raises(ModelError, match=r"it has no config\.json"):
+        resolve(str(tmp_path))
+
+
+def test_a_folder_with_pickled_weights_only_is_refused(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"has no \.safetensors weights.*\n.*Pickled weights are not loaded"):
+        resolve(str(folder))
+
+
+@pytest.mark.parametrize("reference", ["no-such-model", "./no/such/folder", "a/b/c", "~/nowhere", "http://host/x"])
+def test_a_reference_that_is_nothing_is_named_with_what_can_be_given(reference):
+    with pytest.raises(ModelError, match="does not resolve") as caught:
+        resolve(reference)
+    assert repr(reference) in caught.value.message
+    assert EMBEDDED in caught.value.hint
+
+
+@pytest.mark.parametrize("reference", ["", "  ", None, 3])
+def test_what_is_no_text_is_no_reference(reference):
+    with pytest.raises(ModelError, match="A model reference is a string"):
+        registry.resolve(reference)
+
+
+def test_a_hub_model_is_pinned_to_its_commit_from_the_cache_offline(hub_cache):
+    found = offline(hub_cache, "m = resolve('org/tiny'); print(m.identity, materialise(m))")
+    assert found == f"org/tiny@{COMMIT} {hub_cache}/models--org--tiny/snapshots/{COMMIT}"
+
+
+def test_a_hub_model_that_is_not_in_the_cache_is_named_offline(hub_cache):
+    program = (
+        "from sparklabel.errors import ModelError\n"
+        "try: resolve('org/unknown')\n"
+        "except ModelError as error: print(error)"
+    )
+    found = offline(hub_cache, program)
+    assert "The model 'org/unknown' is not a local folder. The hub did not give org/unknown: " in found
+    assert "Give a local folder, a hub id" in found
+
+
+def test_the_embedded_model_is_pinned_by_its_file():
+    model = resolve(EMBEDDED)
+    assert (model.source, model.identity) == ("embedded", f"{EMBEDDED}@sha256:{model.sha256[:16]}")
+
+
+@pytest.mark.model
+def test_the_embedded_model_is_safetensors_in_the_users_cache():
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {p.name for p in embedded_model().iterdir()}
+
+
+def test_an_artifact_is_not_fetched_here(folder):
+    from dataclasses import replace
+
+    with pytest.raises(ModelError, match=r"fetched by sparklabel\.registry"):
+        materialise(replace(resolve(str(folder)), source="artifact"))
+
+
+def test_the_tree_hash_covers_names_and_contents(folder):
+    before = tree_sha256(folder)
+    (folder / "config.json").rename(folder / "settings.json")
+    assert tree_sha256(folder) != before
+
+
+def test_a_folder_is_built_once_by_whoever_comes_first(tmp_path):
+    built = []
+
+    def build(to):
+        built.append(to)
+        (to / "file").write_text("made")
+
+    with ThreadPoolExecutor(4) as pool:
+        folders = list(pool.map(lambda _: build_once(tmp_path / "model", build), range(8)))
+    assert (len(built), set(folders)) == (1, {tmp_path / "model"})
+    assert (tmp_path / "model" / "file").read_text() == "made"
+
+
+def test_a_build_that_fails_leaves_nothing_behind(tmp_path):
+    def fail(to):
+        (to / "half").write_text("x")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        build_once(tmp_path / "model", fail)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.lock"]
