@@ -131,8 +131,9 @@ def _arrow_udf(spec: LabelerSpec) -> Any:
     arrow_type = to_arrow_type(return_type, timezone="UTC")
 
     def label(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
-        labeler = open_labeler(_with_task_threads(spec))
+        labeler: Labeler | None = None
         for batch in batches:
+            labeler = labeler or open_labeler(_with_task_threads(spec))  # an empty partition loads no model
             yield _label_batch(labeler, batch, arrow_type)
 
     # Its stubs know no iterator that returns structs.

@@ -89,16 +89,16 @@ def evaluate(
     started = time.monotonic()
     label = udf_of(spec)(*map(quote, task.inputs))
     without_gold = frame.where(F.col(quote(gold)).isNull()).count()
-    asked = frame.select(F.col(quote(gold)).cast("string").alias("gold"), *map(quote, task.inputs))
-    asked = asked.where(F.col("gold").isNotNull()).repartition(task_slots(spark)).withColumn("label", label)
+    asked = frame.select(F.col(quote(gold)).cast("string").alias("_gold"), *map(quote, task.inputs))
+    asked = asked.where("_gold IS NOT NULL").repartition(task_slots(spark)).withColumn("_label", label)
     rows = asked.select(
-        "gold", "label.value", "label.confidence", "label.status", "label.prompt_tokens"
+        "_gold", "_label.value", "_label.confidence", "_label.status", "_label.prompt_tokens"
     ).collect()
     seconds = time.monotonic() - started
     if not rows:
         raise AnswersError(f"There is nothing to evaluate: {gold!r} is NULL in every row.")
     metrics = classification_metrics(
-        *([row[name] for row in rows] for name in ("gold", "value", "confidence", "status")),
+        *([row[name] for row in rows] for name in ("_gold", "value", "confidence", "status")),
         labels=task.label_names,
     )
     tokens = [row["prompt_tokens"] for row in rows if row["prompt_tokens"] is not None]

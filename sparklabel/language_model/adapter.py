@@ -47,7 +47,7 @@ def adapted(
 
 def _present(model: nn.Module, targets: Sequence[str]) -> list[str]:
     """The wanted modules that the model has; an architecture that names them all otherwise gets every linear one."""
-    head = model.get_output_embeddings()  # type: ignore[operator]
+    head = model.get_output_embeddings()
     linear = {
         name.rpartition(".")[2] for name, module in model.named_modules()
         if isinstance(module, nn.Linear) and module is not head
@@ -122,7 +122,7 @@ class _Forward:
     def __call__(self, states: Tensor) -> Tensor:
         made: Tensor = _Adapted.apply(
             states, self._base.weight, self._base.bias, self._down, self._up, self._scale
-        )  # type: ignore[no-untyped-call]
+        )
         return made
 
 
@@ -130,7 +130,7 @@ class _Adapted(torch.autograd.Function):
     """x W' + b + scale (x A') B', adding in place: fewer passes over memory than the sum of separate steps."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float
     ) -> Tensor:
         flat = states.reshape(-1, states.shape[-1])

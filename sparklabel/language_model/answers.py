@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sparklabel.constraints import END, LabelTrie, Step
 from sparklabel.language_model.layers import DecoderStack, padded, upper_half
-from sparklabel.language_model.model import LanguageModel, _transformed, length_sorted_batches
+from sparklabel.language_model.model import LanguageModel, finished_logits, length_sorted_batches
 
 
 class Answered(Protocol):
@@ -81,7 +81,9 @@ class Sequences:
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, list[Step]]:
         """What `run` takes for these sequences, and the branching node that each of its P places is at."""
-        places, steps, longest = [], [], max(self.lengths[i] for i in indices)
+        places: list[int] = []
+        steps: list[Step] = []
+        longest = max(self.lengths[i] for i in indices)
         for row, index in enumerate(indices):
             item = self._items[index]
             places += [row * longest + item.answer_at + step.depth for step in item.steps]
@@ -123,7 +125,7 @@ class AnswerLoss:
 
     def __call__(self, hidden: Tensor, steps: Sequence[Step]) -> Tensor:
         """Hidden states [P, D] at P branching nodes -> the summed negative log-probability of the right options."""
-        logits = _transformed(nn.functional.linear(hidden, self._weight, self._bias).float(), self._config)
+        logits = finished_logits(nn.functional.linear(hidden, self._weight, self._bias).float(), self._config)
         logits = torch.cat([logits, logits[:, self._stops].logsumexp(-1, keepdim=True)], dim=1)
         columns = [torch.tensor([self._column[token] for token in step.options]) for step in steps]
         # Short lists of options are filled up with a column that is masked out.

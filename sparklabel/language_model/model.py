@@ -166,12 +166,12 @@ class _OptionHead:
             torch.cat([at_end, hidden[:, hidden.shape[1] - self._nodes :]], dim=1) if self._nodes else at_end
         )
         logits = torch.nn.functional.linear(places, self._weight, self._bias).float()
-        logits = _transformed(logits, self._config)
+        logits = finished_logits(logits, self._config)
         end = logits[..., self._stops].logsumexp(-1, keepdim=True)
         return torch.cat([logits, end], dim=-1)[:, self._places, self._columns]
 
 
-def _transformed(logits: Tensor, config: Any) -> Tensor:
+def finished_logits(logits: Tensor, config: Any) -> Tensor:
     """What some architectures do to logits after the output matrix (Cohere, Granite, Gemma)."""
     if scale := getattr(config, "logit_scale", None):
         logits = logits * scale

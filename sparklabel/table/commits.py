@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 from sparklabel.errors import ConflictError
 
 _METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+_CONFLICTS = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED", "FIELD_ALREADY_EXISTS")
 _ATTEMPTS = 8
 Result = TypeVar("Result")
 
@@ -40,7 +41,7 @@ def retried(commit: Callable[[], Result], what: str) -> Result:
 
 def _is_conflict(error: PySparkException) -> bool:
     condition = error.getCondition() or ""
-    return condition.startswith("DELTA_CONCURRENT") or "Concurrent" in type(error).__name__
+    return condition.startswith(_CONFLICTS) or "Concurrent" in type(error).__name__
 
 
 @contextmanager

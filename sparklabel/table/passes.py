@@ -128,8 +128,7 @@ class _Pass:
         return make_plan(self.states(), self.owned, self.task, self.relabel)
 
     def run(self, plan: Plan, progress: bool) -> PassReport:
-        self.target = add_columns(self.spark, self.target, self.owned, self.task)
-        self.owned = Owned(self.owned.value, self.owned.label, ())
+        retried(self._add_columns, f"Adding columns to {self.target.name}")
         if plan.unstamped:
             self._stamp_corrections()
         if not plan.pending:
@@ -179,6 +178,13 @@ class _Pass:
         answer = F.col("answer").withField("pass_id", F.lit(self.pass_id))
         answer = answer.withField("attempts", (F.col("_before") + F.col("answer.attempts")).cast("int"))
         return joined.select(*map(quote, self.keys), HASH, answer.alias("answer"))
+
+    def _add_columns(self) -> None:
+        """Looks at the table again first: another pass may be adding the same columns."""
+        latest = open_target(self.spark, self.target.name)
+        owned = owned_columns(latest, self.task, self.keys, self.owned.value, adopt=True)
+        self.target = add_columns(self.spark, latest, owned, self.task)
+        self.owned = Owned(owned.value, owned.label, ())
 
     def _merge(self, answers: DataFrame, **metadata: Any) -> int:
         """Writes the answers; rows whose input changed meanwhile, or that a person answered, keep what they have."""

@@ -8,6 +8,7 @@ import json
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,6 @@ class _Training:
             "task": self.task.name, "task_fingerprint": self.task.fingerprint, "base": self.base.identity,
             "answers": len(self.answers.train), "agreements": self.answers.agreements,
             "held_out": len(self.answers.held_out), "labels": json.dumps(self.answers.counts),
-            **{f"recipe.{field}": getattr(self.recipe, field) for field in self.recipe.__dataclass_fields__},
         }  # fmt: skip
 
     def train(self, folder: Path, run: registry.Run, progress: bool) -> tuple[TrainingSummary, float | None]:
@@ -144,6 +144,7 @@ class _Training:
                 )
 
             summary = train_lora(model, examples, trie, self.recipe, folder / "adapter", step)
+        run.log_params({f"recipe.{name}": value for name, value in asdict(summary.recipe).items()})
         run.log_metrics(
             {"train_seconds": summary.seconds, "tokens_per_second": summary.tokens / summary.seconds}
         )
