@@ -1,5 +1,7 @@
-"""Engines: where scores are computed. The protocol and the spec are in engine.py; one file an engine."""
+"""Engines: where scores are computed. The protocol is in engine.py, what travels to workers in spec.py; one file an
+engine."""
 
-from sparklabel.engines.engine import ENGINES, Engine, EngineSpec, ScoringRequest, engine_spec, open_engine
+from sparklabel.engines.engine import Engine, ScoringRequest
+from sparklabel.engines.spec import ENGINES, EngineSpec, engine_spec, open_engine
 
 __all__ = ["ENGINES", "Engine", "EngineSpec", "ScoringRequest", "engine_spec", "open_engine"]

@@ -1,0 +1,50 @@
+"""Which engine, with which options: what travels to workers, and how it becomes an engine there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from sparklabel.engines.engine import Engine
+from sparklabel.engines.fake import FakeEngine
+from sparklabel.errors import EngineError
+
+EngineName = Literal["transformers", "fake"]
+ENGINES: tuple[str, ...] = get_args(EngineName)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """Which engine, and its options (sorted pairs, so that equal specs are equal). Picklable; printed in plans."""
+
+    name: EngineName
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(f'{k}={v!r}' for k, v in self.options)})"
+
+
+def engine_spec(engine: str, options: dict[str, Any]) -> EngineSpec:
+    """Checks the engine's name and option names. Raises EngineError that lists what there is."""
+    name = "transformers" if engine == "auto" else engine
+    if name not in ENGINES:
+        raise EngineError(f"There is no engine {engine!r}.", hint=f"Use one of: auto, {', '.join(ENGINES)}.")
+    known = _option_names(name)
+    if unknown := sorted(set(options) - set(known)):
+        takes = f"It takes: {', '.join(known)}." if known else "It takes none."
+        raise EngineError(f"The {name} engine has no option {unknown[0]!r}.", hint=takes)
+    return EngineSpec(name, tuple(sorted(options.items())))  # type: ignore[arg-type]
+
+
+def _option_names(name: str) -> tuple[str, ...]:
+    return {"transformers": ("dtype", "device", "batch_tokens", "threads"), "fake": ()}[name]
+
+
+def open_engine(spec: EngineSpec, model: str, base: Path | None, adapter: Path | None) -> Engine:
+    """Loads the engine in this process. `model` is the identity; the fake engine needs no files."""
+    if spec.name == "fake":
+        return FakeEngine(model)
+    from sparklabel.engines.transformers import TransformersEngine
+
+    if base is None:
+        raise EngineError(f"The {spec.name} engine needs a model.")
+    return TransformersEngine.load(base, adapter, **dict(spec.options))
