@@ -37,7 +37,14 @@ def loop(spark, tiny_model):
     make_table(spark, name, 600)
     spark.sql(f"UPDATE {name} SET tone = gold, tone_label.source = 'human' WHERE id < 550")
     report = sl.finetune(
-        spark, name, TASK, key="id", base=str(tiny_model), recipe=RECIPE, registered_name="tone", progress=False
+        spark,
+        name,
+        TASK,
+        key="id",
+        base=str(tiny_model),
+        recipe=RECIPE,
+        registered_name="tone",
+        progress=False,
     )
     yield name, report
     spark.sql(f"DROP TABLE {name}")
@@ -95,7 +102,9 @@ def test_evaluate_measures_the_champion(spark, loop):
 
 
 def test_evaluate_counts_failures_as_wrong(spark):
-    rows = spark.createDataFrame([("calm", "calm"), (None, "calm"), ("angry", None)], "text string, gold string")
+    rows = spark.createDataFrame(
+        [("calm", "calm"), (None, "calm"), ("angry", None)], "text string, gold string"
+    )
     report = sl.evaluate(spark, rows, TASK, gold="gold", engine="fake")
     assert (report.accuracy, report.metrics.accuracy_completed, report.without_gold) == (0.5, 1.0, 1)
 

@@ -45,7 +45,9 @@ def node_of(trie, place):
 
 def probabilities(trie, seed):
     options = zip(trie.option_places, trie.option_tokens, strict=True)
-    logits = np.array([[score(node_of(trie, place), token, seed) for place, token in options]], dtype=np.float32)
+    logits = np.array(
+        [[score(node_of(trie, place), token, seed) for place, token in options]], dtype=np.float32
+    )
     return np.exp(trie.log_probabilities(logits))[0]
 
 
@@ -69,10 +71,16 @@ def test_the_steps_of_a_label_are_the_options_on_its_route(paths, seed):
     trie = trie_of(paths)
     for label, path in enumerate(paths):
         steps = trie.steps(label)
-        assert [step.options[step.target] for step in steps] == [trie.option_tokens[o] for o in trie.routes[label]]
-        assert [step.depth for step in steps] == [len(node_of(trie, trie.option_places[o])) for o in trie.routes[label]]
+        assert [step.options[step.target] for step in steps] == [
+            trie.option_tokens[o] for o in trie.routes[label]
+        ]
+        assert [step.depth for step in steps] == [
+            len(node_of(trie, trie.option_places[o])) for o in trie.routes[label]
+        ]
         for step in steps:
-            allowed = {(*other, END)[step.depth] for other in paths if other[: step.depth] == path[: step.depth]}
+            allowed = {
+                (*other, END)[step.depth] for other in paths if other[: step.depth] == path[: step.depth]
+            }
             assert set(step.options) == allowed
 
 
@@ -94,7 +102,9 @@ def test_a_single_label_has_probability_1_and_asks_nothing():
 def test_a_label_that_is_a_prefix_of_another_competes_by_its_end():
     trie = trie_of([(7,), (7, 8)])
     assert (trie.tree_tokens, trie.option_tokens) == ((7,), (8, END))
-    assert np.exp(trie.log_probabilities(np.log([[0.3, 0.9]], dtype=np.float32)))[0] == pytest.approx([0.75, 0.25])
+    assert np.exp(trie.log_probabilities(np.log([[0.3, 0.9]], dtype=np.float32)))[0] == pytest.approx(
+        [0.75, 0.25]
+    )
 
 
 def test_a_constant_added_at_a_node_changes_nothing():

@@ -24,7 +24,10 @@ def test_each_error_is_described_and_drawn_in_the_tree(cls):
 
 
 def test_the_hint_is_printed_below_the_message():
-    assert str(TaskError("The task has no labels.", hint="List some.")) == "The task has no labels.\n  List some."
+    assert (
+        str(TaskError("The task has no labels.", hint="List some."))
+        == "The task has no labels.\n  List some."
+    )
 
 
 def test_without_a_hint_the_message_stands_alone():

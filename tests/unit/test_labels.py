@@ -32,7 +32,9 @@ def test_the_hash_never_changes_between_releases():
 
 
 def test_the_sql_type_has_the_records_fields_in_their_order():
-    names = re.findall(r"(?<![<\w])(\w+): ", re.sub(r"ARRAY<STRUCT<[^>]*>>", "ARRAY", label_ddl("STRING")[6:]))
+    names = re.findall(
+        r"(?<![<\w])(\w+): ", re.sub(r"ARRAY<STRUCT<[^>]*>>", "ARRAY", label_ddl("STRING")[6:])
+    )
     assert ["value", *names] == [field.name for field in fields(Label)]
 
 

@@ -87,7 +87,9 @@ def test_a_folder_with_pickled_weights_only_is_refused(folder):
         resolve(str(folder))
 
 
-@pytest.mark.parametrize("reference", ["no-such-model", "./no/such/folder", "a/b/c", "~/nowhere", "http://host/x"])
+@pytest.mark.parametrize(
+    "reference", ["no-such-model", "./no/such/folder", "a/b/c", "~/nowhere", "http://host/x"]
+)
 def test_a_reference_that_is_nothing_is_named_with_what_can_be_given(reference):
     with pytest.raises(ModelError, match="does not resolve") as caught:
         resolve(reference)
@@ -124,7 +126,9 @@ def test_the_embedded_model_is_pinned_by_its_file():
 
 @pytest.mark.model
 def test_the_embedded_model_is_safetensors_in_the_users_cache():
-    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {p.name for p in embedded_model().iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {
+        p.name for p in embedded_model().iterdir()
+    }
 
 
 def test_an_artifact_is_not_fetched_here(folder):

@@ -1,7 +1,7 @@
 """Task definitions: what is refused and how, YAML in and out, and what the fingerprint covers."""
 
-from string import ascii_lowercase
 from pathlib import Path
+from string import ascii_lowercase
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,8 @@ CONF = Path(__file__).parents[2] / "conf" / "tasks"
 
 def verdict(**changes):
     return classification(
-        **{"name": "verdict", "inputs": "text", "labels": ["fresh", "rotten"], "instructions": "Judge."} | changes
+        **{"name": "verdict", "inputs": "text", "labels": ["fresh", "rotten"], "instructions": "Judge."}
+        | changes
     )
 
 
@@ -38,7 +39,7 @@ BAD = {
     "no input": ({"inputs": []}, "inputs: name at least one input column"),
     "a blank input": ({"inputs": [" "]}, "inputs: name at least one input column"),
     "an input twice": ({"inputs": ["text", "Text"]}, "inputs: a column is named twice"),
-    "an input that the task would write": ({"inputs": "Verdict_Label"}, "is a column that the task 'verdict' would write"),
+    "an input that the task would write": ({"inputs": "Verdict_Label"}, "a column that the task 'verdict' would write"),
     "a name with a blank": ({"name": "the verdict"}, "name: 'the verdict' must be letters"),
     "a name in another script": ({"name": "überschrift"}, "name: 'überschrift' must be letters"),
     "an example of an unknown label": ({"examples": [("fine", "ok")]}, "answered 'ok', which is not one of the labels"),
@@ -117,8 +118,8 @@ def tasks(draw):
     labels = draw(LABELS | DESCRIBED)
     example = st.tuples(st.tuples(st.text(), st.text()), st.sampled_from(list(labels)))
     return classification(
-        draw(st.text(ascii_lowercase, min_size=1).map("task_{}".format)), ["title", "body"], labels,
-        draw(st.text()), draw(st.none() | st.lists(example, max_size=2)), prior=draw(st.sampled_from([None, "content_free"])),
+        draw(st.text(ascii_lowercase, min_size=1).map("task_{}".format)), ["title", "body"], labels, draw(st.text()),
+        draw(st.none() | st.lists(example, max_size=2)), prior=draw(st.sampled_from([None, "content_free"])),
     )  # fmt: skip
 
 
@@ -129,14 +130,15 @@ def test_yaml_gives_back_an_equal_task(tmp_path_factory, task):
     assert back.fingerprint == task.fingerprint
 
 
+GOOD = "kind: classification\nname: v\ninputs: [t]"
 WRONG = {
-    "a field that does not exist": ("kind: classification\nname: v\ninputs: [t]\nlabels: [a]\nlabel: b", "label: Extra"),
-    "a field that is missing": ("kind: classification\nname: v\ninputs: [t]", "labels: Field required"),
+    "a field that does not exist": (GOOD + "\nlabels: [a]\nlabel: b", "label: Extra"),
+    "a field that is missing": (GOOD, "labels: Field required"),
     "an unknown kind": ("kind: guess\nname: v", "unknown task kind 'guess'"),
     "no kind": ("name: v", "it has no `kind`"),
     "a list": ("- a\n- b", "it has no `kind`"),
     "an empty file": ("", "it has no `kind`"),
-    "a label read as a truth value": ("kind: classification\nname: v\ninputs: [t]\nlabels: [yes, no]", "label True is not"),
+    "a label read as a truth value": (GOOD + "\nlabels: [yes, no]", "label True is not"),
     "no YAML": ("kind: [", "Cannot read"),
 }  # fmt: skip
 

@@ -1,0 +1,39 @@
+"""Everything works over Spark Connect: a client and a server of its own, in a process of its own."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import sys
+from sparklabel import classification, label_table, label_udf, register, spark_session
+
+spark = spark_session({
+    "spark.master": "local[1]", "spark.api.mode": "connect", "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+})
+print(type(spark).__module__)
+task = classification("verdict", "text", ["fresh", "rotten"])
+table = sys.argv[1]
+spark.sql(f"CREATE TABLE delta.`{table}` USING DELTA AS SELECT id, if(id = 3, NULL, concat('fresh ', id)) AS text "
+          "FROM range(4)")
+frame = spark.sql(f"SELECT * FROM delta.`{table}`")
+print(frame.where("id = 1").select(label_udf(task, engine="fake")("text").value).first()[0])
+register(spark, task, engine="fake")
+print(spark.sql("SELECT label_verdict(text => 'rotten').value").first()[0])
+report = label_table(spark, table, task, key="id", engine="fake", progress=False)
+print(report.labeled, dict(report.by_status), report.prompt_tokens > 0)
+spark.sql(f"UPDATE delta.`{table}` SET verdict = 'rotten' WHERE id = 0")
+print(label_table(spark, table, task, key="id", engine="fake", progress=False).corrections_stamped)
+spark.stop()
+"""
+
+
+def test_columns_functions_and_passes_work_over_spark_connect(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-W", "error::ResourceWarning", "-c", PROGRAM, str(tmp_path / "table")],
+        capture_output=True, text=True, timeout=500,
+    )  # fmt: skip
+    assert run.stdout.splitlines() == [
+        "pyspark.sql.connect.session", "fresh", "rotten", "4 {'ok': 3, 'empty_input': 1} True", "1",
+    ], run.stderr  # fmt: skip

@@ -1,0 +1,121 @@
+"""The labeler as a column and as a SQL function, with the fake engine."""
+
+import pytest
+
+from sparklabel import classification, label_udf, register
+from sparklabel.errors import ColumnError, EngineError, ModelError
+from sparklabel.labels import label_ddl
+
+TASK = classification("verdict", "text", ["fresh", "rotten"], "Judge.")
+PAIR = classification("topic", ["title", "body"], ["sports", "money"])
+LABEL = label_udf(TASK, model="m", engine="fake")
+
+
+@pytest.fixture(scope="module")
+def reviews(spark):
+    """A few rows, among them NULL, blank, and bytes that are no UTF-8."""
+    return spark.sql(
+        "SELECT * FROM VALUES (1, 'a fresh start'), (2, 'rotten to the core'), (3, NULL), (4, '  '), "
+        "(5, CAST(X'FF20667265736820FE' AS STRING)), (6, 'a fresh start') AS t(id, text)"
+    )
+
+
+@pytest.fixture(scope="module")
+def labels(reviews):
+    """The labels of `reviews` by id."""
+    rows = reviews.select("id", LABEL("text").alias("label"), LABEL("text").model.alias("m")).collect()
+    return {row.id: row.label for row in rows}
+
+
+def plan_of(frame, capsys):
+    frame.explain()
+    return capsys.readouterr().out
+
+
+def test_the_column_is_the_whole_record(spark, reviews):
+    schema = reviews.select(LABEL("text").alias("label")).schema["label"].dataType
+    assert (
+        schema == spark.sql(f"SELECT CAST(NULL AS {label_ddl('STRING')}) AS label").schema["label"].dataType
+    )
+
+
+def test_a_row_is_answered_with_everything_that_made_the_answer(labels):
+    label = labels[1]
+    assert (label.value, label.status, label.source) == ("fresh", "ok", "model")
+    assert (label.model, label.task_fingerprint) == ("fake:m", TASK.fingerprint)
+    assert tuple(label.alternatives[0]) == ("fresh", label.confidence)
+    assert (label.attempts, label.output_tokens, label.error, label.pass_id) == (1, 0, None, None)
+
+
+def test_null_and_blank_rows_say_so(labels):
+    assert [(labels[i].status, labels[i].value) for i in (3, 4)] == [("empty_input", None)] * 2
+
+
+def test_invalid_utf8_is_one_odd_row_and_not_a_failed_job(labels):
+    assert (labels[5].status, labels[5].value) == ("ok", "fresh")
+
+
+def test_equal_rows_get_equal_answers(labels):
+    assert labels[6].asDict() | {"labeled_at": None} == labels[1].asDict() | {"labeled_at": None}
+
+
+def test_columns_may_be_names_or_expressions_of_any_type(spark):
+    frame = spark.sql("SELECT 12 AS number")
+    (row,) = frame.select(LABEL(frame.number).alias("label")).select("label.*").collect()
+    assert row.status == "ok"
+
+
+def test_two_fields_of_one_label_run_the_model_once(reviews, capsys):
+    frame = reviews.withColumn("label", LABEL("text"))
+    plan = plan_of(frame.select("label.value", "label.confidence"), capsys)
+    assert plan.count("ArrowEvalPython") == 1
+    assert plan.count("label(struct(") == 1
+
+
+def test_a_filter_on_a_field_does_not_run_the_model_again(reviews, capsys):
+    frame = reviews.withColumn("label", LABEL("text")).where("label.value = 'fresh'")
+    plan = plan_of(frame.select("label.status"), capsys)
+    assert plan.count("label(struct(") == 1
+
+
+def test_the_wrong_number_of_columns_is_refused_at_once():
+    with pytest.raises(ColumnError, match=r"'topic' reads 2 column\(s\), and 1 were given") as caught:
+        label_udf(PAIR, engine="fake")("title")
+    assert "title, body" in caught.value.hint
+
+
+def test_an_unknown_engine_or_option_is_named():
+    with pytest.raises(EngineError, match="no engine 'gpt'"):
+        label_udf(TASK, engine="gpt")
+    with pytest.raises(EngineError, match=r"transformers engine has no option 'speed'.*\n.*batch_tokens"):
+        label_udf(TASK, speed="high")
+
+
+def test_a_model_that_does_not_resolve_is_named_before_anything_runs():
+    with pytest.raises(ModelError, match="'no/such/model' does not resolve"):
+        label_udf(TASK, model="no/such/model")
+
+
+def test_a_registered_task_is_a_sql_function(spark, reviews):
+    assert register(spark, TASK, model="m", engine="fake") == "label_verdict"
+    reviews.createOrReplaceTempView("reviews")
+    rows = spark.sql("SELECT label_verdict(text).value AS v FROM reviews WHERE id < 4 ORDER BY id").collect()
+    assert [row.v for row in rows] == ["fresh", "rotten", None]
+
+
+def test_the_function_takes_its_arguments_by_name_over_a_temp_view(spark):
+    register(spark, PAIR, engine="fake", name="about")
+    spark.sql("SELECT 'news' AS head, 'sports tonight' AS rest").createOrReplaceTempView("news")
+    spark.sql(
+        "CREATE OR REPLACE TEMP VIEW about_news AS SELECT about(body => rest, title => head) AS a FROM news"
+    )
+    assert spark.sql("SELECT a.value, a.model FROM about_news").first() == (
+        "sports",
+        "fake:smollm2-135m-instruct",
+    )
+
+
+def test_registering_again_replaces_the_function(spark):
+    for model in ("old", "new"):
+        register(spark, TASK, model=model, engine="fake", name="again")
+    assert spark.sql("SELECT again('fresh').model").first() == ("fake:new",)
