@@ -51,8 +51,8 @@ def label(
     from sparklabel.tasks import load_task
 
     report = label_table(
-        _session(conf), table, load_task(task), key=key, model=model, engine=engine, where=where, relabel=relabel,
-        column=column, adopt=adopt, dry_run=dry_run,
+        _session(conf), _absolute(table), load_task(task), key=key, model=model, engine=engine, where=where,
+        relabel=relabel, column=column, adopt=adopt, dry_run=dry_run,
     )  # fmt: skip
     print(report)
     if report.interrupted:
@@ -77,8 +77,8 @@ def finetune(
     from sparklabel.training import finetune as run
 
     print(
-        run(_session(conf), table, load_task(task), key=key, base=base, registered_name=registered_name, column=column,
-            force=force)
+        run(_session(conf), _absolute(table), load_task(task), key=key, base=base, registered_name=registered_name,
+            column=column, force=force)
     )  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def evaluate(
     from sparklabel.evaluation import evaluate as run
     from sparklabel.tasks import load_task
 
-    print(run(_session(conf), table, load_task(task), gold, model=model, engine=engine))
+    print(run(_session(conf), _absolute(table), load_task(task), gold, model=model, engine=engine))
 
 
 @app.command()
@@ -131,6 +131,12 @@ def fetch() -> None:
 
     for what, get in (("Delta's jars", lambda: delta_jars()[0].parent), (DEFAULT, embedded_model)):
         print(f"{what}: {get()}", flush=True)
+
+
+def _absolute(table: str) -> str:
+    """A table's path as Spark takes it: not relative to this folder; names and URIs stay."""
+    local = "/" in table and "://" not in table and "`" not in table
+    return str(Path(table).expanduser().absolute()) if local else table
 
 
 def _session(conf: Sequence[str] | None) -> Any:

@@ -21,6 +21,12 @@ def prior_corrected(log_p: NDArray[np.float64], prior_log_p: NDArray[np.float64]
     return normalised
 
 
+def mean_log(log_p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logarithm of the mean over N rows of [N, L] probabilities, without underflow."""
+    mean: NDArray[np.float64] = np.logaddexp.reduce(log_p, axis=0) - np.log(len(log_p))
+    return mean
+
+
 def ranked(log_p: NDArray[np.float64], names: tuple[str, ...]) -> tuple[Alternative, ...]:
     """The best alternatives of one row, most probable first; equal ones in the task's order."""
     best = np.argsort(-log_p, kind="stable")[:MOST_ALTERNATIVES]

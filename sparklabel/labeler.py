@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sparklabel import labels as status
 from sparklabel.cards import ModelCard
-from sparklabel.confidence import prior_corrected, ranked
+from sparklabel.confidence import mean_log, prior_corrected, ranked
 from sparklabel.constraints import label_trie
 from sparklabel.engines import Engine, ScoringRequest
 from sparklabel.errors import EngineError, TaskError
@@ -38,6 +38,8 @@ class Labeler:
         if not isinstance(task, Classification):
             raise TaskError(f"The task kind {task.kind!r} cannot be answered yet.")
         self.task, self.engine = task, engine
+        # A fine-tuned model learned the labels' frequencies from people: its lean is not one to correct.
+        self._corrects = task.prior is not None and card is None
         template = card.template if card else chat_template(task, engine.tokenizer)
         paths = label_paths(task, engine.tokenizer, template)
         if card:
@@ -92,6 +94,10 @@ class Labeler:
         return [self._scored(prompt, row) for prompt, row in zip(prompts, log_p, strict=True)]
 
     def _scored(self, prompt: Prompt, log_p: NDArray[np.float64]) -> Label:
+        if np.isnan(log_p).any():
+            return replace(
+                self._stamp, status=status.INVALID_OUTPUT, error="the model's scores are not numbers"
+            )
         alternatives = ranked(log_p, self.task.label_names)
         best = alternatives[0]
         return replace(
@@ -106,13 +112,14 @@ class Labeler:
         )
 
     def log_probabilities(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
-        """[N, L]: each label's log-probability for each prompt, prior-corrected where the task asks for it."""
+        """[N, L]: each label's log-probability for each prompt, prior-corrected where the task asks for it
+        and the model was not fine-tuned."""
         log_p = self._raw([prompt.ids for prompt in prompts])
-        if self.task.prior is None:
+        if not self._corrects:
             return log_p
         if self._prior is None:
             blanks = self.encoder.encode([[text] * len(self.task.inputs) for text in _NOTHING])
-            self._prior = np.log(np.exp(self._raw([blank.ids for blank in blanks])).mean(axis=0))
+            self._prior = mean_log(self._raw([blank.ids for blank in blanks]))
         return prior_corrected(log_p, self._prior)
 
     def _raw(self, rows: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:

@@ -111,6 +111,11 @@ def human_sql(value: str, label: str) -> str:
     return f"(({label}.source <=> 'human') OR NOT ({value} <=> {label}.value))"
 
 
+def unstamped_sql(label: str) -> str:
+    """True where a human answer's record does not say so yet, or not of which input it is."""
+    return f"(NOT ({label}.source <=> 'human') OR {label}.input_hash IS NULL)"
+
+
 def row_state_sql(
     *, value: str, label: str, inputs_hash: str, fingerprint: str, model: str, relabel: str
 ) -> str:

@@ -6,11 +6,13 @@ and guards by itself, so that running it again is safe.
 
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -27,7 +29,7 @@ def retried(commit: Callable[[], Result], what: str) -> Result:
     for attempt in range(_ATTEMPTS):
         try:
             return commit()
-        except PySparkException as error:
+        except (PySparkException, Py4JJavaError) as error:
             if not _is_conflict(error):
                 raise
             if attempt == _ATTEMPTS - 1:
@@ -39,9 +41,13 @@ def retried(commit: Callable[[], Result], what: str) -> Result:
     raise AssertionError("unreachable")
 
 
-def _is_conflict(error: PySparkException) -> bool:
-    condition = error.getCondition() or ""
-    return condition.startswith(_CONFLICTS) or "Concurrent" in type(error).__name__
+def _is_conflict(error: PySparkException | Py4JJavaError) -> bool:
+    if isinstance(error, PySparkException):
+        condition = error.getCondition() or ""
+    else:  # a classic session gives Delta's own exceptions as the JVM does: "class: [CONDITION] text"
+        found = re.search(r"\[([A-Z_.]+)\]", str(error.java_exception))
+        condition = found[1] if found else ""
+    return condition.startswith(_CONFLICTS)
 
 
 @contextmanager

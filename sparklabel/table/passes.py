@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.errors import TableError
-from sparklabel.labels import RELABEL, human_sql, input_hash_sql, pending_states, quote
+from sparklabel.labels import RELABEL, human_sql, input_hash_sql, pending_states, quote, unstamped_sql
 from sparklabel.progress import WorkProgress
 from sparklabel.references import DEFAULT
 from sparklabel.table.chunks import Chunks
@@ -84,17 +84,22 @@ class _Work:
     def __init__(self) -> None:
         self.inputs = self.last = self.prompt_tokens = 0
         self.interrupted = False
-        self._started = self._ended = time.monotonic()
+        self._first = 0
+        self._started = self._loaded = self._ended = time.monotonic()
 
     def add(self, inputs: int, prompt_tokens: int) -> None:
         self.last = inputs
         self.inputs += inputs
         self.prompt_tokens += prompt_tokens
         self._ended = time.monotonic()
+        if not self._first:
+            self._first, self._loaded = inputs, self._ended
 
     @property
     def rate(self) -> float | None:
-        """Distinct inputs a second, with the model's loading."""
+        """Distinct inputs a second, without the first chunk, which loads the model, where there are more."""
+        if self.inputs > self._first:
+            return (self.inputs - self._first) / (self._ended - self._loaded)
         return self.inputs / (self._ended - self._started) if self.inputs else None
 
 
@@ -211,10 +216,10 @@ class _Pass:
         hashed = input_hash_sql([quote(str(self.target.column(c))) for c in self.task.inputs])
         narrowed = f" AND ({self.where})" if self.where else ""
         update = (
-            f"UPDATE {self.target.sql} SET {label}.source = 'human', {label}.status = coalesce({label}.status, 'ok'), "
+            f"UPDATE {self.target.sql} SET {label}.source = 'human', {label}.status = 'ok', {label}.error = NULL, "
             f"{label}.input_hash = coalesce({label}.input_hash, {hashed}), "
             f"{label}.reviewed_at = coalesce({label}.reviewed_at, current_timestamp()) "
-            f"WHERE {human_sql(value, label)} AND NOT ({label}.source <=> 'human'){narrowed}"
+            f"WHERE {human_sql(value, label)} AND {unstamped_sql(label)}{narrowed}"
         )
         with commit_metadata(self.spark, **self._metadata()):
             retried(lambda: self.spark.sql(update).collect(), f"Stamping corrections in {self.target.name}")

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.errors import TableError
-from sparklabel.labels import input_hash_sql, label_ddl, pending_states, quote, row_state_sql
+from sparklabel.labels import input_hash_sql, label_ddl, pending_states, quote, row_state_sql, unstamped_sql
 from sparklabel.table.target import Owned, Target
 from sparklabel.tasks import Task
 
@@ -83,7 +83,7 @@ def make_plan(states: DataFrame, owned: Owned, task: Task, relabel: str) -> Plan
     characters = sum(
         (F.coalesce(F.length(F.col(quote(c)).cast("string")), F.lit(0)) for c in task.inputs), F.lit(0)
     )
-    silent = F.col(STATE).startswith("human") & ~F.col(f"{quote(owned.label)}.source").eqNullSafe("human")
+    silent = F.col(STATE).startswith("human") & F.expr(unstamped_sql(quote(owned.label)))
     rows = (
         states.groupBy(STATE)
         .agg(

@@ -1,0 +1,77 @@
+"""Commits beside other writers: a real conflict, made by a writer that comes in between."""
+
+import threading
+import time
+
+import pytest
+from pyspark.sql import functions as F
+
+from sparklabel.table.commits import commit_metadata, retried
+
+
+def wait_for(path):
+    while not path.exists():
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def halfway(spark, tmp_path):
+    """A view with the id 0, whose reader says so and goes on when it is told to: the files `reached` and `go`."""
+    reached, go = tmp_path / "reached", tmp_path / "go"
+
+    def stop(number):
+        reached.touch()
+        wait_for(go)
+        return number
+
+    wait = F.udf(stop, "bigint").asNondeterministic()
+    spark.range(1).select(wait("id").alias("id")).createOrReplaceTempView("halfway")
+    yield reached, go
+    spark.catalog.dropTempView("halfway")
+
+
+def test_a_merge_that_met_another_writer_is_run_again(spark, table, halfway):
+    reached, go = halfway
+    spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, 'old' AS text FROM range(3)")
+    attempts = []
+
+    def merge():
+        attempts.append(1)
+        updated = spark.sql(
+            f"MERGE INTO {table} t USING halfway s ON t.id = s.id "
+            "WHEN MATCHED THEN UPDATE SET text = concat(text, '!')"
+        )
+        return updated.first()["num_updated_rows"]
+
+    def write():
+        wait_for(reached)
+        spark.sql(f"UPDATE {table} SET text = 'new' WHERE id = 0").collect()
+        go.touch()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert retried(merge, "The merge") == 1
+    writer.join()
+    assert len(attempts) == 2
+    assert spark.sql(f"SELECT text FROM {table} WHERE id = 0").first().text == "new!"
+
+
+def test_what_is_no_conflict_is_not_tried_again(spark):
+    attempts = []
+
+    def fail():
+        attempts.append(1)
+        return spark.sql("SELECT raise_error('broken')").collect()
+
+    with pytest.raises(Exception, match="broken"):
+        retried(fail, "Nothing")
+    assert len(attempts) == 1
+
+
+def test_metadata_lands_on_the_commit_and_is_gone_afterwards(spark, table):
+    spark.sql(f"CREATE TABLE {table} (id INT) USING DELTA")
+    with commit_metadata(spark, task="verdict"):
+        spark.sql(f"INSERT INTO {table} VALUES (1)")
+    spark.sql(f"INSERT INTO {table} VALUES (2)")
+    history = spark.sql(f"DESCRIBE HISTORY {table}").select("userMetadata").collect()
+    assert [row.userMetadata for row in history] == [None, '{"sparklabel": {"task": "verdict"}}', None]
