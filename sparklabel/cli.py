@@ -130,7 +130,8 @@ def fetch() -> None:
     from sparklabel.references import embedded_model
 
     for what, get in (("Delta's jars", lambda: delta_jars()[0].parent), (DEFAULT, embedded_model)):
-        print(f"{what}: {get()}", flush=True)
+        print(f"{what}: ", end="", flush=True)
+        print(get(), flush=True)
 
 
 def _absolute(table: str) -> str:

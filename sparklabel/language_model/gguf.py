@@ -1,5 +1,7 @@
 """Converts a GGUF file to a safetensors folder that transformers loads like any other model."""
 
+import io
+from contextlib import redirect_stderr
 from pathlib import Path
 
 
@@ -10,7 +12,8 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    with redirect_stderr(io.StringIO()):  # its progress bar cannot be switched off otherwise
+        loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     # transformers marks what it read from GGUF as not serializable: save a fresh model with the same weights.
     settings = {
         k: v for k, v in loaded.config.to_dict().items() if k not in ("quantization_config", "_name_or_path")
