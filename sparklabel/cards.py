@@ -12,6 +12,9 @@ from sparklabel.errors import ModelError
 from sparklabel.prompts import PromptTemplate
 from sparklabel.tasks import Classification, Task
 
+_FORMAT = 1
+"""How cards are written. It grows when a card means something that an older sparklabel would misread."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
@@ -26,7 +29,7 @@ class ModelCard:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "format": 1,
+            "format": _FORMAT,
             "task": self.task,
             "task_fingerprint": self.task_fingerprint,
             "template": self.template.to_dict(),
@@ -37,18 +40,35 @@ class ModelCard:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "ModelCard":
-        return cls(
-            task=fields["task"],
-            task_fingerprint=fields["task_fingerprint"],
-            template=PromptTemplate.from_dict(fields["template"]),
-            labels=tuple(fields["labels"]),
-            label_ids=tuple(tuple(path) for path in fields["label_ids"]),
-            base=fields["base"],
-        )
+        """The card that `to_dict` gave. Raises ModelError when it is of another format, or incomplete."""
+        try:
+            if fields["format"] != _FORMAT:
+                raise ModelError(
+                    f"The fine-tuned model's card has the format {fields['format']!r}, not {_FORMAT}: "
+                    "it was made by a newer sparklabel.",
+                    hint="Update sparklabel.",
+                )
+            return cls(
+                task=fields["task"],
+                task_fingerprint=fields["task_fingerprint"],
+                template=PromptTemplate.from_dict(fields["template"]),
+                labels=tuple(fields["labels"]),
+                label_ids=tuple(tuple(path) for path in fields["label_ids"]),
+                base=fields["base"],
+            )
+        except KeyError as error:
+            raise ModelError(f"The fine-tuned model's card has no {error}.") from None
+        except TypeError as error:
+            raise ModelError(f"The fine-tuned model's card is malformed: {error}") from None
 
     @classmethod
     def from_json(cls, text: str) -> "ModelCard":
-        return cls.from_dict(json.loads(text))
+        """As `from_dict`, of the file's text."""
+        try:
+            fields = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ModelError(f"The fine-tuned model's card is not JSON: {error}") from None
+        return cls.from_dict(fields)
 
     def check_fits(self, task: Task, model: str) -> None:
         """Raises ModelError when the model was trained to answer something else than `task` asks."""

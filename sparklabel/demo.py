@@ -22,9 +22,10 @@ from sparklabel.errors import SetupError, SparklabelError
 from sparklabel.evaluation import EvaluationReport, classification_metrics, evaluate
 from sparklabel.evaluation.metrics import ClassificationMetrics
 from sparklabel.evaluation.probe import probe_answers
+from sparklabel.labeler import Question
 from sparklabel.labels import OK
 from sparklabel.language_model import LanguageModel
-from sparklabel.prompts import PromptEncoder, bare_template
+from sparklabel.prompts import bare_template
 from sparklabel.references import DEFAULT
 from sparklabel.session import spark_session
 from sparklabel.table import PassReport, label_table
@@ -148,7 +149,8 @@ class _Demo:
     def _probe(self) -> ClassificationMetrics:
         """Logistic regression over the frozen base, taught by the same answers: what needs no fine-tuning."""
         model = LanguageModel.load(registry.materialise(registry.resolve(DEFAULT)).base)
-        encoder = PromptEncoder(bare_template(self.task, model.tokenizer), model.tokenizer, reserve=1)
+        template = bare_template(self.task, model.tokenizer)
+        encoder = Question.rendered(self.task, model.tokenizer, template).encoder
         answered = self.spark.sql(
             f"SELECT text, gold FROM {TABLE} WHERE {self.task.name}_label.source = 'human'"
         )
@@ -182,9 +184,9 @@ class _Demo:
             )
         self.console.print()
         self.console.print(table)
-        speeds = f"{first.rows_per_second or 0:,.1f} rows/s in the first pass"
-        if second and second.rows_per_second:
-            speeds += f", {second.rows_per_second:,.1f} in the second"
+        speeds = f"{first.inputs_per_second or 0:,.1f} rows/s in the first pass"
+        if second and second.inputs_per_second:
+            speeds += f", {second.inputs_per_second:,.1f} in the second"
         self.console.print(
             f"{speeds}\n{TABLE} went from version {first.version_before} to "
             f"{(second or first).version_after}: DESCRIBE HISTORY delta.`{self.directory / TABLE}`\n"

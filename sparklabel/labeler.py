@@ -5,7 +5,7 @@ within a call and across the calls that a process serves.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -14,17 +14,58 @@ from numpy.typing import NDArray
 from sparklabel import labels as status
 from sparklabel.cards import ModelCard
 from sparklabel.confidence import mean_log, prior_corrected, ranked
-from sparklabel.constraints import label_trie
+from sparklabel.constraints import LabelTrie, label_trie
 from sparklabel.engines import Engine, ScoringRequest
 from sparklabel.errors import EngineError, TaskError
 from sparklabel.labels import Label, input_hash
-from sparklabel.prompts import Prompt, PromptEncoder, chat_template, check_same_ids, label_paths
+from sparklabel.prompts import (
+    Prompt,
+    PromptEncoder,
+    PromptTemplate,
+    Tokenizer,
+    chat_template,
+    check_same_ids,
+    label_paths,
+)
 from sparklabel.tasks import Classification, Task
 
 Row = Sequence[str | bytes | None]
 _REMEMBERED = 50_000
+_FAILURES_IN_A_ROW = 32
 _NOTHING = ("N/A", "[MASK]", "")
 """The content-free inputs of Zhao et al. 2021, arXiv:2102.09690."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A task made ready for one tokenizer: how rows are rendered, and what the labels are as tokens.
+
+    Needs no weights: a driver builds it to find out what cannot be asked, before anything is loaded or written.
+    """
+
+    task: Classification
+    template: PromptTemplate
+    trie: LabelTrie
+    encoder: PromptEncoder
+
+    @classmethod
+    def of(
+        cls, task: Task, tokenizer: Tokenizer, card: ModelCard | None = None, model: str = ""
+    ) -> "Question":
+        """With the card that a fine-tuned model carries, or zero-shot. Raises TaskError or ModelError."""
+        if not isinstance(task, Classification):
+            raise TaskError(f"The task kind {task.kind!r} cannot be answered yet.")
+        question = cls.rendered(task, tokenizer, card.template if card else chat_template(task, tokenizer))
+        if card:
+            card.check_fits(task, model)
+            check_same_ids(card.label_ids, question.trie.paths, model)
+        return question
+
+    @classmethod
+    def rendered(cls, task: Classification, tokenizer: Tokenizer, template: PromptTemplate) -> "Question":
+        """The same with a template of the caller's."""
+        trie = label_trie(label_paths(task, tokenizer, template), task.label_names)
+        return cls(task, template, trie, PromptEncoder(template, tokenizer, reserve=trie.tree_depth + 1))
 
 
 class Labeler:
@@ -35,19 +76,13 @@ class Labeler:
     """
 
     def __init__(self, task: Task, engine: Engine, *, model: str, card: ModelCard | None = None) -> None:
-        if not isinstance(task, Classification):
-            raise TaskError(f"The task kind {task.kind!r} cannot be answered yet.")
-        self.task, self.engine = task, engine
+        question = Question.of(task, engine.tokenizer, card, model)
+        self.task, self.engine = question.task, engine
+        self.trie, self.encoder = question.trie, question.encoder
         # A fine-tuned model learned the labels' frequencies from people: its lean is not one to correct.
-        self._corrects = task.prior is not None and card is None
-        template = card.template if card else chat_template(task, engine.tokenizer)
-        paths = label_paths(task, engine.tokenizer, template)
-        if card:
-            card.check_fits(task, model)
-            check_same_ids(card.label_ids, paths, model)
-        self.trie = label_trie(paths, task.label_names)
-        self.encoder = PromptEncoder(template, engine.tokenizer, reserve=self.trie.tree_depth + 1)
+        self._corrects = self.task.prior is not None and card is None
         self._stamp = Label(status=status.OK, model=model, task_fingerprint=task.fingerprint, attempts=1)
+        self._failures = 0
         self._known: dict[str, Label] = {}
         self._prior: NDArray[np.float64] | None = None
 
@@ -90,8 +125,17 @@ class Labeler:
         try:
             log_p = self.log_probabilities(prompts)
         except EngineError as error:
-            return [replace(self._stamp, status=status.ENGINE_ERROR, error=error.message) for _ in prompts]
+            return self._score_parts(prompts, error)
+        self._failures = 0
         return [self._scored(prompt, row) for prompt, row in zip(prompts, log_p, strict=True)]
+
+    def _score_parts(self, prompts: list[Prompt], error: EngineError) -> list[Label]:
+        """Halves what failed, so that one bad row costs itself only; an engine that fails on and on is left alone."""
+        self._failures += 1
+        if len(prompts) == 1 or self._failures > _FAILURES_IN_A_ROW:
+            return [replace(self._stamp, status=status.ENGINE_ERROR, error=error.message) for _ in prompts]
+        middle = len(prompts) // 2
+        return self._score(prompts[:middle]) + self._score(prompts[middle:])
 
     def _scored(self, prompt: Prompt, log_p: NDArray[np.float64]) -> Label:
         if np.isnan(log_p).any():

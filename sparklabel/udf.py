@@ -16,10 +16,12 @@ from pyspark.sql import functions as F
 from sparklabel import registry
 from sparklabel.cards import ModelCard
 from sparklabel.engines import Engine, EngineSpec, engine_spec, open_engine
+from sparklabel.engines.fake import ByteTokenizer
 from sparklabel.errors import ColumnError
-from sparklabel.labeler import Labeler
+from sparklabel.labeler import Labeler, Question
 from sparklabel.labels import label_ddl, quote, sql_string
-from sparklabel.references import DEFAULT, ResolvedModel
+from sparklabel.prompts import Tokenizer
+from sparklabel.references import DEFAULT, ResolvedModel, tokenizer_folder
 from sparklabel.tasks import Task
 
 if TYPE_CHECKING:
@@ -38,31 +40,64 @@ class LabelerSpec:
 def labeler_spec(task: Task, model: str | ResolvedModel, engine: str, options: dict[str, Any]) -> LabelerSpec:
     """Pins the model and checks that it fits the task, before anything is loaded.
 
-    Raises ModelError, EngineError or TaskError. The fake engine takes any text for a model.
+    Raises ModelError, SetupError or TaskError. The fake engine takes any text for a model.
     """
     chosen = engine_spec(engine, options)
     if chosen.name == "fake" and isinstance(model, str):
         return LabelerSpec(task, ResolvedModel(model, "folder", f"fake:{model}", ""), chosen)
     resolved = model if isinstance(model, ResolvedModel) else registry.resolve(model)
-    if resolved.card:
-        ModelCard.from_json(resolved.card).check_fits(task, resolved.identity)
+    if card := _card(resolved):
+        card.check_fits(task, resolved.identity)
     return LabelerSpec(task, resolved, chosen)
 
 
-@lru_cache(maxsize=8)
+def check_askable(spec: LabelerSpec) -> None:
+    """Raises TaskError or ModelError where the task cannot be asked of this model: its instructions do not fit, its
+    labels are the same tokens, its card is another tokenizer's. Reads the tokenizer, no weights."""
+    tokenizer: Tokenizer = ByteTokenizer()
+    if spec.engine.name != "fake":
+        from sparklabel.language_model import ModelTokenizer
+
+        tokenizer = ModelTokenizer.load(tokenizer_folder(spec.model))
+    Question.of(spec.task, tokenizer, _card(spec.model), spec.model.identity)
+
+
 def open_labeler(spec: LabelerSpec) -> Labeler:
-    """The labeler of this process; models are fetched to this host where they are not there yet."""
-    card = ModelCard.from_json(spec.model.card) if spec.model.card else None
-    return Labeler(spec.task, _engine(spec.engine, spec.model), model=spec.model.identity, card=card)
+    """The labeler of this process; its model is fetched to this host and loaded where it is not there yet."""
+    loaded = _loaded(spec.engine, spec.model)
+    if spec.task not in loaded.labelers:
+        loaded.labelers[spec.task] = make_labeler(spec, loaded.engine)
+    return loaded.labelers[spec.task]
 
 
-@lru_cache(maxsize=2)
-def _engine(engine: EngineSpec, model: ResolvedModel) -> Engine:
-    """One loaded model for all tasks that are asked of it in this process."""
+def make_labeler(spec: LabelerSpec, engine: Engine) -> Labeler:
+    """A labeler over an engine that the caller keeps."""
+    return Labeler(spec.task, engine, model=spec.model.identity, card=_card(spec.model))
+
+
+def load_engine(engine: EngineSpec, model: ResolvedModel) -> Engine:
+    """An engine with its model, fetched to this host where it is not there yet."""
     if engine.name == "fake":
         return open_engine(engine, model.identity, None, None)
     files = registry.materialise(model)
     return open_engine(engine, model.identity, files.base, files.adapter)
+
+
+@dataclass(slots=True)
+class _Loaded:
+    """A loaded model, and the labelers of the tasks that are asked of it: they go when it goes."""
+
+    engine: Engine
+    labelers: dict[Task, Labeler]
+
+
+@lru_cache(maxsize=2)
+def _loaded(engine: EngineSpec, model: ResolvedModel) -> _Loaded:
+    return _Loaded(load_engine(engine, model), {})
+
+
+def _card(model: ResolvedModel) -> ModelCard | None:
+    return ModelCard.from_json(model.card) if model.card else None
 
 
 def label_udf(
@@ -72,7 +107,7 @@ def label_udf(
 
     The result is a struct: `.value`, `.confidence`, `.status` and the rest of the record. `options` go to the engine
     (transformers: dtype, device, batch_tokens, threads). The model is pinned now, so that every executor uses the
-    same one. Raises ModelError, EngineError or TaskError.
+    same one. Raises ModelError, SetupError or TaskError.
     """
     return udf_of(labeler_spec(task, model, engine, options))
 

@@ -6,10 +6,11 @@ from typing import Any, Literal, get_args
 
 from sparklabel.engines.engine import Engine
 from sparklabel.engines.fake import FakeEngine
-from sparklabel.errors import EngineError
+from sparklabel.errors import EngineError, SetupError
 
 EngineName = Literal["transformers", "fake"]
 ENGINES: tuple[str, ...] = get_args(EngineName)
+_DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +25,29 @@ class EngineSpec:
 
 
 def engine_spec(engine: str, options: dict[str, Any]) -> EngineSpec:
-    """Checks the engine's name and option names. Raises EngineError that lists what there is."""
+    """Checks the engine's name and its options. Raises SetupError that lists what there is."""
     name = "transformers" if engine == "auto" else engine
     if name not in ENGINES:
-        raise EngineError(f"There is no engine {engine!r}.", hint=f"Use one of: auto, {', '.join(ENGINES)}.")
+        raise SetupError(f"There is no engine {engine!r}.", hint=f"Use one of: auto, {', '.join(ENGINES)}.")
     known = _option_names(name)
     if unknown := sorted(set(options) - set(known)):
         takes = f"It takes: {', '.join(known)}." if known else "It takes none."
-        raise EngineError(f"The {name} engine has no option {unknown[0]!r}.", hint=takes)
+        raise SetupError(f"The {name} engine has no option {unknown[0]!r}.", hint=takes)
+    for option, value in options.items():
+        _check_value(option, value)
     return EngineSpec(name, tuple(sorted(options.items())))  # type: ignore[arg-type]
+
+
+def _check_value(option: str, value: Any) -> None:
+    """What passes is hashable too: specs are keys of the caches that hold loaded models."""
+    if option == "dtype":
+        fits, takes = isinstance(value, str) and value in _DTYPES, f"one of: {', '.join(_DTYPES)}"
+    elif option == "device":
+        fits, takes = isinstance(value, str) and bool(value), "a torch device's name, such as cpu or cuda:0"
+    else:
+        fits, takes = type(value) is int and value > 0, "a whole number above 0"
+    if not fits:
+        raise SetupError(f"{option}={value!r} is not an option's value.", hint=f"{option} takes {takes}.")
 
 
 def _option_names(name: str) -> tuple[str, ...]:

@@ -43,13 +43,20 @@ class TransformersEngine:
             return self.language_model.option_logits(
                 self._encoded(request.prefix), request.rows, request.trie
             )
-        except (
-            MemoryError,
-            RuntimeError,
-        ) as error:  # torch raises RuntimeError when memory runs out or a device fails
+        except (MemoryError, RuntimeError) as error:
+            if not _is_hardware(error):
+                raise
             raise EngineError(f"{type(error).__name__}: {str(error).splitlines()[0][:500]}") from error
 
     def _encoded(self, prefix: TokenPath) -> SharedPrefix:
         if self._prefix is None or self._prefix.ids != prefix:
             self._prefix = self.language_model.encode_prefix(prefix)
         return self._prefix
+
+
+def _is_hardware(error: Exception) -> bool:
+    """Memory that ran out, or a device that failed; every other RuntimeError is a bug and passes."""
+    import torch
+
+    known = (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
+    return isinstance(error, known) or "allocate memory" in str(error)

@@ -76,7 +76,7 @@ def evaluate(
     """Asks `model` every row and compares with the column `gold`; also an MLflow run with the figures.
 
     Rows whose gold is NULL are left out and counted. A row that fails counts as wrong. `options` go to the engine.
-    Raises TableError, ColumnError, TaskError, ModelError or EngineError before a model is loaded, AnswersError when
+    Raises TableError, ColumnError, TaskError, ModelError or SetupError before a model is loaded, AnswersError when
     no row has a gold value.
     """
     if not isinstance(task, Classification):

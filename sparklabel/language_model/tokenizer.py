@@ -1,12 +1,15 @@
 """The tokenizer as prompts need it: trusted text with special tokens, row text that can never become one."""
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from sparklabel.errors import ModelError
 
 _MARK = "SPARKLABELCONTENT"
+_TODAY = date(2024, 7, 26)
+"""What day a chat template is told that it is: the one that Llama 3.1's has for want of a clock."""
 
 
 class ModelTokenizer:
@@ -14,7 +17,9 @@ class ModelTokenizer:
 
     def __init__(self, tokenizer: Any, config: Any, generation_config: Any = None) -> None:
         self._tokenizer = tokenizer
-        limits = (getattr(config, "max_position_embeddings", None), tokenizer.model_max_length)
+        limits = (
+            getattr(config, "max_position_embeddings", None), tokenizer.model_max_length, _window(config)
+        )  # fmt: skip
         self.context: int = min(int(limit) for limit in limits if limit)
         self.bos = tokenizer.bos_token if self._adds_bos() else ""
         self.stop_ids = self._find_stop_ids(config, generation_config)
@@ -59,9 +64,14 @@ class ModelTokenizer:
         return before, after
 
     def _render(self, messages: list[dict[str, str]], generate: bool) -> str:
+        # Templates that print today's date (Llama 3.1's reads date_string, others strftime_now) would give another
+        # prompt, so other answers, every day: the same model would disagree with its own labels of yesterday.
         return str(
-            self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=generate)
-        )
+            self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=generate,
+                date_string=_TODAY.strftime("%d %b %Y"), strftime_now=_TODAY.strftime,
+            )
+        )  # fmt: skip
 
     def _adds_bos(self) -> bool:
         bos = self._tokenizer.bos_token_id
@@ -79,3 +89,9 @@ class ModelTokenizer:
         if not found:
             raise ModelError("The model names no token that ends an answer (eos_token_id).")
         return tuple(sorted(found))
+
+
+def _window(config: Any) -> int | None:
+    """The tokens that a layer looks back on, where that is limited; attention.py takes no longer sequence."""
+    window = getattr(config, "sliding_window", None)
+    return window if type(window) is int and getattr(config, "use_sliding_window", True) else None

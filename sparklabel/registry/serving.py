@@ -5,16 +5,16 @@ host, which a Spark worker gets from nothing but the record. Artifacts are copie
 checked by their hash; the store's own files are never handed out.
 """
 
-import json
 import re
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sparklabel import references
+from sparklabel.cards import ModelCard
 from sparklabel.errors import ModelError
 from sparklabel.references import ResolvedModel, tree_sha256
 from sparklabel.registry.store import connect, quieten, shown, store_errors, tracking_uri
@@ -35,11 +35,10 @@ _REFERENCE = re.compile(r"models:/([^/:]+)(?:/(\d+)(?:@sha256:([0-9a-f]{16}))?|@
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """A model's folders on this host; an artifact has an `adapter` (PEFT layout) and its `card`."""
+    """A model's folders on this host; an artifact has an `adapter` (PEFT layout)."""
 
     base: Path
     adapter: Path | None = None
-    card: Mapping[str, Any] | None = None
 
 
 def resolve(reference: str) -> ResolvedModel:
@@ -60,7 +59,7 @@ def resolve(reference: str) -> ResolvedModel:
     card = _stored_card(location)
     return ResolvedModel(
         reference, "artifact", f"models:/{name}/{version}@sha256:{sha256[:16]}", location, sha256=sha256,
-        base=_base(reference, json.loads(card)["base"]), tracking_uri=tracking_uri(), card=card,
+        base=_base(reference, ModelCard.from_json(card).base), tracking_uri=tracking_uri(), card=card,
     )  # fmt: skip
 
 
@@ -154,12 +153,11 @@ def materialise(model: ResolvedModel) -> LocalModel:
         raise ModelError(
             f"The cached copy of {model.identity} was changed.", hint=f"Delete the folder {folder}."
         )
-    card = (folder / CARD).read_text("utf-8")
-    if card != model.card:
+    if (folder / CARD).read_text("utf-8") != model.card:
         raise ModelError(
             f"The card of {model.identity} at {model.location} is not the one that was registered."
         )
-    return LocalModel(references.materialise(model.base), folder / "adapter", json.loads(card))
+    return LocalModel(references.materialise(model.base), folder / "adapter")
 
 
 def _fetch(model: ResolvedModel, to: Path) -> None:

@@ -83,15 +83,15 @@ def promote(registered_name: str, version: str) -> None:
             raise ModelError(message, hint=what_exists(client, registered_name)) from None
 
 
-def default_registered_name(task_name: str, table_name: str, table_location: str) -> str:
+def default_registered_name(task_name: str, table_location: str) -> str:
     """A registered name for a task on a table: readable, and its own for every table.
 
-    The last part of the table's name is for people; a hash of its location and of the task tells tables
-    apart, so the same table by name and by path gets the same name. Not for Unity Catalog, whose names have
-    three parts.
+    The last part of the table's location is for people; a hash of the location and of the task tells tables
+    apart. What was typed does not count: the same table by name and by path gets the same name. Not for Unity
+    Catalog, whose names have three parts.
     """
     location = re.sub(r"^file:/+", "/", table_location).rstrip("/")
-    table = re.split(r"[./]", table_name.replace("`", "").rstrip("/"))[-1]
-    slug = re.sub(r"[^A-Za-z0-9_]+", "_", table).strip("_")[:60] or "table"
+    last = location.rpartition("/")[2]
+    slug = re.sub(r"[^A-Za-z0-9_]+", "_", last).strip("_")[:60] or "table"
     digest = hashlib.sha256(f"{task_name}\0{location}".encode()).hexdigest()[:10]
     return f"{task_name[:60]}-{slug}-{digest}"

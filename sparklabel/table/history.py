@@ -17,7 +17,7 @@ def pass_commits(spark: SparkSession, target: Target, task: str) -> list[dict[st
 
 def last_rate(spark: SparkSession, target: Target, task: str) -> float | None:
     """Distinct inputs a second of the newest pass that computed any; None where there was none."""
-    rates = (content.get("rows_per_second") for content in pass_commits(spark, target, task))
+    rates = (content.get("inputs_per_second") for content in pass_commits(spark, target, task))
     return next((float(rate) for rate in rates if rate), None)
 
 

@@ -20,20 +20,20 @@ from sparklabel.references import DEFAULT
 from sparklabel.table.chunks import Chunks
 from sparklabel.table.commits import commit_metadata, retried
 from sparklabel.table.history import last_rate
-from sparklabel.table.plan import HASH, STATE, Plan, make_plan, pending_inputs, row_states
+from sparklabel.table.plan import ANSWER, HASH, STATE, Plan, make_plan, pending_inputs, row_states
 from sparklabel.table.report import PassReport
 from sparklabel.table.staging import Staging, open_staging
 from sparklabel.table.target import (
     Owned,
     Target,
     add_columns,
-    check_columns,
+    check_inputs,
     check_key,
     open_target,
     owned_columns,
 )
 from sparklabel.tasks import Task
-from sparklabel.udf import LabelerSpec, labeler_spec, udf_of
+from sparklabel.udf import LabelerSpec, check_askable, labeler_spec, udf_of
 
 
 def label_table(
@@ -61,14 +61,14 @@ def label_table(
     `adopt=True` takes an existing column as human answers. `dry_run` writes nothing and loads no model. `options` go
     to the engine. Called again after any death it goes on: staged answers are not computed twice.
 
-    Raises TableError, ColumnError, KeyColumnError, TaskError, ModelError or EngineError before anything is loaded or
+    Raises TableError, ColumnError, KeyColumnError, TaskError, ModelError or SetupError before anything is loaded or
     written; ConflictError when other writers kept winning.
     """
     if relabel not in RELABEL:
         raise TableError(f"relabel={relabel!r} is not known.", hint=f"Use one of: {', '.join(RELABEL)}.")
     target = open_target(spark, table)
     keys = check_key(spark, target, key)
-    check_columns(target, task.inputs, f"an input of the task {task.name!r}")
+    check_inputs(target, task)
     owned = owned_columns(target, task, keys, column, adopt)
     spec = labeler_spec(task, model, engine, options)
     labeling = _Pass(spark, spec, target, owned, keys, relabel, where)
@@ -76,6 +76,9 @@ def label_table(
     if dry_run or not (plan.pending or plan.unstamped):
         return labeling.report(plan, dry_run=dry_run)
     return labeling.run(plan, progress)
+
+
+_BEFORE = "_sparklabel_attempts_before"
 
 
 class _Work:
@@ -133,21 +136,23 @@ class _Pass:
         return make_plan(self.states(), self.owned, self.task, self.relabel)
 
     def run(self, plan: Plan, progress: bool) -> PassReport:
+        if plan.pending:
+            check_askable(self.spec)
         retried(self._add_columns, f"Adding columns to {self.target.name}")
         if plan.unstamped:
             self._stamp_corrections()
         if not plan.pending:
             return self.report(plan, corrections_stamped=plan.unstamped)
         staging = open_staging(self.spark, self.target, self.owned, self.task, self.model, self.pass_id)
-        resumed = 0 if staging.adopted_until is None else staging.answers(self.spark).count()
+        resumed = staging.answers(self.spark).count()
         work = self._answer(plan.pending_inputs - resumed, staging, resumed > 0, progress)
         labeled = self._merge(
-            self._source(staging), rows_per_second=work.rate, prompt_tokens=work.prompt_tokens
+            self._source(staging), inputs_per_second=work.rate, prompt_tokens=work.prompt_tokens
         )
-        staging.clear(self.spark)
+        staging.clear(self.spark, self._source(staging) if resumed else None)
         return self.report(
             plan, labeled=labeled, by_status=self._written(), resumed_inputs=resumed,
-            corrections_stamped=plan.unstamped, prompt_tokens=work.prompt_tokens, rows_per_second=work.rate,
+            corrections_stamped=plan.unstamped, prompt_tokens=work.prompt_tokens, inputs_per_second=work.rate,
             interrupted=work.interrupted,
         )  # fmt: skip
 
@@ -162,9 +167,8 @@ class _Pass:
                 for buckets in chunks:
                     texts = pending_inputs(self.states(), self.task, self.relabel, buckets)
                     if resumed:
-                        done = staging.answers(self.spark).select(F.col("input_hash").alias(HASH))
-                        texts = texts.join(done, HASH, "left_anti")
-                    answers = label(*map(quote, self.task.inputs)).alias("answer")
+                        texts = texts.join(staging.answers(self.spark), HASH, "left_anti")
+                    answers = label(*map(quote, self.task.inputs)).alias(ANSWER)
                     work.add(*staging.append(texts.repartition(chunks.slots).select(HASH, answers)))
                     chunks.took(work.last)
                     bar.advance(work.last)
@@ -173,16 +177,16 @@ class _Pass:
         return work
 
     def _source(self, staging: Staging) -> DataFrame:
-        """The pending rows that have a staged answer: key columns, HASH, answer as the table will hold it."""
+        """The pending rows that have a staged answer: key columns, HASH, ANSWER as the table will hold it."""
         attempts = F.coalesce(
             F.when(F.col(STATE) == "retry", F.col(f"{quote(self.owned.label)}.attempts")), F.lit(0)
         )
         pending = self.states().where(F.col(STATE).isin(*pending_states(self.relabel)))
-        rows = pending.select(*map(quote, self.keys), HASH, attempts.alias("_before"))
-        joined = rows.join(staging.answers(self.spark).withColumnRenamed("input_hash", HASH), HASH)
-        answer = F.col("answer").withField("pass_id", F.lit(self.pass_id))
-        answer = answer.withField("attempts", (F.col("_before") + F.col("answer.attempts")).cast("int"))
-        return joined.select(*map(quote, self.keys), HASH, answer.alias("answer"))
+        rows = pending.select(*map(quote, self.keys), HASH, attempts.alias(_BEFORE))
+        joined = rows.join(staging.answers(self.spark), HASH)
+        answer = F.col(ANSWER).withField("pass_id", F.lit(self.pass_id))
+        answer = answer.withField("attempts", (F.col(_BEFORE) + F.col(f"{ANSWER}.attempts")).cast("int"))
+        return joined.select(*map(quote, self.keys), HASH, answer.alias(ANSWER))
 
     def _add_columns(self) -> None:
         """Looks at the table again first: another pass may be adding the same columns."""
@@ -193,15 +197,21 @@ class _Pass:
 
     def _merge(self, answers: DataFrame, **metadata: Any) -> int:
         """Writes the answers; rows whose input changed meanwhile, or that a person answered, keep what they have."""
-        view = f"_sparklabel_{self.pass_id}"
-        answers.createOrReplaceTempView(view)
         value, label = (f"t.{quote(c)}" for c in (self.owned.value, self.owned.label))
         inputs = [f"t.{quote(str(self.target.column(c)))}" for c in self.task.inputs]
+        return self._merge_rows(
+            answers, f"NOT {human_sql(value, label)} AND {input_hash_sql(inputs)} = s.{HASH}",
+            f"{value} = s.{ANSWER}.value, {label} = s.{ANSWER}", **metadata,
+        )  # fmt: skip
+
+    def _merge_rows(self, source: DataFrame, guard: str, assignments: str, **metadata: Any) -> int:
+        """MERGE by key, for rows that still fulfil `guard`: how many were written."""
+        view = f"_sparklabel_{self.pass_id}"
+        source.createOrReplaceTempView(view)
         on = " AND ".join(f"t.{quote(k)} = s.{quote(k)}" for k in self.keys)
         merge = (
             f"MERGE INTO {self.target.sql} t USING {view} s ON {on} "
-            f"WHEN MATCHED AND NOT {human_sql(value, label)} AND {input_hash_sql(inputs)} = s.{HASH} "
-            f"THEN UPDATE SET {value} = s.answer.value, {label} = s.answer"
+            f"WHEN MATCHED AND {guard} THEN UPDATE SET {assignments}"
         )
         try:
             with commit_metadata(self.spark, **self._metadata(), **metadata):
@@ -212,17 +222,15 @@ class _Pass:
 
     def _stamp_corrections(self) -> None:
         """Marks rows that people changed by a plain UPDATE, so that they can be told from the model's for good."""
-        value, label = quote(self.owned.value), quote(self.owned.label)
-        hashed = input_hash_sql([quote(str(self.target.column(c))) for c in self.task.inputs])
-        narrowed = f" AND ({self.where})" if self.where else ""
-        update = (
-            f"UPDATE {self.target.sql} SET {label}.source = 'human', {label}.status = 'ok', {label}.error = NULL, "
-            f"{label}.input_hash = coalesce({label}.input_hash, {hashed}), "
-            f"{label}.reviewed_at = coalesce({label}.reviewed_at, current_timestamp()) "
-            f"WHERE {human_sql(value, label)} AND {unstamped_sql(label)}{narrowed}"
-        )
-        with commit_metadata(self.spark, **self._metadata()):
-            retried(lambda: self.spark.sql(update).collect(), f"Stamping corrections in {self.target.name}")
+        value, label = (f"t.{quote(c)}" for c in (self.owned.value, self.owned.label))
+        silent = F.col(STATE).startswith("human") & F.expr(unstamped_sql(quote(self.owned.label)))
+        source = self.states().where(silent).select(*map(quote, self.keys), HASH)
+        self._merge_rows(
+            source, f"{human_sql(value, label)} AND {unstamped_sql(label)}",
+            f"{label}.source = 'human', {label}.status = coalesce({label}.status, 'ok'), "
+            f"{label}.input_hash = coalesce({label}.input_hash, s.{HASH}), "
+            f"{label}.reviewed_at = coalesce({label}.reviewed_at, current_timestamp())",
+        )  # fmt: skip
 
     def _written(self) -> dict[str, int]:
         """Rows of the table by the status that this pass gave them."""

@@ -3,6 +3,7 @@
 In: a target, the task's columns, the model's identity. Out: DataFrames and counts. Reads only.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,9 +16,12 @@ from sparklabel.labels import input_hash_sql, label_ddl, pending_states, quote, 
 from sparklabel.table.target import Owned, Target
 from sparklabel.tasks import Task
 
-HASH, STATE = "_sparklabel_hash", "_sparklabel_state"
+HASH, STATE, ANSWER = "_sparklabel_hash", "_sparklabel_state", "_sparklabel_answer"
 BUCKETS = 65536
 _CHARS_PER_TOKEN = 4
+_NONDETERMINISTIC = re.compile(
+    r"\b(rand|randn|random|randstr|uniform|uuid|shuffle|monotonically_increasing_id)\s*\(", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,11 @@ def row_states(
     """The pinned rows with their input hash and state; label columns that are not there yet read as NULL."""
     frame = target.read(spark)
     if where:
+        if drawn := _NONDETERMINISTIC.search(where):
+            raise TableError(
+                f"where={where!r} draws other rows each time it is evaluated ({drawn.group(1)}).",
+                hint="Choose by a hash of the key instead: where='pmod(hash(id), 100) = 0'.",
+            )
         try:
             frame = frame.where(where)
             _ = frame.schema  # over Spark Connect the analysis waits until something needs it

@@ -9,8 +9,8 @@ class PassReport:
     """The outcome of one call of `label_table`; `str()` of it is a summary to print.
 
     `states` counts the table's rows by state before the pass (see labels.row_state_sql); `by_status` the rows merged.
-    `pending` is what there was to do, `labeled` the rows written. `rows_per_second` and `prompt_tokens` count what the
-    model computed in this call: equal inputs once, answers taken over from a pass that died not at all.
+    `pending` is what there was to do, `labeled` the rows written. `inputs_per_second` and `prompt_tokens` count what
+    the model computed in this call: equal inputs once, answers taken over from a pass that died not at all.
     With `dry_run`, `prompt_tokens` is an estimate and `estimated_seconds` follows from the table's last pass, where
     there was one.
     """
@@ -35,7 +35,7 @@ class PassReport:
     new_model_would_add: int = 0
     prompt_tokens: int = 0
     seconds: float = 0.0
-    rows_per_second: float | None = None
+    inputs_per_second: float | None = None
     estimated_seconds: float | None = None
     interrupted: bool = False
 
@@ -73,9 +73,9 @@ class PassReport:
             lines.append(
                 f"about {self.prompt_tokens:,} prompt tokens{time or ', time unknown before a first pass'}"
             )
-        elif self.rows_per_second:
+        elif self.inputs_per_second:
             lines.append(
-                f"{self.seconds:,.1f} s, {self.rows_per_second:,.1f} rows/s, {self.prompt_tokens:,} prompt tokens"
+                f"{self.seconds:,.1f} s, {self.inputs_per_second:,.1f} rows/s, {self.prompt_tokens:,} prompt tokens"
             )
         if self.interrupted:
             lines.append("interrupted: call again to go on where it stopped")

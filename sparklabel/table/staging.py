@@ -11,36 +11,33 @@ from pyspark.sql import functions as F
 
 from sparklabel.labels import RETRYABLE, label_ddl, quote, sql_string
 from sparklabel.table.commits import retried
-from sparklabel.table.plan import HASH
+from sparklabel.table.plan import ANSWER, HASH
 from sparklabel.table.target import Owned, Target
 from sparklabel.tasks import Task
 
 _VACUUM_EVERY = 20
+_KEPT_DAYS = 30
+"""Answers that no pass came back for (another model, a dropped task) are forgotten after this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """The staging table of one task in one table, as one pass sees it.
-
-    `adopted_until` (microseconds since 1970): answers of other passes staged up to then are taken over; None where
-    there are none.
-    """
+    """The staging table of one task in one table, as one pass sees it."""
 
     path: str
     pass_id: str
     fingerprint: str
     model: str
-    adopted_until: int | None = None
 
     @property
     def sql(self) -> str:
         return f"delta.{quote(self.path)}"
 
     def append(self, answers: DataFrame) -> tuple[int, int]:
-        """Computes `answers` (columns HASH and answer) and commits them: how many, and their prompt tokens."""
+        """Computes `answers` (columns HASH and ANSWER) and commits them: how many, and their prompt tokens."""
         seen = Observation()
         staged = answers.select(
-            F.col(HASH).alias("input_hash"), "answer", F.current_timestamp().alias("staged_at"),
+            F.col(HASH).alias("input_hash"), F.col(ANSWER).alias("answer"), F.current_timestamp().alias("staged_at"),
             F.lit(self.pass_id).alias("pass_id"),
         )  # fmt: skip
         counted = staged.observe(
@@ -50,31 +47,43 @@ class Staging:
         return int(seen.get["answers"]), int(seen.get["tokens"] or 0)
 
     def answers(self, spark: SparkSession) -> DataFrame:
-        """One answer an input, of this pass or taken over from one that died: input_hash, answer."""
-        usable = spark.sql(f"SELECT * FROM {self.sql}").where(self._usable())
-        return usable.groupBy("input_hash").agg(F.max_by("answer", "staged_at").alias("answer"))
-
-    def clear(self, spark: SparkSession) -> None:
-        """Forgets what was merged. Now and then its files are removed, after Delta's retention."""
-        retried(
-            lambda: spark.sql(f"DELETE FROM {self.sql} WHERE {self._merged()}"), "Clearing the staging table"
+        """One usable answer an input: HASH, ANSWER. Of this pass, of one that died, of one beside it: an answer to
+        the same input by the same model and task is the same answer."""
+        retryable = ", ".join(map(sql_string, RETRYABLE))
+        usable = (
+            f"{self._ours()} AND (pass_id = {sql_string(self.pass_id)} OR answer.status NOT IN ({retryable}))"
         )
+        staged = spark.sql(f"SELECT * FROM {self.sql}").where(usable)
+        return staged.groupBy(F.col("input_hash").alias(HASH)).agg(
+            F.max_by("answer", "staged_at").alias(ANSWER)
+        )
+
+    def clear(self, spark: SparkSession, merged: DataFrame | None) -> None:
+        """Forgets this pass's answers, and those of others to the inputs in `merged` (HASH).
+
+        What another pass staged and this one did not merge stays: it may be of another model, or outside `where`.
+        Now and then the files go too, after Delta's retention.
+        """
+        if merged is not None:
+            view = f"_sparklabel_merged_{self.pass_id}"
+            merged.select(HASH).distinct().createOrReplaceTempView(view)
+            taken_over = (
+                f"MERGE INTO {self.sql} t USING {view} s ON t.input_hash = s.{HASH} AND {self._ours('t.')} "
+                "WHEN MATCHED THEN DELETE"
+            )
+            retried(lambda: spark.sql(taken_over).collect(), "Clearing the staging table")
+            spark.catalog.dropTempView(view)
+        old = f"staged_at < current_timestamp() - INTERVAL {_KEPT_DAYS} DAYS"
+        own = f"DELETE FROM {self.sql} WHERE pass_id = {sql_string(self.pass_id)} OR {old}"
+        retried(lambda: spark.sql(own).collect(), "Clearing the staging table")
         version = spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT 1").collect()[0]["version"]
         if version % _VACUUM_EVERY == 0:
-            spark.sql(f"VACUUM {self.sql}")
+            spark.sql(f"VACUUM {self.sql}").collect()
 
-    def _merged(self) -> str:
-        own = f"pass_id = {sql_string(self.pass_id)}"
-        if self.adopted_until is None:
-            return own
-        return f"{own} OR staged_at <= timestamp_micros({self.adopted_until})"
-
-    def _usable(self) -> str:
-        retryable = ", ".join(map(sql_string, RETRYABLE))
-        adopted = f"({self._merged()}) AND answer.status NOT IN ({retryable})"
+    def _ours(self, table: str = "") -> str:
         return (
-            f"answer.task_fingerprint = {sql_string(self.fingerprint)} AND answer.model = {sql_string(self.model)} "
-            f"AND (pass_id = {sql_string(self.pass_id)} OR {adopted})"
+            f"{table}answer.task_fingerprint = {sql_string(self.fingerprint)} "
+            f"AND {table}answer.model = {sql_string(self.model)}"
         )
 
 
@@ -83,11 +92,9 @@ def open_staging(
 ) -> Staging:
     """The staging table, made where it is missing."""
     path = f"{target.location.rstrip('/')}/_sparklabel/{owned.label}"
-    spark.sql(
+    create = (
         f"CREATE TABLE IF NOT EXISTS delta.{quote(path)} (input_hash STRING, answer {label_ddl(task.value_type)}, "
         "staged_at TIMESTAMP, pass_id STRING) USING DELTA PARTITIONED BY (pass_id)"
     )
-    newest = spark.sql(f"SELECT unix_micros(max(staged_at)) AS newest FROM delta.{quote(path)}").collect()[0][
-        "newest"
-    ]
-    return Staging(path, pass_id, task.fingerprint, model, adopted_until=newest)
+    retried(lambda: spark.sql(create), "Making the staging table")
+    return Staging(path, pass_id, task.fingerprint, model)

@@ -176,6 +176,17 @@ def check_columns(target: Target, names: Sequence[str], what: str) -> tuple[str,
     return tuple(str(target.column(name)) for name in names)
 
 
+def check_inputs(target: Target, task: Task) -> None:
+    """The inputs are there, and read the same in every session. Raises ColumnError."""
+    for column in check_columns(target, task.inputs, f"an input of the task {task.name!r}"):
+        # As text a timestamp depends on the session's time zone: hashes would change, and with them every answer.
+        if "timestamp" in target.schema[column].dataType.simpleString().replace("timestamp_ntz", ""):
+            raise ColumnError(
+                f"The input {column!r} is a timestamp, whose text depends on the session's time zone.",
+                hint="Add a STRING or DATE column made from it, and label that.",
+            )
+
+
 def check_key(spark: SparkSession, target: Target, key: str | Sequence[str]) -> tuple[str, ...]:
     """The key's columns, when they name every row once. Raises KeyColumnError with examples."""
     names = (key,) if isinstance(key, str) else tuple(key or ())

@@ -16,10 +16,10 @@ from pyspark.sql import SparkSession
 
 from sparklabel import registry
 from sparklabel.cards import ModelCard
-from sparklabel.constraints import LabelTrie, label_trie
 from sparklabel.engines import engine_spec
 from sparklabel.errors import ColumnError, ModelError, TaskError
 from sparklabel.evaluation.probe import probe_answers
+from sparklabel.labeler import Question
 from sparklabel.language_model import (
     Example,
     LanguageModel,
@@ -29,14 +29,14 @@ from sparklabel.language_model import (
     train_lora,
 )
 from sparklabel.progress import WorkProgress
-from sparklabel.prompts import PromptEncoder, PromptTemplate, bare_template, label_paths
+from sparklabel.prompts import PromptEncoder, bare_template
 from sparklabel.references import DEFAULT, ResolvedModel
-from sparklabel.table.target import check_columns, check_key, open_target, owned_columns
+from sparklabel.table.target import check_inputs, check_key, open_target, owned_columns
 from sparklabel.tasks import Classification, Task
 from sparklabel.training.examples import HumanAnswer, HumanAnswers, check_answers, human_answers
 from sparklabel.training.gate import GateResult, judge
 from sparklabel.training.report import TrainingReport
-from sparklabel.udf import LabelerSpec, open_labeler
+from sparklabel.udf import LabelerSpec, load_engine, make_labeler
 
 
 def finetune(
@@ -73,7 +73,7 @@ def finetune(
         raise TaskError(f"A task of kind {task.kind!r} cannot be fine-tuned yet.")
     target = open_target(spark, table)
     keys = check_key(spark, target, key)
-    check_columns(target, task.inputs, f"an input of the task {task.name!r}")
+    check_inputs(target, task)
     owned = owned_columns(target, task, keys, column, adopt=False)
     if owned.missing:
         raise ColumnError(
@@ -83,7 +83,7 @@ def finetune(
     answers = human_answers(spark, target, owned, task)
     check_answers(answers, task, table, force)
     resolved = registry.resolve(base)
-    name = registered_name or registry.default_registered_name(task.name, table, target.location)
+    name = registered_name or registry.default_registered_name(task.name, target.location)
     training = _Training(task, resolved, answers, recipe or Recipe())
     with (
         registry.start_run(f"finetune {task.name}", experiment=experiment) as run,
@@ -115,9 +115,7 @@ class _Training:
         self, task: Classification, base: ResolvedModel, answers: HumanAnswers, recipe: Recipe
     ) -> None:
         self.task, self.base, self.answers, self.recipe = task, base, answers, recipe
-        self._base_record = registry.base_record(
-            base
-        )  # an adapter cannot stand on another: said before the work
+        self._base_record = registry.base_record(base)  # an adapter cannot stand on another: said at once
 
     def params(self) -> dict[str, Any]:
         return {
@@ -129,11 +127,8 @@ class _Training:
     def train(self, folder: Path, run: registry.Run, progress: bool) -> tuple[TrainingSummary, float | None]:
         """Trains into `folder` (adapter and card); the summary, and the linear probe's held-out accuracy."""
         model = LanguageModel.load(registry.materialise(self.base).base)
-        template = bare_template(self.task, model.tokenizer)
-        paths = label_paths(self.task, model.tokenizer, template)
-        trie = label_trie(paths, self.task.label_names)
-        encoder = PromptEncoder(template, model.tokenizer, reserve=trie.tree_depth + 1)
-        examples = self._examples(encoder)
+        asked = Question.rendered(self.task, model.tokenizer, bare_template(self.task, model.tokenizer))
+        examples = self._examples(asked.encoder)
         with WorkProgress(f"fine-tuning {self.task.name}", 1, progress, "frozen layers") as bar:
 
             def step(metrics: StepMetrics) -> None:
@@ -143,13 +138,13 @@ class _Training:
                     {"loss": metrics.loss, "learning_rate": metrics.learning_rate}, step=metrics.step
                 )
 
-            summary = train_lora(model, examples, trie, self.recipe, folder / "adapter", step)
+            summary = train_lora(model, examples, asked.trie, self.recipe, folder / "adapter", step)
         run.log_params({f"recipe.{name}": value for name, value in asdict(summary.recipe).items()})
         run.log_metrics(
             {"train_seconds": summary.seconds, "tokens_per_second": summary.tokens / summary.seconds}
         )
-        self._write_card(folder, template, trie)
-        return summary, self._probe(model, encoder)
+        self._write_card(folder, asked)
+        return summary, self._probe(model, asked.encoder)
 
     def _examples(self, encoder: PromptEncoder) -> list[Example]:
         prompts = encoder.encode([_texts(answer) for answer in self.answers.train])
@@ -158,10 +153,10 @@ class _Training:
             for prompt, answer in zip(prompts, self.answers.train, strict=True)
         ]
 
-    def _write_card(self, folder: Path, template: PromptTemplate, trie: LabelTrie) -> None:
+    def _write_card(self, folder: Path, asked: Question) -> None:
         card = ModelCard(
-            task=self.task.to_dict(), task_fingerprint=self.task.fingerprint, template=template,
-            labels=self.task.label_names, label_ids=trie.paths, base=self._base_record,
+            task=self.task.to_dict(), task_fingerprint=self.task.fingerprint, template=asked.template,
+            labels=self.task.label_names, label_ids=asked.trie.paths, base=self._base_record,
         )  # fmt: skip
         (folder / registry.CARD).write_text(json.dumps(card.to_dict(), ensure_ascii=False, indent=2), "utf-8")
 
@@ -188,7 +183,8 @@ class _Training:
 
     def _right(self, model: ResolvedModel) -> list[bool]:
         """Per held-out answer, whether the model gives it, through the labeler that serves it."""
-        labeler = open_labeler(LabelerSpec(self.task, model, engine_spec("auto", {})))
+        spec = LabelerSpec(self.task, model, engine_spec("auto", {}))
+        labeler = make_labeler(spec, load_engine(spec.engine, spec.model))
         labels = labeler.label([answer.inputs for answer in self.answers.held_out])
         return [
             label.value == answer.answer for label, answer in zip(labels, self.answers.held_out, strict=True)

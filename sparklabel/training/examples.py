@@ -16,16 +16,17 @@ from sparklabel.errors import AnswersError
 from sparklabel.labels import ANSWERED, human_sql, input_hash_sql, quote
 from sparklabel.table.target import Owned, Target
 from sparklabel.tasks import Classification, Task
-from sparklabel.training.gate import is_held_out
+from sparklabel.training.gate import is_held_out, normalised
 
 
 @dataclass(frozen=True, slots=True)
 class HumanAnswer:
-    """One row's inputs, in the task's order, and what a person says of it. `agreed`: the model had said the same."""
+    """One row's inputs, in the task's order, and what a person says of it. `agreed`: whether the model had said
+    the same, None where no model was asked (an adopted column)."""
 
     inputs: tuple[str | None, ...]
     answer: str
-    agreed: bool
+    agreed: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class HumanAnswers:
 
     @property
     def agreements(self) -> int:
-        return sum(answer.agreed for answer in self.train)
+        return sum(answer.agreed is True for answer in self.train)
 
 
 def human_answers(spark: SparkSession, target: Target, owned: Owned, task: Classification) -> HumanAnswers:
@@ -58,6 +59,7 @@ def human_answers(spark: SparkSession, target: Target, owned: Owned, task: Class
             F.col(quote(owned.value)).alias("answer"),
             F.expr(f"{label}.value <=> {quote(owned.value)}").alias("same"),
             F.expr(f"{label}.status").alias("status"),
+            F.expr(f"{label}.labeled_at IS NOT NULL").alias("asked"),
             F.expr(
                 f"{label}.input_hash IS NOT NULL AND {label}.input_hash <> {input_hash_sql(columns)}"
             ).alias("stale"),
@@ -69,14 +71,22 @@ def human_answers(spark: SparkSession, target: Target, owned: Owned, task: Class
         if reason := _unusable(row["inputs"], row["answer"], row["stale"], task):
             left_out[reason] += 1
         else:
-            agreed = bool(row["same"]) and row["status"] in ANSWERED
+            agreed = bool(row["same"]) and row["status"] in ANSWERED if row["asked"] else None
             usable.append(HumanAnswer(tuple(row["inputs"]), row["answer"], agreed))
     held_out = [is_held_out(answer.inputs) for answer in usable]
     return HumanAnswers(
         train=tuple(a for a, held in zip(usable, held_out, strict=True) if not held),
-        held_out=tuple(a for a, held in zip(usable, held_out, strict=True) if held),
+        held_out=_one_vote_each([a for a, held in zip(usable, held_out, strict=True) if held]),
         left_out=dict(left_out),
     )
+
+
+def _one_vote_each(answers: Sequence[HumanAnswer]) -> tuple[HumanAnswer, ...]:
+    """One answer for each normalised input, what most said: copies of a text must not pass for evidence."""
+    votes: dict[tuple[str, ...], list[HumanAnswer]] = {}
+    for answer in answers:
+        votes.setdefault(tuple(normalised(text or "") for text in answer.inputs), []).append(answer)
+    return tuple(max(same, key=lambda a: sum(b.answer == a.answer for b in same)) for same in votes.values())
 
 
 def _unusable(inputs: Sequence[str | None], answer: str | None, stale: bool, task: Classification) -> str:
@@ -108,7 +118,8 @@ def check_answers(answers: HumanAnswers, task: Task, table: str, force: bool) ->
             hint=f"Answer rows of {'these labels' if len(missing) > 1 else 'this label'}, or train all the same with "
             "force=True.",
         )
-    if not answers.agreements:
+    judged = [answer for answer in answers.train if answer.agreed is not None]
+    if judged and not answers.agreements:
         raise AnswersError(
             "All human answers disagree with the model: trained on corrections alone, it learns to contradict itself.",
             hint=f"Confirm right labels too: UPDATE {table} SET {task.name}_label.source = 'human' WHERE ...; or train "

@@ -9,11 +9,11 @@ import pytest
 from pyspark.sql import functions as F
 
 from sparklabel import classification, label_table
-from sparklabel.errors import ColumnError, KeyColumnError, ModelError, TableError
+from sparklabel.errors import ColumnError, KeyColumnError, ModelError, SparklabelError, TableError, TaskError
 from sparklabel.labels import input_hash, input_hash_sql
 from sparklabel.table.history import pass_commits
 from sparklabel.table.passes import _Pass
-from sparklabel.table.plan import HASH
+from sparklabel.table.plan import ANSWER, HASH
 from sparklabel.table.staging import open_staging
 from sparklabel.table.target import Owned, add_columns, open_target, owned_columns
 from sparklabel.udf import labeler_spec, udf_of
@@ -279,9 +279,7 @@ class Opened:
         answer = udf_of(self.spec)("text")
         for name, value in fields.items():
             answer = answer.withField(name, F.lit(value))
-        self.staging.append(
-            inputs.select(F.expr(input_hash_sql(["text"])).alias(HASH), answer.alias("answer"))
-        )
+        self.staging.append(inputs.select(F.expr(input_hash_sql(["text"])).alias(HASH), answer.alias(ANSWER)))
 
 
 @pytest.fixture
@@ -303,13 +301,22 @@ def test_answers_of_a_pass_that_died_are_taken_over(spark, small):
     assert rows[0].label.confidence > 0.5
     assert (rows[3].label.status, rows[3].value) == ("ok", "fresh")
     assert {row.label.pass_id for row in rows.values()} == {report.pass_id}
-    assert spark.sql(f"SELECT * FROM {dead.staging.sql}").count() == 0
+    assert [row.input_hash for row in spark.sql(f"SELECT * FROM {dead.staging.sql}").collect()] == [
+        rows[0].label.input_hash
+    ], "the other model's answer stays for a pass with that model"
+
+
+def test_a_narrow_pass_leaves_the_other_staged_answers_for_a_later_one(spark, small):
+    Opened(spark, small).stage(spark, [f"fresh {i}" for i in range(6)], confidence=0.2)
+    assert label(spark, small, where="id < 2 -- the first").labeled == 2
+    rest = label(spark, small)
+    assert (rest.labeled, rest.resumed_inputs, rest.inputs_per_second) == (4, 4, None)
 
 
 def test_a_pass_whose_answers_are_all_staged_only_merges(spark, small):
     Opened(spark, small).stage(spark, [f"fresh {i}" for i in range(6)], confidence=0.2)
     report = label(spark, small)
-    assert (report.labeled, report.resumed_inputs, report.rows_per_second) == (6, 6, None)
+    assert (report.labeled, report.resumed_inputs, report.inputs_per_second) == (6, 6, None)
     assert {row.label.confidence for row in rows_of(spark, small).values()} == {0.2}
 
 
@@ -342,3 +349,30 @@ def test_the_hash_in_sql_is_the_hash_in_python(spark):
     ).first()
     cells = [[None if text is None else text.encode() for _, text in pair] for pair in pairs]
     assert list(found) == [input_hash(cell) for cell in cells]
+
+
+def test_columns_may_have_names_that_the_protocol_uses(spark, table):
+    spark.sql(
+        f"CREATE TABLE {table} USING DELTA AS SELECT id AS answer, 'fresh' AS `t.s`, id AS rows FROM range(3)"
+    )
+    task = classification("verdict", "t.s", ["fresh", "rotten"])
+    assert label(spark, table, task, key=["answer", "rows"]).labeled == 3
+
+
+def test_a_task_that_cannot_be_asked_leaves_the_table_untouched(spark, small):
+    task = classification("verdict", "text", ["fresh", "rotten"], instructions="long " * 2000)
+    with pytest.raises(TaskError, match="tokens of context"):
+        label(spark, small, task)
+    assert version(spark, small) == 0
+
+
+@pytest.mark.parametrize("where", ["rand() < 0.5", "id > uuid()"])
+def test_a_condition_that_draws_lots_is_refused(spark, small, where):
+    with pytest.raises(SparklabelError, match="draws other rows each time"):
+        label(spark, small, where=where)
+
+
+def test_a_timestamp_is_refused_as_an_input(spark, table):
+    spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT 1 AS id, timestamp'2026-01-01 00:00:00' AS text")
+    with pytest.raises(ColumnError, match="time zone"):
+        label(spark, table)

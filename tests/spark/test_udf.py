@@ -3,7 +3,7 @@
 import pytest
 
 from sparklabel import classification, label_udf, register
-from sparklabel.errors import ColumnError, EngineError, ModelError
+from sparklabel.errors import ColumnError, ModelError, SetupError
 from sparklabel.labels import label_ddl
 
 TASK = classification("verdict", "text", ["fresh", "rotten"], "Judge.")
@@ -85,9 +85,9 @@ def test_the_wrong_number_of_columns_is_refused_at_once():
 
 
 def test_an_unknown_engine_or_option_is_named():
-    with pytest.raises(EngineError, match="no engine 'gpt'"):
+    with pytest.raises(SetupError, match="no engine 'gpt'"):
         label_udf(TASK, engine="gpt")
-    with pytest.raises(EngineError, match=r"transformers engine has no option 'speed'.*\n.*batch_tokens"):
+    with pytest.raises(SetupError, match=r"transformers engine has no option 'speed'.*\n.*batch_tokens"):
         label_udf(TASK, speed="high")
 
 

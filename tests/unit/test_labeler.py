@@ -5,8 +5,9 @@ import pytest
 
 from sparklabel import classification
 from sparklabel.cards import ModelCard
+from sparklabel.engines import engine_spec
 from sparklabel.engines.fake import ByteTokenizer, FakeEngine
-from sparklabel.errors import EngineError, ModelError, TaskError
+from sparklabel.errors import EngineError, ModelError, SetupError, TaskError
 from sparklabel.labeler import Labeler
 from sparklabel.labels import input_hash
 from sparklabel.prompts import bare_template, label_paths
@@ -181,6 +182,25 @@ def test_a_fine_tuned_model_renders_with_its_own_template():
     assert labeler.label([["rotten"]])[0].value == "rotten"
 
 
+def test_a_card_of_a_newer_format_is_refused():
+    with pytest.raises(ModelError, match="made by a newer sparklabel"):
+        ModelCard.from_dict(card(TASK).to_dict() | {"format": 2})
+
+
+@pytest.mark.parametrize("field", ["format", "labels", "template", "base"])
+def test_a_card_that_lacks_a_field_names_it(field):
+    fields = card(TASK).to_dict()
+    del fields[field]
+    with pytest.raises(ModelError, match=f"card has no '{field}'"):
+        ModelCard.from_dict(fields)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{"])
+def test_a_card_that_is_no_card_is_refused(text):
+    with pytest.raises(ModelError, match="card is"):
+        ModelCard.from_json(text)
+
+
 def test_a_model_that_was_tuned_for_other_labels_is_refused():
     other = classification("verdict", "text", ["fresh", "rotten"])
     with pytest.raises(ModelError, match=r"another task than 'verdict' is now \(labels: "):
@@ -195,3 +215,62 @@ def test_a_model_whose_label_ids_changed_is_refused():
 def test_a_task_kind_that_cannot_be_answered_is_refused():
     with pytest.raises(TaskError, match="kind 'poetry' cannot be answered yet"):
         Labeler(Task(kind="poetry", name="p", inputs=("text",)), FakeEngine(), model="m")
+
+
+def test_an_unknown_engine_or_option_is_named_and_not_worth_a_retry():
+    with pytest.raises(SetupError, match="no engine 'gpt'") as caught:
+        engine_spec("gpt", {})
+    assert not caught.value.retryable
+    with pytest.raises(SetupError, match=r"transformers engine has no option 'speed'.*\n.*batch_tokens"):
+        engine_spec("auto", {"speed": "high"})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("dtype", "int8"), ("dtype", ["float32"]), ("threads", 0), ("threads", True), ("batch_tokens", "64"),
+     ("batch_tokens", [64]), ("device", 0), ("device", {})],
+)  # fmt: skip
+def test_an_options_value_is_checked_before_anything_is_loaded(option, value):
+    with pytest.raises(SetupError, match=f"{option}=.*\n.*{option} takes "):
+        engine_spec("auto", {option: value})
+
+
+def test_good_options_make_a_spec_that_caches_can_hold():
+    options = {"threads": 2, "dtype": "bfloat16", "device": "cuda:0", "batch_tokens": 4096}
+    assert hash(engine_spec("auto", options)) == hash(engine_spec("transformers", options))
+
+
+class FragileEngine(CountingEngine):
+    """Dies of any batch that holds a row with a `#`."""
+
+    def score(self, request):
+        if any(ord("#") in row for row in request.rows):
+            raise EngineError("Out of memory.")
+        return super().score(request)
+
+
+class NumberlessEngine(FakeEngine):
+    """A model whose scores overflowed."""
+
+    def score(self, request):
+        return super().score(request) * np.nan
+
+
+def test_one_bad_row_costs_itself_only():
+    labels = Labeler(TASK, FragileEngine(), model="m").label(
+        [[f"fresh {i}{'#' * (i == 5)}"] for i in range(20)]
+    )
+    assert [i for i, label in enumerate(labels) if label.status != "ok"] == [5]
+    assert labels[5].status == "engine_error"
+
+
+def test_an_engine_that_is_gone_is_not_asked_for_every_row():
+    engine = FragileEngine()
+    labels = Labeler(TASK, engine, model="m").label([[f"# {i}"] for i in range(1000)])
+    assert {label.status for label in labels} == {"engine_error"}
+    assert engine.rows == 0
+
+
+def test_scores_that_are_not_numbers_are_no_answer():
+    (label,) = Labeler(TASK, NumberlessEngine(), model="m").label([["fresh"]])
+    assert (label.status, label.value, label.confidence) == ("invalid_output", None, None)

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -50,18 +51,26 @@ def offline(hub_cache, program):
 
 def test_a_folder_is_pinned_by_the_hash_of_its_files(folder):
     model = resolve(str(folder))
-    assert model.identity == f"my-model@sha256:{tree_sha256(folder)[:16]}"
+    assert model.identity == f"folder@sha256:{tree_sha256(folder)[:16]}"
     assert materialise(model) == folder
 
 
 def test_equal_folders_have_equal_identities_wherever_they_are(folder, tmp_path):
-    copy = tmp_path / "elsewhere" / folder.name
-    copy.parent.mkdir()
+    copy = tmp_path / "another-name"
     shutil.copytree(folder, copy)
     assert resolve(str(copy)).identity == resolve(str(folder)).identity
 
 
-@pytest.mark.parametrize("change", ["model.safetensors", "tokenizer.json"])
+def test_what_is_no_part_of_the_model_does_not_change_it(folder):
+    model = resolve(str(folder))
+    (folder / "README.md").write_text("notes")
+    (folder / "checkpoint-10").mkdir()
+    (folder / "checkpoint-10" / "model.safetensors").write_bytes(b"older weights")
+    assert resolve(str(folder)) == model
+    assert materialise(model) == folder
+
+
+@pytest.mark.parametrize("change", ["model.safetensors", "tokenizer.json", "merges.txt"])
 def test_a_folder_that_changed_since_is_refused(folder, change):
     model = resolve(str(folder))
     (folder / change).write_bytes(b"other")
@@ -124,6 +133,15 @@ def test_the_embedded_model_is_pinned_by_its_file():
     assert (model.source, model.identity) == ("embedded", f"{EMBEDDED}@sha256:{model.sha256[:16]}")
 
 
+def test_another_embedded_model_than_the_drivers_is_refused_by_both_names():
+    here = resolve(EMBEDDED)
+    there = replace(here, identity=f"{EMBEDDED}@sha256:{'0' * 16}", sha256="0" * 64)
+    with pytest.raises(ModelError, match="but this host has") as caught:
+        materialise(there)
+    assert there.identity in caught.value.message
+    assert here.identity in caught.value.message
+
+
 @pytest.mark.model
 def test_the_embedded_model_is_safetensors_in_the_users_cache():
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {
@@ -132,8 +150,6 @@ def test_the_embedded_model_is_safetensors_in_the_users_cache():
 
 
 def test_an_artifact_is_not_fetched_here(folder):
-    from dataclasses import replace
-
     with pytest.raises(ModelError, match=r"fetched by sparklabel\.registry"):
         materialise(replace(resolve(str(folder)), source="artifact"))
 

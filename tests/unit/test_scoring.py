@@ -14,7 +14,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    PreTrainedTokenizerFast,
+)
 from transformers.convert_slow_tokenizer import TikTokenConverter
 
 from sparklabel import classification
@@ -23,6 +30,7 @@ from sparklabel.constraints import END, label_trie
 from sparklabel.engines import ScoringRequest
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.labeler import Labeler
+from sparklabel.language_model.tokenizer import ModelTokenizer
 from sparklabel.prompts import bare_template, chat_template, label_paths
 from sparklabel.references import embedded_model
 
@@ -263,3 +271,23 @@ def test_llama3_scores_equal_the_reference(llama3):
     engine, reference = llama3
     task = classification("intent", "text", PREFIXES)
     check(Labeler(task, engine, model="m"), reference, ROWS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "context"),
+    [({}, 512), ({"sliding_window": 4096}, 2048), ({"sliding_window": None}, 2048),
+     ({"use_sliding_window": False}, 2048)],
+)  # fmt: skip
+def test_the_context_is_no_longer_than_an_active_sliding_window(tiny_model, changes, context):
+    config = MistralConfig(
+        **{"max_position_embeddings": 2048, "sliding_window": 512, "eos_token_id": 0} | changes
+    )
+    assert ModelTokenizer(AutoTokenizer.from_pretrained(tiny_model), config).context == context
+
+
+@pytest.mark.parametrize("today", ["date_string", "strftime_now('%d %b %Y')"])
+def test_a_chat_template_that_prints_the_date_gives_the_same_prompt_every_day(tiny_model, today):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.chat_template = f"Today: {{{{ {today} }}}}\n{{{{ messages[0].content }}}}"
+    found = ModelTokenizer(tokenizer, LlamaConfig(eos_token_id=0)).chat()
+    assert found == ("Today: 26 Jul 2024\n", "")
