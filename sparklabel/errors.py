@@ -7,9 +7,9 @@
     │   └── KeyColumnError  the key has NULLs or duplicates
     ├── AnswersError        the human answers cannot train or judge a model
     ├── ModelError          a model reference that does not resolve, or files that do not load
-    ├── EngineError         the engine died or is not what the model needs
+    ├── EngineError         the engine died
     ├── ConflictError       other writers kept winning; nothing was lost
-    └── SetupError          something is not installed or not configured
+    └── SetupError          something is not installed or configured, or an engine or option is unknown
 
 What fails in one row is never an exception: it is that row's `status` (see labels.py).
 """
@@ -77,4 +77,4 @@ class ConflictError(SparklabelError):
 
 
 class SetupError(SparklabelError):
-    """Something is not installed or not configured."""
+    """Something is not installed or configured, or an engine or option is unknown."""
