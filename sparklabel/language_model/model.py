@@ -22,7 +22,7 @@ from sparklabel.language_model import attention
 from sparklabel.language_model.tokenizer import ModelTokenizer
 
 _CPU_BATCH_TOKENS, _GPU_BATCH_TOKENS = 512, 32768
-"""On CPUs small batches keep attention in the caches: 512 tokens beat 256 and 768 to 4,096 (docs/log.md)."""
+"""On CPUs small batches are to keep attention in the caches; what was measured is in docs/log.md."""
 
 
 @dataclass(frozen=True, slots=True)
