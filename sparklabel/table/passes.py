@@ -20,7 +20,7 @@ from sparklabel.references import DEFAULT
 from sparklabel.table.chunks import Chunks
 from sparklabel.table.commits import commit_metadata, retried
 from sparklabel.table.history import last_rate
-from sparklabel.table.plan import ANSWER, HASH, STATE, Plan, make_plan, pending_inputs, row_states
+from sparklabel.table.plan import ANSWER, HASH, STATE, Plan, make_plan, pending_inputs, row_states, unstamped
 from sparklabel.table.report import PassReport
 from sparklabel.table.staging import Staging, open_staging
 from sparklabel.table.target import (
@@ -223,8 +223,7 @@ class _Pass:
     def _stamp_corrections(self) -> None:
         """Marks rows that people changed by a plain UPDATE, so that they can be told from the model's for good."""
         value, label = (f"t.{quote(c)}" for c in (self.owned.value, self.owned.label))
-        silent = F.col(STATE).startswith("human") & F.expr(unstamped_sql(quote(self.owned.label)))
-        source = self.states().where(silent).select(*map(quote, self.keys), HASH)
+        source = self.states().where(unstamped(self.owned)).select(*map(quote, self.keys), HASH)
         self._merge_rows(
             source, f"{human_sql(value, label)} AND {unstamped_sql(label)}",
             f"{label}.source = 'human', {label}.status = coalesce({label}.status, 'ok'), "

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pyspark.errors import AnalysisException, ParseException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.errors import TableError
@@ -86,18 +86,22 @@ def row_states(
     return hashed.withColumn(STATE, F.expr(state))
 
 
+def unstamped(owned: Owned) -> Column:
+    """True for rows of `row_states` that a person answered and whose record does not say so yet."""
+    return F.col(STATE).startswith("human") & F.expr(unstamped_sql(quote(owned.label)))
+
+
 def make_plan(states: DataFrame, owned: Owned, task: Task, relabel: str) -> Plan:
     """Counts, in one scan."""
     pending = F.col(STATE).isin(*pending_states(relabel))
     characters = sum(
         (F.coalesce(F.length(F.col(quote(c)).cast("string")), F.lit(0)) for c in task.inputs), F.lit(0)
     )
-    silent = F.col(STATE).startswith("human") & F.expr(unstamped_sql(quote(owned.label)))
     rows = (
         states.groupBy(STATE)
         .agg(
             F.count("*").alias("rows"),
-            F.sum(F.when(silent, 1).otherwise(0)).alias("unstamped"),
+            F.sum(F.when(unstamped(owned), 1).otherwise(0)).alias("unstamped"),
             F.count_distinct(F.when(pending, F.col(HASH))).alias("inputs"),
             F.sum(F.when(pending, characters).otherwise(0)).alias("characters"),
         )
