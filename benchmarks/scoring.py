@@ -1,152 +1,208 @@
 """Scoring against its roofline and against the usual ways, in one run.
 
-    python -m benchmarks.scoring [--data FILE.jsonl --text text --label label] [--rows 256] [--out FILE.json]
+    python -m benchmarks.scoring [--data FILE.jsonl --text text --label label] [--rows 128] [--out FILE.json]
 
 Roofline: the prefill rate of the same model on packed full batches (its stock attention, hidden states only), divided
-by the tokens that must be evaluated: unshared prompt tokens and the trie's tree tokens. All ways get the same prompts,
-the same dtype and the same threads; generation is greedy, capped at the longest label. Only ratios of one run count.
+by the tokens that must be evaluated: unshared prompt tokens and the trie's tree tokens. Every way gets the same
+prompts, dtype, threads and warm-up, and is measured once a round with the prefill rate of its own minute before and
+after it, since machines are shared: the figure is the median ratio. The slow ways get fewer rows, drawn evenly over
+the lengths. Generation is greedy, capped at the longest label.
 """
 
 import argparse
 import json
-import resource
+import re
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
+from rich.table import Table
 
 from benchmarks.machine import machine, paragraph
+from sparklabel.constraints import TokenPath
 from sparklabel.demo import movie_reviews, read_jsonl
+from sparklabel.engines import ScoringRequest
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.labeler import Labeler
 from sparklabel.references import embedded_model
 
 _BATCH = 32
+_PACKED = (16, 64)
+
+
+class Way:
+    """One way to answer rows, with what was measured of it: tokens that must be evaluated per second, each against
+    the prefill rate around it, and the peak memory."""
+
+    def __init__(self, name: str, work: Callable[[], Any], rows: int, tokens: int) -> None:
+        self.name, self._work, self.rows, self._tokens = name, work, rows, tokens
+        self.ratios: list[float] = []
+        self.speeds: list[float] = []
+        self.peak = 0
+
+    def measure(self, prefill: Callable[[], float]) -> None:
+        """One round. The first call of all warms up."""
+        if not self.ratios:
+            self._work()
+        before = prefill()
+        _reset_peak()
+        start = time.perf_counter()
+        self._work()
+        seconds = time.perf_counter() - start
+        self.peak = max(self.peak, _peak_bytes())
+        rate = 2 / (1 / before + 1 / prefill())
+        self.ratios.append(self._tokens / seconds / rate)
+        self.speeds.append(self.rows / seconds)
+
+    def figures(self) -> dict[str, Any]:
+        return {
+            "rows": self.rows, "rows_per_second": statistics.median(self.speeds),
+            "of_roofline": statistics.median(self.ratios), "ratios": self.ratios, "peak_bytes": self.peak,
+        }  # fmt: skip
+
+
+class Scoring:
+    """The same rows as prompts for every way."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        task, frame = (
+            read_jsonl(arguments.data, arguments.text, arguments.label) if arguments.data else movie_reviews()
+        )
+        self.rows = [[text] for text in frame["text"].drop_duplicates().head(arguments.rows)]
+        self.engine = TransformersEngine.load(
+            embedded_model(), dtype=arguments.dtype, threads=arguments.threads,
+            batch_tokens=arguments.batch_tokens,
+        )  # fmt: skip
+        self.labeler = Labeler(task, self.engine, model="benchmark")
+        self.prefix, self.trie = self.labeler.encoder.prefix, self.labeler.trie
+        self.prompts = [prompt.ids for prompt in self.labeler.encoder.encode(self.rows)]
+        self._model = self.engine.language_model.model
+
+    def ways(self) -> list[Way]:
+        """Ours on all rows; the others on as many as take about as long."""
+        longest = max(map(len, self.trie.paths))
+        whole = sorted((self.prefix + ids for ids in self.prompts), key=len)
+        some, few = whole[:: max(1, len(whole) // 32)], whole[:: max(1, len(whole) // 8)]
+        return [
+            Way("sparklabel", self._label_anew, len(self.rows), self._tokens(self.prompts)),
+            self._of("one prefill, whole prompt", some, lambda: self._one_prefill(some)),
+            self._of("generate, batch 32", some, lambda: self._generate(some, longest, _BATCH)),
+            self._of("generate, a row at a time", few, lambda: self._generate(few, longest, 1)),
+        ]
+
+    def _of(self, name: str, whole: list[TokenPath], work: Callable[[], None]) -> Way:
+        return Way(name, work, len(whole), self._tokens([ids[len(self.prefix) :] for ids in whole]))
+
+    def _tokens(self, prompts: Sequence[TokenPath]) -> int:
+        return sum(len(ids) + len(self.trie.tree_tokens) for ids in prompts)
+
+    def describe(self) -> str:
+        tree = len(self.trie.tree_tokens)
+        return (
+            f"{self.labeler.task.name}: {len(self.trie.paths)} labels, {len(self.rows)} rows, "
+            f"{len(self.prefix)} shared and {self.tokens_a_row():.1f} other tokens a row ({tree} of the trie)"
+        )
+
+    def tokens_a_row(self) -> float:
+        """Tokens that must be evaluated for a row, on average."""
+        return self._tokens(self.prompts) / len(self.rows)
+
+    def prefill_rate(self) -> float:
+        """Tokens a second of packed full batches, over about as many tokens as ours evaluates."""
+        ids = torch.randint(100, self._model.config.vocab_size, _PACKED, device=self._model.device)
+        batches = max(2, round(self._tokens(self.prompts) / ids.numel()))
+        start = time.perf_counter()
+        with torch.inference_mode():
+            for _ in range(batches):
+                self._model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, 0, 0].item()
+        return batches * ids.numel() / (time.perf_counter() - start)
+
+    def _label_anew(self) -> None:
+        self.labeler.forget()
+        self.labeler.label(self.rows)
+
+    def _one_prefill(self, whole: list[TokenPath]) -> None:
+        """The same scores without a shared prefix."""
+        self.engine.score(ScoringRequest((), tuple(whole), self.trie))
+
+    def _generate(self, whole: list[TokenPath], longest: int, batch: int) -> None:
+        for start in range(0, len(whole), batch):
+            ids, mask = _left_padded(whole[start : start + batch], self._model.device)
+            self._model.generate(
+                input_ids=ids, attention_mask=mask, max_new_tokens=longest, do_sample=False, pad_token_id=0
+            )
+
+
+def _left_padded(rows: Sequence[TokenPath], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """In order of length, as a careful user of transformers does."""
+    width = max(map(len, rows))
+    ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in rows], device=device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
+    return ids, mask
+
+
+def _reset_peak() -> None:
+    """Linux: the peak of resident memory starts again from what is held now."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_bytes() -> int:
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) * 1024 if found else 0
+
+
+def show(figures: dict[str, dict[str, Any]], roofline: float) -> None:
+    """Prints the table."""
+    table = Table(title=f"roofline {roofline:,.1f} rows/s", caption=paragraph(), caption_justify="left")
+    table.add_column("way")
+    for column in ("rows", "rows/s", "of roofline", "ours is", "peak GiB"):
+        table.add_column(column, justify="right")
+    ours = figures["sparklabel"]["of_roofline"]
+    for name, found in figures.items():
+        table.add_row(
+            name, str(found["rows"]), f"{found['rows_per_second']:.1f}", f"{found['of_roofline']:.2f}",
+            f"{ours / found['of_roofline']:.1f}x", f"{found['peak_bytes'] / 2**30:.2f}",
+        )  # fmt: skip
+    Console(width=110).print(table)
 
 
 def main() -> None:
     arguments = _parser().parse_args()
-    task, frame = (
-        read_jsonl(arguments.data, arguments.text, arguments.label) if arguments.data else movie_reviews()
-    )
-    rows = [[text] for text in frame["text"].drop_duplicates().head(arguments.rows)]
-    engine = TransformersEngine.load(embedded_model(), dtype=arguments.dtype, threads=arguments.threads)
-    labeler = Labeler(task, engine, model="benchmark")
-    prompts = [list(prompt.ids) for prompt in labeler.encoder.encode([[row[0]] for row in rows])]
-    whole = [list(labeler.encoder.prefix) + ids for ids in prompts]
-    longest = max(len(path) for path in labeler.trie.paths)
-    tree = len(labeler.trie.tree_tokens)
-    unshared = sum(len(ids) + tree for ids in prompts)
-    print(
-        f"{paragraph()}\n{task.name}: {len(task.label_names)} labels, {len(rows)} rows, "
-        f"{len(labeler.encoder.prefix)} shared and "
-        f"{unshared / len(rows):.1f} other tokens a row ({tree} of the trie)\n",
-        flush=True,
-    )
-    rate = prefill_rate(engine.language_model.model)
-    roofline = rate * len(rows) / unshared
-    ours = _rows_per_second(lambda: _label_anew(labeler, rows), len(rows), repeats=3)
-    table = [
-        ("roofline", roofline, ""),
-        ("sparklabel", ours, _peak()),
-        (
-            "one prefill, whole prompt",
-            _rows_per_second(lambda: _one_prefill(engine, whole), len(rows)),
-            _peak(),
-        ),
-        (
-            "generate, batch 32",
-            _rows_per_second(lambda: _generate(engine, whole, longest, _BATCH), len(rows)),
-            _peak(),
-        ),
-    ]
-    few = whole[: max(8, len(whole) // 8)]
-    table.append(
-        (
-            "generate, a row at a time",
-            _rows_per_second(lambda: _generate(engine, few, longest, 1), len(few)),
-            _peak(),
-        )
-    )
-    print(
-        f"prefill {rate:,.0f} tok/s\n\n{'way':28}{'rows/s':>10}{'of roofline':>13}{'ours is':>10}{'peak so far':>14}"
-    )
-    for name, speed, peak in table:
-        print(f"{name:28}{speed:10.1f}{speed / roofline:13.2f}{ours / speed:9.1f}x{peak:>14}")
+    scoring = Scoring(arguments)
+    print(scoring.describe(), flush=True)
+    ways, rates = scoring.ways(), []
+
+    def prefill() -> float:
+        rates.append(scoring.prefill_rate())
+        return rates[-1]
+
+    prefill()
+    for number in range(arguments.rounds):
+        print(f"round {number + 1} of {arguments.rounds}", flush=True)
+        for way in ways:
+            way.measure(prefill)
+    figures = {way.name: way.figures() for way in ways}
+    tokens = scoring.tokens_a_row()
+    show(figures, statistics.median(rates) / tokens)
     if arguments.out:
-        figures = {name: speed for name, speed, _ in table}
-        Path(arguments.out).write_text(
-            json.dumps({"machine": machine(), "rows_per_second": figures}, indent=2)
-        )
-
-
-def prefill_rate(model: Any, batch: int = 16, length: int = 64) -> float:
-    """Tokens a second of full batches without padding: the best of five, after a warm-up."""
-    ids = torch.randint(100, model.config.vocab_size, (batch, length), device=model.device)
-    with torch.inference_mode():
-        return _rows_per_second(
-            lambda: model.base_model(input_ids=ids, use_cache=False), batch * length, repeats=5
-        )
-
-
-def _label_anew(labeler: Labeler, rows: Sequence[Sequence[str]]) -> None:
-    labeler.forget()
-    labeler.label(rows)
-
-
-def _one_prefill(engine: TransformersEngine, prompts: list[list[int]]) -> None:
-    """Label scoring without a shared prefix or a tree: the first token of each label, one forward pass a batch."""
-    for ids, mask in _batches(engine, prompts, _BATCH):
-        with torch.inference_mode():
-            engine.language_model.model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
-
-
-def _generate(engine: TransformersEngine, prompts: list[list[int]], longest: int, batch: int) -> None:
-    for ids, mask in _batches(engine, prompts, batch):
-        engine.language_model.model.generate(
-            input_ids=ids, attention_mask=mask, max_new_tokens=longest, do_sample=False, pad_token_id=0
-        )
-
-
-def _batches(
-    engine: TransformersEngine, prompts: list[list[int]], size: int
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Left-padded batches in order of length: what a careful user of transformers does."""
-    made, device = [], engine.language_model.device
-    ordered = sorted(prompts, key=len)
-    for start in range(0, len(ordered), size):
-        rows = ordered[start : start + size]
-        width = max(map(len, rows))
-        ids = torch.tensor([[0] * (width - len(row)) + row for row in rows], device=device)
-        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
-        made.append((ids, mask))
-    return made
-
-
-def _rows_per_second(work: Callable[[], Any], rows: int, repeats: int = 1) -> float:
-    if repeats > 1:
-        work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return rows / min(times)
-
-
-def _peak() -> str:
-    """Peak resident memory of the process so far: it never falls, so only the first row that lifts it is its cause."""
-    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:,.2f} GiB"
+        content = {"machine": machine(), "task": scoring.describe(), "prefill": rates, "scoring": figures}
+        Path(arguments.out).write_text(json.dumps(content, indent=1) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, help="JSON lines instead of the demo's movie reviews")
     parser.add_argument("--text", default="text")
     parser.add_argument("--label", default="label")
-    parser.add_argument("--rows", type=int, default=256)
+    parser.add_argument("--rows", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch-tokens", type=int, help="tokens in a batch of ours")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", help="write the figures as JSON here")
