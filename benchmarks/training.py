@@ -24,10 +24,9 @@ from rich.table import Table
 
 from benchmarks.machine import machine, paragraph
 from sparklabel.constraints import LabelTrie, label_trie
-from sparklabel.language_model import LanguageModel
+from sparklabel.language_model import LanguageModel, TrainingExample
 from sparklabel.language_model.layers import DecoderStack, decoder_depth
 from sparklabel.language_model.lora import (
-    Example,
     Recipe,
     StepMetrics,
     TrainingSummary,
@@ -61,7 +60,7 @@ def file_rows(path: Path) -> tuple[list[str], list[str]]:
 
 def prompts(
     model: LanguageModel, texts: Sequence[str], labels: Sequence[str]
-) -> tuple[list[Example], LabelTrie]:
+) -> tuple[list[TrainingExample], LabelTrie]:
     """Bare prompts, `Text: <row>` and `Label:`, as training wants them."""
     tokenizer = model.tokenizer
     names = sorted(set(labels))
@@ -69,7 +68,8 @@ def prompts(
     before, after = tokenizer.encode("Text:"), tokenizer.encode("\nLabel:")
     rows = tokenizer.encode_rows([" " + text for text in texts])
     examples = [
-        Example((*before, *row, *after), names.index(label)) for row, label in zip(rows, labels, strict=True)
+        TrainingExample((*before, *row, *after), names.index(label))
+        for row, label in zip(rows, labels, strict=True)
     ]
     return examples, trie
 
@@ -92,7 +92,7 @@ def bare_rate(model: LanguageModel, first: int, repeats: int) -> float:
 
 
 def our_rate(
-    model: LanguageModel, examples: list[Example], trie: LabelTrie, recipe: Recipe
+    model: LanguageModel, examples: list[TrainingExample], trie: LabelTrie, recipe: Recipe
 ) -> tuple[float, TrainingSummary]:
     """Tokens per second without padding over all steps but the first, which warms up."""
     steps: list[StepMetrics] = []
@@ -107,7 +107,9 @@ def _now(model: LanguageModel) -> float:
     return time.perf_counter()
 
 
-def measure(model: LanguageModel, examples: list[Example], trie: LabelTrie, rounds: int) -> dict[str, object]:
+def measure(
+    model: LanguageModel, examples: list[TrainingExample], trie: LabelTrie, rounds: int
+) -> dict[str, object]:
     """Figures of `rounds` rounds, each bare, ours, bare."""
     depth = decoder_depth(model.model)
     recipe = Recipe(epochs=1).chosen_for(depth, len(trie.paths))

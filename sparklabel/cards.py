@@ -10,7 +10,7 @@ from typing import Any
 from sparklabel.constraints import TokenPath
 from sparklabel.errors import ModelError
 from sparklabel.prompts import PromptTemplate
-from sparklabel.tasks import Classification, Task
+from sparklabel.tasks import Task
 
 _FORMAT = 1
 """How cards are written. It grows when a card means something that an older sparklabel would misread."""
@@ -18,12 +18,13 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """`task` is the definition as YAML holds it; `base` says which weights the adapter stands on."""
+    """`task` is the definition as YAML holds it; `labels` are its choices, and `label_ids` their tokens; `base` says
+    which weights the adapter stands on."""
 
     task: dict[str, Any]
     task_fingerprint: str
     template: PromptTemplate
-    labels: tuple[str, ...]
+    labels: tuple[Any, ...]
     label_ids: tuple[TokenPath, ...]
     base: dict[str, Any]
 
@@ -72,11 +73,11 @@ class ModelCard:
 
     def check_fits(self, task: Task, model: str) -> None:
         """Raises ModelError when the model was trained to answer something else than `task` asks."""
-        labels = task.label_names if isinstance(task, Classification) else ()
+        mode = task.answer_mode
         wrong = [
             f"{what}: {list(then)} then, {list(now)} now"
             for what, then, now in (
-                ("labels", self.labels, labels),
+                ("labels", self.labels, mode.choices if mode else ()),
                 ("inputs", self.task.get("inputs", []), task.inputs),
             )
             if list(then) != list(now)

@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 
 from sparklabel import labels as status
 from sparklabel.cards import ModelCard
-from sparklabel.confidence import mean_log, prior_corrected, ranked
+from sparklabel.confidence import mean_log, prior_corrected
 from sparklabel.constraints import LabelTrie, label_trie
 from sparklabel.engines import Engine, ScoringRequest
-from sparklabel.errors import EngineError, TaskError
+from sparklabel.errors import EngineError
 from sparklabel.labels import Label, input_hash
 from sparklabel.prompts import (
     Prompt,
     PromptEncoder,
     PromptTemplate,
     Tokenizer,
+    answer_ids,
     chat_template,
     check_same_ids,
-    label_paths,
 )
-from sparklabel.tasks import Classification, Task
+from sparklabel.tasks import Scored, Task, scored
 
 Row = Sequence[str | bytes | None]
 _REMEMBERED = 50_000
@@ -38,12 +38,13 @@ _NOTHING = ("N/A", "[MASK]", "")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A task made ready for one tokenizer: how rows are rendered, and what the labels are as tokens.
+    """A task made ready for one tokenizer: how rows are rendered, and what the choices are as tokens.
 
     Needs no weights: a driver builds it to find out what cannot be asked, before anything is loaded or written.
     """
 
-    task: Classification
+    task: Task
+    mode: Scored
     template: PromptTemplate
     trie: LabelTrie
     encoder: PromptEncoder
@@ -53,8 +54,7 @@ class Question:
         cls, task: Task, tokenizer: Tokenizer, card: ModelCard | None = None, model: str = ""
     ) -> "Question":
         """With the card that a fine-tuned model carries, or zero-shot. Raises TaskError or ModelError."""
-        if not isinstance(task, Classification):
-            raise TaskError(f"The task kind {task.kind!r} cannot be answered yet.")
+        scored(task, "answered")  # said before the prompt is rendered: other kinds may have none
         question = cls.rendered(task, tokenizer, card.template if card else chat_template(task, tokenizer))
         if card:
             card.check_fits(task, model)
@@ -62,10 +62,13 @@ class Question:
         return question
 
     @classmethod
-    def rendered(cls, task: Classification, tokenizer: Tokenizer, template: PromptTemplate) -> "Question":
+    def rendered(cls, task: Task, tokenizer: Tokenizer, template: PromptTemplate) -> "Question":
         """The same with a template of the caller's."""
-        trie = label_trie(label_paths(task, tokenizer, template), task.label_names)
-        return cls(task, template, trie, PromptEncoder(template, tokenizer, reserve=trie.tree_depth + 1))
+        mode = scored(task, "answered")
+        trie = label_trie(answer_ids(template, tokenizer, mode.spoken), mode.names)
+        return cls(
+            task, mode, template, trie, PromptEncoder(template, tokenizer, reserve=trie.tree_depth + 1)
+        )
 
 
 class Labeler:
@@ -77,10 +80,10 @@ class Labeler:
 
     def __init__(self, task: Task, engine: Engine, *, model: str, card: ModelCard | None = None) -> None:
         question = Question.of(task, engine.tokenizer, card, model)
-        self.task, self.engine = question.task, engine
+        self.task, self.mode, self.engine = task, question.mode, engine
         self.trie, self.encoder = question.trie, question.encoder
         # A fine-tuned model learned the labels' frequencies from people: its lean is not one to correct.
-        self._corrects = self.task.prior is not None and card is None
+        self._corrects = self.mode.prior_correction and card is None
         self._stamp = Label(status=status.OK, model=model, task_fingerprint=task.fingerprint, attempts=1)
         self._failures = 0
         self._known: dict[str, Label] = {}
@@ -142,21 +145,20 @@ class Labeler:
             return replace(
                 self._stamp, status=status.INVALID_OUTPUT, error="the model's scores are not numbers"
             )
-        alternatives = ranked(log_p, self.task.label_names)
-        best = alternatives[0]
+        decision = self.mode.decide(log_p)
         return replace(
             self._stamp,
-            value=best.value,
-            confidence=best.probability,
-            raw_confidence=best.probability,
-            alternatives=alternatives,
+            value=decision.value,
+            confidence=decision.confidence,
+            raw_confidence=decision.confidence,
+            alternatives=decision.alternatives,
             status=status.TRUNCATED if prompt.truncated else status.OK,
             prompt_tokens=len(self.encoder.prefix) + len(prompt.ids),
             output_tokens=0,
         )
 
     def log_probabilities(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
-        """[N, L]: each label's log-probability for each prompt, prior-corrected where the task asks for it
+        """[N, L]: each choice's log-probability for each prompt, prior-corrected where the task asks for it
         and the model was not fine-tuned."""
         log_p = self._raw([prompt.ids for prompt in prompts])
         if not self._corrects:

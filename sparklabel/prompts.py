@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 from sparklabel.constraints import TokenPath
 from sparklabel.errors import ModelError, TaskError
-from sparklabel.tasks import Classification, Task
+from sparklabel.tasks import Task
 
 _CHARS_PER_TOKEN = 20
 """Text beyond this many characters for each token of context is cut unread: it could not fit in any language."""
@@ -171,13 +171,6 @@ def answer_ids(
             )
         paths.append(tuple(apart))
     return tuple(paths)
-
-
-def label_paths(
-    task: Classification, tokenizer: Tokenizer, template: PromptTemplate
-) -> tuple[TokenPath, ...]:
-    """The token ids of the task's labels, in its order."""
-    return answer_ids(template, tokenizer, [task.spoken(name) for name in task.label_names])
 
 
 def check_same_ids(recorded: Sequence[Sequence[int]], now: Sequence[Sequence[int]], model: str) -> None:

@@ -77,7 +77,6 @@ def require_delta(spark: "SparkSession") -> None:
 
 
 def _lacks_delta(spark: "SparkSession") -> bool:
-    from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 
     no_class = "Cannot find catalog plugin class"
@@ -86,9 +85,19 @@ def _lacks_delta(spark: "SparkSession") -> bool:
         spark.sql("DESCRIBE DETAIL delta.`/sparklabel/is/delta/here`").collect()
     except PySparkException as error:
         return error.getCondition() in _NO_DELTA or no_class in str(error)
-    except Py4JJavaError as error:
+    except java_errors() as error:
         return no_class in str(error)
     return False
+
+
+def java_errors() -> tuple[type[Exception], ...]:
+    """What a classic session raises where Delta's own exceptions come through; nothing with Spark Connect's client
+    alone (pyspark-client), which has no py4j."""
+    try:
+        from py4j.protocol import Py4JJavaError
+    except ImportError:
+        return ()
+    return (Py4JJavaError,)
 
 
 _HOW_TO_DELTA = (

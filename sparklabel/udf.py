@@ -36,6 +36,11 @@ class LabelerSpec:
     model: ResolvedModel
     engine: EngineSpec
 
+    @property
+    def card(self) -> ModelCard | None:
+        """What a fine-tuned model carries; None for others."""
+        return ModelCard.from_json(self.model.card) if self.model.card else None
+
 
 def labeler_spec(task: Task, model: str | ResolvedModel, engine: str, options: dict[str, Any]) -> LabelerSpec:
     """Pins the model and checks that it fits the task, before anything is loaded.
@@ -46,9 +51,10 @@ def labeler_spec(task: Task, model: str | ResolvedModel, engine: str, options: d
     if chosen.name == "fake" and isinstance(model, str):
         return LabelerSpec(task, ResolvedModel(model, "folder", f"fake:{model}", ""), chosen)
     resolved = model if isinstance(model, ResolvedModel) else registry.resolve(model)
-    if card := _card(resolved):
+    spec = LabelerSpec(task, resolved, chosen)
+    if card := spec.card:
         card.check_fits(task, resolved.identity)
-    return LabelerSpec(task, resolved, chosen)
+    return spec
 
 
 def check_askable(spec: LabelerSpec) -> None:
@@ -59,7 +65,7 @@ def check_askable(spec: LabelerSpec) -> None:
         from sparklabel.language_model import ModelTokenizer
 
         tokenizer = ModelTokenizer.load(tokenizer_folder(spec.model))
-    Question.of(spec.task, tokenizer, _card(spec.model), spec.model.identity)
+    Question.of(spec.task, tokenizer, spec.card, spec.model.identity)
 
 
 def open_labeler(spec: LabelerSpec) -> Labeler:
@@ -72,7 +78,7 @@ def open_labeler(spec: LabelerSpec) -> Labeler:
 
 def make_labeler(spec: LabelerSpec, engine: Engine) -> Labeler:
     """A labeler over an engine that the caller keeps."""
-    return Labeler(spec.task, engine, model=spec.model.identity, card=_card(spec.model))
+    return Labeler(spec.task, engine, model=spec.model.identity, card=spec.card)
 
 
 def load_engine(engine: EngineSpec, model: ResolvedModel) -> Engine:
@@ -94,10 +100,6 @@ class _Loaded:
 @lru_cache(maxsize=2)
 def _loaded(engine: EngineSpec, model: ResolvedModel) -> _Loaded:
     return _Loaded(load_engine(engine, model), {})
-
-
-def _card(model: ResolvedModel) -> ModelCard | None:
-    return ModelCard.from_json(model.card) if model.card else None
 
 
 def label_udf(

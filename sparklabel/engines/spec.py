@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 from sparklabel.engines.engine import Engine
 from sparklabel.engines.fake import FakeEngine
-from sparklabel.errors import EngineError, SetupError
+from sparklabel.errors import SetupError
 
 EngineName = Literal["transformers", "fake"]
 ENGINES: tuple[str, ...] = get_args(EngineName)
@@ -55,11 +55,16 @@ def _option_names(name: str) -> tuple[str, ...]:
 
 
 def open_engine(spec: EngineSpec, model: str, base: Path | None, adapter: Path | None) -> Engine:
-    """Loads the engine in this process. `model` is the identity; the fake engine needs no files."""
+    """Loads the engine in this process. `model` is the identity; the fake engine needs no files.
+
+    Raises ModelError, or SetupError where there are no files and the engine needs them.
+    """
     if spec.name == "fake":
         return FakeEngine(model)
+    if base is None:
+        raise SetupError(
+            f"The {spec.name} engine needs a model.", hint="Give the folder of its files as base."
+        )
     from sparklabel.engines.transformers import TransformersEngine
 
-    if base is None:
-        raise EngineError(f"The {spec.name} engine needs a model.")
     return TransformersEngine.load(base, adapter, **dict(spec.options))

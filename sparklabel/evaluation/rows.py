@@ -17,8 +17,11 @@ from sparklabel.labels import quote
 from sparklabel.references import DEFAULT
 from sparklabel.table.chunks import task_slots
 from sparklabel.table.target import open_target
-from sparklabel.tasks import Classification, Task
+from sparklabel.tasks import Task, scored
 from sparklabel.udf import labeler_spec, udf_of
+
+_METRICS = {"classification": classification_metrics}
+"""The measures that an answer mode may name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +82,19 @@ def evaluate(
     Raises TableError, ColumnError, TaskError, ModelError or SetupError before a model is loaded, AnswersError when
     no row has a gold value.
     """
-    if not isinstance(task, Classification):
+    mode = scored(task, "evaluated")
+    if mode.metrics not in _METRICS:
         raise TaskError(f"A task of kind {task.kind!r} cannot be evaluated yet.")
     target = open_target(spark, df_or_table) if isinstance(df_or_table, str) else None
     frame = target.read(spark) if target else df_or_table
     assert not isinstance(frame, str)
     _check_columns(frame, (*task.inputs, gold))
     spec = labeler_spec(task, model, engine, options)
+    registry.connect()  # where MLflow is missing, that is said before anything is computed
     started = time.monotonic()
     label = udf_of(spec)(*map(quote, task.inputs))
     without_gold = frame.where(F.col(quote(gold)).isNull()).count()
-    asked = frame.select(F.col(quote(gold)).cast("string").alias("_gold"), *map(quote, task.inputs))
+    asked = frame.select(F.col(quote(gold)).cast(task.value_type).alias("_gold"), *map(quote, task.inputs))
     asked = asked.where("_gold IS NOT NULL").repartition(task_slots(spark)).withColumn("_label", label)
     rows = asked.select(
         "_gold", "_label.value", "_label.confidence", "_label.status", "_label.prompt_tokens"
@@ -97,9 +102,9 @@ def evaluate(
     seconds = time.monotonic() - started
     if not rows:
         raise AnswersError(f"There is nothing to evaluate: {gold!r} is NULL in every row.")
-    metrics = classification_metrics(
+    metrics = _METRICS[mode.metrics](
         *([row[name] for row in rows] for name in ("_gold", "value", "confidence", "status")),
-        labels=task.label_names,
+        labels=mode.choices,
     )
     tokens = [row["prompt_tokens"] for row in rows if row["prompt_tokens"] is not None]
     mean_tokens = sum(tokens) / len(tokens) if tokens else 0.0

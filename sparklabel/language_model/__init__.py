@@ -4,18 +4,19 @@ The one door to torch and transformers (and peft). In: folders and token ids. Ou
 Nothing here knows of tasks, labels or rows.
 """
 
+from sparklabel.language_model.answers import TrainingExample
 from sparklabel.language_model.gguf import convert_gguf
 from sparklabel.language_model.layers import decoder_depth, hidden_features
-from sparklabel.language_model.lora import Example, Recipe, StepMetrics, TrainingSummary, train_lora
+from sparklabel.language_model.lora import Recipe, StepMetrics, TrainingSummary, train_lora
 from sparklabel.language_model.model import LanguageModel
 from sparklabel.language_model.tokenizer import ModelTokenizer
 
 __all__ = [
-    "Example",
     "LanguageModel",
     "ModelTokenizer",
     "Recipe",
     "StepMetrics",
+    "TrainingExample",
     "TrainingSummary",
     "convert_gguf",
     "decoder_depth",

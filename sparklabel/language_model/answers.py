@@ -6,23 +6,22 @@ summed negative log-probability of the right labels. It neither changes nor save
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from sparklabel.constraints import END, LabelTrie, Step
+from sparklabel.constraints import LabelTrie, Step
+from sparklabel.language_model.heads import OptionHead
 from sparklabel.language_model.layers import DecoderStack, padded, upper_half
-from sparklabel.language_model.model import LanguageModel, finished_logits, length_sorted_batches
+from sparklabel.language_model.model import LanguageModel, length_sorted_batches
 
 
-class Answered(Protocol):
+@dataclass(frozen=True, slots=True)
+class TrainingExample:
     """A prompt's token ids, up to where the answer begins, and the number of the right label."""
 
-    @property
-    def prompt(self) -> tuple[int, ...]: ...
-    @property
-    def label(self) -> int: ...
+    prompt: tuple[int, ...]
+    label: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Sequences:
     def __init__(
         self,
         language_model: LanguageModel,
-        examples: Sequence[Answered],
+        examples: Sequence[TrainingExample],
         trie: LabelTrie,
         first: int,
         cache_bytes: int,
@@ -104,32 +103,24 @@ class Sequences:
         return self._model.hidden(states).flatten(0, 1)[places]
 
 
-def _sequence(example: Answered, trie: LabelTrie, steps: tuple[Step, ...]) -> _Sequence:
+def _sequence(example: TrainingExample, trie: LabelTrie, steps: tuple[Step, ...]) -> _Sequence:
     taken = max((step.depth for step in steps), default=0)
     return _Sequence((*example.prompt, *trie.paths[example.label][:taken]), len(example.prompt) - 1, steps)
 
 
 class AnswerLoss:
-    """The scorer's definition of a label's probability, differentiable. Only the needed rows of the output matrix."""
+    """The scorer's definition of a label's probability, differentiable."""
 
     def __init__(self, language_model: LanguageModel, trie: LabelTrie) -> None:
-        model, stops = language_model.model, language_model.tokenizer.stop_ids
-        tokens = sorted({token for token in trie.option_tokens if token != END} | set(stops))
-        self._column = {token: number for number, token in enumerate(tokens)} | {END: len(tokens)}
-        self._device, self._config = language_model.device, model.config
-        head = model.get_output_embeddings()
-        chosen = torch.tensor(tokens, device=self._device)
-        self._weight = head.weight.detach()[chosen]
-        self._bias = head.bias.detach()[chosen] if getattr(head, "bias", None) is not None else None
-        self._stops = torch.tensor([self._column[stop] for stop in stops], device=self._device)
+        stops = language_model.tokenizer.stop_ids
+        self._head = OptionHead(language_model.model, stops, trie.option_tokens)
+        self._device = language_model.device
 
     def __call__(self, hidden: Tensor, steps: Sequence[Step]) -> Tensor:
         """Hidden states [P, D] at P branching nodes -> the summed negative log-probability of the right options."""
-        logits = finished_logits(nn.functional.linear(hidden, self._weight, self._bias).float(), self._config)
-        logits = torch.cat([logits, logits[:, self._stops].logsumexp(-1, keepdim=True)], dim=1)
-        columns = [torch.tensor([self._column[token] for token in step.options]) for step in steps]
+        columns = [torch.tensor([self._head.column[token] for token in step.options]) for step in steps]
         # Short lists of options are filled up with a column that is masked out.
         allowed = nn.utils.rnn.pad_sequence(columns, batch_first=True, padding_value=-1).to(self._device)
-        offered = logits.gather(1, allowed.clamp(min=0)).masked_fill(allowed < 0, float("-inf"))
+        offered = self._head(hidden).gather(1, allowed.clamp(min=0)).masked_fill(allowed < 0, float("-inf"))
         targets = torch.tensor([step.target for step in steps], device=self._device)
         return nn.functional.cross_entropy(offered, targets, reduction="sum")

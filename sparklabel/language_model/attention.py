@@ -3,7 +3,8 @@
 Registered with transformers as "sparklabel", so every architecture that uses its attention interface gets it. The
 prefix's keys and values are encoded once and multiplied once for the whole batch, instead of being copied into every
 row. Grouped bmm + softmax also has a bfloat16 backward on CPUs that is several times faster than torch's own
-(docs/log.md). Queries are taken in blocks, so that a long row does not need a square matrix of scores.
+(docs/log.md). Queries are taken in blocks, so that a long row does not need a square matrix of scores. A sliding
+window is not computed: every sequence must fit into it.
 """
 
 from collections.abc import Iterator
@@ -68,12 +69,12 @@ def _attention(
         capture[layer] = (key[0].contiguous(), value[0].contiguous())
     prefix_key, prefix_value = (_prefix.get() or {}).get(layer, (key[0, :, :0], value[0, :, :0]))
     length = query.shape[2]
-    if s_aux is not None or (sliding_window and prefix_key.shape[1] + length > sliding_window):
+    if attention_mask is None:
+        attention_mask = causal_mask(length, query.dtype, query.device)
+    if s_aux is not None or _is_beyond(sliding_window, prefix_key.shape[1], attention_mask):
         raise ModelError(
             f"{type(module).__name__} needs sliding windows or attention sinks, which are not supported."
         )
-    if attention_mask is None:
-        attention_mask = causal_mask(length, query.dtype, query.device)
     query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     # No token looks ahead (a tree's nodes come last), so a block of queries needs only the keys up to its end.
     spans = [(start, min(start + _QUERY_BLOCK, length)) for start in range(0, length, _QUERY_BLOCK)]
@@ -111,6 +112,14 @@ def _block(
     flat = weights[..., :shared].transpose(0, 1).reshape(groups, batch * repeat * length, shared)
     mixed = torch.bmm(flat, prefix_value).view(groups, batch, repeat, length, size)
     return (mixed.permute(1, 3, 0, 2, 4) + after.permute(0, 3, 1, 2, 4)).reshape(batch, length, heads, size)
+
+
+def _is_beyond(window: int | None, shared: int, mask: Tensor) -> bool:
+    """Whether a token would look back further than the window lets it: itself, `shared` and its own at once."""
+    if not window or shared + mask.shape[-1] <= window:
+        return False
+    # A tree's branches stand side by side: what a token sees, not how many tokens there are, is how far it looks.
+    return shared + int((mask == 0).sum(-1).max()) > window
 
 
 def causal_mask(length: int, dtype: torch.dtype, device: torch.device) -> Tensor:

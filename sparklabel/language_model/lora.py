@@ -19,7 +19,7 @@ import torch
 from sparklabel.constraints import LabelTrie
 from sparklabel.errors import AnswersError
 from sparklabel.language_model.adapter import Adapter, adapted
-from sparklabel.language_model.answers import AnswerLoss, Sequences
+from sparklabel.language_model.answers import AnswerLoss, Sequences, TrainingExample
 from sparklabel.language_model.layers import decoder_depth
 from sparklabel.language_model.model import LanguageModel
 
@@ -60,14 +60,6 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """A prompt's token ids, up to where the answer begins, and the number of the right label."""
-
-    prompt: tuple[int, ...]
-    label: int
-
-
-@dataclass(frozen=True, slots=True)
 class StepMetrics:
     """One optimiser step. `loss`: mean negative log-probability of the right label in nats; `tokens` without padding;
     `seconds` since training began."""
@@ -101,7 +93,7 @@ OnStep = Callable[[StepMetrics], None]
 
 def train_lora(
     language_model: LanguageModel,
-    examples: Sequence[Example],
+    examples: Sequence[TrainingExample],
     trie: LabelTrie,
     recipe: Recipe,
     folder: Path,

@@ -16,13 +16,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sparklabel.constraints import END, PROMPT, LabelTrie
+from sparklabel.constraints import PROMPT, LabelTrie
 from sparklabel.errors import ModelError
 from sparklabel.language_model import attention
+from sparklabel.language_model.heads import OptionHead
+from sparklabel.language_model.memory import keep_freed_memory
 from sparklabel.language_model.tokenizer import ModelTokenizer
 
-_CPU_BATCH_TOKENS, _GPU_BATCH_TOKENS = 512, 32768
-"""On CPUs small batches are to keep attention in the caches; what was measured is in docs/log.md."""
+_CPU_BATCH_TOKENS, _GPU_BATCH_TOKENS = 1024, 32768
+"""What was measured of others is in docs/log.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class LanguageModel:
 
         logging.disable_progress_bar()
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if device == "cpu":
+            keep_freed_memory()
         # An adapter is merged in float32: its updates are below bfloat16's resolution of many weights.
         target = _best_dtype(device) if dtype == "auto" else getattr(torch, dtype)
         try:
@@ -91,11 +95,15 @@ class LanguageModel:
         if not trie.option_tokens:
             return out
         tree = _Tree.of(trie, self.device)
-        head = _OptionHead(self, trie)
+        head = OptionHead(self.model, self.tokenizer.stop_ids, trie.option_tokens)
+        places = (
+            torch.tensor(trie.option_places, device=self.device) + 1
+        )  # the prompt's last token is the first place
+        columns = torch.tensor([head.column[token] for token in trie.option_tokens], device=self.device)
         with torch.inference_mode(), attention.behind(prefix.layers), self.own_attention():
             for batch in length_sorted_batches([len(r) for r in rows], len(tree.tokens), self.batch_tokens):
                 hidden, ends = self._forward([rows[i] for i in batch], len(prefix.ids), tree)
-                out[batch] = head(hidden, ends).cpu().numpy()
+                out[batch] = head(tree.places(hidden, ends))[:, places, columns].cpu().numpy()
         return out
 
     def hidden(self, ids: Tensor, **inputs: Any) -> Tensor:
@@ -143,46 +151,6 @@ class LanguageModel:
             )
 
 
-class _OptionHead:
-    """Reads only the needed rows of the output matrix, at the needed places."""
-
-    def __init__(self, language_model: LanguageModel, trie: LabelTrie) -> None:
-        model, stops = language_model.model, language_model.tokenizer.stop_ids
-        tokens = sorted({t for t in trie.option_tokens if t != END} | set(stops))
-        column = {token: number for number, token in enumerate(tokens)}
-        head, device = model.get_output_embeddings(), language_model.device
-        self._weight = head.weight[torch.tensor(tokens, device=head.weight.device)]
-        self._bias = head.bias[tokens] if getattr(head, "bias", None) is not None else None
-        self._config = model.config
-        self._stops = torch.tensor([column[s] for s in stops], device=device)
-        self._places = torch.tensor([p + 1 for p in trie.option_places], device=device)
-        self._columns = torch.tensor([column.get(t, len(tokens)) for t in trie.option_tokens], device=device)
-        self._nodes = len(trie.tree_tokens)
-
-    def __call__(self, hidden: Tensor, lengths: Tensor) -> Tensor:
-        """[B, S + T, D] to [B, O], float32."""
-        rows = torch.arange(len(hidden), device=hidden.device)
-        at_end = hidden[rows, lengths - 1][:, None]
-        places = (
-            torch.cat([at_end, hidden[:, hidden.shape[1] - self._nodes :]], dim=1) if self._nodes else at_end
-        )
-        logits = torch.nn.functional.linear(places, self._weight, self._bias).float()
-        logits = finished_logits(logits, self._config)
-        end = logits[..., self._stops].logsumexp(-1, keepdim=True)
-        return torch.cat([logits, end], dim=-1)[:, self._places, self._columns]
-
-
-def finished_logits(logits: Tensor, config: Any) -> Tensor:
-    """What some architectures do to logits after the output matrix (Cohere, Granite, Gemma)."""
-    if scale := getattr(config, "logit_scale", None):
-        logits = logits * scale
-    if scaling := getattr(config, "logits_scaling", None):
-        logits = logits / scaling
-    if cap := getattr(config, "final_logit_softcapping", None):
-        logits = torch.tanh(logits / cap) * cap
-    return logits
-
-
 @dataclass(frozen=True, slots=True)
 class _Tree:
     """A trie's tokens as tensors: `sees[T, T]` is true where a node may look at another (its ancestors, itself)."""
@@ -200,6 +168,11 @@ class _Tree:
                 sees[node] |= sees[parent]
                 depths[node] = depths[parent] + 1
         return cls(torch.tensor(tokens, dtype=torch.long, device=device), depths.to(device), sees.to(device))
+
+    def places(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        """Of hidden states [B, S + T, D], those that options are read from: each row's last token, then the nodes."""
+        at_end = hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1][:, None]
+        return torch.cat([at_end, hidden[:, hidden.shape[1] - len(self.tokens) :]], dim=1)
 
     def mask(self, lengths: Tensor, longest: int, dtype: torch.dtype) -> Tensor:
         """Additive [B or 1, 1, S + T, S + T]: rows are causal; nodes see their row (not its padding) and ancestors."""

@@ -6,6 +6,7 @@ MLflow is imported inside the functions that need it, because that takes seconds
 
 from sparklabel.registry.runs import Run, start_run
 from sparklabel.registry.serving import CARD, LocalModel, base_record, materialise, resolve
+from sparklabel.registry.store import connect
 from sparklabel.registry.versions import (
     CHAMPION,
     champion,
@@ -21,6 +22,7 @@ __all__ = [
     "Run",
     "base_record",
     "champion",
+    "connect",
     "default_registered_name",
     "log_version",
     "materialise",

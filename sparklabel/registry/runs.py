@@ -6,7 +6,6 @@ experiment, so a user's own MLflow code around ours is left alone.
 
 import hashlib
 import io
-import json
 import os
 import shutil
 import time
@@ -105,10 +104,6 @@ class Run:
     def log_folder(self, folder: Path, to: str | None = None) -> None:
         """A folder's files as artifacts, under `to`."""
         self._client.log_artifacts(self.id, str(folder), to)
-
-    def log_json(self, content: Any, to: str) -> None:
-        """A JSON file as the artifact `to`."""
-        self._client.log_text(self.id, json.dumps(content, ensure_ascii=False, indent=2), to)
 
 
 def _experiment_id(client: "MlflowClient", default: str) -> str:

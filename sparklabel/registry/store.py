@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+from filelock import FileLock
+
 from sparklabel.errors import SetupError
 
 if TYPE_CHECKING:
@@ -86,6 +88,17 @@ def store_errors() -> Iterator[None]:
             f"MLflow at {shown(tracking_uri())} failed: {str(error).strip().partition(chr(10))[0]}",
             hint=_HINT,
         ) from error
+
+
+@contextmanager
+def store_lock() -> Iterator[None]:
+    """Held by one at a time of those that share a SQLite store; a tracking server has no lock to offer."""
+    uri = tracking_uri()
+    if not uri.startswith(_SQLITE):
+        yield
+        return
+    with FileLock(f"{uri.removeprefix(_SQLITE).partition('?')[0]}.lock"):
+        yield
 
 
 def artifact_location(experiment: str) -> str | None:

@@ -14,7 +14,7 @@ from sparklabel.errors import ModelError
 from sparklabel.references import ResolvedModel, tree_sha256
 from sparklabel.registry.runs import Run
 from sparklabel.registry.serving import CARD, SHA256_TAG, UNKNOWN, resolve, what_exists
-from sparklabel.registry.store import connect, store_errors
+from sparklabel.registry.store import connect, store_errors, store_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -55,25 +55,41 @@ def _create_registered_model(client: "MlflowClient", name: str) -> None:
 
 def champion(registered_name: str) -> ResolvedModel | None:
     """The version that is served, or None where nothing was promoted yet."""
+    client = connect()
+    with store_errors():
+        version = _champion_version(client, registered_name)
+    return resolve(f"models:/{registered_name}/{version}") if version else None
+
+
+def _champion_version(client: "MlflowClient", name: str) -> str | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        version = client.get_registered_model(name).aliases.get(CHAMPION)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    return None if version is None else str(version)
+
+
+def promote(registered_name: str, version: str, *, replacing: ResolvedModel | None) -> bool:
+    """Makes a version the champion while `replacing` is (None: there is none): whether it did.
+
+    Passes that resolve `models:/NAME@champion` from now on get it. False means that another version was promoted
+    meanwhile, which this one was not judged against. MLflow sets an alias whatever it was before, so it is read right
+    before that: under a lock where the store is a SQLite file; on a tracking server two that promote within the same
+    few milliseconds are not told apart.
+    """
     from mlflow.exceptions import MlflowException
 
     client = connect()
-    with store_errors():
-        try:
-            aliases = client.get_registered_model(registered_name).aliases
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return None
-    return resolve(f"models:/{registered_name}@{CHAMPION}") if CHAMPION in aliases else None
-
-
-def promote(registered_name: str, version: str) -> None:
-    """Makes a version the champion; passes that resolve `models:/NAME@champion` from now on get it."""
-    from mlflow.exceptions import MlflowException
-
-    client = connect()
-    with store_errors():
+    with store_errors(), store_lock():
+        held = _champion_version(client, registered_name)
+        if (held and f"models:/{registered_name}/{held}") != (
+            replacing and replacing.identity.partition("@")[0]
+        ):
+            return False
         try:
             client.set_registered_model_alias(registered_name, CHAMPION, version)
         except MlflowException as error:
@@ -81,6 +97,7 @@ def promote(registered_name: str, version: str) -> None:
                 raise
             message = f"Version {version} of {registered_name!r} cannot be promoted: {error.message}"
             raise ModelError(message, hint=what_exists(client, registered_name)) from None
+    return True
 
 
 def default_registered_name(task_name: str, table_location: str) -> str:

@@ -1,4 +1,5 @@
-"""Chunks of a pass: ranges of hash buckets, sized by the measured rate so that each takes about the same time."""
+"""Chunks of a pass: ranges of hash buckets, sized by the measured rate so that each takes about the same time; and
+what the model computed in them."""
 
 import time
 from collections.abc import Iterator
@@ -39,6 +40,31 @@ class Chunks:
         rate = inputs / max(time.monotonic() - self._started, 1e-3)
         # The first chunk's time holds the model's loading: never shrink below it, and grow at most fourfold.
         self._size = min(max(rate * _SECONDS, _FIRST * self.slots), 4 * self._size)
+
+
+class Work:
+    """What the model computed in this pass."""
+
+    def __init__(self) -> None:
+        self.inputs = self.last = self.prompt_tokens = 0
+        self.interrupted = False
+        self._first = 0
+        self._started = self._loaded = self._ended = time.monotonic()
+
+    def add(self, inputs: int, prompt_tokens: int) -> None:
+        self.last = inputs
+        self.inputs += inputs
+        self.prompt_tokens += prompt_tokens
+        self._ended = time.monotonic()
+        if not self._first:
+            self._first, self._loaded = inputs, self._ended
+
+    @property
+    def rate(self) -> float | None:
+        """Distinct inputs a second, without the first chunk, which loads the model, where there are more."""
+        if self.inputs > self._first:
+            return (self.inputs - self._first) / (self._ended - self._loaded)
+        return self.inputs / (self._ended - self._started) if self.inputs else None
 
 
 def task_slots(spark: SparkSession) -> int:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from sparklabel.errors import ConflictError
+from sparklabel.session import java_errors
 
 _METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _CONFLICTS = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED", "FIELD_ALREADY_EXISTS")
@@ -26,10 +26,11 @@ Result = TypeVar("Result")
 
 def retried(commit: Callable[[], Result], what: str) -> Result:
     """Runs `commit`, again after a growing random pause where another writer was first. Raises ConflictError."""
+    errors: tuple[type[Exception], ...] = (PySparkException, *java_errors())
     for attempt in range(_ATTEMPTS):
         try:
             return commit()
-        except (PySparkException, Py4JJavaError) as error:
+        except errors as error:
             if not _is_conflict(error):
                 raise
             if attempt == _ATTEMPTS - 1:
@@ -41,7 +42,7 @@ def retried(commit: Callable[[], Result], what: str) -> Result:
     raise AssertionError("unreachable")
 
 
-def _is_conflict(error: PySparkException | Py4JJavaError) -> bool:
+def _is_conflict(error: Any) -> bool:
     if isinstance(error, PySparkException):
         condition = error.getCondition() or ""
     else:  # a classic session gives Delta's own exceptions as the JVM does: "class: [CONDITION] text"

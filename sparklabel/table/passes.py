@@ -17,21 +17,15 @@ from sparklabel.errors import TableError
 from sparklabel.labels import RELABEL, human_sql, input_hash_sql, pending_states, quote, unstamped_sql
 from sparklabel.progress import WorkProgress
 from sparklabel.references import DEFAULT
-from sparklabel.table.chunks import Chunks
+from sparklabel.table.chunks import Chunks, Work
+from sparklabel.table.columns import Owned, TaskTable, add_columns, open_task_table, owned_columns
 from sparklabel.table.commits import commit_metadata, retried
 from sparklabel.table.history import last_rate
 from sparklabel.table.plan import ANSWER, HASH, STATE, Plan, make_plan, pending_inputs, row_states, unstamped
+from sparklabel.table.record import converted_sql, record_type
 from sparklabel.table.report import PassReport
 from sparklabel.table.staging import Staging, open_staging
-from sparklabel.table.target import (
-    Owned,
-    Target,
-    add_columns,
-    check_inputs,
-    check_key,
-    open_target,
-    owned_columns,
-)
+from sparklabel.table.target import open_target
 from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec, check_askable, labeler_spec, udf_of
 
@@ -66,12 +60,9 @@ def label_table(
     """
     if relabel not in RELABEL:
         raise TableError(f"relabel={relabel!r} is not known.", hint=f"Use one of: {', '.join(RELABEL)}.")
-    target = open_target(spark, table)
-    keys = check_key(spark, target, key)
-    check_inputs(target, task)
-    owned = owned_columns(target, task, keys, column, adopt)
+    opened = open_task_table(spark, table, task, key, column, adopt)
     spec = labeler_spec(task, model, engine, options)
-    labeling = _Pass(spark, spec, target, owned, keys, relabel, where)
+    labeling = _Pass(spark, spec, opened, relabel, where)
     plan = labeling.plan()
     if dry_run or not (plan.pending or plan.unstamped):
         return labeling.report(plan, dry_run=dry_run)
@@ -81,48 +72,16 @@ def label_table(
 _BEFORE = "_sparklabel_attempts_before"
 
 
-class _Work:
-    """What the model computed in this pass."""
-
-    def __init__(self) -> None:
-        self.inputs = self.last = self.prompt_tokens = 0
-        self.interrupted = False
-        self._first = 0
-        self._started = self._loaded = self._ended = time.monotonic()
-
-    def add(self, inputs: int, prompt_tokens: int) -> None:
-        self.last = inputs
-        self.inputs += inputs
-        self.prompt_tokens += prompt_tokens
-        self._ended = time.monotonic()
-        if not self._first:
-            self._first, self._loaded = inputs, self._ended
-
-    @property
-    def rate(self) -> float | None:
-        """Distinct inputs a second, without the first chunk, which loads the model, where there are more."""
-        if self.inputs > self._first:
-            return (self.inputs - self._first) / (self._ended - self._loaded)
-        return self.inputs / (self._ended - self._started) if self.inputs else None
-
-
 class _Pass:
     """One pass's facts, and its steps in order."""
 
     def __init__(
-        self,
-        spark: SparkSession,
-        spec: LabelerSpec,
-        target: Target,
-        owned: Owned,
-        keys: tuple[str, ...],
-        relabel: str,
-        where: str | None,
+        self, spark: SparkSession, spec: LabelerSpec, opened: TaskTable, relabel: str, where: str | None
     ) -> None:
-        self.spark, self.spec, self.target, self.owned = spark, spec, target, owned
-        self.keys, self.relabel, self.where = keys, relabel, where
+        self.spark, self.spec, self.relabel, self.where = spark, spec, relabel, where
+        self.target, self.keys, self.owned = opened.target, opened.keys, opened.owned
         self.task, self.model = spec.task, spec.model.identity
-        self.version_before = target.version
+        self.version_before = self.target.version
         self.pass_id = uuid.uuid4().hex
         self.started = time.monotonic()
 
@@ -149,16 +108,16 @@ class _Pass:
         labeled = self._merge(
             self._source(staging), inputs_per_second=work.rate, prompt_tokens=work.prompt_tokens
         )
-        staging.clear(self.spark, self._source(staging) if resumed else None)
+        staging.clear(self.spark, self._written() if resumed else None)
         return self.report(
-            plan, labeled=labeled, by_status=self._written(), resumed_inputs=resumed,
+            plan, labeled=labeled, by_status=self._by_status(), resumed_inputs=resumed,
             corrections_stamped=plan.unstamped, prompt_tokens=work.prompt_tokens, inputs_per_second=work.rate,
             interrupted=work.interrupted,
         )  # fmt: skip
 
-    def _answer(self, inputs: int, staging: Staging, resumed: bool, progress: bool) -> "_Work":
+    def _answer(self, inputs: int, staging: Staging, resumed: bool, progress: bool) -> Work:
         """Stages the answers, chunk by chunk. Ctrl-C ends it: what is staged is kept."""
-        label, work = udf_of(self.spec), _Work()
+        label, work = udf_of(self.spec), Work()
         chunks = Chunks(self.spark, inputs)
         with WorkProgress(
             f"{self.target.name}: {self.task.name}", inputs, progress, "starting the model"
@@ -192,16 +151,20 @@ class _Pass:
         """Looks at the table again first: another pass may be adding the same columns."""
         latest = open_target(self.spark, self.target.name)
         owned = owned_columns(latest, self.task, self.keys, self.owned.value, adopt=True)
-        self.target = add_columns(self.spark, latest, owned, self.task)
+        with commit_metadata(self.spark, **self._metadata()):
+            self.target = add_columns(self.spark, latest, owned, self.task)
         self.owned = Owned(owned.value, owned.label, ())
 
     def _merge(self, answers: DataFrame, **metadata: Any) -> int:
         """Writes the answers; rows whose input changed meanwhile, or that a person answered, keep what they have."""
         value, label = (f"t.{quote(c)}" for c in (self.owned.value, self.owned.label))
         inputs = [f"t.{quote(str(self.target.column(c)))}" for c in self.task.inputs]
+        # What a newer release added to the record, maybe just now, spoke of the old answer: it becomes NULL.
+        theirs = self.spark.sql(f"SELECT * FROM {self.target.sql}").schema[self.owned.label].dataType
         return self._merge_rows(
             answers, f"NOT {human_sql(value, label)} AND {input_hash_sql(inputs)} = s.{HASH}",
-            f"{value} = s.{ANSWER}.value, {label} = s.{ANSWER}", **metadata,
+            f"{value} = s.{ANSWER}.value, {label} = {converted_sql(f's.{ANSWER}', record_type(self.task), theirs)}",
+            **metadata,
         )  # fmt: skip
 
     def _merge_rows(self, source: DataFrame, guard: str, assignments: str, **metadata: Any) -> int:
@@ -231,13 +194,15 @@ class _Pass:
             f"{label}.reviewed_at = coalesce({label}.reviewed_at, current_timestamp())",
         )  # fmt: skip
 
-    def _written(self) -> dict[str, int]:
-        """Rows of the table by the status that this pass gave them."""
-        label = quote(self.owned.label)
-        rows = self.spark.sql(
-            f"SELECT {label}.status, count(*) AS rows FROM {self.target.sql} "
-            f"WHERE {label}.pass_id = '{self.pass_id}' GROUP BY {label}.status"
-        ).collect()
+    def _written(self) -> DataFrame:
+        """The records that this pass wrote into the table, in the column `record`."""
+        return self.spark.sql(
+            f"SELECT {quote(self.owned.label)} AS record FROM {self.target.sql} "
+            f"WHERE {quote(self.owned.label)}.pass_id = '{self.pass_id}'"
+        )
+
+    def _by_status(self) -> dict[str, int]:
+        rows = self._written().groupBy("record.status").agg(F.count("*").alias("rows")).collect()
         return {row["status"]: row["rows"] for row in rows}
 
     def _metadata(self) -> dict[str, Any]:
@@ -251,6 +216,7 @@ class _Pass:
             rate = last_rate(self.spark, self.target, self.task.name)
             outcome["prompt_tokens"] = plan.prompt_tokens
             outcome["estimated_seconds"] = plan.pending_inputs / rate if rate else None
+        card = self.spec.card
         return PassReport(
             table=self.target.name, task=self.task.name, model=self.model, task_fingerprint=self.task.fingerprint,
             pass_id=self.pass_id, dry_run=dry_run, version_before=self.version_before,
@@ -259,5 +225,6 @@ class _Pass:
             human_kept=plan.states.get("human", 0) + plan.states.get("human_input_changed", 0),
             human_input_changed=plan.states.get("human_input_changed", 0),
             new_model_would_add=0 if self.relabel == "model" else plan.states.get("model_changed", 0),
+            earlier_task=card is not None and card.task_fingerprint != self.task.fingerprint,
             seconds=time.monotonic() - self.started, **outcome,
         )  # fmt: skip

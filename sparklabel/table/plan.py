@@ -12,8 +12,10 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.errors import TableError
-from sparklabel.labels import input_hash_sql, label_ddl, pending_states, quote, row_state_sql, unstamped_sql
-from sparklabel.table.target import Owned, Target
+from sparklabel.labels import input_hash_sql, pending_states, quote, row_state_sql, unstamped_sql
+from sparklabel.table.columns import Owned
+from sparklabel.table.record import converted_sql, record_type
+from sparklabel.table.target import Target
 from sparklabel.tasks import Task
 
 HASH, STATE, ANSWER = "_sparklabel_hash", "_sparklabel_state", "_sparklabel_answer"
@@ -59,7 +61,7 @@ def row_states(
     relabel: str,
     where: str | None,
 ) -> DataFrame:
-    """The pinned rows with their input hash and state; label columns that are not there yet read as NULL."""
+    """The pinned rows with their input hash and state; what of the label is not there yet reads as NULL."""
     frame = target.read(spark)
     if where:
         if drawn := _NONDETERMINISTIC.search(where):
@@ -73,9 +75,11 @@ def row_states(
         except (AnalysisException, ParseException) as error:
             reason = str(error).strip().splitlines()[0][:300]
             raise TableError(f"where={where!r} is not a condition on {target.name}: {reason}") from None
-    types = {owned.value: task.value_type, owned.label: label_ddl(task.value_type)}
-    for name, _ddl in owned.missing:
-        frame = frame.withColumn(name, F.expr(f"CAST(NULL AS {types[name]})"))
+    for name, ddl in owned.missing:
+        frame = frame.withColumn(name, F.expr(f"CAST(NULL AS {ddl})"))
+    if owned.new_fields:
+        record = converted_sql(quote(owned.label), target.schema[owned.label].dataType, record_type(task))
+        frame = frame.withColumn(owned.label, F.expr(record))
     hashed = frame.withColumn(
         HASH, F.expr(input_hash_sql([quote(str(target.column(c))) for c in task.inputs]))
     )

@@ -11,6 +11,7 @@ class PassReport:
     `states` counts the table's rows by state before the pass (see labels.row_state_sql); `by_status` the rows merged.
     `pending` is what there was to do, `labeled` the rows written. `inputs_per_second` and `prompt_tokens` count what
     the model computed in this call: equal inputs once, answers taken over from a pass that died not at all.
+    `earlier_task` says that the model was fine-tuned with other instructions or examples than the task has now.
     With `dry_run`, `prompt_tokens` is an estimate and `estimated_seconds` follows from the table's last pass, where
     there was one.
     """
@@ -38,6 +39,7 @@ class PassReport:
     inputs_per_second: float | None = None
     estimated_seconds: float | None = None
     interrupted: bool = False
+    earlier_task: bool = False
 
     def __str__(self) -> str:
         return "\n".join((self._headline(), *(f"  {line}" for line in self._details())))
@@ -76,6 +78,11 @@ class PassReport:
         elif self.inputs_per_second:
             lines.append(
                 f"{self.seconds:,.1f} s, {self.inputs_per_second:,.1f} rows/s, {self.prompt_tokens:,} prompt tokens"
+            )
+        if self.earlier_task:
+            lines.append(
+                f"{self.model} was fine-tuned with an earlier version of the task: it answers with the prompt it was "
+                "trained with; fine-tune again for the new instructions to count"
             )
         if self.interrupted:
             lines.append("interrupted: call again to go on where it stopped")

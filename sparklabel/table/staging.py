@@ -4,15 +4,17 @@ An answer is kept by its input's hash, so that it holds whoever computed it: a p
 call, which finds its answers here. Each pass appends to a partition of its own, so that two never conflict.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.labels import RETRYABLE, label_ddl, quote, sql_string
+from sparklabel.table.columns import Owned
 from sparklabel.table.commits import retried
 from sparklabel.table.plan import ANSWER, HASH
-from sparklabel.table.target import Owned, Target
+from sparklabel.table.target import Target
 from sparklabel.tasks import Task
 
 _VACUUM_EVERY = 20
@@ -59,14 +61,14 @@ class Staging:
         )
 
     def clear(self, spark: SparkSession, merged: DataFrame | None) -> None:
-        """Forgets this pass's answers, and those of others to the inputs in `merged` (HASH).
+        """Forgets this pass's answers, and those of others to the inputs of `merged`, rows with a `record`.
 
         What another pass staged and this one did not merge stays: it may be of another model, or outside `where`.
         Now and then the files go too, after Delta's retention.
         """
         if merged is not None:
             view = f"_sparklabel_merged_{self.pass_id}"
-            merged.select(HASH).distinct().createOrReplaceTempView(view)
+            merged.select(F.col("record.input_hash").alias(HASH)).distinct().createOrReplaceTempView(view)
             taken_over = (
                 f"MERGE INTO {self.sql} t USING {view} s ON t.input_hash = s.{HASH} AND {self._ours('t.')} "
                 "WHEN MATCHED THEN DELETE"
@@ -90,10 +92,12 @@ class Staging:
 def open_staging(
     spark: SparkSession, target: Target, owned: Owned, task: Task, model: str, pass_id: str
 ) -> Staging:
-    """The staging table, made where it is missing."""
-    path = f"{target.location.rstrip('/')}/_sparklabel/{owned.label}"
+    """The staging table, made where it is missing. Each format of the record has its own: none meets another's."""
+    record = label_ddl(task.value_type)
+    record_format = hashlib.sha256(record.encode()).hexdigest()[:8]
+    path = f"{target.location.rstrip('/')}/_sparklabel/{owned.label}-{record_format}"
     create = (
-        f"CREATE TABLE IF NOT EXISTS delta.{quote(path)} (input_hash STRING, answer {label_ddl(task.value_type)}, "
+        f"CREATE TABLE IF NOT EXISTS delta.{quote(path)} (input_hash STRING, answer {record}, "
         "staged_at TIMESTAMP, pass_id STRING) USING DELTA PARTITIONED BY (pass_id)"
     )
     retried(lambda: spark.sql(create), "Making the staging table")

@@ -1,10 +1,8 @@
-"""The table that is labelled: found, read at a pinned version, checked; and the two columns that a task owns in it.
+"""The table that is labelled: found, read at a pinned version; its inputs and its key checked.
 
-In: a table's name or path, a task, a key. Out: frozen records. Everything wrong is raised here, before any model is
-loaded and before anything is written.
+In: a table's name or path, a task, a key. Out: a frozen record. Reads only.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +12,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from sparklabel.errors import ColumnError, KeyColumnError, TableError
-from sparklabel.labels import label_ddl, quote, sql_string
+from sparklabel.labels import quote
 from sparklabel.session import require_delta
 from sparklabel.tasks import Task
-
-_PROPERTY = "sparklabel.task."
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,94 +72,6 @@ def table_sql(table: str) -> str:
             f"{table!r} is not a table's name.", hint="Write table, schema.table or catalog.schema.table."
         )
     return ".".join(map(quote, parts))
-
-
-@dataclass(frozen=True, slots=True)
-class Owned:
-    """The task's columns in the table: `value` is what everybody reads, `label` the record. Names, not SQL.
-
-    `missing` are those to be added, with their types.
-    """
-
-    value: str
-    label: str
-    missing: tuple[tuple[str, str], ...]
-
-
-def owned_columns(target: Target, task: Task, key: Sequence[str], column: str | None, adopt: bool) -> Owned:
-    """The two columns of the task, checked against the table. Raises ColumnError.
-
-    A value column that is there without its record is refused, or taken as human answers with `adopt`.
-    """
-    recorded = _recorded_column(target, task)
-    if column and recorded and column.lower() != recorded.lower():
-        raise ColumnError(
-            f"The task {task.name!r} writes the column {recorded!r} in {target.name}, not {column!r}.",
-            hint=f"Leave column= out, or say column={recorded!r}.",
-        )
-    value = column or recorded or task.name
-    label = f"{value}_label"
-    for name in (value, label):
-        if name.lower() in {c.lower() for c in (*task.inputs, *key)}:
-            raise ColumnError(
-                f"The column {name!r} is an input or the key; the task cannot write it.", hint=_RENAME
-            )
-    _check_not_another_tasks(target, task, value)
-    has_value, has_label = target.column(value), target.column(label)
-    if has_value and not has_label and not adopt:
-        raise ColumnError(
-            f"{target.name} has a column {has_value!r} that no labeling pass wrote.",
-            hint=f"adopt=True takes what it holds as people's answers; or {_RENAME[0].lower()}{_RENAME[1:]}",
-        )
-    types = {c: target.schema[c].dataType.simpleString() for c in (has_value, has_label) if c}
-    if has_value and types[has_value] != task.value_type.lower():
-        raise ColumnError(
-            f"{has_value!r} is {types[has_value]}, and the task's values are {task.value_type.lower()}.",
-            hint=_RENAME,
-        )
-    if has_label and (not types[has_label].startswith("struct<value:") or not has_value):
-        raise ColumnError(
-            f"{target.name} has a column {has_label!r} that is not a label record of {value!r}.", hint=_RENAME
-        )
-    absent = ((value, task.value_type, has_value), (label, label_ddl(task.value_type), has_label))
-    return Owned(
-        has_value or value, has_label or label, tuple((n, ddl) for n, ddl, there in absent if not there)
-    )
-
-
-_RENAME = "Name another column with column=."
-
-
-def _recorded_column(target: Target, task: Task) -> str | None:
-    recorded = target.properties.get(f"{_PROPERTY}{task.name}")
-    return str(json.loads(recorded)["column"]) if recorded else None
-
-
-def _check_not_another_tasks(target: Target, task: Task, value: str) -> None:
-    for name, content in target.properties.items():
-        other = name.removeprefix(_PROPERTY)
-        if (
-            name.startswith(_PROPERTY)
-            and other != task.name
-            and json.loads(content)["column"].lower() == value.lower()
-        ):
-            raise ColumnError(
-                f"The column {value!r} of {target.name} belongs to the task {other!r}.", hint=_RENAME
-            )
-
-
-def add_columns(spark: SparkSession, target: Target, owned: Owned, task: Task) -> Target:
-    """Adds what is missing, once, and records the task in the table's properties; the table at its new version."""
-    if owned.missing:
-        added = ", ".join(f"{quote(name)} {ddl}" for name, ddl in owned.missing)
-        spark.sql(f"ALTER TABLE {target.sql} ADD COLUMNS ({added})")
-    if _recorded_column(target, task) is None:
-        content = sql_string(json.dumps({"column": owned.value}))
-        spark.sql(
-            f"ALTER TABLE {target.sql} SET TBLPROPERTIES ({sql_string(_PROPERTY + task.name)} = {content})"
-        )
-        return open_target(spark, target.name)
-    return open_target(spark, target.name) if owned.missing else target
 
 
 def check_columns(target: Target, names: Sequence[str], what: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The task kinds, and the way in and out of YAML.
 
-A kind is one file of this folder: its fields, its value's SQL type, and how it is answered.
+A kind is one file of this folder: its fields, its value's SQL type, its question, and how it is answered, which is one
+of answer_modes.py.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,8 +11,9 @@ from typing import Any
 import yaml
 
 from sparklabel.errors import TaskError
+from sparklabel.tasks.answer_modes import Scored
 from sparklabel.tasks.classification import Classification
-from sparklabel.tasks.task import Example, Task
+from sparklabel.tasks.task import Example, Task, scored
 
 KINDS: dict[str, type[Task]] = {"classification": Classification}
 
@@ -67,4 +69,14 @@ def load_task(path: str | Path) -> Task:
         raise TaskError(f"{path}: {error.message}", hint=error.hint) from None
 
 
-__all__ = ["KINDS", "Classification", "Example", "Task", "classification", "load_task", "task_from_dict"]
+__all__ = [
+    "KINDS",
+    "Classification",
+    "Example",
+    "Scored",
+    "Task",
+    "classification",
+    "load_task",
+    "scored",
+    "task_from_dict",
+]

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
+from sparklabel.tasks.answer_modes import Scored, one_of
 from sparklabel.tasks.task import Task
 
 
@@ -74,6 +75,16 @@ class Classification(Task):
     @property
     def label_names(self) -> tuple[str, ...]:
         return tuple(label.name for label in self.labels)
+
+    @property
+    def answer_mode(self) -> Scored:
+        """The most probable label."""
+        return one_of(
+            self.label_names,
+            tuple(map(self.spoken, self.label_names)),
+            metrics="classification",
+            prior_correction=self.prior is not None,
+        )
 
     def question(self) -> str:
         """The instructions, then the labels: in a line, or one a line where they are described."""

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from sparklabel.errors import TaskError
+from sparklabel.tasks.answer_modes import Scored
 
 
 class Example(BaseModel):
@@ -24,7 +25,7 @@ class Example(BaseModel):
 
 
 class Task(BaseModel):
-    """A question asked of every row. Subclasses are the kinds; each says its value's SQL type.
+    """A question asked of every row. Subclasses are the kinds; each says its value's SQL type and how it is answered.
 
     Built through the functions of `sparklabel` (`classification(...)`), or `load_task` from YAML. Everything wrong
     with the definition is raised as one TaskError that lists each field.
@@ -98,7 +99,13 @@ class Task(BaseModel):
         # Defaults are left out, so that a field added by a later release does not relabel every table.
         content = {"kind": self.kind, **self.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)}
         text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+        # The number stands for what is not in the content: our own wording of prompts (tests/unit/test_prompts.py).
         return "v1:" + hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    @property
+    def answer_mode(self) -> Scored | None:
+        """How an answer comes about; None where nothing can answer this kind yet."""
+        return None
 
     def question(self) -> str:
         """What is asked, as the prompt says it before the row."""
@@ -118,6 +125,13 @@ class Task(BaseModel):
         # Unicode's own line breaks are folded on the way back, unless they are escaped.
         escaped = bool({"\x85", "\u2028", "\u2029"} & set(text))
         return yaml.safe_dump(self.to_dict(), sort_keys=False) if escaped else text
+
+
+def scored(task: Task, what: str) -> Scored:
+    """The mode of a task that is scored. Raises TaskError, which says `what` cannot be done with other kinds yet."""
+    if isinstance(mode := task.answer_mode, Scored):
+        return mode
+    raise TaskError(f"A task of kind {task.kind!r} cannot be {what} yet.")
 
 
 def _as_example(example: object) -> object:

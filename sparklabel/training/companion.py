@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +22,21 @@ from sparklabel.errors import ColumnError, ModelError, TaskError
 from sparklabel.evaluation.probe import probe_answers
 from sparklabel.labeler import Question
 from sparklabel.language_model import (
-    Example,
     LanguageModel,
     Recipe,
     StepMetrics,
+    TrainingExample,
     TrainingSummary,
     train_lora,
 )
 from sparklabel.progress import WorkProgress
 from sparklabel.prompts import PromptEncoder, bare_template
 from sparklabel.references import DEFAULT, ResolvedModel
-from sparklabel.table.target import check_inputs, check_key, open_target, owned_columns
-from sparklabel.tasks import Classification, Task
+from sparklabel.table.columns import open_task_table
+from sparklabel.tasks import Task, scored
 from sparklabel.training.examples import HumanAnswer, HumanAnswers, check_answers, human_answers
 from sparklabel.training.gate import GateResult, judge
+from sparklabel.training.promotion import promote_if_better
 from sparklabel.training.report import TrainingReport
 from sparklabel.udf import LabelerSpec, load_engine, make_labeler
 
@@ -69,12 +71,9 @@ def finetune(
         raise TaskError(
             f"num_processes={num_processes}: training on several processes is not there yet; use 1."
         )
-    if not isinstance(task, Classification):
-        raise TaskError(f"A task of kind {task.kind!r} cannot be fine-tuned yet.")
-    target = open_target(spark, table)
-    keys = check_key(spark, target, key)
-    check_inputs(target, task)
-    owned = owned_columns(target, task, keys, column, adopt=False)
+    scored(task, "fine-tuned")
+    opened = open_task_table(spark, table, task, key, column)
+    target, owned = opened.target, opened.owned
     if owned.missing:
         raise ColumnError(
             f"{table} has no labels of the task {task.name!r}.",
@@ -93,15 +92,14 @@ def finetune(
         run.log_params(training.params() | {"table": table, "table_version": target.version})
         summary, probe = training.train(Path(tmp), run, progress)
         version = registry.log_version(run, Path(tmp), name, {"task_fingerprint": task.fingerprint})
-        gate, opponent = training.gate(f"models:/{name}/{version}", name)
+        candidate = registry.resolve(f"models:/{name}/{version}")
+        gate, opponent = promote_if_better(name, version, partial(training.gate, candidate))
         _log_gate(run, gate, opponent, probe)
-        if gate.verdict == "promoted":
-            registry.promote(name, version)
         champion = registry.champion(name)
         return TrainingReport(
             table=table, version=target.version, task=task.name, base=resolved.identity, registered_name=name,
             model=f"models:/{name}/{version}", champion=champion.identity if champion else None, run_id=run.id,
-            counts=answers.counts, agreements=answers.agreements, held_out=len(answers.held_out),
+            counts=training.counts, agreements=answers.agreements, held_out=len(answers.held_out),
             left_out=answers.left_out, loss=summary.loss, steps=summary.steps, training_seconds=summary.seconds,
             tokens_per_second=summary.tokens / summary.seconds, seconds=time.monotonic() - started, gate=gate,
             opponent=opponent, probe_accuracy=probe,
@@ -111,17 +109,17 @@ def finetune(
 class _Training:
     """One fine-tuning: the task, the pinned base, the answers, the recipe."""
 
-    def __init__(
-        self, task: Classification, base: ResolvedModel, answers: HumanAnswers, recipe: Recipe
-    ) -> None:
+    def __init__(self, task: Task, base: ResolvedModel, answers: HumanAnswers, recipe: Recipe) -> None:
         self.task, self.base, self.answers, self.recipe = task, base, answers, recipe
+        self.mode = scored(task, "fine-tuned")
+        self.counts = answers.counts(self.mode)
         self._base_record = registry.base_record(base)  # an adapter cannot stand on another: said at once
 
     def params(self) -> dict[str, Any]:
         return {
             "task": self.task.name, "task_fingerprint": self.task.fingerprint, "base": self.base.identity,
             "answers": len(self.answers.train), "agreements": self.answers.agreements,
-            "held_out": len(self.answers.held_out), "labels": json.dumps(self.answers.counts),
+            "held_out": len(self.answers.held_out), "labels": json.dumps(self.counts),
         }  # fmt: skip
 
     def train(self, folder: Path, run: registry.Run, progress: bool) -> tuple[TrainingSummary, float | None]:
@@ -146,17 +144,18 @@ class _Training:
         self._write_card(folder, asked)
         return summary, self._probe(model, asked.encoder)
 
-    def _examples(self, encoder: PromptEncoder) -> list[Example]:
+    def _examples(self, encoder: PromptEncoder) -> list[TrainingExample]:
         prompts = encoder.encode([_texts(answer) for answer in self.answers.train])
         return [
-            Example(encoder.prefix + prompt.ids, self.task.label_names.index(answer.answer))
+            TrainingExample(encoder.prefix + prompt.ids, choice)
             for prompt, answer in zip(prompts, self.answers.train, strict=True)
+            for choice in self.mode.chosen(answer.answer)
         ]
 
     def _write_card(self, folder: Path, asked: Question) -> None:
         card = ModelCard(
             task=self.task.to_dict(), task_fingerprint=self.task.fingerprint, template=asked.template,
-            labels=self.task.label_names, label_ids=asked.trie.paths, base=self._base_record,
+            labels=self.mode.choices, label_ids=asked.trie.paths, base=self._base_record,
         )  # fmt: skip
         (folder / registry.CARD).write_text(json.dumps(card.to_dict(), ensure_ascii=False, indent=2), "utf-8")
 
@@ -164,30 +163,32 @@ class _Training:
         """Held-out accuracy of a linear probe over the frozen base: the baseline that fine-tuning has to beat."""
         if not self.answers.held_out:
             return None
-        train = [(_texts(answer), answer.answer) for answer in self.answers.train]
+        train = [(_texts(answer), self.mode.chosen(answer.answer)) for answer in self.answers.train]
         test = [_texts(answer) for answer in self.answers.held_out]
-        found = probe_answers(model, encoder, train, test, self.task.label_names)
-        right = [p == answer.answer for (p, _), answer in zip(found, self.answers.held_out, strict=True)]
+        found = probe_answers(model, encoder, train, test, sorted({said for _, said in train}))
+        gold = [self.mode.chosen(answer.answer) for answer in self.answers.held_out]
+        right = [said == g for (said, _), g in zip(found, gold, strict=True)]
         return sum(right) / len(right)
 
-    def gate(self, reference: str, registered_name: str) -> tuple[GateResult, str]:
+    def gate(self, candidate: ResolvedModel, champion: ResolvedModel | None) -> tuple[GateResult, str]:
         """Judges the registered version against the champion, or against the base where there is none."""
         opponent, name = self.base, "the base"
-        if (champion := registry.champion(registered_name)) is not None:
+        if champion is not None:
             try:
                 ModelCard.from_json(champion.card).check_fits(self.task, champion.identity)
                 opponent, name = champion, "the champion"
             except ModelError:
                 pass  # the task has changed since: what would be served without this version is the base
-        return judge(self._right(registry.resolve(reference)), self._right(opponent), opponent=name), name
+        return judge(self._right(candidate), self._right(opponent), opponent=name), name
 
     def _right(self, model: ResolvedModel) -> list[bool]:
-        """Per held-out answer, whether the model gives it, through the labeler that serves it."""
+        """Per held-out answer, whether the model says the same, through the labeler that serves it."""
         spec = LabelerSpec(self.task, model, engine_spec("auto", {}))
         labeler = make_labeler(spec, load_engine(spec.engine, spec.model))
         labels = labeler.label([answer.inputs for answer in self.answers.held_out])
         return [
-            label.value == answer.answer for label, answer in zip(labels, self.answers.held_out, strict=True)
+            self.mode.chosen(label.value) == self.mode.chosen(answer.answer)
+            for label, answer in zip(labels, self.answers.held_out, strict=True)
         ]
 
 

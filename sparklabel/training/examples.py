@@ -8,14 +8,16 @@ corrections alone a model collapses (docs/log.md).
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.errors import AnswersError
 from sparklabel.labels import ANSWERED, human_sql, input_hash_sql, quote
-from sparklabel.table.target import Owned, Target
-from sparklabel.tasks import Classification, Task
+from sparklabel.table.columns import Owned
+from sparklabel.table.target import Target
+from sparklabel.tasks import Scored, Task, scored
 from sparklabel.training.gate import is_held_out, normalised
 
 
@@ -25,30 +27,30 @@ class HumanAnswer:
     the same, None where no model was asked (an adopted column)."""
 
     inputs: tuple[str | None, ...]
-    answer: str
+    answer: Any
     agreed: bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class HumanAnswers:
-    """The usable answers, and how many were left out and why."""
+    """The usable answers, all of which the task accepts, and how many were left out and why."""
 
     train: tuple[HumanAnswer, ...]
     held_out: tuple[HumanAnswer, ...]
     left_out: dict[str, int]
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """Training answers by label, most frequent first."""
-        return dict(Counter(answer.answer for answer in self.train).most_common())
+    def counts(self, mode: Scored) -> dict[str, int]:
+        """Training answers by what they say, most frequent first."""
+        return mode.counts(answer.answer for answer in self.train)
 
     @property
     def agreements(self) -> int:
         return sum(answer.agreed is True for answer in self.train)
 
 
-def human_answers(spark: SparkSession, target: Target, owned: Owned, task: Classification) -> HumanAnswers:
-    """Reads them from the pinned version, onto the driver."""
+def human_answers(spark: SparkSession, target: Target, owned: Owned, task: Task) -> HumanAnswers:
+    """Reads them from the pinned version, onto the driver. Raises TaskError for a kind that is not scored."""
+    mode = scored(task, "fine-tuned")
     label = quote(owned.label)
     columns = [quote(str(target.column(c))) for c in task.inputs]
     rows = (
@@ -68,7 +70,7 @@ def human_answers(spark: SparkSession, target: Target, owned: Owned, task: Class
     )
     usable, left_out = [], Counter[str]()
     for row in rows:
-        if reason := _unusable(row["inputs"], row["answer"], row["stale"], task):
+        if reason := _unusable(row["inputs"], row["answer"], row["stale"], mode):
             left_out[reason] += 1
         else:
             agreed = bool(row["same"]) and row["status"] in ANSWERED if row["asked"] else None
@@ -89,10 +91,10 @@ def _one_vote_each(answers: Sequence[HumanAnswer]) -> tuple[HumanAnswer, ...]:
     return tuple(max(same, key=lambda a: sum(b.answer == a.answer for b in same)) for same in votes.values())
 
 
-def _unusable(inputs: Sequence[str | None], answer: str | None, stale: bool, task: Classification) -> str:
+def _unusable(inputs: Sequence[str | None], answer: Any, stale: bool, mode: Scored) -> str:
     if stale:
         return "the input changed after the answer"
-    if answer not in task.label_names:
+    if not mode.chosen(answer):
         return "the answer is not one of the labels"
     return "" if any(text and text.strip() for text in inputs) else "the input is empty"
 
@@ -102,7 +104,8 @@ def check_answers(answers: HumanAnswers, task: Task, table: str, force: bool) ->
 
     With `force` only the impossible is refused: no answers, or a single label.
     """
-    counts = answers.counts
+    mode = scored(task, "fine-tuned")
+    counts = answers.counts(mode)
     if len(counts) < 2:
         found = f"only {next(iter(counts))!r}" if counts else "none"
         raise AnswersError(
@@ -112,7 +115,7 @@ def check_answers(answers: HumanAnswers, task: Task, table: str, force: bool) ->
         )
     if force:
         return
-    if missing := [name for name in getattr(task, "label_names", ()) if name not in counts]:
+    if missing := [name for name in mode.names if name not in counts]:
         raise AnswersError(
             f"No human answer says {', '.join(map(repr, missing))}: a model trained now would never say it either.",
             hint=f"Answer rows of {'these labels' if len(missing) > 1 else 'this label'}, or train all the same with "

@@ -1,9 +1,11 @@
 """One local Spark with Delta for every test that needs one."""
 
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
+from sparklabel import classification, label_table
 from sparklabel.session import spark_session
 
 _numbers = count(1)
@@ -34,3 +36,44 @@ def table(spark):
     name = f"default.t{next(_numbers)}"
     yield name
     spark.sql(f"DROP TABLE IF EXISTS {name}")
+
+
+@pytest.fixture(scope="session")
+def task():
+    """What most passes here ask; a `fresh ...` is answered fresh by the fake engine, a `rotten ...` rotten."""
+    return classification("verdict", "text", ["fresh", "rotten"], "Judge.")
+
+
+@pytest.fixture(scope="session")
+def label(spark, task):
+    """A pass with the fake engine over a table with the key `id`, unless `options` say otherwise."""
+
+    def run(table, task=task, **options):
+        defaults = {"key": "id", "model": "m", "engine": "fake", "progress": False}
+        return label_table(spark, table, task, **defaults | options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def version(spark):
+    """A table's newest version."""
+    return lambda table: spark.sql(f"DESCRIBE HISTORY {table} LIMIT 1").first()["version"]
+
+
+@pytest.fixture(scope="session")
+def rows_of(spark):
+    """A table's rows by id: text, value, and the record as a Row (None where there is none)."""
+
+    def read(table):
+        found = spark.sql(f"SELECT id, text, verdict AS value, verdict_label AS label FROM {table}").collect()
+        return {row.id: SimpleNamespace(**row.asDict()) for row in found}
+
+    return read
+
+
+@pytest.fixture
+def small(spark, table):
+    """A table of six rows, `fresh 0` to `fresh 5`."""
+    spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, concat('fresh ', id) AS text FROM range(6)")
+    return table

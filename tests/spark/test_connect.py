@@ -1,11 +1,13 @@
 """Everything works over Spark Connect: a client and a server of its own, in a process of its own."""
 
+import os
 import subprocess
 import sys
 
 PROGRAM = """
 import sys
-from sparklabel import classification, label_table, label_udf, register, spark_session
+from sparklabel import classification, evaluate, finetune, label_table, label_udf, register, spark_session
+from sparklabel.errors import AnswersError
 
 spark = spark_session({
     "spark.master": "local[1]", "spark.api.mode": "connect", "spark.sql.codegen.wholeStage": "false",
@@ -25,7 +27,23 @@ report = label_table(spark, table, task, key="id", engine="fake", progress=False
 print(report.labeled, dict(report.by_status), report.prompt_tokens > 0)
 spark.sql(f"UPDATE delta.`{table}` SET verdict = 'rotten' WHERE id = 0")
 print(label_table(spark, table, task, key="id", engine="fake", progress=False).corrections_stamped)
+try:
+    finetune(spark, table, task, key="id", progress=False)
+except AnswersError as error:
+    print(error.message.partition(table)[2])
+report = evaluate(spark, table, task, gold="verdict", engine="fake")
+print(report.metrics.n, round(report.accuracy, 2), report.without_gold)
 spark.stop()
+"""
+THIN = """
+import sys
+
+# What pyspark-client, the client of Spark Connect alone, comes without.
+sys.modules["py4j"] = sys.modules["pyspark.core"] = None
+import sparklabel
+from sparklabel.session import java_errors
+
+print(sparklabel.label_table.__name__, sparklabel.finetune.__name__, java_errors())
 """
 
 
@@ -33,7 +51,14 @@ def test_columns_functions_and_passes_work_over_spark_connect(tmp_path):
     run = subprocess.run(
         [sys.executable, "-W", "error::ResourceWarning", "-c", PROGRAM, str(tmp_path / "table")],
         capture_output=True, text=True, timeout=500,
+        env=os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"},
     )  # fmt: skip
     assert run.stdout.splitlines() == [
         "pyspark.sql.connect.session", "fresh", "rotten", "4 {'ok': 3, 'empty_input': 1} True", "1",
+        " has too few human answers to 'verdict' to learn from: 1, labels: only 'rotten'.", "3 0.67 1",
     ], run.stderr  # fmt: skip
+
+
+def test_nothing_needs_py4j_where_only_sparks_client_is_installed():
+    run = subprocess.run([sys.executable, "-c", THIN], capture_output=True, text=True, timeout=300)
+    assert run.stdout == "label_table finetune ()\n", run.stderr

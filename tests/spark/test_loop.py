@@ -3,7 +3,7 @@
 import pytest
 
 import sparklabel as sl
-from sparklabel.errors import AnswersError, ColumnError
+from sparklabel.errors import AnswersError, ColumnError, SetupError
 from sparklabel.language_model import Recipe
 from sparklabel.registry import resolve
 from sparklabel.training.gate import is_held_out
@@ -112,6 +112,13 @@ def test_evaluate_counts_failures_as_wrong(spark):
 def test_evaluate_names_a_missing_column(spark):
     with pytest.raises(ColumnError, match="'gold'"):
         sl.evaluate(spark, spark.createDataFrame([("a",)], "text string"), TASK, gold="gold", engine="fake")
+
+
+def test_evaluate_names_a_missing_store_before_it_computes(spark, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    rows = spark.sql("SELECT raise_error('computed') AS text, 'calm' AS gold")
+    with pytest.raises(SetupError, match="No tracking server answers"):
+        sl.evaluate(spark, rows, TASK, gold="gold", engine="fake")
 
 
 @pytest.mark.parametrize(

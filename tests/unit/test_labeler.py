@@ -5,12 +5,12 @@ import pytest
 
 from sparklabel import classification
 from sparklabel.cards import ModelCard
-from sparklabel.engines import engine_spec
+from sparklabel.engines import EngineSpec, engine_spec, open_engine
 from sparklabel.engines.fake import ByteTokenizer, FakeEngine
 from sparklabel.errors import EngineError, ModelError, SetupError, TaskError
 from sparklabel.labeler import Labeler
 from sparklabel.labels import input_hash
-from sparklabel.prompts import bare_template, label_paths
+from sparklabel.prompts import answer_ids, bare_template
 from sparklabel.tasks import Task
 
 TASK = classification("verdict", "text", ["fresh", "rotten", "so_so"], "Judge.")
@@ -171,7 +171,8 @@ def card(task, **changes):
     template = bare_template(task, ByteTokenizer())
     fields = {
         "task": task.to_dict(), "task_fingerprint": task.fingerprint, "template": template,
-        "labels": task.label_names, "label_ids": label_paths(task, ByteTokenizer(), template), "base": {},
+        "labels": task.label_names,
+        "label_ids": answer_ids(template, ByteTokenizer(), task.answer_mode.spoken), "base": {},
     }  # fmt: skip
     return ModelCard(**fields | changes)
 
@@ -233,6 +234,12 @@ def test_an_unknown_engine_or_option_is_named_and_not_worth_a_retry():
 def test_an_options_value_is_checked_before_anything_is_loaded(option, value):
     with pytest.raises(SetupError, match=f"{option}=.*\n.*{option} takes "):
         engine_spec("auto", {option: value})
+
+
+def test_an_engine_without_its_files_is_not_worth_a_retry():
+    with pytest.raises(SetupError, match="transformers engine needs a model") as caught:
+        open_engine(EngineSpec("transformers"), "m", None, None)
+    assert not caught.value.retryable
 
 
 def test_good_options_make_a_spec_that_caches_can_hold():

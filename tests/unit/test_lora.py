@@ -12,10 +12,9 @@ from safetensors.torch import load_file
 from sparklabel.constraints import LabelTrie, label_trie
 from sparklabel.errors import AnswersError
 from sparklabel.language_model import LanguageModel
-from sparklabel.language_model.answers import AnswerLoss, Sequences
+from sparklabel.language_model.answers import AnswerLoss, Sequences, TrainingExample
 from sparklabel.language_model.layers import DecoderStack, hidden_features, upper_half
 from sparklabel.language_model.lora import (
-    Example,
     Recipe,
     StepMetrics,
     TrainingSummary,
@@ -48,21 +47,24 @@ def trie(model: LanguageModel) -> LabelTrie:
 
 
 @pytest.fixture(scope="module")
-def examples(model: LanguageModel) -> list[Example]:
+def examples(model: LanguageModel) -> list[TrainingExample]:
     """The last letter says the label; the rest is noise of several lengths."""
     random = np.random.default_rng(0)
     noise = [
         "".join(random.choice(list("abcdefgh"), size=length)) for length in random.integers(2, 14, size=64)
     ]
     return [
-        Example(tuple(model.tokenizer.encode(f"{text}{'wxyz'[i % 4]}")), i % 4)
+        TrainingExample(tuple(model.tokenizer.encode(f"{text}{'wxyz'[i % 4]}")), i % 4)
         for i, text in enumerate(noise)
     ]
 
 
 @pytest.fixture(scope="module")
 def trained(
-    model: LanguageModel, trie: LabelTrie, examples: list[Example], tmp_path_factory: pytest.TempPathFactory
+    model: LanguageModel,
+    trie: LabelTrie,
+    examples: list[TrainingExample],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, TrainingSummary, list[StepMetrics], str, str]:
     folder, seen = tmp_path_factory.mktemp("adapter"), []
     before = fingerprint(model)
@@ -83,7 +85,7 @@ def fingerprint(model: LanguageModel) -> str:
     return repr((weights, modules, sorted(vars(inner)), inner.training, inner.config.to_dict()))
 
 
-def scores(model: LanguageModel, trie: LabelTrie, examples: list[Example]) -> np.ndarray:
+def scores(model: LanguageModel, trie: LabelTrie, examples: list[TrainingExample]) -> np.ndarray:
     return trie.log_probabilities(
         model.option_logits(model.encode_prefix([]), [e.prompt for e in examples], trie)
     )
@@ -93,7 +95,7 @@ Trained = tuple[Path, TrainingSummary, list[StepMetrics], str, str]
 
 
 def test_a_separable_task_is_learned(
-    tiny_model: Path, trie: LabelTrie, examples: list[Example], trained: Trained
+    tiny_model: Path, trie: LabelTrie, examples: list[TrainingExample], trained: Trained
 ):
     folder, summary, seen, _, _ = trained
     answers = scores(LanguageModel.load(tiny_model, folder, dtype="float32", device="cpu"), trie, examples)
@@ -102,7 +104,7 @@ def test_a_separable_task_is_learned(
 
 
 def test_the_first_loss_is_what_scoring_says(
-    model: LanguageModel, trie: LabelTrie, examples: list[Example], tmp_path: Path
+    model: LanguageModel, trie: LabelTrie, examples: list[TrainingExample], tmp_path: Path
 ):
     seen: list[StepMetrics] = []
     train_lora(model, examples, trie, replace(RECIPE, epochs=1, batch_size=64), tmp_path, seen.append)
@@ -111,7 +113,7 @@ def test_the_first_loss_is_what_scoring_says(
 
 
 def test_the_saved_adapter_is_what_was_trained(
-    model: LanguageModel, trie: LabelTrie, examples: list[Example], tiny_model: Path, tmp_path: Path
+    model: LanguageModel, trie: LabelTrie, examples: list[TrainingExample], tiny_model: Path, tmp_path: Path
 ):
     # A learning rate that is 0 in the last step: its loss is the saved adapter's.
     seen: list[StepMetrics] = []
@@ -126,7 +128,7 @@ def test_the_model_comes_out_unchanged(trained: Trained):
 
 
 def test_the_model_comes_out_unchanged_when_training_is_interrupted(
-    model: LanguageModel, trie: LabelTrie, examples: list[Example], tmp_path: Path
+    model: LanguageModel, trie: LabelTrie, examples: list[TrainingExample], tmp_path: Path
 ):
     def stop(step: StepMetrics) -> None:
         raise KeyboardInterrupt
@@ -138,7 +140,7 @@ def test_the_model_comes_out_unchanged_when_training_is_interrupted(
 
 
 def test_the_same_seed_gives_the_same_adapter(
-    model: LanguageModel, trie: LabelTrie, examples: list[Example], tmp_path: Path
+    model: LanguageModel, trie: LabelTrie, examples: list[TrainingExample], tmp_path: Path
 ):
     saved = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -149,7 +151,7 @@ def test_the_same_seed_gives_the_same_adapter(
 
 
 def test_sequences_that_do_not_fit_the_cache_are_recomputed(
-    model: LanguageModel, trie: LabelTrie, examples: list[Example]
+    model: LanguageModel, trie: LabelTrie, examples: list[TrainingExample]
 ):
     def losses(cache_bytes: int) -> list[float]:
         sequences, loss = Sequences(model, examples, trie, 2, cache_bytes), AnswerLoss(model, trie)
@@ -170,7 +172,9 @@ def test_both_halves_give_what_the_whole_model_gives(model: LanguageModel, first
         torch.testing.assert_close(half(stack.below(first, ids), places), whole, rtol=1e-4, atol=1e-5)
 
 
-def test_gradients_are_those_of_plain_peft(model: LanguageModel, trie: LabelTrie, examples: list[Example]):
+def test_gradients_are_those_of_plain_peft(
+    model: LanguageModel, trie: LabelTrie, examples: list[TrainingExample]
+):
     from peft import LoraConfig, get_peft_model
 
     from sparklabel.language_model.adapter import Adapter
@@ -195,7 +199,9 @@ def test_gradients_are_those_of_plain_peft(model: LanguageModel, trie: LabelTrie
         model.model.requires_grad_(True)
 
 
-def test_probe_features_are_mean_and_last_token_of_a_layer(model: LanguageModel, examples: list[Example]):
+def test_probe_features_are_mean_and_last_token_of_a_layer(
+    model: LanguageModel, examples: list[TrainingExample]
+):
     rows = [example.prompt for example in examples[:5]]
     found = hidden_features(model, rows, 2)
     with torch.no_grad():
@@ -227,7 +233,7 @@ def test_the_learning_rate_rises_and_falls():
 
 
 def test_nothing_to_learn_is_an_error(
-    model: LanguageModel, trie: LabelTrie, examples: list[Example], tmp_path: Path
+    model: LanguageModel, trie: LabelTrie, examples: list[TrainingExample], tmp_path: Path
 ):
     with pytest.raises(AnswersError, match="nothing to learn"):
         train_lora(model, [], trie, RECIPE, tmp_path)

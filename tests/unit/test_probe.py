@@ -16,3 +16,10 @@ def test_a_probe_finds_what_the_features_show():
 
 def test_a_probe_reads_two_thirds_up():
     assert [probe_layer(depth) for depth in (30, 32, 1)] == [20, 21, 1]
+
+
+def test_a_probe_takes_more_labels_than_half_its_rows():
+    """Warnings are errors here, and scikit-learn has one for this."""
+    features = np.eye(24, 8, dtype=np.float32)
+    probe = LinearProbe.fit(features, [n % 20 for n in range(24)], labels=20)
+    assert probe.probabilities(features).shape == (24, 20)

@@ -14,7 +14,6 @@ from sparklabel.prompts import (
     bare_template,
     chat_template,
     check_same_ids,
-    label_paths,
 )
 
 SPECIAL = {256, 257, 258}
@@ -116,13 +115,60 @@ def test_without_a_chat_format_the_answer_follows_a_plain_lead():
     template = chat_template(TASK, tokenizer)
     (prompt,) = PromptEncoder(template, tokenizer, 2).encode([["A", "b"]])
     assert text_of(prompt.ids).endswith("\n\nAnswer:")
-    assert [text_of(path) for path in label_paths(TASK, tokenizer, template)] == [" fresh", " rotten"]
+    assert [text_of(path) for path in answer_ids(template, tokenizer, ["fresh", "rotten"])] == [
+        " fresh",
+        " rotten",
+    ]
 
 
 def test_a_fine_tuned_model_gets_the_row_and_the_tasks_name_only():
     (prompt,) = encoder(template=bare_template).encode([["A", "b"]])
     assert text_of(encoder(template=bare_template).prefix) == "Title:"
     assert text_of(prompt.ids) == " A\nBody: b\nVerdict:"
+
+
+# What models read, word for word. The task fingerprint does not cover this wording: where one of these tests fails
+# because it was changed on purpose, raise the fingerprint's version (`v1:` in tasks/task.py) with it, so that a pass
+# answers anew what was asked in other words.
+GOLDEN = classification(
+    "intent", ["subject", "mail_body"],
+    {"card_arrival": "asks when a card comes", "other": "anything else"}, " What is wanted? ",
+    [(("Where is it?", "Two weeks and nothing. "), "card_arrival")],
+)  # fmt: skip
+ASKED = """What is wanted?
+Answer with exactly one of these labels:
+- card arrival: asks when a card comes
+- other: anything else
+
+Examples:
+
+Subject: Where is it?
+Mail body: Two weeks and nothing.
+Answer: card arrival
+
+Subject: Hello
+Mail body: my card"""
+
+
+@pytest.mark.parametrize(
+    ("template", "chat", "text"),
+    [
+        (chat_template, True, f"<user>{ASKED}<assistant>"),
+        (chat_template, False, f"{ASKED}\n\nAnswer:"),
+        (bare_template, True, "Subject: Hello\nMail body: my card\nIntent:"),
+    ],
+)
+def test_the_wording_never_changes_between_releases(template, chat, text):
+    tokenizer = SmallTokenizer(chat=chat)
+    made = PromptEncoder(template(GOLDEN, tokenizer), tokenizer, reserve=2)
+    (prompt,) = made.encode([["Hello", " my card\n"]])
+    special = {256: b"<user>", 257: b"<assistant>"}
+    assert b"".join(special.get(i) or bytes([i]) for i in (*made.prefix, *prompt.ids)).decode() == text
+
+
+def test_labels_are_listed_in_a_line_where_none_is_described():
+    task = classification("verdict", "text", ["fresh", "so_so"])
+    assert task.question() == "Classify the text.\nAnswer with exactly one of these labels: fresh, so so."
 
 
 def test_a_template_survives_its_way_through_a_card():

@@ -1,0 +1,136 @@
+"""The two columns that a task owns in a table, and the one way to open a table for a task.
+
+In: a table, a task, a key. Out: frozen records. Everything wrong is raised here, before any model is loaded and before
+anything is written; `add_columns` is all that writes.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+
+from sparklabel.errors import ColumnError
+from sparklabel.labels import label_ddl, quote, sql_string
+from sparklabel.table.record import is_record, lacking, record_type
+from sparklabel.table.target import Target, check_inputs, check_key, open_target
+from sparklabel.tasks import Task
+
+_PROPERTY = "sparklabel.task."
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """The task's columns in the table: `value` is what everybody reads, `label` the record. Names, not SQL.
+
+    `missing` are the columns to be added, with their types; `new_fields` those of the record that the table's lacks,
+    because an older release wrote it: paths as SQL takes them, with their types.
+    """
+
+    value: str
+    label: str
+    missing: tuple[tuple[str, str], ...]
+    new_fields: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTable:
+    """A table opened for a task: pinned, the key's columns, the task's own."""
+
+    target: Target
+    keys: tuple[str, ...]
+    owned: Owned
+
+
+def open_task_table(
+    spark: SparkSession,
+    table: str,
+    task: Task,
+    key: str | Sequence[str],
+    column: str | None = None,
+    adopt: bool = False,
+) -> TaskTable:
+    """Finds the table and checks all that a task needs of it. Raises TableError, ColumnError or KeyColumnError."""
+    target = open_target(spark, table)
+    keys = check_key(spark, target, key)
+    check_inputs(target, task)
+    return TaskTable(target, keys, owned_columns(target, task, keys, column, adopt))
+
+
+def owned_columns(target: Target, task: Task, key: Sequence[str], column: str | None, adopt: bool) -> Owned:
+    """The two columns of the task, checked against the table. Raises ColumnError.
+
+    A value column that is there without its record is refused, or taken as human answers with `adopt`. A record may
+    lack fields of ours, and have fields that we do not know.
+    """
+    recorded = _recorded_column(target, task)
+    if column and recorded and column.lower() != recorded.lower():
+        raise ColumnError(
+            f"The task {task.name!r} writes the column {recorded!r} in {target.name}, not {column!r}.",
+            hint=f"Leave column= out, or say column={recorded!r}.",
+        )
+    value = column or recorded or task.name
+    label = f"{value}_label"
+    for name in (value, label):
+        if name.lower() in {c.lower() for c in (*task.inputs, *key)}:
+            raise ColumnError(
+                f"The column {name!r} is an input or the key; the task cannot write it.", hint=_RENAME
+            )
+    _check_not_another_tasks(target, task, value)
+    has_value, has_label = target.column(value), target.column(label)
+    if has_value and not has_label and not adopt:
+        raise ColumnError(
+            f"{target.name} has a column {has_value!r} that no labeling pass wrote.",
+            hint=f"adopt=True takes what it holds as people's answers; or {_RENAME[0].lower()}{_RENAME[1:]}",
+        )
+    types = {c: target.schema[c].dataType.simpleString() for c in (has_value, has_label) if c}
+    if has_value and types[has_value] != task.value_type.lower():
+        raise ColumnError(
+            f"{has_value!r} is {types[has_value]}, and the task's values are {task.value_type.lower()}.",
+            hint=_RENAME,
+        )
+    if has_label and not (has_value and is_record(target.schema[has_label].dataType)):
+        raise ColumnError(
+            f"{target.name} has a column {has_label!r} that is not a label record of {value!r}.", hint=_RENAME
+        )
+    absent = ((value, task.value_type, has_value), (label, label_ddl(task.value_type), has_label))
+    return Owned(
+        has_value or value, has_label or label, tuple((n, ddl) for n, ddl, there in absent if not there),
+        tuple(lacking(record_type(task), target.schema[has_label].dataType, (has_label,))) if has_label else (),
+    )  # fmt: skip
+
+
+_RENAME = "Name another column with column=."
+
+
+def _recorded_column(target: Target, task: Task) -> str | None:
+    recorded = target.properties.get(f"{_PROPERTY}{task.name}")
+    return str(json.loads(recorded)["column"]) if recorded else None
+
+
+def _check_not_another_tasks(target: Target, task: Task, value: str) -> None:
+    for name, content in target.properties.items():
+        other = name.removeprefix(_PROPERTY)
+        if (
+            name.startswith(_PROPERTY)
+            and other != task.name
+            and json.loads(content)["column"].lower() == value.lower()
+        ):
+            raise ColumnError(
+                f"The column {value!r} of {target.name} belongs to the task {other!r}.", hint=_RENAME
+            )
+
+
+def add_columns(spark: SparkSession, target: Target, owned: Owned, task: Task) -> Target:
+    """Adds what is missing, once, and records the task in the table's properties; the table at its new version."""
+    additions = [*((quote(name), ddl) for name, ddl in owned.missing), *owned.new_fields]
+    if additions:
+        added = ", ".join(f"{path} {ddl}" for path, ddl in additions)
+        spark.sql(f"ALTER TABLE {target.sql} ADD COLUMNS ({added})")
+    if _recorded_column(target, task) is None:
+        content = sql_string(json.dumps({"column": owned.value}))
+        spark.sql(
+            f"ALTER TABLE {target.sql} SET TBLPROPERTIES ({sql_string(_PROPERTY + task.name)} = {content})"
+        )
+        return open_target(spark, target.name)
+    return open_target(spark, target.name) if additions else target

@@ -1,0 +1,29 @@
+"""A model that was fine-tuned on an earlier version of the task: its pass says that it keeps the prompt of then."""
+
+import json
+
+import pytest
+
+from sparklabel import classification
+from sparklabel.cards import ModelCard
+from sparklabel.prompts import PromptTemplate
+from sparklabel.references import ResolvedModel
+from sparklabel.table.columns import open_task_table
+from sparklabel.table.passes import _Pass
+from sparklabel.udf import labeler_spec
+
+EARLIER = classification("verdict", "text", ["fresh", "rotten"], "Say how the film was.")
+NOTE = "models:/x/1@sha256:0 was fine-tuned with an earlier version of the task: it answers with the prompt"
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("changed", [True, False])
+def test_changed_instructions_that_do_not_count_are_reported(spark, small, task, changed, dry_run):
+    then = EARLIER if changed else task
+    card = ModelCard(then.to_dict(), then.fingerprint, PromptTemplate(()), then.label_names, ((1,), (2,)), {})
+    model = ResolvedModel(
+        "models:/x/1", "artifact", "models:/x/1@sha256:0", "", card=json.dumps(card.to_dict())
+    )
+    spec = labeler_spec(task, model, "fake", {})
+    run = _Pass(spark, spec, open_task_table(spark, small, task, "id"), "task", None)
+    assert (NOTE in str(run.report(run.plan(), dry_run))) is changed

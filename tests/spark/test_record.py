@@ -1,0 +1,118 @@
+"""Tables that an older or a newer release labelled: their records are grown in place, and nothing in them is lost."""
+
+from types import SimpleNamespace
+
+import pytest
+from pyspark.sql import functions as F
+
+from sparklabel.errors import ColumnError
+from sparklabel.labels import label_ddl
+from sparklabel.table.columns import open_task_table
+from sparklabel.table.staging import open_staging
+from sparklabel.tasks import Classification
+
+
+@pytest.fixture(scope="module")
+def grown(spark, label, rows_of, version):
+    """A labelled table whose record lacks three fields and has two that we do not know, and a pass over it.
+
+    Row 0 is a correction, and the text of row 1 has changed.
+    """
+    table, seen = "default.grown", SimpleNamespace()
+    for name in ("default.grown", "default.labelled"):
+        spark.sql(f"DROP TABLE IF EXISTS {name}")
+    spark.sql(
+        "CREATE TABLE default.labelled USING DELTA AS SELECT id, concat('fresh ', id) AS text FROM range(4)"
+    )
+    label("default.labelled")
+    alternatives = "transform(verdict_label.alternatives, a -> named_struct('rank', 1, 'value', a.value))"
+    record = F.col("verdict_label").withField("alternatives", F.expr(alternatives))
+    record = record.dropFields("prompt_tokens", "output_tokens").withField("calibrator", F.lit("c1"))
+    labelled = spark.table("default.labelled").withColumn("verdict_label", record)
+    labelled.write.format("delta").saveAsTable(table)
+    spark.sql(
+        f"UPDATE {table} SET verdict = if(id = 0, 'rotten', verdict), text = if(id = 1, 'rotten', text)"
+    )
+    seen.before, before = rows_of(table), version(table)
+    seen.planned = label(table, dry_run=True)
+    assert version(table) == before
+    seen.report, seen.after = label(table), rows_of(table)
+    seen.again = label(table)
+    yield seen
+    for name in ("default.grown", "default.labelled"):
+        spark.sql(f"DROP TABLE {name}")
+
+
+def test_a_record_that_lacks_fields_gets_them(grown):
+    assert (grown.report.labeled, grown.again.pending) == (1, 0)
+    assert grown.after[1].label.prompt_tokens > 0
+    assert grown.after[2].label.prompt_tokens is None
+
+
+def test_fields_inside_arrays_are_added_too(grown):
+    best, old = (grown.after[row].label.alternatives[0] for row in (1, 2))
+    assert (best.value, best.rank, best.probability > 0.5) == ("rotten", None, True)
+    assert (old.value, old.rank, old.probability) == ("fresh", 1, None)
+
+
+def test_what_is_not_pending_keeps_its_label_with_the_fields_that_we_do_not_know(grown):
+    then, now = grown.before[2].label.asDict(), grown.after[2].label.asDict()
+    assert now.pop("alternatives") != then.pop("alternatives")
+    assert now == then | {"prompt_tokens": None, "output_tokens": None}
+
+
+def test_human_answers_are_kept_and_stamped(grown):
+    row = grown.after[0]
+    assert (row.value, row.label.source, row.label.value, row.label.calibrator) == (
+        "rotten", "human", "fresh", "c1",
+    )  # fmt: skip
+
+
+def test_a_new_answer_takes_over_nothing_that_was_said_of_the_old_one(grown):
+    assert (grown.after[1].value, grown.after[1].label.calibrator) == ("rotten", None)
+
+
+def test_a_dry_run_plans_without_the_fields(grown):
+    assert grown.planned.states == {"human": 1, "input_changed": 1, "done": 2}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "message"),
+    [
+        (
+            "attempts: INT",
+            "attempts: BIGINT",
+            "'verdict_label.attempts' is bigint, and a label record has int",
+        ),
+        (
+            "probability: DOUBLE",
+            "probability: STRING",
+            r"'verdict_label.alternatives.element.probability' is string",
+        ),
+        ("error: STRING", "error: STRUCT<code: INT>", "'verdict_label.error' is struct<code:int>"),
+        ("status: STRING, ", "", "that is not a label record"),
+    ],
+)
+def test_a_field_of_another_type_is_named(spark, table, label, version, ours, theirs, message):
+    record = label_ddl("STRING").replace(ours, theirs)
+    spark.sql(
+        f"CREATE TABLE {table} (id BIGINT, text STRING, verdict STRING, verdict_label {record}) USING DELTA"
+    )
+    with pytest.raises(ColumnError, match=message):
+        label(table)
+    assert version(table) == 0
+
+
+class Stars(Classification):
+    """The same question, with numbers for answers."""
+
+    value_type = "INT"
+
+
+def test_each_format_of_the_record_has_a_staging_table_of_its_own(spark, small, task):
+    opened = open_task_table(spark, small, task, "id")
+    texts, numbers = (
+        open_staging(spark, opened.target, opened.owned, asked, "m", "p").answers(spark).schema
+        for asked in (task, Stars.build(**task.model_dump()))
+    )
+    assert texts != numbers

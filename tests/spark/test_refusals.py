@@ -1,0 +1,80 @@
+"""What a pass refuses, before it loads or writes anything."""
+
+import pytest
+
+from sparklabel import classification
+from sparklabel.errors import ColumnError, KeyColumnError, ModelError, SparklabelError, TableError, TaskError
+
+
+@pytest.fixture(scope="module")
+def awkward(spark):
+    """A table with all kinds of columns that are in the way; nothing may ever be committed to it."""
+    name = "default.awkward"
+    spark.sql(f"DROP TABLE IF EXISTS {name}")
+    spark.sql(
+        f"CREATE TABLE {name} USING DELTA TBLPROPERTIES ('sparklabel.task.other' = '{{\"column\": \"theirs\"}}') AS "
+        "SELECT id, id div 2 AS pair, if(id = 1, NULL, id) AS gap, 'x' AS text, 5 AS stars, 'y' AS tone_label "
+        "FROM range(4)"
+    )
+    yield name
+    spark.sql(f"DROP TABLE {name}")
+
+
+MISSING_INPUT = classification("verdict", "body", ["fresh", "rotten"])
+REFUSED = {
+    "no key": ({"key": []}, KeyColumnError, "needs a key"),
+    "an unknown key": ({"key": "ticket"}, ColumnError, r"no column 'ticket', which is the key.\n  It has: id, pair"),
+    "a key with duplicates": ({"key": "pair"}, KeyColumnError, r"key pair of \S+ is not unique: \d, \d occur more"),
+    "a composite key with duplicates": ({"key": ["pair", "text"]}, KeyColumnError, r"not unique: \(\d, 'x'\)"),
+    "a key with NULL": ({"key": "gap"}, KeyColumnError, "key gap of default.awkward is NULL in some rows"),
+    "an unknown input": ({"task": MISSING_INPUT}, ColumnError, "no column 'body', which is an input of the task"),
+    "an input to be written": ({"column": "TEXT"}, ColumnError, "'TEXT' is an input or the key"),
+    "the key to be written": ({"column": "id"}, ColumnError, "'id' is an input or the key"),
+    "a column of another type": ({"column": "stars", "adopt": True}, ColumnError, "'stars' is int, and the task's"),
+    "a column without its record": ({"column": "stars"}, ColumnError, "'stars' that no labeling pass wrote"),
+    "a record that is none": ({"column": "tone"}, ColumnError, "'tone_label' that is not a label record"),
+    "another task's column": ({"column": "theirs"}, ColumnError, "'theirs' of default.awkward belongs to the task"),
+    "a wrong condition": ({"where": "id >"}, TableError, "where='id >' is not a condition"),
+    "a condition on nothing": ({"where": "nope = 1"}, TableError, "where='nope = 1' is not a condition"),
+    "an unknown relabel": ({"relabel": "all"}, TableError, r"relabel='all' is not known.\n  Use one of: none, task"),
+    "an unknown model": ({"model": "no/such/model", "engine": "auto"}, ModelError, "'no/such/model' does not resolve"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_refused_and_the_table_untouched(awkward, case, label, version):
+    options, error, message = REFUSED[case]
+    with pytest.raises(error, match=message):
+        label(awkward, **options)
+    assert version(awkward) == 0
+
+
+def test_what_is_no_delta_table_is_refused_by_name(spark, table, tmp_path, label):
+    spark.sql(f"CREATE TABLE {table} USING PARQUET AS SELECT 1 AS id, 'x' AS text")
+    spark.sql("CREATE OR REPLACE TEMP VIEW a_view AS SELECT 1 AS id, 'x' AS text")
+    for name, reason in (
+        (table, f"(?i){table} is a parquet table, not a Delta table"), ("a_view", "a_view is not a Delta table"),
+        ("default.nowhere", "default.nowhere is not a Delta table"), (str(tmp_path), "is not a Delta table"),
+        ("a..b", "'a..b' is not a table's name"), ("", "A table is a name or a path"),
+    ):  # fmt: skip
+        with pytest.raises(TableError, match=reason):
+            label(name)
+
+
+def test_a_task_that_cannot_be_asked_leaves_the_table_untouched(small, label, version):
+    task = classification("verdict", "text", ["fresh", "rotten"], instructions="long " * 2000)
+    with pytest.raises(TaskError, match="tokens of context"):
+        label(small, task)
+    assert version(small) == 0
+
+
+@pytest.mark.parametrize("where", ["rand() < 0.5", "id > uuid()"])
+def test_a_condition_that_draws_lots_is_refused(small, label, where):
+    with pytest.raises(SparklabelError, match="draws other rows each time"):
+        label(small, where=where)
+
+
+def test_a_timestamp_is_refused_as_an_input(spark, table, label):
+    spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT 1 AS id, timestamp'2026-01-01 00:00:00' AS text")
+    with pytest.raises(ColumnError, match="time zone"):
+        label(table)

@@ -1,0 +1,85 @@
+"""Passes that die, and what others do to the table meanwhile: passes driven step by step."""
+
+from pyspark.sql import functions as F
+
+from sparklabel.labels import input_hash_sql
+from sparklabel.table.columns import open_task_table
+from sparklabel.table.passes import _Pass
+from sparklabel.table.plan import ANSWER, HASH
+from sparklabel.table.staging import open_staging
+from sparklabel.udf import labeler_spec, udf_of
+
+
+class Opened:
+    """A pass over `table` with its columns added and its staging open, to be driven step by step."""
+
+    def __init__(self, spark, table, task, model="m"):
+        self.spec = labeler_spec(task, model, "fake", {})
+        self.run = _Pass(spark, self.spec, open_task_table(spark, table, task, "id"), "task", None)
+        self.run._add_columns()
+        self.staging = open_staging(
+            spark, self.run.target, self.run.owned, task, self.run.model, self.run.pass_id
+        )
+
+    def stage(self, spark, texts, **fields):
+        """Stages the answers to `texts`, with some of their fields replaced."""
+        inputs = spark.createDataFrame([(text,) for text in texts], "text STRING")
+        answer = udf_of(self.spec)("text")
+        for name, value in fields.items():
+            answer = answer.withField(name, F.lit(value))
+        self.staging.append(inputs.select(F.expr(input_hash_sql(["text"])).alias(HASH), answer.alias(ANSWER)))
+
+
+def test_answers_of_a_pass_that_died_are_taken_over(spark, small, task, label, rows_of):
+    Opened(spark, small, task, model="another").stage(spark, ["fresh 0"], confidence=0.1)
+    dead = Opened(spark, small, task)
+    dead.stage(spark, ["fresh 1", "fresh 2"], confidence=0.2)
+    dead.stage(spark, ["fresh 3"], status="engine_error", value=None)
+    report = label(small)
+    rows = rows_of(small)
+    assert (report.labeled, report.resumed_inputs) == (6, 2)
+    assert [i for i, row in rows.items() if row.label.confidence == 0.2] == [1, 2]
+    assert rows[0].label.confidence > 0.5
+    assert (rows[3].label.status, rows[3].value) == ("ok", "fresh")
+    assert {row.label.pass_id for row in rows.values()} == {report.pass_id}
+    assert [row.input_hash for row in spark.sql(f"SELECT * FROM {dead.staging.sql}").collect()] == [
+        rows[0].label.input_hash
+    ], "the other model's answer stays for a pass with that model"
+
+
+def test_a_narrow_pass_leaves_the_other_staged_answers_for_a_later_one(spark, small, task, label, rows_of):
+    Opened(spark, small, task).stage(spark, [f"fresh {i}" for i in range(6)], confidence=0.2)
+    assert label(small, where="id < 2 -- the first").labeled == 2
+    rest = label(small)
+    assert (rest.labeled, rest.resumed_inputs, rest.inputs_per_second) == (4, 4, None)
+
+
+def test_a_pass_whose_answers_are_all_staged_only_merges(spark, small, task, label, rows_of):
+    Opened(spark, small, task).stage(spark, [f"fresh {i}" for i in range(6)], confidence=0.2)
+    report = label(small)
+    assert (report.labeled, report.resumed_inputs, report.inputs_per_second) == (6, 6, None)
+    assert {row.label.confidence for row in rows_of(small).values()} == {0.2}
+
+
+def test_what_changed_while_the_model_worked_gets_no_stale_answer(spark, small, task, label, rows_of):
+    opened = Opened(spark, small, task)
+    opened.stage(spark, [f"fresh {i}" for i in range(6)])
+    spark.sql(f"UPDATE {small} SET text = 'rotten now' WHERE id = 1")
+    spark.sql(f"UPDATE {small} SET verdict = 'rotten' WHERE id = 2")
+    spark.sql(f"DELETE FROM {small} WHERE id = 3")
+    assert opened.run._merge(opened.run._source(opened.staging)) == 3
+    rows = rows_of(small)
+    assert (rows[1].value, rows[1].label, rows[2].value, rows[2].label) == (None, None, "rotten", None)
+    assert {i: row.value for i, row in rows.items() if i not in (1, 2)} == {
+        0: "fresh",
+        4: "fresh",
+        5: "fresh",
+    }
+
+
+def test_a_record_that_grew_while_the_model_worked_is_written_all_the_same(spark, small, task, rows_of):
+    opened = Opened(spark, small, task)
+    opened.stage(spark, ["fresh 0"])
+    spark.sql(f"ALTER TABLE {small} ADD COLUMNS (verdict_label.calibrator STRING)")
+    assert opened.run._merge(opened.run._source(opened.staging)) == 1
+    assert (rows_of(small)[0].value, rows_of(small)[0].label.calibrator) == ("fresh", None)

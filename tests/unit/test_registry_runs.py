@@ -1,0 +1,78 @@
+"""Runs, and stores that do not work. Against a real MLflow on SQLite."""
+
+import json
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from sparklabel import registry
+from sparklabel.errors import SetupError
+
+# MLflow's own use of SQLAlchemy; nothing that we can change.
+pytestmark = [
+    pytest.mark.usefixtures("store"),
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
+]
+
+
+def test_a_run_keeps_parameters_metrics_tags_and_the_table_it_read():
+    with registry.start_run("training", experiment="tests", tags={"task": "verdict"}) as run:
+        run.log_params({f"p{n}": n for n in range(120)})
+        for step in range(700):
+            run.log_metrics({"loss": 1 / (step + 1), "lr": 0.1, "unknown": None}, step)
+        run.set_tags({"gate": "promoted"})
+        run.log_table("reviews", location="/data/reviews", version=3)
+    stored = mlflow.MlflowClient().get_run(run.id)
+    assert (stored.info.status, stored.info.run_name) == ("FINISHED", "training")
+    assert (len(stored.data.params), stored.data.params["p119"]) == (120, "119")
+    assert sorted(stored.data.metrics) == ["loss", "lr"]
+    assert len(mlflow.MlflowClient().get_metric_history(run.id, "loss")) == 700
+    assert stored.data.tags.items() >= {"task": "verdict", "gate": "promoted"}.items()
+    source = json.loads(stored.inputs.dataset_inputs[0].dataset.source)
+    assert (source["path"], source["delta_table_version"]) == ("/data/reviews", 3)
+
+
+def test_an_error_leaves_a_failed_run():
+    with pytest.raises(ValueError, match="boom"), registry.start_run("training", experiment="tests") as run:
+        raise ValueError("boom")
+    assert mlflow.MlflowClient().get_run(run.id).info.status == "FAILED"
+
+
+def test_an_interrupted_run_is_killed():
+    with pytest.raises(KeyboardInterrupt), registry.start_run("training", experiment="tests") as run:
+        raise KeyboardInterrupt
+    assert mlflow.MlflowClient().get_run(run.id).info.status == "KILLED"
+
+
+def test_a_run_inside_a_users_run_is_its_child_and_leaves_it_active():
+    with mlflow.start_run() as outer, registry.start_run("training", experiment="tests") as run:
+        assert mlflow.active_run().info.run_id == outer.info.run_id
+    stored = mlflow.MlflowClient().get_run(run.id)
+    assert stored.data.tags["mlflow.parentRunId"] == outer.info.run_id
+
+
+def test_a_users_experiment_goes_first(monkeypatch):
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
+    with registry.start_run("training", experiment="tests") as run:
+        pass
+    assert mlflow.MlflowClient().get_experiment(run.experiment_id).name == "mine"
+
+
+def test_artifacts_lie_beside_the_store(store):
+    with registry.start_run("training", experiment="a / b") as run:
+        pass
+    assert Path(run.artifact_uri).is_relative_to(store / "mlruns")
+
+
+def test_a_store_that_mlflow_refuses_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file://{tmp_path}/mlruns")
+    with pytest.raises(SetupError, match=r"MLflow at file:.*/mlruns failed") as caught:
+        registry.resolve("models:/verdict@champion")
+    assert "MLFLOW_TRACKING_URI" in caught.value.hint
+
+
+def test_a_server_that_is_not_there_is_named_at_once_without_its_password(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:1")
+    with pytest.raises(SetupError, match=r"No tracking server answers at http://127\.0\.0\.1:1"):
+        registry.champion("verdict")
