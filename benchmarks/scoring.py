@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.machine import machine, paragraph
 from sparklabel.constraints import TokenPath
-from sparklabel.demo import movie_reviews, read_jsonl
+from sparklabel.demo_data import movie_reviews, read_jsonl
 from sparklabel.engines import ScoringRequest
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.labeler import Labeler

@@ -159,6 +159,10 @@ def run(command: Any) -> None:
         console.print(str(error), markup=False)
         sys.exit(2)
     except KeyboardInterrupt:
+        print(
+            "interrupted: nothing that was written is lost; the same command goes on from there",
+            file=sys.stderr,
+        )
         sys.exit(130)
 
 

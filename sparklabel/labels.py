@@ -108,12 +108,22 @@ def sql_string(text: str) -> str:
 
 def human_sql(value: str, label: str) -> str:
     """True where a person answered: said so, or the value is no longer what the record says (a plain UPDATE)."""
-    return f"(({label}.source <=> 'human') OR NOT ({value} <=> {label}.value))"
+    # Whoever types 'Human' means it; a pass writes it as it is written everywhere.
+    return f"((lower(trim({label}.source)) <=> 'human') OR NOT ({value} <=> {label}.value))"
 
 
 def unstamped_sql(label: str) -> str:
     """True where a human answer's record does not say so yet, or not of which input it is."""
     return f"(NOT ({label}.source <=> 'human') OR {label}.input_hash IS NULL)"
+
+
+def keeps_older_sql(label: str, answer: str, inputs_hash: str) -> str:
+    """True where `answer` is a failure of the engine, and `label` has an answer to the same input: it stays."""
+    answered, retryable = (", ".join(map(sql_string, states)) for states in (ANSWERED, RETRYABLE))
+    return (
+        f"coalesce({answer}.status IN ({retryable}) AND {label}.status IN ({answered}) "
+        f"AND {label}.input_hash = {inputs_hash}, false)"
+    )
 
 
 def row_state_sql(
@@ -122,10 +132,10 @@ def row_state_sql(
     """Names the state of each row; `PENDING_STATES` are those that a pass answers.
 
     `human` and `human_input_changed` rows are never overwritten. `model_changed` rows are told apart from `done`
-    under every `relabel`, so that a pass can say how many rows a new model would add; they are pending under
+    under every `relabel`, so that a pass can say how many rows a new model would add, those among them that the old
+    one could not answer; they are pending under
     relabel="model" only, and `task_changed` rows are `done` under relabel="none".
     """
-    answered = ", ".join(map(sql_string, ANSWERED))
     retryable = ", ".join(map(sql_string, RETRYABLE))
     task_changed = (
         "" if relabel == "none"
@@ -138,11 +148,14 @@ def row_state_sql(
         f"WHEN NOT ({label}.input_hash <=> {inputs_hash}) THEN 'input_changed' "
         f"WHEN {label}.status IN ({retryable}) THEN 'retry' "
         f"{task_changed}"
-        f"WHEN {label}.status IN ({answered}) AND NOT ({label}.model <=> {sql_string(model)}) "
+        f"WHEN {label}.status <> {sql_string(EMPTY_INPUT)} AND NOT ({label}.model <=> {sql_string(model)}) "
         "THEN 'model_changed' ELSE 'done' END"
     )
 
 
+STATES = (
+    "new", "input_changed", "retry", "task_changed", "model_changed", "human", "human_input_changed", "done",
+)  # fmt: skip
 RELABEL = ("none", "task", "model")
 
 

@@ -31,6 +31,8 @@ class WorkProgress:
 
     def __enter__(self) -> "WorkProgress":
         self._bar.start()
+        if self._lines and self._total:
+            print(f"{self._title}: {self._note or 'started'}", file=sys.stderr, flush=True)
         return self
 
     def __exit__(self, *_: object) -> None:

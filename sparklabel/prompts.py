@@ -19,15 +19,20 @@ _CHARS_PER_TOKEN = 20
 
 
 class Tokenizer(Protocol):
-    """What prompts need of a tokenizer. `bos` is the text of the token that must come first, or empty."""
+    """What prompts need of a tokenizer. `bos` is the text of the token that must come first, or empty.
+
+    Some tokenizers put a blank before whatever they are given. Text that is `inside` a prompt, and rows unless they
+    come right `behind` trusted text that is followed by such a blank, are encoded without it.
+    """
 
     bos: str
     stop_ids: tuple[int, ...]
     context: int
 
-    def encode(self, text: str) -> list[int]: ...
-    def encode_rows(self, texts: Sequence[str]) -> list[list[int]]: ...
+    def encode(self, text: str, *, inside: bool = False) -> list[int]: ...
+    def encode_rows(self, texts: Sequence[str], *, behind: str | None = None) -> list[list[int]]: ...
     def chat(self) -> tuple[str, str] | None: ...
+    def chat_lead(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +64,12 @@ def chat_template(task: Task, tokenizer: Tokenizer) -> PromptTemplate:
     A model without a chat template gets the same text, ended by "Answer:".
     """
     chat = tokenizer.chat()
-    before, after = chat or (tokenizer.bos, "")
+    # A blank and the word behind it are one token: no piece may end with a blank.
+    (before, blanks), (after, lead) = map(_cut_blanks, chat or (tokenizer.bos, ""))
     opening = [Piece("special", before)] if before else []
-    fields = _fields(task, f"{task.question()}\n\n{_examples(task)}")
+    fields = _fields(task, f"{blanks}{task.question()}\n\n{_examples(task)}")
     if chat:
-        return PromptTemplate((*opening, *fields, Piece("special", after)))
+        return PromptTemplate((*opening, *fields, Piece("special", after)), lead + tokenizer.chat_lead())
     return PromptTemplate((*opening, *fields, Piece("plain", "\n\nAnswer:")), answer_lead=" ")
 
 
@@ -73,6 +79,12 @@ def bare_template(task: Task, tokenizer: Tokenizer) -> PromptTemplate:
     return PromptTemplate(
         (*opening, *_fields(task, ""), Piece("plain", f"\n{_title(task.name)}:")), answer_lead=" "
     )
+
+
+def _cut_blanks(text: str) -> tuple[str, str]:
+    """The text, and the blanks that it ended with."""
+    kept = text.rstrip(" ")
+    return kept, text[len(kept) :]
 
 
 def _fields(task: Task, head: str) -> list[Piece]:
@@ -111,9 +123,10 @@ class PromptEncoder:
 
     def __init__(self, template: PromptTemplate, tokenizer: Tokenizer, reserve: int) -> None:
         self.template, self._tokenizer = template, tokenizer
-        first = next(i for i, piece in enumerate(template.pieces) if piece.kind == "input")
-        self.prefix: TokenPath = tuple(i for piece in template.pieces[:first] for i in self._encode(piece))
-        self._rest = [None if p.kind == "input" else self._encode(p) for p in template.pieces[first:]]
+        encoded = [self._encode(number) for number in range(len(template.pieces))]
+        first = encoded.index(None)
+        self.prefix: TokenPath = tuple(i for ids in encoded[:first] if ids is not None for i in ids)
+        self._rest = encoded[first:]
         fixed = len(self.prefix) + sum(len(ids) for ids in self._rest if ids is not None) + reserve
         self.room = tokenizer.context - fixed
         if self.room < 16:
@@ -123,7 +136,7 @@ class PromptEncoder:
             )
 
     def encode(self, rows: Sequence[Sequence[str]]) -> list[Prompt]:
-        """One text per input in each row. A row that is too long has its longest input cut at a token boundary."""
+        """One text per input in each row. A row that is too long has its longest inputs cut, at token boundaries."""
         limit = self._tokenizer.context * _CHARS_PER_TOKEN
         # A blank before the text keeps a row's first word the token that it is in the middle of a sentence.
         texts = [" " + text.strip()[:limit] for row in rows for text in row]
@@ -133,22 +146,33 @@ class PromptEncoder:
         ]
 
     def _prompt(self, fields: list[list[int]], truncated: bool) -> Prompt:
-        while (over := sum(map(len, fields)) - self.room) > 0:
-            longest = max(range(len(fields)), key=lambda i: len(fields[i]))
-            second = max((len(f) for i, f in enumerate(fields) if i != longest), default=0)
-            fields[longest] = fields[longest][: max(len(fields[longest]) - over, second - 1, 0)]
-            truncated = True
+        if sum(map(len, fields)) > self.room:
+            kept = shares([len(ids) for ids in fields], self.room)
+            fields, truncated = [ids[:count] for ids, count in zip(fields, kept, strict=True)], True
         inputs = iter(fields)
         return Prompt(
             tuple(i for ids in self._rest for i in (next(inputs) if ids is None else ids)), truncated
         )
 
-    def _encode(self, piece: Piece) -> list[int]:
-        return (
-            self._tokenizer.encode(piece.text)
-            if piece.kind == "special"
-            else self._tokenizer.encode_rows([piece.text])[0]
-        )
+    def _encode(self, number: int) -> list[int] | None:
+        """The ids of a piece where it stands; None for an input."""
+        piece = self.template.pieces[number]
+        if piece.kind == "input":
+            return None
+        if piece.kind == "special":
+            return self._tokenizer.encode(piece.text, inside=number > 0)
+        before = self.template.pieces[number - 1] if number else Piece("special", "")
+        behind = before.text if before.kind == "special" else None
+        return self._tokenizer.encode_rows([piece.text], behind=behind)[0]
+
+
+def shares(lengths: Sequence[int], room: int) -> list[int]:
+    """How much of each length fits into `room` together: equal parts, and what short ones leave to the others."""
+    kept = [0] * len(lengths)
+    for number, i in enumerate(sorted(range(len(lengths)), key=lengths.__getitem__)):
+        kept[i] = min(lengths[i], room // (len(lengths) - number))
+        room -= kept[i]
+    return kept
 
 
 def answer_ids(
@@ -160,10 +184,10 @@ def answer_ids(
     along tokens that the model never writes.
     """
     last = template.pieces[-1].text
-    header = tokenizer.encode(last)
+    header = tokenizer.encode(last, inside=True)
     paths = []
     for answer in answers:
-        joint = tokenizer.encode(last + template.answer_lead + answer)
+        joint = tokenizer.encode(last + template.answer_lead + answer, inside=True)
         apart = tokenizer.encode_rows([template.answer_lead + answer])[0]
         if joint[: len(header)] != header or joint[len(header) :] != apart:
             raise TaskError(

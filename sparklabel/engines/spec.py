@@ -31,8 +31,9 @@ def engine_spec(engine: str, options: dict[str, Any]) -> EngineSpec:
         raise SetupError(f"There is no engine {engine!r}.", hint=f"Use one of: auto, {', '.join(ENGINES)}.")
     known = _option_names(name)
     if unknown := sorted(set(options) - set(known)):
-        takes = f"It takes: {', '.join(known)}." if known else "It takes none."
-        raise SetupError(f"The {name} engine has no option {unknown[0]!r}.", hint=takes)
+        raise SetupError(
+            f"The {name} engine has no option {unknown[0]!r}.", hint=f"It takes: {', '.join(known)}."
+        )
     for option, value in options.items():
         _check_value(option, value)
     return EngineSpec(name, tuple(sorted(options.items())))  # type: ignore[arg-type]
@@ -44,6 +45,8 @@ def _check_value(option: str, value: Any) -> None:
         fits, takes = isinstance(value, str) and value in _DTYPES, f"one of: {', '.join(_DTYPES)}"
     elif option == "device":
         fits, takes = isinstance(value, str) and bool(value), "a torch device's name, such as cpu or cuda:0"
+    elif option == "fail_on":
+        fits, takes = isinstance(value, str) and bool(value), "a text"
     else:
         fits, takes = type(value) is int and value > 0, "a whole number above 0"
     if not fits:
@@ -51,7 +54,7 @@ def _check_value(option: str, value: Any) -> None:
 
 
 def _option_names(name: str) -> tuple[str, ...]:
-    return {"transformers": ("dtype", "device", "batch_tokens", "threads"), "fake": ()}[name]
+    return {"transformers": ("dtype", "device", "batch_tokens", "threads"), "fake": ("fail_on",)}[name]
 
 
 def open_engine(spec: EngineSpec, model: str, base: Path | None, adapter: Path | None) -> Engine:
@@ -60,7 +63,7 @@ def open_engine(spec: EngineSpec, model: str, base: Path | None, adapter: Path |
     Raises ModelError, or SetupError where there are no files and the engine needs them.
     """
     if spec.name == "fake":
-        return FakeEngine(model)
+        return FakeEngine(model, **dict(spec.options))
     if base is None:
         raise SetupError(
             f"The {spec.name} engine needs a model.", hint="Give the folder of its files as base."

@@ -17,8 +17,8 @@ from sparklabel.labels import quote
 from sparklabel.references import DEFAULT
 from sparklabel.table.chunks import task_slots
 from sparklabel.table.target import open_target
-from sparklabel.tasks import Task, scored
-from sparklabel.udf import labeler_spec, udf_of
+from sparklabel.tasks import Scored, Task, scored
+from sparklabel.udf import check_askable, labeler_spec, udf_of, worker_errors
 
 _METRICS = {"classification": classification_metrics}
 """The measures that an answer mode may name."""
@@ -79,8 +79,8 @@ def evaluate(
     """Asks `model` every row and compares with the column `gold`; also an MLflow run with the figures.
 
     Rows whose gold is NULL are left out and counted. A row that fails counts as wrong. `options` go to the engine.
-    Raises TableError, ColumnError, TaskError, ModelError or SetupError before a model is loaded, AnswersError when
-    no row has a gold value.
+    Raises TableError, ColumnError, TaskError, ModelError or SetupError before a model is loaded, and AnswersError when
+    no row has a gold value, or one has a gold value that the task does not take as an answer.
     """
     mode = scored(task, "evaluated")
     if mode.metrics not in _METRICS:
@@ -90,18 +90,18 @@ def evaluate(
     assert not isinstance(frame, str)
     _check_columns(frame, (*task.inputs, gold))
     spec = labeler_spec(task, model, engine, options)
+    check_askable(spec)
     registry.connect()  # where MLflow is missing, that is said before anything is computed
     started = time.monotonic()
     label = udf_of(spec)(*map(quote, task.inputs))
-    without_gold = frame.where(F.col(quote(gold)).isNull()).count()
     asked = frame.select(F.col(quote(gold)).cast(task.value_type).alias("_gold"), *map(quote, task.inputs))
+    without_gold = _check_gold(asked, gold, mode)
     asked = asked.where("_gold IS NOT NULL").repartition(task_slots(spark)).withColumn("_label", label)
-    rows = asked.select(
-        "_gold", "_label.value", "_label.confidence", "_label.status", "_label.prompt_tokens"
-    ).collect()
+    with worker_errors():
+        rows = asked.select(
+            "_gold", "_label.value", "_label.confidence", "_label.status", "_label.prompt_tokens"
+        ).collect()
     seconds = time.monotonic() - started
-    if not rows:
-        raise AnswersError(f"There is nothing to evaluate: {gold!r} is NULL in every row.")
     metrics = _METRICS[mode.metrics](
         *([row[name] for row in rows] for name in ("_gold", "value", "confidence", "status")),
         labels=mode.choices,
@@ -120,6 +120,21 @@ def evaluate(
         task=task.name, model=spec.model.identity, metrics=metrics, without_gold=without_gold,
         prompt_tokens=mean_tokens, seconds=seconds, rows_per_second=len(rows) / seconds, run_id=run.id,
     )  # fmt: skip
+
+
+def _check_gold(asked: DataFrame, gold: str, mode: Scored) -> int:
+    """How many rows have no gold value. Raises AnswersError."""
+    counts = {row["_gold"]: row["count"] for row in asked.groupBy("_gold").count().collect()}
+    without = int(counts.pop(None, 0))
+    if not counts:
+        raise AnswersError(f"There is nothing to evaluate: {gold!r} is NULL in every row.")
+    if wrong := [value for value in counts if not mode.chosen(value)]:
+        raise AnswersError(
+            f"{gold!r} holds {wrong[0]!r}, which is not one of the answers: {', '.join(mode.names[:10])}"
+            f"{', ...' if len(mode.names) > 10 else '.'}",
+            hint=f"Leave these {sum(counts[value] for value in wrong):,} row(s) out, or make the column NULL there.",
+        )
+    return without
 
 
 def _check_columns(frame: DataFrame, names: tuple[str, ...]) -> None:

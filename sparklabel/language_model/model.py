@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sparklabel.constraints import PROMPT, LabelTrie
-from sparklabel.errors import ModelError
+from sparklabel.errors import ModelError, SetupError
 from sparklabel.language_model import attention
 from sparklabel.language_model.heads import OptionHead
 from sparklabel.language_model.memory import keep_freed_memory
@@ -65,19 +65,20 @@ class LanguageModel:
 
         logging.disable_progress_bar()
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        _check_device(device)
         if device == "cpu":
             keep_freed_memory()
         # An adapter is merged in float32: its updates are below bfloat16's resolution of many weights.
         target = _best_dtype(device) if dtype == "auto" else getattr(torch, dtype)
         try:
             model: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.float32 if adapter else target
+                folder, dtype=torch.float32 if adapter else target, use_safetensors=True
             )
         except (OSError, ValueError) as error:
             raise ModelError(f"The model in {folder} does not load: {str(error).splitlines()[0]}") from None
         if adapter is not None:
             model = _merged(model, adapter)
-        return cls(model.to(device=device, dtype=target), ModelTokenizer.load(folder), batch_tokens)
+        return cls(_cast(model.to(device), target), ModelTokenizer.load(folder), batch_tokens)
 
     def encode_prefix(self, ids: Sequence[int]) -> SharedPrefix:
         """Runs the shared prefix once. It may be empty."""
@@ -199,6 +200,13 @@ def length_sorted_batches(lengths: Sequence[int], extra: int, batch_tokens: int)
     return batches
 
 
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
+        raise SetupError(f"There is no device {device!r} here: {str(error).splitlines()[0]}") from None
+
+
 def _best_dtype(device: str) -> torch.dtype:
     if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
@@ -207,6 +215,14 @@ def _best_dtype(device: str) -> torch.dtype:
         if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
         else torch.float32
     )
+
+
+def _cast(model: Any, dtype: torch.dtype) -> Any:
+    """Casts the weights alone: rounded to bfloat16, the buffers with rotary frequencies are wrong far into a text."""
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype)
+    return model
 
 
 def _merged(model: Any, adapter: Path) -> Any:

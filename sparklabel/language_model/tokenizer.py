@@ -1,13 +1,19 @@
 """The tokenizer as prompts need it: trusted text with special tokens, row text that can never become one."""
 
+import re
 from collections.abc import Sequence
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from sparklabel.errors import ModelError
 
+_BLANK = "▁"
+"""How SentencePiece writes a blank: what tokens of a word's beginning begin with."""
 _MARK = "SPARKLABELCONTENT"
+_ANCHORS = ("\x01", "\n")
+"""Texts that merge with nothing behind them: what is encoded behind one is encoded as inside a text."""
 _TODAY = date(2024, 7, 26)
 """What day a chat template is told that it is: the one that Llama 3.1's has for want of a clock."""
 
@@ -17,6 +23,8 @@ class ModelTokenizer:
 
     def __init__(self, tokenizer: Any, config: Any, generation_config: Any = None) -> None:
         self._tokenizer = tokenizer
+        self._anchor = self._find_anchor()
+        self._special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
         limits = (
             getattr(config, "max_position_embeddings", None), tokenizer.model_max_length, _window(config)
         )  # fmt: skip
@@ -37,16 +45,50 @@ class ModelTokenizer:
         has_defaults = (folder / "generation_config.json").is_file()
         return cls(tokenizer, config, GenerationConfig.from_pretrained(folder) if has_defaults else None)
 
-    def encode(self, text: str) -> list[int]:
-        """Trusted text; special tokens written in it count."""
-        return list(self._tokenizer(text, add_special_tokens=False).input_ids)
+    def encode(self, text: str, *, inside: bool = False) -> list[int]:
+        """Trusted text; special tokens written in it count. Tokenizers of Llama-2's kind put a blank before a text,
+        unless it is `inside` another."""
+        return self._encoded([text], inside, split_special_tokens=False)[0]
 
-    def encode_rows(self, texts: Sequence[str]) -> list[list[int]]:
-        """Text from rows: whatever it imitates, it becomes ordinary tokens."""
+    def encode_rows(self, texts: Sequence[str], *, behind: str | None = None) -> list[list[int]]:
+        """Text from rows: whatever it imitates, it becomes ordinary tokens. It is inside a text, unless it comes right
+        `behind` a trusted one, which says by its end whether the tokenizer puts a blank there."""
         if not texts:
             return []
-        batch = self._tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)
-        return [list(ids) for ids in batch.input_ids]
+        inside = behind is None or self.encode(behind + "a") != self.encode(behind) + self.encode("a")
+        rows = self._encoded(texts, inside, split_special_tokens=True)
+        return [
+            ids if self._special.isdisjoint(ids) else self._cut_up(text, inside)
+            for text, ids in zip(texts, rows, strict=True)
+        ]
+
+    def _cut_up(self, text: str, inside: bool) -> list[int]:
+        """For a model that knows special tokens by their letters (Unigram): each name is cut behind its first."""
+        names = "|".join(re.escape(self._tokenizer.convert_ids_to_tokens(i)) for i in self._special)
+        cuts = [0, *(found.start() + 1 for found in re.finditer(f"(?={names})", text)), len(text)]
+        first, *others = (text[start:end] for start, end in pairwise(cuts))
+        parts = [self._encoded([first], inside, split_special_tokens=True)]
+        parts.append(self._encoded(others, True, split_special_tokens=True) if others else [])
+        return [i for part in parts for ids in part for i in ids]
+
+    def _encoded(self, texts: Sequence[str], inside: bool, **how: bool) -> list[list[int]]:
+        anchor, anchored = self._anchor if inside else ("", [])
+        batch = self._tokenizer([anchor + text for text in texts], add_special_tokens=False, **how)
+        return [list(ids[len(anchored) :]) for ids in batch.input_ids]
+
+    def _find_anchor(self) -> tuple[str, list[int]]:
+        """What goes before a text so that no blank is put there, and its ids; empty where none is put anyway."""
+        if not self._begins_with_a_blank(self.encode("a")):
+            return "", []
+        for anchor in _ANCHORS:
+            ids = self.encode(anchor)
+            joint = self.encode(anchor + "a")
+            if joint[: len(ids)] == ids and not self._begins_with_a_blank(joint[len(ids) :]):
+                return anchor, ids
+        return "", []
+
+    def _begins_with_a_blank(self, ids: Sequence[int]) -> bool:
+        return any(t.startswith(_BLANK) for t in self._tokenizer.convert_ids_to_tokens(list(ids[:1])))
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(ids)))
@@ -62,6 +104,14 @@ class ModelTokenizer:
         if not mark or _MARK in after:
             raise ModelError("The model's chat template does not show the user's message exactly once.")
         return before, after
+
+    def chat_lead(self) -> str:
+        """The blanks that the chat template puts between the assistant's header and an answer."""
+        _, after = self.chat() or ("", "")
+        turns = [{"role": "user", "content": _MARK}, {"role": "assistant", "content": _MARK}]
+        said = self._render(turns, False).partition(_MARK)[2]
+        lead, mark, _ = said.removeprefix(after).partition(_MARK)
+        return lead if mark and said.startswith(after) and not lead.strip(" ") else ""
 
     def _render(self, messages: list[dict[str, str]], generate: bool) -> str:
         # Templates that print today's date (Llama 3.1's reads date_string, others strftime_now) would give another

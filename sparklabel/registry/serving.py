@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from sparklabel import references
 from sparklabel.cards import ModelCard
 from sparklabel.errors import ModelError
-from sparklabel.references import ResolvedModel, tree_sha256
+from sparklabel.hashes import tree_sha256
+from sparklabel.references import ResolvedModel
 from sparklabel.registry.store import connect, quieten, shown, store_errors, tracking_uri
 
 if TYPE_CHECKING:

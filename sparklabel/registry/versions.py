@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparklabel.errors import ModelError
-from sparklabel.references import ResolvedModel, tree_sha256
+from sparklabel.hashes import tree_sha256
 from sparklabel.registry.runs import Run
-from sparklabel.registry.serving import CARD, SHA256_TAG, UNKNOWN, resolve, what_exists
+from sparklabel.registry.serving import CARD, SHA256_TAG, UNKNOWN, what_exists
 from sparklabel.registry.store import connect, store_errors, store_lock
 
 if TYPE_CHECKING:
@@ -53,12 +53,14 @@ def _create_registered_model(client: "MlflowClient", name: str) -> None:
             raise
 
 
-def champion(registered_name: str) -> ResolvedModel | None:
-    """The version that is served, or None where nothing was promoted yet."""
+def champion(registered_name: str) -> str | None:
+    """The number of the version that `models:/NAME@champion` names, or None where nothing was promoted yet.
+
+    Whether it can still be served is another question: its base may be gone. Resolve it to find out.
+    """
     client = connect()
     with store_errors():
-        version = _champion_version(client, registered_name)
-    return resolve(f"models:/{registered_name}/{version}") if version else None
+        return _champion_version(client, registered_name)
 
 
 def _champion_version(client: "MlflowClient", name: str) -> str | None:
@@ -73,8 +75,8 @@ def _champion_version(client: "MlflowClient", name: str) -> str | None:
     return None if version is None else str(version)
 
 
-def promote(registered_name: str, version: str, *, replacing: ResolvedModel | None) -> bool:
-    """Makes a version the champion while `replacing` is (None: there is none): whether it did.
+def promote(registered_name: str, version: str, *, replacing: str | None) -> bool:
+    """Makes a version the champion while the version `replacing` is (None: there is none): whether it did.
 
     Passes that resolve `models:/NAME@champion` from now on get it. False means that another version was promoted
     meanwhile, which this one was not judged against. MLflow sets an alias whatever it was before, so it is read right
@@ -85,10 +87,7 @@ def promote(registered_name: str, version: str, *, replacing: ResolvedModel | No
 
     client = connect()
     with store_errors(), store_lock():
-        held = _champion_version(client, registered_name)
-        if (held and f"models:/{registered_name}/{held}") != (
-            replacing and replacing.identity.partition("@")[0]
-        ):
+        if _champion_version(client, registered_name) != replacing:
             return False
         try:
             client.set_registered_model_alias(registered_name, CHAMPION, version)

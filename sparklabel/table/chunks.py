@@ -1,5 +1,5 @@
-"""Chunks of a pass: ranges of hash buckets, sized by the measured rate so that each takes about the same time; and
-what the model computed in them."""
+"""Chunks of a pass: ranges of buckets, sized by the measured rate so that each takes about the same time; and what
+the model computed in them."""
 
 import time
 from collections.abc import Iterator
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.table.plan import BUCKETS
+from sparklabel.table.staging import Staged
+from sparklabel.table.todo import BUCKETS
 
 _FIRST, _SECONDS = 64, 15.0
 
@@ -18,11 +19,20 @@ class Chunks:
     A chunk is what a death can lose and a progress bar can show: a small one first, then about 15 seconds each.
     """
 
-    def __init__(self, spark: SparkSession, inputs: int) -> None:
-        self.slots = task_slots(spark)
+    def __init__(self, slots: int, inputs: int) -> None:
+        self.slots = slots
         self._inputs = max(inputs, 1)
         self._size = float(_FIRST * self.slots)
         self._started = time.monotonic()
+
+    @property
+    def single(self) -> bool:
+        """Whether the first chunk holds them all."""
+        return self._inputs <= self._size
+
+    def resize(self, inputs: int) -> None:
+        """Says how many inputs there are, where more is known now."""
+        self._inputs = max(inputs, 1)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         start = 0
@@ -46,18 +56,19 @@ class Work:
     """What the model computed in this pass."""
 
     def __init__(self) -> None:
-        self.inputs = self.last = self.prompt_tokens = 0
+        self.inputs = self.last = self.prompt_tokens = self.failed = 0
         self.interrupted = False
         self._first = 0
         self._started = self._loaded = self._ended = time.monotonic()
 
-    def add(self, inputs: int, prompt_tokens: int) -> None:
-        self.last = inputs
-        self.inputs += inputs
-        self.prompt_tokens += prompt_tokens
+    def add(self, staged: Staged) -> None:
+        self.last = staged.answers
+        self.inputs += staged.answers
+        self.prompt_tokens += staged.prompt_tokens
+        self.failed += staged.failed
         self._ended = time.monotonic()
         if not self._first:
-            self._first, self._loaded = inputs, self._ended
+            self._first, self._loaded = staged.answers, self._ended
 
     @property
     def rate(self) -> float | None:

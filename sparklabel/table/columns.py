@@ -5,18 +5,22 @@ anything is written; `add_columns` is all that writes.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
+from pyspark.sql.types import DataType, StructType
 
 from sparklabel.errors import ColumnError
 from sparklabel.labels import label_ddl, quote, sql_string
-from sparklabel.table.record import is_record, lacking, record_type
+from sparklabel.table.record import is_record, lacking, record_type, same_type
 from sparklabel.table.target import Target, check_inputs, check_key, open_target
-from sparklabel.tasks import Task
+from sparklabel.tasks import Task, check_task
 
 _PROPERTY = "sparklabel.task."
+_NAME = re.compile(r"[^ ,;{}()\n\t=.`]{1,100}")
+"""What Delta takes without column mapping; the length is a folder's, where answers are staged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ def open_task_table(
     adopt: bool = False,
 ) -> TaskTable:
     """Finds the table and checks all that a task needs of it. Raises TableError, ColumnError or KeyColumnError."""
+    check_task(task)
     target = open_target(spark, table)
     keys = check_key(spark, target, key)
     check_inputs(target, task)
@@ -71,6 +76,11 @@ def owned_columns(target: Target, task: Task, key: Sequence[str], column: str | 
         )
     value = column or recorded or task.name
     label = f"{value}_label"
+    if not _NAME.fullmatch(value):
+        raise ColumnError(
+            f"{value!r} is not a column's name for labels.",
+            hint="Take at most 100 characters, without blanks, commas, semicolons, brackets, =, dots or backticks.",
+        )
     for name in (value, label):
         if name.lower() in {c.lower() for c in (*task.inputs, *key)}:
             raise ColumnError(
@@ -78,15 +88,17 @@ def owned_columns(target: Target, task: Task, key: Sequence[str], column: str | 
             )
     _check_not_another_tasks(target, task, value)
     has_value, has_label = target.column(value), target.column(label)
+    _check_both_or_none(target, recorded, has_value, has_label, adopt)
     if has_value and not has_label and not adopt:
         raise ColumnError(
             f"{target.name} has a column {has_value!r} that no labeling pass wrote.",
             hint=f"adopt=True takes what it holds as people's answers; or {_RENAME[0].lower()}{_RENAME[1:]}",
         )
-    types = {c: target.schema[c].dataType.simpleString() for c in (has_value, has_label) if c}
-    if has_value and types[has_value] != task.value_type.lower():
+    values = DataType.fromDDL(task.value_type)
+    if has_value and not same_type(target.schema[has_value].dataType, values):
         raise ColumnError(
-            f"{has_value!r} is {types[has_value]}, and the task's values are {task.value_type.lower()}.",
+            f"{has_value!r} is {target.schema[has_value].dataType.simpleString()}, and the task's values are "
+            f"{values.simpleString()}.",
             hint=_RENAME,
         )
     if has_label and not (has_value and is_record(target.schema[has_label].dataType)):
@@ -101,6 +113,30 @@ def owned_columns(target: Target, task: Task, key: Sequence[str], column: str | 
 
 
 _RENAME = "Name another column with column=."
+
+
+def _check_both_or_none(
+    target: Target, recorded: str | None, has_value: str | None, has_label: str | None, adopt: bool
+) -> None:
+    """A pass made both columns: where somebody took one away, adopting the other would make answers of a model a
+    person's."""
+    record = target.schema[has_label].dataType if has_label else None
+    if has_label and not has_value and isinstance(record, StructType) and is_record(record):
+        value = has_label.removesuffix("_label")
+        raise ColumnError(
+            f"{target.name} has the records of labels in {has_label!r}, and the column {value!r} with their values is "
+            "gone.",
+            hint=f"Bring it back: ALTER TABLE {target.sql} ADD COLUMN {quote(value)} "
+            f"{record['value'].dataType.simpleString()}; "
+            f"UPDATE {target.sql} SET {quote(value)} = {quote(has_label)}.value",
+        )
+    if recorded and has_value and not has_label and not adopt:
+        raise ColumnError(
+            f"{target.name} has the values of earlier passes in {has_value!r}, and the column '{has_value}_label', "
+            "which says what of them people gave, is gone.",
+            hint=f"Bring it back (RENAME COLUMN, or RESTORE: DESCRIBE HISTORY {target.sql}); or drop {has_value!r} to "
+            "label anew. adopt=True takes all its values as people's answers.",
+        )
 
 
 def _recorded_column(target: Target, task: Task) -> str | None:

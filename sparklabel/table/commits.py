@@ -7,6 +7,7 @@ and guards by itself, so that running it again is safe.
 import json
 import random
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from sparklabel.session import java_errors
 _METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _CONFLICTS = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED", "FIELD_ALREADY_EXISTS")
 _ATTEMPTS = 8
+_ONE_AT_A_TIME = threading.RLock()
 Result = TypeVar("Result")
 
 
@@ -53,13 +55,17 @@ def _is_conflict(error: Any) -> bool:
 
 @contextmanager
 def commit_metadata(spark: SparkSession, **content: Any) -> Iterator[None]:
-    """Inside, commits of this session carry `content` as JSON in their userMetadata."""
-    before = spark.conf.get(_METADATA, None)
-    spark.conf.set(_METADATA, json.dumps({"sparklabel": content}))
-    try:
-        yield
-    finally:
-        if before is None:
-            spark.conf.unset(_METADATA)
-        else:
-            spark.conf.set(_METADATA, before)
+    """Inside, commits of this session carry `content` as JSON in their userMetadata.
+
+    A session has one such setting for all its threads: they wait for each other here.
+    """
+    with _ONE_AT_A_TIME:
+        before = spark.conf.get(_METADATA, None)
+        spark.conf.set(_METADATA, json.dumps({"sparklabel": content}))
+        try:
+            yield
+        finally:
+            if before is None:
+                spark.conf.unset(_METADATA)
+            else:
+                spark.conf.set(_METADATA, before)

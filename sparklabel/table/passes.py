@@ -14,20 +14,31 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.errors import TableError
-from sparklabel.labels import RELABEL, human_sql, input_hash_sql, pending_states, quote, unstamped_sql
+from sparklabel.labels import (
+    RELABEL,
+    RETRYABLE,
+    human_sql,
+    input_hash_sql,
+    keeps_older_sql,
+    pending_states,
+    quote,
+    unstamped_sql,
+)
 from sparklabel.progress import WorkProgress
 from sparklabel.references import DEFAULT
-from sparklabel.table.chunks import Chunks, Work
+from sparklabel.table.answering import answer_inputs
+from sparklabel.table.chunks import Work
 from sparklabel.table.columns import Owned, TaskTable, add_columns, open_task_table, owned_columns
 from sparklabel.table.commits import commit_metadata, retried
 from sparklabel.table.history import last_rate
+from sparklabel.table.merge import merge_rows
 from sparklabel.table.plan import ANSWER, HASH, STATE, Plan, make_plan, pending_inputs, row_states, unstamped
 from sparklabel.table.record import converted_sql, record_type
 from sparklabel.table.report import PassReport
 from sparklabel.table.staging import Staging, open_staging
 from sparklabel.table.target import open_target
 from sparklabel.tasks import Task
-from sparklabel.udf import LabelerSpec, check_askable, labeler_spec, udf_of
+from sparklabel.udf import LabelerSpec, check_askable, labeler_spec
 
 
 def label_table(
@@ -92,60 +103,67 @@ class _Pass:
         )  # fmt: skip
 
     def plan(self) -> Plan:
-        return make_plan(self.states(), self.owned, self.task, self.relabel)
+        return make_plan(self.states(), self.owned, self.task, self.relabel, self.spec.card)
 
     def run(self, plan: Plan, progress: bool) -> PassReport:
         if plan.pending:
             check_askable(self.spec)
         retried(self._add_columns, f"Adding columns to {self.target.name}")
-        if plan.unstamped:
-            self._stamp_corrections()
+        stamped = self._stamp_corrections() if plan.unstamped else 0
         if not plan.pending:
-            return self.report(plan, corrections_stamped=plan.unstamped)
+            return self.report(plan, corrections_stamped=stamped)
         staging = open_staging(self.spark, self.target, self.owned, self.task, self.model, self.pass_id)
-        resumed = staging.answers(self.spark).count()
+        resumed = self._resumed(staging)
         work = self._answer(plan.pending_inputs - resumed, staging, resumed > 0, progress)
+        kept = self._kept_older(staging) if work.failed else 0
         labeled = self._merge(
             self._source(staging), inputs_per_second=work.rate, prompt_tokens=work.prompt_tokens
         )
         staging.clear(self.spark, self._written() if resumed else None)
         return self.report(
             plan, labeled=labeled, by_status=self._by_status(), resumed_inputs=resumed,
-            corrections_stamped=plan.unstamped, prompt_tokens=work.prompt_tokens, inputs_per_second=work.rate,
-            interrupted=work.interrupted,
+            corrections_stamped=stamped, kept_older=kept, prompt_tokens=work.prompt_tokens,
+            inputs_per_second=work.rate, interrupted=work.interrupted,
         )  # fmt: skip
 
-    def _answer(self, inputs: int, staging: Staging, resumed: bool, progress: bool) -> Work:
-        """Stages the answers, chunk by chunk. Ctrl-C ends it: what is staged is kept."""
-        label, work = udf_of(self.spec), Work()
-        chunks = Chunks(self.spark, inputs)
-        with WorkProgress(
-            f"{self.target.name}: {self.task.name}", inputs, progress, "starting the model"
-        ) as bar:
-            try:
-                for buckets in chunks:
-                    texts = pending_inputs(self.states(), self.task, self.relabel, buckets)
-                    if resumed:
-                        texts = texts.join(staging.answers(self.spark), HASH, "left_anti")
-                    answers = label(*map(quote, self.task.inputs)).alias(ANSWER)
-                    work.add(*staging.append(texts.repartition(chunks.slots).select(HASH, answers)))
-                    chunks.took(work.last)
-                    bar.advance(work.last)
-            except KeyboardInterrupt:
-                work.interrupted = True
-        return work
+    def _inputs(self) -> DataFrame:
+        return pending_inputs(self.states(), self.task, self.relabel)
+
+    def _resumed(self, staging: Staging) -> int:
+        """How many of the pending inputs another pass has staged an answer to."""
+        staged = staging.answers(self.spark)
+        return self._inputs().join(staged, HASH).count() if staged.take(1) else 0
+
+    def _answer(self, number: int, staging: Staging, resumed: bool, progress: bool) -> Work:
+        """Answers the inputs that have no staged answer, `number` of them."""
+        if not number:
+            return Work()
+        inputs = self._inputs()
+        if resumed:
+            inputs = inputs.join(staging.answers(self.spark), HASH, "left_anti")
+        title = f"{self.target.name}: {self.task.name}"
+        with WorkProgress(title, number, progress, "starting the model") as bar:
+            return answer_inputs(self.spark, self.spec, staging, inputs, number, bar)
 
     def _source(self, staging: Staging) -> DataFrame:
         """The pending rows that have a staged answer: key columns, HASH, ANSWER as the table will hold it."""
         attempts = F.coalesce(
             F.when(F.col(STATE) == "retry", F.col(f"{quote(self.owned.label)}.attempts")), F.lit(0)
         )
-        pending = self.states().where(F.col(STATE).isin(*pending_states(self.relabel)))
-        rows = pending.select(*map(quote, self.keys), HASH, attempts.alias(_BEFORE))
+        rows = self._pending().select(*map(quote, self.keys), HASH, attempts.alias(_BEFORE))
         joined = rows.join(staging.answers(self.spark), HASH)
         answer = F.col(ANSWER).withField("pass_id", F.lit(self.pass_id))
         answer = answer.withField("attempts", (F.col(_BEFORE) + F.col(f"{ANSWER}.attempts")).cast("int"))
         return joined.select(*map(quote, self.keys), HASH, answer.alias(ANSWER))
+
+    def _pending(self) -> DataFrame:
+        return self.states().where(F.col(STATE).isin(*pending_states(self.relabel)))
+
+    def _kept_older(self, staging: Staging) -> int:
+        """How many rows keep the answer that they have, because the engine failed on their new one."""
+        failed = staging.answers(self.spark).where(F.col(f"{ANSWER}.status").isin(*RETRYABLE))
+        keeps = keeps_older_sql(quote(self.owned.label), ANSWER, HASH)
+        return self._pending().join(failed, HASH).where(keeps).count()
 
     def _add_columns(self) -> None:
         """Looks at the table again first: another pass may be adding the same columns."""
@@ -162,32 +180,21 @@ class _Pass:
         # What a newer release added to the record, maybe just now, spoke of the old answer: it becomes NULL.
         theirs = self.spark.sql(f"SELECT * FROM {self.target.sql}").schema[self.owned.label].dataType
         return self._merge_rows(
-            answers, f"NOT {human_sql(value, label)} AND {input_hash_sql(inputs)} = s.{HASH}",
+            answers,
+            f"NOT {human_sql(value, label)} AND {input_hash_sql(inputs)} = s.{HASH} "
+            f"AND NOT {keeps_older_sql(label, f's.{ANSWER}', f's.{HASH}')}",
             f"{value} = s.{ANSWER}.value, {label} = {converted_sql(f's.{ANSWER}', record_type(self.task), theirs)}",
             **metadata,
         )  # fmt: skip
 
     def _merge_rows(self, source: DataFrame, guard: str, assignments: str, **metadata: Any) -> int:
-        """MERGE by key, for rows that still fulfil `guard`: how many were written."""
-        view = f"_sparklabel_{self.pass_id}"
-        source.createOrReplaceTempView(view)
-        on = " AND ".join(f"t.{quote(k)} = s.{quote(k)}" for k in self.keys)
-        merge = (
-            f"MERGE INTO {self.target.sql} t USING {view} s ON {on} "
-            f"WHEN MATCHED AND {guard} THEN UPDATE SET {assignments}"
-        )
-        try:
-            with commit_metadata(self.spark, **self._metadata(), **metadata):
-                result = retried(lambda: self.spark.sql(merge).collect(), f"Merging into {self.target.name}")
-        finally:
-            self.spark.catalog.dropTempView(view)
-        return int(result[0]["num_updated_rows"])
+        return merge_rows(self.target, self.keys, source, guard, assignments, self._metadata() | metadata)
 
-    def _stamp_corrections(self) -> None:
+    def _stamp_corrections(self) -> int:
         """Marks rows that people changed by a plain UPDATE, so that they can be told from the model's for good."""
         value, label = (f"t.{quote(c)}" for c in (self.owned.value, self.owned.label))
         source = self.states().where(unstamped(self.owned)).select(*map(quote, self.keys), HASH)
-        self._merge_rows(
+        return self._merge_rows(
             source, f"{human_sql(value, label)} AND {unstamped_sql(label)}",
             f"{label}.source = 'human', {label}.status = coalesce({label}.status, 'ok'), "
             f"{label}.input_hash = coalesce({label}.input_hash, s.{HASH}), "

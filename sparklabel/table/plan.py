@@ -11,16 +11,16 @@ from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from sparklabel.cards import ModelCard
 from sparklabel.errors import TableError
-from sparklabel.labels import input_hash_sql, pending_states, quote, row_state_sql, unstamped_sql
+from sparklabel.labels import STATES, input_hash_sql, pending_states, quote, row_state_sql, unstamped_sql
 from sparklabel.table.columns import Owned
 from sparklabel.table.record import converted_sql, record_type
 from sparklabel.table.target import Target
 from sparklabel.tasks import Task
 
 HASH, STATE, ANSWER = "_sparklabel_hash", "_sparklabel_state", "_sparklabel_answer"
-BUCKETS = 65536
-_CHARS_PER_TOKEN = 4
+_CHARS_PER_TOKEN, _CHAT_CHARACTERS = 4, 80
 _NONDETERMINISTIC = re.compile(
     r"\b(rand|randn|random|randstr|uniform|uuid|shuffle|monotonically_increasing_id)\s*\(", re.IGNORECASE
 )
@@ -28,7 +28,8 @@ _NONDETERMINISTIC = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a pass would do. `states` counts rows by state; characters are those of the pending rows' inputs."""
+    """What a pass would do. `states` counts rows by state; characters are those of the distinct pending inputs, and
+    of the prompt around each."""
 
     task: Task
     owned: Owned
@@ -37,6 +38,7 @@ class Plan:
     unstamped: int
     pending_inputs: int
     pending_characters: int
+    prompt_characters: int
 
     @property
     def pending(self) -> int:
@@ -44,11 +46,16 @@ class Plan:
 
     @property
     def prompt_tokens(self) -> int:
-        """An estimate, at four characters a token: what differs between rows, and the shared prefix once for each."""
-        shared = len(self.task.question()) + sum(
-            len(t) for e in self.task.examples for t in (*e.inputs, e.answer)
-        )
-        return (self.pending_characters + self.pending_inputs * (shared + 80)) // _CHARS_PER_TOKEN
+        """An estimate, at four characters a token: the inputs, and the prompt once for each."""
+        return (self.pending_characters + self.pending_inputs * self.prompt_characters) // _CHARS_PER_TOKEN
+
+
+def prompt_characters(task: Task, card: ModelCard | None) -> int:
+    """About how long a prompt is beside its inputs: the template that a model was fine-tuned with, or zero-shot."""
+    if card:
+        return sum(len(piece.text) for piece in card.template.pieces if piece.kind != "input")
+    examples = sum(len(t) for e in task.examples for t in (*e.inputs, e.answer))
+    return len(task.question()) + examples + _CHAT_CHARACTERS
 
 
 def row_states(
@@ -95,38 +102,37 @@ def unstamped(owned: Owned) -> Column:
     return F.col(STATE).startswith("human") & F.expr(unstamped_sql(quote(owned.label)))
 
 
-def make_plan(states: DataFrame, owned: Owned, task: Task, relabel: str) -> Plan:
-    """Counts, in one scan."""
+def make_plan(
+    states: DataFrame, owned: Owned, task: Task, relabel: str, card: ModelCard | None = None
+) -> Plan:
+    """Counts, in one scan. `card` is what the model carries."""
     pending = F.col(STATE).isin(*pending_states(relabel))
     characters = sum(
         (F.coalesce(F.length(F.col(quote(c)).cast("string")), F.lit(0)) for c in task.inputs), F.lit(0)
     )
-    rows = (
-        states.groupBy(STATE)
-        .agg(
-            F.count("*").alias("rows"),
-            F.sum(F.when(unstamped(owned), 1).otherwise(0)).alias("unstamped"),
-            F.count_distinct(F.when(pending, F.col(HASH))).alias("inputs"),
-            F.sum(F.when(pending, characters).otherwise(0)).alias("characters"),
-        )
-        .collect()
-    )
+    # A group for each pending input, and one for all other rows.
+    inputs = states.groupBy(F.when(pending, F.col(HASH)).alias(HASH)).agg(
+        *(F.count_if(F.col(STATE) == state).alias(state) for state in STATES),
+        F.count_if(unstamped(owned)).alias("unstamped"), F.any_value(characters).alias("characters"),
+    )  # fmt: skip
+    (row,) = inputs.agg(
+        *(F.sum(name).alias(name) for name in (*STATES, "unstamped")), F.count(HASH).alias("inputs"),
+        F.sum(F.when(F.col(HASH).isNotNull(), F.col("characters"))).alias("characters"),
+    ).collect()  # fmt: skip
     return Plan(
         task=task,
         owned=owned,
         relabel=relabel,
-        states={row[STATE]: row["rows"] for row in rows},
-        unstamped=sum(row["unstamped"] for row in rows),
-        pending_inputs=sum(row["inputs"] for row in rows),
-        pending_characters=sum(row["characters"] for row in rows),
+        states={state: row[state] for state in STATES if row[state]},
+        unstamped=row["unstamped"] or 0,
+        pending_inputs=row["inputs"],
+        pending_characters=row["characters"] or 0,
+        prompt_characters=prompt_characters(task, card),
     )
 
 
-def pending_inputs(states: DataFrame, task: Task, relabel: str, buckets: tuple[int, int]) -> DataFrame:
-    """Each distinct input of a range of hash buckets once: its hash, and the inputs as the task names them."""
-    bucket = F.conv(F.substring(HASH, 1, 4), 16, 10).cast("int")
-    chosen = states.where(
-        F.col(STATE).isin(*pending_states(relabel)) & (bucket >= buckets[0]) & (bucket < buckets[1])
-    )
+def pending_inputs(states: DataFrame, task: Task, relabel: str) -> DataFrame:
+    """Each distinct pending input once: its hash, and the inputs as the task names them."""
+    chosen = states.where(F.col(STATE).isin(*pending_states(relabel)))
     texts = [F.any_value(F.col(quote(c)).cast("string")).alias(c) for c in task.inputs]
     return chosen.groupBy(HASH).agg(*texts)

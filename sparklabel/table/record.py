@@ -6,7 +6,7 @@ field by field, by name. A field that both have must have one type; which may be
 
 from collections.abc import Iterator
 
-from pyspark.sql.types import ArrayType, DataType, StructType
+from pyspark.sql.types import ArrayType, DataType, MapType, StructType
 
 from sparklabel.errors import ColumnError
 from sparklabel.labels import label_ddl, quote, sql_string
@@ -47,6 +47,20 @@ def lacking(ours: DataType, theirs: DataType, path: tuple[str, ...]) -> Iterator
             f"{'.'.join(path)!r} is {theirs.simpleString()}, and a label record has {ours.simpleString()} there.",
             hint="Name another column with column=.",
         )
+
+
+def same_type(one: DataType, other: DataType) -> bool:
+    """Whether they hold the same: which parts may be NULL, and what is remarked on them, does not count."""
+    if isinstance(one, StructType) and isinstance(other, StructType):
+        return len(one) == len(other) and all(
+            a.name.lower() == b.name.lower() and same_type(a.dataType, b.dataType)
+            for a, b in zip(one, other, strict=True)
+        )
+    if isinstance(one, ArrayType) and isinstance(other, ArrayType):
+        return same_type(one.elementType, other.elementType)
+    if isinstance(one, MapType) and isinstance(other, MapType):
+        return same_type(one.keyType, other.keyType) and same_type(one.valueType, other.valueType)
+    return one == other
 
 
 def converted_sql(value: str, have: DataType, want: DataType) -> str:

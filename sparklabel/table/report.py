@@ -11,6 +11,7 @@ class PassReport:
     `states` counts the table's rows by state before the pass (see labels.row_state_sql); `by_status` the rows merged.
     `pending` is what there was to do, `labeled` the rows written. `inputs_per_second` and `prompt_tokens` count what
     the model computed in this call: equal inputs once, answers taken over from a pass that died not at all.
+    `kept_older` rows keep an older answer to the same input, because the engine failed on a new one: still pending.
     `earlier_task` says that the model was fine-tuned with other instructions or examples than the task has now.
     With `dry_run`, `prompt_tokens` is an estimate and `estimated_seconds` follows from the table's last pass, where
     there was one.
@@ -33,6 +34,7 @@ class PassReport:
     human_kept: int = 0
     human_input_changed: int = 0
     corrections_stamped: int = 0
+    kept_older: int = 0
     new_model_would_add: int = 0
     prompt_tokens: int = 0
     seconds: float = 0.0
@@ -60,6 +62,8 @@ class PassReport:
             lines.append(f"{self.resumed_inputs:,} answers were taken over from a pass that did not end")
         if self.corrections_stamped:
             lines.append(f"{self.corrections_stamped:,} corrections by people were stamped")
+        if self.kept_older:
+            lines.append(f"{self.kept_older:,} rows kept their older answer, because the engine failed")
         if self.human_kept:
             lines.append(f"{self.human_kept:,} human answers were left alone")
         if self.human_input_changed:
@@ -77,7 +81,7 @@ class PassReport:
             )
         elif self.inputs_per_second:
             lines.append(
-                f"{self.seconds:,.1f} s, {self.inputs_per_second:,.1f} rows/s, {self.prompt_tokens:,} prompt tokens"
+                f"{self.seconds:,.1f} s, {self.inputs_per_second:,.1f} inputs/s, {self.prompt_tokens:,} prompt tokens"
             )
         if self.earlier_task:
             lines.append(

@@ -23,6 +23,15 @@ _KEPT_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
+class Staged:
+    """How many answers were staged, how many of them are failures of the engine, and their prompt tokens."""
+
+    answers: int
+    failed: int
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Staging:
     """The staging table of one task in one table, as one pass sees it."""
 
@@ -35,18 +44,19 @@ class Staging:
     def sql(self) -> str:
         return f"delta.{quote(self.path)}"
 
-    def append(self, answers: DataFrame) -> tuple[int, int]:
-        """Computes `answers` (columns HASH and ANSWER) and commits them: how many, and their prompt tokens."""
+    def append(self, answers: DataFrame) -> Staged:
+        """Computes `answers` (columns HASH and ANSWER) and commits them."""
         seen = Observation()
         staged = answers.select(
             F.col(HASH).alias("input_hash"), F.col(ANSWER).alias("answer"), F.current_timestamp().alias("staged_at"),
             F.lit(self.pass_id).alias("pass_id"),
         )  # fmt: skip
         counted = staged.observe(
-            seen, F.count(F.lit(1)).alias("answers"), F.sum("answer.prompt_tokens").alias("tokens")
-        )
+            seen, F.count(F.lit(1)).alias("answers"), F.sum("answer.prompt_tokens").alias("tokens"),
+            F.count_if(F.col("answer.status").isin(*RETRYABLE)).alias("failed"),
+        )  # fmt: skip
         counted.write.format("delta").mode("append").save(self.path)
-        return int(seen.get["answers"]), int(seen.get["tokens"] or 0)
+        return Staged(int(seen.get["answers"]), int(seen.get["failed"]), int(seen.get["tokens"] or 0))
 
     def answers(self, spark: SparkSession) -> DataFrame:
         """One usable answer an input: HASH, ANSWER. Of this pass, of one that died, of one beside it: an answer to
@@ -78,15 +88,19 @@ class Staging:
         old = f"staged_at < current_timestamp() - INTERVAL {_KEPT_DAYS} DAYS"
         own = f"DELETE FROM {self.sql} WHERE pass_id = {sql_string(self.pass_id)} OR {old}"
         retried(lambda: spark.sql(own).collect(), "Clearing the staging table")
-        version = spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT 1").collect()[0]["version"]
-        if version % _VACUUM_EVERY == 0:
-            spark.sql(f"VACUUM {self.sql}").collect()
+        vacuum_now_and_then(spark, self.sql)
 
     def _ours(self, table: str = "") -> str:
         return (
             f"{table}answer.task_fingerprint = {sql_string(self.fingerprint)} "
             f"AND {table}answer.model = {sql_string(self.model)}"
         )
+
+
+def vacuum_now_and_then(spark: SparkSession, table: str) -> None:
+    """Deletes files that no version needs any more, after Delta's retention, once in some twenty versions."""
+    if spark.sql(f"DESCRIBE HISTORY {table} LIMIT 1").collect()[0]["version"] % _VACUUM_EVERY == 0:
+        spark.sql(f"VACUUM {table}").collect()
 
 
 def open_staging(

@@ -3,6 +3,7 @@
 In: a table's name or path, a task, a key. Out: a frozen record. Reads only.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,8 +63,8 @@ def table_sql(table: str) -> str:
     """A table's name or path as SQL takes it."""
     if not isinstance(table, str) or not table.strip():
         raise TableError(f"A table is a name or a path, not {table!r}.")
-    if "`" in table:
-        return table
+    if "`" in table and ("/" not in table or re.match(r"\w+\.`", table)):
+        return table  # quoted by the caller
     if "/" in table:
         return f"delta.{quote(table)}"
     parts = table.split(".")
@@ -97,12 +98,19 @@ def check_inputs(target: Target, task: Task) -> None:
 
 def check_key(spark: SparkSession, target: Target, key: str | Sequence[str]) -> tuple[str, ...]:
     """The key's columns, when they name every row once. Raises KeyColumnError with examples."""
-    names = (key,) if isinstance(key, str) else tuple(key or ())
-    if not names:
+    names = (key,) if isinstance(key, str) else tuple(key) if isinstance(key, list | tuple) else ()
+    if not names or not all(isinstance(name, str) for name in names):
         raise KeyColumnError(
             f"Labeling {target.name} in place needs a key.", hint="Give key='id', or several columns."
         )
     columns = check_columns(target, names, "the key")
+    for column in columns:
+        if any(part in target.schema[column].dataType.simpleString() for part in ("map<", "variant")):
+            raise KeyColumnError(
+                f"The key {column!r} is of a type that cannot be compared: "
+                f"{target.schema[column].dataType.simpleString()}.",
+                hint="Name columns of other types.",
+            )
     quoted = ", ".join(map(quote, columns))
     null = " OR ".join(f"{quote(c)} IS NULL" for c in columns)
     # One scan: groups that hold more than one row, or any row without a key.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
 
 from sparklabel.errors import TaskError
 from sparklabel.tasks.answer_modes import Scored
@@ -76,10 +76,15 @@ class Task(BaseModel):
 
     @field_validator("examples", mode="before")
     @classmethod
-    def _examples_may_be_pairs(cls, examples: object) -> object:
+    def _examples_may_be_pairs(cls, examples: object, info: ValidationInfo) -> object:
         if examples is None:
             return ()
-        return tuple(_as_example(e) for e in examples) if isinstance(examples, list | tuple) else examples
+        inputs = info.data.get("inputs", ())
+        return (
+            tuple(_as_example(e, inputs) for e in examples)
+            if isinstance(examples, list | tuple)
+            else examples
+        )
 
     @model_validator(mode="after")
     def _columns_do_not_collide(self) -> Self:
@@ -127,19 +132,32 @@ class Task(BaseModel):
         return yaml.safe_dump(self.to_dict(), sort_keys=False) if escaped else text
 
 
+def check_task(task: object) -> None:
+    """Raises TaskError for what is none; a file's path, most of the time."""
+    if not isinstance(task, Task):
+        raise TaskError(f"A task is what sl.classification(...) or sl.load_task(path) gives, not {task!r}.")
+
+
 def scored(task: Task, what: str) -> Scored:
     """The mode of a task that is scored. Raises TaskError, which says `what` cannot be done with other kinds yet."""
+    check_task(task)
     if isinstance(mode := task.answer_mode, Scored):
         return mode
     raise TaskError(f"A task of kind {task.kind!r} cannot be {what} yet.")
 
 
-def _as_example(example: object) -> object:
-    """(text, answer), or a mapping with `answer` beside `inputs`, as a list or by column in any order."""
-    if isinstance(example, Mapping | Example) or not isinstance(example, list | tuple) or len(example) != 2:
+def _as_example(example: object, columns: tuple[str, ...]) -> object:
+    """(inputs, answer), or a mapping with both. The inputs are a text, a list, or texts by column in any order."""
+    if isinstance(example, list | tuple) and len(example) == 2:
+        example = dict(zip(("inputs", "answer"), example, strict=True))
+    if not isinstance(example, Mapping) or "inputs" not in example:
         return example
-    inputs, answer = example
-    return {"inputs": (inputs,) if isinstance(inputs, str) else inputs, "answer": answer}
+    texts = example["inputs"]
+    if isinstance(texts, Mapping):
+        if set(texts) != set(columns):
+            raise ValueError(f"an example has texts for {list(texts)}, and the inputs are {list(columns)}")
+        texts = tuple(texts[column] for column in columns)
+    return {**example, "inputs": (texts,) if isinstance(texts, str) else texts}
 
 
 def _problems(error: ValidationError) -> str:

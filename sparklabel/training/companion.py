@@ -7,8 +7,9 @@ answers, and a TrainingReport. The version that is judged is read back from the 
 import json
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from pyspark.sql import SparkSession
 from sparklabel import registry
 from sparklabel.cards import ModelCard
 from sparklabel.engines import engine_spec
-from sparklabel.errors import ColumnError, ModelError, TaskError
+from sparklabel.errors import ColumnError, TaskError
 from sparklabel.evaluation.probe import probe_answers
 from sparklabel.labeler import Question
 from sparklabel.language_model import (
     LanguageModel,
+    ModelTokenizer,
     Recipe,
     StepMetrics,
     TrainingExample,
@@ -31,11 +33,12 @@ from sparklabel.language_model import (
 )
 from sparklabel.progress import WorkProgress
 from sparklabel.prompts import PromptEncoder, bare_template
-from sparklabel.references import DEFAULT, ResolvedModel
+from sparklabel.references import DEFAULT, ResolvedModel, tokenizer_folder
 from sparklabel.table.columns import open_task_table
 from sparklabel.tasks import Task, scored
 from sparklabel.training.examples import HumanAnswer, HumanAnswers, check_answers, human_answers
 from sparklabel.training.gate import GateResult, judge
+from sparklabel.training.opponent import Opponent, find_opponent
 from sparklabel.training.promotion import promote_if_better
 from sparklabel.training.report import TrainingReport
 from sparklabel.udf import LabelerSpec, load_engine, make_labeler
@@ -59,12 +62,13 @@ def finetune(
     """Fine-tunes `base` with LoRA on the human answers of a table, and registers the result in MLflow.
 
     Trains on answers whose input is still what was answered, except a fixed fifth of the inputs that only ever judges.
-    The new version becomes `models:/NAME@champion` when it is better than the champion (or the base, without one) on
-    those, with at least 100 of them and 95% confidence. The name comes from task and table unless `registered_name`
-    says otherwise. `force` trains although a label or all agreement is missing. Runs in this process; the table is
-    only read.
+    The new version becomes `models:/NAME@champion` when it is better than the champion (or the base, without one that
+    can be asked) on those, with at least 100 of them and 95% confidence. The name comes from task and table unless
+    `registered_name` says otherwise. `force` trains although a label or all agreement is missing. Runs in this
+    process; the table is only read.
 
-    Raises AnswersError, TableError, ColumnError, KeyColumnError, ModelError or TaskError before anything is trained.
+    Raises AnswersError, TableError, ColumnError, KeyColumnError, ModelError, SetupError or TaskError before anything
+    is trained.
     """
     started = time.monotonic()
     if num_processes != 1:
@@ -80,10 +84,11 @@ def finetune(
             hint="Label it first: sparklabel.label_table(...).",
         )
     answers = human_answers(spark, target, owned, task)
-    check_answers(answers, task, table, force)
+    check_answers(answers, task, target, owned, force)
     resolved = registry.resolve(base)
     name = registered_name or registry.default_registered_name(task.name, target.location)
-    training = _Training(task, resolved, answers, recipe or Recipe())
+    training = _Training(task, resolved, answers, recipe or Recipe(), name)
+    training.opponent(registry.champion(name))
     with (
         registry.start_run(f"finetune {task.name}", experiment=experiment) as run,
         tempfile.TemporaryDirectory() as tmp,
@@ -95,10 +100,10 @@ def finetune(
         candidate = registry.resolve(f"models:/{name}/{version}")
         gate, opponent = promote_if_better(name, version, partial(training.gate, candidate))
         _log_gate(run, gate, opponent, probe)
-        champion = registry.champion(name)
+        champion = candidate.identity if gate.verdict == "promoted" else training.served()
         return TrainingReport(
             table=table, version=target.version, task=task.name, base=resolved.identity, registered_name=name,
-            model=f"models:/{name}/{version}", champion=champion.identity if champion else None, run_id=run.id,
+            model=f"models:/{name}/{version}", champion=champion, run_id=run.id,
             counts=training.counts, agreements=answers.agreements, held_out=len(answers.held_out),
             left_out=answers.left_out, loss=summary.loss, steps=summary.steps, training_seconds=summary.seconds,
             tokens_per_second=summary.tokens / summary.seconds, seconds=time.monotonic() - started, gate=gate,
@@ -107,13 +112,33 @@ def finetune(
 
 
 class _Training:
-    """One fine-tuning: the task, the pinned base, the answers, the recipe."""
+    """One fine-tuning: the task, the pinned base, the answers, the recipe, the registered name."""
 
-    def __init__(self, task: Task, base: ResolvedModel, answers: HumanAnswers, recipe: Recipe) -> None:
+    def __init__(
+        self, task: Task, base: ResolvedModel, answers: HumanAnswers, recipe: Recipe, registered_name: str
+    ) -> None:
         self.task, self.base, self.answers, self.recipe = task, base, answers, recipe
         self.mode = scored(task, "fine-tuned")
         self.counts = answers.counts(self.mode)
         self._base_record = registry.base_record(base)  # an adapter cannot stand on another: said at once
+        tokenizer = ModelTokenizer.load(tokenizer_folder(base))
+        self._asked = Question.rendered(task, tokenizer, bare_template(task, tokenizer))
+        self._name = registered_name
+        self._opponents: dict[str | None, Opponent] = {}
+
+    def opponent(self, champion: str | None) -> Opponent:
+        """Whom the new version has to beat while this version (None: none) is the champion; looked for once."""
+        if champion not in self._opponents:
+            self._opponents[champion] = find_opponent(self.task, self.base, self._name, champion)
+        return self._opponents[champion]
+
+    def served(self) -> str | None:
+        """What the champion's alias names now: its identity, or its number alone where it cannot be served."""
+        if (version := registry.champion(self._name)) is None:
+            return None
+        model = self.opponent(version).model
+        reference = f"models:/{self._name}/{version}"
+        return model.identity if model and model.reference == reference else reference
 
     def params(self) -> dict[str, Any]:
         return {
@@ -124,8 +149,7 @@ class _Training:
 
     def train(self, folder: Path, run: registry.Run, progress: bool) -> tuple[TrainingSummary, float | None]:
         """Trains into `folder` (adapter and card); the summary, and the linear probe's held-out accuracy."""
-        model = LanguageModel.load(registry.materialise(self.base).base)
-        asked = Question.rendered(self.task, model.tokenizer, bare_template(self.task, model.tokenizer))
+        model, asked = LanguageModel.load(registry.materialise(self.base).base), self._asked
         examples = self._examples(asked.encoder)
         with WorkProgress(f"fine-tuning {self.task.name}", 1, progress, "frozen layers") as bar:
 
@@ -170,26 +194,26 @@ class _Training:
         right = [said == g for (said, _), g in zip(found, gold, strict=True)]
         return sum(right) / len(right)
 
-    def gate(self, candidate: ResolvedModel, champion: ResolvedModel | None) -> tuple[GateResult, str]:
-        """Judges the registered version against the champion, or against the base where there is none."""
-        opponent, name = self.base, "the base"
-        if champion is not None:
-            try:
-                ModelCard.from_json(champion.card).check_fits(self.task, champion.identity)
-                opponent, name = champion, "the champion"
-            except ModelError:
-                pass  # the task has changed since: what would be served without this version is the base
-        return judge(self._right(candidate), self._right(opponent), opponent=name), name
+    def gate(self, candidate: ResolvedModel, champion: str | None) -> tuple[GateResult, str]:
+        """Judges the registered version against the opponent while this version is the champion."""
+        opponent = self.opponent(champion)
+        gate = judge(self._right(candidate), self._right(opponent.model), opponent=opponent.name)
+        return replace(gate, reason=f"{gate.reason} {opponent.note}".rstrip()), opponent.name
 
-    def _right(self, model: ResolvedModel) -> list[bool]:
-        """Per held-out answer, whether the model says the same, through the labeler that serves it."""
+    def _right(self, model: ResolvedModel | None) -> list[bool]:
+        """Per held-out answer, whether the model says the same; None says what most training answers say."""
+        said = self._said(model) if model else [self._most_frequent()] * len(self.answers.held_out)
+        return [s == self.mode.chosen(a.answer) for s, a in zip(said, self.answers.held_out, strict=True)]
+
+    def _said(self, model: ResolvedModel) -> list[tuple[int, ...]]:
+        """The choices of the model for each held-out input, through the labeler that serves it."""
         spec = LabelerSpec(self.task, model, engine_spec("auto", {}))
         labeler = make_labeler(spec, load_engine(spec.engine, spec.model))
         labels = labeler.label([answer.inputs for answer in self.answers.held_out])
-        return [
-            self.mode.chosen(label.value) == self.mode.chosen(answer.answer)
-            for label, answer in zip(labels, self.answers.held_out, strict=True)
-        ]
+        return [self.mode.chosen(label.value) for label in labels]
+
+    def _most_frequent(self) -> tuple[int, ...]:
+        return Counter(self.mode.chosen(a.answer) for a in self.answers.train).most_common(1)[0][0]
 
 
 def _texts(answer: HumanAnswer) -> list[str]:

@@ -14,8 +14,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.errors import AnswersError
-from sparklabel.labels import ANSWERED, human_sql, input_hash_sql, quote
+from sparklabel.labels import ANSWERED, quote
 from sparklabel.table.columns import Owned
+from sparklabel.table.plan import STATE, row_states
 from sparklabel.table.target import Target
 from sparklabel.tasks import Scored, Task, scored
 from sparklabel.training.gate import is_held_out, normalised
@@ -53,18 +54,17 @@ def human_answers(spark: SparkSession, target: Target, owned: Owned, task: Task)
     mode = scored(task, "fine-tuned")
     label = quote(owned.label)
     columns = [quote(str(target.column(c))) for c in task.inputs]
+    # No model is asked for here, and nothing is pending: what people answered depends on neither.
+    states = row_states(spark, target, owned, task, model="", relabel="none", where=None)
     rows = (
-        target.read(spark)
-        .where(human_sql(quote(owned.value), label))
+        states.where(F.col(STATE).startswith("human"))
         .select(
             F.array(*(F.col(c).cast("string") for c in columns)).alias("inputs"),
             F.col(quote(owned.value)).alias("answer"),
             F.expr(f"{label}.value <=> {quote(owned.value)}").alias("same"),
             F.expr(f"{label}.status").alias("status"),
             F.expr(f"{label}.labeled_at IS NOT NULL").alias("asked"),
-            F.expr(
-                f"{label}.input_hash IS NOT NULL AND {label}.input_hash <> {input_hash_sql(columns)}"
-            ).alias("stale"),
+            (F.col(STATE) == "human_input_changed").alias("stale"),
         )
         .collect()
     )
@@ -99,19 +99,21 @@ def _unusable(inputs: Sequence[str | None], answer: Any, stale: bool, mode: Scor
     return "" if any(text and text.strip() for text in inputs) else "the input is empty"
 
 
-def check_answers(answers: HumanAnswers, task: Task, table: str, force: bool) -> None:
+def check_answers(answers: HumanAnswers, task: Task, target: Target, owned: Owned, force: bool) -> None:
     """Raises AnswersError where training would go wrong, and says what to answer first.
 
     With `force` only the impossible is refused: no answers, or a single label.
     """
     mode = scored(task, "fine-tuned")
     counts = answers.counts(mode)
+    by_a_person = f"{quote(owned.label)}.source = 'human' WHERE ...;"
     if len(counts) < 2:
         found = f"only {next(iter(counts))!r}" if counts else "none"
         raise AnswersError(
-            f"{table} has too few human answers to {task.name!r} to learn from: {len(answers.train)}, labels: {found}.",
-            hint=f"UPDATE {table} SET {task.name} = '...', {task.name}_label.source = 'human' WHERE ...; a few hundred "
-            "rows drawn at random are a good beginning.",
+            f"{target.name} has too few human answers to {task.name!r} to learn from: {len(answers.train)}, "
+            f"labels: {found}.",
+            hint=f"UPDATE {target.sql} SET {quote(owned.value)} = '...', {by_a_person} a few hundred rows drawn at "
+            "random are a good beginning.",
         )
     if force:
         return
@@ -125,6 +127,6 @@ def check_answers(answers: HumanAnswers, task: Task, table: str, force: bool) ->
     if judged and not answers.agreements:
         raise AnswersError(
             "All human answers disagree with the model: trained on corrections alone, it learns to contradict itself.",
-            hint=f"Confirm right labels too: UPDATE {table} SET {task.name}_label.source = 'human' WHERE ...; or train "
-            "all the same with force=True.",
+            hint=f"Confirm right labels too: UPDATE {target.sql} SET {by_a_person} or train all the same with "
+            "force=True.",
         )

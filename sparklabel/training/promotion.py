@@ -8,13 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sparklabel import registry
-from sparklabel.references import ResolvedModel
 from sparklabel.training.gate import GateResult
 
 _ROUNDS = 3
 
-Judge = Callable[[ResolvedModel | None], tuple[GateResult, str]]
-"""Judges against the champion (None: there is none): the result, and the opponent's name."""
+Judge = Callable[[str | None], tuple[GateResult, str]]
+"""Judges against the champion, a version number (None: there is none): the result, and the opponent's name."""
 
 
 def promote_if_better(registered_name: str, version: str, judge: Judge) -> tuple[GateResult, str]:

@@ -1,7 +1,9 @@
 """Commits beside other writers: a real conflict, made by a writer that comes in between."""
 
+import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pyspark.sql import functions as F
@@ -75,3 +77,24 @@ def test_metadata_lands_on_the_commit_and_is_gone_afterwards(spark, table):
     spark.sql(f"INSERT INTO {table} VALUES (2)")
     history = spark.sql(f"DESCRIBE HISTORY {table}").select("userMetadata").collect()
     assert [row.userMetadata for row in history] == [None, '{"sparklabel": {"task": "verdict"}}', None]
+
+
+def test_threads_of_one_session_mark_their_own_commits(spark, table):
+    tables = [table, f"{table}_other"]
+    for name in tables:
+        spark.sql(f"CREATE TABLE {name} (id INT) USING DELTA")
+
+    def commit(name):
+        for number in range(3):
+            with commit_metadata(spark, table=name):
+                spark.sql(f"INSERT INTO {name} VALUES ({number})")
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(commit, tables))
+    for name in tables:
+        history = spark.sql(f"DESCRIBE HISTORY {name}").select("userMetadata").collect()
+        assert [row.userMetadata for row in history] == [json.dumps({"sparklabel": {"table": name}})] * 3 + [
+            None
+        ]
+    assert spark.conf.get("spark.databricks.delta.commitInfo.userMetadata", None) is None
+    spark.sql(f"DROP TABLE {tables[1]}")

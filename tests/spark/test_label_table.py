@@ -9,7 +9,7 @@ import pytest
 
 from sparklabel import classification
 from sparklabel.errors import ColumnError
-from sparklabel.labels import input_hash, input_hash_sql
+from sparklabel.labels import input_hash, input_hash_sql, row_state_sql
 from sparklabel.table.history import pass_commits
 from sparklabel.table.target import open_target
 
@@ -211,3 +211,20 @@ def test_columns_may_have_names_that_the_protocol_uses(spark, label, table):
     )
     task = classification("verdict", "t.s", ["fresh", "rotten"])
     assert label(table, task, key=["answer", "rows"]).labeled == 3
+
+
+def test_another_model_is_asked_what_one_could_not_answer(spark):
+    state = row_state_sql(
+        value="label.value", label="label", inputs_hash="'h'", fingerprint="f", model="new", relabel="model"
+    )
+    record = (
+        "named_struct('value', NULL, 'source', 'model', 'status', status, 'input_hash', 'h', 'model', 'old', "
+    )
+    rows = spark.sql(
+        f"SELECT status, {state} AS state FROM (SELECT status, {record} 'task_fingerprint', 'f') AS label "
+        "FROM VALUES ('too_long'), ('invalid_output'), ('truncated'), ('empty_input') AS t(status))"
+    )
+    assert {row.status: row.state for row in rows.collect()} == {
+        "too_long": "model_changed", "invalid_output": "model_changed", "truncated": "model_changed",
+        "empty_input": "done",
+    }  # fmt: skip

@@ -1,9 +1,12 @@
 """The loop with a real, tiny, random model: answers in SQL, fine-tuning, gate, registry, the next pass."""
 
+import shutil
+
 import pytest
 
 import sparklabel as sl
-from sparklabel.errors import AnswersError, ColumnError, SetupError
+from sparklabel import registry
+from sparklabel.errors import AnswersError, ColumnError, SetupError, TaskError
 from sparklabel.language_model import Recipe
 from sparklabel.registry import resolve
 from sparklabel.training.gate import is_held_out
@@ -74,6 +77,30 @@ def test_the_run_names_the_table_version_and_the_gate(loop):
     assert len(mlflow.MlflowClient().get_metric_history(report.run_id, "loss")) == report.steps
 
 
+def test_a_champion_and_a_base_that_cannot_be_asked_do_not_stop_a_better_model(
+    spark, loop, tiny_model, tmp_path
+):
+    import mlflow
+
+    name, _ = loop
+    tuned = mlflow.MlflowClient().get_model_version_download_uri("tone", "1")
+    with registry.start_run("before", experiment="tests") as run:
+        shutil.copytree(tuned, tmp_path / "tuned")
+        card = tmp_path / "tuned" / registry.CARD
+        card.write_text(card.read_text().replace(str(tiny_model), str(tmp_path / "gone")))
+        registry.promote(
+            "stranded", registry.log_version(run, tmp_path / "tuned", "stranded"), replacing=None
+        )
+    wordy = sl.classification("tone", "text", ["calm", "angry"], "Judge. " * 100)
+    report = sl.finetune(
+        spark, name, wordy, key="id", base=str(tiny_model), recipe=RECIPE, registered_name="stranded", progress=False
+    )  # fmt: skip
+    assert report.promoted, report.gate.reason
+    assert (report.opponent, report.model) == ("the most frequent answer", "models:/stranded/2")
+    assert "The champion, version 1, was not asked: " in report.gate.reason
+    assert "The base was not asked: The instructions and labels take" in report.gate.reason
+
+
 def test_the_next_pass_uses_the_champion_and_leaves_people_alone(spark, loop):
     name, report = loop
     done = sl.label_table(
@@ -112,6 +139,13 @@ def test_evaluate_counts_failures_as_wrong(spark):
 def test_evaluate_names_a_missing_column(spark):
     with pytest.raises(ColumnError, match="'gold'"):
         sl.evaluate(spark, spark.createDataFrame([("a",)], "text string"), TASK, gold="gold", engine="fake")
+
+
+def test_evaluate_refuses_instructions_that_do_not_fit_before_it_computes(spark, tiny_model):
+    rows = spark.sql("SELECT raise_error('computed') AS text, 'calm' AS gold")
+    wordy = sl.classification("tone", "text", ["calm", "angry"], "Judge. " * 100)
+    with pytest.raises(TaskError, match="of the model's 512 tokens of context"):
+        sl.evaluate(spark, rows, wordy, gold="gold", model=str(tiny_model))
 
 
 def test_evaluate_names_a_missing_store_before_it_computes(spark, monkeypatch):

@@ -10,6 +10,7 @@ from sparklabel.labels import label_ddl
 from sparklabel.table.columns import open_task_table
 from sparklabel.table.staging import open_staging
 from sparklabel.tasks import Classification
+from sparklabel.training.examples import human_answers
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +117,36 @@ def test_each_format_of_the_record_has_a_staging_table_of_its_own(spark, small, 
         for asked in (task, Stars.build(**task.model_dump()))
     )
     assert texts != numbers
+
+
+def test_answers_of_people_are_read_from_a_record_that_lacks_fields(spark, table, grown, task):
+    record = F.col("verdict_label").dropFields("labeled_at", "input_hash")
+    older = spark.table("default.labelled").withColumn("verdict_label", record)
+    older.write.format("delta").saveAsTable(table)
+    spark.sql(f"UPDATE {table} SET verdict = 'rotten' WHERE id = 0")
+    opened = open_task_table(spark, table, task, "id")
+    found = human_answers(spark, opened.target, opened.owned, task)
+    assert [(a.inputs, a.answer, a.agreed) for a in (*found.train, *found.held_out)] == [
+        (("fresh 0",), "rotten", None)
+    ]
+
+
+class Facts(Classification):
+    """The same question, with structs for answers."""
+
+    value_type = "STRUCT<theName: STRING, marks: ARRAY<STRUCT<at: INT>>>"
+
+
+def test_a_structs_fields_are_found_whatever_their_case_and_which_may_be_null(spark, table, task):
+    value = "STRUCT<theName: STRING NOT NULL, marks: ARRAY<STRUCT<at: INT>>>"
+    spark.sql(f"CREATE TABLE {table} (id BIGINT, text STRING, verdict {value}) USING DELTA")
+    opened = open_task_table(spark, table, Facts.build(**task.model_dump()), "id", adopt=True)
+    assert [name for name, _ in opened.owned.missing] == ["verdict_label"]
+
+
+def test_a_struct_with_another_field_is_refused(spark, table, task):
+    spark.sql(f"CREATE TABLE {table} (id BIGINT, text STRING, verdict STRUCT<theName: STRING>) USING DELTA")
+    with pytest.raises(
+        ColumnError, match="'verdict' is struct<theName:string>, and the task's values are struct<"
+    ):
+        open_task_table(spark, table, Facts.build(**task.model_dump()), "id", adopt=True)

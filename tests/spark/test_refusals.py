@@ -13,8 +13,8 @@ def awkward(spark):
     spark.sql(f"DROP TABLE IF EXISTS {name}")
     spark.sql(
         f"CREATE TABLE {name} USING DELTA TBLPROPERTIES ('sparklabel.task.other' = '{{\"column\": \"theirs\"}}') AS "
-        "SELECT id, id div 2 AS pair, if(id = 1, NULL, id) AS gap, 'x' AS text, 5 AS stars, 'y' AS tone_label "
-        "FROM range(4)"
+        "SELECT id, id div 2 AS pair, if(id = 1, NULL, id) AS gap, 'x' AS text, 5 AS stars, 'y' AS tone_label, "
+        "map('a', id) AS tags FROM range(4)"
     )
     yield name
     spark.sql(f"DROP TABLE {name}")
@@ -23,6 +23,10 @@ def awkward(spark):
 MISSING_INPUT = classification("verdict", "body", ["fresh", "rotten"])
 REFUSED = {
     "no key": ({"key": []}, KeyColumnError, "needs a key"),
+    "a key that is no name": ({"key": 5}, KeyColumnError, "needs a key"),
+    "a key without an order": ({"key": "tags"}, KeyColumnError, "'tags' is of a type that cannot be compared: map<"),
+    "a file for a task": ({"task": "verdict.yaml"}, TaskError, "what sl.classification.* gives, not 'verdict.yaml'"),
+    "a column that Delta cannot name": ({"column": "my topic"}, ColumnError, "'my topic' is not a column's name"),
     "an unknown key": ({"key": "ticket"}, ColumnError, r"no column 'ticket', which is the key.\n  It has: id, pair"),
     "a key with duplicates": ({"key": "pair"}, KeyColumnError, r"key pair of \S+ is not unique: \d, \d occur more"),
     "a composite key with duplicates": ({"key": ["pair", "text"]}, KeyColumnError, r"not unique: \(\d, 'x'\)"),
@@ -77,4 +81,30 @@ def test_a_condition_that_draws_lots_is_refused(small, label, where):
 def test_a_timestamp_is_refused_as_an_input(spark, table, label):
     spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT 1 AS id, timestamp'2026-01-01 00:00:00' AS text")
     with pytest.raises(ColumnError, match="time zone"):
+        label(table)
+
+
+def test_a_value_column_that_was_dropped_can_be_brought_back(spark, table, label, rows_of):
+    spark.sql(
+        f"CREATE TABLE {table} USING DELTA TBLPROPERTIES ('delta.columnMapping.mode' = 'name') "
+        "AS SELECT 1 AS id, 'fresh fish' AS text"
+    )
+    label(table)
+    spark.sql(f"ALTER TABLE {table} DROP COLUMN verdict")
+    with pytest.raises(ColumnError, match="the column 'verdict' with their values is gone") as caught:
+        label(table)
+    for statement in caught.value.hint.removeprefix("Bring it back: ").split("; "):
+        spark.sql(statement)
+    assert label(table).labeled == 0
+    assert rows_of(table)[1].value == "fresh"
+
+
+def test_values_without_their_record_are_not_taken_for_answers_of_people(spark, table, label):
+    spark.sql(
+        f"CREATE TABLE {table} USING DELTA TBLPROPERTIES ('delta.columnMapping.mode' = 'name') "
+        "AS SELECT 1 AS id, 'fresh fish' AS text"
+    )
+    label(table)
+    spark.sql(f"ALTER TABLE {table} RENAME COLUMN verdict_label TO kept")
+    with pytest.raises(ColumnError, match="which says what of them people gave, is gone"):
         label(table)

@@ -54,6 +54,13 @@ def test_a_narrow_pass_leaves_the_other_staged_answers_for_a_later_one(spark, sm
     assert (rest.labeled, rest.resumed_inputs, rest.inputs_per_second) == (4, 4, None)
 
 
+def test_staged_answers_outside_the_pass_are_not_counted_as_taken_over(spark, small, task, label, rows_of):
+    Opened(spark, small, task).stage(spark, [f"fresh {i}" for i in range(1, 6)], confidence=0.2)
+    narrow = label(small, where="id < 2")
+    assert (narrow.labeled, narrow.resumed_inputs) == (2, 1)
+    assert narrow.inputs_per_second > 0
+
+
 def test_a_pass_whose_answers_are_all_staged_only_merges(spark, small, task, label, rows_of):
     Opened(spark, small, task).stage(spark, [f"fresh {i}" for i in range(6)], confidence=0.2)
     report = label(small)

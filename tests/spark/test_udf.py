@@ -1,10 +1,14 @@
 """The labeler as a column and as a SQL function, with the fake engine."""
 
+import time
+
 import pytest
+from pyspark.sql import functions as F
 
 from sparklabel import classification, label_udf, register
-from sparklabel.errors import ColumnError, ModelError, SetupError
+from sparklabel.errors import ColumnError, ModelError, SetupError, TaskError
 from sparklabel.labels import label_ddl
+from sparklabel.udf import worker_errors
 
 TASK = classification("verdict", "text", ["fresh", "rotten"], "Judge.")
 PAIR = classification("topic", ["title", "body"], ["sports", "money"])
@@ -25,6 +29,13 @@ def labels(reviews):
     """The labels of `reviews` by id."""
     rows = reviews.select("id", LABEL("text").alias("label"), LABEL("text").model.alias("m")).collect()
     return {row.id: row.label for row in rows}
+
+
+@pytest.mark.parametrize("ask", [label_udf, lambda task, **k: register(spark=None, task=task, **k)])
+def test_instructions_that_do_not_fit_are_refused_before_anything_is_asked(ask):
+    wordy = classification("verdict", "text", ["fresh", "rotten"], "Judge. " * 2000)
+    with pytest.raises(TaskError, match="of the model's 8192 tokens of context"):
+        ask(wordy, model="m", engine="fake")
 
 
 def plan_of(frame, capsys):
@@ -119,3 +130,24 @@ def test_registering_again_replaces_the_function(spark):
     for model in ("old", "new"):
         register(spark, TASK, model=model, engine="fake", name="again")
     assert spark.sql("SELECT again('fresh').model").first() == ("fake:new",)
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Los_Angeles"])
+def test_the_time_of_an_answer_is_the_same_instant_in_every_time_zone(spark, reviews, zone):
+    before = spark.conf.get("spark.sql.session.timeZone")
+    spark.conf.set("spark.sql.session.timeZone", zone)
+    try:
+        (row,) = reviews.where("id = 1").select(F.unix_seconds(LABEL("text").labeled_at)).collect()
+    finally:
+        spark.conf.set("spark.sql.session.timeZone", before)
+    assert abs(row[0] - time.time()) < 3600  # a worker remembers the answers of the tests before
+
+
+def test_an_error_of_ours_comes_out_of_a_worker_as_itself(spark):
+    @F.udf("int")
+    def fail(number):
+        raise SetupError("There is no such device.", hint="Name another.")
+
+    with pytest.raises(SetupError) as caught, worker_errors():
+        spark.range(1).select(fail("id")).collect()
+    assert (caught.value.message, caught.value.hint) == ("There is no such device.", "Name another.")

@@ -11,14 +11,14 @@ FLOORS = {
     room: floor
     for floor, rooms in enumerate(
         (
-            "errors labels machine progress",
+            "errors hashes labels machine progress",
             "tasks",
             "references language_model prompts constraints confidence cards engines",
             "labeler",
             "session jars udf registry",
             "table",
             "evaluation training",
-            "demo doctor cli",
+            "demo demo_data doctor cli",
         )
     )
     for room in rooms.split()
@@ -48,7 +48,14 @@ def imports(module, nodes):
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
+        assert not {name for name in names if is_public(name)}, f"{module} imports from the package's top"
         yield from (name.removeprefix("sparklabel.") for name in names)
+
+
+def is_public(name):
+    """Whether the name is the package itself, or one that its top offers: which stands above all floors."""
+    _, mark, rest = name.partition("sparklabel.")
+    return name == "sparklabel" or (bool(mark) and not ours(rest))
 
 
 def ours(name):

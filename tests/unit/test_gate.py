@@ -2,6 +2,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sparklabel.training.gate import is_held_out, judge
 
@@ -48,8 +50,15 @@ def test_the_borders_between_inputs_and_null_count():
     assert len({tuple(side) for side in sides}) == len(sides)
 
 
-def test_any_text_has_a_side():
-    assert is_held_out(["\ud800 half a pair", None, "\x00"]) in (True, False)
+@given(st.text(st.characters(exclude_categories=[])), st.text(" \t\n\u00a0"))
+def test_any_text_has_a_side_whatever_its_blanks(text, blanks):
+    # Half a surrogate pair and NUL too: no text may fail a training.
+    assert is_held_out([blanks + text, None]) == is_held_out([text + blanks, None])
+
+
+def test_texts_that_are_not_letters_are_held_out_as_often():
+    odd = [is_held_out([f"\ud800{chr(n)}\x00{n}", None]) for n in range(5000)]
+    assert np.mean(odd) == pytest.approx(0.2, abs=0.02)
 
 
 def test_a_clear_gain_is_promoted():

@@ -281,3 +281,8 @@ def test_an_engine_that_is_gone_is_not_asked_for_every_row():
 def test_scores_that_are_not_numbers_are_no_answer():
     (label,) = Labeler(TASK, NumberlessEngine(), model="m").label([["fresh"]])
     assert (label.status, label.value, label.confidence) == ("invalid_output", None, None)
+
+
+def test_a_device_that_is_not_there_is_named(tiny_model):
+    with pytest.raises(SetupError, match="no device 'cuda:97'"):
+        open_engine(engine_spec("transformers", {"device": "cuda:97"}), "m", tiny_model, None)

@@ -14,6 +14,7 @@ from sparklabel.prompts import (
     bare_template,
     chat_template,
     check_same_ids,
+    shares,
 )
 
 SPECIAL = {256, 257, 258}
@@ -82,6 +83,20 @@ def test_inputs_of_about_equal_length_are_cut_alike():
     (prompt,) = encoder(room=20).encode([["a" * 40, "b" * 50]])
     assert abs(text_of(prompt.ids).count("a") - text_of(prompt.ids).count("b")) <= 2
     assert len(prompt.ids) == 20 + len("\nBody:") + 1
+
+
+@given(st.lists(st.integers(0, 60), min_size=2, max_size=3), st.integers(0, 100))
+def test_inputs_share_the_room_and_only_the_longest_are_cut(lengths, room):
+    kept = shares(lengths, room)
+    assert sum(kept) == min(sum(lengths), room)
+    cut = [k for k, length in zip(kept, lengths, strict=True) if k < length]
+    whole = [k for k, length in zip(kept, lengths, strict=True) if k == length]
+    assert min(cut, default=room) >= max(whole, default=0) - 1
+    assert max(cut, default=0) - min(cut, default=0) <= 1
+
+
+def test_two_texts_far_beyond_the_context_are_cut_in_no_time():
+    assert shares([10**12, 10**12 + 1], 1001) == [500, 501]
 
 
 def test_a_row_that_fits_exactly_is_whole():

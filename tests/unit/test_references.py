@@ -11,7 +11,8 @@ import pytest
 
 from sparklabel import registry
 from sparklabel.errors import ModelError
-from sparklabel.references import EMBEDDED, build_once, embedded_model, materialise, resolve, tree_sha256
+from sparklabel.hashes import tree_sha256
+from sparklabel.references import EMBEDDED, build_once, embedded_model, materialise, resolve
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -96,6 +97,21 @@ def test_a_folder_with_pickled_weights_only_is_refused(folder):
         resolve(str(folder))
 
 
+def test_an_adapters_weights_do_not_pass_for_the_models(folder):
+    (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    (folder / "pytorch_model.bin").write_bytes(b"pickled")
+    with pytest.raises(ModelError, match=r"has no \.safetensors weights"):
+        resolve(str(folder))
+
+
+def test_weights_in_shards_are_found_by_their_index(folder):
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    with pytest.raises(ModelError, match="shards and their index"):
+        resolve(str(folder))
+    (folder / "model.safetensors.index.json").write_text("{}")
+    assert materialise(resolve(str(folder))) == folder
+
+
 @pytest.mark.parametrize(
     "reference", ["no-such-model", "./no/such/folder", "a/b/c", "~/nowhere", "http://host/x"]
 )
@@ -115,6 +131,17 @@ def test_what_is_no_text_is_no_reference(reference):
 def test_a_hub_model_is_pinned_to_its_commit_from_the_cache_offline(hub_cache):
     found = offline(hub_cache, "m = resolve('org/tiny'); print(m.identity, materialise(m))")
     assert found == f"org/tiny@{COMMIT} {hub_cache}/models--org--tiny/snapshots/{COMMIT}"
+
+
+def test_a_hub_model_without_safetensors_is_refused(hub_cache):
+    snapshot = hub_cache / "models--org--tiny" / "snapshots" / COMMIT
+    (snapshot / "model.safetensors").rename(snapshot / "pytorch_model.bin")
+    program = (
+        "from sparklabel.errors import ModelError\n"
+        "try: materialise(resolve('org/tiny'))\n"
+        "except ModelError as error: print(error)"
+    )
+    assert f"The model org/tiny@{COMMIT} has no .safetensors weights" in offline(hub_cache, program)
 
 
 def test_a_hub_model_that_is_not_in_the_cache_is_named_offline(hub_cache):

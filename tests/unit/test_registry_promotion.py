@@ -30,8 +30,7 @@ def season(request, base, tmp_path, adapter_folder, log):
 
 def champion(name):
     """The champion's version."""
-    found = registry.champion(name)
-    return found and found.identity.partition("@")[0].rpartition("/")[2]
+    return registry.champion(name)
 
 
 class Judge:
@@ -41,7 +40,7 @@ class Judge:
         self.result, self.meanwhile, self.against = result, meanwhile, []
 
     def __call__(self, opponent):
-        self.against.append(opponent and opponent.identity.partition("@")[0])
+        self.against.append(opponent)
         self.meanwhile(len(self.against))
         return self.result, "the opponent"
 
@@ -60,10 +59,9 @@ def test_promoting_a_version_that_does_not_exist_is_refused(season):
 
 def test_a_version_replaces_only_the_champion_that_it_was_judged_against(season):
     registry.promote(season, "1", replacing=None)
-    first = registry.champion(season)
     assert not registry.promote(season, "2", replacing=None)
-    assert registry.promote(season, "2", replacing=first)
-    assert not registry.promote(season, "3", replacing=first)
+    assert registry.promote(season, "2", replacing="1")
+    assert not registry.promote(season, "3", replacing="1")
     assert champion(season) == "2"
 
 
@@ -93,7 +91,7 @@ def test_a_worse_version_is_not(season):
 def test_a_version_is_judged_again_when_the_champion_changed_meanwhile(season):
     another = Judge(BETTER, lambda asked: asked == 1 and registry.promote(season, "2", replacing=None))
     assert promote_if_better(season, "1", another)[0].verdict == "promoted"
-    assert another.against == [None, f"models:/{season}/2"]
+    assert another.against == [None, "2"]
     assert champion(season) == "1"
 
 
@@ -105,6 +103,16 @@ def test_a_champion_that_changes_on_and_on_leaves_the_verdict_open(season):
     assert (gate.verdict, len(restless.against)) == ("inconclusive", 3)
     assert "The champion changed 3 times" in gate.reason
     assert champion(season) != "1"
+
+
+def test_a_champion_that_cannot_be_served_can_be_replaced(model_folder, adapter_folder, log, tmp_path):
+    gone = registry.resolve(str(model_folder(tmp_path / "gone")))
+    for value in (1.0, 2.0):
+        log(adapter_folder(tmp_path / str(value), gone, value), "stranded")
+    registry.promote("stranded", "1", replacing=None)
+    (tmp_path / "gone").rename(tmp_path / "elsewhere")
+    assert promote_if_better("stranded", "2", Judge(BETTER)) == (BETTER, "the opponent")
+    assert champion("stranded") == "2"
 
 
 def test_default_names_are_readable_and_legal():

@@ -101,6 +101,19 @@ def test_row_text_gives_no_special_token_of_the_embedded_model(engine):
     assert engine.tokenizer.decode(ids) == text
 
 
+@pytest.mark.model
+def test_in_bfloat16_a_long_row_scores_about_as_in_float32(engine):
+    half = TransformersEngine.load(embedded_model(), dtype="bfloat16")
+    rotary = [b for name, b in half.language_model.model.named_buffers() if name.endswith("inv_freq")]
+    assert {buffer.dtype for buffer in rotary} == {torch.float32}
+    assert {p.dtype for p in half.language_model.model.parameters()} == {torch.bfloat16}
+    task = classification("intent", "text", PREFIXES)
+    scored = [Labeler(task, e, model="m") for e in (engine, half)]
+    rows = [*ROWS, ["The one that I sent. " * 300]]
+    whole, rounded = (np.exp(one.log_probabilities(one.encoder.encode(rows))) for one in scored)
+    assert rounded == pytest.approx(whole, abs=0.05)
+
+
 WINDOW = 96
 
 

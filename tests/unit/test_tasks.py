@@ -44,6 +44,7 @@ BAD = {
     "a name in another script": ({"name": "überschrift"}, "name: 'überschrift' must be letters"),
     "an example of an unknown label": ({"examples": [("fine", "ok")]}, "answered 'ok', which is not one of the labels"),
     "an example with too many texts": ({"examples": [(("a", "b"), "fresh")]}, "has 2 texts for the inputs ['text']"),
+    "an example by another column": ({"examples": [({"body": "a"}, "fresh")]}, "texts for ['body'], and the inputs"),
     "an unknown prior": ({"prior": "uniform"}, "prior: "),
     "instructions that are no text": ({"instructions": 3}, "instructions: "),
 }  # fmt: skip
@@ -71,6 +72,20 @@ def test_labels_may_be_described_by_a_mapping():
     task = verdict(labels={"fresh": "the critic likes it", "rotten": ""})
     assert task.label_names == ("fresh", "rotten")
     assert "\n- fresh: the critic likes it\n- rotten:" in task.question()
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        (("a", "b"), "fresh"),
+        ({"body": "b", "title": "a"}, "fresh"),
+        {"inputs": ["a", "b"], "answer": "fresh"},
+        {"inputs": {"body": "b", "title": "a"}, "answer": "fresh"},
+    ],
+)
+def test_an_example_has_its_texts_in_order_or_by_column(example):
+    (found,) = verdict(inputs=["title", "body"], examples=[example]).examples
+    assert (found.inputs, found.answer) == (("a", "b"), "fresh")
 
 
 def test_underscores_are_spoken_as_blanks():
@@ -134,7 +149,8 @@ GOOD = "kind: classification\nname: v\ninputs: [t]"
 WRONG = {
     "a field that does not exist": (GOOD + "\nlabels: [a]\nlabel: b", "label: Extra"),
     "a field that is missing": (GOOD, "labels: Field required"),
-    "an unknown kind": ("kind: guess\nname: v", "unknown task kind 'guess'"),
+    "a label given twice": (GOOD + "\nlabels:\n  a: x\n  b: y\n  a: z", "'a' is given twice, in the lines 5 and 7"),
+    "an unknown kind": ("kind: guess\nname: v", "no task kind 'guess'"),
     "no kind": ("name: v", "it has no `kind`"),
     "a list": ("- a\n- b", "it has no `kind`"),
     "an empty file": ("", "it has no `kind`"),

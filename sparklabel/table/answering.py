@@ -1,0 +1,87 @@
+"""The answers of a pass, computed chunk by chunk and staged.
+
+In: the distinct inputs that have no answer yet. Out: a staging table with their answers, and what it took. Nothing is
+merged here.
+"""
+
+import time
+from collections.abc import Generator
+from contextlib import closing
+
+from pyspark.sql import DataFrame, SparkSession
+
+from sparklabel.labels import quote
+from sparklabel.progress import WorkProgress
+from sparklabel.table.chunks import Chunks, Work, task_slots
+from sparklabel.table.plan import ANSWER, HASH
+from sparklabel.table.staging import Staging
+from sparklabel.table.todo import open_todo, remove_todo, write_todo
+from sparklabel.udf import LabelerSpec, udf_of, worker_errors
+
+_STOPS, _STOP_SECONDS = 8, 0.25
+
+
+def answer_inputs(
+    spark: SparkSession,
+    spec: LabelerSpec,
+    staging: Staging,
+    inputs: DataFrame,
+    number: int,
+    bar: WorkProgress,
+) -> Work:
+    """Stages the answers to `inputs`, about `number` rows of HASH and texts. Ctrl-C ends it: what is staged is kept."""
+    label, work = udf_of(spec), Work()
+    chunks = Chunks(task_slots(spark), number)
+    with closing(_parts(spark, spec, staging, inputs, chunks, bar)) as parts:
+        try:
+            for texts in parts:
+                answers = label(*map(quote, spec.task.inputs)).alias(ANSWER)
+                with worker_errors():
+                    work.add(staging.append(texts.repartition(chunks.slots).select(HASH, answers)))
+                chunks.took(work.last)
+                bar.advance(work.last)
+        except KeyboardInterrupt:
+            stop_jobs(spark)
+            work.interrupted = True
+    return work
+
+
+def _parts(
+    spark: SparkSession,
+    spec: LabelerSpec,
+    staging: Staging,
+    inputs: DataFrame,
+    chunks: Chunks,
+    bar: WorkProgress,
+) -> Generator[DataFrame, None, None]:
+    """The inputs as they are, where one chunk holds them; else ranges of a table of them, written once."""
+    if chunks.single:
+        yield inputs
+        return
+    open_todo(spark, staging)
+    try:
+        todo = write_todo(spark, staging, spec.task, inputs)
+        chunks.resize(todo.total)
+        bar.resize(todo.total)
+        for buckets in chunks:
+            yield todo.inputs(spark, buckets)
+    except KeyboardInterrupt:
+        stop_jobs(spark)
+        raise
+    finally:
+        remove_todo(spark, staging)
+
+
+def stop_jobs(spark: SparkSession) -> None:
+    """Ends what runs. Ctrl-C ends the driver's waiting only: the chunk's tasks would compute on, and what follows would
+    wait for their slots. PySpark's own handler for it tries the same, and fails inside a call to the JVM; in a classic
+    session `interruptAll` finds none of a chunk's jobs (PySpark 4.2)."""
+    over_connect = "connect" in type(spark).__module__
+    for _ in range(
+        _STOPS
+    ):  # a query that was being planned, or between two stages, starts its next job after a stop
+        if over_connect:
+            spark.interruptAll()
+        else:
+            spark.sparkContext.cancelAllJobs()
+        time.sleep(_STOP_SECONDS)

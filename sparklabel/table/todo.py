@@ -1,0 +1,89 @@
+"""What a large pass still has to answer: its distinct inputs with their texts, in a Delta table beside staging.
+
+Written once a pass, so that a chunk reads its own rows, and neither scans nor hashes the labelled table again. Each
+pass has a partition of its own, which it removes at its end; what a killed pass left goes a day or two later.
+"""
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+
+from sparklabel.labels import quote, sql_string
+from sparklabel.table.commits import retried
+from sparklabel.table.plan import HASH
+from sparklabel.table.staging import Staging, vacuum_now_and_then
+from sparklabel.tasks import Task
+
+BUCKETS = 65536
+_LEFTOVERS_DAYS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """The inputs of one pass, `total` in number, in `BUCKETS` buckets of about the same size."""
+
+    path: str
+    pass_id: str
+    task: Task
+    version: int
+    total: int
+
+    @property
+    def sql(self) -> str:
+        return f"delta.{quote(self.path)}"
+
+    def inputs(self, spark: SparkSession, buckets: tuple[int, int]) -> DataFrame:
+        """Those of a range of buckets: their hash, and the inputs as the task names them.
+
+        Of a pinned version: a pass that takes longer than leftovers are kept reads on.
+        """
+        texts = (F.col("texts")[i].alias(name) for i, name in enumerate(self.task.inputs))
+        return (
+            spark.sql(f"SELECT * FROM {self.sql} VERSION AS OF {self.version}")
+            .where(
+                f"pass_id = {sql_string(self.pass_id)} AND bucket >= {buckets[0]} AND bucket < {buckets[1]}"
+            )
+            .select(F.col("input_hash").alias(HASH), *texts)
+        )
+
+
+def open_todo(spark: SparkSession, staging: Staging) -> None:
+    """Makes the table where it is missing."""
+    create = (
+        f"CREATE TABLE IF NOT EXISTS delta.{quote(todo_path(staging))} (input_hash STRING, texts ARRAY<STRING>, "
+        "bucket INT, pass_id STRING, day DATE) USING DELTA PARTITIONED BY (day, pass_id)"
+    )
+    retried(lambda: spark.sql(create), "Making the table of what is to do")
+
+
+def write_todo(spark: SparkSession, staging: Staging, task: Task, inputs: DataFrame) -> Todo:
+    """Writes `inputs`, as `plan.pending_inputs` gives them."""
+    path, seen = todo_path(staging), Observation()
+    # Salted: what a pass that died left over is spread over all buckets again.
+    bucket = F.pmod(F.xxhash64(F.col(HASH), F.lit(staging.pass_id)), F.lit(BUCKETS)).cast("int")
+    rows = inputs.select(
+        F.col(HASH).alias("input_hash"), F.array(*map(quote, task.inputs)).alias("texts"),
+        bucket.alias("bucket"), F.lit(staging.pass_id).alias("pass_id"), F.current_date().alias("day"),
+    )  # fmt: skip
+    counted = rows.sortWithinPartitions("bucket").observe(seen, F.count(F.lit(1)).alias("inputs"))
+    counted.write.format("delta").mode("append").save(path)
+    version = spark.sql(f"DESCRIBE HISTORY delta.{quote(path)} LIMIT 1").collect()[0]["version"]
+    return Todo(path, staging.pass_id, task, version, int(seen.get["inputs"]))
+
+
+def remove_todo(spark: SparkSession, staging: Staging) -> None:
+    """Removes the pass's rows, and those of passes that were killed."""
+    sql = f"delta.{quote(todo_path(staging))}"
+    # Whole partitions, so that two passes never touch the same files.
+    remove = (
+        f"DELETE FROM {sql} WHERE pass_id = {sql_string(staging.pass_id)} "
+        f"OR day < current_date() - INTERVAL {_LEFTOVERS_DAYS} DAYS"
+    )
+    retried(lambda: spark.sql(remove).collect(), "Clearing the table of what is to do")
+    vacuum_now_and_then(spark, sql)
+
+
+def todo_path(staging: Staging) -> str:
+    """Beside the staging table."""
+    return f"{staging.path}-todo"

@@ -1,0 +1,51 @@
+"""An engine that fails: no answer is lost to it, its rows stay pending, and a dead one is not kept."""
+
+import pyarrow as pa
+import pytest
+
+from sparklabel.udf import label_batches, labeler_spec, open_labeler
+
+
+@pytest.fixture(scope="module")
+def failed(spark, label, rows_of):
+    """A labelled table, and another model's pass over it whose engine fails on all rows but one."""
+    table = "default.failed"
+    spark.sql(f"DROP TABLE IF EXISTS {table}")
+    spark.sql(
+        f"CREATE TABLE {table} USING DELTA AS "
+        "SELECT id, concat(if(id = 5, 'rotten ', 'fresh '), id) AS text FROM range(6)"
+    )
+    label(table)
+    spark.sql(f"UPDATE {table} SET text = 'fresh and new' WHERE id = 0")
+    report = label(table, model="m2", relabel="model", fail_on="fresh")
+    yield report, rows_of(table), label(table, model="m2", relabel="model", dry_run=True)
+    spark.sql(f"DROP TABLE {table}")
+
+
+def test_a_failure_replaces_no_answer_to_the_same_input(failed):
+    report, rows, _ = failed
+    assert {rows[i].value for i in range(1, 5)} == {"fresh"}
+    assert {rows[i].label.model for i in range(1, 5)} == {"fake:m"}
+    assert report.kept_older == 4
+    assert "4 rows kept their older answer, because the engine failed" in str(report)
+
+
+def test_a_failure_replaces_an_answer_to_another_input(failed):
+    report, rows, _ = failed
+    assert (rows[0].value, rows[0].label.status) == (None, "engine_error")
+    assert report.by_status == {"engine_error": 1, "ok": 1}
+
+
+def test_what_failed_is_still_pending(failed):
+    assert failed[2].states == {"model_changed": 4, "retry": 1, "done": 1}
+
+
+@pytest.mark.parametrize(("failures", "kept"), [(3, True), (40, False)])
+def test_an_engine_that_fails_on_and_on_is_dropped(task, failures, kept):
+    spec = labeler_spec(task, f"m{failures}", "fake", {"fail_on": "boom"})
+    labeler = open_labeler(spec)
+    rows = pa.StructArray.from_arrays([pa.array([f"boom {i}" for i in range(failures)])], names=["text"])
+    record = pa.struct([("value", pa.string()), ("status", pa.string())])
+    (answers,) = label_batches(spec, iter([rows]), record)
+    assert {answer["status"] for answer in answers.to_pylist()} == {"engine_error"}
+    assert (open_labeler(spec) is labeler) == kept
