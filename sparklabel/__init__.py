@@ -9,18 +9,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparklabel.errors import SparklabelError
-    from sparklabel.evaluation import EvaluationReport, evaluate
+    from sparklabel.evaluation import CalibrationReport, EvaluationReport, calibrate, evaluate
     from sparklabel.labels import Label
     from sparklabel.references import DEFAULT
     from sparklabel.session import spark_session
     from sparklabel.table import PassReport, label_table
-    from sparklabel.tasks import Task, classification, load_task
+    from sparklabel.tasks import (
+        Task,
+        answering,
+        classification,
+        entities,
+        extraction,
+        generation,
+        load_task,
+        matching,
+        multilabel,
+        rating,
+    )
     from sparklabel.training import TrainingReport, finetune
     from sparklabel.udf import label_udf, register
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CalibrationReport": "evaluation",
     "DEFAULT": "references",
     "EvaluationReport": "evaluation",
     "Label": "labels",
@@ -28,30 +40,47 @@ _HOMES = {
     "SparklabelError": "errors",
     "Task": "tasks",
     "TrainingReport": "training",
+    "answering": "tasks",
+    "calibrate": "evaluation",
     "classification": "tasks",
+    "entities": "tasks",
     "evaluate": "evaluation",
+    "extraction": "tasks",
     "finetune": "training",
+    "generation": "tasks",
     "label_table": "table",
     "label_udf": "udf",
     "load_task": "tasks",
+    "matching": "tasks",
+    "multilabel": "tasks",
+    "rating": "tasks",
     "register": "udf",
     "spark_session": "session",
 }
 
 __all__ = [
     "DEFAULT",
+    "CalibrationReport",
     "EvaluationReport",
     "Label",
     "PassReport",
     "SparklabelError",
     "Task",
     "TrainingReport",
+    "answering",
+    "calibrate",
     "classification",
+    "entities",
     "evaluate",
+    "extraction",
     "finetune",
+    "generation",
     "label_table",
     "label_udf",
     "load_task",
+    "matching",
+    "multilabel",
+    "rating",
     "register",
     "spark_session",
 ]

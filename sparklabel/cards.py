@@ -18,8 +18,8 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """`task` is the definition as YAML holds it; `labels` are its choices, and `label_ids` their tokens; `base` says
-    which weights the adapter stands on."""
+    """`task` is the definition as YAML holds it; `labels` are its choices, with their tokens in `label_ids`, or what
+    else its answers are made of; `base` says which weights the adapter stands on."""
 
     task: dict[str, Any]
     task_fingerprint: str
@@ -73,11 +73,10 @@ class ModelCard:
 
     def check_fits(self, task: Task, model: str) -> None:
         """Raises ModelError when the model was trained to answer something else than `task` asks."""
-        mode = task.answer_mode
         wrong = [
             f"{what}: {list(then)} then, {list(now)} now"
             for what, then, now in (
-                ("labels", self.labels, mode.choices if mode else ()),
+                ("labels", self.labels, task.answer_mode.signature),
                 ("inputs", self.task.get("inputs", []), task.inputs),
             )
             if list(then) != list(now)

@@ -1,4 +1,4 @@
-"""The command line: `sparklabel label|finetune|evaluate|demo|doctor|fetch`. Each command calls one public function.
+"""The command line: `sparklabel label|finetune|evaluate|calibrate|demo|doctor|fetch`; each calls one public function.
 
 Exit codes: 0 done, 1 a bug, 2 something to mend that the message names, 130 interrupted.
 """
@@ -41,6 +41,9 @@ def label(
     relabel: Annotated[str, typer.Option(help="none, task, or model: what else counts as pending.")] = "task",
     column: Column = None,
     adopt: Annotated[bool, typer.Option("--adopt", help="Take an existing column as human answers.")] = False,
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="Answers with less are withheld: status uncertain.")
+    ] = 0.0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
@@ -52,7 +55,7 @@ def label(
 
     report = label_table(
         _session(conf), _absolute(table), load_task(task), key=key, model=model, engine=engine, where=where,
-        relabel=relabel, column=column, adopt=adopt, dry_run=dry_run,
+        relabel=relabel, column=column, adopt=adopt, min_confidence=min_confidence, dry_run=dry_run,
     )  # fmt: skip
     print(report)
     if report.interrupted:
@@ -96,6 +99,24 @@ def evaluate(
     from sparklabel.tasks import load_task
 
     print(run(_session(conf), _absolute(table), load_task(task), gold, model=model, engine=engine))
+
+
+@app.command()
+def calibrate(
+    table: Table,
+    task: TaskFile,
+    key: Key,
+    model: Annotated[
+        str | None, typer.Option(help="As the records name it; by default the one with most human answers.")
+    ] = None,
+    column: Column = None,
+    conf: Conf = None,
+) -> None:
+    """Fit the confidence of a table's labels to its human answers."""
+    from sparklabel.evaluation import calibrate as run
+    from sparklabel.tasks import load_task
+
+    print(run(_session(conf), _absolute(table), load_task(task), key=key, model=model, column=column))
 
 
 @app.command()

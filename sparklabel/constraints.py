@@ -5,7 +5,8 @@ read, and from those the log-probability of every label. Pure numpy; an engine n
 
 A label's probability is the product, along its path in the token trie, of the softmax over the allowed
 continuations. Where a label ends inside another's path, "end" (any stop token) is one of them. Nodes with one
-continuation have probability 1 and cost nothing; probabilities of all labels sum to 1.
+continuation have probability 1 and cost nothing; probabilities of all labels sum to 1. Labels may form groups, each
+with a softmax of its own: the yes and no of each of several labels.
 """
 
 from collections.abc import Sequence
@@ -24,10 +25,14 @@ PROMPT = -1
 
 TokenPath = tuple[int, ...]
 
+_Node = tuple[int, TokenPath]
+"""A node of the trie of one group of labels: the group's number, and the tokens that lead to the node."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A branching node on a label's path: after `depth` tokens of the label, `options[target]` is the right one."""
+    """A place where an answer could have gone on otherwise: after `depth` of its tokens, `options[target]` is right.
+    Without options every token is one, and `target` is the right token itself."""
 
     depth: int
     options: tuple[int, ...]
@@ -90,25 +95,31 @@ class LabelTrie:
         return depth
 
 
-def label_trie(paths: Sequence[Sequence[int]], names: Sequence[str]) -> LabelTrie:
-    """Builds the trie. Raises TaskError for two labels that the tokenizer cannot tell apart, or an empty one."""
-    return _build(tuple(tuple(path) for path in paths), names)
+def label_trie(paths: Sequence[Sequence[int]], names: Sequence[str], groups: Sequence[int] = ()) -> LabelTrie:
+    """Builds the trie. `groups` are the sizes of consecutive groups of labels, each with a branching of its own and
+    probabilities that sum to 1; all are one group by default. Groups share the tokens that they begin with.
+
+    Raises TaskError for two labels that the tokenizer cannot tell apart, or an empty one.
+    """
+    return _build(tuple(tuple(path) for path in paths), names, tuple(groups) or (len(paths),))
 
 
-def _build(paths: tuple[TokenPath, ...], names: Sequence[str]) -> LabelTrie:
+def _build(paths: tuple[TokenPath, ...], names: Sequence[str], groups: tuple[int, ...]) -> LabelTrie:
     _check_distinct(paths, names)
-    children: dict[TokenPath, dict[int, None]] = {}
-    for path in paths:
-        for depth in range(len(path)):
-            children.setdefault(path[:depth], {})[path[depth]] = None
-    ends = set(paths)
-    options = {node: (*after, *((END,) if node in ends else ())) for node, after in children.items()}
-    branching = sorted((node for node, allowed in options.items() if len(allowed) > 1), key=len)
+    group_of = [group for group, size in enumerate(groups) for _ in range(size)]
+    children: dict[_Node, dict[int, None]] = {}
+    for group, path in zip(group_of, paths, strict=True):
+        for depth in range(len(path) + 1):
+            children.setdefault((group, path[:depth]), {})[(*path, END)[depth]] = None
+    branching = sorted((node for node, after in children.items() if len(after) > 1), key=lambda n: len(n[1]))
     inner = sorted(
-        {node[:depth] for node in branching for depth in range(1, len(node) + 1)}, key=lambda n: (len(n), n)
+        {node[:depth] for _, node in branching for depth in range(1, len(node) + 1)},
+        key=lambda n: (len(n), n),
     )
     place = {node: number for number, node in enumerate(inner)} | {(): PROMPT}
-    flat = [(place[node], token, number) for number, node in enumerate(branching) for token in options[node]]
+    flat = [
+        (place[node[1]], token, number) for number, node in enumerate(branching) for token in children[node]
+    ]
     index = {(branching[branch], token): o for o, (_, token, branch) in enumerate(flat)}
     return LabelTrie(
         paths=paths,
@@ -117,12 +128,12 @@ def _build(paths: tuple[TokenPath, ...], names: Sequence[str]) -> LabelTrie:
         option_places=tuple(at for at, _, _ in flat),
         option_tokens=tuple(token for _, token, _ in flat),
         option_branches=tuple(branch for _, _, branch in flat),
-        routes=tuple(_route(path, index) for path in paths),
+        routes=tuple(_route(group, path, index) for group, path in zip(group_of, paths, strict=True)),
     )
 
 
-def _route(path: TokenPath, index: dict[tuple[TokenPath, int], int]) -> tuple[int, ...]:
-    taken = [(path[:depth], (*path, END)[depth]) for depth in range(len(path) + 1)]
+def _route(group: int, path: TokenPath, index: dict[tuple[_Node, int], int]) -> tuple[int, ...]:
+    taken = [((group, path[:depth]), (*path, END)[depth]) for depth in range(len(path) + 1)]
     return tuple(index[step] for step in taken if step in index)
 
 

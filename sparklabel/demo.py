@@ -15,8 +15,7 @@ from rich.table import Table
 from sparklabel import registry
 from sparklabel.demo_data import DemoData, key_hash, movie_reviews, read_jsonl, split_rows
 from sparklabel.errors import SetupError
-from sparklabel.evaluation import EvaluationReport, classification_metrics, evaluate
-from sparklabel.evaluation.metrics import ClassificationMetrics
+from sparklabel.evaluation import EvaluationReport, Metrics, evaluate, measure
 from sparklabel.evaluation.probe import probe_answers
 from sparklabel.labeler import Question
 from sparklabel.labels import OK
@@ -139,7 +138,7 @@ class _Demo:
         changed = self.spark.sql(update).collect()[0]["num_affected_rows"]
         self.console.print(f"{changed:,} rows answered")
 
-    def _probe(self) -> ClassificationMetrics:
+    def _probe(self) -> Metrics:
         """Logistic regression over the frozen base, taught by what the new model was: what needs no fine-tuning."""
         model = LanguageModel.load(registry.materialise(registry.resolve(DEFAULT)).base)
         template = bare_template(self.task, model.tokenizer)
@@ -150,19 +149,18 @@ class _Demo:
         names, gold = self.task.label_names, list(self.data.test["gold"])
         found = probe_answers(model, encoder, train, [[t] for t in self.data.test["text"]], names)
         values, confidence = zip(*found, strict=True)
-        return classification_metrics(gold, values, confidence, [OK] * len(gold), labels=names)
+        return measure(self.task.answer_mode, gold, values, confidence, [OK] * len(gold))
 
     def _summary(
         self, zero_shot: EvaluationReport, corrected: EvaluationReport, tuned: EvaluationReport,
-        probe: ClassificationMetrics, training: TrainingReport, first: PassReport, second: PassReport | None,
+        probe: Metrics, training: TrainingReport, first: PassReport, second: PassReport | None,
     ) -> None:  # fmt: skip
         table = Table(title=f"{self.task.name} on {len(self.data.test):,} test rows", title_justify="left")
         for heading in ("", "accuracy", "confidence AUROC", "ECE", "prompt tokens"):
             table.add_column(heading, justify="right" if heading else "left")
-        majority = zero_shot.metrics
-        table.add_row(
-            f"always {majority.majority_label!r}", f"{majority.majority_accuracy:.1%}", "-", "-", "-"
-        )
+        if zero_shot.metrics.majority:
+            label, share = zero_shot.metrics.majority
+            table.add_row(f"always {label!r}", f"{share:.1%}", "-", "-", "-")
         for name, metrics, tokens in (
             ("zero-shot", zero_shot.metrics, zero_shot.prompt_tokens),
             ("zero-shot, prior-corrected", corrected.metrics, corrected.prompt_tokens),

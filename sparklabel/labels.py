@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 OK, TRUNCATED = "ok", "truncated"
 EMPTY_INPUT, TOO_LONG, INVALID_OUTPUT = "empty_input", "too_long", "invalid_output"
 ENGINE_ERROR, TIMEOUT = "engine_error", "timeout"
+UNCERTAIN = "uncertain"
+"""The model gave an answer that it did not trust enough: the best guess is among the alternatives."""
 
 ANSWERED = (OK, TRUNCATED)
 RETRYABLE = (ENGINE_ERROR, TIMEOUT)
@@ -127,14 +129,22 @@ def keeps_older_sql(label: str, answer: str, inputs_hash: str) -> str:
 
 
 def row_state_sql(
-    *, value: str, label: str, inputs_hash: str, fingerprint: str, model: str, relabel: str
+    *,
+    value: str,
+    label: str,
+    inputs_hash: str,
+    fingerprint: str,
+    model: str,
+    relabel: str,
+    min_confidence: float = 0.0,
 ) -> str:
     """Names the state of each row; `PENDING_STATES` are those that a pass answers.
 
     `human` and `human_input_changed` rows are never overwritten. `model_changed` rows are told apart from `done`
     under every `relabel`, so that a pass can say how many rows a new model would add, those among them that the old
     one could not answer; they are pending under
-    relabel="model" only, and `task_changed` rows are `done` under relabel="none".
+    relabel="model" only, and `task_changed` rows are `done` under relabel="none". An answer that was withheld for
+    more confidence than `min_confidence` now asks for is tried again.
     """
     retryable = ", ".join(map(sql_string, RETRYABLE))
     task_changed = (
@@ -146,7 +156,8 @@ def row_state_sql(
         f"if({label}.input_hash IS NULL OR {label}.input_hash = {inputs_hash}, 'human', 'human_input_changed') "
         f"WHEN {label}.status IS NULL THEN 'new' "
         f"WHEN NOT ({label}.input_hash <=> {inputs_hash}) THEN 'input_changed' "
-        f"WHEN {label}.status IN ({retryable}) THEN 'retry' "
+        f"WHEN {label}.status IN ({retryable}) OR "
+        f"({label}.status = '{UNCERTAIN}' AND {label}.confidence >= {min_confidence!r}D) THEN 'retry' "
         f"{task_changed}"
         f"WHEN {label}.status <> {sql_string(EMPTY_INPUT)} AND NOT ({label}.model <=> {sql_string(model)}) "
         "THEN 'model_changed' ELSE 'done' END"

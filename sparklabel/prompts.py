@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from sparklabel.constraints import TokenPath
 from sparklabel.errors import ModelError, TaskError
 from sparklabel.tasks import Task
+from sparklabel.tasks.task import column_title
 
 _CHARS_PER_TOKEN = 20
 """Text beyond this many characters for each token of context is cut unread: it could not fit in any language."""
@@ -77,7 +78,7 @@ def bare_template(task: Task, tokenizer: Tokenizer) -> PromptTemplate:
     """For a fine-tuned model: the row and the task's name, nothing else. The training is the instruction."""
     opening = [Piece("special", tokenizer.bos)] if tokenizer.bos else []
     return PromptTemplate(
-        (*opening, *_fields(task, ""), Piece("plain", f"\n{_title(task.name)}:")), answer_lead=" "
+        (*opening, *_fields(task, ""), Piece("plain", f"\n{column_title(task.name)}:")), answer_lead=" "
     )
 
 
@@ -90,7 +91,7 @@ def _cut_blanks(text: str) -> tuple[str, str]:
 def _fields(task: Task, head: str) -> list[Piece]:
     pieces: list[Piece] = []
     for number, name in enumerate(task.inputs):
-        pieces.append(Piece("plain", f"{head if number == 0 else chr(10)}{_title(name)}:"))
+        pieces.append(Piece("plain", f"{head if number == 0 else chr(10)}{column_title(name)}:"))
         pieces.append(Piece("input", name))
     return pieces
 
@@ -98,16 +99,13 @@ def _fields(task: Task, head: str) -> list[Piece]:
 def _examples(task: Task) -> str:
     blocks = [
         "\n".join(
-            f"{_title(name)}: {text.strip()}" for name, text in zip(task.inputs, example.inputs, strict=True)
+            f"{column_title(name)}: {text.strip()}"
+            for name, text in zip(task.inputs, example.inputs, strict=True)
         )
         + f"\nAnswer: {task.spoken(example.answer)}\n\n"
         for example in task.examples
     ]
     return "Examples:\n\n" + "".join(blocks) if blocks else ""
-
-
-def _title(name: str) -> str:
-    return name.replace("_", " ").strip().capitalize()
 
 
 @dataclass(frozen=True, slots=True)

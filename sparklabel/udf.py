@@ -8,7 +8,7 @@ marked nondeterministic, or Spark would run the model once for each field that a
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel import errors, registry
+from sparklabel.calibrators import Calibrator
 from sparklabel.cards import ModelCard
 from sparklabel.engines import Engine, EngineSpec, engine_spec, open_engine
 from sparklabel.engines.fake import ByteTokenizer
@@ -36,34 +37,51 @@ class LabelerSpec:
     task: Task
     model: ResolvedModel
     engine: EngineSpec
+    calibrator: Calibrator | None = None
+    min_confidence: float = 0.0
 
     @property
     def card(self) -> ModelCard | None:
         """What a fine-tuned model carries; None for others."""
         return ModelCard.from_json(self.model.card) if self.model.card else None
 
+    @property
+    def fingerprint(self) -> str:
+        """That of the task as the model is asked it: a fine-tuned one goes by its card's prompt."""
+        return self.card.task_fingerprint if self.card else self.task.fingerprint
 
-def labeler_spec(task: Task, model: str | ResolvedModel, engine: str, options: dict[str, Any]) -> LabelerSpec:
-    """Pins the model and checks that it fits the task, before anything is loaded.
+
+def labeler_spec(
+    task: Task,
+    model: str | ResolvedModel,
+    engine: str,
+    options: dict[str, Any],
+    min_confidence: float = 0.0,
+) -> LabelerSpec:
+    """Pins the model and checks that it fits the task, before anything is loaded; with the calibrator that was fitted
+    for them last.
 
     Raises ModelError, SetupError or TaskError. The fake engine takes any text for a model.
     """
     check_task(task)
+    if not (isinstance(min_confidence, int | float) and 0 <= min_confidence <= 1):
+        raise errors.SetupError(f"min_confidence={min_confidence!r} is not between 0 and 1.")
     chosen = engine_spec(engine, options)
-    if chosen.name == "fake" and isinstance(model, str):
-        return LabelerSpec(task, ResolvedModel(model, "folder", f"fake:{model}", ""), chosen)
-    resolved = model if isinstance(model, ResolvedModel) else registry.resolve(model)
-    spec = LabelerSpec(task, resolved, chosen)
+    if not chosen.kind.needs_files and isinstance(model, str):
+        resolved = ResolvedModel(model, "folder", f"fake:{model}", "")
+    else:
+        resolved = model if isinstance(model, ResolvedModel) else registry.resolve(model)
+    spec = LabelerSpec(task, resolved, chosen, min_confidence=float(min_confidence))
     if card := spec.card:
         card.check_fits(task, resolved.identity)
-    return spec
+    return replace(spec, calibrator=registry.find_calibrator(resolved.identity, spec.fingerprint))
 
 
 def check_askable(spec: LabelerSpec) -> None:
     """Raises TaskError or ModelError where the task cannot be asked of this model: its instructions do not fit, its
     labels are the same tokens, its card is another tokenizer's. Reads the tokenizer, no weights."""
     tokenizer: Tokenizer = ByteTokenizer()
-    if spec.engine.name != "fake":
+    if spec.engine.kind.needs_files:
         from sparklabel.language_model import ModelTokenizer
 
         tokenizer = ModelTokenizer.load(tokenizer_folder(spec.model))
@@ -73,19 +91,22 @@ def check_askable(spec: LabelerSpec) -> None:
 def open_labeler(spec: LabelerSpec) -> Labeler:
     """The labeler of this process; its model is fetched to this host and loaded where it is not there yet."""
     loaded = _loaded(spec.engine, spec.model)
-    if spec.task not in loaded.labelers:
-        loaded.labelers[spec.task] = make_labeler(spec, loaded.engine)
-    return loaded.labelers[spec.task]
+    if spec not in loaded.labelers:
+        loaded.labelers[spec] = make_labeler(spec, loaded.engine)
+    return loaded.labelers[spec]
 
 
 def make_labeler(spec: LabelerSpec, engine: Engine) -> Labeler:
     """A labeler over an engine that the caller keeps."""
-    return Labeler(spec.task, engine, model=spec.model.identity, card=spec.card)
+    return Labeler(
+        spec.task, engine, model=spec.model.identity, card=spec.card, calibrator=spec.calibrator,
+        min_confidence=spec.min_confidence,
+    )  # fmt: skip
 
 
 def load_engine(engine: EngineSpec, model: ResolvedModel) -> Engine:
     """An engine with its model, fetched to this host where it is not there yet."""
-    if engine.name == "fake":
+    if not engine.kind.needs_files:
         return open_engine(engine, model.identity, None, None)
     files = registry.materialise(model)
     return open_engine(engine, model.identity, files.base, files.adapter)
@@ -93,10 +114,10 @@ def load_engine(engine: EngineSpec, model: ResolvedModel) -> Engine:
 
 @dataclass(slots=True)
 class _Loaded:
-    """A loaded model, and the labelers of the tasks that are asked of it: they go when it goes."""
+    """A loaded model, and the labelers of what is asked of it: they go when it goes."""
 
     engine: Engine
-    labelers: dict[Task, Labeler]
+    labelers: dict[LabelerSpec, Labeler]
 
 
 @lru_cache(maxsize=2)
@@ -123,15 +144,16 @@ _OURS = re.compile(r"^sparklabel\.errors\.(\w+): (.*)(?:\n  (.*))?", re.MULTILIN
 
 
 def label_udf(
-    task: Task, model: str = DEFAULT, engine: str = "auto", **options: Any
+    task: Task, model: str = DEFAULT, engine: str = "auto", *, min_confidence: float = 0.0, **options: Any
 ) -> Callable[..., Column]:
     """A function of columns, one per input of the task, that gives the label: `label_udf(task)("text")`.
 
-    The result is a struct: `.value`, `.confidence`, `.status` and the rest of the record. `options` go to the engine
+    The result is a struct: `.value`, `.confidence`, `.status` and the rest of the record. Answers with less than
+    `min_confidence` are withheld (status `uncertain`, the best guess in `alternatives`). `options` go to the engine
     (transformers: dtype, device, batch_tokens, threads). The model is pinned now, so that every executor uses the
     same one. Raises ModelError, SetupError or TaskError.
     """
-    spec = labeler_spec(task, model, engine, options)
+    spec = labeler_spec(task, model, engine, options, min_confidence)
     check_askable(spec)
     return udf_of(spec)
 
@@ -161,6 +183,7 @@ def register(
     engine: str = "auto",
     *,
     name: str | None = None,
+    min_confidence: float = 0.0,
     **options: Any,
 ) -> str:
     """Makes the task a SQL function of this session, `label_<task>` unless `name` says otherwise; gives its name.
@@ -169,7 +192,7 @@ def register(
     EngineError or TaskError.
     """
     name = name or f"label_{task.name}"
-    spec = labeler_spec(task, model, engine, options)
+    spec = labeler_spec(task, model, engine, options, min_confidence)
     check_askable(spec)
     spark.udf.register(f"_{name}", _arrow_udf(spec))
     parameters = ", ".join(f"{quote(column)} STRING" for column in task.inputs)
@@ -227,7 +250,7 @@ def _with_task_threads(spec: LabelerSpec) -> LabelerSpec:
     from pyspark import TaskContext
 
     context = TaskContext.get()
-    if spec.engine.name != "transformers" or context is None or "threads" in dict(spec.engine.options):
+    if not spec.engine.kind.task_threads or context is None or "threads" in dict(spec.engine.options):
         return spec
     options = dict(spec.engine.options) | {"threads": context.cpus()}
-    return LabelerSpec(spec.task, spec.model, engine_spec(spec.engine.name, options))
+    return replace(spec, engine=engine_spec(spec.engine.name, options))

@@ -1,7 +1,16 @@
 """Engines: where scores are computed. The protocol is in engine.py, what travels to workers in spec.py; one file an
 engine."""
 
-from sparklabel.engines.engine import Engine, ScoringRequest
+from sparklabel.engines.engine import Engine, Generation, GenerationRequest, ScoringRequest
 from sparklabel.engines.spec import ENGINES, EngineSpec, engine_spec, open_engine
 
-__all__ = ["ENGINES", "Engine", "EngineSpec", "ScoringRequest", "engine_spec", "open_engine"]
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "EngineSpec",
+    "Generation",
+    "GenerationRequest",
+    "ScoringRequest",
+    "engine_spec",
+    "open_engine",
+]

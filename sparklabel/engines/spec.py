@@ -1,27 +1,109 @@
 """Which engine, with which options: what travels to workers, and how it becomes an engine there."""
 
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from sparklabel.engines.engine import Engine
 from sparklabel.engines.fake import FakeEngine
 from sparklabel.errors import SetupError
-
-EngineName = Literal["transformers", "fake"]
-ENGINES: tuple[str, ...] = get_args(EngineName)
-_DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
     """Which engine, and its options (sorted pairs, so that equal specs are equal). Picklable; printed in plans."""
 
-    name: EngineName
+    name: str
     options: tuple[tuple[str, Any], ...] = ()
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(f'{k}={v!r}' for k, v in self.options)})"
+
+    @property
+    def kind(self) -> "EngineKind":
+        return ENGINES[self.name]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What an option takes: `fits` tells whether a value does (it must be hashable: specs are keys of the caches that
+    hold loaded models), `takes` says it in words."""
+
+    fits: Callable[[Any], bool]
+    takes: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineKind:
+    """An engine as this module knows it. `open` takes the model's identity, its files, and the options.
+
+    `needs_files`: the model is one that can be resolved and fetched; otherwise any text names one. `task_threads`: it
+    computes in the Spark task, and takes the threads of its slot as the option `threads`.
+    """
+
+    options: Mapping[str, Option]
+    open: Callable[..., Engine]
+    needs_files: bool = True
+    task_threads: bool = False
+
+
+def _open_fake(model: str, base: Path | None, adapter: Path | None, **options: Any) -> Engine:
+    return FakeEngine(model, **options)
+
+
+def _open_transformers(model: str, base: Path, adapter: Path | None, **options: Any) -> Engine:
+    from sparklabel.engines.transformers import TransformersEngine
+
+    return TransformersEngine.load(base, adapter, **options)
+
+
+def _open_vllm(model: str, base: Path, adapter: Path | None, **options: Any) -> Engine:
+    from sparklabel.engines.vllm import VllmEngine
+
+    return VllmEngine.load(base, adapter, **options)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, float) and 0 < value <= 1
+
+
+def _is_json_object(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and isinstance(json.loads(value), dict)
+    except ValueError:
+        return False
+
+
+_DTYPES = ("auto", "float32", "bfloat16", "float16")
+_TEXT = Option(lambda value: isinstance(value, str) and bool(value), "a text")
+_DTYPE = Option(lambda value: isinstance(value, str) and value in _DTYPES, f"one of: {', '.join(_DTYPES)}")
+_DEVICE = Option(_TEXT.fits, "a torch device's name, such as cpu or cuda:0")
+_COUNT = Option(lambda value: type(value) is int and value > 0, "a whole number above 0")
+_SHARE = Option(_is_share, "a number between 0 and 1, such as 0.9")
+_JSON = Option(_is_json_object, "a JSON object as a text, such as '{\"enforce_eager\": true}'")
+
+ENGINES: dict[str, EngineKind] = {
+    "transformers": EngineKind(
+        {"dtype": _DTYPE, "device": _DEVICE, "batch_tokens": _COUNT, "threads": _COUNT},
+        _open_transformers,
+        task_threads=True,
+    ),
+    "vllm": EngineKind(
+        {
+            "dtype": _DTYPE,
+            "max_model_len": _COUNT,
+            "gpu_memory_utilization": _SHARE,
+            "kv_cache_gib": _COUNT,
+            "threads": _COUNT,
+            "engine_kwargs": _JSON,
+        },
+        _open_vllm,
+        task_threads=True,
+    ),
+    "fake": EngineKind({"fail_on": _TEXT}, _open_fake, needs_files=False),
+}
 
 
 def engine_spec(engine: str, options: dict[str, Any]) -> EngineSpec:
@@ -29,45 +111,26 @@ def engine_spec(engine: str, options: dict[str, Any]) -> EngineSpec:
     name = "transformers" if engine == "auto" else engine
     if name not in ENGINES:
         raise SetupError(f"There is no engine {engine!r}.", hint=f"Use one of: auto, {', '.join(ENGINES)}.")
-    known = _option_names(name)
+    known = ENGINES[name].options
     if unknown := sorted(set(options) - set(known)):
         raise SetupError(
             f"The {name} engine has no option {unknown[0]!r}.", hint=f"It takes: {', '.join(known)}."
         )
     for option, value in options.items():
-        _check_value(option, value)
-    return EngineSpec(name, tuple(sorted(options.items())))  # type: ignore[arg-type]
-
-
-def _check_value(option: str, value: Any) -> None:
-    """What passes is hashable too: specs are keys of the caches that hold loaded models."""
-    if option == "dtype":
-        fits, takes = isinstance(value, str) and value in _DTYPES, f"one of: {', '.join(_DTYPES)}"
-    elif option == "device":
-        fits, takes = isinstance(value, str) and bool(value), "a torch device's name, such as cpu or cuda:0"
-    elif option == "fail_on":
-        fits, takes = isinstance(value, str) and bool(value), "a text"
-    else:
-        fits, takes = type(value) is int and value > 0, "a whole number above 0"
-    if not fits:
-        raise SetupError(f"{option}={value!r} is not an option's value.", hint=f"{option} takes {takes}.")
-
-
-def _option_names(name: str) -> tuple[str, ...]:
-    return {"transformers": ("dtype", "device", "batch_tokens", "threads"), "fake": ("fail_on",)}[name]
+        if not known[option].fits(value):
+            raise SetupError(
+                f"{option}={value!r} is not an option's value.", hint=f"{option} takes {known[option].takes}."
+            )
+    return EngineSpec(name, tuple(sorted(options.items())))
 
 
 def open_engine(spec: EngineSpec, model: str, base: Path | None, adapter: Path | None) -> Engine:
-    """Loads the engine in this process. `model` is the identity; the fake engine needs no files.
+    """Loads the engine in this process. `model` is the identity; some engines need no files.
 
     Raises ModelError, or SetupError where there are no files and the engine needs them.
     """
-    if spec.name == "fake":
-        return FakeEngine(model, **dict(spec.options))
-    if base is None:
+    if base is None and spec.kind.needs_files:
         raise SetupError(
             f"The {spec.name} engine needs a model.", hint="Give the folder of its files as base."
         )
-    from sparklabel.engines.transformers import TransformersEngine
-
-    return TransformersEngine.load(base, adapter, **dict(spec.options))
+    return spec.kind.open(model, base, adapter, **dict(spec.options))

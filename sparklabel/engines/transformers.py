@@ -1,24 +1,32 @@
 """The transformers engine: one model in this process, on CPU or GPU."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparklabel.constraints import TokenPath
-from sparklabel.engines.engine import ScoringRequest
+from sparklabel.engines.engine import Generation, GenerationRequest, ScoringRequest
 from sparklabel.errors import EngineError
 from sparklabel.language_model import LanguageModel
+from sparklabel.language_model.generation import Written, generate
+from sparklabel.language_model.grammar import Grammar, Vocabulary
 from sparklabel.language_model.model import SharedPrefix
+from sparklabel.language_model.out_of_memory import is_out_of_memory
 
 
 class TransformersEngine:
-    """Keeps the encoded prefix of the last request, since a task's prompts all share one."""
+    """Keeps the encoded prefix and the grammar of the last request, since a task's prompts all share them. Where
+    memory runs out, the language model goes on with smaller batches; EngineError where a single row does not fit."""
 
     def __init__(self, language_model: LanguageModel) -> None:
         self.language_model = language_model
         self.tokenizer = language_model.tokenizer
         self._prefix: SharedPrefix | None = None
+        self._vocabulary: Vocabulary | None = None
+        self._grammar: tuple[str, Grammar] | None = None
 
     @classmethod
     def load(
@@ -39,14 +47,30 @@ class TransformersEngine:
         return cls(LanguageModel.load(base, adapter, dtype=dtype, device=device, batch_tokens=batch_tokens))
 
     def score(self, request: ScoringRequest) -> NDArray[np.float32]:
-        try:
+        with _hardware_errors():
             return self.language_model.option_logits(
                 self._encoded(request.prefix), request.rows, request.trie
             )
-        except (MemoryError, RuntimeError) as error:
-            if not _is_hardware(error):
-                raise
-            raise EngineError(f"{type(error).__name__}: {str(error).splitlines()[0][:500]}") from error
+
+    def generate(self, request: GenerationRequest) -> list[Generation]:
+        """Raises TaskError for a schema that answers cannot be held to."""
+        grammar = None if request.schema is None else self._compiled(request.schema)
+        with _hardware_errors():
+            prefix = self._encoded(request.prefix)
+            written = generate(self.language_model, prefix, request.rows, grammar, request.max_tokens)
+        return [self._as_text(answer) for answer in written]
+
+    def _as_text(self, answer: Written) -> Generation:
+        text, ends = self.tokenizer.decode(answer.ids), self.tokenizer.token_ends(answer.ids)
+        return Generation(text, tuple(ends), answer.log_p, answer.finished)
+
+    def _compiled(self, schema: str) -> Grammar:
+        if self._vocabulary is None:
+            size = self.language_model.model.get_output_embeddings().weight.shape[0]
+            self._vocabulary = Vocabulary(self.tokenizer, size)
+        if self._grammar is None or self._grammar[0] != schema:
+            self._grammar = schema, self._vocabulary.grammar(schema)
+        return self._grammar[1]
 
     def _encoded(self, prefix: TokenPath) -> SharedPrefix:
         if self._prefix is None or self._prefix.ids != prefix:
@@ -54,9 +78,15 @@ class TransformersEngine:
         return self._prefix
 
 
-def _is_hardware(error: Exception) -> bool:
-    """Memory that ran out, or a device that failed; every other RuntimeError is a bug and passes."""
+@contextmanager
+def _hardware_errors() -> Iterator[None]:
+    """Memory that ran out, or a device that failed, is the engine's death; every other RuntimeError is a bug and
+    passes."""
     import torch
 
-    known = (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
-    return isinstance(error, known) or "allocate memory" in str(error)
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not (is_out_of_memory(error) or isinstance(error, torch.AcceleratorError)):
+            raise
+        raise EngineError(f"{type(error).__name__}: {str(error).splitlines()[0][:500]}") from error

@@ -4,7 +4,7 @@ The one door to torch and transformers (and peft). In: folders and token ids. Ou
 Nothing here knows of tasks, labels or rows.
 """
 
-from sparklabel.language_model.answers import TrainingExample
+from sparklabel.language_model.answers import TrainingExample, choice_examples, text_examples
 from sparklabel.language_model.gguf import convert_gguf
 from sparklabel.language_model.layers import decoder_depth, hidden_features
 from sparklabel.language_model.lora import Recipe, StepMetrics, TrainingSummary, train_lora
@@ -18,8 +18,10 @@ __all__ = [
     "StepMetrics",
     "TrainingExample",
     "TrainingSummary",
+    "choice_examples",
     "convert_gguf",
     "decoder_depth",
     "hidden_features",
+    "text_examples",
     "train_lora",
 ]

@@ -1,38 +1,54 @@
 """Answered prompts as training wants them: token sequences with the places to learn from, and the loss there.
 
-In: examples and the label trie. Out: batches of hidden states (frozen layers applied, kept within a bound), and the
-summed negative log-probability of the right labels. It neither changes nor saves weights.
+In: examples, of choices or of written answers. Out: batches of hidden states (frozen layers applied, kept within a
+bound), and the summed negative log-probability of the right answers. It neither changes nor saves weights.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from sparklabel.constraints import LabelTrie, Step
-from sparklabel.language_model.heads import OptionHead
+from sparklabel.constraints import LabelTrie, Step, TokenPath
+from sparklabel.language_model.heads import OptionHead, VocabularyHead
 from sparklabel.language_model.layers import DecoderStack, padded, upper_half
 from sparklabel.language_model.model import LanguageModel, length_sorted_batches
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
-    """A prompt's token ids, up to where the answer begins, and the number of the right label."""
+    """A prompt's token ids, up to where the answer begins; the answer's tokens, as far as the model must read them;
+    and what it should learn, at least one step."""
 
-    prompt: tuple[int, ...]
-    label: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Sequence:
-    ids: tuple[int, ...]
-    answer_at: int
+    prompt: TokenPath
+    answer: TokenPath
     steps: tuple[Step, ...]
 
 
+def choice_examples(chosen: Iterable[tuple[TokenPath, int]], trie: LabelTrie) -> list[TrainingExample]:
+    """Of prompts with the number of the right label: learned is what scoring reads, the branching nodes of its path.
+    Labels without one (a task with one label) are left out."""
+    steps = [trie.steps(label) for label in range(len(trie.paths))]
+    return [
+        TrainingExample(prompt, trie.paths[label][: max(step.depth for step in steps[label])], steps[label])
+        for prompt, label in chosen
+        if steps[label]
+    ]
+
+
+def text_examples(written: Iterable[tuple[TokenPath, TokenPath]], stop: int) -> list[TrainingExample]:
+    """Of prompts with the tokens of the right answer: learned is each of them, and then the token `stop`."""
+    return [
+        TrainingExample(
+            prompt, answer, tuple(Step(depth, (), token) for depth, token in enumerate((*answer, stop)))
+        )
+        for prompt, answer in written
+    ]
+
+
 class Sequences:
-    """N training sequences: each prompt, and its label's tokens up to the last branching node.
+    """N training sequences: each prompt, and its answer's tokens.
 
     Layers below `first` run once, here; their output is kept on the model's device while it fits `cache_bytes`, and
     is computed again for each batch beyond that.
@@ -42,14 +58,12 @@ class Sequences:
         self,
         language_model: LanguageModel,
         examples: Sequence[TrainingExample],
-        trie: LabelTrie,
         first: int,
         cache_bytes: int,
     ) -> None:
         self._model, self._first = language_model, first
-        steps = [trie.steps(label) for label in range(len(trie.paths))]
-        self._items = [_sequence(example, trie, steps[example.label]) for example in examples]
-        self.lengths = [len(item.ids) for item in self._items]
+        self._examples = examples
+        self.lengths = [len(example.prompt) + len(example.answer) for example in examples]
         shortest = sorted(range(len(examples)), key=self.lengths.__getitem__)[:2]
         self._half = upper_half(language_model, first, self._ids(shortest))
         self._kept: dict[int, Tensor] = {}
@@ -76,17 +90,19 @@ class Sequences:
             return self._stack.below(self._first, self._ids(indices))
 
     def _ids(self, indices: Sequence[int]) -> Tensor:
-        return padded([self._items[i].ids for i in indices], self._model.device)[0]
+        rows = [self._examples[i].prompt + self._examples[i].answer for i in indices]
+        return padded(rows, self._model.device)[0]
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, list[Step]]:
-        """What `run` takes for these sequences, and the branching node that each of its P places is at."""
+        """What `run` takes for these sequences, and the step that each of its P places is."""
         places: list[int] = []
         steps: list[Step] = []
         longest = max(self.lengths[i] for i in indices)
         for row, index in enumerate(indices):
-            item = self._items[index]
-            places += [row * longest + item.answer_at + step.depth for step in item.steps]
-            steps += item.steps
+            example = self._examples[index]
+            begin = row * longest + len(example.prompt) - 1
+            places += [begin + step.depth for step in example.steps]
+            steps += example.steps
         return self._states(indices), torch.tensor(places, device=self._model.device), steps
 
     def _states(self, indices: Sequence[int]) -> Tensor:
@@ -103,24 +119,27 @@ class Sequences:
         return self._model.hidden(states).flatten(0, 1)[places]
 
 
-def _sequence(example: TrainingExample, trie: LabelTrie, steps: tuple[Step, ...]) -> _Sequence:
-    taken = max((step.depth for step in steps), default=0)
-    return _Sequence((*example.prompt, *trie.paths[example.label][:taken]), len(example.prompt) - 1, steps)
-
-
 class AnswerLoss:
-    """The scorer's definition of a label's probability, differentiable."""
+    """The summed negative log-probability of the right options: the scorer's definition of a label's probability,
+    differentiable; or over the whole vocabulary, for steps without options. All examples are of one kind."""
 
-    def __init__(self, language_model: LanguageModel, trie: LabelTrie) -> None:
-        stops = language_model.tokenizer.stop_ids
-        self._head = OptionHead(language_model.model, stops, trie.option_tokens)
+    def __init__(self, language_model: LanguageModel, examples: Sequence[TrainingExample]) -> None:
         self._device = language_model.device
+        tokens = {token for example in examples for step in example.steps for token in step.options}
+        stops = language_model.tokenizer.stop_ids
+        self._options = OptionHead(language_model.model, stops, tokens) if tokens else None
+        self._vocabulary = VocabularyHead(language_model.model)
 
     def __call__(self, hidden: Tensor, steps: Sequence[Step]) -> Tensor:
-        """Hidden states [P, D] at P branching nodes -> the summed negative log-probability of the right options."""
-        columns = [torch.tensor([self._head.column[token] for token in step.options]) for step in steps]
+        """Hidden states [P, D] at P steps -> the sum."""
+        targets = torch.tensor([step.target for step in steps], device=self._device)
+        if self._options is None:
+            return nn.functional.cross_entropy(self._vocabulary(hidden), targets, reduction="sum")
+        column = self._options.column
+        columns = [torch.tensor([column[token] for token in step.options]) for step in steps]
         # Short lists of options are filled up with a column that is masked out.
         allowed = nn.utils.rnn.pad_sequence(columns, batch_first=True, padding_value=-1).to(self._device)
-        offered = self._head(hidden).gather(1, allowed.clamp(min=0)).masked_fill(allowed < 0, float("-inf"))
-        targets = torch.tensor([step.target for step in steps], device=self._device)
-        return nn.functional.cross_entropy(offered, targets, reduction="sum")
+        offered = self._options(hidden).gather(1, allowed.clamp(min=0))
+        return nn.functional.cross_entropy(
+            offered.masked_fill(allowed < 0, float("-inf")), targets, reduction="sum"
+        )

@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import AttentionInterface
 
 from sparklabel.errors import ModelError
+from sparklabel.language_model.row_cache import RowCache
 
 NAME = "sparklabel"
 _QUERY_BLOCK = 256
@@ -26,6 +27,7 @@ LayerCache = dict[int, tuple[Tensor, Tensor]]
 
 _prefix: ContextVar[LayerCache | None] = ContextVar("prefix", default=None)
 _capture: ContextVar[LayerCache | None] = ContextVar("capture", default=None)
+_rows: ContextVar[RowCache | None] = ContextVar("rows", default=None)
 
 
 @contextmanager
@@ -48,6 +50,17 @@ def capturing(into: LayerCache) -> Iterator[None]:
         _capture.reset(token)
 
 
+@contextmanager
+def continuing(rows: RowCache) -> Iterator[None]:
+    """Inside, the one sequence that the model gets is the tokens that `rows` announced, packed: each row attends to
+    what is kept of it, and is kept."""
+    token = _rows.set(rows)
+    try:
+        yield
+    finally:
+        _rows.reset(token)
+
+
 def _attention(
     module: torch.nn.Module,
     query: Tensor,
@@ -61,14 +74,18 @@ def _attention(
     **_: Any,
 ) -> tuple[Tensor, None]:
     """query [B, H, S, d], key and value [B, G, S, d], attention_mask additive [B or 1, 1, S, S] or None for causal.
+    Where rows are continued, B is 1 and S counts all their new tokens.
 
     Returns [B, S, H, d], as transformers expects of an attention function.
     """
     layer = int(module.layer_idx)
     if (capture := _capture.get()) is not None:
         capture[layer] = (key[0].contiguous(), value[0].contiguous())
+    if (rows := _rows.get()) is not None:
+        query, key, value = rows.exchange(layer, query, key, value)
+        attention_mask = rows.now.mask
     prefix_key, prefix_value = (_prefix.get() or {}).get(layer, (key[0, :, :0], value[0, :, :0]))
-    length = query.shape[2]
+    length, before = query.shape[2], max(rows.now.starts) if rows else 0
     if attention_mask is None:
         attention_mask = causal_mask(length, query.dtype, query.device)
     if s_aux is not None or _is_beyond(sliding_window, prefix_key.shape[1], attention_mask):
@@ -79,11 +96,13 @@ def _attention(
     # No token looks ahead (a tree's nodes come last), so a block of queries needs only the keys up to its end.
     spans = [(start, min(start + _QUERY_BLOCK, length)) for start in range(0, length, _QUERY_BLOCK)]
     blocks = [
-        _block(query[:, :, start:end], key[:, :, :end], value[:, :, :end], attention_mask[:, :, start:end, :end],
+        _block(query[:, :, start:end], key[:, :, :seen], value[:, :, :seen], attention_mask[:, :, start:end, :seen],
                prefix_key, prefix_value, softcap)
         for start, end in spans
+        for seen in [before + end]
     ]  # fmt: skip
-    return (blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=1)), None
+    mixed = blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=1)
+    return (rows.packed(mixed) if rows else mixed), None
 
 
 def _block(

@@ -1,7 +1,7 @@
-"""The output matrix, read for a few tokens only.
+"""The output matrix, read for a few tokens only, or whole.
 
-In: hidden states, with or without gradients. Out: float32 logits of the tokens that are asked for, and of END. The
-matrix itself is never trained here.
+In: hidden states, with or without gradients. Out: float32 logits of the tokens that are asked for, and of END; or of
+all tokens. The matrix itself is never trained here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,6 +31,21 @@ class OptionHead:
         """[..., D] after the final norm to [..., C]; the last column is END: the logsumexp over the stop ids."""
         logits = _finished(nn.functional.linear(hidden, self._weight, self._bias).float(), self._config)
         return torch.cat([logits, logits[..., self._stops].logsumexp(-1, keepdim=True)], dim=-1)
+
+
+class VocabularyHead:
+    """A model's whole output matrix; `size` is V."""
+
+    def __init__(self, model: Any) -> None:
+        head = model.get_output_embeddings()
+        self._weight = head.weight.detach()
+        self.size = len(self._weight)
+        self._bias = head.bias.detach() if getattr(head, "bias", None) is not None else None
+        self._config = model.config
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """[..., D] after the final norm to float32 [..., V]: the logits that the model itself gives."""
+        return _finished(nn.functional.linear(hidden, self._weight, self._bias).float(), self._config)
 
 
 def _finished(logits: Tensor, config: Any) -> Tensor:

@@ -1,11 +1,11 @@
 """A loaded causal language model that reads next-token scores behind a shared prefix.
 
-In: token ids. Out: float32 arrays. The prefix is encoded once; rows are sorted by length into batches of about equal
-token counts, a token tree behind each row is evaluated in the same forward pass, and only the rows of the output
-matrix that are asked for are multiplied.
+In: token ids. Out: float32 arrays; answers are written in generation.py. The prefix is encoded once; rows are sorted
+by length into batches of about equal token counts, a token tree behind each row is evaluated in the same forward pass,
+and only the rows of the output matrix that are asked for are multiplied.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,13 @@ from sparklabel.errors import ModelError, SetupError
 from sparklabel.language_model import attention
 from sparklabel.language_model.heads import OptionHead
 from sparklabel.language_model.memory import keep_freed_memory
+from sparklabel.language_model.out_of_memory import fits, free_device_memory
 from sparklabel.language_model.tokenizer import ModelTokenizer
 
 _CPU_BATCH_TOKENS, _GPU_BATCH_TOKENS = 1024, 32768
 """What was measured of others is in docs/log.md."""
+_KEPT_PER_BATCH_TOKEN = 8
+"""A token's keys and values take far less memory than its pass through the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,11 @@ class SharedPrefix:
 
 
 class LanguageModel:
-    """A causal LM on one device. Not safe for two threads at once; load one per process or GPU."""
+    """A causal LM on one device. Not safe for two threads at once; load one per process or GPU.
+
+    `batch_tokens` is how many tokens go through the model at once, `kept_tokens` how many are kept of the rows that
+    are generated at once; both become smaller where memory runs out.
+    """
 
     def __init__(self, model: Any, tokenizer: ModelTokenizer, batch_tokens: int | None = None) -> None:
         self.model = model.eval()
@@ -45,6 +52,7 @@ class LanguageModel:
         self.batch_tokens = batch_tokens or (
             _CPU_BATCH_TOKENS if self.device.type == "cpu" else _GPU_BATCH_TOKENS
         )
+        self.kept_tokens = self.batch_tokens * _KEPT_PER_BATCH_TOKEN
         self._stock_attention = model.config._attn_implementation
         self._check_attention()
 
@@ -101,11 +109,37 @@ class LanguageModel:
             torch.tensor(trie.option_places, device=self.device) + 1
         )  # the prompt's last token is the first place
         columns = torch.tensor([head.column[token] for token in trie.option_tokens], device=self.device)
+
+        def score(batch: list[int]) -> None:
+            hidden, ends = self._forward([rows[i] for i in batch], len(prefix.ids), tree)
+            out[batch] = head(tree.places(hidden, ends))[:, places, columns].cpu().numpy()
+
         with torch.inference_mode(), attention.behind(prefix.layers), self.own_attention():
-            for batch in length_sorted_batches([len(r) for r in rows], len(tree.tokens), self.batch_tokens):
-                hidden, ends = self._forward([rows[i] for i in batch], len(prefix.ids), tree)
-                out[batch] = head(tree.places(hidden, ends))[:, places, columns].cpu().numpy()
+            self._in_batches([len(row) for row in rows], len(tree.tokens), score)
         return out
+
+    def _in_batches(self, lengths: Sequence[int], extra: int, work: Callable[[list[int]], None]) -> None:
+        """Works through all indices; a batch that memory does not hold is halved, and so are those to come."""
+        todo = length_sorted_batches(lengths, extra, self.batch_tokens)
+        while todo:
+            batch = todo[0]
+            if fits(lambda: work(batch), divisible=len(batch) > 1):  # noqa: B023 called at once
+                todo = todo[1:]
+                continue
+            self.lower_batch_tokens(len(batch) * (lengths[batch[0]] + extra))
+            rest = [index for batch in todo for index in batch]
+            again = length_sorted_batches([lengths[i] for i in rest], extra, self.batch_tokens)
+            todo = [[rest[i] for i in batch] for batch in again]
+
+    def lower_batch_tokens(self, tokens: int) -> None:
+        """So many tokens at once did not fit into memory: from now on it is half of them at most."""
+        self.batch_tokens = max(1, min(self.batch_tokens, tokens) // 2)
+        free_device_memory()
+
+    def lower_kept_tokens(self, tokens: int) -> None:
+        """The same for tokens that were kept."""
+        self.kept_tokens = max(1, min(self.kept_tokens, tokens) // 2)
+        free_device_memory()
 
     def hidden(self, ids: Tensor, **inputs: Any) -> Tensor:
         """The last hidden states [B, S, D], after the final norm, without the output matrix."""

@@ -12,6 +12,8 @@ from sparklabel.errors import ModelError
 _BLANK = "▁"
 """How SentencePiece writes a blank: what tokens of a word's beginning begin with."""
 _MARK = "SPARKLABELCONTENT"
+_BROKEN = "\N{REPLACEMENT CHARACTER}"
+"""What decoders write for bytes that make no character, or not yet."""
 _ANCHORS = ("\x01", "\n")
 """Texts that merge with nothing behind them: what is encoded behind one is encoded as inside a text."""
 _TODAY = date(2024, 7, 26)
@@ -91,7 +93,32 @@ class ModelTokenizer:
         return any(t.startswith(_BLANK) for t in self._tokenizer.convert_ids_to_tokens(list(ids[:1])))
 
     def decode(self, ids: Sequence[int]) -> str:
-        return str(self._tokenizer.decode(list(ids)))
+        """The text of an answer as it stands: a blank at its beginning is kept."""
+        _, anchored = self._anchor
+        return self._decoded([*anchored, *ids]).removeprefix(self._decoded(anchored))
+
+    def _decoded(self, ids: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
+
+    def token_ends(self, ids: Sequence[int]) -> list[int]:
+        """Where each token ends in the decoded text, in characters. One that ends inside a character ends where that
+        begins."""
+        # Decoded from the last whole character on, with the tokens before it, since decoders look back on these.
+        ends: list[int] = []
+        end, before, start = 0, 0, 0
+        for number in range(1, len(ids) + 1):
+            text = self.decode(ids[before:number])
+            if not text.endswith(_BROKEN):
+                end += len(text) - len(self.decode(ids[before:start]))
+                before, start = start, number
+            ends.append(end)
+        length = len(self.decode(ids))
+        return [min(end, length) for end in ends[:-1]] + [length][: len(ids)]
+
+    @property
+    def fast(self) -> Any:
+        """transformers' tokenizer, for what reads its parts."""
+        return self._tokenizer
 
     def chat(self) -> tuple[str, str] | None:
         """What the chat template puts before and after one user message; None for a model without a template.

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 from pyspark.sql.types import DataType, StructType
 
+from sparklabel.delta_table import TASK_PROPERTY, Target, check_inputs, open_target, recorded_column
 from sparklabel.errors import ColumnError
 from sparklabel.labels import label_ddl, quote, sql_string
+from sparklabel.table.key import check_key
 from sparklabel.table.record import is_record, lacking, record_type, same_type
-from sparklabel.table.target import Target, check_inputs, check_key, open_target
 from sparklabel.tasks import Task, check_task
 
-_PROPERTY = "sparklabel.task."
 _NAME = re.compile(r"[^ ,;{}()\n\t=.`]{1,100}")
 """What Delta takes without column mapping; the length is a folder's, where answers are staged."""
 
@@ -68,7 +68,7 @@ def owned_columns(target: Target, task: Task, key: Sequence[str], column: str | 
     A value column that is there without its record is refused, or taken as human answers with `adopt`. A record may
     lack fields of ours, and have fields that we do not know.
     """
-    recorded = _recorded_column(target, task)
+    recorded = recorded_column(target, task)
     if column and recorded and column.lower() != recorded.lower():
         raise ColumnError(
             f"The task {task.name!r} writes the column {recorded!r} in {target.name}, not {column!r}.",
@@ -139,16 +139,11 @@ def _check_both_or_none(
         )
 
 
-def _recorded_column(target: Target, task: Task) -> str | None:
-    recorded = target.properties.get(f"{_PROPERTY}{task.name}")
-    return str(json.loads(recorded)["column"]) if recorded else None
-
-
 def _check_not_another_tasks(target: Target, task: Task, value: str) -> None:
     for name, content in target.properties.items():
-        other = name.removeprefix(_PROPERTY)
+        other = name.removeprefix(TASK_PROPERTY)
         if (
-            name.startswith(_PROPERTY)
+            name.startswith(TASK_PROPERTY)
             and other != task.name
             and json.loads(content)["column"].lower() == value.lower()
         ):
@@ -163,10 +158,10 @@ def add_columns(spark: SparkSession, target: Target, owned: Owned, task: Task) -
     if additions:
         added = ", ".join(f"{path} {ddl}" for path, ddl in additions)
         spark.sql(f"ALTER TABLE {target.sql} ADD COLUMNS ({added})")
-    if _recorded_column(target, task) is None:
+    if recorded_column(target, task) is None:
         content = sql_string(json.dumps({"column": owned.value}))
         spark.sql(
-            f"ALTER TABLE {target.sql} SET TBLPROPERTIES ({sql_string(_PROPERTY + task.name)} = {content})"
+            f"ALTER TABLE {target.sql} SET TBLPROPERTIES ({sql_string(TASK_PROPERTY + task.name)} = {content})"
         )
         return open_target(spark, target.name)
     return open_target(spark, target.name) if additions else target

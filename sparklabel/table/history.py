@@ -5,7 +5,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from sparklabel.table.target import Target
+from sparklabel.delta_table import Target
 
 
 def pass_commits(spark: SparkSession, target: Target, task: str) -> list[dict[str, Any]]:

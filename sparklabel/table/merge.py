@@ -5,9 +5,9 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
+from sparklabel.delta_table import Target
 from sparklabel.labels import quote
 from sparklabel.table.commits import commit_metadata, retried
-from sparklabel.table.target import Target
 
 
 def merge_rows(

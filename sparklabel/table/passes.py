@@ -13,6 +13,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from sparklabel.delta_table import open_target
 from sparklabel.errors import TableError
 from sparklabel.labels import (
     RELABEL,
@@ -36,7 +37,6 @@ from sparklabel.table.plan import ANSWER, HASH, STATE, Plan, make_plan, pending_
 from sparklabel.table.record import converted_sql, record_type
 from sparklabel.table.report import PassReport
 from sparklabel.table.staging import Staging, open_staging
-from sparklabel.table.target import open_target
 from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec, check_askable, labeler_spec
 
@@ -54,6 +54,7 @@ def label_table(
     column: str | None = None,
     adopt: bool = False,
     dry_run: bool = False,
+    min_confidence: float = 0.0,
     progress: bool = True,
     **options: Any,
 ) -> PassReport:
@@ -63,8 +64,9 @@ def label_table(
     narrows the pass. Pending is what has no answer, whose input changed, that failed in a way worth another try, and
     with relabel="task" what an earlier version of the task answered, with "model" also what another model answered;
     "none" leaves both. Human answers are kept, whatever changed. `column` names the value column otherwise;
-    `adopt=True` takes an existing column as human answers. `dry_run` writes nothing and loads no model. `options` go
-    to the engine. Called again after any death it goes on: staged answers are not computed twice.
+    `adopt=True` takes an existing column as human answers. `dry_run` writes nothing and loads no model. An answer
+    with less than `min_confidence` is withheld: status `uncertain`, a NULL value, the best guess in `alternatives`.
+    `options` go to the engine. Called again after any death it goes on: staged answers are not computed twice.
 
     Raises TableError, ColumnError, KeyColumnError, TaskError, ModelError or SetupError before anything is loaded or
     written; ConflictError when other writers kept winning.
@@ -72,7 +74,7 @@ def label_table(
     if relabel not in RELABEL:
         raise TableError(f"relabel={relabel!r} is not known.", hint=f"Use one of: {', '.join(RELABEL)}.")
     opened = open_task_table(spark, table, task, key, column, adopt)
-    spec = labeler_spec(task, model, engine, options)
+    spec = labeler_spec(task, model, engine, options, min_confidence)
     labeling = _Pass(spark, spec, opened, relabel, where)
     plan = labeling.plan()
     if dry_run or not (plan.pending or plan.unstamped):
@@ -99,7 +101,7 @@ class _Pass:
     def states(self) -> DataFrame:
         return row_states(
             self.spark, self.target, self.owned, self.task,
-            model=self.model, relabel=self.relabel, where=self.where,
+            model=self.model, relabel=self.relabel, where=self.where, min_confidence=self.spec.min_confidence,
         )  # fmt: skip
 
     def plan(self) -> Plan:

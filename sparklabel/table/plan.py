@@ -12,11 +12,11 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.cards import ModelCard
+from sparklabel.delta_table import Target
 from sparklabel.errors import TableError
 from sparklabel.labels import STATES, input_hash_sql, pending_states, quote, row_state_sql, unstamped_sql
 from sparklabel.table.columns import Owned
 from sparklabel.table.record import converted_sql, record_type
-from sparklabel.table.target import Target
 from sparklabel.tasks import Task
 
 HASH, STATE, ANSWER = "_sparklabel_hash", "_sparklabel_state", "_sparklabel_answer"
@@ -54,7 +54,7 @@ def prompt_characters(task: Task, card: ModelCard | None) -> int:
     """About how long a prompt is beside its inputs: the template that a model was fine-tuned with, or zero-shot."""
     if card:
         return sum(len(piece.text) for piece in card.template.pieces if piece.kind != "input")
-    examples = sum(len(t) for e in task.examples for t in (*e.inputs, e.answer))
+    examples = sum(len(t) for e in task.examples for t in (*e.inputs, task.spoken(e.answer)))
     return len(task.question()) + examples + _CHAT_CHARACTERS
 
 
@@ -67,6 +67,7 @@ def row_states(
     model: str,
     relabel: str,
     where: str | None,
+    min_confidence: float = 0.0,
 ) -> DataFrame:
     """The pinned rows with their input hash and state; what of the label is not there yet reads as NULL."""
     frame = target.read(spark)
@@ -92,7 +93,7 @@ def row_states(
     )
     state = row_state_sql(
         value=quote(owned.value), label=quote(owned.label), inputs_hash=HASH,
-        fingerprint=task.fingerprint, model=model, relabel=relabel,
+        fingerprint=task.fingerprint, model=model, relabel=relabel, min_confidence=min_confidence,
     )  # fmt: skip
     return hashed.withColumn(STATE, F.expr(state))
 

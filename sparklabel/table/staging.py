@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
+from sparklabel.delta_table import Target
 from sparklabel.labels import RETRYABLE, label_ddl, quote, sql_string
 from sparklabel.table.columns import Owned
 from sparklabel.table.commits import retried
 from sparklabel.table.plan import ANSWER, HASH
-from sparklabel.table.target import Target
 from sparklabel.tasks import Task
 
 _VACUUM_EVERY = 20

@@ -4,46 +4,44 @@ A kind is one file of this folder: its fields, its value's SQL type, its questio
 of answer_modes.py.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from sparklabel.errors import TaskError
-from sparklabel.tasks.answer_modes import Scored
+from sparklabel.tasks.answer_modes import AnswerMode, FieldSpan, Generated, Reading, Scored, counts
+from sparklabel.tasks.answering import Answering
 from sparklabel.tasks.classification import Classification
-from sparklabel.tasks.task import Example, Task, check_task, scored
+from sparklabel.tasks.constructors import (
+    answering,
+    classification,
+    entities,
+    extraction,
+    generation,
+    matching,
+    multilabel,
+    rating,
+)
+from sparklabel.tasks.entities import Entities
+from sparklabel.tasks.extraction import Extraction
+from sparklabel.tasks.generation import Generation
+from sparklabel.tasks.matching import Matching
+from sparklabel.tasks.multilabel import Multilabel
+from sparklabel.tasks.rating import Rating
+from sparklabel.tasks.task import Example, Task, check_task
 
-KINDS: dict[str, type[Task]] = {"classification": Classification}
-
-
-def classification(
-    name: str,
-    inputs: str | Iterable[str],
-    labels: Iterable[str] | Mapping[str, str],
-    instructions: str = "",
-    examples: Iterable[Any] | None = None,
-    *,
-    prior: str | None = None,
-) -> Task:
-    """A task that gives every row one of `labels`.
-
-    `inputs` names the columns to read; `labels` is a list, or a mapping label -> description; `instructions` are the
-    guidelines a person would get; `examples` are pairs (text, label), with a tuple of texts or a mapping column -> text
-    for several inputs. `prior="content_free"` corrects a zero-shot model's lean to one label. Raises TaskError.
-    """
-    fields = {"inputs": inputs if isinstance(inputs, str) else _tuple(inputs, "inputs", name)}
-    return Classification.build(
-        kind="classification", name=name, labels=labels, instructions=instructions, prior=prior,
-        examples=() if examples is None else _tuple(examples, "examples", name), **fields,
-    )  # fmt: skip
-
-
-def _tuple(values: object, field: str, name: str) -> tuple[Any, ...]:
-    if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
-        return tuple(values)
-    raise TaskError(f"The task {name!r} is not usable: {field} must be a list, not {values!r}.")
+KINDS: dict[str, type[Task]] = {
+    "classification": Classification,
+    "multilabel": Multilabel,
+    "matching": Matching,
+    "rating": Rating,
+    "extraction": Extraction,
+    "entities": Entities,
+    "answering": Answering,
+    "generation": Generation,
+}
 
 
 def task_from_dict(fields: object) -> Task:
@@ -87,13 +85,31 @@ def load_task(path: str | Path) -> Task:
 
 __all__ = [
     "KINDS",
+    "AnswerMode",
+    "Answering",
     "Classification",
+    "Entities",
     "Example",
+    "Extraction",
+    "FieldSpan",
+    "Generated",
+    "Generation",
+    "Matching",
+    "Multilabel",
+    "Rating",
+    "Reading",
     "Scored",
     "Task",
+    "answering",
     "check_task",
     "classification",
+    "counts",
+    "entities",
+    "extraction",
+    "generation",
     "load_task",
-    "scored",
+    "matching",
+    "multilabel",
+    "rating",
     "task_from_dict",
 ]

@@ -6,22 +6,26 @@ A task is a frozen record. It says what is asked, never how it is computed: engi
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
 
 from sparklabel.errors import TaskError
-from sparklabel.tasks.answer_modes import Scored
+from sparklabel.tasks.answer_modes import AnswerMode
 
 
 class Example(BaseModel):
-    """A worked example for the prompt: one text per input of the task, and the right answer."""
+    """A worked example for the prompt: one text per input of the task, and the right answer, a value of the task."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     inputs: tuple[str, ...]
-    answer: str
+    answer: Any
+
+    def __hash__(self) -> int:
+        # Tasks are keys of caches, and an answer may be a list or a dict.
+        return hash(self.inputs)
 
 
 class Task(BaseModel):
@@ -38,8 +42,6 @@ class Task(BaseModel):
     inputs: tuple[str, ...]
     instructions: str = ""
     examples: tuple[Example, ...] = ()
-
-    value_type: ClassVar[str] = "STRING"
 
     @classmethod
     def build(cls, **fields: Any) -> Self:
@@ -108,17 +110,22 @@ class Task(BaseModel):
         return "v1:" + hashlib.sha256(text.encode()).hexdigest()[:24]
 
     @property
-    def answer_mode(self) -> Scored | None:
-        """How an answer comes about; None where nothing can answer this kind yet."""
-        return None
+    def value_type(self) -> str:
+        """The SQL type of its values."""
+        return "STRING"
+
+    @property
+    def answer_mode(self) -> AnswerMode:
+        """How an answer comes about."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it is answered")
 
     def question(self) -> str:
         """What is asked, as the prompt says it before the row."""
         raise NotImplementedError(f"{type(self).__name__} does not say its question")
 
-    def spoken(self, answer: str) -> str:
+    def spoken(self, answer: Any) -> str:
         """An answer as a language model reads and writes it."""
-        return answer
+        return str(answer)
 
     def to_dict(self) -> dict[str, Any]:
         """What YAML holds: fields that differ from their defaults."""
@@ -138,12 +145,9 @@ def check_task(task: object) -> None:
         raise TaskError(f"A task is what sl.classification(...) or sl.load_task(path) gives, not {task!r}.")
 
 
-def scored(task: Task, what: str) -> Scored:
-    """The mode of a task that is scored. Raises TaskError, which says `what` cannot be done with other kinds yet."""
-    check_task(task)
-    if isinstance(mode := task.answer_mode, Scored):
-        return mode
-    raise TaskError(f"A task of kind {task.kind!r} cannot be {what} yet.")
+def column_title(column: str) -> str:
+    """A column's name as prompts say it: `left_title` is "Left title"."""
+    return column.replace("_", " ").strip().capitalize()
 
 
 def _as_example(example: object, columns: tuple[str, ...]) -> object:

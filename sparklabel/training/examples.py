@@ -8,18 +8,20 @@ corrections alone a model collapses (docs/log.md).
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from sparklabel.delta_table import Target
 from sparklabel.errors import AnswersError
+from sparklabel.held_out import is_held_out, normalised
 from sparklabel.labels import ANSWERED, quote
 from sparklabel.table.columns import Owned
 from sparklabel.table.plan import STATE, row_states
-from sparklabel.table.target import Target
-from sparklabel.tasks import Scored, Task, scored
-from sparklabel.training.gate import is_held_out, normalised
+from sparklabel.table.record import plain
+from sparklabel.tasks import AnswerMode, Scored, Task, counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,9 @@ class HumanAnswers:
     held_out: tuple[HumanAnswer, ...]
     left_out: dict[str, int]
 
-    def counts(self, mode: Scored) -> dict[str, int]:
+    def counts(self, mode: AnswerMode) -> dict[str, int]:
         """Training answers by what they say, most frequent first."""
-        return mode.counts(answer.answer for answer in self.train)
+        return counts(mode, (answer.answer for answer in self.train))
 
     @property
     def agreements(self) -> int:
@@ -50,8 +52,8 @@ class HumanAnswers:
 
 
 def human_answers(spark: SparkSession, target: Target, owned: Owned, task: Task) -> HumanAnswers:
-    """Reads them from the pinned version, onto the driver. Raises TaskError for a kind that is not scored."""
-    mode = scored(task, "fine-tuned")
+    """Reads them from the pinned version, onto the driver."""
+    mode = task.answer_mode
     label = quote(owned.label)
     columns = [quote(str(target.column(c))) for c in task.inputs]
     # No model is asked for here, and nothing is pending: what people answered depends on neither.
@@ -70,11 +72,12 @@ def human_answers(spark: SparkSession, target: Target, owned: Owned, task: Task)
     )
     usable, left_out = [], Counter[str]()
     for row in rows:
-        if reason := _unusable(row["inputs"], row["answer"], row["stale"], mode):
+        answer = plain(row["answer"])
+        if reason := _unusable(row["inputs"], answer, row["stale"], mode):
             left_out[reason] += 1
         else:
             agreed = bool(row["same"]) and row["status"] in ANSWERED if row["asked"] else None
-            usable.append(HumanAnswer(tuple(row["inputs"]), row["answer"], agreed))
+            usable.append(HumanAnswer(tuple(row["inputs"]), answer, agreed))
     held_out = [is_held_out(answer.inputs) for answer in usable]
     return HumanAnswers(
         train=tuple(a for a, held in zip(usable, held_out, strict=True) if not held),
@@ -91,11 +94,11 @@ def _one_vote_each(answers: Sequence[HumanAnswer]) -> tuple[HumanAnswer, ...]:
     return tuple(max(same, key=lambda a: sum(b.answer == a.answer for b in same)) for same in votes.values())
 
 
-def _unusable(inputs: Sequence[str | None], answer: Any, stale: bool, mode: Scored) -> str:
+def _unusable(inputs: Sequence[str | None], answer: Any, stale: bool, mode: AnswerMode) -> str:
     if stale:
         return "the input changed after the answer"
-    if not mode.chosen(answer):
-        return "the answer is not one of the labels"
+    if not mode.accepts(answer):
+        return "the answer is not one that the task accepts"
     return "" if any(text and text.strip() for text in inputs) else "the input is empty"
 
 
@@ -104,20 +107,20 @@ def check_answers(answers: HumanAnswers, task: Task, target: Target, owned: Owne
 
     With `force` only the impossible is refused: no answers, or a single label.
     """
-    mode = scored(task, "fine-tuned")
-    counts = answers.counts(mode)
+    mode = task.answer_mode
     by_a_person = f"{quote(owned.label)}.source = 'human' WHERE ...;"
-    if len(counts) < 2:
-        found = f"only {next(iter(counts))!r}" if counts else "none"
+    if not _can_teach(answers, mode):
+        said = list(map(repr, answers.counts(mode)))
+        found = f"only {said[0]}" if len(said) == 1 else ", ".join(said) or "nothing"
         raise AnswersError(
             f"{target.name} has too few human answers to {task.name!r} to learn from: {len(answers.train)}, "
-            f"labels: {found}.",
+            f"they say: {found}.",
             hint=f"UPDATE {target.sql} SET {quote(owned.value)} = '...', {by_a_person} a few hundred rows drawn at "
             "random are a good beginning.",
         )
     if force:
         return
-    if missing := [name for name in mode.names if name not in counts]:
+    if missing := _never_said(answers, mode):
         raise AnswersError(
             f"No human answer says {', '.join(map(repr, missing))}: a model trained now would never say it either.",
             hint=f"Answer rows of {'these labels' if len(missing) > 1 else 'this label'}, or train all the same with "
@@ -130,3 +133,25 @@ def check_answers(answers: HumanAnswers, task: Task, target: Target, owned: Owne
             hint=f"Confirm right labels too: UPDATE {target.sql} SET {by_a_person} or train all the same with "
             "force=True.",
         )
+
+
+def _can_teach(answers: HumanAnswers, mode: AnswerMode) -> bool:
+    """Whether there is a choice with answers for and against it; of written answers, whether there are any."""
+    if not isinstance(mode, Scored):
+        return bool(answers.train)
+    said = _said(answers, mode)
+    ends = list(accumulate(mode.groups or (len(mode.choices),)))
+    starts = [0, *ends[:-1]]
+    return any(len(said.intersection(range(start, end))) > 1 for start, end in zip(starts, ends, strict=True))
+
+
+def _never_said(answers: HumanAnswers, mode: AnswerMode) -> list[str]:
+    """The choices that no training answer says, by name; written answers have none."""
+    if not isinstance(mode, Scored) or mode.ordinal:
+        return []
+    said = _said(answers, mode)
+    return [name for number, name in enumerate(mode.names) if number not in said]
+
+
+def _said(answers: HumanAnswers, mode: Scored) -> set[int]:
+    return {number for answer in answers.train for number in mode.chosen(answer.answer)}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sparklabel.calibrators import Calibrator
 from sparklabel.training.gate import GateResult
 
 
@@ -12,7 +13,7 @@ class TrainingReport:
 
     `model` is the new version's reference, promoted or not; `champion` what `models:/NAME@champion` serves now, or
     None. `counts` are the training answers by label. `probe_accuracy` is the linear probe's, on the answers that
-    judged the gate.
+    judged the gate; `calibrator` was fitted on them, None where they are too few.
     """
 
     table: str
@@ -35,6 +36,7 @@ class TrainingReport:
     gate: GateResult
     opponent: str
     probe_accuracy: float | None
+    calibrator: Calibrator | None
 
     @property
     def promoted(self) -> bool:
@@ -58,6 +60,7 @@ class TrainingReport:
             f"last loss {self.loss:.3f}",
             f"held-out accuracy: new model {judged}{probe}",
             f"gate: {gate.verdict}. {gate.reason}",
+            *([f"confidence calibrated on them: {self.calibrator}"] if self.calibrator else []),
             f"logged as {self.model} (MLflow run {self.run_id})",
             f"models:/{self.registered_name}@champion is {self.champion}"
             if self.champion

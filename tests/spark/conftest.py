@@ -94,3 +94,11 @@ def small(spark, table):
     """A table of six rows, `fresh 0` to `fresh 5`."""
     spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, concat('fresh ', id) AS text FROM range(6)")
     return table
+
+
+@pytest.fixture(scope="module")
+def mlflow_store(tmp_path_factory):
+    """A store of its own for a module's tests: a new one takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}")
+        yield

@@ -55,7 +55,7 @@ def test_columns_functions_and_passes_work_over_spark_connect(tmp_path):
     )  # fmt: skip
     assert run.stdout.splitlines() == [
         "pyspark.sql.connect.session", "fresh", "rotten", "4 {'ok': 3, 'empty_input': 1} True", "1",
-        " has too few human answers to 'verdict' to learn from: 1, labels: only 'rotten'.", "3 0.67 1",
+        " has too few human answers to 'verdict' to learn from: 1, they say: only 'rotten'.", "3 0.67 1",
     ], run.stderr  # fmt: skip
 
 

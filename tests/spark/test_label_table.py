@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from sparklabel import classification
+from sparklabel.delta_table import open_target
 from sparklabel.errors import ColumnError
 from sparklabel.labels import input_hash, input_hash_sql, row_state_sql
 from sparklabel.table.history import pass_commits
-from sparklabel.table.target import open_target
 
 CHANGED = classification("verdict", "text", ["fresh", "rotten"], "Judge the film.")
 NAMES = {2: "NULL", 3: "''", 4: "'the same'", 5: "'the same'"}
@@ -218,7 +218,8 @@ def test_another_model_is_asked_what_one_could_not_answer(spark):
         value="label.value", label="label", inputs_hash="'h'", fingerprint="f", model="new", relabel="model"
     )
     record = (
-        "named_struct('value', NULL, 'source', 'model', 'status', status, 'input_hash', 'h', 'model', 'old', "
+        "named_struct('value', NULL, 'confidence', 0.5, 'source', 'model', 'status', status, "
+        "'input_hash', 'h', 'model', 'old', "
     )
     rows = spark.sql(
         f"SELECT status, {state} AS state FROM (SELECT status, {record} 'task_fingerprint', 'f') AS label "

@@ -7,21 +7,17 @@ import pytest
 import sparklabel as sl
 from sparklabel import registry
 from sparklabel.errors import AnswersError, ColumnError, SetupError, TaskError
+from sparklabel.held_out import is_held_out
 from sparklabel.language_model import Recipe
 from sparklabel.registry import resolve
-from sparklabel.training.gate import is_held_out
 
 TASK = sl.classification("tone", "text", ["calm", "angry"])
 RECIPE = Recipe(top_layers=3, epochs=3, batch_size=16, learning_rate=5e-3)
 
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def mlflow_store(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}")
-        yield
+pytestmark = [
+    pytest.mark.usefixtures("mlflow_store"),
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
+]
 
 
 def make_table(spark, name, rows):

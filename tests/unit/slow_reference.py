@@ -12,6 +12,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from sparklabel.constraints import END
+from sparklabel.labeler import Question
+from sparklabel.labeler.answerers import answerer
 
 PREFIXES = ["cancel", "cancel_transfer", "cancel_transfer_now", "card_arrival", "other"]
 ROWS = [
@@ -76,11 +78,17 @@ class Reference:
             return self._model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].double()
 
 
-def check(labeler, reference, rows):
-    """The labeler's probabilities are the reference's, for every label of every row."""
-    prompts = labeler.encoder.encode(rows)
-    found = np.exp(labeler.log_probabilities(prompts))
+def scorer(task, engine, card=None):
+    """What answers the task's question with the engine, as a labeler has it."""
+    return answerer(Question.of(task, engine.tokenizer, card, "m"), engine, zero_shot=card is None)
+
+
+def check(scorer, reference, rows):
+    """The scorer's probabilities are the reference's, for every label of every row."""
+    encoder, paths = scorer.question.encoder, scorer.question.trie.paths
+    prompts = encoder.encode(rows)
+    found = np.exp(scorer.log_probabilities(prompts))
     for prompt, probabilities in zip(prompts, found, strict=True):
-        expected = reference.probabilities((*labeler.encoder.prefix, *prompt.ids), labeler.trie.paths)
+        expected = reference.probabilities((*encoder.prefix, *prompt.ids), paths)
         assert probabilities == pytest.approx(expected, abs=1e-3, rel=1e-2)
         assert probabilities.sum() == pytest.approx(1.0)

@@ -1,67 +1,23 @@
 """The contract of scored kinds: what a kind says in its one file is enough for the labeler, the card and the counts."""
 
-from functools import partial
-from typing import ClassVar
+import json
 
 import numpy as np
 import pytest
 
-from sparklabel import classification
-from sparklabel.constraints import label_trie
-from sparklabel.engines.fake import FakeEngine
-from sparklabel.labeler import Labeler
-from sparklabel.labels import Alternative
-from sparklabel.tasks import Scored, Task
-from sparklabel.tasks.answer_modes import Decision, most_probable, one_of
+from sparklabel import classification, matching, multilabel, rating
+from sparklabel.tasks import counts
 
 INTENT = classification("intent", "text", ["card_arrival", "lost_card", "other"])
+SCORED = {
+    "classification": (INTENT, "other", None),
+    "matching": (matching("same", "a", "b"), False, "no"),
+    "multilabel": (multilabel("topics", "text", ["a", "b", "c"]), ["b"], ["d"]),
+    "rating": (rating("stars", "text", [1, 2.5, 4]), 1.9, 4.5),
+}
+"""A task of each kind, a value that it accepts, and one that it does not."""
 
-
-class Matching(Task):
-    """A kind whose values are no text."""
-
-    kind: str = "matching"
-    value_type: ClassVar[str] = "BOOLEAN"
-
-    @property
-    def answer_mode(self) -> Scored:
-        return one_of((True, False), ("match", "other"), metrics="matching")
-
-    def question(self) -> str:
-        return "The same?"
-
-
-class Rating(Task):
-    """A kind whose value is none of its choices: the expectation over them."""
-
-    kind: str = "rating"
-    value_type: ClassVar[str] = "DOUBLE"
-    steps: tuple[float, ...] = (1.0, 2.0, 3.0)
-
-    @property
-    def answer_mode(self) -> Scored:
-        return Scored(
-            choices=self.steps, spoken=("bad", "fair", "good"), decide=partial(_expectation, self.steps),
-            chosen=self._nearest, metrics="rating",
-        )  # fmt: skip
-
-    def _nearest(self, value: float | None) -> tuple[int, ...]:
-        if value is None or not self.steps[0] <= value <= self.steps[-1]:
-            return ()
-        return (int(np.argmin([abs(step - value) for step in self.steps])),)
-
-    def question(self) -> str:
-        return "How good?"
-
-
-def _expectation(steps, log_p):
-    value = float(np.exp(log_p) @ steps)
-    near = np.abs(np.asarray(steps) - value) <= 0.5
-    return Decision(value, float(np.exp(log_p)[near].sum()), most_probable(steps, log_p).alternatives)
-
-
-def label(task, text):
-    return Labeler(task, FakeEngine(), model="m").label([[text]])[0]
+every_kind = pytest.mark.parametrize("kind", SCORED)
 
 
 def test_the_most_probable_choice_is_the_value_and_equal_ones_keep_their_order():
@@ -75,36 +31,41 @@ def test_a_stored_value_says_its_choice_and_what_is_no_choice_says_none():
     assert [mode.chosen(value) for value in ("other", "Other", "", None)] == [(2,), (), (), ()]
 
 
-def test_answers_are_counted_by_what_they_say():
-    mode = Rating(name="stars", inputs=("text",)).answer_mode
-    assert mode.counts([3.0, 1.2, 1.0, None, 9.0]) == {"1.0": 2, "3.0": 1}
+def test_answers_are_counted_by_what_they_say_most_frequent_first():
+    found = counts(INTENT.answer_mode, ["other", "lost_card", "other", "?", None])
+    assert list(found.items()) == [("other", 2), ("lost_card", 1)]
 
 
-def test_a_value_may_be_a_truth_value():
-    found = label(Matching(name="same", inputs=("text",)), "a match")
-    assert found.value is True
-    assert found.alternatives == (
-        Alternative(True, found.confidence),
-        Alternative(False, 1 - found.confidence),
-    )
+@every_kind
+def test_choices_are_told_apart_and_survive_json(kind):
+    mode = SCORED[kind][0].answer_mode
+    assert json.loads(json.dumps(mode.signature)) == list(mode.signature)
+    assert len(set(mode.choices)) == len(set(mode.spoken)) == len(mode.choices) == len(mode.names)
+    assert sum(mode.groups) in (0, len(mode.choices))
 
 
-def test_a_value_may_be_the_expectation_over_the_choices():
-    found = label(Rating(name="stars", inputs=("text",)), "good")
-    shares = {a.value: a.probability for a in found.alternatives}
-    assert found.value == pytest.approx(sum(step * share for step, share in shares.items()))
-    assert found.confidence == pytest.approx(sum(p for s, p in shares.items() if abs(s - found.value) <= 0.5))
+@every_kind
+def test_a_value_is_an_answer_where_it_says_a_choice(kind):
+    task, good, bad = SCORED[kind]
+    mode = task.answer_mode
+    assert [bool(found) for found in (mode.chosen(good), mode.said(good), mode.agreement(good, good))] == [
+        True
+    ] * 3
+    assert mode.accepts(good)
+    assert [mode.accepts(bad), mode.chosen(bad), mode.said(bad), mode.agreement(bad, bad)] == [
+        False,
+        (),
+        (),
+        0.0,
+    ]
 
 
-def test_yes_and_no_of_a_label_weigh_the_same_whichever_labels_are_asked_beside_it():
-    """So a kind that asks once a label is scored in one go: its choices are "label: yes" and "label: no" of each."""
-    alone, together = ([(7, 5), (7, 6)], [(7, 5), (7, 6), (8, 5), (8, 6), (8, 9, 5), (8, 9, 6)])
-    logits = {5: 0.3, 6: -1.1, 7: 4.0, 8: 0.5, 9: 2.0}
-    odds = []
-    for paths in (alone, together):
-        trie = label_trie(paths, list(map(str, paths)))
-        log_p = trie.log_probabilities(np.array([[logits[t] for t in trie.option_tokens]], dtype=np.float32))[
-            0
-        ]
-        odds.append(log_p[0] - log_p[1])
-    assert odds == pytest.approx([1.4, 1.4])
+@every_kind
+def test_what_a_model_answers_is_an_answer_and_its_probability_one(kind):
+    mode = SCORED[kind][0].answer_mode
+    sizes = mode.groups or (len(mode.choices),)
+    decided = mode.decide(np.log(np.concatenate([np.full(size, 1 / size) for size in sizes])))
+    assert mode.accepts(decided.value)
+    assert 0 < decided.confidence <= 1
+    assert sorted(decided.alternatives, key=lambda a: -a.probability) == list(decided.alternatives)
+    assert 1 <= len(decided.alternatives) <= 5

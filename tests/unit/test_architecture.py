@@ -13,7 +13,7 @@ FLOORS = {
         (
             "errors hashes labels machine progress",
             "tasks",
-            "references language_model prompts constraints confidence cards engines",
+            "references language_model prompts constraints confidence calibrators cards engines",
             "labeler",
             "session jars udf registry",
             "table",
@@ -23,12 +23,14 @@ FLOORS = {
     )
     for room in rooms.split()
 }
+VLLM = {"engines.vllm", "engines.vllm_loading", "engines.vllm_schema"}
 DOORS = {
-    "torch": {"language_model", "engines.transformers"},
+    "torch": {"language_model", "engines.transformers", *VLLM},
     "transformers": {"language_model"},
     "peft": {"language_model"},
+    "llguidance": {"language_model.grammar"},
     "mlflow": {"registry"},
-    "vllm": set(),
+    "vllm": VLLM,
     "pyspark": {room for room, floor in FLOORS.items() if floor >= 4},
 }
 MODULES = {

@@ -92,6 +92,52 @@ def test_a_parent_comes_before_its_children_and_leads_to_a_branch(paths):
     assert trie.tree_depth == max((len(node_of(trie, place)) for place in trie.option_places), default=0)
 
 
+GROUPS = st.lists(
+    st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=4).map(tuple), min_size=1, max_size=4),
+    min_size=1, max_size=4,
+).filter(lambda groups: len({path for group in groups for path in group}) == sum(map(len, groups)))  # fmt: skip
+
+
+def grouped(groups):
+    paths = [path for group in groups for path in group]
+    return label_trie(paths, [f"label {n}" for n in range(len(paths))], [len(group) for group in groups])
+
+
+@given(GROUPS, st.integers(0, 99))
+def test_each_group_has_the_probabilities_that_it_has_alone_and_sums_to_one(groups, seed):
+    found = probabilities(grouped(groups), seed)
+    ends = np.cumsum([len(group) for group in groups])
+    for group, part in zip(groups, np.split(found, ends[:-1]), strict=True):
+        assert part == pytest.approx(slow_probabilities(group, seed), abs=1e-5)
+        assert part.sum() == pytest.approx(1.0)
+
+
+@given(GROUPS)
+def test_groups_share_the_tokens_that_they_begin_with(groups):
+    trie = grouped(groups)
+    nodes = [node_of(trie, place) for place in range(len(trie.tree_tokens))]
+    assert len(set(nodes)) == len(nodes)
+
+
+@given(GROUPS)
+def test_the_steps_of_a_label_are_those_of_its_group(groups):
+    trie, labels = grouped(groups), iter(range(99))
+    for group in groups:
+        alone = trie_of(group)
+        assert all(trie.steps(next(labels)) == alone.steps(label) for label in range(len(group)))
+
+
+def test_yes_and_no_of_two_labels_are_read_in_one_tree():
+    trie = label_trie([(8, 1), (8, 0), (9, 1), (9, 0)], ["a: yes", "a: no", "b: yes", "b: no"], [2, 2])
+    assert (trie.tree_tokens, trie.tree_parents) == ((8, 9), (PROMPT, PROMPT))
+    assert (trie.option_places, trie.option_tokens) == ((0, 0, 1, 1), (1, 0, 1, 0))
+
+
+def test_labels_that_are_the_same_tokens_are_refused_across_groups_too():
+    with pytest.raises(TaskError, match="'a' and 'b' are the same tokens"):
+        label_trie([(1,), (2,), (1,)], ["a", "c", "b"], [2, 1])
+
+
 def test_a_single_label_has_probability_1_and_asks_nothing():
     trie = trie_of([(1, 2, 3)])
     assert trie.option_tokens == trie.tree_tokens == ()
@@ -101,8 +147,8 @@ def test_a_single_label_has_probability_1_and_asks_nothing():
 
 def test_a_label_that_is_a_prefix_of_another_competes_by_its_end():
     trie = trie_of([(7,), (7, 8)])
-    assert (trie.tree_tokens, trie.option_tokens) == ((7,), (8, END))
-    assert np.exp(trie.log_probabilities(np.log([[0.3, 0.9]], dtype=np.float32)))[0] == pytest.approx(
+    assert (trie.tree_tokens, trie.option_tokens) == ((7,), (END, 8))
+    assert np.exp(trie.log_probabilities(np.log([[0.9, 0.3]], dtype=np.float32)))[0] == pytest.approx(
         [0.75, 0.25]
     )
 

@@ -4,9 +4,9 @@ import pytest
 from pyspark.sql.types import StructType
 
 from sparklabel import classification
+from sparklabel.delta_table import Target
 from sparklabel.errors import AnswersError
 from sparklabel.table.columns import Owned
-from sparklabel.table.target import Target
 from sparklabel.training.examples import HumanAnswer, HumanAnswers, _one_vote_each, check_answers
 
 TASK = classification("tone", "text", ["calm", "angry"])

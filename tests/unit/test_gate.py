@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparklabel.training.gate import is_held_out, judge
+from sparklabel.held_out import is_held_out
+from sparklabel.training.gate import judge
 
 
 def answers(right, wrong):

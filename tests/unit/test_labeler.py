@@ -7,11 +7,11 @@ from sparklabel import classification
 from sparklabel.cards import ModelCard
 from sparklabel.engines import EngineSpec, engine_spec, open_engine
 from sparklabel.engines.fake import ByteTokenizer, FakeEngine
-from sparklabel.errors import EngineError, ModelError, SetupError, TaskError
-from sparklabel.labeler import Labeler
+from sparklabel.errors import EngineError, ModelError, SetupError
+from sparklabel.labeler import Labeler, Question
+from sparklabel.labeler.answerers import answerer
 from sparklabel.labels import input_hash
 from sparklabel.prompts import answer_ids, bare_template
-from sparklabel.tasks import Task
 
 TASK = classification("verdict", "text", ["fresh", "rotten", "so_so"], "Judge.")
 
@@ -160,8 +160,10 @@ def test_the_prior_divides_by_the_answer_to_nothing():
     task = classification("verdict", "text", TASK.label_names, "Judge.", prior="content_free")
     corrected, plain = (Labeler(t, LeaningEngine(), model="m") for t in (task, TASK))
     raw = {a.value: a.probability for a in plain.label([["rotten"]])[0].alternatives}
-    nothing = plain.encoder.encode([["N/A"], ["[MASK]"], [""]])
-    prior = np.exp(plain.log_probabilities(nothing)).mean(axis=0)
+    question = Question.of(TASK, ByteTokenizer())
+    nothing = question.encoder.encode([["N/A"], ["[MASK]"], [""]])
+    scores = answerer(question, LeaningEngine(), zero_shot=True).log_probabilities(nothing)
+    prior = np.exp(scores).mean(axis=0)
     expected = {n: raw[n] / p for n, p in zip(TASK.label_names, prior, strict=True)}
     found = {a.value: a.probability for a in corrected.label([["rotten"]])[0].alternatives}
     assert found == pytest.approx({n: e / sum(expected.values()) for n, e in expected.items()})
@@ -211,11 +213,6 @@ def test_a_model_that_was_tuned_for_other_labels_is_refused():
 def test_a_model_whose_label_ids_changed_is_refused():
     with pytest.raises(ModelError, match="label ids that m was trained with"):
         Labeler(TASK, FakeEngine(), model="m", card=card(TASK, label_ids=((1,), (2,), (3,))))
-
-
-def test_a_task_kind_that_cannot_be_answered_is_refused():
-    with pytest.raises(TaskError, match="kind 'poetry' cannot be answered yet"):
-        Labeler(Task(kind="poetry", name="p", inputs=("text",)), FakeEngine(), model="m")
 
 
 def test_an_unknown_engine_or_option_is_named_and_not_worth_a_retry():

@@ -14,7 +14,7 @@ from sparklabel.constraints import label_trie
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.labeler import Labeler
 from sparklabel.prompts import answer_ids, chat_template
-from tests.unit.slow_reference import BANKING, PREFIXES, ROWS, Reference, check
+from tests.unit.slow_reference import BANKING, PREFIXES, ROWS, Reference, check, scorer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -92,4 +92,4 @@ def test_llama3_labels_are_tokenised_as_behind_the_assistants_header(llama3):
 def test_llama3_scores_equal_the_reference(llama3):
     engine, reference = llama3
     task = classification("intent", "text", PREFIXES)
-    check(Labeler(task, engine, model="m"), reference, ROWS)
+    check(scorer(task, engine), reference, ROWS)

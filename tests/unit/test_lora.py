@@ -12,7 +12,13 @@ from safetensors.torch import load_file
 from sparklabel.constraints import LabelTrie, label_trie
 from sparklabel.errors import AnswersError
 from sparklabel.language_model import LanguageModel
-from sparklabel.language_model.answers import AnswerLoss, Sequences, TrainingExample
+from sparklabel.language_model.answers import (
+    AnswerLoss,
+    Sequences,
+    TrainingExample,
+    choice_examples,
+    text_examples,
+)
 from sparklabel.language_model.layers import DecoderStack, hidden_features, upper_half
 from sparklabel.language_model.lora import (
     Recipe,
@@ -23,6 +29,7 @@ from sparklabel.language_model.lora import (
     train_lora,
 )
 
+RIGHT = [i % 4 for i in range(64)]
 LABELS = ("cat", "cat food", "car", "dog")
 RECIPE = Recipe(top_layers=3, rank=8, alpha=16, epochs=10, learning_rate=2e-2, batch_size=16)
 
@@ -47,16 +54,16 @@ def trie(model: LanguageModel) -> LabelTrie:
 
 
 @pytest.fixture(scope="module")
-def examples(model: LanguageModel) -> list[TrainingExample]:
+def examples(model: LanguageModel, trie: LabelTrie) -> list[TrainingExample]:
     """The last letter says the label; the rest is noise of several lengths."""
     random = np.random.default_rng(0)
     noise = [
         "".join(random.choice(list("abcdefgh"), size=length)) for length in random.integers(2, 14, size=64)
     ]
-    return [
-        TrainingExample(tuple(model.tokenizer.encode(f"{text}{'wxyz'[i % 4]}")), i % 4)
-        for i, text in enumerate(noise)
+    prompts = [
+        tuple(model.tokenizer.encode(f"{text}{'wxyz'[i]}")) for text, i in zip(noise, RIGHT, strict=True)
     ]
+    return choice_examples(zip(prompts, RIGHT, strict=True), trie)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +75,7 @@ def trained(
 ) -> tuple[Path, TrainingSummary, list[StepMetrics], str, str]:
     folder, seen = tmp_path_factory.mktemp("adapter"), []
     before = fingerprint(model)
-    summary = train_lora(model, examples, trie, RECIPE, folder, seen.append)
+    summary = train_lora(model, examples, RECIPE, folder, seen.append)
     return folder, summary, seen, before, fingerprint(model)
 
 
@@ -99,7 +106,7 @@ def test_a_separable_task_is_learned(
 ):
     folder, summary, seen, _, _ = trained
     answers = scores(LanguageModel.load(tiny_model, folder, dtype="float32", device="cpu"), trie, examples)
-    assert (answers.argmax(1) == [e.label for e in examples]).mean() == 1.0
+    assert (answers.argmax(1) == RIGHT).mean() == 1.0
     assert summary.loss < 0.1 < seen[0].loss
 
 
@@ -107,8 +114,8 @@ def test_the_first_loss_is_what_scoring_says(
     model: LanguageModel, trie: LabelTrie, examples: list[TrainingExample], tmp_path: Path
 ):
     seen: list[StepMetrics] = []
-    train_lora(model, examples, trie, replace(RECIPE, epochs=1, batch_size=64), tmp_path, seen.append)
-    expected = -scores(model, trie, examples)[np.arange(64), [e.label for e in examples]].mean()
+    train_lora(model, examples, replace(RECIPE, epochs=1, batch_size=64), tmp_path, seen.append)
+    expected = -scores(model, trie, examples)[np.arange(64), RIGHT].mean()
     assert seen[0].loss == pytest.approx(expected, abs=1e-5)
 
 
@@ -118,9 +125,9 @@ def test_the_saved_adapter_is_what_was_trained(
     # A learning rate that is 0 in the last step: its loss is the saved adapter's.
     seen: list[StepMetrics] = []
     recipe = replace(RECIPE, epochs=30, batch_size=64)
-    train_lora(model, examples, trie, recipe, tmp_path, seen.append)
+    train_lora(model, examples, recipe, tmp_path, seen.append)
     saved = scores(LanguageModel.load(tiny_model, tmp_path, dtype="float32", device="cpu"), trie, examples)
-    assert -saved[np.arange(64), [e.label for e in examples]].mean() == pytest.approx(seen[-1].loss, rel=0.05)
+    assert -saved[np.arange(64), RIGHT].mean() == pytest.approx(seen[-1].loss, rel=0.05)
 
 
 def test_the_model_comes_out_unchanged(trained: Trained):
@@ -135,7 +142,7 @@ def test_the_model_comes_out_unchanged_when_training_is_interrupted(
 
     before = fingerprint(model)
     with pytest.raises(KeyboardInterrupt):
-        train_lora(model, examples, trie, RECIPE, tmp_path, stop)
+        train_lora(model, examples, RECIPE, tmp_path, stop)
     assert fingerprint(model) == before
 
 
@@ -144,7 +151,7 @@ def test_the_same_seed_gives_the_same_adapter(
 ):
     saved = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        train_lora(model, examples, trie, replace(RECIPE, epochs=1, seed=seed), tmp_path / name)
+        train_lora(model, examples, replace(RECIPE, epochs=1, seed=seed), tmp_path / name)
         saved.append(load_file(tmp_path / name / "adapter_model.safetensors"))
     assert all(torch.equal(saved[0][key], saved[1][key]) for key in saved[0])
     assert any(not torch.equal(saved[0][key], saved[2][key]) for key in saved[0])
@@ -154,7 +161,7 @@ def test_sequences_that_do_not_fit_the_cache_are_recomputed(
     model: LanguageModel, trie: LabelTrie, examples: list[TrainingExample]
 ):
     def losses(cache_bytes: int) -> list[float]:
-        sequences, loss = Sequences(model, examples, trie, 2, cache_bytes), AnswerLoss(model, trie)
+        sequences, loss = Sequences(model, examples, 2, cache_bytes), AnswerLoss(model, examples)
         indices = [[0, 1, 2], [60, 61, 62]]
         return [loss(sequences.run(s, p), a).item() for s, p, a in map(sequences.batch, indices)]
 
@@ -181,12 +188,11 @@ def test_gradients_are_those_of_plain_peft(
 
     config = LoraConfig(r=4, target_modules=["q_proj", "down_proj"], layers_to_transform=[2, 3])
     config.init_lora_weights = False
-    sequences, loss = Sequences(model, examples, trie, 2, 2**30), AnswerLoss(model, trie)
+    sequences, loss = Sequences(model, examples, 2, 2**30), AnswerLoss(model, examples)
     wrapped = get_peft_model(model.model, config)
     try:
         states, places, answers = sequences.batch([0])
-        label = trie.paths[examples[0].label][: sequences.lengths[0] - len(examples[0].prompt)]
-        ids = torch.tensor([[*examples[0].prompt, *label]])
+        ids = torch.tensor([examples[0].prompt + examples[0].answer])
         expected_loss = loss(model.hidden(ids).flatten(0, 1)[places], answers)
         weights = [p for p in wrapped.parameters() if p.requires_grad]
         expected = torch.cat([g.flatten() for g in torch.autograd.grad(expected_loss, weights)])
@@ -209,14 +215,21 @@ def test_probe_features_are_mean_and_last_token_of_a_layer(
     np.testing.assert_allclose(found[3], torch.cat([states.mean(0), states[-1]]).numpy(), atol=1e-5)
 
 
-@pytest.mark.parametrize(("labels", "layers", "epochs"), [(2, 10, 3), (77, 20, 4)])
-def test_many_labels_adapt_more_layers_for_longer(labels: int, layers: int, epochs: int):
-    recipe = Recipe().chosen_for(30, labels)
+@pytest.mark.parametrize(("choices", "layers", "epochs"), [(2, 10, 3), (77, 20, 4), (None, 20, 4)])
+def test_many_choices_and_written_answers_adapt_more_layers_for_longer(
+    choices: int | None, layers: int, epochs: int
+):
+    recipe = Recipe().chosen_for(30, choices, 3000)
     assert (recipe.top_layers, recipe.epochs) == (layers, epochs)
 
 
+@pytest.mark.parametrize(("examples", "epochs"), [(3000, 4), (1000, 7), (100, 12)])
+def test_few_answers_to_many_choices_are_seen_more_often(examples: int, epochs: int):
+    assert Recipe().chosen_for(30, 77, examples).epochs == epochs
+
+
 def test_what_the_user_chose_stays():
-    assert Recipe(top_layers=40, epochs=1).chosen_for(30, 77) == Recipe(top_layers=30, epochs=1)
+    assert Recipe(top_layers=40, epochs=1).chosen_for(30, 77, 10) == Recipe(top_layers=30, epochs=1)
 
 
 def test_every_epoch_sees_every_example_once():
@@ -236,6 +249,29 @@ def test_nothing_to_learn_is_an_error(
     model: LanguageModel, trie: LabelTrie, examples: list[TrainingExample], tmp_path: Path
 ):
     with pytest.raises(AnswersError, match="nothing to learn"):
-        train_lora(model, [], trie, RECIPE, tmp_path)
-    with pytest.raises(AnswersError, match="nothing to learn"):
-        train_lora(model, examples, label_trie([(5,)], ["one"]), RECIPE, tmp_path)
+        train_lora(model, [], RECIPE, tmp_path)
+
+
+def test_the_loss_of_a_written_answer_is_that_of_the_whole_vocabulary(model: LanguageModel):
+    (example,) = text_examples([((1, 2, 3), (4, 5))], stop=7)
+    ids = torch.tensor([[1, 2, 3, 4, 5]])
+    with torch.no_grad():
+        expected = torch.nn.functional.cross_entropy(
+            model.model(ids).logits[0, 2:], torch.tensor([4, 5, 7]), reduction="sum"
+        )
+        sequences = Sequences(model, [example], 0, 2**20)
+        states, places, steps = sequences.batch([0])
+        found = AnswerLoss(model, [example])(sequences.run(states, places), steps)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_written_answers_are_learned(model: LanguageModel, examples: list[TrainingExample], tmp_path: Path):
+    seen: list[StepMetrics] = []
+    answers = [((4, 5), (6,))[i % 2] for i in RIGHT]
+    written = text_examples(((e.prompt, a) for e, a in zip(examples, answers, strict=True)), stop=7)
+    summary = train_lora(model, written, replace(RECIPE, epochs=40), tmp_path, seen.append)
+    assert summary.loss < 0.2 * seen[0].loss
+
+
+def test_a_single_label_leaves_nothing_to_learn():
+    assert choice_examples([((1, 2), 0)], label_trie([(5,)], ["one"])) == []

@@ -11,20 +11,28 @@ import sparklabel as sl
 DEFAULT = "smollm2-135m-instruct"
 PROMISED = {
     "classification": lambda name, inputs, labels, instructions="", examples=None: ...,
+    "multilabel": lambda name, inputs, labels, instructions="", examples=None, *, prior=None: ...,
+    "matching": lambda name, left, right, instructions="", examples=None, *, prior=None: ...,
+    "rating": lambda name, inputs, scale, instructions="", examples=None, *, prior=None: ...,
+    "extraction": lambda name, inputs, fields, instructions="", examples=None: ...,
+    "entities": lambda name, inputs, types, instructions="", examples=None: ...,
+    "answering": lambda name, question, context, instructions="", examples=None, *, extractive=False: ...,
+    "generation": lambda name, inputs, instructions, examples=None, *, fields=None, max_tokens=256: ...,
     "load_task": lambda path: ...,
-    "label_udf": lambda task, model=DEFAULT, engine="auto", **options: ...,
+    "label_udf": lambda task, model=DEFAULT, engine="auto", *, min_confidence=0.0, **options: ...,
     "register": lambda spark, task, model=DEFAULT, *, name=None: ...,
     "label_table": lambda spark, table, task, *, key, model=DEFAULT, engine="auto", where=None, relabel="task",
     column=None, adopt=False, dry_run=False: ...,
     "finetune": lambda spark, table, task, *, key, base=DEFAULT, registered_name=None, num_processes=1: ...,
     "evaluate": lambda spark, df_or_table, task, gold, model=DEFAULT: ...,
+    "calibrate": lambda spark, table, task, *, key, model=None, column=None: ...,
     "spark_session": lambda conf=None: ...,
 }  # fmt: skip
 
 
 def test_the_public_names_are_the_promised_ones():
     verbs = set(PROMISED)
-    records = {"PassReport", "TrainingReport", "EvaluationReport", "Task", "Label"}
+    records = {"PassReport", "CalibrationReport", "TrainingReport", "EvaluationReport", "Task", "Label"}
     assert set(sl.__all__) == verbs | records | {"DEFAULT", "SparklabelError"}
 
 
@@ -56,7 +64,11 @@ def test_what_was_not_promised_has_a_default_and_does_not_move_the_positions(nam
 
 def test_the_result_types_are_promised():
     returned = {name: inspect.signature(getattr(sl, name)).return_annotation for name in PROMISED}
-    assert returned["classification"] is returned["load_task"] is sl.Task
+    tasks = {name for name, kind in returned.items() if kind is sl.Task}
+    assert tasks == {
+        "classification", "multilabel", "matching", "rating", "extraction", "entities", "answering", "generation",
+        "load_task",
+    }  # fmt: skip
     reports = (returned["label_table"], returned["finetune"], returned["evaluate"])
     assert reports == (sl.PassReport, sl.TrainingReport, sl.EvaluationReport)
 

@@ -13,10 +13,9 @@ from sparklabel.constraints import END, label_trie
 from sparklabel.engines import ScoringRequest
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.errors import ModelError
-from sparklabel.labeler import Labeler
 from sparklabel.prompts import answer_ids, bare_template
 from sparklabel.references import embedded_model
-from tests.unit.slow_reference import BANKING, PREFIXES, ROWS, Reference, check
+from tests.unit.slow_reference import BANKING, PREFIXES, ROWS, Reference, check, scorer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -54,8 +53,8 @@ def test_any_trie_behind_any_prefix_is_scored_as_the_reference_does(tiny, paths,
 def test_a_long_row_among_short_ones_is_scored_as_the_reference_does(tiny):
     engine, reference = tiny
     task = classification("intent", "text", ["ab", "abc", "b"])
-    labeler = Labeler(task, engine, model="tiny", card=bare_card(task, engine.tokenizer))
-    check(labeler, reference, [["x"], ["a long row " * 36], ["y"]])
+    scored = scorer(task, engine, bare_card(task, engine.tokenizer))
+    check(scored, reference, [["x"], ["a long row " * 36], ["y"]])
 
 
 @pytest.fixture(scope="module")
@@ -71,26 +70,26 @@ def reference(engine):
 @pytest.mark.model
 def test_labels_of_several_tokens_that_are_prefixes_of_others_equal_the_reference(engine, reference):
     task = classification("intent", "text", PREFIXES, "What does the customer want?")
-    labeler = Labeler(task, engine, model="m")
-    assert max(map(len, labeler.trie.paths)) > 2
-    assert END in labeler.trie.option_tokens
-    check(labeler, reference, ROWS[:2])
+    scored = scorer(task, engine)
+    assert max(map(len, scored.question.trie.paths)) > 2
+    assert END in scored.question.trie.option_tokens
+    check(scored, reference, ROWS[:2])
 
 
 @pytest.mark.model
 def test_77_banking_labels_equal_the_reference(engine, reference):
     task = classification("intent", "text", BANKING)
-    labeler = Labeler(task, engine, model="m", card=bare_card(task, engine.tokenizer))
-    assert len(set(labeler.trie.option_branches)) < len(BANKING)
-    check(labeler, reference, ROWS[:1])
+    scored = scorer(task, engine, bare_card(task, engine.tokenizer))
+    assert len(set(scored.question.trie.option_branches)) < len(BANKING)
+    check(scored, reference, ROWS[:1])
 
 
 @pytest.mark.model
 def test_a_batch_scores_as_its_rows_do_alone(engine):
-    labeler = Labeler(classification("intent", "text", PREFIXES), engine, model="m")
-    prompts = labeler.encoder.encode(ROWS)
-    alone = [labeler.log_probabilities([prompt])[0] for prompt in prompts]
-    assert labeler.log_probabilities(prompts) == pytest.approx(np.stack(alone), abs=1e-3)
+    scored = scorer(classification("intent", "text", PREFIXES), engine)
+    prompts = scored.question.encoder.encode(ROWS)
+    alone = [scored.log_probabilities([prompt])[0] for prompt in prompts]
+    assert scored.log_probabilities(prompts) == pytest.approx(np.stack(alone), abs=1e-3)
 
 
 @pytest.mark.model
@@ -108,9 +107,9 @@ def test_in_bfloat16_a_long_row_scores_about_as_in_float32(engine):
     assert {buffer.dtype for buffer in rotary} == {torch.float32}
     assert {p.dtype for p in half.language_model.model.parameters()} == {torch.bfloat16}
     task = classification("intent", "text", PREFIXES)
-    scored = [Labeler(task, e, model="m") for e in (engine, half)]
+    both = [scorer(task, e) for e in (engine, half)]
     rows = [*ROWS, ["The one that I sent. " * 300]]
-    whole, rounded = (np.exp(one.log_probabilities(one.encoder.encode(rows))) for one in scored)
+    whole, rounded = (np.exp(one.log_probabilities(one.question.encoder.encode(rows))) for one in both)
     assert rounded == pytest.approx(whole, abs=0.05)
 
 
@@ -135,9 +134,9 @@ def windowed(tiny_model, tmp_path_factory):
 def test_a_label_tree_of_more_tokens_than_the_window_is_scored_as_the_reference_does(windowed):
     engine, reference = windowed
     task = classification("intent", "text", BANKING)
-    labeler = Labeler(task, engine, model="m", card=bare_card(task, engine.tokenizer))
-    assert len(labeler.trie.tree_tokens) > WINDOW
-    check(labeler, reference, [["card?"], ["a long row " * 36]])
+    scored = scorer(task, engine, bare_card(task, engine.tokenizer))
+    assert len(scored.question.trie.tree_tokens) > WINDOW
+    check(scored, reference, [["card?"], ["a long row " * 36]])
 
 
 def test_a_sequence_that_is_longer_than_the_window_is_refused(windowed):

@@ -1,8 +1,9 @@
-"""The table that is labelled: found, read at a pinned version; its inputs and its key checked.
+"""A Delta table: found, read at a pinned version, and checked for the columns that a task reads.
 
-In: a table's name or path, a task, a key. Out: a frozen record. Reads only.
+In: a table's name or path, a task. Out: a frozen record. Reads only.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from sparklabel.errors import ColumnError, KeyColumnError, TableError
+from sparklabel.errors import ColumnError, TableError
 from sparklabel.labels import quote
 from sparklabel.session import require_delta
 from sparklabel.tasks import Task
 
+TASK_PROPERTY = "sparklabel.task."
+"""With a task's name behind it: the property in which a table says where that task's answers are."""
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -96,41 +99,10 @@ def check_inputs(target: Target, task: Task) -> None:
             )
 
 
-def check_key(spark: SparkSession, target: Target, key: str | Sequence[str]) -> tuple[str, ...]:
-    """The key's columns, when they name every row once. Raises KeyColumnError with examples."""
-    names = (key,) if isinstance(key, str) else tuple(key) if isinstance(key, list | tuple) else ()
-    if not names or not all(isinstance(name, str) for name in names):
-        raise KeyColumnError(
-            f"Labeling {target.name} in place needs a key.", hint="Give key='id', or several columns."
-        )
-    columns = check_columns(target, names, "the key")
-    for column in columns:
-        if any(part in target.schema[column].dataType.simpleString() for part in ("map<", "variant")):
-            raise KeyColumnError(
-                f"The key {column!r} is of a type that cannot be compared: "
-                f"{target.schema[column].dataType.simpleString()}.",
-                hint="Name columns of other types.",
-            )
-    quoted = ", ".join(map(quote, columns))
-    null = " OR ".join(f"{quote(c)} IS NULL" for c in columns)
-    # One scan: groups that hold more than one row, or any row without a key.
-    wrong = spark.sql(
-        f"SELECT {quoted}, count(*) AS rows FROM {target.sql} VERSION AS OF {target.version} "
-        f"GROUP BY {quoted} HAVING count(*) > 1 OR {null} LIMIT 3"
-    ).collect()
-    for row in wrong:
-        if any(row[c] is None for c in columns):
-            raise KeyColumnError(
-                f"The key {', '.join(columns)} of {target.name} is NULL in some rows.",
-                hint="Fill it in, or name a key that every row has.",
-            )
-    if wrong:
-        examples = ", ".join(str(tuple(row)[:-1] if len(columns) > 1 else row[0]) for row in wrong)
-        raise KeyColumnError(
-            f"The key {', '.join(columns)} of {target.name} is not unique: {examples} occur more than once.",
-            hint="Name columns that together are unique: key=['a', 'b'].",
-        )
-    return columns
+def recorded_column(target: Target, task: Task) -> str | None:
+    """The column that passes of the task wrote their values to; None where there was no pass."""
+    recorded = target.properties.get(f"{TASK_PROPERTY}{task.name}")
+    return str(json.loads(recorded)["column"]) if recorded else None
 
 
 def _sentence(error: Any) -> str:

@@ -1,0 +1,132 @@
+"""The vLLM engine against vLLM itself, in one run.
+
+    python -m benchmarks.vllm [--rows 48] [--rounds 3] [--threads 2] [--out FILE.json]
+
+Ours goes from texts to labels. Raw is `LLM.generate` of the same vLLM on the same token ids, ready beforehand: for
+scoring with the same requests, for JSON with vLLM's own structured output under the same schema. The third way of
+scoring is the usual one: have vLLM write one of the labels. Every way begins with an empty prefix cache, is warmed up
+once, and is measured once a round, in turn; the figure is the median over rounds of raw seconds by ours, for JSON by
+written token, since the forms differ in blanks.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.machine import machine, paragraph
+from sparklabel.demo_data import movie_reviews
+from sparklabel.engines.vllm import VllmEngine, place_requests
+from sparklabel.engines.vllm_loading import uncompiled
+from sparklabel.labeler import Labeler, Question
+from sparklabel.references import embedded_model
+from sparklabel.tasks import Task, extraction
+
+_FIELDS = {"movie": "string", "opinion": {"type": "string", "options": ["good", "bad"]}, "quote": "string"}
+
+
+class Ways:
+    """The same rows for every way; each is a function that gives how many tokens were written."""
+
+    def __init__(self, engine: VllmEngine, rows: int) -> None:
+        from vllm import SamplingParams
+        from vllm.sampling_params import StructuredOutputsParams
+
+        self._engine = engine
+        verdict, frame = movie_reviews()
+        self._rows = [[text] for text in frame["text"].drop_duplicates().head(rows)]
+        self._scored, self._written = self._asked(verdict), self._asked(extraction("review", "text", _FIELDS))
+        choice = StructuredOutputsParams(choice=list(verdict.answer_mode.spoken))  # type: ignore[union-attr]
+        self._choice = SamplingParams(temperature=0, max_tokens=8, structured_outputs=choice)
+        mode: Any = self._written[0].mode
+        held = StructuredOutputsParams(json=mode.schema)
+        self._json = SamplingParams(
+            temperature=0, max_tokens=mode.max_tokens, structured_outputs=held, logprobs=0
+        )
+
+    def _asked(self, task: Task) -> tuple[Question, Labeler, list[tuple[int, ...]]]:
+        question = Question.of(task, self._engine.tokenizer)
+        ids = [question.encoder.prefix + prompt.ids for prompt in question.encoder.encode(self._rows)]
+        return question, Labeler(task, self._engine, model="benchmark"), ids
+
+    def all(self) -> dict[str, Callable[[], int]]:
+        question, labeler, ids = self._scored
+        places = place_requests(question.trie, self._engine.tokenizer.stop_ids)
+        requests = [(row + place.path, place.params()) for row in ids for place in places]
+        return {
+            "scoring": lambda: self._label(labeler),
+            "scoring, raw": lambda: self._raw(requests),
+            "scoring, raw choice": lambda: self._raw([(row, self._choice) for row in ids]),
+            "JSON": lambda: self._label(self._written[1]),
+            "JSON, raw": lambda: self._raw([(row, self._json) for row in self._written[2]]),
+        }
+
+    def _label(self, labeler: Labeler) -> int:
+        labeler.forget()
+        return sum(label.output_tokens or 0 for label in labeler.label(self._rows))
+
+    def _raw(self, requests: list[tuple[tuple[int, ...], Any]]) -> int:
+        prompts: Any = [{"prompt_token_ids": list(ids)} for ids, _ in requests]
+        with uncompiled():
+            found = self._engine.llm.generate(prompts, [params for _, params in requests], use_tqdm=False)
+        return sum(len(output.outputs[0].token_ids) for output in found)
+
+    def seconds(self, way: Callable[[], int]) -> tuple[float, int]:
+        """How long it takes from an empty cache, and the tokens written."""
+        self._engine.llm.reset_prefix_cache()
+        start = time.perf_counter()
+        tokens = way()
+        return time.perf_counter() - start, tokens
+
+
+def measure(ways: Ways, rounds: int) -> dict[str, list[tuple[float, int]]]:
+    """Seconds and written tokens of each way in each round; the warm-up is not among them."""
+    found: dict[str, list[tuple[float, int]]] = {name: [] for name in ways.all()}
+    for number in range(rounds + 1):
+        for name, way in ways.all().items():
+            took = ways.seconds(way)
+            if number:
+                found[name].append(took)
+    return found
+
+
+def figures(found: dict[str, list[tuple[float, int]]], rows: int) -> dict[str, float]:
+    """Rows a second, and raw time by ours."""
+    rates = {f"{name}, rows/s": statistics.median(rows / s for s, _ in of) for name, of in found.items()}
+    pairs = zip(found["scoring"], found["scoring, raw"], strict=True)
+    per_token = {name: [s / tokens for s, tokens in found[name]] for name in ("JSON", "JSON, raw")}
+    return rates | {
+        "scoring: of raw": statistics.median(raw / ours for (ours, _), (raw, _) in pairs),
+        "JSON: of raw, by token": statistics.median(
+            raw / ours for ours, raw in zip(per_token["JSON"], per_token["JSON, raw"], strict=True)
+        ),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=48)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--out", help="write the figures as JSON here")
+    arguments = parser.parse_args()
+    engine = VllmEngine.load(embedded_model(), threads=arguments.threads)
+    found = measure(Ways(engine, arguments.rows), arguments.rounds)
+    summary = figures(found, arguments.rows)
+    for name, value in summary.items():
+        print(f"{name:28} {value:8.2f}")
+    print(paragraph())
+    if arguments.out:
+        content = {"machine": machine(), "rows": arguments.rows, "seconds_tokens": found, "figures": summary}
+        Path(arguments.out).write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

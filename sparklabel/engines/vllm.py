@@ -1,0 +1,180 @@
+"""The vLLM engine: one vLLM in this process, on GPU or CPU. How it is loaded is in vllm_loading.py.
+
+Scoring asks for one token behind each row, and behind each tree token of the labels' trie, with the log-probabilities
+of that place's options only; vLLM's prefix cache computes what such requests share once.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparklabel.constraints import END, PROMPT, LabelTrie, TokenPath
+from sparklabel.engines.engine import Generation, GenerationRequest, ScoringRequest
+from sparklabel.engines.vllm_loading import VllmOptions, first_line, open_llm, uncompiled
+from sparklabel.errors import EngineError
+from sparklabel.language_model import ModelTokenizer
+from sparklabel.language_model.out_of_memory import is_out_of_memory
+
+if TYPE_CHECKING:
+    from vllm import LLM, RequestOutput, SamplingParams
+
+_OPTIONS_A_REQUEST = 128
+"""vLLM's limit."""
+_REQUESTS_AT_ONCE = 4096
+"""vLLM keeps some kilobytes of Python objects for each."""
+
+
+class VllmEngine:
+    """An engine that failed in the middle of a batch is dead: what vLLM still holds of it cannot be trusted."""
+
+    def __init__(self, llm: "LLM", tokenizer: ModelTokenizer) -> None:
+        self.llm, self.tokenizer = llm, tokenizer
+        self._died_of = ""
+
+    @classmethod
+    def load(cls, base: Path, adapter: Path | None = None, **options: Any) -> "VllmEngine":
+        """The options are those of `VllmOptions`. Raises SetupError without vLLM, and ModelError."""
+        tokenizer = ModelTokenizer.load(base)
+        llm = open_llm(base, adapter, VllmOptions(**options))
+        tokenizer.context = min(tokenizer.context, llm.model_config.max_model_len)
+        return cls(llm, tokenizer)
+
+    def score(self, request: ScoringRequest) -> NDArray[np.float32]:
+        trie, rows = request.trie, list(dict.fromkeys(request.rows))
+        places = place_requests(trie, self.tokenizer.stop_ids)
+        known = self._log_probabilities([request.prefix + row for row in rows], places)
+        logits = np.array([self._options(trie, of) for of in known], dtype=np.float32)
+        number = {row: n for n, row in enumerate(rows)}
+        return logits.reshape(len(rows), len(trie.option_tokens))[[number[row] for row in request.rows]]
+
+    def generate(self, request: GenerationRequest) -> list[Generation]:
+        """Raises TaskError for a schema that answers cannot be held to."""
+        rows = list(dict.fromkeys(request.rows))
+        params = self._params(request)
+        outputs = self._run((request.prefix + row, params) for row in rows)
+        answers = {row: self._generation(of, request) for row, of in zip(rows, outputs, strict=True)}
+        return [answers[row] for row in request.rows]
+
+    def _log_probabilities(
+        self, prompts: Sequence[TokenPath], places: Sequence["PlaceRequest"]
+    ) -> list[dict[int, dict[int, float]]]:
+        """For each prompt: by place, the log-probabilities of the tokens asked for there, among all tokens."""
+        params = [place.params() for place in places]
+        pairs = ((prompt + at.path, of) for prompt in prompts for at, of in zip(places, params, strict=True))
+        known: list[dict[int, dict[int, float]]] = [{at.place: {} for at in places} for _ in prompts]
+        slots = (of[at.place] for of in known for at in places)
+        for slot, output in zip(slots, self._run(pairs), strict=True):
+            found: Any = output.outputs[0].logprobs
+            slot.update(zip(found.token_ids, found.logprobs, strict=True))
+        return known
+
+    def _options(self, trie: LabelTrie, known: Mapping[int, Mapping[int, float]]) -> list[float]:
+        return [
+            float(np.logaddexp.reduce([known[place][stop] for stop in self.tokenizer.stop_ids]))
+            if token == END
+            else known[place][token]
+            for place, token in zip(trie.option_places, trie.option_tokens, strict=True)
+        ]
+
+    def _params(self, request: GenerationRequest) -> "SamplingParams":
+        from vllm import SamplingParams
+
+        from sparklabel.engines.vllm_schema import SCHEMA, compiled
+
+        held = request.schema is not None
+        if held:
+            model = self.llm.model_config
+            compiled(request.schema, Path(model.tokenizer), model.get_vocab_size())
+        return SamplingParams(
+            temperature=0, stop_token_ids=list(self.tokenizer.stop_ids), detokenize=False, logprobs=0,
+            # A whole answer may need all of its tokens, and the stop token after them.
+            max_tokens=request.max_tokens + held, flat_logprobs=True,
+            extra_args={SCHEMA: request.schema} if held else None,
+        )  # fmt: skip
+
+    def _generation(self, output: "RequestOutput", request: GenerationRequest) -> Generation:
+        written: Any = output.outputs[0]
+        stopped = written.finish_reason == "stop"
+        length = min(len(written.token_ids) - stopped, request.max_tokens)
+        ids, log_p = written.token_ids[:length], tuple(written.logprobs.logprobs[:length])
+        text, ends = self.tokenizer.decode(ids), tuple(self.tokenizer.token_ends(ids))
+        return Generation(text, ends, log_p, stopped and (request.schema is None or _is_json(text)))
+
+    def _run(self, requests: "Iterable[tuple[TokenPath, SamplingParams]]") -> "Iterator[RequestOutput]":
+        """Their outputs in order."""
+        left = iter(requests)
+        while some := list(islice(left, _REQUESTS_AT_ONCE)):
+            prompts: Any = [{"prompt_token_ids": list(ids)} for ids, _ in some]
+            with self._mortal(), uncompiled():
+                outputs = self.llm.generate(prompts, [params for _, params in some], use_tqdm=False)
+            yield from outputs
+
+    @contextmanager
+    def _mortal(self) -> Iterator[None]:
+        """Inside, whatever goes wrong is the engine's death; memory that ran out and a device that failed are
+        EngineErrors, the rest are bugs and pass."""
+        import torch
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        if self._died_of:
+            raise EngineError(f"vLLM died: {self._died_of}")
+        self._died_of = "it was left in the middle of a batch"
+        try:
+            yield
+        except (MemoryError, RuntimeError, EngineDeadError) as error:
+            if not (is_out_of_memory(error) or isinstance(error, torch.AcceleratorError | EngineDeadError)):
+                raise
+            self._died_of = first_line(error)
+            raise EngineError(f"vLLM died: {self._died_of}") from error
+        self._died_of = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceRequest:
+    """What is asked of each row: the log-probabilities of `tokens` behind the row and `path`, a place of the trie."""
+
+    place: int
+    path: TokenPath
+    tokens: TokenPath
+
+    def params(self) -> "SamplingParams":
+        """One token, which nobody reads, with these log-probabilities, among all tokens."""
+        from vllm import SamplingParams
+
+        return SamplingParams(
+            max_tokens=1, temperature=0, detokenize=False, flat_logprobs=True, logprob_token_ids=list(self.tokens)
+        )  # fmt: skip
+
+
+def place_requests(trie: LabelTrie, stop_ids: Sequence[int]) -> list[PlaceRequest]:
+    """Those of each place behind one another, so that the cache still holds the row."""
+    wanted: dict[int, dict[int, None]] = {place: {} for place in sorted(set(trie.option_places))}
+    for place, token in zip(trie.option_places, trie.option_tokens, strict=True):
+        wanted[place].update(dict.fromkeys(stop_ids if token == END else (token,)))
+    return [
+        PlaceRequest(place, _path(trie, place), tuple(tokens)[start : start + _OPTIONS_A_REQUEST])
+        for place, tokens in wanted.items()
+        for start in range(0, len(tokens), _OPTIONS_A_REQUEST)
+    ]
+
+
+def _path(trie: LabelTrie, place: int) -> TokenPath:
+    path: TokenPath = ()
+    while place != PROMPT:
+        path, place = (trie.tree_tokens[place], *path), trie.tree_parents[place]
+    return path
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

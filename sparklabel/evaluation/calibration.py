@@ -1,0 +1,204 @@
+"""Calibration: confidence that means what it says, learned from people's answers.
+
+In: answers of a model with its own probabilities, and whether people say the same. Out: a calibrator, logged to
+MLflow, and the table's `confidence` computed anew from what its records hold. No model is loaded, no value changes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparklabel import registry
+from sparklabel.calibrators import Calibrator, Isotonic, Temperature, others_of
+from sparklabel.errors import AnswersError
+from sparklabel.evaluation.trust import calibration_error
+from sparklabel.labels import ANSWERED, UNCERTAIN, Alternative, quote, sql_string
+from sparklabel.table.columns import TaskTable, open_task_table
+from sparklabel.table.commits import commit_metadata, retried
+from sparklabel.table.plan import STATE, row_states
+from sparklabel.table.record import plain
+from sparklabel.tasks import Task
+
+FEWEST_ANSWERS = 50
+_FEWEST_FOR_ISOTONIC = 1_000
+_MOST_POINTS = 64
+_TEMPERATURES = np.exp(np.linspace(np.log(0.05), np.log(20), 400))
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One answer of a model that people judged: the probability that it gave, those of all else, and whether it was
+    right."""
+
+    raw: float
+    others: tuple[float, ...]
+    right: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationReport:
+    """What `calibrate` found; `str()` of it is a summary. The errors are expected calibration errors on the answers
+    that it learned from; `rows` have a new confidence."""
+
+    table: str
+    task: str
+    model: str
+    answers: int
+    right: int
+    calibrator: Calibrator
+    error_before: float
+    error_after: float
+    rows: int
+    run_id: str
+
+    def __str__(self) -> str:
+        return "\n  ".join((
+            f"{self.table}: task {self.task}, model {self.model}",
+            f"{self.answers:,} answers judged by people, {self.right / self.answers:.1%} right: {self.calibrator}",
+            f"expected calibration error {self.error_before:.3f} -> {self.error_after:.3f} on these answers",
+            f"{self.rows:,} rows have a new confidence; passes with this model and task use it from now on "
+            f"(MLflow run {self.run_id})",
+        ))  # fmt: skip
+
+
+def fit_calibrator(judged: Sequence[Judged]) -> Calibrator:
+    """One temperature, by maximum likelihood; isotonic regression from 1,000 answers on.
+
+    Raises AnswersError where there are fewer than 50, or all are right, or all wrong.
+    """
+    right = sum(one.right for one in judged)
+    if len(judged) < FEWEST_ANSWERS or right in (0, len(judged)):
+        raise AnswersError(
+            f"{len(judged)} answers, {right} of them right, are too little to calibrate with.",
+            hint=f"It takes at least {FEWEST_ANSWERS} answers of one model, right ones and wrong ones, that people "
+            "corrected or confirmed; drawn at random, not because they looked wrong.",
+        )
+    return _isotonic(judged) if len(judged) >= _FEWEST_FOR_ISOTONIC else _temperature(judged)
+
+
+def _temperature(judged: Sequence[Judged]) -> Temperature:
+    losses = [_negative_log_likelihood(Temperature(float(t)), judged) for t in _TEMPERATURES]
+    return Temperature(round(float(_TEMPERATURES[int(np.argmin(losses))]), 4))
+
+
+def _isotonic(judged: Sequence[Judged]) -> Isotonic:
+    from sklearn.isotonic import IsotonicRegression
+
+    n = len(judged)
+    # A bin of right answers only is no proof that all are.
+    fit = IsotonicRegression(y_min=1 / (n + 2), y_max=1 - 1 / (n + 2)).fit(
+        [one.raw for one in judged], [one.right for one in judged]
+    )
+    kept = np.unique(np.linspace(0, len(fit.X_thresholds_) - 1, _MOST_POINTS).round().astype(int))
+    raw, confidences = (
+        np.round(points[kept], 6).tolist() for points in (fit.X_thresholds_, fit.y_thresholds_)
+    )
+    # Rounding may have made neighbours equal; a line needs two places.
+    distinct = [i for i, x in enumerate(raw) if i == 0 or x > raw[i - 1]]
+    return Isotonic(tuple(raw[i] for i in distinct), tuple(confidences[i] for i in distinct))
+
+
+def _negative_log_likelihood(calibrator: Calibrator, judged: Sequence[Judged]) -> float:
+    p = np.clip(_confidences(calibrator, judged), 1e-9, 1 - 1e-9)
+    right = np.array([one.right for one in judged])
+    return float(-np.log(np.where(right, p, 1 - p)).mean())
+
+
+def _confidences(calibrator: Calibrator, judged: Sequence[Judged]) -> NDArray[np.float64]:
+    return np.array([calibrator.confidence(one.raw, one.others) for one in judged])
+
+
+def calibrate(
+    spark: SparkSession,
+    table: str,
+    task: Task,
+    *,
+    key: str | Sequence[str],
+    model: str | None = None,
+    column: str | None = None,
+    experiment: str = "sparklabel",
+) -> CalibrationReport:
+    """Fits a calibrator on the human answers of a table, logs it to MLflow, and computes `confidence` anew.
+
+    Learns from rows whose record holds an answer of `model` (as `intent_label.model` names it; by default the one with
+    most such rows) to the task and text of today, and whose value people corrected or confirmed. Rows that were
+    chosen because the model was uncertain (`review_reason = 'queue'`) are left out: they are no fair sample. All rows
+    with answers of this model to this task get a new confidence; later passes use the calibrator too.
+
+    Raises AnswersError, TableError, ColumnError, KeyColumnError or SetupError before anything is written.
+    """
+    opened = open_task_table(spark, table, task, key, column)
+    answers = _judged_rows(spark, opened, task)
+    if model is None:
+        counts = answers.groupBy("model").count().orderBy(F.desc("count"), "model").limit(1).collect()
+        model = counts[0]["model"] if counts else "any model"
+    judged = _judged(answers.where(F.col("model") == model), task)
+    calibrator = fit_calibrator(judged)
+    right = np.array([one.right for one in judged])
+    before, after = (
+        calibration_error(p, right) or 0.0
+        for p in (np.array([one.raw for one in judged]), _confidences(calibrator, judged))
+    )
+    with registry.start_run(f"calibrate {task.name}", experiment=experiment) as run:
+        run.log_table(
+            table, location=opened.target.location, version=opened.target.version, context="calibration"
+        )
+        run.log_params({"task": task.name, "task_fingerprint": task.fingerprint, "model": model,
+                        "answers": len(judged), "calibrator": calibrator.to_dict()})  # fmt: skip
+        run.log_metrics({"ece_before": before, "ece_after": after})
+        rows = _rewrite(spark, opened, task, model, calibrator)
+        registry.log_calibrator(run, model, task.fingerprint, calibrator)
+    return CalibrationReport(
+        table=table, task=task.name, model=model, answers=len(judged), right=int(right.sum()), calibrator=calibrator,
+        error_before=before, error_after=after, rows=rows, run_id=run.id,
+    )  # fmt: skip
+
+
+def _judged_rows(spark: SparkSession, opened: TaskTable, task: Task) -> DataFrame:
+    """Human answers to what the record's model answered too: model, what it said, what the person says."""
+    label = quote(opened.owned.label)
+    known = ", ".join(map(sql_string, (*ANSWERED, UNCERTAIN)))
+    states = row_states(spark, opened.target, opened.owned, task, model="", relabel="none", where=None)
+    fair = (
+        f"{label}.labeled_at IS NOT NULL AND {label}.raw_confidence IS NOT NULL AND {label}.status IN ({known}) "
+        f"AND {label}.task_fingerprint = {sql_string(task.fingerprint)} AND NOT ({label}.review_reason <=> 'queue')"
+    )
+    said = f"if({label}.status = '{UNCERTAIN}', {label}.alternatives[0].value, {label}.value)"
+    return states.where((F.col(STATE) == "human") & F.expr(fair)).select(
+        F.expr(f"{label}.model").alias("model"), F.expr(said).alias("said"),
+        F.expr(f"{label}.raw_confidence").alias("raw"), F.expr(f"{label}.alternatives").alias("alternatives"),
+        F.col(quote(opened.owned.value)).alias("answer"),
+    )  # fmt: skip
+
+
+def _judged(answers: DataFrame, task: Task) -> list[Judged]:
+    mode = task.answer_mode
+    found = []
+    for row in answers.collect():
+        said, answer = plain(row["said"]), plain(row["answer"])
+        if mode.accepts(answer):
+            alternatives = [
+                Alternative(a["value"], a["probability"]) for a in plain(row["alternatives"]) or ()
+            ]
+            others = tuple(others_of(row["raw"], alternatives))
+            found.append(Judged(row["raw"], others, mode.agreement(answer, said) == 1))
+    return found
+
+
+def _rewrite(spark: SparkSession, opened: TaskTable, task: Task, model: str, calibrator: Calibrator) -> int:
+    label = quote(opened.owned.label)
+    update = (
+        f"UPDATE {opened.target.sql} SET {label}.confidence = {calibrator.sql(label)} WHERE {label}.model = "
+        f"{sql_string(model)} AND {label}.task_fingerprint = {sql_string(task.fingerprint)} "
+        f"AND {label}.raw_confidence IS NOT NULL"
+    )
+
+    def commit() -> int:
+        with commit_metadata(spark, calibrated=task.name, model=model, task_fingerprint=task.fingerprint):
+            return int(spark.sql(update).collect()[0]["num_affected_rows"])
+
+    return retried(commit, f"Updating {opened.target.name}")

@@ -1,0 +1,137 @@
+"""From prompts to answers: the choices of a scored task, or the text that a model writes.
+
+In: prompts, and the rows that they were made of. Out: an `Answer` each, without anything that a table adds. An
+engine's failure passes: the labeler knows what to do about it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparklabel import labels as status
+from sparklabel.confidence import geometric_mean, mean_log, prior_corrected
+from sparklabel.engines import Engine, Generation, GenerationRequest, ScoringRequest
+from sparklabel.labeler.question import Question
+from sparklabel.labels import Alternative, FieldConfidence
+from sparklabel.prompts import Prompt
+from sparklabel.tasks import FieldSpan, Generated, Scored
+
+_NOTHING = ("N/A", "[MASK]", "")
+"""The content-free inputs of Zhao et al. 2021, arXiv:2102.09690."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The fields of a label that come from the model. `status` is one of labels.py."""
+
+    value: Any = None
+    confidence: float | None = None
+    alternatives: tuple[Alternative, ...] | None = None
+    field_confidence: tuple[FieldConfidence, ...] | None = None
+    status: str = status.OK
+    error: str | None = None
+    output_tokens: int = 0
+
+
+class Answerer(Protocol):
+    """Answers N prompts, whose rows hold one text per input, in one call of the engine. Raises EngineError."""
+
+    def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]: ...
+
+
+def answerer(question: Question, engine: Engine, *, zero_shot: bool) -> Answerer:
+    """What answers the question with this engine."""
+    if isinstance(question.mode, Generated):
+        return GeneratedAnswers(question, question.mode, engine)
+    # A fine-tuned model learned the labels' frequencies from people: its lean is not one to correct.
+    return ScoredAnswers(
+        question, question.mode, engine, corrects=question.mode.prior_correction and zero_shot
+    )
+
+
+class ScoredAnswers:
+    """Reads the probability of each choice off the trie; no text is written."""
+
+    def __init__(self, question: Question, mode: Scored, engine: Engine, *, corrects: bool) -> None:
+        self.question, self._mode, self._engine, self._corrects = question, mode, engine, corrects
+        self._prior: NDArray[np.float64] | None = None
+
+    def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]:
+        return [self._answer(log_p) for log_p in self.log_probabilities(prompts)]
+
+    def _answer(self, log_p: NDArray[np.float64]) -> Answer:
+        if np.isnan(log_p).any():
+            return Answer(status=status.INVALID_OUTPUT, error="the model's scores are not numbers")
+        decision = self._mode.decide(log_p)
+        return Answer(
+            value=decision.value, confidence=decision.confidence, alternatives=decision.alternatives,
+            field_confidence=decision.field_confidence,
+        )  # fmt: skip
+
+    def log_probabilities(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        """[N, L]: each choice's log-probability for each prompt, prior-corrected where that is wanted."""
+        log_p = self._raw([prompt.ids for prompt in prompts])
+        if not self._corrects:
+            return log_p
+        if self._prior is None:
+            blanks = self.question.encoder.encode(
+                [[text] * len(self.question.task.inputs) for text in _NOTHING]
+            )
+            self._prior = mean_log(self._raw([blank.ids for blank in blanks]))
+        return prior_corrected(log_p, self._prior, self._mode.groups)
+
+    def _raw(self, rows: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
+        trie = self.question.trie
+        return trie.log_probabilities(
+            self._engine.score(ScoringRequest(self.question.encoder.prefix, tuple(rows), trie))
+        )
+
+
+class GeneratedAnswers:
+    """Has the model write each answer, under the task's schema where it has one."""
+
+    def __init__(self, question: Question, mode: Generated, engine: Engine) -> None:
+        self._question, self._mode, self._engine = question, mode, engine
+
+    def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]:
+        request = GenerationRequest(
+            self._question.encoder.prefix, tuple(prompt.ids for prompt in prompts), self._mode.schema,
+            self._mode.max_tokens,
+        )  # fmt: skip
+        return [self._answer(*pair) for pair in zip(self._engine.generate(request), rows, strict=True)]
+
+    def _answer(self, written: Generation, row: Sequence[str]) -> Answer:
+        tokens = len(written.log_p)
+        if not written.finished:
+            reason = f"the answer did not end within {self._mode.max_tokens} tokens"
+            return Answer(status=status.INVALID_OUTPUT, error=reason, output_tokens=tokens)
+        try:
+            reading = self._mode.read(written.text, row)
+        except ValueError as error:
+            return Answer(status=status.INVALID_OUTPUT, error=str(error)[:500], output_tokens=tokens)
+        spans = sorted(reading.spans)
+        by_field = {field: list(of) for field, of in groupby(spans, key=lambda span: span.field)}
+        return Answer(
+            value=reading.value,
+            confidence=_confidence(written, spans),
+            field_confidence=tuple(
+                FieldConfidence(field, _confidence(written, of)) for field, of in by_field.items()
+            ),
+            error=f"{reading.dropped} left out: not in the text" if reading.dropped else None,
+            output_tokens=tokens,
+        )
+
+
+def _confidence(written: Generation, spans: Sequence[FieldSpan]) -> float:
+    """Of the tokens that overlap the spans; of all where a value has no text of its own."""
+    starts = (0, *written.ends[:-1])
+    tokens = [
+        log_p
+        for start, end, log_p in zip(starts, written.ends, written.log_p, strict=True)
+        if any(start < span.end and end > span.start for span in spans)
+    ]
+    return geometric_mean(tokens or written.log_p)

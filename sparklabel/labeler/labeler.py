@@ -1,0 +1,133 @@
+"""Rows in, labels out, with any engine.
+
+A row that cannot be answered gets a label that says why; nothing a row holds raises. Equal inputs are computed once,
+within a call and across the calls that a process serves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+
+from sparklabel import labels as status
+from sparklabel.calibrators import Calibrator, others_of
+from sparklabel.cards import ModelCard
+from sparklabel.engines import Engine
+from sparklabel.errors import EngineError
+from sparklabel.labeler.answerers import Answer, answerer
+from sparklabel.labeler.question import Question
+from sparklabel.labels import Alternative, Label, input_hash
+from sparklabel.prompts import Prompt
+from sparklabel.tasks import Task
+
+Row = Sequence[str | bytes | None]
+_Asked = tuple[Prompt, Sequence[str]]
+_REMEMBERED = 50_000
+_FAILURES_IN_A_ROW = 32
+
+
+class Labeler:
+    """Answers rows of one task with one engine. `model`, the identity, is written into every label.
+
+    `card` is what a fine-tuned model carries; without it the model is asked zero-shot. `calibrator` makes a confidence
+    of the model's own probability. Answers with less than `min_confidence` are withheld. Raises TaskError or
+    ModelError when task, tokenizer and card do not fit together.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        engine: Engine,
+        *,
+        model: str,
+        card: ModelCard | None = None,
+        calibrator: Calibrator | None = None,
+        min_confidence: float = 0.0,
+    ) -> None:
+        self._calibrator, self._min_confidence = calibrator, min_confidence
+        question = Question.of(task, engine.tokenizer, card, model)
+        self.encoder = question.encoder
+        self._answerer = answerer(question, engine, zero_shot=card is None)
+        self._stamp = Label(status=status.OK, model=model, task_fingerprint=task.fingerprint, attempts=1)
+        self._failures = 0
+        self._known: dict[str, Label] = {}
+
+    def label(self, rows: Sequence[Row]) -> list[Label]:
+        """One label per row, in order. A row holds one text (str, or UTF-8 bytes) or None per input."""
+        raw = [[v.encode(errors="surrogatepass") if isinstance(v, str) else v for v in row] for row in rows]
+        hashes = [input_hash(row) for row in raw]
+        answers = {h: self._known[h] for h in hashes if h in self._known}
+        new = {h: row for h, row in zip(hashes, raw, strict=True) if h not in answers}
+        answers.update(zip(new, self._answer(list(new), list(new.values())), strict=True))
+        self._remember(answers)
+        return [answers[h] for h in hashes]
+
+    def _remember(self, answers: dict[str, Label]) -> None:
+        """Keeps answers for equal inputs in later calls; not those that another attempt can mend."""
+        if len(self._known) + len(answers) > _REMEMBERED:
+            self._known = {}
+        self._known.update((h, label) for h, label in answers.items() if label.status not in status.RETRYABLE)
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the engine failed so often in a row that it is asked no more than once a call: worth a new one."""
+        return self._failures > _FAILURES_IN_A_ROW
+
+    def forget(self) -> None:
+        """Drops the answers kept for equal inputs."""
+        self._known = {}
+
+    def _answer(self, hashes: list[str], rows: list[list[bytes | None]]) -> list[Label]:
+        texts = [[(value or b"").decode(errors="replace") for value in row] for row in rows]
+        asked = [i for i, row in enumerate(texts) if any(text.strip() for text in row)]
+        prompts = self.encoder.encode([texts[i] for i in asked])
+        pairs: list[_Asked] = [(prompt, texts[i]) for prompt, i in zip(prompts, asked, strict=True)]
+        answers = dict(zip(asked, self._ask(pairs), strict=True))
+        empty = replace(
+            self._stamp, status=status.EMPTY_INPUT, error="every input is NULL or blank", attempts=0
+        )
+        now = datetime.now(UTC)
+        return [
+            replace(answers.get(i, empty), input_hash=hashes[i], labeled_at=now) for i in range(len(rows))
+        ]
+
+    def _ask(self, asked: list[_Asked]) -> list[Label]:
+        if not asked:
+            return []
+        try:
+            answers = self._answerer.answer([prompt for prompt, _ in asked], [row for _, row in asked])
+        except EngineError as error:
+            return self._ask_parts(asked, error)
+        self._failures = 0
+        return [self._label(prompt, answer) for (prompt, _), answer in zip(asked, answers, strict=True)]
+
+    def _ask_parts(self, asked: list[_Asked], error: EngineError) -> list[Label]:
+        """Halves what failed, so that one bad row costs itself only; an engine that fails on and on is left alone."""
+        self._failures += 1
+        if len(asked) == 1 or self.gave_up:
+            return [replace(self._stamp, status=status.ENGINE_ERROR, error=error.message) for _ in asked]
+        middle = len(asked) // 2
+        return self._ask(asked[:middle]) + self._ask(asked[middle:])
+
+    def _label(self, prompt: Prompt, answer: Answer) -> Label:
+        cut = prompt.truncated and answer.status == status.OK
+        fields = asdict(answer) | {"status": status.TRUNCATED if cut else answer.status}
+        label = replace(
+            self._stamp, **fields, raw_confidence=answer.confidence,
+            prompt_tokens=len(self.encoder.prefix) + len(prompt.ids),
+        )  # fmt: skip
+        if answer.confidence is None:
+            return label
+        return self._withheld(replace(label, confidence=self._calibrated(answer, answer.confidence)))
+
+    def _calibrated(self, answer: Answer, raw: float) -> float:
+        if self._calibrator is None:
+            return raw
+        return self._calibrator.confidence(raw, others_of(raw, answer.alternatives))
+
+    def _withheld(self, label: Label) -> Label:
+        """The label without its value where that is not trusted; the value is then its first alternative."""
+        if label.confidence is None or label.confidence >= self._min_confidence:
+            return label
+        guess = label.alternatives or (Alternative(label.value, label.raw_confidence or 0.0),)
+        reason = f"confidence {label.confidence:.3f} is below {self._min_confidence:g}"
+        return replace(label, value=None, status=status.UNCERTAIN, error=reason, alternatives=guess)

@@ -1,0 +1,109 @@
+"""What a model may write next under a JSON schema. The one door to llguidance.
+
+In: a JSON schema as text, and the tokens chosen so far. Out: the tokens that are allowed, and those that are forced.
+The form is that of `json.dumps(value, ensure_ascii=False)`: keys in the schema's order, ", " and ": ", no other
+whitespace, and no escapes but those of one letter; so most control characters cannot be written. Numbers are as the
+model writes them (1.50, -0).
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparklabel.errors import ModelError, TaskError
+from sparklabel.language_model.tokenizer import ModelTokenizer
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher, LLTokenizer
+
+_FORM = {
+    "whitespace_flexible": False, "item_separator": ", ", "key_separator": ": ", "json_allowed_escapes": '"\\bfnrt',
+}  # fmt: skip
+
+
+class Writing:
+    """One answer under a grammar, from its beginning to its end."""
+
+    def __init__(self, matcher: "LLMatcher") -> None:
+        self._matcher = matcher
+
+    def take(self, token: int) -> bool:
+        """Goes on behind a token; False where the grammar forbids it."""
+        return self._matcher.consume_token(token)
+
+    def take_forced(self) -> list[int]:
+        """Goes on behind the tokens that must come next, if any, and returns them."""
+        forced = self._matcher.compute_ff_tokens()
+        return forced if forced and self._matcher.consume_tokens(forced) else []
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing can be added, or the grammar lost its way."""
+        return self._matcher.is_stopped()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer fits the schema and nothing can be added."""
+        return self._matcher.is_stopped() and self._matcher.is_accepting()
+
+    def allow(self, bits: NDArray[np.int32]) -> None:
+        """Writes the allowed tokens into `bits` [ceil(V / 32)], the first token lowest. None are where it is lost."""
+        if self._matcher.is_error():
+            bits[:] = 0
+        else:
+            self._matcher.unsafe_compute_mask_ptr(bits.ctypes.data, bits.nbytes)
+
+
+class Vocabulary:
+    """A model's tokens as grammars need them; making it takes a second. `size` is the model's V, padding included.
+    Raises ModelError for a tokenizer without a fast implementation."""
+
+    def __init__(self, tokenizer: ModelTokenizer, size: int) -> None:
+        from llguidance.hf import from_tokenizer
+
+        try:
+            self._tokens: LLTokenizer = from_tokenizer(
+                tokenizer.fast, n_vocab=max(size, len(tokenizer.fast)), eos_token=list(tokenizer.stop_ids)
+            )
+        except ValueError as error:
+            raise ModelError(
+                f"This model's tokenizer cannot be held to a schema: {error}", hint="Use another engine."
+            ) from None
+
+    def bits(self, rows: int) -> NDArray[np.int32]:
+        """Room for the allowed tokens of some rows: [rows, ceil(V / 32)]."""
+        return np.zeros((rows, -(-self._tokens.vocab_size // 32)), dtype=np.int32)
+
+    def grammar(self, schema: str) -> "Grammar":
+        """Raises TaskError for a schema that is none, or has what grammars cannot express."""
+        return Grammar(self, self._tokens, schema)
+
+
+class Grammar:
+    """A JSON schema made ready for one vocabulary."""
+
+    def __init__(self, vocabulary: Vocabulary, tokens: "LLTokenizer", schema: str) -> None:
+        from llguidance import LLMatcher
+
+        self.vocabulary = vocabulary
+        try:
+            text = LLMatcher.grammar_from_json_schema(schema, overrides=_FORM)
+        except ValueError as error:
+            raise TaskError(f"The answers' JSON schema is not JSON: {error}") from None
+        self._start = LLMatcher(tokens, text, log_level=0)
+        if self._start.is_error():
+            reason = self._start.get_error().splitlines()[0]
+            raise TaskError(f"Answers cannot be held to their JSON schema: {reason}")
+
+    def begin(self) -> Writing:
+        return Writing(self._start.deep_copy())
+
+
+def allowed(vocabulary: Vocabulary, writings: Sequence[Writing]) -> NDArray[np.int32]:
+    """The allowed tokens of each: [rows, ceil(V / 32)]."""
+    bits = vocabulary.bits(len(writings))
+    for row, writing in zip(bits, writings, strict=True):
+        writing.allow(row)
+    return bits

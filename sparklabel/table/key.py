@@ -1,0 +1,49 @@
+"""The key of the table that is labelled: columns that name every row once.
+
+In: a table at a pinned version, column names. Out: the table's spelling of them. Reads only.
+"""
+
+from collections.abc import Sequence
+
+from pyspark.sql import SparkSession
+
+from sparklabel.delta_table import Target, check_columns
+from sparklabel.errors import KeyColumnError
+from sparklabel.labels import quote
+
+
+def check_key(spark: SparkSession, target: Target, key: str | Sequence[str]) -> tuple[str, ...]:
+    """The key's columns, when they name every row once. Raises KeyColumnError with examples."""
+    names = (key,) if isinstance(key, str) else tuple(key) if isinstance(key, list | tuple) else ()
+    if not names or not all(isinstance(name, str) for name in names):
+        raise KeyColumnError(
+            f"Labeling {target.name} in place needs a key.", hint="Give key='id', or several columns."
+        )
+    columns = check_columns(target, names, "the key")
+    for column in columns:
+        if any(part in target.schema[column].dataType.simpleString() for part in ("map<", "variant")):
+            raise KeyColumnError(
+                f"The key {column!r} is of a type that cannot be compared: "
+                f"{target.schema[column].dataType.simpleString()}.",
+                hint="Name columns of other types.",
+            )
+    quoted = ", ".join(map(quote, columns))
+    null = " OR ".join(f"{quote(c)} IS NULL" for c in columns)
+    # One scan: groups that hold more than one row, or any row without a key.
+    wrong = spark.sql(
+        f"SELECT {quoted}, count(*) AS rows FROM {target.sql} VERSION AS OF {target.version} "
+        f"GROUP BY {quoted} HAVING count(*) > 1 OR {null} LIMIT 3"
+    ).collect()
+    for row in wrong:
+        if any(row[c] is None for c in columns):
+            raise KeyColumnError(
+                f"The key {', '.join(columns)} of {target.name} is NULL in some rows.",
+                hint="Fill it in, or name a key that every row has.",
+            )
+    if wrong:
+        examples = ", ".join(str(tuple(row)[:-1] if len(columns) > 1 else row[0]) for row in wrong)
+        raise KeyColumnError(
+            f"The key {', '.join(columns)} of {target.name} is not unique: {examples} occur more than once.",
+            hint="Name columns that together are unique: key=['a', 'b'].",
+        )
+    return columns

@@ -1,0 +1,102 @@
+"""Answering: a question from a context. The model writes JSON; the value is a string, NULL where the context has none.
+
+NULL is a right answer here: `status` says whether there is one.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
+
+from pydantic import PositiveInt, model_validator
+
+from sparklabel.tasks.answer_modes import Generated, Reading
+from sparklabel.tasks.comparison import word_f1
+from sparklabel.tasks.json_values import json_text, located, value_spans
+from sparklabel.tasks.schema import object_schema, or_null, text_schema
+from sparklabel.tasks.spans import aligned
+from sparklabel.tasks.structs import checked_text
+from sparklabel.tasks.task import Task, column_title
+
+_FIELD = "answer"
+_LONGEST = 300
+_SCHEMA = json.dumps(object_schema({_FIELD: or_null(text_schema(_LONGEST))}))
+
+
+class Answering(Task):
+    """What does the context, the second input, say to the question, the first? With `extractive`, word for word.
+
+    The question comes first, as it does in `answering(...)`, in examples and in the columns of the UDF: a model that
+    reads left to right then reads the context with the question in mind (query-aware contextualization, Liu et al.
+    2023, arXiv:2307.03172), and where a row is too long for the model, the end of its context is what is cut.
+    """
+
+    kind: Literal["answering"] = "answering"
+    extractive: bool = False
+    max_tokens: PositiveInt = 128
+
+    @model_validator(mode="after")
+    def _two_inputs_and_right_examples(self) -> "Answering":
+        if len(self.inputs) != 2:
+            raise ValueError(f"the inputs are a question and a context, not {list(self.inputs)}")
+        for example in self.examples:
+            if not _accepts(example.answer):
+                raise ValueError(f"an example is answered {example.answer!r}, which is neither text nor null")
+            if self.extractive and example.answer and not aligned([example.answer], example.inputs[1])[0]:
+                raise ValueError(
+                    f"an example is answered {example.answer!r}, which its context does not hold"
+                )
+        return self
+
+    @property
+    def answer_mode(self) -> Generated:
+        return Generated(
+            schema=_SCHEMA, max_tokens=self.max_tokens, read=partial(_read, self.extractive), written=_written,
+            accepts=_accepts, said=_said, agreement=word_f1,
+            signature=(_FIELD, "extractive" if self.extractive else "free"), metrics="answering",
+        )  # fmt: skip
+
+    def question(self) -> str:
+        """The instructions, then the form of the answer."""
+        question, context = (column_title(column).lower() for column in self.inputs)
+        default = f"Answer the {question} from the {context} alone."
+        copied = "copied from it word for word, " if self.extractive else ""
+        return (
+            f'{self.instructions.strip() or default}\nAnswer with one JSON object, {{"answer": ...}}: a short text, '
+            f"{copied}or null where the {context} does not say."
+        )
+
+    def spoken(self, answer: Any) -> str:
+        return _written(answer)
+
+
+def _read(extractive: bool, text: str, inputs: Sequence[str]) -> Reading:
+    found = located(text)
+    if set(found.fields) != {_FIELD}:
+        raise ValueError(f"the answer is not a JSON object with {_FIELD!r} alone")
+    answer = found.fields[_FIELD]
+    spans = tuple(value_spans(_FIELD, answer))
+    if answer.value is None:
+        return Reading(None, spans)
+    if not checked_text(answer.value).strip():
+        raise ValueError("the answer is blank")
+    return Reading(_quoted(answer.value, inputs[1]) if extractive else answer.value, spans)
+
+
+def _quoted(answer: str, context: str) -> str:
+    """The context's own words."""
+    if (place := aligned([answer], context)[0]) is None:
+        raise ValueError(f"the answer {answer!r} is not in the context")
+    return context[slice(*place)]
+
+
+def _written(value: str | None) -> str:
+    return json_text({_FIELD: value})
+
+
+def _accepts(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and bool(value.strip()))
+
+
+def _said(value: str | None) -> tuple[str, ...]:
+    return ("not answerable",) if value is None else ("answered",)

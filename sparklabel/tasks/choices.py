@@ -1,0 +1,40 @@
+"""What scored kinds share: from the log-probabilities of choices to an answer, and back from a stored value."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from sparklabel.labels import Alternative
+from sparklabel.tasks.answer_modes import Decision, LogProbabilities, Scored
+
+MOST_ALTERNATIVES = 5
+
+
+def most_probable(choices: Sequence[Any], log_p: LogProbabilities) -> Decision:
+    """The most probable choice, with its probability; equal ones in order."""
+    best = np.argsort(-log_p, kind="stable")[:MOST_ALTERNATIVES]
+    alternatives = tuple(Alternative(choices[i], float(np.exp(log_p[i]))) for i in best)
+    return Decision(alternatives[0].value, alternatives[0].probability, alternatives)
+
+
+def the_choice(choices: Sequence[Any], value: Any) -> tuple[int, ...]:
+    """The number of the choice that `value` is."""
+    return (choices.index(value),) if value in choices else ()
+
+
+def names_of(choices: Sequence[Any], chosen: Callable[[Any], tuple[int, ...]], value: Any) -> tuple[str, ...]:
+    """The names of the choices that `value` says."""
+    return tuple(str(choices[number]) for number in chosen(value))
+
+
+def one_of(
+    choices: tuple[Any, ...], spoken: tuple[str, ...], *, metrics: str, prior_correction: bool = False
+) -> Scored:
+    """The mode of a kind whose value is one of its choices: the most probable one."""
+    chosen = partial(the_choice, choices)
+    return Scored(
+        choices=choices, spoken=spoken, decide=partial(most_probable, choices), chosen=chosen,
+        said=partial(names_of, choices, chosen), metrics=metrics, prior_correction=prior_correction,
+    )  # fmt: skip

@@ -1,0 +1,69 @@
+"""How alike two answers are: texts without regard to case and blanks, and by the words that they share.
+
+In: two values of one field or answer, plain Python. Out: true or false, or a share in [0, 1].
+"""
+
+import math
+import string
+import unicodedata
+from collections import Counter
+from typing import Any
+
+_ARTICLES = frozenset({"a", "an", "the"})
+
+
+def normalised(text: str) -> str:
+    """Without case, and with single blanks."""
+    return " ".join(text.casefold().split())
+
+
+def alike(gold: Any, value: Any) -> bool:
+    """Whether two values of a field say the same. Numbers are equal but for rounding, a list's order does not count,
+    and nothing is nothing: None, an empty text, an empty list."""
+    if _is_nothing(gold) or _is_nothing(value):
+        return _is_nothing(gold) and _is_nothing(value)
+    if isinstance(gold, list) and isinstance(value, list):
+        return Counter(map(_key, gold)) == Counter(map(_key, value))
+    if isinstance(gold, int | float) and isinstance(value, int | float):
+        return math.isclose(gold, value, rel_tol=1e-9)
+    return _key(gold) == _key(value)
+
+
+def answer_words(text: str) -> list[str]:
+    """What SQuAD compares (Rajpurkar et al. 2016, arXiv:1606.05250, section 6.1): lower case, without punctuation,
+    of any language here, and without English articles."""
+    kept = "".join(character for character in text.lower() if not _is_punctuation(character))
+    return [word for word in kept.split() if word not in _ARTICLES]
+
+
+def word_f1(gold: Any, value: Any) -> float:
+    """SQuAD's F1 over the words of two answers; None is "no answer", right only where the gold has none either
+    (Rajpurkar et al. 2018, arXiv:1806.03822). What is no text is compared as its text, a list as its items in a row."""
+    if _is_nothing(gold) or _is_nothing(value):
+        return float(_is_nothing(gold) and _is_nothing(value))
+    ours, theirs = answer_words(_text(gold)), answer_words(_text(value))
+    if not ours or not theirs:
+        return float(ours == theirs)
+    return f1((Counter(ours) & Counter(theirs)).total(), len(ours), len(theirs))
+
+
+def f1(hits: float, in_gold: int, in_value: int) -> float:
+    """The harmonic mean of hits / in_value (precision) and hits / in_gold (recall); 1 where there is nothing to find
+    and nothing was found."""
+    return 2 * hits / (in_gold + in_value) if in_gold + in_value else 1.0
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or value == "" or value == []
+
+
+def _key(value: Any) -> str:
+    return normalised(_text(value))
+
+
+def _text(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _is_punctuation(character: str) -> bool:
+    return character in string.punctuation or unicodedata.category(character).startswith("P")

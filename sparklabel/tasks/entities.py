@@ -1,0 +1,162 @@
+"""Entities: the names in a text, by type. The model quotes them as JSON; the value says where they are.
+
+A quote is looked up in the row's text: what is stored is the text's own slice with its place in characters (Unicode
+code points, as Python slices; `substring(text, start + 1, end - start)` in SQL). A quote that the row does not hold is
+left out and counted.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
+
+from pydantic import PositiveInt, field_validator, model_validator
+
+from sparklabel.tasks.answer_modes import Generated, Reading
+from sparklabel.tasks.comparison import f1
+from sparklabel.tasks.json_values import Located, json_text, located, plain, plain_examples, value_spans
+from sparklabel.tasks.label_options import LabelOptions, as_written, listed
+from sparklabel.tasks.schema import object_schema, text_schema
+from sparklabel.tasks.spans import aligned
+from sparklabel.tasks.task import Task
+
+NONE = "none"
+"""What an answer without entities is counted as, and the name of its confidence."""
+
+_LONGEST = 100
+_KEYS = {"text", "type", "start", "end"}
+
+
+class Entities(Task):
+    """Which entities of these `types` does the text hold? The value is an array, in the order of the text.
+
+    A row has `max_entities` at most, of 100 characters each: small models that decode greedily repeat themselves.
+    About 20 tokens are needed for each, so who raises it raises `max_tokens`.
+    """
+
+    kind: Literal["entities"] = "entities"
+    types: LabelOptions
+    max_entities: PositiveInt = 24
+    max_tokens: PositiveInt = 512
+
+    _plain_examples = field_validator("examples")(plain_examples)
+
+    @model_validator(mode="after")
+    def _one_input_and_no_type_none(self) -> "Entities":
+        if len(self.inputs) != 1:
+            raise ValueError(f"entities are found in exactly one input, not in {list(self.inputs)}")
+        if NONE in self.type_names:
+            raise ValueError(f"no type can be named {NONE!r}: texts without entities are counted so")
+        for example in self.examples:
+            if not _accepts(self.type_names, example.answer):
+                raise ValueError(
+                    f"an example is answered {example.answer!r}, which is not a list of {{text, type}} "
+                    f"with the types {', '.join(self.type_names)}"
+                )
+        return self
+
+    @property
+    def type_names(self) -> tuple[str, ...]:
+        return tuple(kind.name for kind in self.types)
+
+    @property
+    def value_type(self) -> str:
+        return "ARRAY<STRUCT<`text`: STRING, `type`: STRING, `start`: INT, `end`: INT>>"
+
+    @property
+    def answer_mode(self) -> Generated:
+        names = self.type_names
+        return Generated(
+            schema=_schema(names, self.max_entities), max_tokens=self.max_tokens,
+            read=partial(_read, names), written=_written, accepts=partial(_accepts, names), said=_said,
+            agreement=strict_f1, signature=names, metrics="entities",
+        )  # fmt: skip
+
+    def question(self) -> str:
+        """The instructions, then the types: in a line, or one a line where they are described."""
+        types = listed([(kind.name, kind.description) for kind in self.types])
+        return (
+            f"{self.instructions.strip() or 'Find the entities in the text.'}\nThe types of entities are:{types}\n"
+            'Answer with one JSON list of {"text": ..., "type": ...} in the order of the text, each text copied '
+            "word for word; [] where there are none."
+        )
+
+    def spoken(self, answer: Any) -> str:
+        return _written(answer)
+
+    def to_dict(self) -> dict[str, Any]:
+        return super().to_dict() | {"types": as_written(self.types)}
+
+
+def entity_keys(*answers: Sequence[dict[str, Any]]) -> list[Counter[tuple[Any, ...]]]:
+    """What makes entities equal, for each answer: text, type and start, or text and type where some entity of these
+    answers has no start (people may leave it out)."""
+    placed = all(entity.get("start") is not None for answer in answers for entity in answer)
+    names = ("text", "type", "start") if placed else ("text", "type")
+    return [Counter(tuple(entity[name] for name in names) for entity in answer) for answer in answers]
+
+
+def strict_f1(gold: Any, value: Any) -> float:
+    """F1 over entities that are the same; 1 where both hold none."""
+    gold, value = plain(gold), plain(value)
+    if not isinstance(gold, list) or not isinstance(value, list):
+        return 0.0
+    ours, theirs = entity_keys(gold, value)
+    return f1((ours & theirs).total(), len(gold), len(value))
+
+
+def _schema(types: Sequence[str], most: int) -> str:
+    entity = object_schema({"text": text_schema(_LONGEST), "type": {"type": "string", "enum": list(types)}})
+    return json.dumps({"type": "array", "items": entity, "maxItems": most}, ensure_ascii=False)
+
+
+def _read(types: Sequence[str], text: str, inputs: Sequence[str]) -> Reading:
+    """The spans of an entity's text and type are named as its type, those of the empty list `NONE`."""
+    found = located(text)
+    if not _accepts(types, found.value):
+        raise ValueError("the answer is not a list of {text, type} with the task's types")
+    places = aligned([part.value["text"] for part in found.items], inputs[0])
+    kept = [(part, place) for part, place in zip(found.items, places, strict=True) if place]
+    value = [
+        {"text": inputs[0][start:end], "type": part.value["type"], "start": start, "end": end}
+        for part, (start, end) in kept
+    ]
+    spans = [span for part, _ in kept for span in _spans(part)] if found.items else value_spans(NONE, found)
+    return Reading(
+        sorted(value, key=lambda e: (e["start"], e["end"], e["type"])), tuple(spans), len(places) - len(kept)
+    )
+
+
+def _spans(entity: Located) -> Any:
+    return (span for part in entity.fields.values() for span in value_spans(entity.value["type"], part))
+
+
+def _written(value: Any) -> str:
+    """Text and type, in the order of the text; those without a place behind the others."""
+    entities = sorted(
+        plain(value), key=lambda e: (e.get("start") is None, e.get("start") or 0, e.get("end") or 0)
+    )
+    return json_text([{"text": entity["text"], "type": entity["type"]} for entity in entities])
+
+
+def _accepts(types: Sequence[str], value: Any) -> bool:
+    """A list; start and end may be missing."""
+    value = plain(value)
+    return isinstance(value, list) and all(_is_entity(types, entity) for entity in value)
+
+
+def _is_entity(types: Sequence[str], entity: Any) -> bool:
+    return (
+        isinstance(entity, dict)
+        and entity.keys() <= _KEYS
+        and isinstance(text := entity.get("text"), str)
+        and bool(text.strip())
+        and entity.get("type") in types
+        and all(type(entity.get(place)) in (int, type(None)) for place in ("start", "end"))
+    )
+
+
+def _said(value: Any) -> tuple[str, ...]:
+    """The types that were found."""
+    return tuple(dict.fromkeys(entity["type"] for entity in plain(value) or ())) or (NONE,)

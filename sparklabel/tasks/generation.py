@@ -1,0 +1,86 @@
+"""Generation: what the instructions ask for, written freely, or as a struct of fields."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import PositiveInt, field_validator, model_validator
+
+from sparklabel.tasks.answer_modes import FieldSpan, Generated, Reading
+from sparklabel.tasks.comparison import normalised, word_f1
+from sparklabel.tasks.json_values import plain_examples
+from sparklabel.tasks.schema import Fields, fields_as_written, prompt_lines, sql_type
+from sparklabel.tasks.structs import checked_text, struct_mode, struct_text
+from sparklabel.tasks.task import Task
+
+
+class Generation(Task):
+    """Does with each row what the instructions say. The value is a text, or a struct where there are `fields`."""
+
+    kind: Literal["generation"] = "generation"
+    fields: Fields = ()
+    max_tokens: PositiveInt = 256
+
+    _plain_examples = field_validator("examples")(plain_examples)
+
+    @model_validator(mode="after")
+    def _instructions_and_right_examples(self) -> "Generation":
+        if not self.instructions.strip():
+            raise ValueError("say in the instructions what to write")
+        for example in self.examples:
+            if not self.answer_mode.accepts(example.answer):
+                raise ValueError(f"an example is answered {example.answer!r}, which is no value of this task")
+        return self
+
+    @property
+    def value_type(self) -> str:
+        return sql_type(self.fields) if self.fields else "STRING"
+
+    @property
+    def answer_mode(self) -> Generated:
+        if self.fields:
+            return struct_mode(self.fields, self.max_tokens)
+        return Generated(
+            schema=None, max_tokens=self.max_tokens, read=_read, written=str.strip, accepts=_accepts, said=_said,
+            agreement=_agreement, signature=("text",), metrics="generation",
+        )  # fmt: skip
+
+    def question(self) -> str:
+        """The instructions, and a line for each field where there are fields."""
+        if not self.fields:
+            return self.instructions.strip()
+        null = "; null where nothing fits" if any(field.nullable for field in self.fields) else ""
+        return (
+            f"{self.instructions.strip()}\nFields:\n{prompt_lines(self.fields)}\n"
+            f"Answer with one JSON object that has the fields in this order{null}."
+        )
+
+    def spoken(self, answer: Any) -> str:
+        return struct_text(self.fields, answer) if self.fields else str(answer).strip()
+
+    def to_dict(self) -> dict[str, Any]:
+        fields = {"fields": fields_as_written(self.fields)} if self.fields else {}
+        return super().to_dict() | fields
+
+
+def _read(text: str, inputs: Sequence[str]) -> Reading:
+    """The text without blanks around it. Raises ValueError where nothing is left."""
+    value = checked_text(text).strip()
+    if not value:
+        raise ValueError("the model wrote nothing")
+    start = text.index(value)
+    return Reading(value, (FieldSpan("text", start, start + len(value)),))
+
+
+def _accepts(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _said(value: Any) -> tuple[str, ...]:
+    return ("answered",)
+
+
+def _agreement(gold: Any, value: Any) -> float:
+    """1 for the same text but for case and blanks; else SQuAD's F1 over words."""
+    if not (_accepts(gold) and _accepts(value)):
+        return 0.0
+    return 1.0 if normalised(gold) == normalised(value) else word_f1(gold, value)

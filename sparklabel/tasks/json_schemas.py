@@ -1,0 +1,103 @@
+"""JSON schemas that people bring, their own or a pydantic model's, read as the fields of a value.
+
+In: a schema of an object. Out: the arguments of schema.py's `Field` for each property. What a field cannot say is
+refused by name, never left out: a bound that is not kept would be a lie.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+_OF_OBJECT = {
+    "type",
+    "properties",
+    "required",
+    "additionalProperties",
+    "$defs",
+    "definitions",
+    "$schema",
+    "$id",
+}
+_OF_FIELD = {"type", "description", "enum", "const", "items", "anyOf", "oneOf", "allOf", "$ref", "format"}
+_NOTES = {"title", "description", "default", "examples", "deprecated", "$comment"}
+_NULL = {"type": "null"}
+
+
+def described_fields(schema: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """A property that is not required is nullable. Raises ValueError."""
+    _check_keywords(schema, _OF_OBJECT, "the schema")
+    definitions = schema.get("$defs") or schema.get("definitions") or {}
+    required = schema.get("required", ())
+    return tuple(
+        {"nullable": False, **_described(name, part, definitions), "name": name}
+        | ({} if name in required else {"nullable": True})
+        for name, part in schema["properties"].items()
+    )
+
+
+def _described(name: str, part: Any, definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """What a property says: type, description, options, nullable, many; only what is not a default."""
+    part = _resolved(name, part, definitions)
+    _check_keywords(part, _OF_FIELD, f"the field {name!r}")
+    description = {"description": part["description"]} if part.get("description") else {}
+    if kinds := part.get("anyOf") or part.get("oneOf") or _listed_types(part):
+        return {**_one_or_null(name, kinds, definitions), **description}
+    if part.get("type") == "array":
+        item = _described(name, part.get("items"), definitions)
+        if item.get("many") or item.get("nullable"):
+            raise ValueError(f"the field {name!r} is a list of lists or of nulls, which is not supported")
+        return {**item, "many": True, **description}
+    options = part.get("enum", [part["const"]] if "const" in part else ())
+    nullable = {"nullable": True} if None in options else {}
+    texts = [option for option in options if option is not None]
+    return {"type": _type(name, part), **({"options": texts} if texts else {}), **nullable, **description}
+
+
+def _listed_types(part: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """`{type: [string, "null"]}` as alternatives."""
+    types = part.get("type")
+    return (
+        [{**part, "type": kind} if kind != "null" else _NULL for kind in types]
+        if isinstance(types, list)
+        else []
+    )
+
+
+def _one_or_null(name: str, kinds: list[Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    others = [kind for kind in kinds if kind != _NULL]
+    if len(others) != 1:
+        raise ValueError(
+            f"the field {name!r} may be of {len(others)} types; give it one, and null if need be"
+        )
+    return _described(name, others[0], definitions) | ({"nullable": True} if len(kinds) > 1 else {})
+
+
+def _resolved(name: str, part: Any, definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """With what it refers to; its own words come first."""
+    if not isinstance(part, Mapping):
+        raise ValueError(f"the field {name!r} has no schema")
+    same = part.get("allOf", ())
+    if len(same) == 1:
+        part = {**same[0], **{key: value for key, value in part.items() if key != "allOf"}}
+    reference = part.get("$ref")
+    if reference is None:
+        return dict(part)
+    found = definitions.get(str(reference).rpartition("/")[2])
+    if not isinstance(found, Mapping) or "$ref" in found:
+        raise ValueError(f"the field {name!r} refers to {reference!r}, which is not there")
+    return {**found, **{key: value for key, value in part.items() if key != "$ref"}}
+
+
+def _type(name: str, part: Mapping[str, Any]) -> str:
+    form = part.get("format")
+    if form not in (None, "date"):
+        raise ValueError(f"the field {name!r} has the format {form!r}; there is date, or string without one")
+    if "type" not in part and not ("enum" in part or "const" in part):
+        raise ValueError(f"the field {name!r} has no type")
+    return "date" if form == "date" else part.get("type", "string")
+
+
+def _check_keywords(part: Mapping[str, Any], known: set[str], what: str) -> None:
+    if unknown := [key for key in part if key not in known | _NOTES]:
+        if "properties" in unknown or part.get("type") == "object":
+            raise ValueError(f"{what} is an object: objects in objects are not supported in this release")
+        raise ValueError(f"{what} says {unknown[0]!r}, which is not supported: take it out")

@@ -1,0 +1,77 @@
+"""The labels of a kind: names with descriptions, how people may write them, and how a prompt lists them."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+
+class LabelOption(BaseModel):
+    """A label as the table holds it, and what it means, for the prompt."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    description: str = ""
+
+
+def _list_or_mapping(labels: object) -> object:
+    """A list of names, or a mapping name -> description."""
+    if isinstance(labels, Mapping):
+        return tuple({**_option(name), "description": text or ""} for name, text in labels.items())
+    if isinstance(labels, Iterable) and not isinstance(labels, str):
+        return tuple(_option(label) for label in labels)
+    return labels
+
+
+def _option(label: Any) -> Any:
+    if isinstance(label, bool | int | float) or label is None:
+        raise ValueError(f"the label {label!r} is not text (in YAML, put it in quotes)")
+    return {"name": label} if isinstance(label, str) else label
+
+
+def _distinct(labels: tuple[LabelOption, ...]) -> tuple[LabelOption, ...]:
+    if not labels:
+        raise ValueError("the list of labels is empty")
+    seen: dict[str, str] = {}
+    for label in labels:
+        key = re.sub(r"[\s_]+", "", label.name).casefold()
+        if not key:
+            raise ValueError(f"{label.name!r} is a blank label")
+        if label.name != label.name.strip() or not label.name.isprintable():
+            raise ValueError(f"{label.name!r} has blanks at an end or control characters")
+        if key in seen:
+            other = seen[key]
+            what = (
+                "is given twice" if other == label.name else f"differs from {other!r} only in blanks or case"
+            )
+            raise ValueError(f"{label.name!r} {what}")
+        seen[key] = label.name
+    return labels
+
+
+LabelOptions = Annotated[
+    tuple[LabelOption, ...], BeforeValidator(_list_or_mapping), AfterValidator(_distinct)
+]
+"""A field of labels: given as a list of names or as a mapping name -> description, told apart by more than blanks or
+case, since a model reads and writes them as `spoken_label` gives them."""
+
+
+def spoken_label(name: str) -> str:
+    """`card_arrival` is spoken "card arrival"."""
+    return re.sub(r"[\s_]+", " ", name).strip()
+
+
+def listed(options: Sequence[tuple[str, str]]) -> str:
+    """What can be answered, with its description: in a line, or one a line where one is described."""
+    if any(description for _, description in options):
+        return "".join(f"\n- {spoken}: {description.strip()}" for spoken, description in options)
+    return f" {', '.join(spoken for spoken, _ in options)}."
+
+
+def as_written(labels: Sequence[LabelOption]) -> list[str] | dict[str, str]:
+    """Labels as YAML holds them: a list of names, or a mapping where one is described."""
+    described = any(label.description for label in labels)
+    names = {label.name: label.description for label in labels}
+    return names if described else list(names)

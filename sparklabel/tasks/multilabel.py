@@ -1,0 +1,145 @@
+"""Multilabel: which of these labels apply? Every label is asked yes or no, by scoring; the value is a list of labels.
+
+The questions are independent: one prompt is read once, and each label continues it with its own "label: yes" and
+"label: no", a group of choices whose probabilities sum to 1.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import field_validator, model_validator
+
+from sparklabel.labels import Alternative, FieldConfidence
+from sparklabel.tasks.answer_modes import Decision, LogProbabilities, Scored
+from sparklabel.tasks.choices import MOST_ALTERNATIVES
+from sparklabel.tasks.label_options import LabelOptions, as_written, listed, spoken_label
+from sparklabel.tasks.task import Example, Task
+
+NONE_OF_THEM = "none of them"
+"""What counts name a row to which no label applies."""
+
+_YES, _NO = ": yes", ": no"
+
+
+class Multilabel(Task):
+    """Which of `labels`? The value is the list of those that apply, in their order; it may be empty.
+
+    `prior="content_free"` divides, for each label, yes and no by what the model gives them for an empty input.
+    """
+
+    kind: Literal["multilabel"] = "multilabel"
+    labels: LabelOptions
+    prior: Literal["content_free"] | None = None
+
+    @field_validator("examples")
+    @classmethod
+    def _answers_are_lists(cls, examples: tuple[Example, ...]) -> tuple[Example, ...]:
+        """As YAML gives them back."""
+        for example in examples:
+            if not isinstance(example.answer, list | tuple):
+                raise ValueError(f"an example is answered {example.answer!r}, which is not a list of labels")
+        return tuple(example.model_copy(update={"answer": list(example.answer)}) for example in examples)
+
+    @model_validator(mode="after")
+    def _examples_use_the_labels(self) -> "Multilabel":
+        for example in self.examples:
+            if unknown := [label for label in example.answer if label not in self.label_names]:
+                raise ValueError(f"an example is answered {unknown[0]!r}, which is not one of the labels")
+        return self
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return tuple(label.name for label in self.labels)
+
+    @property
+    def value_type(self) -> str:
+        return "ARRAY<STRING>"
+
+    @property
+    def answer_mode(self) -> Scored:
+        """The labels whose yes is more probable than their no."""
+        names = self.label_names
+        return Scored(
+            choices=tuple(name + answer for name in names for answer in (_YES, _NO)),
+            spoken=tuple(spoken_label(name) + answer for name in names for answer in (_YES, _NO)),
+            groups=(2,) * len(names),
+            decide=partial(_those_that_apply, names),
+            chosen=partial(_yes_or_no_of_each, names),
+            said=partial(_names_that_apply, names),
+            metrics="multilabel",
+            prior_correction=self.prior is not None,
+        )
+
+    def question(self) -> str:
+        """The instructions, then the labels, and how one answers."""
+        options = [(spoken_label(label.name), label.description) for label in self.labels]
+        return (
+            f"{self.instructions.strip() or 'Which of these labels apply to the text?'}\n"
+            'Answer "label: yes" or "label: no" for each of these labels, of which any number may apply:'
+            f"{listed(options)}"
+        )
+
+    def spoken(self, answer: Any) -> str:
+        """Every label's yes or no, one a line, each written as it is scored: a model sees of every label what may be
+        said of it, and no line depends on another."""
+        return "\n".join(spoken_label(name) + (_YES if name in answer else _NO) for name in self.label_names)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Labels as a list of names, or as a mapping where one is described."""
+        return super().to_dict() | {"labels": as_written(self.labels)}
+
+
+def labels_of(mode: Scored) -> tuple[str, ...]:
+    """The labels of a multilabel task's mode: the choice number 2 i is the yes of label i, 2 i + 1 its no."""
+    return tuple(choice.removesuffix(_YES) for choice in mode.choices[::2])
+
+
+def _those_that_apply(names: Sequence[str], log_p: LogProbabilities) -> Decision:
+    """Each label by itself: a label applies where its yes is more probable than 0.5. The confidence of the list is the
+    product of all its decisions' probabilities."""
+    yes, no = log_p[::2], log_p[1::2]
+    applies = yes > no
+    decided = np.where(applies, yes, no)
+    best = _most_probable_lists(names, applies, decided, decided - np.where(applies, no, yes))
+    fields = (FieldConfidence(name, float(p)) for name, p in zip(names, np.exp(decided), strict=True))
+    return Decision(best[0].value, best[0].probability, best, tuple(fields))
+
+
+def _most_probable_lists(
+    names: Sequence[str], applies: NDArray[np.bool_], decided: LogProbabilities, losses: LogProbabilities
+) -> tuple[Alternative, ...]:
+    """The five most probable of all 2^L lists, the decided one first; equal ones with the fewest changes first.
+
+    `decided` [L] are the decisions' log-probabilities, `losses` [L] what changing each one costs. Only the four
+    decisions that cost least need be tried: a list that changes another is no more probable than five others, the
+    decided one and those that change one of the four.
+    """
+    least = np.argsort(losses, kind="stable")[: MOST_ALTERNATIVES - 1].tolist()
+    changes = [flips for count in range(len(least) + 1) for flips in combinations(least, count)]
+    cheapest = sorted(changes, key=lambda flips: losses[list(flips)].sum())[:MOST_ALTERNATIVES]
+    return tuple(
+        Alternative(
+            [name for i, name in enumerate(names) if applies[i] != (i in flips)],
+            float(np.exp(decided.sum() - losses[list(flips)].sum())),
+        )
+        for flips in cheapest
+    )
+
+
+def _yes_or_no_of_each(names: Sequence[str], value: Any) -> tuple[int, ...]:
+    """The yes of the listed labels and the no of the others; nothing for NULL, and for a list with another label."""
+    if not isinstance(value, list | tuple) or any(label not in names for label in value):
+        return ()
+    return tuple(2 * i + (name not in value) for i, name in enumerate(names))
+
+
+def _names_that_apply(names: Sequence[str], value: Any) -> tuple[str, ...]:
+    """The listed labels, in the task's order; a name of its own where none applies."""
+    said = _yes_or_no_of_each(names, value)
+    return tuple(names[number // 2] for number in said if number % 2 == 0) or (
+        (NONE_OF_THEM,) if said else ()
+    )

@@ -1,0 +1,204 @@
+"""The fields of a generated value: what people write, as a JSON schema for models, as a type for Spark.
+
+In: a mapping of fields, a pydantic model, or a JSON schema. Out: a tuple of `Field`, which YAML can hold; of these the
+JSON schema as text, the SQL type, the lines of a prompt, and how many tokens an answer takes at most. Values are not
+looked at here (structs.py).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from sparklabel.labels import quote
+from sparklabel.tasks.json_schemas import described_fields
+
+FieldType = Literal["string", "integer", "number", "boolean", "date"]
+
+LONGEST_TEXT = 200
+"""Characters. Small models that decode greedily repeat themselves: without a bound a text need not end."""
+
+_MOST_ITEMS = 16
+_LARGEST = 10**15 - 1
+_USUAL_ITEMS = 4
+_SQL_TYPES = {
+    "string": "STRING", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN", "date": "DATE",
+}  # fmt: skip
+_SAID = {
+    "string": "text", "integer": "whole number", "number": "number", "boolean": "true or false",
+    "date": "date as YYYY-MM-DD",
+}  # fmt: skip
+_TOKENS = {"string": 64, "integer": 16, "number": 20, "boolean": 5, "date": 12}
+
+
+class Field(BaseModel):
+    """A field of a value. `options` are the texts that it may hold, any where there are none; `nullable`: it is null
+    where the text does not say; `many`: it holds a list. A text has 200 characters at most, a list 16 items."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    type: FieldType = "string"
+    description: str = ""
+    options: tuple[str, ...] = ()
+    nullable: bool = True
+    many: bool = False
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_an_identifier(cls, name: str) -> str:
+        if not name.isidentifier() or not name.isascii():
+            raise ValueError(f"{name!r} must be letters, digits and underscores, not starting with a digit")
+        return name
+
+    @field_validator("type", mode="before")
+    @classmethod
+    def _no_fields_in_fields(cls, kind: object, info: ValidationInfo) -> object:
+        field = f"the field {info.data.get('name')!r}"
+        if kind == "object":
+            raise ValueError(f"{field} is an object: objects in objects are not supported in this release")
+        if isinstance(kind, str) and kind not in _SQL_TYPES:
+            raise ValueError(f"{field} has the type {kind!r}; there are {', '.join(_SQL_TYPES)}")
+        return kind
+
+    @model_validator(mode="after")
+    def _options_are_texts(self) -> "Field":
+        if self.options and self.type != "string":
+            raise ValueError(f"the field {self.name!r} has options, so its type is string, not {self.type}")
+        if len(set(self.options)) < len(self.options) or not all(map(str.strip, self.options)):
+            raise ValueError(f"the options of {self.name!r} hold a text twice, or a blank one")
+        return self
+
+
+def _as_fields(fields: object) -> object:
+    """What people write, as a tuple of the arguments of `Field`."""
+    if isinstance(fields, type) and issubclass(fields, BaseModel):
+        return described_fields(fields.model_json_schema(by_alias=False))
+    if isinstance(fields, list | tuple):
+        return fields
+    if not isinstance(fields, Mapping):
+        raise ValueError(f"give a mapping name -> type, a pydantic model or a JSON schema, not {fields!r}")
+    if fields.get("type") == "object" and isinstance(fields.get("properties"), Mapping):
+        return described_fields(fields)
+    return tuple({**_long_form(what), "name": name} for name, what in fields.items())
+
+
+def _long_form(what: object) -> Mapping[str, Any]:
+    if isinstance(what, str):
+        return {"type": what}
+    if isinstance(what, Mapping):
+        return what
+    raise ValueError(
+        f"{what!r} says nothing of a field: give its type, or a mapping with type and description"
+    )
+
+
+def _distinct(fields: tuple[Field, ...]) -> tuple[Field, ...]:
+    if not fields:
+        raise ValueError("there are no fields")
+    seen: dict[str, str] = {}
+    for field in fields:
+        if other := seen.get(field.name.lower()):
+            raise ValueError(f"{field.name!r} and {other!r} are one name to Spark, where case does not count")
+        seen[field.name.lower()] = field.name
+    return fields
+
+
+Fields = Annotated[tuple[Field, ...], BeforeValidator(_as_fields), AfterValidator(_distinct)]
+"""Fields of a task: a mapping name -> type or name -> {type, description, options, nullable, many}, a pydantic model,
+or a JSON schema."""
+
+
+def fields_as_written(fields: Sequence[Field]) -> dict[str, Any]:
+    """Fields as YAML holds them: name -> type, or all that was said of it."""
+    said = {f.name: f.model_dump(mode="json", exclude={"name"}, exclude_defaults=True) for f in fields}
+    return {
+        f.name: {"type": f.type, **said[f.name]} if said[f.name].keys() - {"type"} else f.type for f in fields
+    }
+
+
+def sql_type(fields: Sequence[Field]) -> str:
+    """A struct. Dates are DATE, so that they compare and subtract in SQL; a model's date that no calendar has makes
+    the answer invalid."""
+    types = ((f.name, f"ARRAY<{_SQL_TYPES[f.type]}>" if f.many else _SQL_TYPES[f.type]) for f in fields)
+    return f"STRUCT<{', '.join(f'{quote(name)}: {kind}' for name, kind in types)}>"
+
+
+def signature(fields: Sequence[Field]) -> tuple[str, ...]:
+    """A text for each field, that changes where a model trained on it would say something else."""
+    return tuple(
+        f"{f.name}:{f.type}{'[]' * f.many}{'?' * f.nullable}:{json.dumps(f.options, ensure_ascii=False)}"
+        for f in fields
+    )
+
+
+def prompt_lines(fields: Sequence[Field]) -> str:
+    """A line for each field."""
+    return "\n".join(f"- {f.name} ({_says(f)})" + (f": {' '.join(f.description.split())}" * bool(f.description))
+                     for f in fields)  # fmt: skip
+
+
+def _says(field: Field) -> str:
+    what = f"one of: {', '.join(field.options)}" if field.options else _SAID[field.type]
+    nothing = "" if field.nullable else "; [] where there are none" if field.many else "; never null"
+    return f"{'list, each ' * field.many}{what}{nothing}"
+
+
+def token_budget(fields: Sequence[Field]) -> int:
+    """How many tokens an answer may take: what fields usually hold, and a character a token for their names."""
+    return 8 + sum(len(f.name) + 6 + (_USUAL_ITEMS if f.many else 1) * _value_tokens(f) for f in fields)
+
+
+def _value_tokens(field: Field) -> int:
+    return max(map(len, field.options)) + 2 if field.options else _TOKENS[field.type]
+
+
+def json_schema(fields: Sequence[Field]) -> str:
+    """The schema of an object of these fields, as text."""
+    return json.dumps(
+        object_schema({field.name: _field_schema(field) for field in fields}), ensure_ascii=False
+    )
+
+
+def object_schema(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """An object that has all of these properties, in order, and no other."""
+    return {
+        "type": "object", "properties": dict(properties), "required": list(properties), "additionalProperties": False,
+    }  # fmt: skip
+
+
+def text_schema(longest: int = LONGEST_TEXT) -> dict[str, Any]:
+    """A text that is not empty."""
+    return {"type": "string", "minLength": 1, "maxLength": longest}
+
+
+def or_null(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [dict(schema), {"type": "null"}]}
+
+
+def _field_schema(field: Field) -> dict[str, Any]:
+    one = _one_value(field)
+    if field.many:
+        # Null is the way to say nothing where there is null; the empty list where there is none.
+        one = {"type": "array", "items": one, "minItems": int(field.nullable), "maxItems": _MOST_ITEMS}
+    return or_null(one) if field.nullable else one
+
+
+def _one_value(field: Field) -> dict[str, Any]:
+    if field.options:
+        return {"type": "string", "enum": list(field.options)}
+    special: dict[str, dict[str, Any]] = {
+        "string": text_schema() if field.nullable or field.many else text_schema() | {"minLength": 0},
+        "date": {"type": "string", "format": "date"},
+        "integer": {"type": "integer", "minimum": -_LARGEST, "maximum": _LARGEST},
+    }
+    return special.get(field.type, {"type": field.type})

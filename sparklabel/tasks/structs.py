@@ -1,0 +1,131 @@
+"""Values with fields: checked, read from a model's JSON, written, compared. Extraction and generation share it.
+
+In: the fields, and a model's text or a stored value (a dict, or Spark's row). Out: a dict with every field in order.
+"""
+
+import math
+from collections.abc import Sequence
+from datetime import date, datetime
+from functools import partial
+from typing import Any
+
+from sparklabel.tasks.answer_modes import Generated, Reading
+from sparklabel.tasks.comparison import alike
+from sparklabel.tasks.json_values import json_text, located, plain, value_spans
+from sparklabel.tasks.schema import Field, json_schema, signature, token_budget
+
+_LARGEST = 2**63
+
+
+def struct_mode(fields: tuple[Field, ...], max_tokens: int | None) -> Generated:
+    """The mode of a kind whose value is a struct of `fields`; without `max_tokens`, as many as such fields take."""
+    return Generated(
+        schema=json_schema(fields), max_tokens=max_tokens or token_budget(fields),
+        read=partial(_read, fields), written=partial(struct_text, fields), accepts=partial(accepts, fields),
+        said=partial(_said, fields), agreement=partial(_agreement, fields), signature=signature(fields),
+        metrics="extraction",
+    )  # fmt: skip
+
+
+def struct_of(fields: Sequence[Field], value: Any) -> dict[str, Any]:
+    """The value, its fields in order and as their types take them; a missing one is null. Raises ValueError."""
+    value = plain(value)
+    if not isinstance(value, dict):
+        raise ValueError(f"the answer is {value!r}, which has no fields")
+    if unknown := [name for name in value if name not in {field.name for field in fields}]:
+        raise ValueError(f"the answer has a field {unknown[0]!r}, which is not one of the task's")
+    return {field.name: _field_value(field, value.get(field.name)) for field in fields}
+
+
+def struct_text(fields: Sequence[Field], value: Any) -> str:
+    """As the model should write it. Raises ValueError."""
+    return json_text(struct_of(fields, value))
+
+
+def accepts(fields: Sequence[Field], value: Any) -> bool:
+    try:
+        struct_of(fields, value)
+    except ValueError:
+        return False
+    return True
+
+
+def checked_text(value: Any) -> str:
+    """A text that tables can hold. Raises ValueError."""
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not text")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("the answer holds half a character (a surrogate)")
+    return value
+
+
+def _read(fields: tuple[Field, ...], text: str, inputs: Sequence[str]) -> Reading:
+    found = located(text)
+    value = struct_of(fields, found.value)
+    spans = (span for name, part in found.fields.items() for span in value_spans(name, part))
+    return Reading(value, tuple(spans))
+
+
+def _said(fields: tuple[Field, ...], value: Any) -> tuple[str, ...]:
+    """The names of the fields that hold something."""
+    value = plain(value) or {}
+    return tuple(field.name for field in fields if not alike(None, value.get(field.name)))
+
+
+def _agreement(fields: tuple[Field, ...], gold: Any, value: Any) -> float:
+    """The share of fields that say the same."""
+    if not (accepts(fields, gold) and accepts(fields, value)):
+        return 0.0
+    ours, theirs = struct_of(fields, gold), struct_of(fields, value)
+    return sum(alike(ours[name], theirs[name]) for name in ours) / len(fields)
+
+
+def _field_value(field: Field, value: Any) -> Any:
+    if value is None and field.nullable:
+        return None
+    try:
+        if not field.many:
+            return _one_value(field, value)
+        if not isinstance(value, list):
+            raise ValueError(f"{value!r} is not a list")
+        return [_one_value(field, item) for item in value]
+    except ValueError as error:
+        raise ValueError(f"{field.name}: {error}") from None
+
+
+def _one_value(field: Field, value: Any) -> Any:
+    if field.type == "string":
+        if field.options and value not in field.options:
+            raise ValueError(f"{value!r} is not one of {', '.join(field.options)}")
+        return checked_text(value)
+    if field.type == "date":
+        return _date(value)
+    return _number(field, value)
+
+
+def _number(field: Field, value: Any) -> Any:
+    """A boolean, a whole number of 64 bits, or a finite number."""
+    kinds = {"boolean": bool, "integer": int, "number": int | float}[field.type]
+    if not isinstance(value, kinds) or isinstance(value, bool) != (field.type == "boolean"):
+        raise ValueError(f"{value!r} is not of type {field.type}")
+    if field.type == "integer" and not -_LARGEST <= value < _LARGEST:
+        raise ValueError(f"{value!r} does not fit into 64 bits")
+    if field.type == "number" and not math.isfinite(value := _float(value)):
+        raise ValueError("a number is too large")
+    return value
+
+
+def _float(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _date(value: Any) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    # fromisoformat takes other forms of ISO 8601 too.
+    if not isinstance(value, str) or (found := date.fromisoformat(value)).isoformat() != value:
+        raise ValueError(f"{value!r} is not a date as YYYY-MM-DD")
+    return found

@@ -1,0 +1,183 @@
+"""One fine-tuning: trains on the answers, writes the card, and finds out how right a version is on held-out answers.
+
+In: a task, a pinned base, human answers. Out: a folder with adapter and card; a gate's result. It registers nothing.
+"""
+
+import json
+from collections import Counter
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from sparklabel import registry
+from sparklabel.calibrators import Calibrator, others_of
+from sparklabel.cards import ModelCard
+from sparklabel.engines import engine_spec
+from sparklabel.errors import AnswersError
+from sparklabel.evaluation.calibration import Judged, fit_calibrator
+from sparklabel.evaluation.probe import probe_answers
+from sparklabel.labeler import Question
+from sparklabel.labels import ANSWERED, Label
+from sparklabel.language_model import (
+    LanguageModel,
+    ModelTokenizer,
+    Recipe,
+    StepMetrics,
+    TrainingExample,
+    TrainingSummary,
+    choice_examples,
+    text_examples,
+    train_lora,
+)
+from sparklabel.progress import WorkProgress
+from sparklabel.prompts import bare_template
+from sparklabel.references import ResolvedModel, tokenizer_folder
+from sparklabel.tasks import Generated, Scored, Task
+from sparklabel.training.examples import HumanAnswer, HumanAnswers
+from sparklabel.training.gate import GateResult, judge
+from sparklabel.training.opponent import Opponent, find_opponent
+from sparklabel.udf import LabelerSpec, load_engine, make_labeler
+
+
+class TrainingJob:
+    """One fine-tuning: the task, the pinned base, the answers, the recipe, the registered name."""
+
+    def __init__(
+        self, task: Task, base: ResolvedModel, answers: HumanAnswers, recipe: Recipe, registered_name: str
+    ) -> None:
+        self.task, self.base, self.answers, self.recipe = task, base, answers, recipe
+        self.mode = task.answer_mode
+        self.counts = answers.counts(self.mode)
+        self._base_record = registry.base_record(base)  # an adapter cannot stand on another: said at once
+        tokenizer = ModelTokenizer.load(tokenizer_folder(base))
+        self._asked = Question.rendered(task, tokenizer, bare_template(task, tokenizer))
+        self._name = registered_name
+        self._opponents: dict[str | None, Opponent] = {}
+        self._judged: dict[str, list[Label]] = {}
+
+    def opponent(self, champion: str | None) -> Opponent:
+        """Whom the new version has to beat while this version (None: none) is the champion; looked for once."""
+        if champion not in self._opponents:
+            self._opponents[champion] = find_opponent(self.task, self.base, self._name, champion)
+        return self._opponents[champion]
+
+    def served(self) -> str | None:
+        """What the champion's alias names now: its identity, or its number alone where it cannot be served."""
+        if (version := registry.champion(self._name)) is None:
+            return None
+        model = self.opponent(version).model
+        reference = f"models:/{self._name}/{version}"
+        return model.identity if model and model.reference == reference else reference
+
+    def params(self) -> dict[str, Any]:
+        return {
+            "task": self.task.name, "task_fingerprint": self.task.fingerprint, "base": self.base.identity,
+            "answers": len(self.answers.train), "agreements": self.answers.agreements,
+            "held_out": len(self.answers.held_out), "labels": json.dumps(self.counts),
+        }  # fmt: skip
+
+    def train(self, folder: Path, run: registry.Run, progress: bool) -> tuple[TrainingSummary, float | None]:
+        """Trains into `folder` (adapter and card); the summary, and the linear probe's held-out accuracy."""
+        model, asked = LanguageModel.load(registry.materialise(self.base).base), self._asked
+        examples = self._examples(model.tokenizer)
+        with WorkProgress(f"fine-tuning {self.task.name}", 1, progress, "frozen layers") as bar:
+
+            def step(metrics: StepMetrics) -> None:
+                bar.resize(metrics.steps)
+                bar.advance(1, f"loss {metrics.loss:.3f}")
+                run.log_metrics(
+                    {"loss": metrics.loss, "learning_rate": metrics.learning_rate}, step=metrics.step
+                )
+
+            summary = train_lora(
+                model, examples, self.recipe, folder / "adapter", step, choices=len(asked.label_ids) or None
+            )
+        run.log_params({f"recipe.{name}": value for name, value in asdict(summary.recipe).items()})
+        run.log_metrics(
+            {"train_seconds": summary.seconds, "tokens_per_second": summary.tokens / summary.seconds}
+        )
+        self._write_card(folder, asked)
+        return summary, self._probe(model)
+
+    def _examples(self, tokenizer: ModelTokenizer) -> list[TrainingExample]:
+        encoder, answers = self._asked.encoder, self.answers.train
+        prompts = [encoder.prefix + prompt.ids for prompt in encoder.encode([_texts(a) for a in answers])]
+        if isinstance(self.mode, Generated):
+            texts = tokenizer.encode_rows([self.mode.written(a.answer) for a in answers])
+            return text_examples(zip(prompts, map(tuple, texts), strict=True), tokenizer.stop_ids[0])
+        chosen = [
+            (prompt, choice)
+            for prompt, answer in zip(prompts, answers, strict=True)
+            for choice in self.mode.chosen(answer.answer)
+        ]
+        return choice_examples(chosen, self._asked.trie)
+
+    def _write_card(self, folder: Path, asked: Question) -> None:
+        card = ModelCard(
+            task=self.task.to_dict(), task_fingerprint=self.task.fingerprint, template=asked.template,
+            labels=self.mode.signature, label_ids=asked.label_ids, base=self._base_record,
+        )  # fmt: skip
+        (folder / registry.CARD).write_text(json.dumps(card.to_dict(), ensure_ascii=False, indent=2), "utf-8")
+
+    def _probe(self, model: LanguageModel) -> float | None:
+        """Held-out accuracy of a linear probe over the frozen base: the baseline that fine-tuning has to beat. None
+        for written answers, which have no classes."""
+        if not self.answers.held_out or not isinstance(self.mode, Scored):
+            return None
+        chosen = self.mode.chosen
+        train = [(_texts(answer), chosen(answer.answer)) for answer in self.answers.train]
+        test = [_texts(answer) for answer in self.answers.held_out]
+        found = probe_answers(model, self._asked.encoder, train, test, sorted({said for _, said in train}))
+        right = [
+            said == chosen(answer.answer)
+            for (said, _), answer in zip(found, self.answers.held_out, strict=True)
+        ]
+        return sum(right) / len(right)
+
+    def gate(self, candidate: ResolvedModel, champion: str | None) -> tuple[GateResult, str]:
+        """Judges the registered version against the opponent while this version is the champion."""
+        opponent = self.opponent(champion)
+        gate = judge(self._right(candidate), self._right(opponent.model), opponent=opponent.name)
+        return replace(gate, reason=f"{gate.reason} {opponent.note}".rstrip()), opponent.name
+
+    def _right(self, model: ResolvedModel | None) -> list[float]:
+        """Per held-out answer, how right the model is, in [0, 1]; None says what most training answers say."""
+        gold = [answer.answer for answer in self.answers.held_out]
+        if model is None:
+            return [self.mode.agreement(value, self._most_frequent()) for value in gold]
+        return [
+            self.mode.agreement(value, label.value) if label.status in ANSWERED else 0.0
+            for value, label in zip(gold, self._labels(model), strict=True)
+        ]
+
+    def _labels(self, model: ResolvedModel) -> list[Label]:
+        """The model's answers to the held-out inputs, through the labeler that serves it; asked once."""
+        if model.identity not in self._judged:
+            spec = LabelerSpec(self.task, model, engine_spec("auto", {}))
+            labeler = make_labeler(spec, load_engine(spec.engine, spec.model))
+            self._judged[model.identity] = labeler.label([a.inputs for a in self.answers.held_out])
+        return self._judged[model.identity]
+
+    def calibrator(self, candidate: ResolvedModel) -> Calibrator | None:
+        """Fitted on the held-out answers, which the candidate has not learned from; None where they are too few."""
+        judged = [
+            Judged(
+                raw,
+                tuple(others_of(raw, label.alternatives)),
+                self.mode.agreement(a.answer, label.value) == 1,
+            )
+            for a, label in zip(self.answers.held_out, self._labels(candidate), strict=True)
+            if (raw := label.raw_confidence) is not None
+        ]
+        try:
+            return fit_calibrator(judged)
+        except AnswersError:
+            return None
+
+    def _most_frequent(self) -> Any:
+        answers = {repr(answer.answer): answer.answer for answer in self.answers.train}
+        return answers[Counter(repr(answer.answer) for answer in self.answers.train).most_common(1)[0][0]]
+
+
+def _texts(answer: HumanAnswer) -> list[str]:
+    return [text or "" for text in answer.inputs]

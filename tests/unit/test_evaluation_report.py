@@ -1,0 +1,39 @@
+"""What an evaluation says of a task's kind, and how its values come out of Spark. No JVM."""
+
+from pyspark.sql import Row
+
+from sparklabel import EvaluationReport, multilabel, rating
+from sparklabel.evaluation import measure
+from sparklabel.table.record import plain
+
+
+def report(task, gold, predicted):
+    metrics = measure(task.answer_mode, gold, predicted, [0.9] * len(gold), ["ok"] * len(gold))
+    return str(
+        EvaluationReport(
+            task=task.name, model="m", metrics=metrics, without_gold=1, prompt_tokens=7.0, seconds=1.0,
+            rows_per_second=2.0, run_id="r",
+        )
+    )  # fmt: skip
+
+
+def test_the_summary_has_the_figures_of_the_kind():
+    text = report(multilabel("topics", "text", ["a", "b"]), [["a"], []], [["a"], ["b"]])
+    assert "always 'a': 50.0%; macro F1 1.000, micro F1 0.667\n" in text
+    assert "2 rows, 1 without a gold value left out\n" in text
+
+
+def test_a_rating_has_its_distance_in_the_summary():
+    assert "MAE 0.500, within one 1.000" in report(rating("stars", "text", (1, 5)), [2, 4], [2.5, 4.5])
+
+
+def test_structs_of_spark_become_mappings_in_arrays_too():
+    found = plain([Row(text="Ann", at=Row(start=1, tags=[Row(x=None)])), None])
+    assert found == [{"text": "Ann", "at": {"start": 1, "tags": [{"x": None}]}}, None]
+    assert [plain(value) for value in (None, True, 2.5, ["a", None], [])] == [
+        None,
+        True,
+        2.5,
+        ["a", None],
+        [],
+    ]
