@@ -28,6 +28,7 @@ from sparklabel.references import embedded_model
 from sparklabel.tasks import Task, extraction
 
 _FIELDS = {"movie": "string", "opinion": {"type": "string", "options": ["good", "bad"]}, "quote": "string"}
+_MOST_TOKENS = 48
 
 
 class Ways:
@@ -40,7 +41,10 @@ class Ways:
         self._engine = engine
         verdict, frame = movie_reviews()
         self._rows = [[text] for text in frame["text"].drop_duplicates().head(rows)]
-        self._scored, self._written = self._asked(verdict), self._asked(extraction("review", "text", _FIELDS))
+        self._scored, self._written = (
+            self._asked(verdict),
+            self._asked(extraction("review", "text", _FIELDS, max_tokens=_MOST_TOKENS)),
+        )
         choice = StructuredOutputsParams(choice=list(verdict.answer_mode.spoken))  # type: ignore[union-attr]
         self._choice = SamplingParams(temperature=0, max_tokens=8, structured_outputs=choice)
         mode: Any = self._written[0].mode
@@ -90,6 +94,7 @@ def measure(ways: Ways, rounds: int) -> dict[str, list[tuple[float, int]]]:
     for number in range(rounds + 1):
         for name, way in ways.all().items():
             took = ways.seconds(way)
+            print(f"round {number}: {name} took {took[0]:.2f} s, {took[1]} tokens", flush=True)
             if number:
                 found[name].append(took)
     return found

@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 a bug, 2 something to mend that the message names, 130 interrupted.
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -180,6 +181,7 @@ def run(command: Any) -> None:
         console.print(str(error), markup=False)
         sys.exit(2)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not stop Spark from being stopped
         print(
             "interrupted: nothing that was written is lost; the same command goes on from there",
             file=sys.stderr,

@@ -21,6 +21,7 @@ from sparklabel.tasks import Task
 TASK_PROPERTY = "sparklabel.task."
 """With a task's name behind it: the property in which a table says where that task's answers are."""
 
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A Delta table at a pinned version. `name` is what the user wrote, `sql` what SQL takes."""

@@ -33,6 +33,11 @@ def split_rows(loaded: tuple[Task, pd.DataFrame], rows: int, answers: int) -> De
     frame = frame.drop_duplicates("text").reset_index(drop=True)
     frame.insert(0, "id", frame.index.astype(str))
     ordered = frame.iloc[frame["id"].map(key_hash).argsort(kind="stable")]
+    if len(ordered) <= TEST_ROWS:
+        raise SparklabelError(
+            f"There are {len(ordered):,} different texts, and the demo sets {TEST_ROWS} of them aside to test on.",
+            hint=f"Take a file with many more than {TEST_ROWS} rows.",
+        )
     pool = ordered.iloc[TEST_ROWS : TEST_ROWS + rows]
     if answers > len(pool) or answers < 1:
         raise SparklabelError(
@@ -62,16 +67,15 @@ def movie_reviews() -> tuple[Task, pd.DataFrame]:
 def read_jsonl(path: Path, text: str, label: str) -> tuple[Task, pd.DataFrame]:
     """A task and data from any JSON lines file; the labels are those that occur. Raises SetupError."""
     try:
-        with open(path, encoding="utf-8") as lines:
-            records = [json.loads(line) for line in lines if line.strip()]
-        frame = pd.DataFrame([{"text": str(r[text]), "gold": str(r[label])} for r in records])
-    except (OSError, ValueError, TypeError) as error:
-        raise SetupError(f"Cannot read {path} as JSON lines: {error}") from None
-    except KeyError as error:
-        raise SetupError(
-            f"{path}: a row has no field {error}.",
-            hint="Say which fields to read: --text FIELD --label FIELD",
-        ) from None
+        with open(path, encoding="utf-8-sig") as lines:
+            rows = [
+                _row(line, f"{path}, line {n}", text, label)
+                for n, line in enumerate(lines, 1)
+                if line.strip()
+            ]
+    except (OSError, UnicodeDecodeError) as error:
+        raise SetupError(f"Cannot read {path}: {error}") from None
+    frame = pd.DataFrame(rows, columns=["text", "gold"])
     if frame.empty:
         raise SetupError(f"{path} has no rows.")
     name = (
@@ -80,6 +84,25 @@ def read_jsonl(path: Path, text: str, label: str) -> tuple[Task, pd.DataFrame]:
         else "answer"
     )
     return classification(name, "text", sorted(set(frame["gold"]))), frame
+
+
+def _row(line: str, where: str, text: str, label: str) -> tuple[str, str]:
+    """The two fields of one line. Raises SetupError that says where."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise SetupError(f"{where} is not JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise SetupError(
+            f"{where} is not a JSON object.", hint=f'Write {{"{text}": "...", "{label}": "..."}}'
+        )
+    for field in (text, label):
+        if record.get(field) is None:
+            raise SetupError(
+                f"{where}: the field {field!r} is missing or null; there are {', '.join(record) or 'none'}.",
+                hint="Say which fields to read: --text FIELD --label FIELD",
+            )
+    return str(record[text]), str(record[label])
 
 
 def key_hash(key: str) -> str:

@@ -19,7 +19,8 @@ from sparklabel import errors, registry
 from sparklabel.calibrators import Calibrator
 from sparklabel.cards import ModelCard
 from sparklabel.engines import Engine, EngineSpec, engine_spec, open_engine
-from sparklabel.engines.fake import ByteTokenizer
+from sparklabel.example_source import pinned_examples
+from sparklabel.few_shot import ExampleSet
 from sparklabel.labeler import Labeler, Question
 from sparklabel.labels import label_ddl, quote, sql_string
 from sparklabel.prompts import Tokenizer
@@ -39,6 +40,7 @@ class LabelerSpec:
     engine: EngineSpec
     calibrator: Calibrator | None = None
     min_confidence: float = 0.0
+    examples: ExampleSet | None = None
 
     @property
     def card(self) -> ModelCard | None:
@@ -61,14 +63,15 @@ def labeler_spec(
     """Pins the model and checks that it fits the task, before anything is loaded; with the calibrator that was fitted
     for them last.
 
-    Raises ModelError, SetupError or TaskError. The fake engine takes any text for a model.
+    Raises ModelError, SetupError or TaskError. Engines without files take any text for a model.
     """
     check_task(task)
     if not (isinstance(min_confidence, int | float) and 0 <= min_confidence <= 1):
         raise errors.SetupError(f"min_confidence={min_confidence!r} is not between 0 and 1.")
     chosen = engine_spec(engine, options)
-    if not chosen.kind.needs_files and isinstance(model, str):
-        resolved = ResolvedModel(model, "folder", f"fake:{model}", "")
+    named = chosen.kind.named
+    if named and isinstance(model, str):
+        resolved = ResolvedModel(model, "folder", named.identity(model, dict(chosen.options)), "")
     else:
         resolved = model if isinstance(model, ResolvedModel) else registry.resolve(model)
     spec = LabelerSpec(task, resolved, chosen, min_confidence=float(min_confidence))
@@ -77,21 +80,38 @@ def labeler_spec(
     return replace(spec, calibrator=registry.find_calibrator(resolved.identity, spec.fingerprint))
 
 
+def with_examples(spec: LabelerSpec, spark: SparkSession | None = None) -> LabelerSpec:
+    """The same with the examples that its task takes from a table, pinned now; `spark` is the active session unless it
+    is given. A fine-tuned model reads none. Raises TableError, ColumnError or SetupError."""
+    return spec if spec.card else replace(spec, examples=pinned_examples(spark, spec.task))
+
+
 def check_askable(spec: LabelerSpec) -> None:
     """Raises TaskError or ModelError where the task cannot be asked of this model: its instructions do not fit, its
-    labels are the same tokens, its card is another tokenizer's. Reads the tokenizer, no weights."""
-    tokenizer: Tokenizer = ByteTokenizer()
-    if spec.engine.kind.needs_files:
-        from sparklabel.language_model import ModelTokenizer
+    labels are the same tokens, its card is another tokenizer's, its engine cannot ask such choices. Reads the
+    tokenizer, no weights."""
+    question = Question.of(spec.task, _tokenizer(spec), spec.card, spec.model.identity, spec.examples)
+    if question.labels:
+        spec.engine.kind.check(question.labels)
 
-        tokenizer = ModelTokenizer.load(tokenizer_folder(spec.model))
-    Question.of(spec.task, tokenizer, spec.card, spec.model.identity)
+
+def _tokenizer(spec: LabelerSpec) -> Tokenizer:
+    if named := spec.engine.kind.named:
+        return named.tokenizer(dict(spec.engine.options))
+    from sparklabel.language_model import ModelTokenizer
+
+    return ModelTokenizer.load(tokenizer_folder(spec.model))
+
+
+_LABELERS_KEPT = 8
 
 
 def open_labeler(spec: LabelerSpec) -> Labeler:
     """The labeler of this process; its model is fetched to this host and loaded where it is not there yet."""
     loaded = _loaded(spec.engine, spec.model)
     if spec not in loaded.labelers:
+        if len(loaded.labelers) >= _LABELERS_KEPT:  # each pass with new examples brings one
+            del loaded.labelers[next(iter(loaded.labelers))]
         loaded.labelers[spec] = make_labeler(spec, loaded.engine)
     return loaded.labelers[spec]
 
@@ -100,7 +120,7 @@ def make_labeler(spec: LabelerSpec, engine: Engine) -> Labeler:
     """A labeler over an engine that the caller keeps."""
     return Labeler(
         spec.task, engine, model=spec.model.identity, card=spec.card, calibrator=spec.calibrator,
-        min_confidence=spec.min_confidence,
+        min_confidence=spec.min_confidence, examples=spec.examples,
     )  # fmt: skip
 
 
@@ -151,9 +171,10 @@ def label_udf(
     The result is a struct: `.value`, `.confidence`, `.status` and the rest of the record. Answers with less than
     `min_confidence` are withheld (status `uncertain`, the best guess in `alternatives`). `options` go to the engine
     (transformers: dtype, device, batch_tokens, threads). The model is pinned now, so that every executor uses the
-    same one. Raises ModelError, SetupError or TaskError.
+    same one, and so are the examples that the task takes from a table. Raises ModelError, SetupError, TaskError or
+    TableError.
     """
-    spec = labeler_spec(task, model, engine, options, min_confidence)
+    spec = with_examples(labeler_spec(task, model, engine, options, min_confidence))
     check_askable(spec)
     return udf_of(spec)
 
@@ -189,10 +210,10 @@ def register(
     """Makes the task a SQL function of this session, `label_<task>` unless `name` says otherwise; gives its name.
 
     `SELECT label_intent(text).value FROM tickets`. Its parameters are named as the task's inputs. Raises ModelError,
-    EngineError or TaskError.
+    EngineError, TaskError or TableError.
     """
     name = name or f"label_{task.name}"
-    spec = labeler_spec(task, model, engine, options, min_confidence)
+    spec = with_examples(labeler_spec(task, model, engine, options, min_confidence), spark)
     check_askable(spec)
     spark.udf.register(f"_{name}", _arrow_udf(spec))
     parameters = ", ".join(f"{quote(column)} STRING" for column in task.inputs)

@@ -1,7 +1,15 @@
 """Engines: where scores are computed. The protocol is in engine.py, what travels to workers in spec.py; one file an
 engine."""
 
-from sparklabel.engines.engine import Engine, Generation, GenerationRequest, ScoringRequest
+from sparklabel.engines.engine import (
+    Engine,
+    Generation,
+    GenerationRequest,
+    Remark,
+    RowScores,
+    ScoringRequest,
+    row_scores,
+)
 from sparklabel.engines.spec import ENGINES, EngineSpec, engine_spec, open_engine
 
 __all__ = [
@@ -10,7 +18,10 @@ __all__ = [
     "EngineSpec",
     "Generation",
     "GenerationRequest",
+    "Remark",
+    "RowScores",
     "ScoringRequest",
     "engine_spec",
     "open_engine",
+    "row_scores",
 ]

@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sparklabel.constraints import LabelTrie
+from sparklabel.engines import openai_options
+from sparklabel.engines.choice_scores import check_one_question
 from sparklabel.engines.engine import Engine
-from sparklabel.engines.fake import FakeEngine
+from sparklabel.engines.fake import ByteTokenizer, FakeEngine
+from sparklabel.engines.text_prompts import TextTokenizer
 from sparklabel.errors import SetupError
+from sparklabel.prompts import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +34,44 @@ class EngineSpec:
 @dataclass(frozen=True, slots=True)
 class Option:
     """What an option takes: `fits` tells whether a value does (it must be hashable: specs are keys of the caches that
-    hold loaded models), `takes` says it in words."""
+    hold loaded models), `takes` says it in words. A `private` value that does not fit is not shown: it may be a key."""
 
     fits: Callable[[Any], bool]
     takes: str
+    private: bool = False
+
+
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedModels:
+    """Models that are names only, without files here: `identity` is what labels say of one, given the options;
+    `tokenizer` makes prompts for it."""
+
+    identity: Callable[[str, Options], str]
+    tokenizer: Callable[[Options], Tokenizer]
 
 
 @dataclass(frozen=True, slots=True)
 class EngineKind:
     """An engine as this module knows it. `open` takes the model's identity, its files, and the options.
 
-    `needs_files`: the model is one that can be resolved and fetched; otherwise any text names one. `task_threads`: it
-    computes in the Spark task, and takes the threads of its slot as the option `threads`.
+    `named`: any text names a model; otherwise a model is one that can be resolved and fetched. `task_threads`: it
+    computes in the Spark task, and takes the threads of its slot as the option `threads`. `pinned` completes the
+    options with what the driver's environment says. `check` raises TaskError for choices that it cannot score.
     """
 
     options: Mapping[str, Option]
     open: Callable[..., Engine]
-    needs_files: bool = True
+    named: NamedModels | None = None
     task_threads: bool = False
+    pinned: Callable[[Options], Options] = dict
+    check: Callable[[LabelTrie], None] = lambda trie: None
+
+    @property
+    def needs_files(self) -> bool:
+        return self.named is None
 
 
 def _open_fake(model: str, base: Path | None, adapter: Path | None, **options: Any) -> Engine:
@@ -63,6 +88,16 @@ def _open_vllm(model: str, base: Path, adapter: Path | None, **options: Any) -> 
     from sparklabel.engines.vllm import VllmEngine
 
     return VllmEngine.load(base, adapter, **options)
+
+
+def _open_openai(model: str, base: Path | None, adapter: Path | None, **options: Any) -> Engine:
+    from sparklabel.engines.openai import OpenAIEngine
+
+    return OpenAIEngine(openai_options.model_of(model), **options)
+
+
+def _is_seconds(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value < float("inf")
 
 
 def _is_share(value: Any) -> bool:
@@ -83,6 +118,15 @@ _DEVICE = Option(_TEXT.fits, "a torch device's name, such as cpu or cuda:0")
 _COUNT = Option(lambda value: type(value) is int and value > 0, "a whole number above 0")
 _SHARE = Option(_is_share, "a number between 0 and 1, such as 0.9")
 _JSON = Option(_is_json_object, "a JSON object as a text, such as '{\"enforce_eager\": true}'")
+_ENDPOINT = Option(
+    openai_options.is_endpoint, "an http(s) address without user, password or query", private=True
+)
+_VARIABLE = Option(openai_options.is_variable, "the name of an environment variable", private=True)
+_RETRIES = Option(lambda value: type(value) is int and value >= 0, "a whole number from 0")
+_SECONDS = Option(_is_seconds, "a number of seconds above 0")
+_STRUCTURED = Option(
+    lambda value: value in openai_options.STRUCTURED, f"one of: {', '.join(openai_options.STRUCTURED)}"
+)
 
 ENGINES: dict[str, EngineKind] = {
     "transformers": EngineKind(
@@ -102,7 +146,30 @@ ENGINES: dict[str, EngineKind] = {
         _open_vllm,
         task_threads=True,
     ),
-    "fake": EngineKind({"fail_on": _TEXT}, _open_fake, needs_files=False),
+    "openai": EngineKind(
+        {
+            "base_url": _ENDPOINT,
+            "api_key_env": _VARIABLE,
+            "concurrency": _COUNT,
+            "timeout": _SECONDS,
+            "max_retries": _RETRIES,
+            "context": _COUNT,
+            "structured": _STRUCTURED,
+            "extra_body": _JSON,
+        },
+        _open_openai,
+        NamedModels(
+            openai_options.identity,
+            lambda options: TextTokenizer(options.get("context", openai_options.CONTEXT)),
+        ),
+        pinned=openai_options.pinned,
+        check=check_one_question,
+    ),
+    "fake": EngineKind(
+        {"fail_on": _TEXT},
+        _open_fake,
+        NamedModels(lambda model, options: f"fake:{model}", lambda options: ByteTokenizer()),
+    ),
 }
 
 
@@ -116,12 +183,14 @@ def engine_spec(engine: str, options: dict[str, Any]) -> EngineSpec:
         raise SetupError(
             f"The {name} engine has no option {unknown[0]!r}.", hint=f"It takes: {', '.join(known)}."
         )
-    for option, value in options.items():
+    complete = ENGINES[name].pinned(options)
+    for option, value in complete.items():
         if not known[option].fits(value):
+            shown = "..." if known[option].private else repr(value)
             raise SetupError(
-                f"{option}={value!r} is not an option's value.", hint=f"{option} takes {known[option].takes}."
+                f"{option}={shown} is not an option's value.", hint=f"{option} takes {known[option].takes}."
             )
-    return EngineSpec(name, tuple(sorted(options.items())))
+    return EngineSpec(name, tuple(sorted(complete.items())))
 
 
 def open_engine(spec: EngineSpec, model: str, base: Path | None, adapter: Path | None) -> Engine:

@@ -4,6 +4,7 @@ Scoring asks for one token behind each row, and behind each tree token of the la
 of that place's options only; vLLM's prefix cache computes what such requests share once.
 """
 
+import gc
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,9 +44,12 @@ class VllmEngine:
     def load(cls, base: Path, adapter: Path | None = None, **options: Any) -> "VllmEngine":
         """The options are those of `VllmOptions`. Raises SetupError without vLLM, and ModelError."""
         tokenizer = ModelTokenizer.load(base)
-        llm = open_llm(base, adapter, VllmOptions(**options))
-        tokenizer.context = min(tokenizer.context, llm.model_config.max_model_len)
-        return cls(llm, tokenizer)
+        _free_memory()
+        _OPENED.append(open_llm(base, adapter, VllmOptions(**options)))
+        tokenizer.context = min(tokenizer.context, _OPENED[-1].model_config.max_model_len)
+        engine = cls(_OPENED[-1], tokenizer)
+        _IN_USE.add(engine)
+        return engine
 
     def score(self, request: ScoringRequest) -> NDArray[np.float32]:
         trie, rows = request.trie, list(dict.fromkeys(request.rows))
@@ -134,6 +139,18 @@ class VllmEngine:
             self._died_of = first_line(error)
             raise EngineError(f"vLLM died: {self._died_of}") from error
         self._died_of = ""
+
+
+_OPENED: "list[LLM]" = []
+"""A vLLM that goes takes with it what all those of a process share, so none goes as long as one is in use."""
+_IN_USE: WeakSet[VllmEngine] = WeakSet()
+
+
+def _free_memory() -> None:
+    gc.collect()
+    if not _IN_USE:
+        _OPENED.clear()
+        gc.collect()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,10 @@ the task, and on CPUs compete with it for its cores.
 """
 
 import json
+import logging
 import os
+import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -84,6 +87,8 @@ def _prepare(threads: int | None) -> bool:
     """Imports vLLM; whether it computes on CPUs."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    # Its own setting comes too late for what it says while it is imported.
+    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])
     try:
         import torch
         from vllm.platforms import current_platform
@@ -103,7 +108,8 @@ def _open(weights: Path, settings: Mapping[str, Any]) -> "LLM":
 
     set_num_threads = torch.set_num_threads
     try:
-        return LLM(str(weights), **settings)
+        with _held_back_stderr():
+            return LLM(str(weights), **settings)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         hint = "The options kv_cache_gib, gpu_memory_utilization and max_model_len say what memory it takes."
         raise ModelError(
@@ -133,6 +139,24 @@ def _own_environment() -> Iterator[None]:
             if not name.startswith("VLLM_"):
                 del os.environ[name]
         os.environ.update(before)
+
+
+@contextmanager
+def _held_back_stderr() -> Iterator[None]:
+    """On CPUs torch's C++ warns of how vLLM binds memory, past Python's warnings. What is written meanwhile is shown
+    only where loading fails."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held, os.fdopen(os.dup(2), "wb") as stderr:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            stderr.write(held.read())
+            raise
+        finally:
+            stderr.flush()
+            os.dup2(stderr.fileno(), 2)
 
 
 @contextmanager

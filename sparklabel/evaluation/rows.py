@@ -20,7 +20,7 @@ from sparklabel.references import DEFAULT
 from sparklabel.table.chunks import task_slots
 from sparklabel.table.record import plain, same_type
 from sparklabel.tasks import AnswerMode, Scored, Task, check_task
-from sparklabel.udf import check_askable, labeler_spec, udf_of, worker_errors
+from sparklabel.udf import check_askable, labeler_spec, udf_of, with_examples, worker_errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ def evaluate(
     assert not isinstance(frame, str)
     _check_columns(frame, (*task.inputs, gold))
     _check_type(frame, gold, task)
-    spec = labeler_spec(task, model, engine, options)
+    spec = with_examples(labeler_spec(task, model, engine, options), spark)
     check_askable(spec)
     registry.connect()  # where MLflow is missing, that is said before anything is computed
     started = time.monotonic()
@@ -122,6 +122,8 @@ def evaluate(
             run.log_table(target.name, location=target.location, version=target.version, context="evaluation")
         run.log_params({"task": task.name, "task_fingerprint": task.fingerprint, "model": spec.model.identity,
                         "engine": str(spec.engine)})  # fmt: skip
+        if spec.examples:
+            run.log_params({f"examples.{name}": value for name, value in spec.examples.facts.items()})
         run.log_metrics(
             {**metrics.figures(), "rows_per_second": len(rows) / seconds, "prompt_tokens": mean_tokens}
         )

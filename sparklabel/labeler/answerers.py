@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from sparklabel import labels as status
 from sparklabel.confidence import geometric_mean, mean_log, prior_corrected
-from sparklabel.engines import Engine, Generation, GenerationRequest, ScoringRequest
+from sparklabel.engines import (
+    Engine,
+    Generation,
+    GenerationRequest,
+    Remark,
+    RowScores,
+    ScoringRequest,
+    row_scores,
+)
+from sparklabel.errors import EngineError, TaskError
 from sparklabel.labeler.question import Question
 from sparklabel.labels import Alternative, FieldConfidence
 from sparklabel.prompts import Prompt
@@ -22,6 +31,7 @@ from sparklabel.tasks import FieldSpan, Generated, Scored
 
 _NOTHING = ("N/A", "[MASK]", "")
 """The content-free inputs of Zhao et al. 2021, arXiv:2102.09690."""
+_FAR = 1e4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +44,7 @@ class Answer:
     field_confidence: tuple[FieldConfidence, ...] | None = None
     status: str = status.OK
     error: str | None = None
-    output_tokens: int = 0
+    output_tokens: int | None = 0
 
 
 class Answerer(Protocol):
@@ -61,34 +71,63 @@ class ScoredAnswers:
         self._prior: NDArray[np.float64] | None = None
 
     def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]:
-        return [self._answer(log_p) for log_p in self.log_probabilities(prompts)]
+        scores, log_p = self._scored(prompts)
+        certain = (bool(np.isposinf(logits).any()) for logits in scores.logits)
+        return [self._answer(*row) for row in zip(log_p, certain, scores.remarks, strict=True)]
 
-    def _answer(self, log_p: NDArray[np.float64]) -> Answer:
+    def _answer(self, log_p: NDArray[np.float64], certain: bool, remark: Remark | None) -> Answer:
+        """`certain`: the engine said which choice it is, and not how probable it is."""
+        if failed := _failed(remark):
+            return failed
         if np.isnan(log_p).any():
             return Answer(status=status.INVALID_OUTPUT, error="the model's scores are not numbers")
         decision = self._mode.decide(log_p)
+        error = remark.text if remark else None
+        if certain:
+            return Answer(value=decision.value, error=error)
         return Answer(
             value=decision.value, confidence=decision.confidence, alternatives=decision.alternatives,
-            field_confidence=decision.field_confidence,
+            field_confidence=decision.field_confidence, error=error,
         )  # fmt: skip
 
     def log_probabilities(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         """[N, L]: each choice's log-probability for each prompt, prior-corrected where that is wanted."""
-        log_p = self._raw([prompt.ids for prompt in prompts])
-        if not self._corrects:
-            return log_p
-        if self._prior is None:
-            blanks = self.question.encoder.encode(
-                [[text] * len(self.question.task.inputs) for text in _NOTHING]
-            )
-            self._prior = mean_log(self._raw([blank.ids for blank in blanks]))
-        return prior_corrected(log_p, self._prior, self._mode.groups)
+        return self._scored(prompts)[1]
 
-    def _raw(self, rows: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
-        trie = self.question.trie
-        return trie.log_probabilities(
-            self._engine.score(ScoringRequest(self.question.encoder.prefix, tuple(rows), trie))
-        )
+    def _scored(self, prompts: Sequence[Prompt]) -> tuple[RowScores, NDArray[np.float64]]:
+        # The prior first: where that fails, no row has been paid for.
+        prior = self._content_free() if self._corrects else None
+        scores, log_p = self._raw(prompts)
+        return scores, log_p if prior is None else prior_corrected(log_p, prior, self._mode.groups)
+
+    def _content_free(self) -> NDArray[np.float64]:
+        """[L]: the logarithm of what the model gives the choices for nothing. Raises EngineError or TaskError."""
+        if self._prior is None:
+            blanks = [[text] * len(self.question.task.inputs) for text in _NOTHING]
+            scores, log_p = self._raw(self.question.encoder.encode(blanks))
+            if failed := next(filter(None, map(_failed, scores.remarks)), None):
+                raise EngineError(f"The model's answer to an empty input is not known: {failed.error}")
+            if np.isposinf(scores.logits).any():
+                raise TaskError(
+                    "This engine gives no probabilities, so there is no prior to correct.",
+                    hint="Leave prior= out of the task.",
+                )
+            self._prior = mean_log(log_p)
+        return self._prior
+
+    def _raw(self, prompts: Sequence[Prompt]) -> tuple[RowScores, NDArray[np.float64]]:
+        trie, rows = self.question.trie, tuple(prompt.ids for prompt in prompts)
+        scores = row_scores(self._engine, ScoringRequest(self.question.encoder.prefix, rows, trie))
+        # Infinite logits have no softmax: e to the _FAR is more than any probability needs.
+        finite = np.where(np.isposinf(scores.logits), np.float32(_FAR), scores.logits)
+        return scores, trie.log_probabilities(finite)
+
+
+def _failed(remark: Remark | None) -> Answer | None:
+    """The answer of a row that has none."""
+    if remark is None or remark.status == status.OK:
+        return None
+    return Answer(status=remark.status, error=remark.text)
 
 
 class GeneratedAnswers:
@@ -105,7 +144,9 @@ class GeneratedAnswers:
         return [self._answer(*pair) for pair in zip(self._engine.generate(request), rows, strict=True)]
 
     def _answer(self, written: Generation, row: Sequence[str]) -> Answer:
-        tokens = len(written.log_p)
+        if failed := _failed(written.remark):
+            return failed
+        tokens = len(written.log_p) if written.log_p or not written.text else None
         if not written.finished:
             reason = f"the answer did not end within {self._mode.max_tokens} tokens"
             return Answer(status=status.INVALID_OUTPUT, error=reason, output_tokens=tokens)
@@ -113,6 +154,11 @@ class GeneratedAnswers:
             reading = self._mode.read(written.text, row)
         except ValueError as error:
             return Answer(status=status.INVALID_OUTPUT, error=str(error)[:500], output_tokens=tokens)
+        dropped = f"{reading.dropped} left out: not in the text" if reading.dropped else None
+        remark = written.remark.text if written.remark else None
+        notes = "; ".join(filter(None, (dropped, remark))) or None
+        if tokens is None:  # the engine knows of none, nor of their probabilities
+            return Answer(value=reading.value, error=notes, output_tokens=None)
         spans = sorted(reading.spans)
         by_field = {field: list(of) for field, of in groupby(spans, key=lambda span: span.field)}
         return Answer(
@@ -121,7 +167,7 @@ class GeneratedAnswers:
             field_confidence=tuple(
                 FieldConfidence(field, _confidence(written, of)) for field, of in by_field.items()
             ),
-            error=f"{reading.dropped} left out: not in the text" if reading.dropped else None,
+            error=notes,
             output_tokens=tokens,
         )
 

@@ -4,17 +4,20 @@ A row that cannot be answered gets a label that says why; nothing a row holds ra
 within a call and across the calls that a process serves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from sparklabel import labels as status
 from sparklabel.calibrators import Calibrator, others_of
 from sparklabel.cards import ModelCard
+from sparklabel.embeddings import sentence_encoder
 from sparklabel.engines import Engine
 from sparklabel.errors import EngineError
+from sparklabel.few_shot import Encoder, ExampleSet
 from sparklabel.labeler.answerers import Answer, answerer
 from sparklabel.labeler.question import Question
+from sparklabel.labeler.row_examples import RowExamples
 from sparklabel.labels import Alternative, Label, input_hash
 from sparklabel.prompts import Prompt
 from sparklabel.tasks import Task
@@ -28,9 +31,10 @@ _FAILURES_IN_A_ROW = 32
 class Labeler:
     """Answers rows of one task with one engine. `model`, the identity, is written into every label.
 
-    `card` is what a fine-tuned model carries; without it the model is asked zero-shot. `calibrator` makes a confidence
-    of the model's own probability. Answers with less than `min_confidence` are withheld. Raises TaskError or
-    ModelError when task, tokenizer and card do not fit together.
+    `card` is what a fine-tuned model carries; without it the model is asked with the whole instructions, and with the
+    `examples` of a pass where it has any. `calibrator` makes a confidence of the model's own probability. Answers with
+    less than `min_confidence` are withheld. Raises TaskError or ModelError when task, tokenizer and card do not fit
+    together.
     """
 
     def __init__(
@@ -42,9 +46,13 @@ class Labeler:
         card: ModelCard | None = None,
         calibrator: Calibrator | None = None,
         min_confidence: float = 0.0,
+        examples: ExampleSet | None = None,
+        open_encoder: Callable[[], Encoder] = sentence_encoder,
     ) -> None:
         self._calibrator, self._min_confidence = calibrator, min_confidence
-        question = Question.of(task, engine.tokenizer, card, model)
+        question = Question.of(task, engine.tokenizer, card, model, examples)
+        by_row = examples is not None and examples.similar and card is None
+        self._row_examples = RowExamples(task, examples, open_encoder) if examples and by_row else None
         self.encoder = question.encoder
         self._answerer = answerer(question, engine, zero_shot=card is None)
         self._stamp = Label(status=status.OK, model=model, task_fingerprint=task.fingerprint, attempts=1)
@@ -79,8 +87,10 @@ class Labeler:
     def _answer(self, hashes: list[str], rows: list[list[bytes | None]]) -> list[Label]:
         texts = [[(value or b"").decode(errors="replace") for value in row] for row in rows]
         asked = [i for i, row in enumerate(texts) if any(text.strip() for text in row)]
-        prompts = self.encoder.encode([texts[i] for i in asked])
-        pairs: list[_Asked] = [(prompt, texts[i]) for prompt, i in zip(prompts, asked, strict=True)]
+        rows_asked = [texts[i] for i in asked]
+        shown = self._row_examples.of(rows_asked) if self._row_examples else None
+        prompts = self.encoder.encode(rows_asked, shown)
+        pairs: list[_Asked] = list(zip(prompts, rows_asked, strict=True))
         answers = dict(zip(asked, self._ask(pairs), strict=True))
         empty = replace(
             self._stamp, status=status.EMPTY_INPUT, error="every input is NULL or blank", attempts=0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sparklabel.cards import ModelCard
 from sparklabel.constraints import LabelTrie, TokenPath, label_trie
 from sparklabel.errors import TaskError
+from sparklabel.few_shot import ExampleSet
 from sparklabel.prompts import (
     PromptEncoder,
     PromptTemplate,
@@ -15,6 +16,7 @@ from sparklabel.prompts import (
     answer_ids,
     chat_template,
     check_same_ids,
+    fitting,
 )
 from sparklabel.tasks import AnswerMode, Scored, Task, check_task
 
@@ -31,11 +33,18 @@ class Question:
 
     @classmethod
     def of(
-        cls, task: Task, tokenizer: Tokenizer, card: ModelCard | None = None, model: str = ""
+        cls,
+        task: Task,
+        tokenizer: Tokenizer,
+        card: ModelCard | None = None,
+        model: str = "",
+        examples: ExampleSet | None = None,
     ) -> "Question":
-        """With the card that a fine-tuned model carries, or zero-shot. Raises TaskError or ModelError."""
+        """With the card that a fine-tuned model carries; or untrained, with the examples of a pass where it has any.
+        Raises TaskError or ModelError."""
         check_task(task)
-        question = cls.rendered(task, tokenizer, card.template if card else chat_template(task, tokenizer))
+        template = card.template if card else _untrained(task, tokenizer, examples)
+        question = cls.rendered(task, tokenizer, template)
         if card:
             card.check_fits(task, model)
             check_same_ids(card.label_ids, question.label_ids, model)
@@ -63,3 +72,11 @@ class Question:
     def label_ids(self) -> tuple[TokenPath, ...]:
         """The choices' token ids; none where answers are generated."""
         return self.labels.paths if self.labels else ()
+
+
+def _untrained(task: Task, tokenizer: Tokenizer, examples: ExampleSet | None) -> PromptTemplate:
+    if examples is None:
+        return chat_template(task, tokenizer)
+    if examples.similar:
+        return chat_template(task, tokenizer, by_row=True)
+    return chat_template(task, tokenizer, fitting(task, tokenizer, examples.shown))

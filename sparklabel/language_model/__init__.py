@@ -9,12 +9,14 @@ from sparklabel.language_model.gguf import convert_gguf
 from sparklabel.language_model.layers import decoder_depth, hidden_features
 from sparklabel.language_model.lora import Recipe, StepMetrics, TrainingSummary, train_lora
 from sparklabel.language_model.model import LanguageModel
+from sparklabel.language_model.sentence_encoder import SentenceEncoder
 from sparklabel.language_model.tokenizer import ModelTokenizer
 
 __all__ = [
     "LanguageModel",
     "ModelTokenizer",
     "Recipe",
+    "SentenceEncoder",
     "StepMetrics",
     "TrainingExample",
     "TrainingSummary",

@@ -5,7 +5,7 @@ In: a loaded model and what to adapt. Out: gradients applied, and a folder in PE
 and removes the adapters; only their arithmetic during training is ours. It knows of no loss and no data.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -82,13 +82,19 @@ class Adapter:
             if isinstance(module, Linear) and isinstance(module.base_layer, nn.Linear):
                 module.forward = _Forward(module)
 
-    def backward(self, loss: Tensor) -> Tensor:
-        """Gradients of `loss` into `master.grad`; returns their norm (not finite: leave this step out)."""
+    def backward(self, losses: Iterable[Tensor]) -> tuple[float, Tensor]:
+        """Gradients of the sum of `losses` into `master.grad`, one after the other, so that only one is in memory.
+
+        Returns the sum, and the gradients' norm (not finite: leave this step out).
+        """
         self._gradient.zero_()
-        (loss * self._scale).backward()
+        total = 0.0
+        for loss in losses:
+            (loss * self._scale).backward()
+            total += loss.item()
         assert self.master.grad is not None
         self.master.grad.copy_(self._gradient).div_(self._scale)
-        return self.master.grad.norm()
+        return total, self.master.grad.norm()
 
     def refresh(self) -> None:
         """After the optimiser changed `master`: the weights that compute follow."""

@@ -15,6 +15,9 @@ from sparklabel.language_model.heads import OptionHead, VocabularyHead
 from sparklabel.language_model.layers import DecoderStack, padded, upper_half
 from sparklabel.language_model.model import LanguageModel, length_sorted_batches
 
+_PART_BATCHES = 2
+"""How many batches of scoring, in tokens, a part of a training batch may hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
@@ -92,6 +95,12 @@ class Sequences:
     def _ids(self, indices: Sequence[int]) -> Tensor:
         rows = [self._examples[i].prompt + self._examples[i].answer for i in indices]
         return padded(rows, self._model.device)[0]
+
+    def parts(self, indices: Sequence[int]) -> list[list[int]]:
+        """A batch in parts that fit into memory together with what their gradients need."""
+        lengths = [self.lengths[i] for i in indices]
+        most = _PART_BATCHES * self._model.batch_tokens
+        return [[indices[i] for i in part] for part in length_sorted_batches(lengths, 0, most)]
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, list[Step]]:
         """What `run` takes for these sequences, and the step that each of its P places is."""

@@ -38,8 +38,9 @@ class Recipe:
     answers, the top two thirds in 4 epochs, up to 12 where these are fewer than 400 steps (`TrainingSummary.recipe`
     says what was chosen). The type that computes is
     the loaded model's (LanguageModel.load(dtype=...)); adapters are updated in float32 in any case. `learning_rate` is
-    the peak: it rises over `warm_up` (part of all steps), then falls to 0 as a cosine. `cache_bytes` bounds what is
-    kept of the frozen layers; sequences beyond it are recomputed in each epoch.
+    the peak: it rises over `warm_up` (part of all steps), then falls to 0 as a cosine. `max_tokens` is
+    the longest prompt to learn from: what attention keeps for its gradients grows with the square of it. `cache_bytes`
+    bounds what is kept of the frozen layers; sequences beyond it are recomputed in each epoch.
     """
 
     top_layers: int | None = None
@@ -53,6 +54,7 @@ class Recipe:
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     seed: int = 0
+    max_tokens: int = 1024
     cache_bytes: int = 2 * 2**30
 
     def chosen_for(self, depth: int, choices: int | None, examples: int) -> "Recipe":
@@ -148,9 +150,10 @@ def _steps(
     plan = list(batches(sequences.lengths, recipe))
     for number, (epoch, batch) in enumerate(plan):
         rate = recipe.learning_rate * one_cycle(number / len(plan), recipe.warm_up)
-        states, places, answers = sequences.batch(batch)
-        value = loss(sequences.run(states, places), answers) / len(batch)
-        norm = adapter.backward(value)
+        value, norm = adapter.backward(
+            loss(sequences.run(states, places), answers) / len(batch)
+            for states, places, answers in map(sequences.batch, sequences.parts(batch))
+        )
         if torch.isfinite(norm):
             adapter.master.grad.mul_((recipe.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
             optimizer.param_groups[0]["lr"] = rate
@@ -158,7 +161,7 @@ def _steps(
             adapter.refresh()
         tokens = sum(sequences.lengths[i] for i in batch)
         step = StepMetrics(
-            number + 1, len(plan), epoch, value.item(), rate, tokens, time.perf_counter() - start
+            number + 1, len(plan), epoch, value, rate, tokens, time.perf_counter() - start
         )  # fmt: skip
         if on_step:
             on_step(step)

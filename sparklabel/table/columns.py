@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import DataType, StructType
 
 from sparklabel.delta_table import TASK_PROPERTY, Target, check_inputs, open_target, recorded_column
-from sparklabel.errors import ColumnError
+from sparklabel.errors import ColumnError, TableError
 from sparklabel.labels import label_ddl, quote, sql_string
 from sparklabel.table.key import check_key
 from sparklabel.table.record import is_record, lacking, record_type, same_type
@@ -57,6 +57,11 @@ def open_task_table(
     """Finds the table and checks all that a task needs of it. Raises TableError, ColumnError or KeyColumnError."""
     check_task(task)
     target = open_target(spark, table)
+    if target.properties.get("delta.appendOnly", "false").lower() == "true":
+        raise TableError(
+            f"{table} is append-only: no row of it can be changed.",
+            hint=f"ALTER TABLE {target.sql} SET TBLPROPERTIES ('delta.appendOnly' = 'false')",
+        )
     keys = check_key(spark, target, key)
     check_inputs(target, task)
     return TaskTable(target, keys, owned_columns(target, task, keys, column, adopt))

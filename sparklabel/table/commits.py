@@ -16,24 +16,34 @@ from typing import Any, TypeVar
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from sparklabel.errors import ConflictError
+from sparklabel.errors import ConflictError, TableError
 from sparklabel.session import java_errors
 
 _METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _CONFLICTS = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED", "FIELD_ALREADY_EXISTS")
+_REFUSALS = ("DELTA_VIOLATE_CONSTRAINT", "DELTA_NOT_NULL_CONSTRAINT", "DELTA_CANNOT_MODIFY_APPEND_ONLY")
 _ATTEMPTS = 8
 _ONE_AT_A_TIME = threading.RLock()
 Result = TypeVar("Result")
 
 
 def retried(commit: Callable[[], Result], what: str) -> Result:
-    """Runs `commit`, again after a growing random pause where another writer was first. Raises ConflictError."""
+    """Runs `commit`, again after a growing random pause where another writer was first.
+
+    Raises ConflictError, or TableError where the table takes no such commit: a constraint, a property, a permission.
+    """
     errors: tuple[type[Exception], ...] = (PySparkException, *java_errors())
     for attempt in range(_ATTEMPTS):
         try:
             return commit()
         except errors as error:
-            if not _is_conflict(error):
+            condition, message = _condition(error)
+            if condition.startswith(_REFUSALS):
+                raise TableError(
+                    f"{what} was refused: {message}",
+                    hint="Nothing that was computed is lost: mend it and call again.",
+                ) from error
+            if not condition.startswith(_CONFLICTS):
                 raise
             if attempt == _ATTEMPTS - 1:
                 raise ConflictError(
@@ -44,13 +54,13 @@ def retried(commit: Callable[[], Result], what: str) -> Result:
     raise AssertionError("unreachable")
 
 
-def _is_conflict(error: Any) -> bool:
-    if isinstance(error, PySparkException):
-        condition = error.getCondition() or ""
-    else:  # a classic session gives Delta's own exceptions as the JVM does: "class: [CONDITION] text"
-        found = re.search(r"\[([A-Z_.]+)\]", str(error.java_exception))
-        condition = found[1] if found else ""
-    return condition.startswith(_CONFLICTS)
+def _condition(error: Any) -> tuple[str, str]:
+    """Delta's name for what went wrong, and its first sentence."""
+    # A classic session gives Delta's own exceptions as the JVM does: "class: [CONDITION] text".
+    text = str(error if isinstance(error, PySparkException) else error.java_exception)
+    found = re.search(r"\[([A-Z_.]+)\] *([^\n]*)", text)
+    condition = (error.getCondition() or "") if isinstance(error, PySparkException) else ""
+    return condition or (found[1] if found else ""), (found[2] if found else text.partition("\n")[0])[:300]
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from sparklabel.delta_table import open_target
 from sparklabel.errors import TableError
+from sparklabel.example_source import check_examples
 from sparklabel.labels import (
     RELABEL,
     RETRYABLE,
@@ -38,7 +39,7 @@ from sparklabel.table.record import converted_sql, record_type
 from sparklabel.table.report import PassReport
 from sparklabel.table.staging import Staging, open_staging
 from sparklabel.tasks import Task
-from sparklabel.udf import LabelerSpec, check_askable, labeler_spec
+from sparklabel.udf import LabelerSpec, check_askable, labeler_spec, with_examples
 
 
 def label_table(
@@ -76,6 +77,8 @@ def label_table(
     opened = open_task_table(spark, table, task, key, column, adopt)
     spec = labeler_spec(task, model, engine, options, min_confidence)
     labeling = _Pass(spark, spec, opened, relabel, where)
+    if not spec.card:
+        check_examples(spark, task)
     plan = labeling.plan()
     if dry_run or not (plan.pending or plan.unstamped):
         return labeling.report(plan, dry_run=dry_run)
@@ -109,6 +112,7 @@ class _Pass:
 
     def run(self, plan: Plan, progress: bool) -> PassReport:
         if plan.pending:
+            self.spec = with_examples(self.spec, self.spark)
             check_askable(self.spec)
         retried(self._add_columns, f"Adding columns to {self.target.name}")
         stamped = self._stamp_corrections() if plan.unstamped else 0
@@ -218,7 +222,7 @@ class _Pass:
         return {
             "pass_id": self.pass_id, "task": self.task.name, "model": self.model,
             "task_fingerprint": self.task.fingerprint,
-        }  # fmt: skip
+        } | ({"examples": self.spec.examples.facts} if self.spec.examples else {})  # fmt: skip
 
     def report(self, plan: Plan, dry_run: bool = False, **outcome: Any) -> PassReport:
         if dry_run:
@@ -234,6 +238,7 @@ class _Pass:
             human_kept=plan.states.get("human", 0) + plan.states.get("human_input_changed", 0),
             human_input_changed=plan.states.get("human_input_changed", 0),
             new_model_would_add=0 if self.relabel == "model" else plan.states.get("model_changed", 0),
+            examples=self.spec.examples.sentence if self.spec.examples else "",
             earlier_task=card is not None and card.task_fingerprint != self.task.fingerprint,
             seconds=time.monotonic() - self.started, **outcome,
         )  # fmt: skip

@@ -50,11 +50,13 @@ class Plan:
         return (self.pending_characters + self.pending_inputs * self.prompt_characters) // _CHARS_PER_TOKEN
 
 
-def prompt_characters(task: Task, card: ModelCard | None) -> int:
-    """About how long a prompt is beside its inputs: the template that a model was fine-tuned with, or zero-shot."""
+def prompt_characters(task: Task, card: ModelCard | None, input_characters: int = 0) -> int:
+    """About how long a prompt is beside its inputs: the template that a model was fine-tuned with, or zero-shot.
+    Examples that come from a table are taken to be as long as a row's inputs, `input_characters`."""
     if card:
         return sum(len(piece.text) for piece in card.template.pieces if piece.kind != "input")
     examples = sum(len(t) for e in task.examples for t in (*e.inputs, task.spoken(e.answer)))
+    examples += task.examples_from.count * input_characters if task.examples_from else 0
     return len(task.question()) + examples + _CHAT_CHARACTERS
 
 
@@ -128,7 +130,7 @@ def make_plan(
         unstamped=row["unstamped"] or 0,
         pending_inputs=row["inputs"],
         pending_characters=row["characters"] or 0,
-        prompt_characters=prompt_characters(task, card),
+        prompt_characters=prompt_characters(task, card, (row["characters"] or 0) // max(1, row["inputs"])),
     )
 
 

@@ -13,6 +13,7 @@ class PassReport:
     the model computed in this call: equal inputs once, answers taken over from a pass that died not at all.
     `kept_older` rows keep an older answer to the same input, because the engine failed on a new one: still pending.
     `earlier_task` says that the model was fine-tuned with other instructions or examples than the task has now.
+    `examples` says which examples the prompts had, where the task takes them from a table.
     With `dry_run`, `prompt_tokens` is an estimate and `estimated_seconds` follows from the table's last pass, where
     there was one.
     """
@@ -42,6 +43,7 @@ class PassReport:
     estimated_seconds: float | None = None
     interrupted: bool = False
     earlier_task: bool = False
+    examples: str = ""
 
     def __str__(self) -> str:
         return "\n".join((self._headline(), *(f"  {line}" for line in self._details())))
@@ -83,6 +85,8 @@ class PassReport:
             lines.append(
                 f"{self.seconds:,.1f} s, {self.inputs_per_second:,.1f} inputs/s, {self.prompt_tokens:,} prompt tokens"
             )
+        if self.examples:
+            lines.append(self.examples)
         if self.earlier_task:
             lines.append(
                 f"{self.model} was fine-tuned with an earlier version of the task: it answers with the prompt it was "

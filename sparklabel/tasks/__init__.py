@@ -25,6 +25,7 @@ from sparklabel.tasks.constructors import (
     rating,
 )
 from sparklabel.tasks.entities import Entities
+from sparklabel.tasks.examples_from import ExamplesFrom
 from sparklabel.tasks.extraction import Extraction
 from sparklabel.tasks.generation import Generation
 from sparklabel.tasks.matching import Matching
@@ -46,13 +47,13 @@ KINDS: dict[str, type[Task]] = {
 
 def task_from_dict(fields: object) -> Task:
     """A task from what YAML or JSON held. Raises TaskError."""
-    if not isinstance(fields, dict) or fields.get("kind") not in KINDS:
-        kind = fields.get("kind") if isinstance(fields, dict) else None
+    kind = fields.get("kind") if isinstance(fields, dict) else None
+    if not isinstance(fields, dict) or not isinstance(kind, str) or kind not in KINDS:
         raise TaskError(
             f"There is no task kind {kind!r}." if kind else "This is not a task: it has no `kind`.",
             hint=f"Start it with `kind: NAME`, one of: {', '.join(KINDS)}.",
         )
-    return KINDS[fields["kind"]].build(**{str(field): value for field, value in fields.items()})
+    return KINDS[kind].build(**{str(field): value for field, value in fields.items()})
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -73,9 +74,11 @@ class _UniqueKeys(yaml.SafeLoader):
 
 def load_task(path: str | Path) -> Task:
     """Reads a task from a YAML file. Raises TaskError that names the file and the field."""
+    if not isinstance(path, str | Path):
+        raise TaskError(f"A task file is a path, not {path!r}.")
     try:
         fields = yaml.load(Path(path).read_text("utf-8"), _UniqueKeys)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # a date that no calendar has is a ValueError
         raise TaskError(f"Cannot read the task file {path}: {error}") from None
     try:
         return task_from_dict(fields)
@@ -90,6 +93,7 @@ __all__ = [
     "Classification",
     "Entities",
     "Example",
+    "ExamplesFrom",
     "Extraction",
     "FieldSpan",
     "Generated",

@@ -5,7 +5,8 @@ task. Everything wrong with the definition is raised as one TaskError.
 
 In all of them `inputs` names the columns to read, a name or a list of names; `instructions` are the guidelines a
 person would get; `examples` are pairs (text, answer), with a tuple of texts or a mapping column -> text for several
-inputs. `prior="content_free"` corrects a zero-shot model's lean to some answers.
+inputs. `examples_from=(table, n, "similar" | "diverse")`, or a mapping of table, count and choice, takes n human
+answers of a table as examples instead. `prior="content_free"` corrects a zero-shot model's lean to some answers.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,12 +18,15 @@ from sparklabel.errors import TaskError
 from sparklabel.tasks.answering import Answering
 from sparklabel.tasks.classification import Classification
 from sparklabel.tasks.entities import Entities
+from sparklabel.tasks.examples_from import ExamplesFrom
 from sparklabel.tasks.extraction import Extraction
 from sparklabel.tasks.generation import Generation
 from sparklabel.tasks.matching import Matching
 from sparklabel.tasks.multilabel import Multilabel
 from sparklabel.tasks.rating import Rating
 from sparklabel.tasks.task import Task
+
+ExampleSource = tuple[str, int, str] | Mapping[str, Any] | ExamplesFrom
 
 
 def classification(
@@ -32,17 +36,19 @@ def classification(
     instructions: str = "",
     examples: Iterable[Any] | None = None,
     *,
+    examples_from: ExampleSource | None = None,
     prior: str | None = None,
 ) -> Task:
     """A task that gives every row one of `labels`.
 
     `inputs` names the columns to read; `labels` is a list, or a mapping label -> description; `instructions` are the
     guidelines a person would get; `examples` are pairs (text, label), with a tuple of texts or a mapping column -> text
-    for several inputs. `prior="content_free"` corrects a zero-shot model's lean to one label. Raises TaskError.
+    for several inputs; `examples_from=(table, n, "similar" | "diverse")` takes n human answers of a table instead.
+    `prior="content_free"` corrects a zero-shot model's lean to one label. Raises TaskError.
     """
     return Classification.build(
         kind="classification", name=name, inputs=_columns(inputs, "inputs", name), labels=labels,
-        instructions=instructions, examples=_examples(examples, name), prior=prior,
+        instructions=instructions, examples=_examples(examples, name), examples_from=examples_from, prior=prior,
     )  # fmt: skip
 
 
@@ -53,6 +59,7 @@ def multilabel(
     instructions: str = "",
     examples: Iterable[Any] | None = None,
     *,
+    examples_from: ExampleSource | None = None,
     prior: str | None = None,
 ) -> Task:
     """A task that gives every row those of `labels` that apply: any number of them, none too.
@@ -61,7 +68,7 @@ def multilabel(
     """
     return Multilabel.build(
         kind="multilabel", name=name, inputs=_columns(inputs, "inputs", name), labels=labels,
-        instructions=instructions, examples=_examples(examples, name), prior=prior,
+        instructions=instructions, examples=_examples(examples, name), examples_from=examples_from, prior=prior,
     )  # fmt: skip
 
 
@@ -72,6 +79,7 @@ def matching(
     instructions: str = "",
     examples: Iterable[Any] | None = None,
     *,
+    examples_from: ExampleSource | None = None,
     prior: str | None = None,
 ) -> Task:
     """A task that says of every row whether two records in it describe the same thing: True or False.
@@ -81,7 +89,7 @@ def matching(
     """
     return Matching.build(
         kind="matching", name=name, left=_columns(left, "left", name), right=_columns(right, "right", name),
-        instructions=instructions, examples=_examples(examples, name), prior=prior,
+        instructions=instructions, examples=_examples(examples, name), examples_from=examples_from, prior=prior,
     )  # fmt: skip
 
 
@@ -92,6 +100,7 @@ def rating(
     instructions: str = "",
     examples: Iterable[Any] | None = None,
     *,
+    examples_from: ExampleSource | None = None,
     prior: str | None = None,
 ) -> Task:
     """A task that gives every row a number on `scale`: the model's expectation, which may lie between its points.
@@ -102,7 +111,7 @@ def rating(
     return Rating.build(
         kind="rating", name=name, inputs=_columns(inputs, "inputs", name),
         scale=dict(scale) if isinstance(scale, Mapping) else _tuple(scale, "scale", name),
-        instructions=instructions, examples=_examples(examples, name), prior=prior,
+        instructions=instructions, examples=_examples(examples, name), examples_from=examples_from, prior=prior,
     )  # fmt: skip
 
 
@@ -113,6 +122,7 @@ def extraction(
     instructions: str = "",
     examples: Iterable[Any] | None = None,
     *,
+    examples_from: ExampleSource | None = None,
     max_tokens: int | None = None,
 ) -> Task:
     """A task that reads named fields off every row; the value is a struct, a field that the text does not give null.
@@ -123,7 +133,8 @@ def extraction(
     """
     return Extraction.build(
         kind="extraction", name=name, inputs=_columns(inputs, "inputs", name), fields=fields,
-        instructions=instructions, examples=_examples(examples, name), max_tokens=max_tokens,
+        instructions=instructions, examples=_examples(examples, name), examples_from=examples_from,
+        max_tokens=max_tokens,
     )  # fmt: skip
 
 
@@ -134,6 +145,7 @@ def entities(
     instructions: str = "",
     examples: Iterable[Any] | None = None,
     *,
+    examples_from: ExampleSource | None = None,
     max_entities: int = 24,
     max_tokens: int = 512,
 ) -> Task:
@@ -145,8 +157,8 @@ def entities(
     """
     return Entities.build(
         kind="entities", name=name, inputs=_columns(inputs, "inputs", name), types=types,
-        instructions=instructions, examples=_examples(examples, name), max_entities=max_entities,
-        max_tokens=max_tokens,
+        instructions=instructions, examples=_examples(examples, name), examples_from=examples_from,
+        max_entities=max_entities, max_tokens=max_tokens,
     )  # fmt: skip
 
 
@@ -157,6 +169,7 @@ def answering(
     instructions: str = "",
     examples: Iterable[Any] | None = None,
     *,
+    examples_from: ExampleSource | None = None,
     extractive: bool = False,
     max_tokens: int = 128,
 ) -> Task:
@@ -168,7 +181,8 @@ def answering(
     """
     return Answering.build(
         kind="answering", name=name, inputs=(question, context), instructions=instructions,
-        examples=_examples(examples, name), extractive=extractive, max_tokens=max_tokens,
+        examples=_examples(examples, name), examples_from=examples_from, extractive=extractive,
+        max_tokens=max_tokens,
     )  # fmt: skip
 
 
@@ -178,6 +192,7 @@ def generation(
     instructions: str,
     examples: Iterable[Any] | None = None,
     *,
+    examples_from: ExampleSource | None = None,
     fields: Mapping[str, Any] | type[BaseModel] | None = None,
     max_tokens: int = 256,
 ) -> Task:
@@ -187,7 +202,8 @@ def generation(
     """
     return Generation.build(
         kind="generation", name=name, inputs=_columns(inputs, "inputs", name), instructions=instructions,
-        examples=_examples(examples, name), max_tokens=max_tokens, **({} if fields is None else {"fields": fields}),
+        examples=_examples(examples, name), examples_from=examples_from, max_tokens=max_tokens,
+        **({} if fields is None else {"fields": fields}),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 
 from sparklabel.errors import TaskError
 from sparklabel.tasks.answer_modes import AnswerMode
+from sparklabel.tasks.examples_from import ExamplesFrom
 
 
 class Example(BaseModel):
@@ -42,6 +43,7 @@ class Task(BaseModel):
     inputs: tuple[str, ...]
     instructions: str = ""
     examples: tuple[Example, ...] = ()
+    examples_from: ExamplesFrom | None = None
 
     @classmethod
     def build(cls, **fields: Any) -> Self:
@@ -98,6 +100,22 @@ class Task(BaseModel):
                 raise ValueError(
                     f"an example has {len(example.inputs)} texts for the inputs {list(self.inputs)}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _examples_have_one_source(self) -> Self:
+        if self.examples and self.examples_from:
+            raise ValueError("give examples or examples_from, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _text_can_be_written(self) -> Self:
+        try:
+            json.dumps(self.model_dump(), ensure_ascii=False, default=str).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"{error.object[error.start : error.end]!r} is half a character: no file can hold it"
+            ) from None
         return self
 
     @property

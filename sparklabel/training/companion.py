@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 
 from sparklabel import registry
 from sparklabel.errors import ColumnError, TaskError
+from sparklabel.example_source import pinned_examples
 from sparklabel.language_model import Recipe
 from sparklabel.references import DEFAULT
 from sparklabel.table.columns import open_task_table
@@ -68,7 +69,8 @@ def finetune(
     check_answers(answers, task, target, owned, force)
     resolved = registry.resolve(base)
     name = registered_name or registry.default_registered_name(task.name, target.location)
-    job = TrainingJob(task, resolved, answers, recipe or Recipe(), name)
+    examples = pinned_examples(spark, task)  # the base is judged as it is asked
+    job = TrainingJob(task, resolved, answers, recipe or Recipe(), name, examples)
     job.opponent(registry.champion(name))
     with (
         registry.start_run(f"finetune {task.name}", experiment=experiment) as run,
@@ -87,8 +89,9 @@ def finetune(
         return TrainingReport(
             table=table, version=target.version, task=task.name, base=resolved.identity, registered_name=name,
             model=f"models:/{name}/{version}", champion=champion, run_id=run.id,
-            counts=job.counts, agreements=answers.agreements, held_out=len(answers.held_out),
-            left_out=answers.left_out, loss=summary.loss, steps=summary.steps, training_seconds=summary.seconds,
+            answers=len(answers.train), counts=job.counts, agreements=answers.agreements,
+            held_out=len(answers.held_out), left_out=answers.left_out, cut=job.cut, loss=summary.loss,
+            steps=summary.steps, training_seconds=summary.seconds,
             tokens_per_second=summary.tokens / summary.seconds, seconds=time.monotonic() - started, gate=gate,
             opponent=opponent, probe_accuracy=probe, calibrator=calibrator,
         )  # fmt: skip

@@ -16,6 +16,7 @@ from sparklabel.engines import engine_spec
 from sparklabel.errors import AnswersError
 from sparklabel.evaluation.calibration import Judged, fit_calibrator
 from sparklabel.evaluation.probe import probe_answers
+from sparklabel.few_shot import ExampleSet
 from sparklabel.labeler import Question
 from sparklabel.labels import ANSWERED, Label
 from sparklabel.language_model import (
@@ -40,13 +41,20 @@ from sparklabel.udf import LabelerSpec, load_engine, make_labeler
 
 
 class TrainingJob:
-    """One fine-tuning: the task, the pinned base, the answers, the recipe, the registered name."""
+    """One fine-tuning: the task, the pinned base, the answers, the recipe, the registered name, and the examples that
+    an untrained model is asked with."""
 
     def __init__(
-        self, task: Task, base: ResolvedModel, answers: HumanAnswers, recipe: Recipe, registered_name: str
+        self,
+        task: Task,
+        base: ResolvedModel,
+        answers: HumanAnswers,
+        recipe: Recipe,
+        registered_name: str,
+        examples: ExampleSet | None = None,
     ) -> None:
         self.task, self.base, self.answers, self.recipe = task, base, answers, recipe
-        self.mode = task.answer_mode
+        self.mode, self._shown = task.answer_mode, examples
         self.counts = answers.counts(self.mode)
         self._base_record = registry.base_record(base)  # an adapter cannot stand on another: said at once
         tokenizer = ModelTokenizer.load(tokenizer_folder(base))
@@ -54,11 +62,12 @@ class TrainingJob:
         self._name = registered_name
         self._opponents: dict[str | None, Opponent] = {}
         self._judged: dict[str, list[Label]] = {}
+        self.cut = 0
 
     def opponent(self, champion: str | None) -> Opponent:
         """Whom the new version has to beat while this version (None: none) is the champion; looked for once."""
         if champion not in self._opponents:
-            self._opponents[champion] = find_opponent(self.task, self.base, self._name, champion)
+            self._opponents[champion] = find_opponent(self.task, self.base, self._name, champion, self._shown)
         return self._opponents[champion]
 
     def served(self) -> str | None:
@@ -100,8 +109,10 @@ class TrainingJob:
         return summary, self._probe(model)
 
     def _examples(self, tokenizer: ModelTokenizer) -> list[TrainingExample]:
-        encoder, answers = self._asked.encoder, self.answers.train
-        prompts = [encoder.prefix + prompt.ids for prompt in encoder.encode([_texts(a) for a in answers])]
+        encoder, answers = self._asked.encoder.shorter(self.recipe.max_tokens), self.answers.train
+        encoded = encoder.encode([_texts(a) for a in answers])
+        self.cut = sum(prompt.truncated for prompt in encoded)
+        prompts = [encoder.prefix + prompt.ids for prompt in encoded]
         if isinstance(self.mode, Generated):
             texts = tokenizer.encode_rows([self.mode.written(a.answer) for a in answers])
             return text_examples(zip(prompts, map(tuple, texts), strict=True), tokenizer.stop_ids[0])
@@ -153,7 +164,7 @@ class TrainingJob:
     def _labels(self, model: ResolvedModel) -> list[Label]:
         """The model's answers to the held-out inputs, through the labeler that serves it; asked once."""
         if model.identity not in self._judged:
-            spec = LabelerSpec(self.task, model, engine_spec("auto", {}))
+            spec = LabelerSpec(self.task, model, engine_spec("auto", {}), examples=self._shown)
             labeler = make_labeler(spec, load_engine(spec.engine, spec.model))
             self._judged[model.identity] = labeler.label([a.inputs for a in self.answers.held_out])
         return self._judged[model.identity]

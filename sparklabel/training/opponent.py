@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sparklabel import registry
 from sparklabel.engines import engine_spec
 from sparklabel.errors import ModelError, TaskError
+from sparklabel.few_shot import ExampleSet
 from sparklabel.references import ResolvedModel
 from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec, check_askable
@@ -28,7 +29,13 @@ class Opponent:
     note: str = ""
 
 
-def find_opponent(task: Task, base: ResolvedModel, registered_name: str, champion: str | None) -> Opponent:
+def find_opponent(
+    task: Task,
+    base: ResolvedModel,
+    registered_name: str,
+    champion: str | None,
+    examples: ExampleSet | None = None,
+) -> Opponent:
     """The champion (a version number), where it can still be served and answers this task; else the base, zero-shot.
 
     A base that cannot be asked (the instructions do not fit its context) gives way to the most frequent answer: a
@@ -45,12 +52,12 @@ def find_opponent(task: Task, base: ResolvedModel, registered_name: str, champio
         except (ModelError, TaskError) as error:
             notes.append(f"The champion, version {champion}, was not asked: {error.message}")
     try:
-        check_askable(_spec(task, base))
+        check_askable(_spec(task, base, examples))
         return Opponent("the base", base, " ".join(notes))
     except TaskError as error:
         notes.append(f"The base was not asked: {error.message}")
     return Opponent(MOST_FREQUENT, None, " ".join(notes))
 
 
-def _spec(task: Task, model: ResolvedModel) -> LabelerSpec:
-    return LabelerSpec(task, model, engine_spec("auto", {}))
+def _spec(task: Task, model: ResolvedModel, examples: ExampleSet | None = None) -> LabelerSpec:
+    return LabelerSpec(task, model, engine_spec("auto", {}), examples=examples)

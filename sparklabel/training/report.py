@@ -12,7 +12,8 @@ class TrainingReport:
     """The outcome of `finetune`; `str()` of it is a summary to print.
 
     `model` is the new version's reference, promoted or not; `champion` what `models:/NAME@champion` serves now, or
-    None. `counts` are the training answers by label. `probe_accuracy` is the linear probe's, on the answers that
+    None. `answers` is how many it learned from, `counts` what they say, `cut` how many of
+    them were too long for the recipe. `probe_accuracy` is the linear probe's, on the answers that
     judged the gate; `calibrator` was fitted on them, None where they are too few.
     """
 
@@ -24,10 +25,12 @@ class TrainingReport:
     model: str
     champion: str | None
     run_id: str
+    answers: int
     counts: Mapping[str, int]
     agreements: int
     held_out: int
     left_out: Mapping[str, int]
+    cut: int
     loss: float
     steps: int
     training_seconds: float
@@ -43,7 +46,6 @@ class TrainingReport:
         return self.gate.verdict == "promoted"
 
     def __str__(self) -> str:
-        answers = sum(self.counts.values())
         gate = self.gate
         judged = (
             f"{gate.accuracy_new:.1%}, {self.opponent} {gate.accuracy_old:.1%}"
@@ -52,10 +54,11 @@ class TrainingReport:
         )
         probe = "" if self.probe_accuracy is None else f", linear probe {self.probe_accuracy:.1%}"
         lines = [
-            f"{self.table} version {self.version}: task {self.task}, {answers:,} answers to learn from "
+            f"{self.table} version {self.version}: task {self.task}, {self.answers:,} answers to learn from "
             f"({self.agreements:,} agree with the model), {self.held_out:,} held out",
-            f"labels: {_counts(self.counts)}",
+            f"they say: {_counts(self.counts)}",
             *([f"left out: {_counts(self.left_out)}"] if self.left_out else []),
+            *([f"cut to the longest prompt of the recipe: {self.cut:,}"] if self.cut else []),
             f"{self.steps} steps in {self.training_seconds:.1f} s ({self.tokens_per_second:,.0f} tokens/s), "
             f"last loss {self.loss:.3f}",
             f"held-out accuracy: new model {judged}{probe}",

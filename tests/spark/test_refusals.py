@@ -108,3 +108,28 @@ def test_values_without_their_record_are_not_taken_for_answers_of_people(spark, 
     spark.sql(f"ALTER TABLE {table} RENAME COLUMN verdict_label TO kept")
     with pytest.raises(ColumnError, match="which says what of them people gave, is gone"):
         label(table)
+
+
+def test_an_append_only_table_is_refused_before_anything_is_asked(spark, label):
+    spark.sql("DROP TABLE IF EXISTS default.log_of_texts")
+    spark.sql(
+        "CREATE TABLE default.log_of_texts USING DELTA TBLPROPERTIES ('delta.appendOnly' = 'true') "
+        "AS SELECT id, 'fresh' AS text FROM range(3)"
+    )
+    with pytest.raises(TableError, match="is append-only"):
+        label("default.log_of_texts")
+    spark.sql("DROP TABLE default.log_of_texts")
+
+
+def test_a_constraint_that_refuses_an_answer_is_named_and_the_answers_are_kept(spark, label):
+    name = "default.constrained"
+    spark.sql(f"DROP TABLE IF EXISTS {name}")
+    spark.sql(f"CREATE TABLE {name} (id BIGINT, text STRING, verdict STRING) USING DELTA")
+    spark.sql(f"INSERT INTO {name} SELECT id, if(id = 2, 'rotten', 'fresh'), NULL FROM range(3)")
+    label(name, where="false", adopt=True)
+    spark.sql(f"ALTER TABLE {name} ADD CONSTRAINT only_good CHECK (verdict IS NULL OR verdict = 'fresh')")
+    with pytest.raises(TableError, match=r"Merging into default\.constrained was refused: .*only_good"):
+        label(name, adopt=True)
+    spark.sql(f"ALTER TABLE {name} DROP CONSTRAINT only_good")
+    assert label(name).resumed_inputs == 2
+    spark.sql(f"DROP TABLE {name}")

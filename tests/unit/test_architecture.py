@@ -11,11 +11,11 @@ FLOORS = {
     room: floor
     for floor, rooms in enumerate(
         (
-            "errors hashes labels machine progress",
+            "errors hashes held_out labels machine progress",
             "tasks",
-            "references language_model prompts constraints confidence calibrators cards engines",
+            "references language_model embeddings few_shot prompts constraints confidence calibrators cards engines",
             "labeler",
-            "session jars udf registry",
+            "session jars delta_table example_source udf registry",
             "table",
             "evaluation training",
             "demo demo_data doctor cli",
@@ -31,6 +31,7 @@ DOORS = {
     "llguidance": {"language_model.grammar"},
     "mlflow": {"registry"},
     "vllm": VLLM,
+    "openai": {"engines.openai"},
     "pyspark": {room for room, floor in FLOORS.items() if floor >= 4},
 }
 MODULES = {

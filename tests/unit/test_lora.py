@@ -198,7 +198,7 @@ def test_gradients_are_those_of_plain_peft(
         expected = torch.cat([g.flatten() for g in torch.autograd.grad(expected_loss, weights)])
         adapter = Adapter(wrapped)
         with model.own_attention():
-            adapter.backward(loss(sequences.run(states, places), answers))
+            adapter.backward([loss(sequences.run(states, places), answers)])
         torch.testing.assert_close(adapter.master.grad, expected, rtol=1e-3, atol=1e-5)
     finally:
         wrapped.unload()
@@ -226,6 +226,18 @@ def test_many_choices_and_written_answers_adapt_more_layers_for_longer(
 @pytest.mark.parametrize(("examples", "epochs"), [(3000, 4), (1000, 7), (100, 12)])
 def test_few_answers_to_many_choices_are_seen_more_often(examples: int, epochs: int):
     assert Recipe().chosen_for(30, 77, examples).epochs == epochs
+
+
+def test_a_batch_in_parts_gives_the_same_loss(
+    model: LanguageModel, examples: list[TrainingExample], tmp_path: Path
+):
+    first, before = [], model.batch_tokens
+    for tokens in (before, 20):
+        model.batch_tokens, seen = tokens, []
+        train_lora(model, examples, replace(RECIPE, epochs=1, batch_size=64), tmp_path, seen.append)
+        first.append(seen[0].loss)
+    model.batch_tokens = before
+    assert first[0] == pytest.approx(first[1], rel=1e-5)
 
 
 def test_what_the_user_chose_stays():

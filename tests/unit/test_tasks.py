@@ -156,6 +156,9 @@ WRONG = {
     "an empty file": ("", "it has no `kind`"),
     "a label read as a truth value": (GOOD + "\nlabels: [yes, no]", "label True is not"),
     "no YAML": ("kind: [", "Cannot read"),
+    "a kind that is a list": ("kind: [classification]", "no task kind ['classification']"),
+    "a date that no calendar has": (GOOD + "\nlabels: [2020-99-99]", "Cannot read"),
+    "half a character": (GOOD + '\nlabels: ["\\uD800", b]', "'\\ud800' "),
 }  # fmt: skip
 
 
@@ -167,6 +170,12 @@ def test_a_wrong_yaml_file_is_named_with_its_field(tmp_path, case):
         load_task(path)
     assert message in caught.value.message
     assert str(path) in caught.value.message
+
+
+@pytest.mark.parametrize("path", [None, 5, b"task.yaml"])
+def test_a_path_that_is_none_is_refused(path):
+    with pytest.raises(TaskError, match="A task file is a path, not"):
+        load_task(path)
 
 
 def test_a_missing_yaml_file_is_named(tmp_path):

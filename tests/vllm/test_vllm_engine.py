@@ -1,5 +1,6 @@
 """The vLLM engine with a real vLLM and the embedded model, against the transformers engine. Skipped without vLLM."""
 
+import gc
 import json
 from importlib.util import find_spec
 
@@ -56,12 +57,12 @@ FIELDS = {
 
 @pytest.fixture(scope="module")
 def ours():
-    return VllmEngine.load(embedded_model(), dtype="bfloat16", max_model_len=1024, kv_cache_gib=1)
+    return VllmEngine.load(embedded_model(), dtype="float32", max_model_len=1024, kv_cache_gib=1)
 
 
 @pytest.fixture(scope="module")
 def theirs():
-    return TransformersEngine.load(embedded_model(), dtype="bfloat16")
+    return TransformersEngine.load(embedded_model(), dtype="float32")
 
 
 def asked(task, tokenizer, rows=ROWS):
@@ -74,31 +75,50 @@ def probabilities(engine, request):
     return np.exp(request.trie.log_probabilities(engine.score(request)))
 
 
-def check_agree(task, ours, theirs):
-    question, prefix, prompts = asked(task, theirs.tokenizer)
-    request = ScoringRequest(prefix, prompts, question.trie)
-    found, expected = (probabilities(engine, request) for engine in (ours, theirs))
-    difference = np.abs(found - expected)
-    assert np.mean(difference < 0.02) >= 0.99
-    assert difference.max() < 0.1
-    return question.trie
+def request_of(task, tokenizer):
+    question, prefix, prompts = asked(task, tokenizer)
+    return ScoringRequest(prefix, prompts, question.trie)
+
+
+@pytest.fixture(scope="module")
+def intents(theirs):
+    """Labels of several tokens, of which some are prefixes of others."""
+    return request_of(classification("intent", "text", INTENTS, "What is this about?"), theirs.tokenizer)
 
 
 def test_labels_of_several_tokens_that_are_prefixes_of_others_score_as_in_the_transformers_engine(
-    ours, theirs
+    ours, theirs, intents
 ):
-    task = classification("intent", "text", INTENTS, "What is this about?")
-    assert END in check_agree(task, ours, theirs).option_tokens
+    assert END in intents.trie.option_tokens
+    assert probabilities(ours, intents) == pytest.approx(probabilities(theirs, intents), abs=1e-3)
 
 
 def test_labels_that_are_asked_for_apart_score_as_in_the_transformers_engine(ours, theirs):
-    check_agree(multilabel("topics", "text", ["money", "delivery", "account", "thanks"]), ours, theirs)
+    request = request_of(multilabel("topics", "text", ["money", "delivery", "account"]), theirs.tokenizer)
+    assert probabilities(ours, request) == pytest.approx(probabilities(theirs, request), abs=1e-3)
+
+
+def test_in_bfloat16_scores_are_as_near_to_float32_as_those_of_the_transformers_engine(theirs, intents):
+    exact = probabilities(theirs, intents)
+    errors = [
+        np.abs(probabilities(engine.load(embedded_model(), dtype="bfloat16", **options), intents) - exact)
+        for engine, options in ((VllmEngine, {"kv_cache_gib": 1}), (TransformersEngine, {}))
+    ]
+    assert np.mean(errors[0] < 0.02) > 0.95
+    assert errors[0].mean() < 1.5 * errors[1].mean()
+
+
+def test_an_engine_outlives_another_that_was_loaded_after_it(ours, intents):
+    before = probabilities(ours, intents)
+    VllmEngine.load(embedded_model(), dtype="bfloat16", kv_cache_gib=1)
+    gc.collect()
+    assert probabilities(ours, intents) == pytest.approx(before, abs=1e-3)
 
 
 def test_more_options_than_a_request_takes_are_scored(ours, theirs):
     trie = label_trie([(token,) for token in range(1000, 1300)], [str(n) for n in range(300)])
     request = ScoringRequest((), (tuple(theirs.tokenizer.encode("My favourite word is")),), trie)
-    assert probabilities(ours, request) == pytest.approx(probabilities(theirs, request), abs=0.02)
+    assert probabilities(ours, request) == pytest.approx(probabilities(theirs, request), abs=1e-3)
 
 
 def test_equal_rows_have_equal_scores_at_their_own_places(ours):
@@ -117,7 +137,7 @@ def test_one_label_costs_nothing(ours):
 @pytest.fixture(scope="module")
 def written(ours, theirs):
     """The answers of both engines to an extraction task."""
-    question, prefix, prompts = asked(extraction("facts", "text", FIELDS), theirs.tokenizer, ROWS[::3])
+    question, prefix, prompts = asked(extraction("facts", "text", FIELDS), theirs.tokenizer, ROWS[::6])
     request = GenerationRequest(prefix, prompts, question.mode.schema, question.mode.max_tokens)
     return ours.generate(request), theirs.generate(request)
 
@@ -131,7 +151,7 @@ def test_answers_are_json_in_the_form_that_python_writes(written):
 
 
 def test_most_answers_are_those_of_the_transformers_engine(written):
-    assert sum(a.text == b.text for a, b in zip(*written, strict=True)) >= 0.8 * len(written[0])
+    assert sum(a.text == b.text for a, b in zip(*written, strict=True)) >= 0.9 * len(written[0])
 
 
 def test_log_probabilities_are_those_among_all_tokens(written):
@@ -139,7 +159,7 @@ def test_log_probabilities_are_those_among_all_tokens(written):
     same = [(a, b) for a, b in zip(*written, strict=True) if a.text == b.text]
     for a, b in same:
         assert a.ends == b.ends
-        assert np.mean(np.abs(np.array(a.log_p) - b.log_p)) < 0.1
+        assert a.log_p == pytest.approx(b.log_p, abs=0.01)
     assert min(same[0][0].log_p) < -1
 
 
@@ -152,15 +172,10 @@ def test_what_max_tokens_cuts_is_not_finished(ours):
 
 def test_an_answer_that_takes_all_of_its_tokens_is_finished(ours):
     question, prefix, prompts = asked(extraction("facts", "text", FIELDS), ours.tokenizer, ROWS[:1])
-    whole, again = (
-        ours.generate(GenerationRequest(prefix, prompts, question.mode.schema, tokens))[0]
-        for tokens in (
-            200,
-            len(ours.generate(GenerationRequest(prefix, prompts, question.mode.schema, 200))[0].ends),
-        )
-    )
+    whole = ours.generate(GenerationRequest(prefix, prompts, question.mode.schema, 200))
+    again = ours.generate(GenerationRequest(prefix, prompts, question.mode.schema, len(whole[0].ends)))
     assert again == whole
-    assert whole.finished
+    assert whole[0].finished
 
 
 def test_free_text_ends_where_the_model_stops(ours, theirs):
@@ -201,10 +216,10 @@ def test_a_column_is_labelled_with_vllm_in_spark_workers(tmp_path):
     try:
         frame = spark.createDataFrame([(text,) for (text,) in ROWS[:8]], "text STRING").coalesce(1)
         task = classification("intent", "text", INTENTS, "What is this about?")
-        options = {"dtype": "bfloat16", "max_model_len": 1024, "kv_cache_gib": 1}
+        options = {"dtype": "float32", "max_model_len": 1024, "kv_cache_gib": 1}
         columns = {
             engine: label_udf(task, engine=engine, **more)("text")
-            for engine, more in (("vllm", options), ("transformers", {"dtype": "bfloat16"}))
+            for engine, more in (("vllm", options), ("transformers", {"dtype": "float32"}))
         }
         rows = frame.select(*(column.alias(engine) for engine, column in columns.items())).collect()
     finally:

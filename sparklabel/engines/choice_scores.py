@@ -1,0 +1,99 @@
+"""From the tokens that an endpoint reports to the probabilities of choices, and to the logits of their trie.
+
+In: an answer's tokens, each with the likeliest tokens in its place. Out: a probability for each choice; logits from
+which `LabelTrie.log_probabilities` gives these probabilities back. Tokens are pieces of UTF-8: which other pieces a
+choice could have been written in is not known, so a piece counts for all choices that it agrees with.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparklabel.constraints import LabelTrie
+from sparklabel.errors import TaskError
+
+_UNSEEN = 1e-6
+"""What a choice has at least: it may just have missed the tokens that are reported."""
+_LEAST = 1e-30
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of an answer; `offered` are the likeliest in its place with their log-probabilities, maybe itself among
+    them."""
+
+    text: bytes
+    log_p: float
+    offered: tuple[tuple[bytes, float], ...] = ()
+
+
+def choice_probabilities(
+    tokens: Sequence[Token], head: bytes, choices: Sequence[bytes]
+) -> NDArray[np.float64] | None:
+    """[L], their sum 1. The answer is `head` and then one of the choices, none of which begins another: they end with
+    a closing quote. None where the tokens leave all choices.
+
+    A choice's probability is the product, along the answer, of the probabilities renormalised over the offered tokens
+    that some choice goes on with. Choices that part from the answer share what the token that they part with had.
+    """
+    whole = [head + choice for choice in choices]
+    gained = np.full(len(choices), _UNSEEN)
+    on_path, share, written = list(range(len(choices))), 1.0, b""
+    for token in tokens:
+        if token.text and len(written) + len(token.text) > len(head) and len(on_path) > 1:
+            mass, fits = _agreeing(token, written, {n: whole[n] for n in on_path})
+            if token.text not in fits:
+                return None
+            total = sum(mass.values())
+            for piece in fits.keys() - {token.text}:
+                gained[fits[piece]] += share * mass[piece] / total / len(fits[piece])
+            on_path, share = fits[token.text], share * mass[token.text] / total
+        written += token.text
+    if not any(written.startswith(whole[n]) for n in on_path):
+        return None
+    gained[on_path] += share / len(on_path)
+    return gained / gained.sum()
+
+
+def _agreeing(
+    token: Token, written: bytes, choices: dict[int, bytes]
+) -> tuple[dict[bytes, float], dict[bytes, list[int]]]:
+    """Of the offered tokens that some choice goes on with: the probability, and the numbers of those choices."""
+    log_p = {**dict(token.offered), token.text: token.log_p}
+    fits = {
+        piece: [n for n, choice in choices.items() if _agree(choice, written + piece)]
+        for piece in log_p
+        if piece
+    }
+    fits = {piece: numbers for piece, numbers in fits.items() if numbers}
+    return {piece: max(float(np.exp(log_p[piece])), _LEAST) for piece in fits}, fits
+
+
+def _agree(choice: bytes, text: bytes) -> bool:
+    return choice.startswith(text) or text.startswith(choice)
+
+
+def logits_of(trie: LabelTrie, probabilities: NDArray[np.float64]) -> NDArray[np.float32]:
+    """[L] probabilities to [O] logits: of each option, the logarithm of what the labels that take it have."""
+    mass = np.zeros(len(trie.option_tokens))
+    for route, probability in zip(trie.routes, probabilities, strict=True):
+        mass[list(route)] += probability
+    return np.log(mass).astype(np.float32)
+
+
+def certain(trie: LabelTrie, label: int) -> NDArray[np.float32]:
+    """[O] logits that say which label it is, and nothing of how probable it is: infinite along its route."""
+    logits = np.zeros(len(trie.option_tokens), dtype=np.float32)
+    logits[list(trie.routes[label])] = np.inf
+    return logits
+
+
+def check_one_question(trie: LabelTrie) -> None:
+    """The labels of one question all part at the same node first. Raises TaskError where there are several."""
+    if len({trie.option_branches[route[0]] for route in trie.routes if route}) > 1:
+        raise TaskError(
+            "The openai engine asks for one choice, and this task makes several of each row.",
+            hint="Use the transformers or vllm engine; or an extraction with a field of yes and no for each label.",
+        )
