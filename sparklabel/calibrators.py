@@ -14,7 +14,7 @@ from typing import Any
 
 from sparklabel.labels import Alternative
 
-_TINY, _SAME = 1e-12, 1e-9
+_TINY, _SAME, _NEAR = 1e-12, 1e-9, 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,10 @@ class Temperature:
         power, tiny = 1 / self.temperature, _TINY
         alternatives = f"{label}.alternatives"
         own = f"pow(greatest({label}.raw_confidence, {tiny}), {power!r})"
-        rest = f"greatest(1 - aggregate({alternatives}, 0D, (s, a) -> s + a.probability), 0D)"
+        left = f"1 - aggregate({alternatives}, 0D, (s, a) -> s + a.probability)"
+        rest = f"if({left} < {_SAME}, 0D, {left})"
         beside = (
-            f"if(coalesce(abs({alternatives}[0].probability - {label}.raw_confidence) < {_SAME}, false), "
+            f"if(coalesce(abs(get({alternatives}, 0).probability - {label}.raw_confidence) < {_SAME}, false), "
             f"aggregate(slice({alternatives}, 2, 100), pow({rest}, {power!r}), "
             f"(s, a) -> s + pow(a.probability, {power!r})), "
             f"pow(greatest(1 - {label}.raw_confidence, 0D), {power!r}))"
@@ -82,14 +83,43 @@ class Isotonic:
         return {"method": "isotonic", "raw": list(self.raw), "confidences": list(self.confidences)}
 
 
-Calibrator = Temperature | Isotonic
+@dataclass(frozen=True, slots=True)
+class Platt:
+    """Platt scaling: the logistic function of `slope` times the probability's log-odds, plus `intercept` (Platt 1999).
+    It takes no notice of alternatives."""
+
+    slope: float
+    intercept: float
+
+    def __str__(self) -> str:
+        return f"Platt scaling, {self.slope:.3g} x log-odds {self.intercept:+.3g}"
+
+    def confidence(self, raw: float, others: Sequence[float]) -> float:
+        return 1 / (1 + math.exp(-(self.slope * logit(raw) + self.intercept)))
+
+    def sql(self, label: str) -> str:
+        p = f"least(greatest({label}.raw_confidence, {_NEAR!r}D), {1 - _NEAR!r}D)"
+        return f"1 / (1 + exp(-({self.slope!r}D * ln({p} / (1 - {p})) + {self.intercept!r}D)))"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"method": "platt", "slope": self.slope, "intercept": self.intercept}
+
+
+Calibrator = Temperature | Isotonic | Platt
+
+
+def logit(p: float) -> float:
+    """Log-odds, of probabilities a little away from 0 and 1."""
+    p = min(max(p, _NEAR), 1 - _NEAR)
+    return math.log(p / (1 - p))
 
 
 def others_of(raw: float, alternatives: Sequence[Alternative] | None) -> list[float]:
     """The probabilities of what else the answer could have been: together with `raw` they sum to 1."""
     if alternatives and abs(alternatives[0].probability - raw) < _SAME:
         rest = [a.probability for a in alternatives[1:]]
-        return [*rest, max(1 - alternatives[0].probability - sum(rest), 0.0)]
+        left = 1 - sum(a.probability for a in alternatives)
+        return [*rest, left if left >= _SAME else 0.0]  # rounding is no choice
     return [max(1 - raw, 0.0)]
 
 
@@ -100,4 +130,6 @@ def calibrator_from_json(text: str) -> Calibrator:
         return Temperature(float(fields["temperature"]))
     if fields.get("method") == "isotonic":
         return Isotonic(tuple(fields["raw"]), tuple(fields["confidences"]))
+    if fields.get("method") == "platt":
+        return Platt(float(fields["slope"]), float(fields["intercept"]))
     raise ValueError(f"{fields.get('method')!r} is no calibrator")

@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 a bug, 2 something to mend that the message names, 130 interrupted.
 """
 
+import logging
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,12 +11,27 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.core
 from rich.console import Console
 
 from sparklabel.errors import SparklabelError
 from sparklabel.references import DEFAULT
 
+
+class _Interrupted(Exception):
+    """Ctrl-C, on its way past typer, which would end without a word."""
+
+
+class _Commands(typer.core.TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _Interrupted from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Label Delta tables in place with language models inside Spark, and fine-tune them on people's answers.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
 )  # fmt: skip
@@ -173,6 +189,8 @@ def _session(conf: Sequence[str] | None) -> Any:
 
 def run(command: Any) -> None:
     """Runs a typer app or command, and turns our errors into one message and exit code 2."""
+    # What py4j logs when Ctrl-C meets it in a call; the interruption itself is told below.
+    logging.getLogger().addFilter(lambda record: "py4j" not in record.pathname)
     try:
         command()
     except SparklabelError as error:
@@ -180,7 +198,7 @@ def run(command: Any) -> None:
         console.print("[bold red]error:[/] ", end="")
         console.print(str(error), markup=False)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _Interrupted):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not stop Spark from being stopped
         print(
             "interrupted: nothing that was written is lost; the same command goes on from there",

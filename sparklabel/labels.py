@@ -115,8 +115,17 @@ def human_sql(value: str, label: str) -> str:
 
 
 def unstamped_sql(label: str) -> str:
-    """True where a human answer's record does not say so yet, or not of which input it is."""
-    return f"(NOT ({label}.source <=> 'human') OR {label}.input_hash IS NULL)"
+    """True where a human answer's record does not say so yet, or not of which input it is, or that it is one."""
+    answered = ", ".join(map(sql_string, ANSWERED))
+    return (
+        f"(NOT ({label}.source <=> 'human') OR {label}.input_hash IS NULL "
+        f"OR NOT coalesce({label}.status IN ({answered}), false))"
+    )
+
+
+def said_sql(label: str) -> str:
+    """What the model said: the value, or the guess that was withheld."""
+    return f"coalesce({label}.value, get({label}.alternatives, 0).value)"
 
 
 def keeps_older_sql(label: str, answer: str, inputs_hash: str) -> str:
@@ -144,9 +153,10 @@ def row_state_sql(
     under every `relabel`, so that a pass can say how many rows a new model would add, those among them that the old
     one could not answer; they are pending under
     relabel="model" only, and `task_changed` rows are `done` under relabel="none". An answer that was withheld for
-    more confidence than `min_confidence` now asks for is tried again.
+    more confidence than `min_confidence` now asks for is tried again, and so is one of this model that was given for
+    less.
     """
-    retryable = ", ".join(map(sql_string, RETRYABLE))
+    retryable, answered = (", ".join(map(sql_string, states)) for states in (RETRYABLE, ANSWERED))
     task_changed = (
         "" if relabel == "none"
         else f"WHEN NOT ({label}.task_fingerprint <=> {sql_string(fingerprint)}) THEN 'task_changed' "
@@ -157,7 +167,9 @@ def row_state_sql(
         f"WHEN {label}.status IS NULL THEN 'new' "
         f"WHEN NOT ({label}.input_hash <=> {inputs_hash}) THEN 'input_changed' "
         f"WHEN {label}.status IN ({retryable}) OR "
-        f"({label}.status = '{UNCERTAIN}' AND {label}.confidence >= {min_confidence!r}D) THEN 'retry' "
+        f"({label}.status = '{UNCERTAIN}' AND {label}.confidence >= {min_confidence!r}D) OR "
+        f"({label}.status IN ({answered}) AND {label}.model <=> {sql_string(model)} "
+        f"AND {label}.confidence < {min_confidence!r}D) THEN 'retry' "
         f"{task_changed}"
         f"WHEN {label}.status <> {sql_string(EMPTY_INPUT)} AND NOT ({label}.model <=> {sql_string(model)}) "
         "THEN 'model_changed' ELSE 'done' END"

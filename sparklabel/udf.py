@@ -5,6 +5,8 @@ spec; each Python worker loads the model once and keeps it for the next batches,
 marked nondeterministic, or Spark would run the model once for each field that a query reads.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,6 +48,15 @@ class LabelerSpec:
     def card(self) -> ModelCard | None:
         """What a fine-tuned model carries; None for others."""
         return ModelCard.from_json(self.model.card) if self.model.card else None
+
+    @property
+    def decision(self) -> str:
+        """How probabilities become answers, as a short hash: the calibrator, and what is withheld. Empty where answers
+        are the model's own."""
+        if self.calibrator is None and not self.min_confidence:
+            return ""
+        content = [self.min_confidence, self.calibrator.to_dict() if self.calibrator else None]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
     @property
     def fingerprint(self) -> str:

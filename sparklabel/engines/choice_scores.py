@@ -2,10 +2,10 @@
 
 In: an answer's tokens, each with the likeliest tokens in its place. Out: a probability for each choice; logits from
 which `LabelTrie.log_probabilities` gives these probabilities back. Tokens are pieces of UTF-8: which other pieces a
-choice could have been written in is not known, so a piece counts for all choices that it agrees with.
+choice would be written in is not known here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,39 +36,50 @@ def choice_probabilities(
     a closing quote. None where the tokens leave all choices.
 
     A choice's probability is the product, along the answer, of the probabilities renormalised over the offered tokens
-    that some choice goes on with. Choices that part from the answer share what the token that they part with had.
+    that choices go on with: each with the longest, which is what tokenizers mostly make of a text; but where that is
+    the answer's text too, with the answer's own token. Choices that part from the answer with the same token share its
+    probability.
     """
-    whole = [head + choice for choice in choices]
+    whole, answer = [head + choice for choice in choices], b"".join(token.text for token in tokens)
     gained = np.full(len(choices), _UNSEEN)
     on_path, share, written = list(range(len(choices))), 1.0, b""
     for token in tokens:
         if token.text and len(written) + len(token.text) > len(head) and len(on_path) > 1:
-            mass, fits = _agreeing(token, written, {n: whole[n] for n in on_path})
-            if token.text not in fits:
+            takers = _takers(token, written, answer, {n: whole[n] for n in on_path})
+            if token.text not in takers:
                 return None
-            total = sum(mass.values())
-            for piece in fits.keys() - {token.text}:
-                gained[fits[piece]] += share * mass[piece] / total / len(fits[piece])
-            on_path, share = fits[token.text], share * mass[token.text] / total
+            mass = _masses(token, takers)
+            for piece in takers.keys() - {token.text}:
+                gained[takers[piece]] += share * mass[piece] / len(takers[piece])
+            on_path, share = takers[token.text], share * mass[token.text]
         written += token.text
-    if not any(written.startswith(whole[n]) for n in on_path):
+    if not any(answer.startswith(whole[n]) for n in on_path):
         return None
     gained[on_path] += share / len(on_path)
     return gained / gained.sum()
 
 
-def _agreeing(
-    token: Token, written: bytes, choices: dict[int, bytes]
-) -> tuple[dict[bytes, float], dict[bytes, list[int]]]:
-    """Of the offered tokens that some choice goes on with: the probability, and the numbers of those choices."""
+def _takers(token: Token, written: bytes, answer: bytes, choices: dict[int, bytes]) -> dict[bytes, list[int]]:
+    """For each token that choices go on with, their numbers; a choice that goes on with none is missing."""
+    offered = sorted({token.text, *(piece for piece, _ in token.offered if piece)}, key=len, reverse=True)
+    takers: dict[bytes, list[int]] = {}
+    for number, choice in choices.items():
+        piece = next((piece for piece in offered if _agree(choice, written + piece)), None)
+        if piece is None:
+            continue
+        same = answer.startswith((written + piece)[: len(choice)])  # what is behind a choice does not count
+        if same and _agree(choice, written + token.text):
+            piece = token.text
+        takers.setdefault(piece, []).append(number)
+    return takers
+
+
+def _masses(token: Token, pieces: Collection[bytes]) -> dict[bytes, float]:
+    """The probability of each piece among them."""
     log_p = {**dict(token.offered), token.text: token.log_p}
-    fits = {
-        piece: [n for n, choice in choices.items() if _agree(choice, written + piece)]
-        for piece in log_p
-        if piece
-    }
-    fits = {piece: numbers for piece, numbers in fits.items() if numbers}
-    return {piece: max(float(np.exp(log_p[piece])), _LEAST) for piece in fits}, fits
+    masses = {piece: max(float(np.exp(log_p[piece])), _LEAST) for piece in pieces}
+    total = sum(masses.values())
+    return {piece: mass / total for piece, mass in masses.items()}
 
 
 def _agree(choice: bytes, text: bytes) -> bool:

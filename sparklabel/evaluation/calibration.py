@@ -8,35 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel import registry
-from sparklabel.calibrators import Calibrator, Isotonic, Temperature, others_of
-from sparklabel.errors import AnswersError
+from sparklabel.calibrators import Calibrator, others_of
+from sparklabel.cards import ModelCard
+from sparklabel.errors import AnswersError, ModelError
+from sparklabel.evaluation.fitting import Judged, confidences, fit_calibrator
 from sparklabel.evaluation.trust import calibration_error
-from sparklabel.labels import ANSWERED, UNCERTAIN, Alternative, quote, sql_string
+from sparklabel.labels import ANSWERED, UNCERTAIN, Alternative, quote, said_sql, sql_string
 from sparklabel.table.columns import TaskTable, open_task_table
 from sparklabel.table.commits import commit_metadata, retried
 from sparklabel.table.plan import STATE, row_states
 from sparklabel.table.record import plain
-from sparklabel.tasks import Task
-
-FEWEST_ANSWERS = 50
-_FEWEST_FOR_ISOTONIC = 1_000
-_MOST_POINTS = 64
-_TEMPERATURES = np.exp(np.linspace(np.log(0.05), np.log(20), 400))
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One answer of a model that people judged: the probability that it gave, those of all else, and whether it was
-    right."""
-
-    raw: float
-    others: tuple[float, ...]
-    right: bool
+from sparklabel.tasks import Task, has_choices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,53 +51,6 @@ class CalibrationReport:
         ))  # fmt: skip
 
 
-def fit_calibrator(judged: Sequence[Judged]) -> Calibrator:
-    """One temperature, by maximum likelihood; isotonic regression from 1,000 answers on.
-
-    Raises AnswersError where there are fewer than 50, or all are right, or all wrong.
-    """
-    right = sum(one.right for one in judged)
-    if len(judged) < FEWEST_ANSWERS or right in (0, len(judged)):
-        raise AnswersError(
-            f"{len(judged)} answers, {right} of them right, are too little to calibrate with.",
-            hint=f"It takes at least {FEWEST_ANSWERS} answers of one model, right ones and wrong ones, that people "
-            "corrected or confirmed; drawn at random, not because they looked wrong.",
-        )
-    return _isotonic(judged) if len(judged) >= _FEWEST_FOR_ISOTONIC else _temperature(judged)
-
-
-def _temperature(judged: Sequence[Judged]) -> Temperature:
-    losses = [_negative_log_likelihood(Temperature(float(t)), judged) for t in _TEMPERATURES]
-    return Temperature(round(float(_TEMPERATURES[int(np.argmin(losses))]), 4))
-
-
-def _isotonic(judged: Sequence[Judged]) -> Isotonic:
-    from sklearn.isotonic import IsotonicRegression
-
-    n = len(judged)
-    # A bin of right answers only is no proof that all are.
-    fit = IsotonicRegression(y_min=1 / (n + 2), y_max=1 - 1 / (n + 2)).fit(
-        [one.raw for one in judged], [one.right for one in judged]
-    )
-    kept = np.unique(np.linspace(0, len(fit.X_thresholds_) - 1, _MOST_POINTS).round().astype(int))
-    raw, confidences = (
-        np.round(points[kept], 6).tolist() for points in (fit.X_thresholds_, fit.y_thresholds_)
-    )
-    # Rounding may have made neighbours equal; a line needs two places.
-    distinct = [i for i, x in enumerate(raw) if i == 0 or x > raw[i - 1]]
-    return Isotonic(tuple(raw[i] for i in distinct), tuple(confidences[i] for i in distinct))
-
-
-def _negative_log_likelihood(calibrator: Calibrator, judged: Sequence[Judged]) -> float:
-    p = np.clip(_confidences(calibrator, judged), 1e-9, 1 - 1e-9)
-    right = np.array([one.right for one in judged])
-    return float(-np.log(np.where(right, p, 1 - p)).mean())
-
-
-def _confidences(calibrator: Calibrator, judged: Sequence[Judged]) -> NDArray[np.float64]:
-    return np.array([calibrator.confidence(one.raw, one.others) for one in judged])
-
-
 def calibrate(
     spark: SparkSession,
     table: str,
@@ -124,24 +63,36 @@ def calibrate(
 ) -> CalibrationReport:
     """Fits a calibrator on the human answers of a table, logs it to MLflow, and computes `confidence` anew.
 
-    Learns from rows whose record holds an answer of `model` (as `intent_label.model` names it; by default the one with
-    most such rows) to the task and text of today, and whose value people corrected or confirmed. Rows that were
-    chosen because the model was uncertain (`review_reason = 'queue'`) are left out: they are no fair sample. All rows
-    with answers of this model to this task get a new confidence; later passes use the calibrator too.
+    Learns from rows whose record holds an answer of `model` (a reference, or what `intent_label.model` says; by default
+    the one with most such rows) to the task and text of today, and whose value people corrected or confirmed. Rows that
+    were chosen because the model was uncertain (`review_reason = 'queue'`) are left out: they are no fair sample. All
+    rows with answers of this model to this task get a new confidence; later passes use the calibrator too.
 
     Raises AnswersError, TableError, ColumnError, KeyColumnError or SetupError before anything is written.
     """
     opened = open_task_table(spark, table, task, key, column)
+    if opened.owned.missing:
+        raise AnswersError(
+            f"{table} has no labels of the task {task.name!r}.",
+            hint="Label it first: sparklabel.label_table(...).",
+        )
     answers = _judged_rows(spark, opened, task)
-    if model is None:
+    if model is None:  # the identity that most records name
         counts = answers.groupBy("model").count().orderBy(F.desc("count"), "model").limit(1).collect()
-        model = counts[0]["model"] if counts else "any model"
+        if not counts:
+            raise AnswersError(
+                f"{table} has no human answers to what a model said of the task {task.name!r} as it is now.",
+                hint="Label it with the task of today, then correct and confirm rows that are drawn at random.",
+            )
+        model = counts[0]["model"]
+    elif "@sha256:" not in model and not model.startswith("fake:"):
+        model = registry.resolve(model).identity
     judged = _judged(answers.where(F.col("model") == model), task)
-    calibrator = fit_calibrator(judged)
+    calibrator = fit_calibrator(judged, choices=has_choices(task))
     right = np.array([one.right for one in judged])
     before, after = (
         calibration_error(p, right) or 0.0
-        for p in (np.array([one.raw for one in judged]), _confidences(calibrator, judged))
+        for p in (np.array([one.raw for one in judged]), confidences(calibrator, judged))
     )
     with registry.start_run(f"calibrate {task.name}", experiment=experiment) as run:
         run.log_table(
@@ -151,11 +102,22 @@ def calibrate(
                         "answers": len(judged), "calibrator": calibrator.to_dict()})  # fmt: skip
         run.log_metrics({"ece_before": before, "ece_after": after})
         rows = _rewrite(spark, opened, task, model, calibrator)
-        registry.log_calibrator(run, model, task.fingerprint, calibrator)
+        registry.log_calibrator(run, model, _asked_as(model, task), calibrator)
     return CalibrationReport(
         table=table, task=task.name, model=model, answers=len(judged), right=int(right.sum()), calibrator=calibrator,
         error_before=before, error_after=after, rows=rows, run_id=run.id,
     )  # fmt: skip
+
+
+def _asked_as(model: str, task: Task) -> str:
+    """The fingerprint that passes look a calibrator up by: that of the prompt which a fine-tuned model carries."""
+    if not model.startswith("models:/"):
+        return task.fingerprint
+    try:
+        card = registry.resolve(model).card
+    except ModelError:
+        return task.fingerprint
+    return ModelCard.from_json(card).task_fingerprint if card else task.fingerprint
 
 
 def _judged_rows(spark: SparkSession, opened: TaskTable, task: Task) -> DataFrame:
@@ -167,9 +129,8 @@ def _judged_rows(spark: SparkSession, opened: TaskTable, task: Task) -> DataFram
         f"{label}.labeled_at IS NOT NULL AND {label}.raw_confidence IS NOT NULL AND {label}.status IN ({known}) "
         f"AND {label}.task_fingerprint = {sql_string(task.fingerprint)} AND NOT ({label}.review_reason <=> 'queue')"
     )
-    said = f"if({label}.status = '{UNCERTAIN}', {label}.alternatives[0].value, {label}.value)"
     return states.where((F.col(STATE) == "human") & F.expr(fair)).select(
-        F.expr(f"{label}.model").alias("model"), F.expr(said).alias("said"),
+        F.expr(f"{label}.model").alias("model"), F.expr(said_sql(label)).alias("said"),
         F.expr(f"{label}.raw_confidence").alias("raw"), F.expr(f"{label}.alternatives").alias("alternatives"),
         F.col(quote(opened.owned.value)).alias("answer"),
     )  # fmt: skip

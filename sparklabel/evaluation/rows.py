@@ -149,7 +149,7 @@ def _check_gold(asked: DataFrame, gold: str, mode: AnswerMode) -> int:
 
 
 def _an_answer(mode: AnswerMode) -> str:
-    if not isinstance(mode, Scored):
+    if not isinstance(mode, Scored) or mode.groups:
         return "an answer to the task."
     more = ", ..." if len(mode.names) > 10 else "."
     return f"one of the answers: {', '.join(mode.names[:10])}{more}"

@@ -5,7 +5,7 @@ within a call and across the calls that a process serves.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sparklabel import labels as status
@@ -20,7 +20,7 @@ from sparklabel.labeler.question import Question
 from sparklabel.labeler.row_examples import RowExamples
 from sparklabel.labels import Alternative, Label, input_hash
 from sparklabel.prompts import Prompt
-from sparklabel.tasks import Task
+from sparklabel.tasks import MOST_ALTERNATIVES, Task
 
 Row = Sequence[str | bytes | None]
 _Asked = tuple[Prompt, Sequence[str]]
@@ -56,6 +56,7 @@ class Labeler:
         self.encoder = question.encoder
         self._answerer = answerer(question, engine, zero_shot=card is None)
         self._stamp = Label(status=status.OK, model=model, task_fingerprint=task.fingerprint, attempts=1)
+        self._enough, self._which = (all, "an") if task.needs_every_input else (any, "every")
         self._failures = 0
         self._known: dict[str, Label] = {}
 
@@ -86,14 +87,14 @@ class Labeler:
 
     def _answer(self, hashes: list[str], rows: list[list[bytes | None]]) -> list[Label]:
         texts = [[(value or b"").decode(errors="replace") for value in row] for row in rows]
-        asked = [i for i, row in enumerate(texts) if any(text.strip() for text in row)]
+        asked = [i for i, row in enumerate(texts) if self._enough(text.strip() for text in row)]
         rows_asked = [texts[i] for i in asked]
         shown = self._row_examples.of(rows_asked) if self._row_examples else None
         prompts = self.encoder.encode(rows_asked, shown)
         pairs: list[_Asked] = list(zip(prompts, rows_asked, strict=True))
         answers = dict(zip(asked, self._ask(pairs), strict=True))
         empty = replace(
-            self._stamp, status=status.EMPTY_INPUT, error="every input is NULL or blank", attempts=0
+            self._stamp, status=status.EMPTY_INPUT, error=f"{self._which} input is NULL or blank", attempts=0
         )
         now = datetime.now(UTC)
         return [
@@ -120,9 +121,10 @@ class Labeler:
 
     def _label(self, prompt: Prompt, answer: Answer) -> Label:
         cut = prompt.truncated and answer.status == status.OK
-        fields = asdict(answer) | {"status": status.TRUNCATED if cut else answer.status}
         label = replace(
-            self._stamp, **fields, raw_confidence=answer.confidence,
+            self._stamp, value=answer.value, raw_confidence=answer.confidence, confidence=answer.confidence,
+            alternatives=answer.alternatives, field_confidence=answer.field_confidence,
+            status=status.TRUNCATED if cut else answer.status, error=answer.error, output_tokens=answer.output_tokens,
             prompt_tokens=len(self.encoder.prefix) + len(prompt.ids),
         )  # fmt: skip
         if answer.confidence is None:
@@ -135,9 +137,11 @@ class Labeler:
         return self._calibrator.confidence(raw, others_of(raw, answer.alternatives))
 
     def _withheld(self, label: Label) -> Label:
-        """The label without its value where that is not trusted; the value is then its first alternative."""
+        """The label without its value where that is not trusted; the value is its first alternative then."""
         if label.confidence is None or label.confidence >= self._min_confidence:
             return label
-        guess = label.alternatives or (Alternative(label.value, label.raw_confidence or 0.0),)
+        others = label.alternatives or ()
+        if not others or others[0].value != label.value:  # a rating's value lies between its alternatives
+            others = (Alternative(label.value, label.raw_confidence or 0.0), *others)[:MOST_ALTERNATIVES]
         reason = f"confidence {label.confidence:.3f} is below {self._min_confidence:g}"
-        return replace(label, value=None, status=status.UNCERTAIN, error=reason, alternatives=guess)
+        return replace(label, value=None, status=status.UNCERTAIN, error=reason, alternatives=others)

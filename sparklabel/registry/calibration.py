@@ -6,13 +6,14 @@ never changes.
 
 import json
 import os
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
 from sparklabel.calibrators import Calibrator, calibrator_from_json
 from sparklabel.errors import ModelError
 from sparklabel.registry.runs import Run
-from sparklabel.registry.store import connect, store_errors
+from sparklabel.registry.store import connect, store_errors, tracking_uri
 
 _OF, _CONTENT = "sparklabel.calibrates", "sparklabel.calibrator"
 
@@ -50,4 +51,9 @@ def _key(model: str, fingerprint: str) -> str:
 
 def _has_store() -> bool:
     """Whether there is a store to look into: a model from elsewhere needs none, and must not make one."""
-    return "MLFLOW_TRACKING_URI" in os.environ or Path("mlflow.db").is_file()
+    if "MLFLOW_TRACKING_URI" in os.environ or Path("mlflow.db").is_file():
+        return True
+    if "mlflow" not in sys.modules:  # its import takes seconds; who set a store in Python has imported it
+        return False
+    uri = tracking_uri()
+    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).is_file()

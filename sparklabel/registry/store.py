@@ -43,7 +43,16 @@ def connect() -> "MlflowClient":
 
         quieten()
         _knock(uri := tracking_uri())
-        return mlflow.MlflowClient(tracking_uri=uri)
+        client = mlflow.MlflowClient(tracking_uri=uri)
+        _make(uri, client)
+        return client
+
+
+def _make(uri: str, client: "MlflowClient") -> None:
+    """Two that meet a new SQLite file at once would both make its tables, and one would fail."""
+    if uri.startswith(_SQLITE) and not Path(uri.removeprefix(_SQLITE).partition("?")[0]).exists():
+        with store_lock():
+            client.search_experiments(max_results=1)
 
 
 def quieten() -> None:

@@ -27,8 +27,8 @@ _NAME = re.compile(r"[^ ,;{}()\n\t=.`]{1,100}")
 class Owned:
     """The task's columns in the table: `value` is what everybody reads, `label` the record. Names, not SQL.
 
-    `missing` are the columns to be added, with their types; `new_fields` those of the record that the table's lacks,
-    because an older release wrote it: paths as SQL takes them, with their types.
+    `missing` are the columns to be added, with their types; `new_fields` those that the table's record or value lacks,
+    because an older release wrote it, or a task with fewer fields: paths as SQL takes them, with their types.
     """
 
     value: str
@@ -100,24 +100,35 @@ def owned_columns(target: Target, task: Task, key: Sequence[str], column: str | 
             hint=f"adopt=True takes what it holds as people's answers; or {_RENAME[0].lower()}{_RENAME[1:]}",
         )
     values = DataType.fromDDL(task.value_type)
-    if has_value and not same_type(target.schema[has_value].dataType, values):
-        raise ColumnError(
-            f"{has_value!r} is {target.schema[has_value].dataType.simpleString()}, and the task's values are "
-            f"{values.simpleString()}.",
-            hint=_RENAME,
-        )
+    new_fields = _new_value_fields(target, has_value, values) if has_value else ()
     if has_label and not (has_value and is_record(target.schema[has_label].dataType)):
         raise ColumnError(
             f"{target.name} has a column {has_label!r} that is not a label record of {value!r}.", hint=_RENAME
         )
     absent = ((value, task.value_type, has_value), (label, label_ddl(task.value_type), has_label))
+    if has_label:
+        new_fields += tuple(lacking(record_type(task), target.schema[has_label].dataType, (has_label,)))
     return Owned(
         has_value or value, has_label or label, tuple((n, ddl) for n, ddl, there in absent if not there),
-        tuple(lacking(record_type(task), target.schema[has_label].dataType, (has_label,))) if has_label else (),
+        new_fields,
     )  # fmt: skip
 
 
 _RENAME = "Name another column with column=."
+
+
+def _new_value_fields(target: Target, column: str, values: DataType) -> tuple[tuple[str, str], ...]:
+    """Fields that a struct of the task has gained since; one that it lost stays in the table. Raises ColumnError for a
+    column of another type."""
+    found = target.schema[column].dataType
+    if isinstance(values, StructType) and isinstance(found, StructType):
+        return tuple(lacking(values, found, (column,)))
+    if not same_type(found, values):
+        raise ColumnError(
+            f"{column!r} is {found.simpleString()}, and the task's values are {values.simpleString()}.",
+            hint=_RENAME,
+        )
+    return ()
 
 
 def _check_both_or_none(

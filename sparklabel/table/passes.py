@@ -118,7 +118,9 @@ class _Pass:
         stamped = self._stamp_corrections() if plan.unstamped else 0
         if not plan.pending:
             return self.report(plan, corrections_stamped=stamped)
-        staging = open_staging(self.spark, self.target, self.owned, self.task, self.model, self.pass_id)
+        staging = open_staging(
+            self.spark, self.target, self.owned, self.task, self.model, self.pass_id, self.spec.decision
+        )
         resumed = self._resumed(staging)
         work = self._answer(plan.pending_inputs - resumed, staging, resumed > 0, progress)
         kept = self._kept_older(staging) if work.failed else 0
@@ -184,12 +186,14 @@ class _Pass:
         value, label = (f"t.{quote(c)}" for c in (self.owned.value, self.owned.label))
         inputs = [f"t.{quote(str(self.target.column(c)))}" for c in self.task.inputs]
         # What a newer release added to the record, maybe just now, spoke of the old answer: it becomes NULL.
-        theirs = self.spark.sql(f"SELECT * FROM {self.target.sql}").schema[self.owned.label].dataType
+        table, ours = self.spark.sql(f"SELECT * FROM {self.target.sql}").schema, record_type(self.task)
+        kept = converted_sql(f"s.{ANSWER}.value", ours["value"].dataType, table[self.owned.value].dataType)
+        record = converted_sql(f"s.{ANSWER}", ours, table[self.owned.label].dataType)
         return self._merge_rows(
             answers,
             f"NOT {human_sql(value, label)} AND {input_hash_sql(inputs)} = s.{HASH} "
             f"AND NOT {keeps_older_sql(label, f's.{ANSWER}', f's.{HASH}')}",
-            f"{value} = s.{ANSWER}.value, {label} = {converted_sql(f's.{ANSWER}', record_type(self.task), theirs)}",
+            f"{value} = {kept}, {label} = {record}",
             **metadata,
         )  # fmt: skip
 
@@ -202,7 +206,7 @@ class _Pass:
         source = self.states().where(unstamped(self.owned)).select(*map(quote, self.keys), HASH)
         return self._merge_rows(
             source, f"{human_sql(value, label)} AND {unstamped_sql(label)}",
-            f"{label}.source = 'human', {label}.status = coalesce({label}.status, 'ok'), "
+            f"{label}.source = 'human', {label}.status = if({label}.status = 'truncated', 'truncated', 'ok'), "
             f"{label}.input_hash = coalesce({label}.input_hash, s.{HASH}), "
             f"{label}.reviewed_at = coalesce({label}.reviewed_at, current_timestamp())",
         )  # fmt: skip
@@ -221,7 +225,7 @@ class _Pass:
     def _metadata(self) -> dict[str, Any]:
         return {
             "pass_id": self.pass_id, "task": self.task.name, "model": self.model,
-            "task_fingerprint": self.task.fingerprint,
+            "task_fingerprint": self.task.fingerprint, "min_confidence": self.spec.min_confidence,
         } | ({"examples": self.spec.examples.facts} if self.spec.examples else {})  # fmt: skip
 
     def report(self, plan: Plan, dry_run: bool = False, **outcome: Any) -> PassReport:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import DataType
 
 from sparklabel.cards import ModelCard
 from sparklabel.delta_table import Target
@@ -87,9 +88,12 @@ def row_states(
             raise TableError(f"where={where!r} is not a condition on {target.name}: {reason}") from None
     for name, ddl in owned.missing:
         frame = frame.withColumn(name, F.expr(f"CAST(NULL AS {ddl})"))
-    if owned.new_fields:
-        record = converted_sql(quote(owned.label), target.schema[owned.label].dataType, record_type(task))
-        frame = frame.withColumn(owned.label, F.expr(record))
+    for name, wanted in ((owned.value, DataType.fromDDL(task.value_type)), (owned.label, record_type(task))):
+        if (
+            name in target.schema.fieldNames()
+        ):  # it may lack fields of ours, and have some that we do not know
+            found = converted_sql(quote(name), target.schema[name].dataType, wanted)
+            frame = frame.withColumn(name, F.expr(found)) if found != quote(name) else frame
     hashed = frame.withColumn(
         HASH, F.expr(input_hash_sql([quote(str(target.column(c))) for c in task.inputs]))
     )

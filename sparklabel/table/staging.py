@@ -39,6 +39,7 @@ class Staging:
     pass_id: str
     fingerprint: str
     model: str
+    decision: str
 
     @property
     def sql(self) -> str:
@@ -49,7 +50,7 @@ class Staging:
         seen = Observation()
         staged = answers.select(
             F.col(HASH).alias("input_hash"), F.col(ANSWER).alias("answer"), F.current_timestamp().alias("staged_at"),
-            F.lit(self.pass_id).alias("pass_id"),
+            F.lit(self.pass_id).alias("pass_id"), F.lit(self.decision).alias("decision"),
         )  # fmt: skip
         counted = staged.observe(
             seen, F.count(F.lit(1)).alias("answers"), F.sum("answer.prompt_tokens").alias("tokens"),
@@ -60,7 +61,7 @@ class Staging:
 
     def answers(self, spark: SparkSession) -> DataFrame:
         """One usable answer an input: HASH, ANSWER. Of this pass, of one that died, of one beside it: an answer to
-        the same input by the same model and task is the same answer."""
+        the same input by the same model and task, calibrated and withheld alike, is the same answer."""
         retryable = ", ".join(map(sql_string, RETRYABLE))
         usable = (
             f"{self._ours()} AND (pass_id = {sql_string(self.pass_id)} OR answer.status NOT IN ({retryable}))"
@@ -93,7 +94,7 @@ class Staging:
     def _ours(self, table: str = "") -> str:
         return (
             f"{table}answer.task_fingerprint = {sql_string(self.fingerprint)} "
-            f"AND {table}answer.model = {sql_string(self.model)}"
+            f"AND {table}answer.model = {sql_string(self.model)} AND {table}decision = {sql_string(self.decision)}"
         )
 
 
@@ -104,15 +105,24 @@ def vacuum_now_and_then(spark: SparkSession, table: str) -> None:
 
 
 def open_staging(
-    spark: SparkSession, target: Target, owned: Owned, task: Task, model: str, pass_id: str
+    spark: SparkSession,
+    target: Target,
+    owned: Owned,
+    task: Task,
+    model: str,
+    pass_id: str,
+    decision: str = "",
 ) -> Staging:
-    """The staging table, made where it is missing. Each format of the record has its own: none meets another's."""
+    """The staging table, made where it is missing. Each format of the record has its own: none meets another's.
+
+    `decision` says how probabilities become answers: an answer that another threshold withheld is another answer.
+    """
     record = label_ddl(task.value_type)
-    record_format = hashlib.sha256(record.encode()).hexdigest()[:8]
+    columns = f"input_hash STRING, answer {record}, staged_at TIMESTAMP, pass_id STRING, decision STRING"
+    record_format = hashlib.sha256(columns.encode()).hexdigest()[:8]
     path = f"{target.location.rstrip('/')}/_sparklabel/{owned.label}-{record_format}"
     create = (
-        f"CREATE TABLE IF NOT EXISTS delta.{quote(path)} (input_hash STRING, answer {record}, "
-        "staged_at TIMESTAMP, pass_id STRING) USING DELTA PARTITIONED BY (pass_id)"
+        f"CREATE TABLE IF NOT EXISTS delta.{quote(path)} ({columns}) USING DELTA PARTITIONED BY (pass_id)"
     )
     retried(lambda: spark.sql(create), "Making the staging table")
-    return Staging(path, pass_id, task.fingerprint, model)
+    return Staging(path, pass_id, task.fingerprint, model, decision)

@@ -13,6 +13,7 @@ import yaml
 from sparklabel.errors import TaskError
 from sparklabel.tasks.answer_modes import AnswerMode, FieldSpan, Generated, Reading, Scored, counts
 from sparklabel.tasks.answering import Answering
+from sparklabel.tasks.choices import MOST_ALTERNATIVES
 from sparklabel.tasks.classification import Classification
 from sparklabel.tasks.constructors import (
     answering,
@@ -31,7 +32,7 @@ from sparklabel.tasks.generation import Generation
 from sparklabel.tasks.matching import Matching
 from sparklabel.tasks.multilabel import Multilabel
 from sparklabel.tasks.rating import Rating
-from sparklabel.tasks.task import Example, Task, check_task
+from sparklabel.tasks.task import Example, Task, check_task, has_choices
 
 KINDS: dict[str, type[Task]] = {
     "classification": Classification,
@@ -88,6 +89,7 @@ def load_task(path: str | Path) -> Task:
 
 __all__ = [
     "KINDS",
+    "MOST_ALTERNATIVES",
     "AnswerMode",
     "Answering",
     "Classification",
@@ -111,6 +113,7 @@ __all__ = [
     "entities",
     "extraction",
     "generation",
+    "has_choices",
     "load_task",
     "matching",
     "multilabel",

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import PositiveInt, model_validator
 
 from sparklabel.tasks.answer_modes import Generated, Reading
-from sparklabel.tasks.comparison import word_f1
+from sparklabel.tasks.comparison import text_agreement
 from sparklabel.tasks.json_values import json_text, located, value_spans
 from sparklabel.tasks.schema import object_schema, or_null, text_schema
 from sparklabel.tasks.spans import aligned
@@ -49,10 +49,14 @@ class Answering(Task):
         return self
 
     @property
+    def needs_every_input(self) -> bool:
+        return True
+
+    @property
     def answer_mode(self) -> Generated:
         return Generated(
             schema=_SCHEMA, max_tokens=self.max_tokens, read=partial(_read, self.extractive), written=_written,
-            accepts=_accepts, said=_said, agreement=word_f1,
+            accepts=_accepts, said=_said, agreement=_agreement,
             signature=(_FIELD, "extractive" if self.extractive else "free"), metrics="answering",
         )  # fmt: skip
 
@@ -68,6 +72,13 @@ class Answering(Task):
 
     def spoken(self, answer: Any) -> str:
         return _written(answer)
+
+
+def _agreement(gold: Any, value: Any) -> float:
+    """ "No answer" is right only where gold has none either."""
+    if not gold or not value:
+        return float(not gold and not value)
+    return text_agreement(gold, value)
 
 
 def _read(extractive: bool, text: str, inputs: Sequence[str]) -> Reading:

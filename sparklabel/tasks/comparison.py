@@ -47,6 +47,16 @@ def word_f1(gold: Any, value: Any) -> float:
     return f1((Counter(ours) & Counter(theirs)).total(), len(ours), len(theirs))
 
 
+def text_agreement(gold: str, value: str) -> float:
+    """1 for the same text, but for case and blanks, or as SQuAD's exact match has it. Else the F1 of the words, below
+    1: the same words in another order are not the same, nor are 3.5 and 35."""
+    ours, theirs = answer_words(gold), answer_words(value)
+    has_number = any(character.isdigit() for word in ours for character in word)
+    if normalised(gold) == normalised(value) or (ours == theirs and not has_number):
+        return 1.0
+    return min(word_f1(gold, value), 0.99)
+
+
 def f1(hits: float, in_gold: int, in_value: int) -> float:
     """The harmonic mean of hits / in_value (precision) and hits / in_gold (recall); 1 where there is nothing to find
     and nothing was found."""

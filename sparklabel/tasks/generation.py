@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import PositiveInt, field_validator, model_validator
 
 from sparklabel.tasks.answer_modes import FieldSpan, Generated, Reading
-from sparklabel.tasks.comparison import normalised, word_f1
+from sparklabel.tasks.comparison import text_agreement
 from sparklabel.tasks.json_values import plain_examples
 from sparklabel.tasks.schema import Fields, fields_as_written, prompt_lines, sql_type
 from sparklabel.tasks.structs import checked_text, struct_mode, struct_text
@@ -80,7 +80,6 @@ def _said(value: Any) -> tuple[str, ...]:
 
 
 def _agreement(gold: Any, value: Any) -> float:
-    """1 for the same text but for case and blanks; else SQuAD's F1 over words."""
     if not (_accepts(gold) and _accepts(value)):
         return 0.0
-    return 1.0 if normalised(gold) == normalised(value) else word_f1(gold, value)
+    return text_agreement(gold, value)

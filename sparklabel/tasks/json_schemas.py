@@ -27,11 +27,16 @@ def described_fields(schema: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     _check_keywords(schema, _OF_OBJECT, "the schema")
     definitions = schema.get("$defs") or schema.get("definitions") or {}
     required = schema.get("required", ())
-    return tuple(
-        {"nullable": False, **_described(name, part, definitions), "name": name}
-        | ({} if name in required else {"nullable": True})
-        for name, part in schema["properties"].items()
-    )
+    if not isinstance(required, list | tuple):
+        raise ValueError("the schema's `required` is not a list")
+    try:
+        return tuple(
+            {"nullable": False, **_described(name, part, definitions), "name": name}
+            | ({} if name in required else {"nullable": True})
+            for name, part in schema["properties"].items()
+        )
+    except (RecursionError, TypeError, AttributeError) as error:
+        raise ValueError(f"the schema cannot be read: {error}") from None
 
 
 def _described(name: str, part: Any, definitions: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,12 +16,16 @@ def aligned(quotes: Sequence[str], text: str) -> list[Span | None]:
 
     The same characters are looked for first, then the same without regard to case and to how wide blanks are. Of
     several occurrences, whole words come before parts of words ("Ann" in "Anna"), free text before text that is in
-    another span, and then the first.
+    another span, and then the first. A part of a word is taken only where the quote is nowhere a word, and not for a
+    repetition.
     """
     taken: list[Span] = []
     found: list[Span | None] = []
-    for quote in quotes:
-        span = _best(_exact(quote, text), text, taken) or _best(_loose(quote, text), text, taken)
+    for number, quote in enumerate(quotes):
+        repeated = quote in quotes[:number]
+        span = _best(_exact(quote, text), text, taken, repeated) or _best(
+            _loose(quote, text), text, taken, repeated
+        )
         taken += [span] if span else []
         found.append(span)
     return found
@@ -41,8 +45,11 @@ def _loose(quote: str, text: str) -> Iterator[Span]:
         yield from (match.span(1) for match in re.finditer(f"(?=({pattern}))", text, re.IGNORECASE))
 
 
-def _best(spans: Iterable[Span], text: str, taken: Sequence[Span]) -> Span | None:
-    free = (span for span in spans if span not in taken)
+def _best(spans: Iterable[Span], text: str, taken: Sequence[Span], repeated: bool) -> Span | None:
+    there = list(spans)
+    if repeated or not all(_cuts_a_word(span, text) for span in there):
+        there = [span for span in there if not _cuts_a_word(span, text)]
+    free = (span for span in there if span not in taken)
     return min(free, key=lambda s: (_cuts_a_word(s, text), _overlaps(s, taken), s[0]), default=None)
 
 

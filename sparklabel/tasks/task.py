@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
 
 from sparklabel.errors import TaskError
-from sparklabel.tasks.answer_modes import AnswerMode
+from sparklabel.tasks.answer_modes import AnswerMode, Scored
 from sparklabel.tasks.examples_from import ExamplesFrom
 
 
@@ -133,6 +133,11 @@ class Task(BaseModel):
         return "STRING"
 
     @property
+    def needs_every_input(self) -> bool:
+        """Whether a row with a blank input cannot be asked; otherwise one that is not blank will do."""
+        return False
+
+    @property
     def answer_mode(self) -> AnswerMode:
         """How an answer comes about."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it is answered")
@@ -155,6 +160,12 @@ class Task(BaseModel):
         # Unicode's own line breaks are folded on the way back, unless they are escaped.
         escaped = bool({"\x85", "\u2028", "\u2029"} & set(text))
         return yaml.safe_dump(self.to_dict(), sort_keys=False) if escaped else text
+
+
+def has_choices(task: Task) -> bool:
+    """Whether an answer is one of choices whose probabilities sum to 1: not an expectation, nor a written one."""
+    mode = task.answer_mode
+    return isinstance(mode, Scored) and not mode.ordinal
 
 
 def check_task(task: object) -> None:

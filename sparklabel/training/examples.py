@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from sparklabel.delta_table import Target
 from sparklabel.errors import AnswersError
 from sparklabel.held_out import is_held_out, normalised
-from sparklabel.labels import ANSWERED, quote
+from sparklabel.labels import ANSWERED, UNCERTAIN, quote, said_sql
 from sparklabel.table.columns import Owned
 from sparklabel.table.plan import STATE, row_states
 from sparklabel.table.record import plain
@@ -27,11 +27,13 @@ from sparklabel.tasks import AnswerMode, Scored, Task, counts
 @dataclass(frozen=True, slots=True)
 class HumanAnswer:
     """One row's inputs, in the task's order, and what a person says of it. `agreed`: whether the model had said
-    the same, None where no model was asked (an adopted column)."""
+    the same, None where no model was asked (an adopted column). `drawn`: the row was not chosen because the model was
+    uncertain, so that its answer is a fair sample."""
 
     inputs: tuple[str | None, ...]
     answer: Any
     agreed: bool | None
+    drawn: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,11 @@ def human_answers(spark: SparkSession, target: Target, owned: Owned, task: Task)
         .select(
             F.array(*(F.col(c).cast("string") for c in columns)).alias("inputs"),
             F.col(quote(owned.value)).alias("answer"),
-            F.expr(f"{label}.value <=> {quote(owned.value)}").alias("same"),
+            F.expr(f"{said_sql(label)} <=> {quote(owned.value)}").alias("same"),
             F.expr(f"{label}.status").alias("status"),
             F.expr(f"{label}.labeled_at IS NOT NULL").alias("asked"),
             (F.col(STATE) == "human_input_changed").alias("stale"),
+            F.expr(f"NOT ({label}.review_reason <=> 'queue')").alias("drawn"),
         )
         .collect()
     )
@@ -76,8 +79,9 @@ def human_answers(spark: SparkSession, target: Target, owned: Owned, task: Task)
         if reason := _unusable(row["inputs"], answer, row["stale"], mode):
             left_out[reason] += 1
         else:
-            agreed = bool(row["same"]) and row["status"] in ANSWERED if row["asked"] else None
-            usable.append(HumanAnswer(tuple(row["inputs"]), answer, agreed))
+            told = row["status"] in (*ANSWERED, UNCERTAIN)
+            agreed = bool(row["same"]) and told if row["asked"] else None
+            usable.append(HumanAnswer(tuple(row["inputs"]), answer, agreed, row["drawn"]))
     held_out = [is_held_out(answer.inputs) for answer in usable]
     return HumanAnswers(
         train=tuple(a for a, held in zip(usable, held_out, strict=True) if not held),

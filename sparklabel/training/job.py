@@ -14,7 +14,7 @@ from sparklabel.calibrators import Calibrator, others_of
 from sparklabel.cards import ModelCard
 from sparklabel.engines import engine_spec
 from sparklabel.errors import AnswersError
-from sparklabel.evaluation.calibration import Judged, fit_calibrator
+from sparklabel.evaluation.fitting import Judged, fit_calibrator
 from sparklabel.evaluation.probe import probe_answers
 from sparklabel.few_shot import ExampleSet
 from sparklabel.labeler import Question
@@ -33,7 +33,7 @@ from sparklabel.language_model import (
 from sparklabel.progress import WorkProgress
 from sparklabel.prompts import bare_template
 from sparklabel.references import ResolvedModel, tokenizer_folder
-from sparklabel.tasks import Generated, Scored, Task
+from sparklabel.tasks import Generated, Scored, Task, has_choices
 from sparklabel.training.examples import HumanAnswer, HumanAnswers
 from sparklabel.training.gate import GateResult, judge
 from sparklabel.training.opponent import Opponent, find_opponent
@@ -178,10 +178,10 @@ class TrainingJob:
                 self.mode.agreement(a.answer, label.value) == 1,
             )
             for a, label in zip(self.answers.held_out, self._labels(candidate), strict=True)
-            if (raw := label.raw_confidence) is not None
+            if (raw := label.raw_confidence) is not None and a.drawn
         ]
         try:
-            return fit_calibrator(judged)
+            return fit_calibrator(judged, choices=has_choices(self.task))
         except AnswersError:
             return None
 

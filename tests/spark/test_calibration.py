@@ -1,11 +1,16 @@
 """Confidence that is computed anew from people's answers, and answers that are withheld."""
 
 import pytest
+from pyspark.sql import functions as F
 
 import sparklabel as sl
-from sparklabel.calibrators import Isotonic, Temperature, others_of
+from sparklabel.calibrators import Isotonic, Platt, Temperature, others_of
 from sparklabel.errors import AnswersError
 from sparklabel.labels import Alternative
+from sparklabel.table.columns import open_task_table
+from sparklabel.table.plan import ANSWER, HASH
+from sparklabel.table.staging import open_staging
+from sparklabel.training.examples import human_answers
 
 pytestmark = [
     pytest.mark.usefixtures("mlflow_store"),
@@ -37,13 +42,16 @@ def confidences(spark, table, where="true"):
     return [row[0] for row in rows]
 
 
-@pytest.mark.parametrize("calibrator", [Temperature(2.5), Isotonic((0.3, 0.5, 0.9), (0.2, 0.6, 0.8))])
+@pytest.mark.parametrize(
+    "calibrator", [Temperature(20.0), Platt(0.4, -1.5), Isotonic((0.3, 0.5, 0.9), (0.2, 0.6, 0.8))]
+)
 def test_sql_computes_the_same_confidence_as_python(spark, calibrator):
     records = [
         (0.5, [("a", 0.5), ("b", 0.3)]),
         (0.75, [("a", 0.5), ("b", 0.25)]),
         (0.4, None),
         (1.0, [("a", 1.0)]),
+        (0.9, []),
     ]
     ddl = "raw_confidence DOUBLE, alternatives ARRAY<STRUCT<value: STRING, probability: DOUBLE>>"
     frame = spark.createDataFrame(records, ddl).selectExpr("struct(*) AS label")
@@ -86,7 +94,7 @@ def test_a_later_pass_uses_what_was_calibrated(spark, table, task):
 def test_answers_to_rows_that_were_chosen_as_uncertain_do_not_calibrate(spark, table, task):
     label(spark, table, task)
     spark.sql(f"UPDATE {table} SET tone_label.source = 'human', tone_label.review_reason = 'queue'")
-    with pytest.raises(AnswersError, match="0 answers, 0 of them right"):
+    with pytest.raises(AnswersError, match="has no human answers to what a model said"):
         sl.calibrate(spark, table, task, key="id")
 
 
@@ -94,3 +102,32 @@ def test_withheld_answers_are_asked_again_once_less_confidence_will_do(spark, ta
     assert label(spark, table, task, min_confidence=0.99).by_status == {"uncertain": 120}
     assert label(spark, table, task, min_confidence=0.99).pending == 0
     assert label(spark, table, task, min_confidence=0.1).by_status == {"ok": 120}
+
+
+def test_more_confidence_withholds_what_was_given_for_less(spark, table, task):
+    assert label(spark, table, task).by_status == {"ok": 120}
+    assert label(spark, table, task, min_confidence=0.99).by_status == {"uncertain": 120}
+
+
+def test_people_who_confirm_a_guess_agree_with_the_model(spark, table, task):
+    label(spark, table, task, min_confidence=0.99)
+    spark.sql(
+        f"UPDATE {table} SET tone = tone_label.alternatives[0].value, tone_label.source = 'human' WHERE id < 10"
+    )
+    assert label(spark, table, task, min_confidence=0.99).corrections_stamped == 10
+    opened = open_task_table(spark, table, task, "id")
+    answers = human_answers(spark, opened.target, opened.owned, task)
+    assert answers.agreements == len(answers.train) > 0
+    assert spark.sql(f"SELECT count(*) FROM {table} WHERE tone_label.status = 'ok'").first()[0] == 10
+
+
+def test_answers_staged_under_another_threshold_are_not_taken_over(spark, table, task):
+    label(spark, table, task, where="id < 0")
+    opened = open_task_table(spark, table, task, "id")
+    lax, strict = (
+        open_staging(spark, opened.target, opened.owned, task, "fake:m", "p", decision)
+        for decision in ("lax", "strict")
+    )
+    answer = sl.label_udf(task, model="m", engine="fake")("text").alias(ANSWER)
+    lax.append(spark.table(table).limit(3).select(F.col("text").alias(HASH), answer))
+    assert (lax.answers(spark).count(), strict.answers(spark).count()) == (3, 0)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from pyspark.sql import functions as F
 
+import sparklabel as sl
 from sparklabel.errors import ColumnError
 from sparklabel.labels import label_ddl
 from sparklabel.table.columns import open_task_table
@@ -107,7 +108,9 @@ def test_a_field_of_another_type_is_named(spark, table, label, version, ours, th
 class Stars(Classification):
     """The same question, with numbers for answers."""
 
-    value_type = "INT"
+    @property
+    def value_type(self):
+        return "INT"
 
 
 def test_each_format_of_the_record_has_a_staging_table_of_its_own(spark, small, task):
@@ -134,7 +137,9 @@ def test_answers_of_people_are_read_from_a_record_that_lacks_fields(spark, table
 class Facts(Classification):
     """The same question, with structs for answers."""
 
-    value_type = "STRUCT<theName: STRING, marks: ARRAY<STRUCT<at: INT>>>"
+    @property
+    def value_type(self):
+        return "STRUCT<theName: STRING, marks: ARRAY<STRUCT<at: INT>>>"
 
 
 def test_a_structs_fields_are_found_whatever_their_case_and_which_may_be_null(spark, table, task):
@@ -144,9 +149,29 @@ def test_a_structs_fields_are_found_whatever_their_case_and_which_may_be_null(sp
     assert [name for name, _ in opened.owned.missing] == ["verdict_label"]
 
 
-def test_a_struct_with_another_field_is_refused(spark, table, task):
-    spark.sql(f"CREATE TABLE {table} (id BIGINT, text STRING, verdict STRUCT<theName: STRING>) USING DELTA")
-    with pytest.raises(
-        ColumnError, match="'verdict' is struct<theName:string>, and the task's values are struct<"
-    ):
+def test_a_struct_with_a_field_of_another_type_is_refused(spark, table, task):
+    spark.sql(f"CREATE TABLE {table} (id BIGINT, text STRING, verdict STRUCT<theName: INT>) USING DELTA")
+    with pytest.raises(ColumnError, match=r"'verdict\.theName' is int, and .* string there"):
         open_task_table(spark, table, Facts.build(**task.model_dump()), "id", adopt=True)
+
+
+def test_a_tables_struct_grows_with_the_tasks_fields_and_keeps_what_they_lose(spark, table, label):
+    spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, concat('Ada paid ', id) AS text FROM range(4)")
+    first, grown, less = (
+        sl.extraction("facts", "text", dict.fromkeys(names, "string")) for names in ("ab", "bca", "c")
+    )
+    label(table, first)
+    spark.sql(f"UPDATE {table} SET facts.a = 'by hand', facts_label.source = 'human' WHERE id = 0")
+    for asked in (grown, less):
+        done = label(table, asked)
+        assert (done.labeled, done.human_kept) == (3, 1)
+    kinds = {field.name: field.dataType for field in spark.table(table).schema}
+    assert (
+        kinds["facts"].fieldNames() == kinds["facts_label"]["value"].dataType.fieldNames() == ["a", "b", "c"]
+    )
+    rows = spark.sql(f"SELECT facts.a, facts.b, facts.c FROM {table} ORDER BY id").collect()
+    assert rows[0].a == "by hand"
+    assert {(row.a, row.b) for row in rows[1:]} == {(None, None)}
+    opened = open_task_table(spark, table, less, "id")
+    answers = human_answers(spark, opened.target, opened.owned, less)
+    assert [a.answer for a in (*answers.train, *answers.held_out)] == [{"c": None}]

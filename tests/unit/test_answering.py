@@ -71,6 +71,7 @@ def test_counts_tell_answered_from_not_answerable():
     [
         ("The Eiffel Tower.", "eiffel tower", 1), ("Ada Lovelace", "Ada Byron", 0.5), ("Ada", "Bob", 0),
         (None, None, 1), (None, "Ada", 0), ("Ada", None, 0), ("the", "a", 1), ("the", "Ada", 0), ("¿Ada?", "Ada", 1),
+        ("3.5 EUR", "35 EUR", 0.99), ("dog bites man", "man bites dog", 0.99),
     ],
 )  # fmt: skip
 def test_agreement_is_squads_f1(gold, value, expected):

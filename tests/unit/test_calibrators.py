@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparklabel import classification
-from sparklabel.calibrators import Isotonic, Temperature, calibrator_from_json, others_of
+from sparklabel import classification, rating
+from sparklabel.calibrators import Isotonic, Platt, Temperature, calibrator_from_json, others_of
 from sparklabel.engines.fake import FakeEngine
 from sparklabel.errors import AnswersError
-from sparklabel.evaluation.calibration import Judged, fit_calibrator
+from sparklabel.evaluation.fitting import Judged, fit_calibrator
 from sparklabel.labeler import Labeler
 from sparklabel.labels import Alternative
 
@@ -28,14 +28,21 @@ def overconfident(n, temperature=3.0, seed=0):
 
 
 def test_the_temperature_that_made_answers_overconfident_is_found():
-    fitted = fit_calibrator(overconfident(900))
+    fitted = fit_calibrator(overconfident(900), choices=True)
     assert isinstance(fitted, Temperature)
     assert fitted.temperature == pytest.approx(3.0, rel=0.2)
 
 
+def test_written_answers_that_are_wrong_although_they_seem_sure_fall_below_a_half():
+    random = np.random.default_rng(0)
+    judged = [Judged(p, (1 - p,), i % 3 == 0) for i, p in enumerate(random.uniform(0.8, 0.98, 300).tolist())]
+    fitted = fit_calibrator(judged, choices=False)
+    assert fitted.confidence(0.9, [0.1]) == pytest.approx(1 / 3, abs=0.05)
+
+
 def test_from_a_thousand_answers_on_the_shape_is_learned():
     judged = overconfident(4000)
-    fitted = fit_calibrator(judged)
+    fitted = fit_calibrator(judged, choices=True)
     assert isinstance(fitted, Isotonic)
     sure = [one for one in judged if one.raw > 0.99]
     found = np.mean([fitted.confidence(one.raw, one.others) for one in sure])
@@ -45,7 +52,7 @@ def test_from_a_thousand_answers_on_the_shape_is_learned():
 @pytest.mark.parametrize("judged", [overconfident(40), [Judged(0.9, (0.1,), True)] * 200])
 def test_too_little_to_calibrate_with_is_said(judged):
     with pytest.raises(AnswersError, match="too little to calibrate with"):
-        fit_calibrator(judged)
+        fit_calibrator(judged, choices=True)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=5), st.floats(0.05, 20))
@@ -76,7 +83,7 @@ def test_between_points_isotonic_is_a_line_and_flat_beyond():
     )
 
 
-@pytest.mark.parametrize("calibrator", [Temperature(1.7), Isotonic((0.2, 0.4), (0.1, 0.5))])
+@pytest.mark.parametrize("calibrator", [Temperature(1.7), Isotonic((0.2, 0.4), (0.1, 0.5)), Platt(0.5, -1.2)])
 def test_a_calibrator_comes_back_from_json(calibrator):
     assert calibrator_from_json(json.dumps(calibrator.to_dict())) == calibrator
 
@@ -100,6 +107,14 @@ def test_an_answer_that_is_not_trusted_is_withheld_with_its_guess():
     assert (label.value, label.status) == (None, "uncertain")
     assert label.alternatives[0].value in ("calm", "angry")
     assert "is below 0.9" in label.error
+
+
+def test_a_withheld_rating_keeps_its_own_number_as_the_guess():
+    task = rating("stars", "text", (1, 5))
+    given = Labeler(task, FakeEngine(), model="fake").label([["no number"]])[0]
+    withheld = Labeler(task, FakeEngine(), model="fake", min_confidence=1.0).label([["no number"]])[0]
+    assert withheld.alternatives[0] == Alternative(given.value, given.raw_confidence)
+    assert len(withheld.alternatives) == 5
 
 
 def test_an_answer_that_is_trusted_is_given():

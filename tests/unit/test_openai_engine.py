@@ -417,6 +417,22 @@ def test_tokens_across_the_ends_of_a_choice_count_for_it():
     assert found == pytest.approx([0.2, 0.8], abs=1e-5)
 
 
+def test_an_answer_in_unusual_tokens_leaves_other_choices_the_tokens_that_they_are_usually_made_of():
+    offered = ((b"c", np.log(0.5)), (b"card", np.log(0.3)), (b"cancel", np.log(0.2)))
+    tokens = [Token(b'"', 0.0), Token(b"c", np.log(0.5), offered), Token(b"ancel", 0.0), Token(b'"', 0.0)]
+    found = choice_probabilities(tokens, b'"', [b'cancel"', b'card"'])
+    assert found == pytest.approx([5 / 8, 3 / 8], abs=1e-5)
+
+
+def test_what_follows_a_choice_does_not_count():
+    quotes = ((b'"', np.log(0.5)), (b'"}', np.log(0.3)), (b"ish", np.log(0.2)))
+    tokens = [Token(b'"red', 0.0), Token(b'"', np.log(0.5), quotes), Token(b"\n}", 0.0)]
+    assert choice_probabilities(tokens, b'"', [b'red"', b'reddish"']) == pytest.approx([1, 0], abs=1e-5)
+    assert choice_probabilities(tokens, b'"', [b'red"', b'redish"']) == pytest.approx(
+        [5 / 7, 2 / 7], abs=1e-5
+    )
+
+
 def test_tokens_that_leave_every_choice_give_no_probabilities():
     assert choice_probabilities([Token(b'"green"', 0.0)], b'"', [b'red"', b'blue"']) is None
 

