@@ -2,7 +2,7 @@
 
 In: a label's own probability and its alternatives. Out: a confidence in [0, 1], the same from Python and from SQL, so
 that a table's confidence can be computed anew without a model. A calibrator never changes which answer is given.
-Fitting is in evaluation/calibration.py.
+Fitting is in evaluation/fitting.py.
 """
 
 import json

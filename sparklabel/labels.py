@@ -108,6 +108,11 @@ def sql_string(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def sql_list(texts: Sequence[str]) -> str:
+    """SQL string literals as IN takes them."""
+    return ", ".join(map(sql_string, texts))
+
+
 def human_sql(value: str, label: str) -> str:
     """True where a person answered: said so, or the value is no longer what the record says (a plain UPDATE)."""
     # Whoever types 'Human' means it; a pass writes it as it is written everywhere.
@@ -116,10 +121,9 @@ def human_sql(value: str, label: str) -> str:
 
 def unstamped_sql(label: str) -> str:
     """True where a human answer's record does not say so yet, or not of which input it is, or that it is one."""
-    answered = ", ".join(map(sql_string, ANSWERED))
     return (
         f"(NOT ({label}.source <=> 'human') OR {label}.input_hash IS NULL "
-        f"OR NOT coalesce({label}.status IN ({answered}), false))"
+        f"OR NOT coalesce({label}.status IN ({sql_list(ANSWERED)}), false))"
     )
 
 
@@ -130,9 +134,8 @@ def said_sql(label: str) -> str:
 
 def keeps_older_sql(label: str, answer: str, inputs_hash: str) -> str:
     """True where `answer` is a failure of the engine, and `label` has an answer to the same input: it stays."""
-    answered, retryable = (", ".join(map(sql_string, states)) for states in (ANSWERED, RETRYABLE))
     return (
-        f"coalesce({answer}.status IN ({retryable}) AND {label}.status IN ({answered}) "
+        f"coalesce({answer}.status IN ({sql_list(RETRYABLE)}) AND {label}.status IN ({sql_list(ANSWERED)}) "
         f"AND {label}.input_hash = {inputs_hash}, false)"
     )
 
@@ -156,7 +159,6 @@ def row_state_sql(
     more confidence than `min_confidence` now asks for is tried again, and so is one of this model that was given for
     less.
     """
-    retryable, answered = (", ".join(map(sql_string, states)) for states in (RETRYABLE, ANSWERED))
     task_changed = (
         "" if relabel == "none"
         else f"WHEN NOT ({label}.task_fingerprint <=> {sql_string(fingerprint)}) THEN 'task_changed' "
@@ -166,9 +168,9 @@ def row_state_sql(
         f"if({label}.input_hash IS NULL OR {label}.input_hash = {inputs_hash}, 'human', 'human_input_changed') "
         f"WHEN {label}.status IS NULL THEN 'new' "
         f"WHEN NOT ({label}.input_hash <=> {inputs_hash}) THEN 'input_changed' "
-        f"WHEN {label}.status IN ({retryable}) OR "
+        f"WHEN {label}.status IN ({sql_list(RETRYABLE)}) OR "
         f"({label}.status = '{UNCERTAIN}' AND {label}.confidence >= {min_confidence!r}D) OR "
-        f"({label}.status IN ({answered}) AND {label}.model <=> {sql_string(model)} "
+        f"({label}.status IN ({sql_list(ANSWERED)}) AND {label}.model <=> {sql_string(model)} "
         f"AND {label}.confidence < {min_confidence!r}D) THEN 'retry' "
         f"{task_changed}"
         f"WHEN {label}.status <> {sql_string(EMPTY_INPUT)} AND NOT ({label}.model <=> {sql_string(model)}) "

@@ -61,7 +61,7 @@ class LabelerSpec:
     @property
     def fingerprint(self) -> str:
         """That of the task as the model is asked it: a fine-tuned one goes by its card's prompt."""
-        return self.card.task_fingerprint if self.card else self.task.fingerprint
+        return card.task_fingerprint if (card := self.card) else self.task.fingerprint
 
 
 def labeler_spec(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparklabel.errors import ModelError, SetupError
 from sparklabel.hashes import files_sha256, tree_sha256
-from sparklabel.language_model.merged import best_dtype, save_merged
+from sparklabel.language_model.merged import dtype_name, save_merged
 from sparklabel.references import build_once, cache_dir
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def open_llm(base: Path, adapter: Path | None, options: VllmOptions) -> "LLM":
     """
     with _own_environment(), warnings.catch_warnings(action="ignore"):
         on_cpu = _prepare(options.threads)
-        dtype = best_dtype("cpu" if on_cpu else "cuda") if options.dtype == "auto" else options.dtype
+        dtype = dtype_name("cpu" if on_cpu else "cuda") if options.dtype == "auto" else options.dtype
         weights = merged_weights(base, adapter, dtype)
         return _open(weights, {"tokenizer": str(base), "dtype": dtype} | options.arguments(on_cpu))
 

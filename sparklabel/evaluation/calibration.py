@@ -17,12 +17,12 @@ from sparklabel.cards import ModelCard
 from sparklabel.errors import AnswersError, ModelError
 from sparklabel.evaluation.fitting import Judged, confidences, fit_calibrator
 from sparklabel.evaluation.trust import calibration_error
-from sparklabel.labels import ANSWERED, UNCERTAIN, Alternative, quote, said_sql, sql_string
+from sparklabel.labels import ANSWERED, UNCERTAIN, Alternative, quote, said_sql, sql_list, sql_string
 from sparklabel.table.columns import TaskTable, open_task_table
 from sparklabel.table.commits import commit_metadata, retried
 from sparklabel.table.plan import STATE, row_states
-from sparklabel.table.record import plain
 from sparklabel.tasks import Task, has_choices
+from sparklabel.tasks.json_values import plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,7 @@ def _asked_as(model: str, task: Task) -> str:
 def _judged_rows(spark: SparkSession, opened: TaskTable, task: Task) -> DataFrame:
     """Human answers to what the record's model answered too: model, what it said, what the person says."""
     label = quote(opened.owned.label)
-    known = ", ".join(map(sql_string, (*ANSWERED, UNCERTAIN)))
+    known = sql_list((*ANSWERED, UNCERTAIN))
     states = row_states(spark, opened.target, opened.owned, task, model="", relabel="none", where=None)
     fair = (
         f"{label}.labeled_at IS NOT NULL AND {label}.raw_confidence IS NOT NULL AND {label}.status IN ({known}) "

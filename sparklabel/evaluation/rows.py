@@ -18,8 +18,9 @@ from sparklabel.evaluation.metrics import Metrics, measure
 from sparklabel.labels import quote
 from sparklabel.references import DEFAULT
 from sparklabel.table.chunks import task_slots
-from sparklabel.table.record import plain, same_type
+from sparklabel.table.record import same_type
 from sparklabel.tasks import AnswerMode, Scored, Task, check_task
+from sparklabel.tasks.json_values import plain
 from sparklabel.udf import check_askable, labeler_spec, udf_of, with_examples, worker_errors
 
 

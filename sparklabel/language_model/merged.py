@@ -5,12 +5,12 @@ In: a base model's folder and an adapter's. Out: a folder with weights and confi
 
 from pathlib import Path
 
-from sparklabel.language_model.model import LanguageModel, _best_dtype
+from sparklabel.language_model.model import LanguageModel, best_dtype
 
 
-def best_dtype(device: str) -> str:
-    """What "auto" comes to: bfloat16 where the hardware computes in it."""
-    return str(_best_dtype(device)).removeprefix("torch.")
+def dtype_name(device: str) -> str:
+    """What "auto" comes to on the device, as engines other than ours name it."""
+    return str(best_dtype(device)).removeprefix("torch.")
 
 
 def save_merged(base: Path, adapter: Path, folder: Path, dtype: str) -> None:

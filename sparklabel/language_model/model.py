@@ -77,7 +77,7 @@ class LanguageModel:
         if device == "cpu":
             keep_freed_memory()
         # An adapter is merged in float32: its updates are below bfloat16's resolution of many weights.
-        target = _best_dtype(device) if dtype == "auto" else getattr(torch, dtype)
+        target = best_dtype(device) if dtype == "auto" else getattr(torch, dtype)
         try:
             model: Any = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=torch.float32 if adapter else target, use_safetensors=True
@@ -241,7 +241,8 @@ def _check_device(device: str) -> None:
         raise SetupError(f"There is no device {device!r} here: {str(error).splitlines()[0]}") from None
 
 
-def _best_dtype(device: str) -> torch.dtype:
+def best_dtype(device: str) -> torch.dtype:
+    """What "auto" comes to: bfloat16 where the hardware computes in it."""
     if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     return (

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from sparklabel.calibrators import Calibrator, calibrator_from_json
 from sparklabel.errors import ModelError
 from sparklabel.registry.runs import Run
-from sparklabel.registry.store import connect, store_errors, tracking_uri
+from sparklabel.registry.store import connect, sqlite_file, store_errors, tracking_uri
 
 _OF, _CONTENT = "sparklabel.calibrates", "sparklabel.calibrator"
 
@@ -55,5 +55,5 @@ def _has_store() -> bool:
         return True
     if "mlflow" not in sys.modules:  # its import takes seconds; who set a store in Python has imported it
         return False
-    uri = tracking_uri()
-    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).is_file()
+    file = sqlite_file(tracking_uri())
+    return file is None or file.is_file()

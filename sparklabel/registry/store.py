@@ -36,6 +36,12 @@ def tracking_uri() -> str:
     return f"{_SQLITE}{Path(path).absolute()}" if uri.startswith(_SQLITE) and path else uri
 
 
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite store; None for others."""
+    path = uri.removeprefix(_SQLITE).partition("?")[0]
+    return Path(path) if uri.startswith(_SQLITE) and path else None
+
+
 def connect() -> "MlflowClient":
     """A client of the store in force; the first use of a new one creates its tables (two seconds)."""
     with store_errors():
@@ -50,7 +56,7 @@ def connect() -> "MlflowClient":
 
 def _make(uri: str, client: "MlflowClient") -> None:
     """Two that meet a new SQLite file at once would both make its tables, and one would fail."""
-    if uri.startswith(_SQLITE) and not Path(uri.removeprefix(_SQLITE).partition("?")[0]).exists():
+    if (file := sqlite_file(uri)) and not file.exists():
         with store_lock():
             client.search_experiments(max_results=1)
 
@@ -102,11 +108,10 @@ def store_errors() -> Iterator[None]:
 @contextmanager
 def store_lock() -> Iterator[None]:
     """Held by one at a time of those that share a SQLite store; a tracking server has no lock to offer."""
-    uri = tracking_uri()
-    if not uri.startswith(_SQLITE):
+    if (file := sqlite_file(tracking_uri())) is None:
         yield
         return
-    with FileLock(f"{uri.removeprefix(_SQLITE).partition('?')[0]}.lock"):
+    with FileLock(f"{file}.lock"):
         yield
 
 
@@ -115,8 +120,7 @@ def artifact_location(experiment: str) -> str | None:
 
     MLflow's own default is the working directory of whoever comes first, even when the database is elsewhere.
     """
-    uri = tracking_uri()
-    if not uri.startswith(_SQLITE):
+    if (file := sqlite_file(tracking_uri())) is None:
         return None
     folder = "".join(c if c.isalnum() or c in "-_" else "-" for c in experiment)
-    return str(Path(uri.removeprefix(_SQLITE)).parent / "mlruns" / folder)
+    return str(file.parent / "mlruns" / folder)

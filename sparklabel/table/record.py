@@ -5,9 +5,7 @@ field by field, by name. A field that both have must have one type; which may be
 """
 
 from collections.abc import Iterator
-from typing import Any
 
-from pyspark.sql import Row
 from pyspark.sql.types import ArrayType, DataType, MapType, StructType
 
 from sparklabel.errors import ColumnError
@@ -83,13 +81,6 @@ def converted_sql(value: str, have: DataType, want: DataType) -> str:
         item = converted_sql("item", have.elementType, want.elementType)
         return f"transform({value}, item -> {item})"
     return value
-
-
-def plain(value: Any) -> Any:
-    """A value that Spark gave, as plain Python: structs are mappings, at every depth."""
-    if isinstance(value, Row):
-        return {name: plain(part) for name, part in value.asDict().items()}
-    return [plain(part) for part in value] if isinstance(value, list) else value
 
 
 def _ddl(found: DataType) -> str:

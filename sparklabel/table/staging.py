@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.delta_table import Target
-from sparklabel.labels import RETRYABLE, label_ddl, quote, sql_string
+from sparklabel.labels import RETRYABLE, label_ddl, quote, sql_list, sql_string
 from sparklabel.table.columns import Owned
 from sparklabel.table.commits import retried
 from sparklabel.table.plan import ANSWER, HASH
@@ -62,10 +62,8 @@ class Staging:
     def answers(self, spark: SparkSession) -> DataFrame:
         """One usable answer an input: HASH, ANSWER. Of this pass, of one that died, of one beside it: an answer to
         the same input by the same model and task, calibrated and withheld alike, is the same answer."""
-        retryable = ", ".join(map(sql_string, RETRYABLE))
-        usable = (
-            f"{self._ours()} AND (pass_id = {sql_string(self.pass_id)} OR answer.status NOT IN ({retryable}))"
-        )
+        done = f"answer.status NOT IN ({sql_list(RETRYABLE)})"
+        usable = f"{self._ours()} AND (pass_id = {sql_string(self.pass_id)} OR {done})"
         staged = spark.sql(f"SELECT * FROM {self.sql}").where(usable)
         return staged.groupBy(F.col("input_hash").alias(HASH)).agg(
             F.max_by("answer", "staged_at").alias(ANSWER)

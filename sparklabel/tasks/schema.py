@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from sparklabel.labels import quote
+from sparklabel.tasks.identifiers import Identifier
 from sparklabel.tasks.json_schemas import described_fields
 
 FieldType = Literal["string", "integer", "number", "boolean", "date"]
@@ -46,19 +47,12 @@ class Field(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: Identifier
     type: FieldType = "string"
     description: str = ""
     options: tuple[str, ...] = ()
     nullable: bool = True
     many: bool = False
-
-    @field_validator("name")
-    @classmethod
-    def _name_is_an_identifier(cls, name: str) -> str:
-        if not name.isidentifier() or not name.isascii():
-            raise ValueError(f"{name!r} must be letters, digits and underscores, not starting with a digit")
-        return name
 
     @field_validator("type", mode="before")
     @classmethod

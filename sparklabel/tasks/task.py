@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 from sparklabel.errors import TaskError
 from sparklabel.tasks.answer_modes import AnswerMode, Scored
 from sparklabel.tasks.examples_from import ExamplesFrom
+from sparklabel.tasks.identifiers import Identifier
 
 
 class Example(BaseModel):
@@ -39,7 +40,7 @@ class Task(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
-    name: str
+    name: Identifier
     inputs: tuple[str, ...]
     instructions: str = ""
     examples: tuple[Example, ...] = ()
@@ -55,14 +56,6 @@ class Task(BaseModel):
                 f"The task {str(fields.get('name', ''))!r} is not usable: {_problems(error)}",
                 hint=f"A {fields.get('kind', 'task')} takes: {', '.join(cls.model_fields)}.",
             ) from None
-
-    @field_validator("name")
-    @classmethod
-    def _name_is_an_identifier(cls, name: str) -> str:
-        # The name becomes a column, a SQL function and part of a registered model's name.
-        if not name.isidentifier() or not name.isascii():
-            raise ValueError(f"{name!r} must be letters, digits and underscores, not starting with a digit")
-        return name
 
     @field_validator("inputs", mode="before")
     @classmethod

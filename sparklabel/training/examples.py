@@ -20,8 +20,8 @@ from sparklabel.held_out import is_held_out, normalised
 from sparklabel.labels import ANSWERED, UNCERTAIN, quote, said_sql
 from sparklabel.table.columns import Owned
 from sparklabel.table.plan import STATE, row_states
-from sparklabel.table.record import plain
 from sparklabel.tasks import AnswerMode, Scored, Task, counts
+from sparklabel.tasks.json_values import plain
 
 
 @dataclass(frozen=True, slots=True)

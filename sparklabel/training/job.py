@@ -105,7 +105,7 @@ class TrainingJob:
         run.log_metrics(
             {"train_seconds": summary.seconds, "tokens_per_second": summary.tokens / summary.seconds}
         )
-        self._write_card(folder, asked)
+        self._write_card(folder)
         return summary, self._probe(model)
 
     def _examples(self, tokenizer: ModelTokenizer) -> list[TrainingExample]:
@@ -123,10 +123,10 @@ class TrainingJob:
         ]
         return choice_examples(chosen, self._asked.trie)
 
-    def _write_card(self, folder: Path, asked: Question) -> None:
+    def _write_card(self, folder: Path) -> None:
         card = ModelCard(
-            task=self.task.to_dict(), task_fingerprint=self.task.fingerprint, template=asked.template,
-            labels=self.mode.signature, label_ids=asked.label_ids, base=self._base_record,
+            task=self.task.to_dict(), task_fingerprint=self.task.fingerprint, template=self._asked.template,
+            labels=self.mode.signature, label_ids=self._asked.label_ids, base=self._base_record,
         )  # fmt: skip
         (folder / registry.CARD).write_text(json.dumps(card.to_dict(), ensure_ascii=False, indent=2), "utf-8")
 

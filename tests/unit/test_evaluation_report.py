@@ -4,7 +4,7 @@ from pyspark.sql import Row
 
 from sparklabel import EvaluationReport, multilabel, rating
 from sparklabel.evaluation import measure
-from sparklabel.table.record import plain
+from sparklabel.tasks.json_values import plain
 
 
 def report(task, gold, predicted):

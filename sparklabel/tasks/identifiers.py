@@ -1,0 +1,14 @@
+"""Names that become columns and fields: what SQL, Python and a registered model's name all take."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+
+def _identifier(name: str) -> str:
+    if not name.isidentifier() or not name.isascii():
+        raise ValueError(f"{name!r} must be letters, digits and underscores, not starting with a digit")
+    return name
+
+
+Identifier = Annotated[str, AfterValidator(_identifier)]
