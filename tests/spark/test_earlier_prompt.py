@@ -12,6 +12,10 @@ from sparklabel.table.columns import open_task_table
 from sparklabel.table.passes import _Pass
 from sparklabel.udf import labeler_spec
 
+pytestmark = [
+    pytest.mark.usefixtures("mlflow_store"),  # a registered model's calibrator is looked for there
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
+]
 EARLIER = classification("verdict", "text", ["fresh", "rotten"], "Say how the film was.")
 NOTE = "models:/x/1@sha256:0 was fine-tuned with an earlier version of the task: it answers with the prompt"
 
