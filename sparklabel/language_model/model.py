@@ -5,7 +5,7 @@ by length into batches of about equal token counts, a token tree behind each row
 and only the rows of the output matrix that are asked for are multiplied.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +57,8 @@ class LanguageModel:
         )
         self.kept_tokens = self.batch_tokens * _KEPT_PER_BATCH_TOKEN
         self._stock_attention = model.config._attn_implementation
+        self._worn: Mapping[str, Tensor] = {}
+        self._covered: dict[str, Tensor] = {}
         self._check_attention()
 
     @classmethod
@@ -90,6 +92,22 @@ class LanguageModel:
         if adapter is not None:
             model = _merged(model, adapter)
         return cls(_cast(model.to(device), target), ModelTokenizer.load(folder), batch_tokens)
+
+    def own_weights(self) -> dict[str, Tensor]:
+        """Those that it was loaded with, by name."""
+        return {name: p.data for name, p in self.model.named_parameters()} | self._covered
+
+    def wear(self, weights: Mapping[str, Tensor]) -> None:
+        """Puts these weights in place of its own, until others are put on; with none it is itself again."""
+        if weights is self._worn:
+            return
+        parameters = dict(self.model.named_parameters())
+        for name, own in self._covered.items():
+            parameters[name].data = own
+        self._covered = {name: parameters[name].data for name in weights}
+        for name, tensor in weights.items():
+            parameters[name].data = tensor
+        self._worn = weights
 
     def encode_prefix(self, ids: Sequence[int]) -> SharedPrefix:
         """Runs the shared prefix once. It may be empty."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from sparklabel.errors import ModelError
@@ -25,6 +26,8 @@ class ModelTokenizer:
 
     def __init__(self, tokenizer: Any, config: Any, generation_config: Any = None) -> None:
         self._tokenizer = tokenizer
+        # Whether special tokens count is a state of the tokenizer: another thread must not change it meanwhile.
+        self._encoding = Lock()
         self._anchor = self._find_anchor()
         self._special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
         limits = (
@@ -75,7 +78,8 @@ class ModelTokenizer:
 
     def _encoded(self, texts: Sequence[str], inside: bool, **how: bool) -> list[list[int]]:
         anchor, anchored = self._anchor if inside else ("", [])
-        batch = self._tokenizer([anchor + text for text in texts], add_special_tokens=False, **how)
+        with self._encoding:
+            batch = self._tokenizer([anchor + text for text in texts], add_special_tokens=False, **how)
         return [list(ids[len(anchored) :]) for ids in batch.input_ids]
 
     def _find_anchor(self) -> tuple[str, list[int]]:

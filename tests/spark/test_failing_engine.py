@@ -3,7 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from sparklabel.udf import label_batches, labeler_spec, open_labeler
+from sparklabel.udf import labeler_spec
+from sparklabel.udf.worker import label_batches, open_labeler
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,13 @@
+"""One engine for all tasks of a GPU (or, without one, of a machine), in a process of its own.
+
+A Spark executor runs several Python workers. With a model in each, a GPU holds several copies of it, and none of them
+sees enough rows at once. `connect` finds the process that serves a model, or starts it, and gives an `Engine` whose
+work is done there. What the process does is in process.py and batcher.py, where it lives in place.py.
+"""
+
+from sparklabel.engines.server.client import ServedEngine
+from sparklabel.engines.server.devices import gpu_uuid
+from sparklabel.engines.server.place import CPU, Place, Served
+from sparklabel.engines.server.starting import connect
+
+__all__ = ["CPU", "Place", "Served", "ServedEngine", "connect", "gpu_uuid"]

@@ -1,0 +1,97 @@
+"""Brings the requests of many clients to an engine that takes one call at a time.
+
+In: requests from many threads. Out: to each its own answer. While the engine computes, requests gather; those that
+share a prefix and a constraint go into the next call together, so the engine sees full batches as long as anybody asks.
+"""
+
+import threading
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sparklabel.engines.engine import Engine, GenerationRequest, ScoringRequest
+from sparklabel.errors import EngineDied, EngineError
+
+Request = ScoringRequest | GenerationRequest
+
+_MOST_ROWS = 20_000
+"""In one call, unless one request has more: who comes later shall not wait for everybody's rows."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    engine: Engine
+    request: Request
+    done: "Future[Any]" = field(default_factory=Future)
+
+    def goes_with(self, other: "_Job") -> bool:
+        return self.engine is other.engine and replace(self.request, rows=()) == replace(
+            other.request, rows=()
+        )
+
+
+class Batcher:
+    """One thread that computes. Give it engines that share a device: they are asked one after another."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[_Job] = deque()
+        self._changed = threading.Condition()
+        threading.Thread(target=self._work, name="engine", daemon=True).start()
+
+    def run(self, engine: Engine, request: Request) -> Any:
+        """What `ask` gives for the request. Raises what the engine raises."""
+        job = _Job(engine, request)
+        with self._changed:
+            self._waiting.append(job)
+            self._changed.notify()
+        return job.done.result()
+
+    def _work(self) -> None:
+        while True:
+            _answer(self._next())
+
+    def _next(self) -> list[_Job]:
+        """The request that waits longest, and those that can go with it."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._waiting))
+            first = self._waiting.popleft()
+            jobs, rows = [first], len(first.request.rows)
+            for job in list(self._waiting):
+                if job.goes_with(first) and rows + len(job.request.rows) <= _MOST_ROWS:
+                    self._waiting.remove(job)
+                    jobs.append(job)
+                    rows += len(job.request.rows)
+            return jobs
+
+
+def _answer(jobs: list[_Job]) -> None:
+    """Computes the jobs in one call. Where that fails and the engine lives, each is asked alone: one client's rows
+    must not fail another's."""
+    merged = replace(jobs[0].request, rows=tuple(row for job in jobs for row in job.request.rows))
+    try:
+        answers = ask(jobs[0].engine, merged)
+    except EngineError as error:
+        if len(jobs) == 1 or isinstance(error, EngineDied):
+            _fail(jobs, error)
+        else:
+            for job in jobs:
+                _answer([job])
+    except BaseException as error:  # noqa: BLE001 a bug is the client's to raise; the thread goes on
+        _fail(jobs, error)
+    else:
+        start = 0
+        for job in jobs:
+            end = start + len(job.request.rows)
+            job.done.set_result(answers[start:end])
+            start = end
+
+
+def _fail(jobs: list[_Job], error: BaseException) -> None:
+    for job in jobs:
+        job.done.set_exception(error)
+
+
+def ask(engine: Engine, request: Request) -> Any:
+    """The scores of a ScoringRequest ([N, O]), the texts of a GenerationRequest."""
+    return engine.score(request) if isinstance(request, ScoringRequest) else engine.generate(request)

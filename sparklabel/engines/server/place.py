@@ -1,0 +1,130 @@
+"""Where the process that serves a model lives on this host: a folder that nobody else can enter.
+
+In: what is served, and on which device. Out: the paths, and whether somebody lives there. A GPU has one place, so that
+one model at a time is on it; without a GPU each model has its own.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any
+
+from sparklabel.engines.spec import EngineSpec
+from sparklabel.errors import SetupError
+
+CPU = "cpu"
+_LONGEST_ADDRESS = 100
+"""Bytes; the kernel's limit for the address of a socket is 108 on Linux, 104 on macOS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A base model under an engine: what one process serves. `model` is its identity, `base` its folder on this host
+    (None for engines without files), `device` a GPU's UUID or "cpu". Adapters are named by each request."""
+
+    engine: EngineSpec
+    model: str
+    base: Path | None
+    device: str = CPU
+
+    @property
+    def key(self) -> str:
+        """Equal keys, equal answers."""
+        return sha256(repr((str(self.engine), self.model, self.device)).encode()).hexdigest()[:16]
+
+    def __str__(self) -> str:
+        return f"{self.model} under {self.engine}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The folder of one device or model. `lock` is held while a process is looked for or started, `alive` by the
+    process as long as it lives: no process identity is trusted."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, served: Served, home: Path | None = None) -> "Place":
+        """Makes the folder where it is missing. Raises SetupError where it is another user's."""
+        name = f"{CPU}-{served.key}" if served.device == CPU else served.device
+        place = cls(_private(_private(home or _home()) / name))
+        if len(os.fsencode(place.socket)) > _LONGEST_ADDRESS:
+            raise SetupError(
+                f"The path {place.socket} is too long for a socket.", hint="Set TMPDIR to a shorter one."
+            )
+        return place
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "lock"
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "socket"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    def facts(self) -> dict[str, Any]:
+        """What the process said of itself: `key`, `served` (in words), `pid`; nothing where none ever did."""
+        try:
+            return dict(json.loads((self.folder / "facts.json").read_text("utf-8")))
+        except (OSError, ValueError):
+            return {}
+
+    def say(self, **facts: Any) -> None:
+        (self.folder / "facts.json").write_text(json.dumps(facts), "utf-8")
+
+    def inhabit(self) -> IO[bytes] | None:
+        """Takes the place for this process, until the file is closed or the process ends. None where it is taken."""
+        file = open(self.folder / "alive", "ab")  # noqa: SIM115 held as long as the process lives
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return None
+        return file
+
+    @property
+    def inhabited(self) -> bool:
+        held = self.inhabit()
+        if held is None:
+            return True
+        held.close()
+        return False
+
+    def kill(self) -> None:
+        """Ends the process that lives here, at once."""
+        pid = self.facts().get("pid")
+        if pid and self.inhabited:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def neighbours(self) -> Iterator["Place"]:
+        """The other places of this user on this host."""
+        return (Place(folder) for folder in self.folder.parent.iterdir() if folder != self.folder)
+
+
+def _home() -> Path:
+    return Path(tempfile.gettempdir()) / f"sparklabel-{os.getuid()}"
+
+
+def _private(folder: Path) -> Path:
+    """The folder, which only this user may enter: a name in a folder for all may have been taken by another."""
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or not folder.is_dir() or folder.is_symlink() or status.st_mode & 0o077:
+        raise SetupError(
+            f"The folder {folder} is not this user's alone.",
+            hint="Remove it, or set TMPDIR to a folder of your own, on every executor.",
+        )
+    return folder

@@ -1,0 +1,120 @@
+"""The labeler inside Spark: a column function, and a SQL function.
+
+In: a task, a model, an engine. Out: a struct column, the record of labels.py. The function is marked nondeterministic,
+or Spark would run the model once for each field that a query reads.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import Column, SparkSession
+from pyspark.sql import functions as F
+
+from sparklabel import errors
+from sparklabel.labels import label_ddl, quote, sql_string
+from sparklabel.references import DEFAULT
+from sparklabel.tasks import Task
+from sparklabel.udf.spec import LabelerSpec, check_askable, labeler_spec, with_examples
+from sparklabel.udf.worker import label_batches
+
+if TYPE_CHECKING:
+    pass
+
+
+@contextmanager
+def worker_errors() -> Iterator[None]:
+    """Inside, what we raise in a worker comes out of Spark's actions as itself: Spark has its text only."""
+    from pyspark.errors import PythonException
+
+    try:
+        yield
+    except PythonException as error:
+        found = _OURS.search(str(error))
+        cls = getattr(errors, found[1], None) if found else None
+        if found is None or cls is None:
+            raise
+        raise cls(found[2], hint=(found[3] or "").strip()) from None
+
+
+_OURS = re.compile(r"^sparklabel\.errors\.(\w+): (.*)(?:\n  (.*))?", re.MULTILINE)
+
+
+def label_udf(
+    task: Task, model: str = DEFAULT, engine: str = "auto", *, min_confidence: float = 0.0, **options: Any
+) -> Callable[..., Column]:
+    """A function of columns, one per input of the task, that gives the label: `label_udf(task)("text")`.
+
+    The result is a struct: `.value`, `.confidence`, `.status` and the rest of the record. Answers with less than
+    `min_confidence` are withheld (status `uncertain`, the best guess in `alternatives`). `options` go to the engine
+    (transformers: dtype, device, batch_tokens, threads). The model is pinned now, so that every executor uses the
+    same one, and so are the examples that the task takes from a table. Raises ModelError, SetupError, TaskError or
+    TableError.
+    """
+    spec = with_examples(labeler_spec(task, model, engine, options, min_confidence))
+    check_askable(spec)
+    return udf_of(spec)
+
+
+def udf_of(spec: LabelerSpec) -> Callable[..., Column]:
+    """`label_udf` for a spec that was made before."""
+
+    def label(*columns: Column | str) -> Column:
+        inputs = spec.task.inputs
+        if len(columns) != len(inputs):
+            raise errors.ColumnError(
+                f"The task {spec.task.name!r} reads {len(inputs)} column(s), and {len(columns)} were given.",
+                hint=f"Give one for each of: {', '.join(inputs)}.",
+            )
+        texts = (F.col(c) if isinstance(c, str) else c for c in columns)
+        packed = F.struct(*(c.cast("string").alias(name) for c, name in zip(texts, inputs, strict=True)))
+        result: Column = _arrow_udf(spec)(packed)
+        return result
+
+    return label
+
+
+def register(
+    spark: SparkSession,
+    task: Task,
+    model: str = DEFAULT,
+    engine: str = "auto",
+    *,
+    name: str | None = None,
+    min_confidence: float = 0.0,
+    **options: Any,
+) -> str:
+    """Makes the task a SQL function of this session, `label_<task>` unless `name` says otherwise; gives its name.
+
+    `SELECT label_intent(text).value FROM tickets`. Its parameters are named as the task's inputs. Raises ModelError,
+    EngineError, TaskError or TableError.
+    """
+    name = name or f"label_{task.name}"
+    spec = with_examples(labeler_spec(task, model, engine, options, min_confidence), spark)
+    check_askable(spec)
+    spark.udf.register(f"_{name}", _arrow_udf(spec))
+    parameters = ", ".join(f"{quote(column)} STRING" for column in task.inputs)
+    packed = ", ".join(f"{sql_string(column)}, {quote(column)}" for column in task.inputs)
+    spark.sql(
+        f"CREATE OR REPLACE TEMPORARY FUNCTION {quote(name)}({parameters}) "
+        f"RETURNS {label_ddl(task.value_type)} RETURN {quote('_' + name)}(named_struct({packed}))"
+    )
+    return name
+
+
+def _arrow_udf(spec: LabelerSpec) -> Any:
+    import pyarrow as pa
+    from pyspark.sql.pandas import functions as pandas_functions
+    from pyspark.sql.pandas.types import to_arrow_type
+    from pyspark.sql.types import DataType
+
+    return_type = DataType.fromDDL(label_ddl(spec.task.value_type))
+    arrow_type = to_arrow_type(return_type, timezone="UTC")
+
+    def label(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
+        return label_batches(spec, batches, arrow_type)
+
+    # Its stubs know no iterator that returns structs.
+    arrow_udf: Any = pandas_functions.arrow_udf
+    return arrow_udf(label, returnType=return_type).asNondeterministic()

@@ -1,0 +1,104 @@
+"""What travels to the workers: a task, a pinned model, an engine. Made and checked on the driver.
+
+In: what a user wrote. Out: a small picklable record, from which every worker builds the same labeler. Nothing is loaded
+but a tokenizer.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from sparklabel import errors, registry
+from sparklabel.calibrators import Calibrator
+from sparklabel.cards import ModelCard
+from sparklabel.engines import EngineSpec, engine_spec
+from sparklabel.example_source import pinned_examples
+from sparklabel.few_shot import ExampleSet
+from sparklabel.labeler import Question
+from sparklabel.prompts import Tokenizer
+from sparklabel.references import ResolvedModel, tokenizer_folder
+from sparklabel.tasks import Task, check_task
+
+
+@dataclass(frozen=True, slots=True)
+class LabelerSpec:
+    """Everything a worker needs to build the labeler. Picklable; equal specs share one loaded model."""
+
+    task: Task
+    model: ResolvedModel
+    engine: EngineSpec
+    calibrator: Calibrator | None = None
+    min_confidence: float = 0.0
+    examples: ExampleSet | None = None
+
+    @property
+    def card(self) -> ModelCard | None:
+        """What a fine-tuned model carries; None for others."""
+        return ModelCard.from_json(self.model.card) if self.model.card else None
+
+    @property
+    def decision(self) -> str:
+        """How probabilities become answers, as a short hash: the calibrator, and what is withheld. Empty where answers
+        are the model's own."""
+        if self.calibrator is None and not self.min_confidence:
+            return ""
+        content = [self.min_confidence, self.calibrator.to_dict() if self.calibrator else None]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the task as the model is asked it: a fine-tuned one goes by its card's prompt."""
+        return card.task_fingerprint if (card := self.card) else self.task.fingerprint
+
+
+def labeler_spec(
+    task: Task,
+    model: str | ResolvedModel,
+    engine: str,
+    options: dict[str, Any],
+    min_confidence: float = 0.0,
+) -> LabelerSpec:
+    """Pins the model and checks that it fits the task, before anything is loaded; with the calibrator that was fitted
+    for them last.
+
+    Raises ModelError, SetupError or TaskError. Engines without files take any text for a model.
+    """
+    check_task(task)
+    if not (isinstance(min_confidence, int | float) and 0 <= min_confidence <= 1):
+        raise errors.SetupError(f"min_confidence={min_confidence!r} is not between 0 and 1.")
+    chosen = engine_spec(engine, options)
+    named = chosen.kind.named
+    if named and isinstance(model, str):
+        resolved = ResolvedModel(model, "folder", named.identity(model, dict(chosen.options)), "")
+    else:
+        resolved = model if isinstance(model, ResolvedModel) else registry.resolve(model)
+    spec = LabelerSpec(task, resolved, chosen, min_confidence=float(min_confidence))
+    if card := spec.card:
+        card.check_fits(task, resolved.identity)
+    return replace(spec, calibrator=registry.find_calibrator(resolved.identity, spec.fingerprint))
+
+
+def with_examples(spec: LabelerSpec, spark: SparkSession | None = None) -> LabelerSpec:
+    """The same with the examples that its task takes from a table, pinned now; `spark` is the active session unless it
+    is given. A fine-tuned model reads none. Raises TableError, ColumnError or SetupError."""
+    return spec if spec.card else replace(spec, examples=pinned_examples(spark, spec.task))
+
+
+def check_askable(spec: LabelerSpec) -> None:
+    """Raises TaskError or ModelError where the task cannot be asked of this model: its instructions do not fit, its
+    labels are the same tokens, its card is another tokenizer's, its engine cannot ask such choices. Reads the
+    tokenizer, no weights."""
+    question = Question.of(spec.task, _tokenizer(spec), spec.card, spec.model.identity, spec.examples)
+    if question.labels:
+        spec.engine.kind.check(question.labels)
+
+
+def _tokenizer(spec: LabelerSpec) -> Tokenizer:
+    if named := spec.engine.kind.named:
+        return named.tokenizer(dict(spec.engine.options))
+    from sparklabel.language_model import ModelTokenizer
+
+    return ModelTokenizer.load(tokenizer_folder(spec.model))

@@ -1,0 +1,182 @@
+"""The labeler in a Spark worker: opened once, kept for the next batches, stages and jobs, and opened anew when it dies.
+
+In: a spec, and batches of inputs. Out: the labels of each batch. With an engine that several threads may ask, the next
+batches are on their way while one is computed.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING, TypeVar
+
+from sparklabel import registry
+from sparklabel.engines import Engine, EngineSpec, engine_spec, open_engine
+from sparklabel.engines.server import CPU, Served, connect, gpu_uuid
+from sparklabel.labeler import Labeler
+from sparklabel.labels import RETRYABLE, Label
+from sparklabel.references import ResolvedModel
+from sparklabel.udf.spec import LabelerSpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
+_LABELERS_KEPT = 8
+_BATCHES_AHEAD = 2
+"""Batches under way at once. One is computed while the next is rendered, or waits where the engine takes it from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What Spark gave this task: how many CPU cores, and the address of its GPU where it has one. `device` is that
+    GPU's UUID, or that of the one which is there anyway, or "cpu"."""
+
+    cores: int | None = None
+    gpu: str = ""
+    device: str = CPU
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.device != CPU
+
+
+def open_labeler(spec: LabelerSpec, slot: Slot = Slot()) -> Labeler:
+    """The labeler of this process; its model is fetched to this host and loaded where it is not there yet."""
+    loaded = _loaded(spec.engine, spec.model, slot)
+    if spec not in loaded.labelers:
+        if len(loaded.labelers) >= _LABELERS_KEPT:  # each pass with new examples brings one
+            del loaded.labelers[next(iter(loaded.labelers))]
+        loaded.labelers[spec] = make_labeler(spec, loaded.engine)
+    return loaded.labelers[spec]
+
+
+def make_labeler(spec: LabelerSpec, engine: Engine) -> Labeler:
+    """A labeler over an engine that the caller keeps."""
+    return Labeler(
+        spec.task, engine, model=spec.model.identity, card=spec.card, calibrator=spec.calibrator,
+        min_confidence=spec.min_confidence, examples=spec.examples,
+    )  # fmt: skip
+
+
+def load_engine(engine: EngineSpec, model: ResolvedModel) -> Engine:
+    """An engine in this process with its model, fetched to this host where it is not there yet."""
+    if not engine.kind.needs_files:
+        return open_engine(engine, model.identity, None, None)
+    files = registry.materialise(model)
+    return open_engine(engine, model.identity, files.base, files.adapter)
+
+
+def _reach_engine(engine: EngineSpec, model: ResolvedModel, device: str) -> Engine:
+    """The engine that all tasks on the device share, in a process that is started where it does not run yet."""
+    base = model.base or model
+    if not engine.kind.needs_files:
+        return connect(Served(engine, base.identity, None, device))
+    files = registry.materialise(model)
+    return connect(Served(engine, base.identity, files.base, device), files.adapter)
+
+
+@dataclass(slots=True)
+class _Loaded:
+    """A loaded model, and the labelers of what is asked of it: they go when it goes."""
+
+    engine: Engine
+    labelers: dict[LabelerSpec, Labeler]
+
+
+@lru_cache(maxsize=2)
+def _loaded(engine: EngineSpec, model: ResolvedModel, slot: Slot) -> _Loaded:
+    if engine.is_shared(on_gpu=slot.on_gpu):
+        return _Loaded(_reach_engine(engine, model, slot.device), {})
+    return _Loaded(load_engine(_in_slot(engine, slot), model), {})
+
+
+def _in_slot(engine: EngineSpec, slot: Slot) -> EngineSpec:
+    """An engine in a worker gets what its task has: Spark gives workers OMP_NUM_THREADS=1, and many share a machine."""
+    given = {"threads": slot.cores, "device": f"cuda:{slot.gpu}" if slot.gpu else None}
+    known = engine.kind.options if engine.kind.task_threads else {}
+    options = {name: value for name, value in given.items() if value is not None and name in known}
+    return engine_spec(engine.name, options | dict(engine.options))
+
+
+def label_batches(
+    spec: LabelerSpec, batches: "Iterator[pa.StructArray]", arrow_type: "pa.DataType"
+) -> "Iterator[pa.Array]":
+    """The labels of each batch of inputs, in order. An engine that dies is opened anew once for each batch: the rows
+    that it failed on are asked again, and are failures if that one dies too."""
+    worker = _Worker(spec, _slot())
+
+    def answer(batch: "pa.StructArray") -> "pa.Array":
+        import pyarrow as pa
+
+        # As bytes: a Spark string may hold invalid UTF-8, and one such row must not fail the job.
+        inputs = [column.cast(pa.binary()).to_pylist() for column in batch.flatten()]
+        labels = worker.label(list(zip(*inputs, strict=True)))
+        return pa.array([asdict(label) for label in labels], type=arrow_type)
+
+    return _ahead(answer, batches, _BATCHES_AHEAD if worker.takes_threads else 1)
+
+
+class _Worker:
+    """What this process answers a spec with. Several threads may ask."""
+
+    def __init__(self, spec: LabelerSpec, slot: Slot) -> None:
+        self._spec, self._slot, self._opening = spec, slot, Lock()
+
+    @property
+    def takes_threads(self) -> bool:
+        engine = self._spec.engine
+        return engine.kind.concurrent or engine.is_shared(on_gpu=self._slot.on_gpu)
+
+    def label(self, rows: Sequence[Sequence[bytes | None]]) -> list[Label]:
+        labels, died = self._asked(rows)
+        failed = [number for number, label in enumerate(labels) if label.status in RETRYABLE] if died else []
+        if failed:
+            again, _ = self._asked([rows[number] for number in failed])
+            for number, label in zip(failed, again, strict=True):
+                labels[number] = replace(label, attempts=2)
+        return labels
+
+    def _asked(self, rows: Sequence[Sequence[bytes | None]]) -> tuple[list[Label], bool]:
+        """The labels, and whether the engine was given up: the next call opens another."""
+        with self._opening:
+            labeler = open_labeler(self._spec, self._slot)
+        labels = labeler.label(rows)
+        if labeler.gave_up:
+            with self._opening:
+                if open_labeler(self._spec, self._slot) is labeler:
+                    _loaded.cache_clear()
+        return labels, labeler.gave_up
+
+
+def _ahead(work: Callable[[_Given], _Made], given: Iterator[_Given], number: int) -> Iterator[_Made]:
+    """`work` on each, in order; so many are under way at once."""
+    if number == 1:
+        yield from map(work, given)
+        return
+    with ThreadPoolExecutor(number) as pool:
+        running: deque[Future[_Made]] = deque()
+        try:
+            for item in given:
+                running.append(pool.submit(work, item))
+                if len(running) == number:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def _slot() -> Slot:
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    if context is None:
+        return Slot()
+    gpus = context.resources().get("gpu")
+    gpu = gpus.addresses[0] if gpus and gpus.addresses else ""
+    return Slot(context.cpus(), gpu, gpu_uuid(gpu) or CPU)

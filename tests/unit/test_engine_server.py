@@ -1,0 +1,270 @@
+"""One engine for many tasks, in a process of its own: real processes, with the fake engine and the tiny model."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparklabel.constraints import label_trie
+from sparklabel.engines import EngineSpec, GenerationRequest, ScoringRequest, engine_spec, open_engine
+from sparklabel.engines.server import Place, Served, connect
+from sparklabel.engines.server.batcher import Batcher
+from sparklabel.engines.server.devices import parse_gpus
+from sparklabel.engines.server.owners import Owners, owner_pid
+from sparklabel.errors import EngineDied, EngineError, ModelError, SetupError
+
+TRIE = label_trie([tuple(b"fresh"), tuple(b"rotten")], ["fresh", "rotten"])
+ROWS = tuple(tuple(text.encode()) for text in ("a fresh start", "rotten", "neither"))
+REQUEST = ScoringRequest((1, 2), ROWS, TRIE)
+FAKE = Served(EngineSpec("fake"), "fake:m", None)
+TINY = ScoringRequest((70, 71), ((72, 73), (74,), (75, 76, 77)), label_trie([(1, 0), (2, 3, 0)], ["a", "b"]))
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A folder for processes, which are all ended at last."""
+    folder = tmp_path / "h"
+    folder.mkdir(mode=0o700)
+    yield folder
+    for place in map(Place, folder.iterdir()):
+        place.kill()
+
+
+def pid(served, home):
+    return Place.of(served, home).facts()["pid"]
+
+
+def test_another_process_gives_the_same_scores_as_an_engine_in_this_one(home):
+    found = connect(FAKE, home=home).score(REQUEST)
+    np.testing.assert_array_equal(found, open_engine(FAKE.engine, FAKE.model, None, None).score(REQUEST))
+
+
+def test_it_makes_the_same_prompts(home):
+    ours, theirs = open_engine(FAKE.engine, "m", None, None).tokenizer, connect(FAKE, home=home).tokenizer
+    assert (theirs.bos, theirs.stop_ids, theirs.context) == (ours.bos, ours.stop_ids, ours.context)
+    assert theirs.chat() == ours.chat()
+    assert theirs.encode_rows(["<stop>é"]) == ours.encode_rows(["<stop>é"])
+    assert theirs.encode("<user>hi<stop>", inside=True) == ours.encode("<user>hi<stop>", inside=True)
+
+
+def test_the_second_who_asks_finds_the_process_of_the_first(home):
+    connect(FAKE, home=home)
+    first = pid(FAKE, home)
+    connect(FAKE, home=home)
+    assert pid(FAKE, home) == first != os.getpid()
+
+
+def test_many_who_come_at_once_start_one_process(home):
+    engines = []
+    threads = [threading.Thread(target=lambda: engines.append(connect(FAKE, home=home))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(engines) == 4
+    assert len([place for place in map(Place, home.iterdir()) if place.inhabited]) == 1
+
+
+def test_a_process_that_was_killed_is_the_engines_death_and_the_next_call_starts_another(home):
+    engine = connect(FAKE, home=home)
+    first = pid(FAKE, home)
+    os.kill(first, signal.SIGKILL)
+    with pytest.raises(EngineDied, match="process is gone"):
+        engine.score(REQUEST)
+    connect(FAKE, home=home).score(REQUEST)
+    assert pid(FAKE, home) != first
+
+
+def test_a_process_that_hangs_is_replaced(home, monkeypatch):
+    monkeypatch.setattr("sparklabel.engines.server.starting._ANSWERS_WITHIN", 0.5)
+    monkeypatch.setattr("sparklabel.engines.server.starting._LEAVING_SECONDS", 0.5)
+    connect(FAKE, home=home)
+    first = pid(FAKE, home)
+    os.kill(first, signal.SIGSTOP)
+    connect(FAKE, home=home).score(REQUEST)
+    assert pid(FAKE, home) != first
+
+
+def ended(place, seconds=20):
+    """Waits for the process to end: its lock is free then."""
+    import fcntl
+
+    with open(place.folder / "alive", "ab") as file:
+        waiting = threading.Thread(target=fcntl.flock, args=(file, fcntl.LOCK_EX), daemon=True)
+        waiting.start()
+        waiting.join(seconds)
+        return not waiting.is_alive()
+
+
+def test_it_ends_when_nobody_asks(home):
+    connect(FAKE, home=home, idle_seconds=0.1)
+    assert ended(Place.of(FAKE, home))
+
+
+def test_it_ends_with_the_executor_that_it_works_for(home):
+    executor = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    connect(FAKE, home=home, owner=executor.pid)
+    executor.kill()
+    executor.wait()
+    executor.stdin.close()
+    assert ended(Place.of(FAKE, home))
+
+
+def test_it_lives_on_for_another_executor(home):
+    executor = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    connect(FAKE, home=home, owner=executor.pid)
+    engine = connect(FAKE, home=home)
+    executor.kill()
+    executor.wait()
+    executor.stdin.close()
+    assert not ended(Place.of(FAKE, home), seconds=1.5)
+    engine.score(REQUEST)
+
+
+def test_another_model_on_the_same_gpu_takes_the_place_of_an_idle_one(home):
+    on_gpu = Served(EngineSpec("fake"), "fake:m", None, "GPU-1")
+    other = Served(EngineSpec("fake"), "fake:other", None, "GPU-1")
+    connect(on_gpu, home=home)
+    found = connect(other, home=home).score(REQUEST)
+    np.testing.assert_array_equal(found, open_engine(other.engine, other.model, None, None).score(REQUEST))
+    assert Place.of(other, home).facts()["key"] == other.key
+
+
+def test_models_without_a_gpu_live_side_by_side(home):
+    engine = connect(FAKE, home=home)
+    connect(Served(EngineSpec("fake"), "fake:other", None), home=home)
+    engine.score(REQUEST)
+
+
+def test_a_failure_on_a_batch_is_the_failure_of_that_batch_only(home):
+    engine = connect(Served(engine_spec("fake", {"fail_on": "rotten"}), "fake:m", None), home=home)
+    with pytest.raises(EngineError, match="as fail_on asks") as caught:
+        engine.score(REQUEST)
+    assert not isinstance(caught.value, EngineDied)
+    assert engine.score(ScoringRequest((1,), ROWS[:1], TRIE)).shape == (1, 2)
+
+
+def test_a_model_that_does_not_load_says_so_as_if_it_were_loaded_here(home, tmp_path):
+    broken = Served(EngineSpec("transformers"), "m", tmp_path)
+    with pytest.raises(ModelError, match="does not load"):
+        connect(broken, home=home)
+
+
+def test_a_folder_that_others_may_enter_is_refused(tmp_path):
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o755)
+    with pytest.raises(SetupError, match="not this user's alone"):
+        Place.of(FAKE, folder)
+
+
+def test_nobody_else_can_reach_the_socket(home):
+    connect(FAKE, home=home)
+    folder = Place.of(FAKE, home).folder
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_the_process_serves_a_model_and_its_adapters(home, tiny_model, tmp_path):
+    adapter = tiny_adapter(tiny_model, tmp_path / "adapter")
+    spec = engine_spec("transformers", {"dtype": "float32", "threads": 1})
+    served = Served(spec, "tiny", tiny_model)
+    plain, tuned = connect(served, home=home), connect(served, adapter, home=home)
+    for engine, here in ((plain, None), (tuned, adapter), (plain, None)):
+        expected = open_engine(spec, "tiny", tiny_model, here).score(TINY)
+        np.testing.assert_allclose(engine.score(TINY), expected, atol=1e-5)
+    assert not np.allclose(plain.score(TINY), tuned.score(TINY), atol=1e-3)
+
+
+def test_it_writes_as_an_engine_in_this_process_does(home, tiny_model):
+    spec = engine_spec("transformers", {"dtype": "float32", "threads": 1})
+    request = GenerationRequest((70, 71), ((72, 73), (74,)), '{"enum": ["ab", "cd"]}', 20)
+    found = connect(Served(spec, "tiny", tiny_model), home=home).generate(request)
+    assert [g.text for g in found] == [
+        g.text for g in open_engine(spec, "m", tiny_model, None).generate(request)
+    ]
+
+
+def tiny_adapter(base: Path, folder: Path) -> Path:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base)
+    config = LoraConfig(r=2, target_modules=["q_proj"], layers_to_transform=[3], init_lora_weights=False)
+    get_peft_model(model, config).save_pretrained(folder)
+    return folder
+
+
+class Counting:
+    """An engine that tells how it was called, and waits for `go` first."""
+
+    def __init__(self):
+        self.calls, self.go = [], threading.Event()
+
+    def score(self, request):
+        self.go.wait(30)
+        self.calls.append(len(request.rows))
+        if len(request.rows) > 1 and (9,) in request.rows:
+            raise EngineError("a bad row")
+        return np.array([[row[0]] for row in request.rows], dtype=np.float32)
+
+
+def gathered(requests):
+    """What each request got while they waited together, and the calls behind the first one."""
+    engine, batcher, found = Counting(), Batcher(), {}
+
+    def ask(number, request):
+        try:
+            found[number] = batcher.run(engine, request).tolist()
+        except EngineError as error:
+            found[number] = error.message
+
+    first = threading.Thread(target=ask, args=("first", ScoringRequest((0,), ((7,),), TRIE)))
+    first.start()
+    threads = [threading.Thread(target=ask, args=pair) for pair in enumerate(requests)]
+    for thread in threads:
+        thread.start()
+    while len(batcher._waiting) < len(requests):
+        pass
+    engine.go.set()
+    for thread in (first, *threads):
+        thread.join()
+    return found, engine.calls[1:]
+
+
+def test_requests_that_share_a_prefix_are_computed_together():
+    found, calls = gathered([ScoringRequest((1,), ((3,), (4,)), TRIE), ScoringRequest((1,), ((5,),), TRIE)])
+    assert calls == [3]
+    assert (found[0], found[1]) == ([[3.0], [4.0]], [[5.0]])
+
+
+def test_requests_with_other_prefixes_are_not():
+    _, calls = gathered([ScoringRequest((1,), ((3,),), TRIE), ScoringRequest((2,), ((5,),), TRIE)])
+    assert calls == [1, 1]
+
+
+def test_one_clients_bad_row_does_not_fail_another_client():
+    found, _ = gathered([ScoringRequest((1,), ((3,), (9,)), TRIE), ScoringRequest((1,), ((5,),), TRIE)])
+    assert (found[0], found[1]) == ("a bad row", [[5.0]])
+
+
+def test_owners_that_ended_are_no_owners():
+    ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    owners = Owners(ended.pid)
+    assert owners.any_alive()
+    ended.kill()
+    ended.wait()
+    ended.stdin.close()
+    assert not owners.any_alive()
+
+
+def test_a_process_of_no_executor_owns_its_engine_itself():
+    assert owner_pid() == os.getpid()
+
+
+def test_gpus_are_known_by_what_the_driver_says():
+    assert parse_gpus("0, GPU-5f\n1, GPU-6a\n") == {"0": "GPU-5f", "1": "GPU-6a"}
