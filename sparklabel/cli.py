@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 a bug, 2 something to mend that the message names, 130 interrupted.
 """
 
+import json
 import logging
 import signal
 import sys
@@ -42,7 +43,10 @@ Key = Annotated[list[str], typer.Option(help="A column that names each row once;
 Model = Annotated[
     str, typer.Option(help="Hub id, local folder, models:/NAME@ALIAS, or the embedded default.")
 ]
-EngineOption = Annotated[str, typer.Option(help="auto, transformers or fake.")]
+EngineOption = Annotated[str, typer.Option(help="auto, transformers, vllm, openai or fake.")]
+EngineOptions = Annotated[
+    list[str] | None, typer.Option(help="An option of the engine, NAME=VALUE; repeat it for several.")
+]
 Conf = Annotated[list[str] | None, typer.Option(help="A Spark setting, KEY=VALUE; repeat it for several.")]
 Column = Annotated[str | None, typer.Option(help="The value column, where it is not the task's name.")]
 
@@ -64,6 +68,10 @@ def label(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
+    max_error_ratio: Annotated[
+        float, typer.Option(min=0, max=1, help="Stop when the engine fails on a larger share of the inputs.")
+    ] = 0.5,
+    option: EngineOptions = None,
     conf: Conf = None,
 ) -> None:
     """Label the pending rows of a Delta table in place."""
@@ -72,11 +80,12 @@ def label(
 
     report = label_table(
         _session(conf), _absolute(table), load_task(task), key=key, model=model, engine=engine, where=where,
-        relabel=relabel, column=column, adopt=adopt, min_confidence=min_confidence, dry_run=dry_run,
+        relabel=relabel, column=column, adopt=adopt, min_confidence=min_confidence,
+        max_error_ratio=max_error_ratio, dry_run=dry_run, **_options(option),
     )  # fmt: skip
     print(report)
-    if report.interrupted:
-        raise typer.Exit(130)
+    if report.interrupted or report.stopped:
+        raise typer.Exit(130 if report.interrupted else 2)
 
 
 @app.command()
@@ -109,13 +118,15 @@ def evaluate(
     gold: Annotated[str, typer.Option(help="The column with the right answers.")],
     model: Model = DEFAULT,
     engine: EngineOption = "auto",
+    option: EngineOptions = None,
     conf: Conf = None,
 ) -> None:
     """Compare a model's answers with a column of right ones."""
     from sparklabel.evaluation import evaluate as run
     from sparklabel.tasks import load_task
 
-    print(run(_session(conf), _absolute(table), load_task(task), gold, model=model, engine=engine))
+    session, options = _session(conf), _options(option)
+    print(run(session, _absolute(table), load_task(task), gold, model=model, engine=engine, **options))
 
 
 @app.command()
@@ -181,10 +192,27 @@ def _absolute(table: str) -> str:
 def _session(conf: Sequence[str] | None) -> Any:
     from sparklabel.session import spark_session
 
-    pairs = [setting.partition("=") for setting in conf or ()]
+    return spark_session(_pairs("--conf", conf))
+
+
+def _options(given: Sequence[str] | None) -> dict[str, Any]:
+    """What the shell gives as text, as Python has it: numbers, true and false; all else is text."""
+
+    def read(text: str) -> Any:
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return text
+        return value if isinstance(value, int | float) else text
+
+    return {name: read(value) for name, value in _pairs("--option", given).items()}
+
+
+def _pairs(option: str, given: Sequence[str] | None) -> dict[str, str]:
+    pairs = [setting.partition("=") for setting in given or ()]
     if wrong := [key for key, mark, _ in pairs if not mark]:
-        raise SparklabelError(f"--conf {wrong[0]} has no value.", hint="Write --conf KEY=VALUE.")
-    return spark_session({key: value for key, _, value in pairs})
+        raise SparklabelError(f"{option} {wrong[0]} has no value.", hint=f"Write {option} NAME=VALUE.")
+    return {key: value for key, _, value in pairs}
 
 
 def run(command: Any) -> None:

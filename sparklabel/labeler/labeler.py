@@ -91,12 +91,7 @@ class Labeler:
     def _answer(self, hashes: list[str], rows: list[list[bytes | None]]) -> list[Label]:
         texts = [[(value or b"").decode(errors="replace") for value in row] for row in rows]
         asked = [i for i, row in enumerate(texts) if self._enough(text.strip() for text in row)]
-        rows_asked = [texts[i] for i in asked]
-        with self._rendering:
-            shown = self._row_examples.of(rows_asked) if self._row_examples else None
-            prompts = self.encoder.encode(rows_asked, shown)
-        pairs: list[_Asked] = list(zip(prompts, rows_asked, strict=True))
-        answers = dict(zip(asked, self._ask(pairs), strict=True))
+        answers = dict(zip(asked, self._rendered_and_asked([texts[i] for i in asked]), strict=True))
         empty = replace(
             self._stamp, status=status.EMPTY_INPUT, error=f"{self._which} input is NULL or blank", attempts=0
         )
@@ -104,6 +99,16 @@ class Labeler:
         return [
             replace(answers.get(i, empty), input_hash=hashes[i], labeled_at=now) for i in range(len(rows))
         ]
+
+    def _rendered_and_asked(self, rows: list[list[str]]) -> list[Label]:
+        try:
+            with self._rendering:
+                shown = self._row_examples.of(rows) if self._row_examples else None
+                prompts = self.encoder.encode(rows, shown)
+        except EngineError as error:  # a tokenizer may be the engine's
+            self._count(error)
+            return self._failed(len(rows), error)
+        return self._ask(list(zip(prompts, rows, strict=True)))
 
     def _ask(self, asked: list[_Asked]) -> list[Label]:
         if not asked:
@@ -117,12 +122,18 @@ class Labeler:
 
     def _ask_parts(self, asked: list[_Asked], error: EngineError) -> list[Label]:
         """Halves what failed, so that one bad row costs itself only; an engine that fails on and on is left alone."""
-        self._failures += 1
-        self._died = self._died or isinstance(error, EngineDied)
+        self._count(error)
         if len(asked) == 1 or self.gave_up:
-            return [replace(self._stamp, status=status.ENGINE_ERROR, error=error.message) for _ in asked]
+            return self._failed(len(asked), error)
         middle = len(asked) // 2
         return self._ask(asked[:middle]) + self._ask(asked[middle:])
+
+    def _count(self, error: EngineError) -> None:
+        self._failures += 1
+        self._died = self._died or isinstance(error, EngineDied)
+
+    def _failed(self, number: int, error: EngineError) -> list[Label]:
+        return [replace(self._stamp, status=status.ENGINE_ERROR, error=error.message)] * number
 
     def _label(self, prompt: Prompt, answer: Answer) -> Label:
         cut = prompt.truncated and answer.status == status.OK

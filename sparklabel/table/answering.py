@@ -28,8 +28,10 @@ def answer_inputs(
     inputs: DataFrame,
     number: int,
     bar: WorkProgress,
+    max_error_ratio: float = 1.0,
 ) -> Work:
-    """Stages the answers to `inputs`, about `number` rows of HASH and texts. Ctrl-C ends it: what is staged is kept."""
+    """Stages the answers to `inputs`, about `number` rows of HASH and texts. Ctrl-C ends it, and a larger share of
+    failures than `max_error_ratio`: what is staged is kept."""
     label, work = udf_of(spec), Work()
     chunks = Chunks(task_slots(spark), number)
     with closing(_parts(spark, spec, staging, inputs, chunks, bar)) as parts:
@@ -40,6 +42,8 @@ def answer_inputs(
                     work.add(staging.append(texts.repartition(chunks.slots).select(HASH, answers)))
                 chunks.took(work.last)
                 bar.advance(work.last)
+                if work.stop_above(max_error_ratio):
+                    break
         except KeyboardInterrupt:
             stop_jobs(spark)
             work.interrupted = True

@@ -57,7 +57,7 @@ class Work:
 
     def __init__(self) -> None:
         self.inputs = self.last = self.prompt_tokens = self.failed = 0
-        self.interrupted = False
+        self.interrupted = self.stopped = False
         self._first = 0
         self._started = self._loaded = self._ended = time.monotonic()
 
@@ -69,6 +69,11 @@ class Work:
         self._ended = time.monotonic()
         if not self._first:
             self._first, self._loaded = staged.answers, self._ended
+
+    def stop_above(self, error_ratio: float) -> bool:
+        """Whether more than this share of the answers are failures of the engine: the rest would fail as well."""
+        self.stopped = self.failed > error_ratio * self.inputs
+        return self.stopped
 
     @property
     def rate(self) -> float | None:

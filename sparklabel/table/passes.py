@@ -56,6 +56,7 @@ def label_table(
     adopt: bool = False,
     dry_run: bool = False,
     min_confidence: float = 0.0,
+    max_error_ratio: float = 0.5,
     progress: bool = True,
     **options: Any,
 ) -> PassReport:
@@ -67,7 +68,9 @@ def label_table(
     "none" leaves both. Human answers are kept, whatever changed. `column` names the value column otherwise;
     `adopt=True` takes an existing column as human answers. `dry_run` writes nothing and loads no model. An answer
     with less than `min_confidence` is withheld: status `uncertain`, a NULL value, the best guess in `alternatives`.
-    `options` go to the engine. Called again after any death it goes on: staged answers are not computed twice.
+    The pass stops, and the report says so, when the engine failed on a larger share of the inputs than
+    `max_error_ratio`; what it answered is written. `options` go to the engine. Called again after any death it goes
+    on: staged answers are not computed twice.
 
     Raises TableError, ColumnError, KeyColumnError, TaskError, ModelError or SetupError before anything is loaded or
     written; ConflictError when other writers kept winning.
@@ -76,7 +79,9 @@ def label_table(
         raise TableError(f"relabel={relabel!r} is not known.", hint=f"Use one of: {', '.join(RELABEL)}.")
     opened = open_task_table(spark, table, task, key, column, adopt)
     spec = labeler_spec(task, model, engine, options, min_confidence)
-    labeling = _Pass(spark, spec, opened, relabel, where)
+    if not (isinstance(max_error_ratio, int | float) and 0 <= max_error_ratio <= 1):
+        raise TableError(f"max_error_ratio={max_error_ratio!r} is not between 0 and 1.")
+    labeling = _Pass(spark, spec, opened, relabel, where, max_error_ratio)
     if not spec.card:
         check_examples(spark, task)
     plan = labeling.plan()
@@ -92,9 +97,16 @@ class _Pass:
     """One pass's facts, and its steps in order."""
 
     def __init__(
-        self, spark: SparkSession, spec: LabelerSpec, opened: TaskTable, relabel: str, where: str | None
+        self,
+        spark: SparkSession,
+        spec: LabelerSpec,
+        opened: TaskTable,
+        relabel: str,
+        where: str | None,
+        max_error_ratio: float = 1.0,
     ) -> None:
         self.spark, self.spec, self.relabel, self.where = spark, spec, relabel, where
+        self.max_error_ratio = max_error_ratio
         self.target, self.keys, self.owned = opened.target, opened.keys, opened.owned
         self.task, self.model = spec.task, spec.model.identity
         self.version_before = self.target.version
@@ -123,7 +135,7 @@ class _Pass:
         )
         resumed = self._resumed(staging)
         work = self._answer(plan.pending_inputs - resumed, staging, resumed > 0, progress)
-        kept = self._kept_older(staging) if work.failed else 0
+        kept, failure = (self._kept_older(staging), self._failure(staging)) if work.failed else (0, "")
         labeled = self._merge(
             self._source(staging), inputs_per_second=work.rate, prompt_tokens=work.prompt_tokens
         )
@@ -131,7 +143,7 @@ class _Pass:
         return self.report(
             plan, labeled=labeled, by_status=self._by_status(), resumed_inputs=resumed,
             corrections_stamped=stamped, kept_older=kept, prompt_tokens=work.prompt_tokens,
-            inputs_per_second=work.rate, interrupted=work.interrupted,
+            inputs_per_second=work.rate, failure=failure, interrupted=work.interrupted, stopped=work.stopped,
         )  # fmt: skip
 
     def _inputs(self) -> DataFrame:
@@ -151,7 +163,7 @@ class _Pass:
             inputs = inputs.join(staging.answers(self.spark), HASH, "left_anti")
         title = f"{self.target.name}: {self.task.name}"
         with WorkProgress(title, number, progress, "starting the model") as bar:
-            return answer_inputs(self.spark, self.spec, staging, inputs, number, bar)
+            return answer_inputs(self.spark, self.spec, staging, inputs, number, bar, self.max_error_ratio)
 
     def _source(self, staging: Staging) -> DataFrame:
         """The pending rows that have a staged answer: key columns, HASH, ANSWER as the table will hold it."""
@@ -172,6 +184,12 @@ class _Pass:
         failed = staging.answers(self.spark).where(F.col(f"{ANSWER}.status").isin(*RETRYABLE))
         keeps = keeps_older_sql(quote(self.owned.label), ANSWER, HASH)
         return self._pending().join(failed, HASH).where(keeps).count()
+
+    def _failure(self, staging: Staging) -> str:
+        """What the engine said of one input that it failed on."""
+        failed = staging.answers(self.spark).where(F.col(f"{ANSWER}.status").isin(*RETRYABLE))
+        (row,) = failed.select(F.min(f"{ANSWER}.error").alias("error")).collect()
+        return row["error"] or ""
 
     def _add_columns(self) -> None:
         """Looks at the table again first: another pass may be adding the same columns."""

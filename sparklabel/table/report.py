@@ -12,6 +12,7 @@ class PassReport:
     `pending` is what there was to do, `labeled` the rows written. `inputs_per_second` and `prompt_tokens` count what
     the model computed in this call: equal inputs once, answers taken over from a pass that died not at all.
     `kept_older` rows keep an older answer to the same input, because the engine failed on a new one: still pending.
+    `failure` is what the engine said of one of the rows that it failed on. `stopped`: it failed on too many.
     `earlier_task` says that the model was fine-tuned with other instructions or examples than the task has now.
     `examples` says which examples the prompts had, where the task takes them from a table.
     With `dry_run`, `prompt_tokens` is an estimate and `estimated_seconds` follows from the table's last pass, where
@@ -41,7 +42,9 @@ class PassReport:
     seconds: float = 0.0
     inputs_per_second: float | None = None
     estimated_seconds: float | None = None
+    failure: str = ""
     interrupted: bool = False
+    stopped: bool = False
     earlier_task: bool = False
     examples: str = ""
 
@@ -91,6 +94,12 @@ class PassReport:
             lines.append(
                 f"{self.model} was fine-tuned with an earlier version of the task: it answers with the prompt it was "
                 "trained with; fine-tune again for the new instructions to count"
+            )
+        if self.failure:
+            lines.append(f"the engine failed, for instance: {self.failure}")
+        if self.stopped:
+            lines.append(
+                "stopped: the engine failed on too many inputs (max_error_ratio); call again to go on"
             )
         if self.interrupted:
             lines.append("interrupted: call again to go on where it stopped")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sparklabel import registry
 from sparklabel.engines import Engine, EngineSpec, engine_spec, open_engine
 from sparklabel.engines.server import CPU, Served, connect, gpu_uuid
+from sparklabel.errors import EngineError
 from sparklabel.labeler import Labeler
 from sparklabel.labels import RETRYABLE, Label
 from sparklabel.references import ResolvedModel
@@ -125,6 +126,7 @@ class _Worker:
 
     def __init__(self, spec: LabelerSpec, slot: Slot) -> None:
         self._spec, self._slot, self._opening = spec, slot, Lock()
+        self._last: Labeler | None = None
 
     @property
     def takes_threads(self) -> bool:
@@ -142,14 +144,23 @@ class _Worker:
 
     def _asked(self, rows: Sequence[Sequence[bytes | None]]) -> tuple[list[Label], bool]:
         """The labels, and whether the engine was given up: the next call opens another."""
-        with self._opening:
-            labeler = open_labeler(self._spec, self._slot)
+        labeler = self._opened()
         labels = labeler.label(rows)
         if labeler.gave_up:
             with self._opening:
-                if open_labeler(self._spec, self._slot) is labeler:
+                if self._last is labeler:  # another thread may have opened a new one
                     _loaded.cache_clear()
         return labels, labeler.gave_up
+
+    def _opened(self) -> Labeler:
+        """Raises what opening raises the first time; later the dead labeler's answers say that it is dead."""
+        with self._opening:
+            try:
+                self._last = open_labeler(self._spec, self._slot)
+            except EngineError:
+                if self._last is None:
+                    raise
+            return self._last
 
 
 def _ahead(work: Callable[[_Given], _Made], given: Iterator[_Given], number: int) -> Iterator[_Made]:

@@ -41,6 +41,21 @@ def test_what_failed_is_still_pending(failed):
     assert failed[2].states == {"model_changed": 4, "retry": 1, "done": 1}
 
 
+def test_the_report_says_what_the_engine_said(failed):
+    assert "the engine failed, for instance: The fake engine fails, as fail_on asks." in str(failed[0])
+
+
+def test_a_pass_stops_when_too_much_fails_and_keeps_what_was_answered(spark, table, label):
+    spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, concat('fresh ', id) AS text FROM range(400)")
+    report = label(table, fail_on="1", max_error_ratio=0.1)
+    assert report.stopped
+    assert 0 < report.by_status["ok"] < 323
+    assert "stopped: the engine failed on too many inputs (max_error_ratio); call again to go on" in str(
+        report
+    )
+    assert not label(table, max_error_ratio=0.1).stopped
+
+
 @pytest.mark.parametrize(("failures", "kept"), [(3, True), (40, False)])
 def test_an_engine_that_fails_on_and_on_is_dropped(task, failures, kept):
     spec = labeler_spec(task, f"m{failures}", "fake", {"fail_on": "boom"})

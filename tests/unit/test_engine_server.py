@@ -22,6 +22,7 @@ TRIE = label_trie([tuple(b"fresh"), tuple(b"rotten")], ["fresh", "rotten"])
 ROWS = tuple(tuple(text.encode()) for text in ("a fresh start", "rotten", "neither"))
 REQUEST = ScoringRequest((1, 2), ROWS, TRIE)
 FAKE = Served(EngineSpec("fake"), "fake:m", None)
+WRITTEN = GenerationRequest((70, 71), ((72, 73), (74,)), '{"enum": ["ab", "cd"]}', 20)
 TINY = ScoringRequest((70, 71), ((72, 73), (74,), (75, 76, 77)), label_trie([(1, 0), (2, 3, 0)], ["a", "b"]))
 
 
@@ -80,24 +81,22 @@ def test_a_process_that_was_killed_is_the_engines_death_and_the_next_call_starts
     assert pid(FAKE, home) != first
 
 
-def test_a_process_that_hangs_is_replaced(home, monkeypatch):
-    monkeypatch.setattr("sparklabel.engines.server.starting._ANSWERS_WITHIN", 0.5)
-    monkeypatch.setattr("sparklabel.engines.server.starting._LEAVING_SECONDS", 0.5)
+def test_a_process_that_hangs_is_replaced(home):
     connect(FAKE, home=home)
     first = pid(FAKE, home)
     os.kill(first, signal.SIGSTOP)
-    connect(FAKE, home=home).score(REQUEST)
+    connect(FAKE, home=home, patience=0.5).score(REQUEST)
     assert pid(FAKE, home) != first
 
 
-def ended(place, seconds=20):
+def ended(place):
     """Waits for the process to end: its lock is free then."""
     import fcntl
 
     with open(place.folder / "alive", "ab") as file:
         waiting = threading.Thread(target=fcntl.flock, args=(file, fcntl.LOCK_EX), daemon=True)
         waiting.start()
-        waiting.join(seconds)
+        waiting.join(20)
         return not waiting.is_alive()
 
 
@@ -113,17 +112,6 @@ def test_it_ends_with_the_executor_that_it_works_for(home):
     executor.wait()
     executor.stdin.close()
     assert ended(Place.of(FAKE, home))
-
-
-def test_it_lives_on_for_another_executor(home):
-    executor = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    connect(FAKE, home=home, owner=executor.pid)
-    engine = connect(FAKE, home=home)
-    executor.kill()
-    executor.wait()
-    executor.stdin.close()
-    assert not ended(Place.of(FAKE, home), seconds=1.5)
-    engine.score(REQUEST)
 
 
 def test_another_model_on_the_same_gpu_takes_the_place_of_an_idle_one(home):
@@ -169,24 +157,20 @@ def test_nobody_else_can_reach_the_socket(home):
     assert folder.stat().st_mode & 0o077 == 0
 
 
-def test_the_process_serves_a_model_and_its_adapters(home, tiny_model, tmp_path):
+def test_the_process_serves_a_model_and_its_adapters_and_writes_as_an_engine_here_does(
+    home, tiny_model, tmp_path
+):
     adapter = tiny_adapter(tiny_model, tmp_path / "adapter")
     spec = engine_spec("transformers", {"dtype": "float32", "threads": 1})
     served = Served(spec, "tiny", tiny_model)
     plain, tuned = connect(served, home=home), connect(served, adapter, home=home)
-    for engine, here in ((plain, None), (tuned, adapter), (plain, None)):
-        expected = open_engine(spec, "tiny", tiny_model, here).score(TINY)
-        np.testing.assert_allclose(engine.score(TINY), expected, atol=1e-5)
-    assert not np.allclose(plain.score(TINY), tuned.score(TINY), atol=1e-3)
-
-
-def test_it_writes_as_an_engine_in_this_process_does(home, tiny_model):
-    spec = engine_spec("transformers", {"dtype": "float32", "threads": 1})
-    request = GenerationRequest((70, 71), ((72, 73), (74,)), '{"enum": ["ab", "cd"]}', 20)
-    found = connect(Served(spec, "tiny", tiny_model), home=home).generate(request)
-    assert [g.text for g in found] == [
-        g.text for g in open_engine(spec, "m", tiny_model, None).generate(request)
-    ]
+    here = open_engine(spec, "tiny", tiny_model, None)
+    written = plain.generate(WRITTEN)
+    assert [g.text for g in written] == [g.text for g in here.generate(WRITTEN)]
+    alone = open_engine(spec, "tiny", tiny_model, adapter)
+    for engine, same in ((plain, here), (tuned, alone), (plain, here)):
+        np.testing.assert_allclose(engine.score(TINY), same.score(TINY), atol=1e-5)
+    assert not np.allclose(here.score(TINY), alone.score(TINY), atol=1e-3)
 
 
 def tiny_adapter(base: Path, folder: Path) -> Path:
@@ -228,7 +212,7 @@ def gathered(requests):
     threads = [threading.Thread(target=ask, args=pair) for pair in enumerate(requests)]
     for thread in threads:
         thread.start()
-    while len(batcher._waiting) < len(requests):
+    while batcher.waiting < len(requests):
         pass
     engine.go.set()
     for thread in (first, *threads):
@@ -260,6 +244,14 @@ def test_owners_that_ended_are_no_owners():
     ended.wait()
     ended.stdin.close()
     assert not owners.any_alive()
+
+
+def test_one_owner_of_two_is_enough():
+    ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    owners = Owners(ended.pid)
+    owners.add(os.getpid())
+    ended.communicate(b"\n")
+    assert owners.any_alive()
 
 
 def test_a_process_of_no_executor_owns_its_engine_itself():

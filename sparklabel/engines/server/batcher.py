@@ -39,6 +39,11 @@ class Batcher:
         self._changed = threading.Condition()
         threading.Thread(target=self._work, name="engine", daemon=True).start()
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for the engine."""
+        return len(self._waiting)
+
     def run(self, engine: Engine, request: Request) -> Any:
         """What `ask` gives for the request. Raises what the engine raises."""
         job = _Job(engine, request)

@@ -21,8 +21,8 @@ from sparklabel.engines.server.place import CPU, Place, Served
 from sparklabel.engines.server.process import IDLE_SECONDS, Start
 from sparklabel.errors import EngineDied, EngineError, SparklabelError
 
-_LEAVING_SECONDS = 10.0
-_ANSWERS_WITHIN = 10.0
+PATIENCE = 10.0
+"""Seconds within which a process answers, however much it computes, and ends when it was asked to."""
 _PROGRAM = "import os\nif os.fork(): os._exit(0)\nfrom sparklabel.engines.server.process import main\nmain()"
 """Forked before anything is imported, so that it is nobody's child: what started it need not wait for its end."""
 
@@ -34,30 +34,30 @@ def connect(
     home: Path | None = None,
     owner: int | None = None,
     idle_seconds: float = IDLE_SECONDS,
+    patience: float = PATIENCE,
 ) -> ServedEngine:
     """The engine, served by a process that lives at least as long as the executor (`owner`) that asks.
 
-    `home` is the folder where such processes live, this user's own by default. Raises what loading the model raises;
+    `home` is the folder where such processes live, this user's own by default. A process that hangs for `patience`
+    seconds is replaced. Raises what loading the model raises;
     EngineError where another model is at work on the GPU, or the process died while it loaded.
     """
     place = Place.of(served, home)
     owner = owner_pid() if owner is None else owner
     connections = Connections(place)
     with FileLock(place.lock):
-        if not _welcome(place, served, connections, owner):
+        if not _welcome(place, served, connections, owner, patience):
             connections.close()
-            _make_room(place)
-            _reap(place)
+            _make_room(place, patience)
+            _reap(place, patience)
             _start(Start(place, served, owner, idle_seconds))
     return ServedEngine(connections, adapter)
 
 
-def _welcome(place: Place, served: Served, connections: Connections, owner: int) -> bool:
+def _welcome(place: Place, served: Served, connections: Connections, owner: int, patience: float) -> bool:
     """Whether a process serves this already; it works for `owner` too from now on. Raises EngineError where it serves
     another model and is at work."""
-    if not place.inhabited:
-        return False
-    if not _answers(place):
+    if not (place.inhabited and _answers(place, patience)):
         return False
     if place.facts().get("key") == served.key:
         try:
@@ -80,8 +80,7 @@ def _leaves(connections: Connections) -> bool:
         return True
 
 
-def _answers(place: Place) -> bool:
-    """Whether the process there answers within some seconds, however much it computes."""
+def _answers(place: Place, patience: float) -> bool:
     heard = threading.Event()
 
     def listen() -> None:
@@ -93,15 +92,15 @@ def _answers(place: Place) -> bool:
 
     probing = threading.Thread(target=listen, daemon=True)
     probing.start()
-    probing.join(_ANSWERS_WITHIN)
+    probing.join(patience)
     return heard.is_set()
 
 
-def _make_room(place: Place) -> None:
+def _make_room(place: Place, patience: float) -> None:
     """Waits for the process that leaves; one that does not is killed."""
     for sign in (lambda: None, place.kill):
         sign()
-        deadline = time.monotonic() + _LEAVING_SECONDS
+        deadline = time.monotonic() + patience
         while place.inhabited:
             if time.monotonic() > deadline:
                 break
@@ -113,11 +112,11 @@ def _make_room(place: Place) -> None:
     )
 
 
-def _reap(place: Place) -> None:
+def _reap(place: Place, patience: float) -> None:
     """Ends processes of this user that hang, and takes away what dead ones left."""
     for other in place.neighbours():
         with suppress(Timeout, OSError), FileLock(other.lock, timeout=0):
-            if other.inhabited and not _answers(other):
+            if other.inhabited and not _answers(other, patience):
                 other.kill()
             if not other.inhabited:
                 other.socket.unlink(missing_ok=True)

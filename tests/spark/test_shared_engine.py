@@ -1,0 +1,61 @@
+"""Tasks that share an engine in a process of its own: through Spark, and when that process is killed."""
+
+import os
+import signal
+
+import pyarrow as pa
+import pytest
+
+from sparklabel.engines.server import Place, Served
+from sparklabel.udf import label_udf, labeler_spec
+from sparklabel.udf.worker import label_batches
+
+RECORD = pa.struct([("value", pa.string()), ("status", pa.string()), ("attempts", pa.int32())])
+
+
+@pytest.fixture
+def process(task):
+    """A spec, and the place of the process that serves it; the process is ended at last."""
+    spec = labeler_spec(task, "m-shared", "fake", {"shared": True})
+    place = Place.of(Served(spec.engine, spec.model.identity, None))
+    place.kill()
+    yield spec, place
+    place.kill()
+
+
+def batch(*texts):
+    return pa.StructArray.from_arrays([pa.array(texts)], names=["text"])
+
+
+def answers(spec, batches):
+    return [answer for made in label_batches(spec, batches, RECORD) for answer in made.to_pylist()]
+
+
+def test_workers_share_one_process_that_is_the_executors(spark, task, process):
+    _, place = process
+    frame = spark.range(40).selectExpr("concat('fresh ', id) AS text").repartition(4)
+    label = label_udf(task, model="m-shared", engine="fake", shared=True)("text")
+    rows = frame.select(label.value.alias("value")).collect()
+    assert {row.value for row in rows} == {"fresh"}
+    assert place.inhabited
+    assert place.facts()["pid"] != os.getpid()
+
+
+def test_a_pass_survives_the_death_of_the_process(process):
+    spec, place = process
+
+    def batches():
+        yield batch("fresh one", "rotten one")
+        yield batch("fresh two")
+        os.kill(place.facts()["pid"], signal.SIGKILL)
+        yield batch("fresh three", "rotten two")
+
+    found = answers(spec, batches())
+    assert [answer["value"] for answer in found] == ["fresh", "rotten", "fresh", "fresh", "rotten"]
+    assert {answer["status"] for answer in found} == {"ok"}
+
+
+def test_an_engine_that_fails_on_every_row_is_opened_anew_once(task):
+    spec = labeler_spec(task, "m", "fake", {"fail_on": "boom"})
+    found = answers(spec, iter([batch(*(f"boom {n}" for n in range(40)), "fresh")]))
+    assert {(answer["status"], answer["attempts"]) for answer in found[:-1]} == {("engine_error", 2)}
