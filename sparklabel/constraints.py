@@ -65,17 +65,30 @@ class LabelTrie:
             depths.append(1 if parent == PROMPT else depths[parent] + 1)
         return max(depths, default=0)
 
-    def log_probabilities(self, option_logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """[N, O] logits (any constant per branching node may be added) to [N, L] log-probabilities."""
+    def log_probabilities(
+        self, option_logits: NDArray[np.float32], offered: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float64]:
+        """[N, O] logits (any constant per branching node may be added) to [N, L] log-probabilities.
+
+        With `offered` [N, L] a row has only these labels: the others are -inf, and the softmax at a node is over the
+        continuations that lead to one of them: what the trie of these labels alone would give.
+        """
         if not self.option_tokens:
             return np.zeros((len(option_logits), len(self.paths)))
         logits = option_logits.astype(np.float64)
+        if offered is not None:
+            leads = np.zeros((len(self.paths), len(self.option_tokens)), dtype=bool)
+            for label, route in enumerate(self.routes):
+                leads[label, list(route)] = True
+            logits = np.where(offered.astype(np.uint16) @ leads.astype(np.uint16) > 0, logits, -np.inf)
         branches = np.asarray(self.option_branches)
         starts = np.flatnonzero(np.diff(branches, prepend=-1))
         peak = np.maximum.reduceat(logits, starts, axis=1)[:, branches]
+        peak = np.where(np.isneginf(peak), 0.0, peak)  # a node that no offered label passes
         total = np.add.reduceat(np.exp(logits - peak), starts, axis=1)[:, branches]
-        local = logits - peak - np.log(total)
-        return np.stack([local[:, list(route)].sum(axis=1) for route in self.routes], axis=1)
+        local = logits - peak - np.log(np.where(total == 0, 1.0, total))
+        found = np.stack([local[:, list(route)].sum(axis=1) for route in self.routes], axis=1)
+        return found if offered is None else np.where(offered, found, -np.inf)
 
     def steps(self, label: int) -> tuple[Step, ...]:
         """The branching nodes on a label's path, from the root: what training learns from one answer."""

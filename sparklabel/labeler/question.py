@@ -17,6 +17,7 @@ from sparklabel.prompts import (
     chat_template,
     check_same_ids,
     fitting,
+    offering,
 )
 from sparklabel.tasks import AnswerMode, Scored, Task, check_task
 
@@ -45,6 +46,8 @@ class Question:
         check_task(task)
         template = card.template if card else _untrained(task, tokenizer, examples)
         question = cls.rendered(task, tokenizer, template)
+        if not card and (offered := offering(task)):
+            question.encoder.check_room_for(offered)
         if card:
             card.check_fits(task, model)
             check_same_ids(card.label_ids, question.label_ids, model)

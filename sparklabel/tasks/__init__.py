@@ -31,6 +31,7 @@ from sparklabel.tasks.extraction import Extraction
 from sparklabel.tasks.generation import Generation
 from sparklabel.tasks.matching import Matching
 from sparklabel.tasks.multilabel import Multilabel
+from sparklabel.tasks.offering import Offering
 from sparklabel.tasks.rating import Rating
 from sparklabel.tasks.task import Example, Task, check_task, has_choices
 
@@ -102,6 +103,7 @@ __all__ = [
     "Generation",
     "Matching",
     "Multilabel",
+    "Offering",
     "Rating",
     "Reading",
     "Scored",

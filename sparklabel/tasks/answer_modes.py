@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparklabel.labels import Alternative, FieldConfidence
+from sparklabel.tasks.offering import Offering
 
 LogProbabilities = NDArray[np.float64]
 """[L]: one for each choice, in order; the probabilities of each group of choices sum to 1."""
@@ -41,7 +42,8 @@ class Scored:
     training learns them, and an answer of a model is right where it says the same choices. `said` names what a stored
     value says, for counts; nothing where the task does not accept it. `metrics` names the kind's own measures in
     evaluation/metrics.py. With `prior_correction` a zero-shot model's lean to some choices is corrected. `ordinal`:
-    neighbouring choices stand for each other, so a choice that nobody gave can still be learned.
+    neighbouring choices stand for each other, so a choice that nobody gave can still be learned. With an `offering` an
+    untrained model is offered some of the choices only, others for each row.
     """
 
     choices: tuple[Any, ...]
@@ -53,6 +55,7 @@ class Scored:
     metrics: str
     prior_correction: bool = False
     ordinal: bool = False
+    offering: Offering | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from sparklabel.labels import Alternative
 from sparklabel.tasks.answer_modes import Decision, LogProbabilities, Scored
+from sparklabel.tasks.offering import Offering
 
 MOST_ALTERNATIVES = 5
 
@@ -15,7 +16,8 @@ MOST_ALTERNATIVES = 5
 def most_probable(choices: Sequence[Any], log_p: LogProbabilities) -> Decision:
     """The most probable choice, with its probability; equal ones in order."""
     best = np.argsort(-log_p, kind="stable")[:MOST_ALTERNATIVES]
-    alternatives = tuple(Alternative(choices[i], float(np.exp(log_p[i]))) for i in best)
+    # A choice that the row was not offered has no probability, and is no alternative.
+    alternatives = tuple(Alternative(choices[i], float(np.exp(log_p[i]))) for i in best if log_p[i] > -np.inf)
     return Decision(alternatives[0].value, alternatives[0].probability, alternatives)
 
 
@@ -30,11 +32,17 @@ def names_of(choices: Sequence[Any], chosen: Callable[[Any], tuple[int, ...]], v
 
 
 def one_of(
-    choices: tuple[Any, ...], spoken: tuple[str, ...], *, metrics: str, prior_correction: bool = False
+    choices: tuple[Any, ...],
+    spoken: tuple[str, ...],
+    *,
+    metrics: str,
+    prior_correction: bool = False,
+    offering: Offering | None = None,
 ) -> Scored:
     """The mode of a kind whose value is one of its choices: the most probable one."""
     chosen = partial(the_choice, choices)
     return Scored(
         choices=choices, spoken=spoken, decide=partial(most_probable, choices), chosen=chosen,
         said=partial(names_of, choices, chosen), metrics=metrics, prior_correction=prior_correction,
+        offering=offering,
     )  # fmt: skip

@@ -38,17 +38,20 @@ def classification(
     *,
     examples_from: ExampleSource | None = None,
     prior: str | None = None,
+    candidates: int | None = None,
 ) -> Task:
     """A task that gives every row one of `labels`.
 
     `inputs` names the columns to read; `labels` is a list, or a mapping label -> description; `instructions` are the
     guidelines a person would get; `examples` are pairs (text, label), with a tuple of texts or a mapping column -> text
     for several inputs; `examples_from=(table, n, "similar" | "diverse")` takes n human answers of a table instead.
-    `prior="content_free"` corrects a zero-shot model's lean to one label. Raises TaskError.
+    `prior="content_free"` corrects a zero-shot model's lean to one label. Where the labels are too many for a prompt,
+    `candidates` says how many each row is offered: those nearest to it in meaning. Raises TaskError.
     """
     return Classification.build(
         kind="classification", name=name, inputs=_columns(inputs, "inputs", name), labels=labels,
         instructions=instructions, examples=_examples(examples, name), examples_from=examples_from, prior=prior,
+        candidates=candidates,
     )  # fmt: skip
 
 

@@ -14,11 +14,12 @@ from pyspark.sql import SparkSession
 from sparklabel import errors, registry
 from sparklabel.calibrators import Calibrator
 from sparklabel.cards import ModelCard
+from sparklabel.embeddings import check_installed
 from sparklabel.engines import EngineSpec, engine_spec
 from sparklabel.example_source import pinned_examples
 from sparklabel.few_shot import ExampleSet
 from sparklabel.labeler import Question
-from sparklabel.prompts import Tokenizer
+from sparklabel.prompts import Tokenizer, offering
 from sparklabel.references import ResolvedModel, tokenizer_folder
 from sparklabel.tasks import Task, check_task
 
@@ -84,7 +85,11 @@ def labeler_spec(
 def with_examples(spec: LabelerSpec, spark: SparkSession | None = None) -> LabelerSpec:
     """The same with the examples that its task takes from a table, pinned now; `spark` is the active session unless it
     is given. A fine-tuned model reads none. Raises TableError, ColumnError or SetupError."""
-    return spec if spec.card else replace(spec, examples=pinned_examples(spark, spec.task))
+    if spec.card:
+        return spec
+    if offering(spec.task):
+        check_installed()
+    return replace(spec, examples=pinned_examples(spark, spec.task))
 
 
 def check_askable(spec: LabelerSpec) -> None:

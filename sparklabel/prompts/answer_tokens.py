@@ -1,0 +1,39 @@
+"""The token ids of a task's answers, where a model writes them: behind the prompt.
+
+In: a template, a tokenizer, answers as text. Out: their ids, checked.
+"""
+
+from collections.abc import Sequence
+
+from sparklabel.constraints import TokenPath
+from sparklabel.errors import ModelError, TaskError
+from sparklabel.prompts.templates import PromptTemplate
+from sparklabel.prompts.tokenizer import Tokenizer
+
+
+def answer_ids(
+    template: PromptTemplate, tokenizer: Tokenizer, answers: Sequence[str]
+) -> tuple[TokenPath, ...]:
+    """Each answer's token ids behind the prompt, tokenised jointly with the prompt's last piece.
+
+    Raises TaskError where joint tokenisation does not begin with that piece's own ids: such an answer would be scored
+    along tokens that the model never writes.
+    """
+    last = template.pieces[-1].text
+    header = tokenizer.encode(last, inside=True)
+    paths = []
+    for answer in answers:
+        joint = tokenizer.encode(last + template.answer_lead + answer, inside=True)
+        apart = tokenizer.encode_rows([template.answer_lead + answer])[0]
+        if joint[: len(header)] != header or joint[len(header) :] != apart:
+            raise TaskError(
+                f"The label {answer!r} does not tokenise cleanly behind the prompt.", hint="Respell it."
+            )
+        paths.append(tuple(apart))
+    return tuple(paths)
+
+
+def check_same_ids(recorded: Sequence[Sequence[int]], now: Sequence[Sequence[int]], model: str) -> None:
+    """Raises ModelError when a fine-tuned model's label ids are not what its tokenizer gives today."""
+    if [list(path) for path in recorded] != [list(path) for path in now]:
+        raise ModelError(f"The label ids that {model} was trained with are not those of its tokenizer.")
