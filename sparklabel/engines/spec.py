@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,8 @@ class EngineKind:
     `named`: any text names a model; otherwise a model is one that can be resolved and fetched. `task_threads`: it
     computes in the Spark task, and takes the threads of its slot as the option `threads`. `pinned` completes the
     options with what the driver's environment says. `check` raises TaskError for choices that it cannot score.
-    `concurrent`: it may be called by several threads at once. `holds_model`: it holds a model that tasks can share.
+    `concurrent`: it may be called by several threads at once. `holds_model`: it holds a model that tasks can share;
+    `when_shared` are options that hold then, unless others were given.
     """
 
     options: Mapping[str, Option]
@@ -83,6 +84,7 @@ class EngineKind:
     check: Callable[[LabelTrie], None] = lambda trie: None
     concurrent: bool = False
     holds_model: bool = True
+    when_shared: Options = field(default_factory=dict)
 
     @property
     def needs_files(self) -> bool:
@@ -157,10 +159,13 @@ ENGINES: dict[str, EngineKind] = {
             "gpu_memory_utilization": _SHARE,
             "kv_cache_gib": _COUNT,
             "threads": _COUNT,
+            "max_lora_rank": _COUNT,
             "engine_kwargs": _JSON,
         },
         _open_vllm,
         task_threads=True,
+        concurrent=True,
+        when_shared={"max_lora_rank": 16},  # what fine-tuning makes
     ),
     "openai": EngineKind(
         {

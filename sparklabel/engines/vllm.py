@@ -1,4 +1,5 @@
-"""The vLLM engine: one vLLM in this process, on GPU or CPU. How it is loaded is in vllm_loading.py.
+"""The vLLM engine: one vLLM in this process, on GPU or CPU. How it is loaded is in vllm_loading.py, what keeps its
+batches full in vllm_loop.py.
 
 Scoring asks for one token behind each row, and behind each tree token of the labels' trie, with the log-probabilities
 of that place's options only; vLLM's prefix cache computes what such requests share once.
@@ -6,10 +7,8 @@ of that place's options only; vLLM's prefix cache computes what such requests sh
 
 import gc
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -19,37 +18,42 @@ from numpy.typing import NDArray
 
 from sparklabel.constraints import END, PROMPT, LabelTrie, TokenPath
 from sparklabel.engines.engine import Generation, GenerationRequest, ScoringRequest
-from sparklabel.engines.vllm_loading import VllmOptions, first_line, open_llm, uncompiled
-from sparklabel.errors import EngineError
+from sparklabel.engines.vllm_loading import VllmOptions, lora_request, open_llm
+from sparklabel.engines.vllm_loop import VllmLoop
 from sparklabel.language_model import ModelTokenizer
-from sparklabel.language_model.out_of_memory import is_out_of_memory
 
 if TYPE_CHECKING:
-    from vllm import LLM, RequestOutput, SamplingParams
+    from vllm import RequestOutput, SamplingParams
+    from vllm.lora.request import LoRARequest
 
 _OPTIONS_A_REQUEST = 128
 """vLLM's limit."""
-_REQUESTS_AT_ONCE = 4096
-"""vLLM keeps some kilobytes of Python objects for each."""
 
 
 class VllmEngine:
-    """An engine that failed in the middle of a batch is dead: what vLLM still holds of it cannot be trusted."""
+    """Several threads may ask. `adapter` are the fine-tuned weights that this engine's requests are for; engines of
+    the same loop share the base."""
 
-    def __init__(self, llm: "LLM", tokenizer: ModelTokenizer) -> None:
-        self.llm, self.tokenizer = llm, tokenizer
-        self._died_of = ""
+    def __init__(
+        self, loop: VllmLoop, tokenizer: ModelTokenizer, adapter: "LoRARequest | None" = None
+    ) -> None:
+        self.loop, self.tokenizer, self._adapter = loop, tokenizer, adapter
+        _IN_USE.add(self)
 
     @classmethod
     def load(cls, base: Path, adapter: Path | None = None, **options: Any) -> "VllmEngine":
         """The options are those of `VllmOptions`. Raises SetupError without vLLM, and ModelError."""
         tokenizer = ModelTokenizer.load(base)
         _free_memory()
-        _OPENED.append(open_llm(base, adapter, VllmOptions(**options)))
-        tokenizer.context = min(tokenizer.context, _OPENED[-1].model_config.max_model_len)
-        engine = cls(_OPENED[-1], tokenizer)
-        _IN_USE.add(engine)
-        return engine
+        loop = VllmLoop(lambda: open_llm(base, adapter, VllmOptions(**options)))
+        _OPENED.append(loop)
+        tokenizer.context = min(tokenizer.context, loop.model_config.max_model_len)
+        return cls(loop, tokenizer)
+
+    def with_adapter(self, adapter: Path) -> "VllmEngine":
+        """One that answers with the adapter beside the base's weights, in the same batches. Raises ModelError where
+        vLLM was not loaded for adapters, or for none of its rank (the option `max_lora_rank`)."""
+        return VllmEngine(self.loop, self.tokenizer, lora_request(adapter, self.loop.max_lora_rank))
 
     def score(self, request: ScoringRequest) -> NDArray[np.float32]:
         trie, rows = request.trie, list(dict.fromkeys(request.rows))
@@ -63,8 +67,8 @@ class VllmEngine:
         """Raises TaskError for a schema that answers cannot be held to."""
         rows = list(dict.fromkeys(request.rows))
         params = self._params(request)
-        outputs = self._run((request.prefix + row, params) for row in rows)
-        answers = {row: self._generation(of, request) for row, of in zip(rows, outputs, strict=True)}
+        outputs = self.loop.run(((request.prefix + row, params) for row in rows), self._adapter)
+        answers = {rows[number]: self._generation(output, request) for number, output in outputs}
         return [answers[row] for row in request.rows]
 
     def _log_probabilities(
@@ -74,10 +78,10 @@ class VllmEngine:
         params = [place.params() for place in places]
         pairs = ((prompt + at.path, of) for prompt in prompts for at, of in zip(places, params, strict=True))
         known: list[dict[int, dict[int, float]]] = [{at.place: {} for at in places} for _ in prompts]
-        slots = (of[at.place] for of in known for at in places)
-        for slot, output in zip(slots, self._run(pairs), strict=True):
+        for number, output in self.loop.run(pairs, self._adapter):
+            prompt, place = divmod(number, len(places))
             found: Any = output.outputs[0].logprobs
-            slot.update(zip(found.token_ids, found.logprobs, strict=True))
+            known[prompt][places[place].place].update(zip(found.token_ids, found.logprobs, strict=True))
         return known
 
     def _options(self, trie: LabelTrie, known: Mapping[int, Mapping[int, float]]) -> list[float]:
@@ -95,7 +99,7 @@ class VllmEngine:
 
         held = request.schema is not None
         if held:
-            model = self.llm.model_config
+            model = self.loop.model_config
             compiled(request.schema, Path(model.tokenizer), model.get_vocab_size())
         return SamplingParams(
             temperature=0, stop_token_ids=list(self.tokenizer.stop_ids), detokenize=False, logprobs=0,
@@ -112,36 +116,8 @@ class VllmEngine:
         text, ends = self.tokenizer.decode(ids), tuple(self.tokenizer.token_ends(ids))
         return Generation(text, ends, log_p, stopped and (request.schema is None or _is_json(text)))
 
-    def _run(self, requests: "Iterable[tuple[TokenPath, SamplingParams]]") -> "Iterator[RequestOutput]":
-        """Their outputs in order."""
-        left = iter(requests)
-        while some := list(islice(left, _REQUESTS_AT_ONCE)):
-            prompts: Any = [{"prompt_token_ids": list(ids)} for ids, _ in some]
-            with self._mortal(), uncompiled():
-                outputs = self.llm.generate(prompts, [params for _, params in some], use_tqdm=False)
-            yield from outputs
 
-    @contextmanager
-    def _mortal(self) -> Iterator[None]:
-        """Inside, whatever goes wrong is the engine's death; memory that ran out and a device that failed are
-        EngineErrors, the rest are bugs and pass."""
-        import torch
-        from vllm.v1.engine.exceptions import EngineDeadError
-
-        if self._died_of:
-            raise EngineError(f"vLLM died: {self._died_of}")
-        self._died_of = "it was left in the middle of a batch"
-        try:
-            yield
-        except (MemoryError, RuntimeError, EngineDeadError) as error:
-            if not (is_out_of_memory(error) or isinstance(error, torch.AcceleratorError | EngineDeadError)):
-                raise
-            self._died_of = first_line(error)
-            raise EngineError(f"vLLM died: {self._died_of}") from error
-        self._died_of = ""
-
-
-_OPENED: "list[LLM]" = []
+_OPENED: list[VllmLoop] = []
 """A vLLM that goes takes with it what all those of a process share, so none goes as long as one is in use."""
 _IN_USE: WeakSet[VllmEngine] = WeakSet()
 
@@ -149,6 +125,9 @@ _IN_USE: WeakSet[VllmEngine] = WeakSet()
 def _free_memory() -> None:
     gc.collect()
     if not _IN_USE:
+        for loop in _OPENED:
+            loop.close()
+            loop.join()
         _OPENED.clear()
         gc.collect()
 

@@ -24,6 +24,7 @@ from sparklabel.references import build_once, cache_dir
 
 if TYPE_CHECKING:
     from vllm import LLM
+    from vllm.lora.request import LoRARequest
 
 _ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
@@ -43,20 +44,24 @@ _CPU_ARGUMENTS = {
     "enforce_eager": True,
 }
 _CPU_CACHE_GIB = 2
+_ADAPTERS_AT_ONCE = 4
+"""In one batch of vLLM."""
 
 
 @dataclass(frozen=True, slots=True)
 class VllmOptions:
     """`dtype` as in the transformers engine. `max_model_len`: the longest prompt with its answer, in tokens.
     `gpu_memory_utilization`: vLLM's share of the GPU. `kv_cache_gib`: memory for keys and values instead of that share;
-    2 by default on CPUs. `threads`: torch's CPU threads, left alone when None. `engine_kwargs`: further arguments of
-    `vllm.LLM` as a JSON object, which win."""
+    2 by default on CPUs. `threads`: torch's CPU threads, left alone when None. `max_lora_rank`: adapters up to this
+    rank can be put beside the base, several at once (vLLM takes 8, 16, 32, 64, 128, 256, 320 or 512). `engine_kwargs`:
+    further arguments of `vllm.LLM` as a JSON object, which win."""
 
     dtype: str = "auto"
     max_model_len: int | None = None
     gpu_memory_utilization: float | None = None
     kv_cache_gib: int | None = None
     threads: int | None = None
+    max_lora_rank: int | None = None
     engine_kwargs: str = "{}"
 
     def arguments(self, on_cpu: bool) -> dict[str, Any]:
@@ -65,6 +70,8 @@ class VllmOptions:
         chosen = {
             "max_model_len": self.max_model_len, "gpu_memory_utilization": self.gpu_memory_utilization,
             "kv_cache_memory_bytes": None if gib is None else gib << 30,
+            "enable_lora": True if self.max_lora_rank else None, "max_lora_rank": self.max_lora_rank,
+            "max_loras": _ADAPTERS_AT_ONCE if self.max_lora_rank else None,
         }  # fmt: skip
         given = {name: value for name, value in chosen.items() if value is not None}
         return _ARGUMENTS | (_CPU_ARGUMENTS if on_cpu else {}) | given | json.loads(self.engine_kwargs)
@@ -81,6 +88,20 @@ def open_llm(base: Path, adapter: Path | None, options: VllmOptions) -> "LLM":
         dtype = dtype_name("cpu" if on_cpu else "cuda") if options.dtype == "auto" else options.dtype
         weights = merged_weights(base, adapter, dtype)
         return _open(weights, {"tokenizer": str(base), "dtype": dtype} | options.arguments(on_cpu))
+
+
+def lora_request(adapter: Path, most: int) -> "LoRARequest":
+    """What a request names an adapter by: its content. Raises ModelError where vLLM cannot take it."""
+    from vllm.lora.request import LoRARequest
+
+    rank = int(json.loads((adapter / "adapter_config.json").read_text("utf-8"))["r"])
+    if rank > most:
+        raise ModelError(
+            f"The adapter in {adapter} has rank {rank}, and vLLM was loaded for {most or 'no adapters'}.",
+            hint=f"Say so with the option max_lora_rank={rank}.",
+        )
+    name = tree_sha256(adapter)
+    return LoRARequest(name, 1 + int(name[:7], 16), str(adapter))
 
 
 def _prepare(threads: int | None) -> bool:

@@ -74,6 +74,7 @@ def load_engine(engine: EngineSpec, model: ResolvedModel) -> Engine:
 def _reach_engine(engine: EngineSpec, model: ResolvedModel, device: str) -> Engine:
     """The engine that all tasks on the device share, in a process that is started where it does not run yet."""
     base = model.base or model
+    engine = engine_spec(engine.name, dict(engine.kind.when_shared) | dict(engine.options))
     if not engine.kind.needs_files:
         return connect(Served(engine, base.identity, None, device))
     files = registry.materialise(model)

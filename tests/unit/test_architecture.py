@@ -23,7 +23,7 @@ FLOORS = {
     )
     for room in rooms.split()
 }
-VLLM = {"engines.vllm", "engines.vllm_loading", "engines.vllm_schema"}
+VLLM = {f"engines.{room}" for room in ("vllm", "vllm_loading", "vllm_loop", "vllm_schema")}
 DOORS = {
     "torch": {"language_model", "engines.transformers", *VLLM},
     "transformers": {"language_model"},
