@@ -64,6 +64,10 @@ class Label:
     prompt_tokens: int | None = None
     output_tokens: int | None = None
 
+    def record(self) -> dict[str, Any]:
+        """The fields by name, as they are: `dataclasses.asdict` would copy each alternative."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
 
 def label_ddl(value_type: str) -> str:
     """The SQL type of the record, for values of `value_type`. It only ever grows, at its end."""

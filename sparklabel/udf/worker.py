@@ -7,7 +7,7 @@ batches are on their way while one is computed.
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
@@ -117,7 +117,7 @@ def label_batches(
         # As bytes: a Spark string may hold invalid UTF-8, and one such row must not fail the job.
         inputs = [column.cast(pa.binary()).to_pylist() for column in batch.flatten()]
         labels = worker.label(list(zip(*inputs, strict=True)))
-        return pa.array([asdict(label) for label in labels], type=arrow_type)
+        return pa.array([label.record() for label in labels], type=arrow_type)
 
     return _ahead(answer, batches, _BATCHES_AHEAD if worker.takes_threads else 1)
 

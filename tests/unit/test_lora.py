@@ -277,6 +277,18 @@ def test_the_loss_of_a_written_answer_is_that_of_the_whole_vocabulary(model: Lan
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_the_loss_over_the_vocabulary_is_the_same_in_parts(model: LanguageModel):
+    examples = text_examples([((1, 2, 3), (4, 5)), ((6,), (7, 8, 9))], stop=7)
+    sequences = Sequences(model, examples, 0, 2**20)
+    states, places, steps = sequences.batch([0, 1])
+    found = []
+    for logits_at_once in (2**26, 1):
+        hidden = sequences.run(states, places).detach().requires_grad_()
+        loss = AnswerLoss(model, examples, logits_at_once)(hidden, steps)
+        found.append((loss.detach(), *torch.autograd.grad(loss, hidden)))
+    torch.testing.assert_close(found[0], found[1])
+
+
 def test_written_answers_are_learned(model: LanguageModel, examples: list[TrainingExample], tmp_path: Path):
     seen: list[StepMetrics] = []
     answers = [((4, 5), (6,))[i % 2] for i in RIGHT]
