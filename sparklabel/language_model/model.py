@@ -24,7 +24,7 @@ from sparklabel.language_model.memory import keep_freed_memory
 from sparklabel.language_model.out_of_memory import fits, free_device_memory
 from sparklabel.language_model.tokenizer import ModelTokenizer
 
-_CPU_BATCH_TOKENS, _GPU_BATCH_TOKENS = 1024, 32768
+_CPU_BATCH_TOKENS, _AMX_BATCH_TOKENS, _GPU_BATCH_TOKENS = 1024, 1536, 32768
 """What was measured of others is in docs/log.md."""
 _SENTENCE = "The customer writes that the parcel came two days late, and asks for the money back."
 """What attention is checked on. Ordinary words: special tokens that a model was never trained on have states that
@@ -52,9 +52,7 @@ class LanguageModel:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.device = next(model.parameters()).device
-        self.batch_tokens = batch_tokens or (
-            _CPU_BATCH_TOKENS if self.device.type == "cpu" else _GPU_BATCH_TOKENS
-        )
+        self.batch_tokens = batch_tokens or _best_batch_tokens(self.device)
         self.kept_tokens = self.batch_tokens * _KEPT_PER_BATCH_TOKEN
         self._stock_attention = model.config._attn_implementation
         self._worn: Mapping[str, Tensor] = {}
@@ -261,6 +259,12 @@ def _check_device(device: str) -> None:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
         raise SetupError(f"There is no device {device!r} here: {str(error).splitlines()[0]}") from None
+
+
+def _best_batch_tokens(device: torch.device) -> int:
+    if device.type != "cpu":
+        return _GPU_BATCH_TOKENS
+    return _AMX_BATCH_TOKENS if torch.cpu._is_amx_tile_supported() else _CPU_BATCH_TOKENS
 
 
 def best_dtype(device: str) -> torch.dtype:
