@@ -21,7 +21,7 @@ class EngineSpec:
     """Which engine, and its options (sorted pairs, so that equal specs are equal). Picklable; printed in plans.
 
     `shared`: one process serves all tasks of a GPU or, without GPUs, of a machine (True), each Python worker has an
-    engine of its own (False), or what was measured to be better (None).
+    engine of its own (False), or the default, which depends on whether there is a GPU (None).
     """
 
     name: str
@@ -32,8 +32,8 @@ class EngineSpec:
         return f"{self.name}({', '.join(f'{k}={v!r}' for k, v in self.options)})"
 
     def is_shared(self, *, on_gpu: bool) -> bool:
-        """Whether tasks share one engine. Unasked: on a GPU, which holds a model once. Without one, a model in each
-        worker was as fast (docs/log.md)."""
+        """Whether tasks share one engine. Unasked: on a GPU, which should hold a model once. Without a GPU each worker
+        has its own: sharing was not measured to be faster there (benchmarks/passes.py compares)."""
         return self.kind.holds_model and (
             on_gpu and self.kind.needs_files if self.shared is None else self.shared
         )
