@@ -33,7 +33,7 @@ class EngineSpec:
 
     def is_shared(self, *, on_gpu: bool) -> bool:
         """Whether tasks share one engine. Unasked: on a GPU, which should hold a model once. Without a GPU each worker
-        has its own: sharing was not measured to be faster there (benchmarks/passes.py compares)."""
+        has its own: on two cores a shared one took 1.4 times as long (docs/log.md)."""
         return self.kind.holds_model and (
             on_gpu and self.kind.needs_files if self.shared is None else self.shared
         )
