@@ -23,14 +23,10 @@ class RowChoices:
         """Raises SetupError or ModelError where this host cannot embed."""
         if not rows:
             return []
-        found = self._neighbours.nearest(rows, self._offering.count)
-        return [Offer(self._offering.text(nearest), tuple(nearest)) for nearest in map(_nearest_first, found)]
+        found = [numbers[::-1] for numbers in self._neighbours.nearest(rows, self._offering.count)]
+        return [Offer(self._offering.text(numbers), tuple(numbers)) for numbers in found]
 
     @cached_property
     def _neighbours(self) -> Neighbours:
         encoder = self._open_encoder()
         return Neighbours([], encoder.embed(self._offering.meanings), encoder)
-
-
-def _nearest_first(numbers: Sequence[int]) -> list[int]:
-    return list(reversed(numbers))

@@ -12,12 +12,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from sparklabel.constraints import LabelTrie, Step, TokenPath
-from sparklabel.language_model.heads import OptionHead, VocabularyHead
+from sparklabel.language_model.heads import LOGITS_AT_ONCE, OptionHead, VocabularyHead
 from sparklabel.language_model.layers import DecoderStack, padded, upper_half
 from sparklabel.language_model.model import LanguageModel, length_sorted_batches
 
-_LOGITS_AT_ONCE = 2**26
-"""Of the whole vocabulary: 256 MiB of float32."""
 _PART_BATCHES = 2
 """How many batches of scoring, in tokens, a part of a training batch may hold."""
 
@@ -139,7 +137,7 @@ class AnswerLoss:
         self,
         language_model: LanguageModel,
         examples: Sequence[TrainingExample],
-        logits_at_once: int = _LOGITS_AT_ONCE,
+        logits_at_once: int = LOGITS_AT_ONCE,
     ) -> None:
         self._device = language_model.device
         tokens = {token for example in examples for step in example.steps for token in step.options}

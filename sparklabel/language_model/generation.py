@@ -16,14 +16,13 @@ from torch import Tensor
 
 from sparklabel.language_model import attention
 from sparklabel.language_model.grammar import Grammar, Writing, allowed
-from sparklabel.language_model.heads import VocabularyHead
+from sparklabel.language_model.heads import LOGITS_AT_ONCE, VocabularyHead
 from sparklabel.language_model.model import LanguageModel, SharedPrefix
 from sparklabel.language_model.out_of_memory import fits
 from sparklabel.language_model.row_cache import RowCache
 
 _MOST_ROWS = 256
 """More gain little, and logits over the vocabulary are in memory for each."""
-_LOGITS_AT_ONCE = 2**26
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +170,7 @@ class _Batch:
             end - 1 - len(row) + n for end, row in zip(ends, unread, strict=True) for n in range(len(row))
         ]
         found: list[float] = []
-        for some in torch.arange(len(places)).split(max(1, _LOGITS_AT_ONCE // self._head.size)):
+        for some in torch.arange(len(places)).split(max(1, LOGITS_AT_ONCE // self._head.size)):
             if len(some):
                 logits = self._head(hidden[[places[n] for n in some.tolist()]])
                 found += _log_p(logits, tokens[some.to(hidden.device)]).tolist()

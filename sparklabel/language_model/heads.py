@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from sparklabel.constraints import END
 
+LOGITS_AT_ONCE = 2**26
+"""How many of the whole vocabulary are in memory at once: 256 MiB of float32."""
+
 
 class OptionHead:
     """The rows of a model's output matrix that some tokens and the stop ids need. `column[token]` says where a token's

@@ -97,8 +97,12 @@ class PromptEncoder:
         # A blank before the text keeps a row's first word the token that it is in the middle of a sentence.
         texts = [" " + text.strip()[:limit] for row in rows for text in row]
         ids = iter(self._tokenizer.encode_rows(texts))
-        made = offers if offers and self._takes_offers else [Offer("", ())] * len(rows)
-        listed = self._tokenizer.encode_rows([f"\n\n{offer.text}" if offer.text else "" for offer in made])
+        made, listed = [Offer("", ())] * len(rows), [list[int]()] * len(rows)
+        if offers and self._takes_offers:
+            made, listed = (
+                list(offers),
+                self._tokenizer.encode_rows([f"\n\n{offer.text}" for offer in offers]),
+            )
         return [
             self._prompt(
                 [next(ids) for _ in row], any(len(t.strip()) > limit for t in row), shown, own, offer.choices

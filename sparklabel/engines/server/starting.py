@@ -39,8 +39,8 @@ def connect(
     """The engine, served by a process that lives at least as long as the executor (`owner`) that asks.
 
     `home` is the folder where such processes live, this user's own by default. A process that hangs for `patience`
-    seconds is replaced. Raises what loading the model raises;
-    EngineError where another model is at work on the GPU, or the process died while it loaded.
+    seconds is replaced. Raises what loading the model raises; EngineError where another model is at work on the GPU, or
+    the process died while it loaded.
     """
     place = Place.of(served, home)
     owner = owner_pid() if owner is None else owner
