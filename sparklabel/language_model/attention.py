@@ -4,8 +4,8 @@ Registered with transformers as "sparklabel", so every architecture that uses it
 prefix's keys and values are encoded once and multiplied once for the whole batch, instead of being copied into every
 row. Grouped bmm + softmax also has a bfloat16 backward on CPUs that is several times faster than torch's own
 (docs/log.md). Queries are taken in blocks, so that a long row does not need a square matrix of scores. Where a CPU has
-AMX, torch's own kernel is twice as fast as all this and more exact, copies of the prefix included: it computes what
-needs no gradients. A sliding window is not computed: every sequence must fit into it.
+AMX, torch's own kernel is faster than all this and more exact: it computes what needs no gradients (flash.py). A
+sliding window is not computed: every sequence must fit into it.
 """
 
 from collections.abc import Iterator
@@ -14,10 +14,11 @@ from contextvars import ContextVar
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AttentionInterface
 
 from sparklabel.errors import ModelError
+from sparklabel.language_model.flash import flash_attention
 from sparklabel.language_model.row_cache import RowCache
 
 NAME = "sparklabel"
@@ -95,7 +96,7 @@ def _attention(
         )
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     if _has_fast_kernel(query) and not softcap:
-        mixed = _by_kernel(query, key, value, attention_mask, prefix_key, prefix_value, scaling)
+        mixed = flash_attention(query, key, value, attention_mask, (prefix_key, prefix_value), scaling)
         return (rows.packed(mixed) if rows else mixed), None
     query = query * scaling
     # No token looks ahead (a tree's nodes come last), so a block of queries needs only the keys up to its end.
@@ -113,26 +114,6 @@ def _attention(
 def _has_fast_kernel(query: Tensor) -> bool:
     on_cpu = query.device.type == "cpu" and query.dtype is torch.bfloat16
     return on_cpu and not torch.is_grad_enabled() and torch.cpu._is_amx_tile_supported()
-
-
-def _by_kernel(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor,
-    prefix_key: Tensor,
-    prefix_value: Tensor,
-    scaling: float,
-) -> Tensor:
-    batch, shared = len(query), prefix_key.shape[1]
-    if shared:
-        key = torch.cat([prefix_key.expand(batch, -1, -1, -1), key], dim=2)
-        value = torch.cat([prefix_value.expand(batch, -1, -1, -1), value], dim=2)
-        mask = nn.functional.pad(mask, (shared, 0))  # everything before a sequence is seen
-    mixed = nn.functional.scaled_dot_product_attention(
-        query, key, value, attn_mask=mask, scale=scaling, enable_gqa=True
-    )
-    return mixed.transpose(1, 2)
 
 
 def _block(
