@@ -28,6 +28,7 @@ from sparklabel.table.columns import open_task_table
 from sparklabel.tasks import Classification
 from sparklabel.training import TrainingReport, finetune
 from sparklabel.training.examples import human_answers
+from sparklabel.udf import vacate_gpu
 
 TABLE, TEST_TABLE = "reviews", "reviews_test"
 
@@ -140,6 +141,7 @@ class _Demo:
 
     def _probe(self) -> Metrics:
         """Logistic regression over the frozen base, taught by what the new model was: what needs no fine-tuning."""
+        vacate_gpu()
         model = LanguageModel.load(registry.materialise(registry.resolve(DEFAULT)).base)
         template = bare_template(self.task, model.tokenizer)
         encoder = Question.rendered(self.task, model.tokenizer, template).encoder

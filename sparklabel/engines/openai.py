@@ -33,6 +33,8 @@ _MOST_OFFERED = 20
 """How many likely tokens are asked for in each place: OpenAI's limit, and vLLM's by default."""
 _NEGOTIABLE = ("top_logprobs", "logprobs", "temperature", "max_tokens", "minLength", "maxLength")
 """Parameters, and keywords of schemas, that some endpoints refuse: these are then asked without."""
+_FILTERED = ("content_filter", "content_policy_violation")
+"""What a row's text did: asked again it would do so again."""
 _HELD_BY = ("response_format", "json_schema", "structured_outputs")
 _FAILURES_IN_A_ROW = 32
 _SHOWN = 300
@@ -57,15 +59,18 @@ class OpenAIEngine:
         """`model` is the name at the endpoint. Raises SetupError where the client or the key is missing."""
         self.tokenizer = TextTokenizer(context)
         self._model, self._host, self.structured = model, host(base_url), structured
-        self._concurrency, self._timeout = concurrency, timeout
+        self._timeout = timeout
         self._extra: dict[str, Any] = json.loads(extra_body)
         self._key = _key(api_key_env, base_url)
         self._client = _client(self._key or "none", base_url, timeout, max_retries)
+        # Batches may be under way side by side: together they have so many requests out.
+        self._pool = ThreadPoolExecutor(concurrency)
         self._refused: set[str] = set()
         self._failures = 0
 
     def close(self) -> None:
         """Ends the connections."""
+        self._pool.shutdown(cancel_futures=True)
         self._client.close()
 
     def score(self, request: ScoringRequest) -> NDArray[np.float32]:
@@ -118,8 +123,7 @@ class OpenAIEngine:
                 fatal.append(error)
                 raise
 
-        with ThreadPoolExecutor(self._concurrency) as pool:
-            return list(pool.map(asked, rows))
+        return list(self._pool.map(asked, rows))
 
     def _ask(self, trusted: str, row: str, form: Form, max_tokens: int, offered: int) -> Reply:
         if self._failures > _FAILURES_IN_A_ROW:
@@ -145,7 +149,7 @@ class OpenAIEngine:
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             raise SetupError(
                 f"{self._host} refuses the key: HTTP {error.status_code}.",
-                hint="Set the environment variable that api_key_env names (OPENAI_API_KEY), on every executor.",
+                hint="Name the variable with api_key_env= (OPENAI_API_KEY for OpenAI), and set it on every executor.",
             ) from None
         except openai.NotFoundError as error:
             raise ModelError(
@@ -155,7 +159,9 @@ class OpenAIEngine:
         except openai.APIStatusError as error:
             if _is_too_long(error):
                 return failure(status.TOO_LONG, self._said(error))
-            if error.status_code in (400, 422) and any(name in str(error) for name in _HELD_BY):
+            if error.code in _FILTERED:
+                return failure(status.INVALID_OUTPUT, self._said(error))
+            if error.status_code in (400, 422) and any(name in _told(error) for name in _HELD_BY):
                 raise SetupError(
                     f"{self._host} cannot hold answers to a form: {self._said(error)}",
                     hint="structured= takes json_schema (response_format) and vllm (structured_outputs).",
@@ -207,11 +213,15 @@ def _refused_in(error: "openai.APIStatusError") -> set[str]:
     """Which of what may be left out the endpoint names; what it says of lengths of prompts is another matter."""
     if _is_too_long(error):
         return set()
-    said = str(error.param or error.message)
-    named = next((name for name in _NEGOTIABLE if name in said), None)
-    if named is None:
-        named = next((name for name in _NEGOTIABLE if name in error.message), None)
+    places = (str(error.param or ""), _told(error))
+    named = next((name for said in places for name in _NEGOTIABLE if name in said), None)
     return {named} if named else set()
+
+
+def _told(error: "openai.APIStatusError") -> str:
+    """The beginning of what the endpoint says: some echo the whole request behind it, with whatever the row holds."""
+    body = error.body
+    return str(body["message"] if isinstance(body, dict) and "message" in body else error.message)[:_SHOWN]
 
 
 def _is_too_long(error: "openai.APIStatusError") -> bool:
@@ -219,11 +229,14 @@ def _is_too_long(error: "openai.APIStatusError") -> bool:
 
 
 def _key(variable: str | None, base_url: str) -> str:
-    """The key in the environment, or nothing. Servers of one's own mostly need none."""
-    key = os.environ.get(variable or "OPENAI_API_KEY", "").strip()
-    if not key and (variable or base_url == DEFAULT_URL):
+    """The key in the environment, or nothing: OpenAI's goes to OpenAI only, another host gets the one that was named
+    for it."""
+    if variable is None and host(base_url) == host(DEFAULT_URL):
+        variable = "OPENAI_API_KEY"
+    key = os.environ.get(variable, "").strip() if variable else ""
+    if variable and not key:
         raise SetupError(
-            f"The environment variable {variable or 'OPENAI_API_KEY'} is not set.",
+            f"The environment variable {variable} is not set.",
             hint="It holds the endpoint's key; set it on every executor.",
         )
     return key

@@ -15,7 +15,7 @@ from weakref import finalize
 
 from sparklabel.constraints import TokenPath
 from sparklabel.engines.vllm_loading import first_line, uncompiled
-from sparklabel.errors import EngineDied
+from sparklabel.errors import EngineDied, EngineError
 from sparklabel.language_model.out_of_memory import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -28,9 +28,10 @@ _IN_FLIGHT = 4096
 
 @dataclass(slots=True, eq=False)
 class _Call:
-    """What one call waits for: `ready` came in since it looked last."""
+    """What one call waits for: `ready` came in since it looked last; `refused` is why a request was not taken."""
 
     running: int = 0
+    refused: EngineError | None = None
     ready: "deque[tuple[int, RequestOutput]]" = field(default_factory=deque)
 
 
@@ -101,13 +102,17 @@ class _State:
 
     def put(self, requests: list[_Request]) -> None:
         with self._changed:
+            if self.error is not None:  # whoever comes later is told so, whatever it was
+                raise EngineDied(f"vLLM has ended: {first_line(self.error)}") from self.error
             self._new += requests
             self._changed.notify_all()
 
     def take(self, call: _Call) -> "list[tuple[int, RequestOutput]]":
         """At least one output."""
         with self._changed:
-            self._changed.wait_for(lambda: call.ready or self.error or self.stopped)
+            self._changed.wait_for(lambda: call.ready or call.refused or self.error or self.stopped)
+            if call.refused is not None:
+                raise call.refused
             if self.error is not None and not call.ready:
                 raise died(self.error)
             if self.stopped and not call.ready:
@@ -129,9 +134,16 @@ class _State:
             self.stopped = True
             self._changed.notify_all()
 
+    def refuse(self, call: _Call, error: Exception) -> None:
+        """One call's request is not possible: the others go on."""
+        with self._changed:
+            call.refused = EngineError(f"vLLM refuses a request: {first_line(error)}")
+            self._changed.notify_all()
+
     def fail(self, error: BaseException) -> None:
         with self._changed:
-            self.error = error
+            # Its frames hold vLLM, whose memory the next one needs.
+            self.error = error.with_traceback(None)
             self._changed.notify_all()
 
     def wait(self, idle: bool) -> tuple[list[_Request], set[_Call]]:
@@ -178,11 +190,13 @@ def _step_on(state: _State, engine: Any) -> None:
         if state.stopped:
             return
         for request in new:
-            name = str(next(numbers))
-            running[name] = request
-            engine.add_request(
-                name, {"prompt_token_ids": list(request.prompt)}, request.params, lora_request=request.adapter
-            )
+            name, prompt = str(next(numbers)), {"prompt_token_ids": list(request.prompt)}
+            try:
+                engine.add_request(name, prompt, request.params, lora_request=request.adapter)
+            except ValueError as error:
+                state.refuse(request.call, error)
+            else:
+                running[name] = request
         if gone := [name for name, request in running.items() if request.call in left]:
             engine.abort_request(gone)
             for name in gone:
@@ -192,8 +206,8 @@ def _step_on(state: _State, engine: Any) -> None:
 
 
 def died(error: BaseException) -> BaseException:
-    """What callers are told: memory that ran out, or a device that failed, is the engine's death; all else is a bug
-    and stays what it is."""
+    """What those who wait for it are told: memory that ran out, or a device that failed, is the engine's death; all
+    else is a bug and stays what it is."""
     import torch
     from vllm.v1.engine.exceptions import EngineDeadError
 

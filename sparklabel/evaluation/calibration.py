@@ -85,7 +85,7 @@ def calibrate(
                 hint="Label it with the task of today, then correct and confirm rows that are drawn at random.",
             )
         model = counts[0]["model"]
-    elif "@sha256:" not in model and not model.startswith("fake:"):
+    elif not answers.where(F.col("model") == model).take(1):
         model = registry.resolve(model).identity
     judged = _judged(answers.where(F.col("model") == model), task)
     calibrator = fit_calibrator(judged, choices=has_choices(task))

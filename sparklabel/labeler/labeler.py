@@ -5,7 +5,7 @@ within a call and across the calls that a process serves.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Lock
 
@@ -16,7 +16,7 @@ from sparklabel.embeddings import sentence_encoder
 from sparklabel.engines import Engine
 from sparklabel.errors import EngineDied, EngineError
 from sparklabel.few_shot import Encoder, ExampleSet
-from sparklabel.labeler.answerers import Answer, answerer
+from sparklabel.labeler.answerers import Answer, Answerer, answerer
 from sparklabel.labeler.question import Question
 from sparklabel.labeler.row_choices import RowChoices
 from sparklabel.labeler.row_examples import RowExamples
@@ -58,10 +58,10 @@ class Labeler:
         offered = offering(task) if card is None else None
         self._row_choices = RowChoices(offered, open_encoder) if offered else None
         self.encoder = question.encoder
-        self._answerer = answerer(question, engine, zero_shot=card is None)
+        self._answerer: Answerer = answerer(question, engine, zero_shot=card is None)
         self._stamp = Label(status=status.OK, model=model, task_fingerprint=task.fingerprint, attempts=1)
         self._enough, self._which = (all, "an") if task.needs_every_input else (any, "every")
-        self._failures, self._died = 0, False
+        self._failures, self._died, self._last_failure = 0, False, ""
         self._known: dict[str, Label] = {}
         self._rendering = Lock()
 
@@ -86,6 +86,10 @@ class Labeler:
         """Whether the engine died, or failed so often in a row that it is asked no more than once a call: worth a new
         one."""
         return self._died or self._failures > _FAILURES_IN_A_ROW
+
+    def release(self) -> None:
+        """Lets go of an engine that is given up, so that memory holds another: rows are failures from now on."""
+        self._answerer = _Released(self._last_failure)
 
     def forget(self) -> None:
         """Drops the answers kept for equal inputs."""
@@ -133,7 +137,7 @@ class Labeler:
         return self._ask(asked[:middle]) + self._ask(asked[middle:])
 
     def _count(self, error: EngineError) -> None:
-        self._failures += 1
+        self._failures, self._last_failure = self._failures + 1, error.message
         self._died = self._died or isinstance(error, EngineDied)
 
     def _failed(self, number: int, error: EngineError) -> list[Label]:
@@ -165,3 +169,13 @@ class Labeler:
             others = (Alternative(label.value, label.raw_confidence or 0.0), *others)[:MOST_ALTERNATIVES]
         reason = f"confidence {label.confidence:.3f} is below {self._min_confidence:g}"
         return replace(label, value=None, status=status.UNCERTAIN, error=reason, alternatives=others)
+
+
+@dataclass(frozen=True, slots=True)
+class _Released:
+    """In place of an engine that is gone."""
+
+    failure: str
+
+    def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]:
+        raise EngineDied(self.failure)

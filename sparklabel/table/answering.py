@@ -33,8 +33,8 @@ def answer_inputs(
     """Stages the answers to `inputs`, about `number` rows of HASH and texts. Ctrl-C ends it, and a larger share of
     failures than `max_error_ratio`: what is staged is kept."""
     label, work = udf_of(spec), Work()
-    chunks = Chunks(task_slots(spark), number)
-    with closing(_parts(spark, spec, staging, inputs, chunks, bar)) as parts:
+    chunks, jobs = Chunks(task_slots(spark), number), TaggedJobs(spark, f"sparklabel-{staging.pass_id}")
+    with jobs, closing(_parts(spark, spec, staging, inputs, chunks, bar, jobs)) as parts:
         try:
             for texts in parts:
                 answers = label(*map(quote, spec.task.inputs)).alias(ANSWER)
@@ -45,7 +45,7 @@ def answer_inputs(
                 if work.stop_above(max_error_ratio):
                     break
         except KeyboardInterrupt:
-            stop_jobs(spark)
+            jobs.stop()
             work.interrupted = True
     return work
 
@@ -57,6 +57,7 @@ def _parts(
     inputs: DataFrame,
     chunks: Chunks,
     bar: WorkProgress,
+    jobs: "TaggedJobs",
 ) -> Generator[DataFrame, None, None]:
     """The inputs as they are, where one chunk holds them; else ranges of a table of them, written once."""
     if chunks.single:
@@ -70,22 +71,38 @@ def _parts(
         for buckets in chunks:
             yield todo.inputs(spark, buckets)
     except KeyboardInterrupt:
-        stop_jobs(spark)
+        jobs.stop()
         raise
     finally:
         remove_todo(spark, staging)
 
 
-def stop_jobs(spark: SparkSession) -> None:
-    """Ends what runs. Ctrl-C ends the driver's waiting only: the chunk's tasks would compute on, and what follows would
-    wait for their slots. PySpark's own handler for it tries the same, and fails inside a call to the JVM; in a classic
-    session `interruptAll` finds none of a chunk's jobs (PySpark 4.2)."""
-    over_connect = "connect" in type(spark).__module__
-    for _ in range(
-        _STOPS
-    ):  # a query that was being planned, or between two stages, starts its next job after a stop
-        if over_connect:
-            spark.interruptAll()
-        else:
-            spark.sparkContext.cancelAllJobs()
-        time.sleep(_STOP_SECONDS)
+class TaggedJobs:
+    """Inside, this thread's Spark jobs carry a tag, by which they can be ended: those of others go on."""
+
+    def __init__(self, spark: SparkSession, tag: str) -> None:
+        self._tag = tag
+        # A classic session's own tags do not reach a chunk's jobs (PySpark 4.2): those of its context do.
+        context = spark if "connect" in type(spark).__module__ else spark.sparkContext
+        add, remove, stop = (
+            ("addTag", "removeTag", "interruptTag")
+            if context is spark
+            else ("addJobTag", "removeJobTag", "cancelJobsWithTag")
+        )
+        self._add, self._remove, self._stop = (getattr(context, name) for name in (add, remove, stop))
+
+    def __enter__(self) -> "TaggedJobs":
+        self._add(self._tag)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._remove(self._tag)
+
+    def stop(self) -> None:
+        """Ends what runs. Ctrl-C ends the driver's waiting only: the chunk's tasks would compute on, and what follows
+        would wait for their slots. PySpark's own handler for it fails inside a call to the JVM."""
+        for _ in range(
+            _STOPS
+        ):  # a query that was being planned, or between two stages, starts its next job after it
+            self._stop(self._tag)
+            time.sleep(_STOP_SECONDS)

@@ -2,7 +2,8 @@
 
 In: a table, a task, a key, a model. Out: a PassReport, and the table with its two columns written. The protocol:
 check everything; pin a version; answer the distinct pending inputs in chunks, each appended to staging; MERGE from
-staging, without a model in it, guarded so that neither a human answer nor a changed input gets a stale one.
+staging, without a model in it, guarded so that no human answer, no later pass's answer and no changed input gets a
+stale one.
 """
 
 import time
@@ -90,7 +91,8 @@ def label_table(
     return labeling.run(plan, progress)
 
 
-_BEFORE = "_sparklabel_attempts_before"
+_BEFORE, _SEEN = "_sparklabel_attempts_before", "_sparklabel_pass_seen"
+"""What a row's record said when the pass began: its attempts, and which pass had written it."""
 
 
 class _Pass:
@@ -170,11 +172,12 @@ class _Pass:
         attempts = F.coalesce(
             F.when(F.col(STATE) == "retry", F.col(f"{quote(self.owned.label)}.attempts")), F.lit(0)
         )
-        rows = self._pending().select(*map(quote, self.keys), HASH, attempts.alias(_BEFORE))
+        seen = F.col(f"{quote(self.owned.label)}.pass_id").alias(_SEEN)
+        rows = self._pending().select(*map(quote, self.keys), HASH, attempts.alias(_BEFORE), seen)
         joined = rows.join(staging.answers(self.spark), HASH)
         answer = F.col(ANSWER).withField("pass_id", F.lit(self.pass_id))
         answer = answer.withField("attempts", (F.col(_BEFORE) + F.col(f"{ANSWER}.attempts")).cast("int"))
-        return joined.select(*map(quote, self.keys), HASH, answer.alias(ANSWER))
+        return joined.select(*map(quote, self.keys), HASH, answer.alias(ANSWER), _SEEN)
 
     def _pending(self) -> DataFrame:
         return self.states().where(F.col(STATE).isin(*pending_states(self.relabel)))
@@ -200,7 +203,8 @@ class _Pass:
         self.owned = Owned(owned.value, owned.label, ())
 
     def _merge(self, answers: DataFrame, **metadata: Any) -> int:
-        """Writes the answers; rows whose input changed meanwhile, or that a person answered, keep what they have."""
+        """Writes the answers; rows whose input changed meanwhile, or that a person or another pass answered, keep what
+        they have."""
         value, label = (f"t.{quote(c)}" for c in (self.owned.value, self.owned.label))
         inputs = [f"t.{quote(str(self.target.column(c)))}" for c in self.task.inputs]
         # What a newer release added to the record, maybe just now, spoke of the old answer: it becomes NULL.
@@ -210,6 +214,7 @@ class _Pass:
         return self._merge_rows(
             answers,
             f"NOT {human_sql(value, label)} AND {input_hash_sql(inputs)} = s.{HASH} "
+            f"AND {label}.pass_id <=> s.{_SEEN} "
             f"AND NOT {keeps_older_sql(label, f's.{ANSWER}', f's.{HASH}')}",
             f"{value} = {kept}, {label} = {record}",
             **metadata,
@@ -244,6 +249,7 @@ class _Pass:
         return {
             "pass_id": self.pass_id, "task": self.task.name, "model": self.model,
             "task_fingerprint": self.task.fingerprint, "min_confidence": self.spec.min_confidence,
+            "version_before": self.version_before, "where": self.where, "relabel": self.relabel,
         } | ({"examples": self.spec.examples.facts} if self.spec.examples else {})  # fmt: skip
 
     def report(self, plan: Plan, dry_run: bool = False, **outcome: Any) -> PassReport:

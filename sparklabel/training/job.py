@@ -37,7 +37,7 @@ from sparklabel.tasks import Generated, Scored, Task, has_choices
 from sparklabel.training.examples import HumanAnswer, HumanAnswers
 from sparklabel.training.gate import GateResult, judge
 from sparklabel.training.opponent import Opponent, find_opponent
-from sparklabel.udf import LabelerSpec, load_engine, make_labeler
+from sparklabel.udf import LabelerSpec, load_engine, make_labeler, vacate_gpu
 
 
 class TrainingJob:
@@ -87,6 +87,7 @@ class TrainingJob:
 
     def train(self, folder: Path, run: registry.Run, progress: bool) -> tuple[TrainingSummary, float | None]:
         """Trains into `folder` (adapter and card); the summary, and the linear probe's held-out accuracy."""
+        vacate_gpu()
         model, asked = LanguageModel.load(registry.materialise(self.base).base), self._asked
         examples = self._examples(model.tokenizer)
         with WorkProgress(f"fine-tuning {self.task.name}", 1, progress, "frozen layers") as bar:

@@ -3,7 +3,7 @@ SQL functions."""
 
 from sparklabel.udf.functions import label_udf, register, udf_of, worker_errors
 from sparklabel.udf.spec import LabelerSpec, check_askable, labeler_spec, with_examples
-from sparklabel.udf.worker import load_engine, make_labeler
+from sparklabel.udf.worker import load_engine, make_labeler, vacate_gpu
 
 __all__ = [
     "LabelerSpec",
@@ -14,6 +14,7 @@ __all__ = [
     "make_labeler",
     "register",
     "udf_of",
+    "vacate_gpu",
     "with_examples",
     "worker_errors",
 ]

@@ -42,11 +42,12 @@ class LabelerSpec:
 
     @property
     def decision(self) -> str:
-        """How probabilities become answers, as a short hash: the calibrator, and what is withheld. Empty where answers
-        are the model's own."""
-        if self.calibrator is None and not self.min_confidence:
+        """What else than task and model makes an answer what it is, as a short hash: the calibrator, what is withheld,
+        the examples that were shown. Empty where there is nothing of the kind."""
+        if self.calibrator is None and not self.min_confidence and not self.examples:
             return ""
-        content = [self.min_confidence, self.calibrator.to_dict() if self.calibrator else None]
+        content: list[Any] = [self.min_confidence, self.calibrator.to_dict() if self.calibrator else None]
+        content += [self.examples.sha256] if self.examples else []
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
     @property

@@ -8,13 +8,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 from sparklabel import registry
 from sparklabel.engines import Engine, EngineSpec, engine_spec, open_engine
-from sparklabel.engines.server import CPU, Served, connect, gpu_uuid
+from sparklabel.engines.server import CPU, Served, connect, gpu_uuid, vacate
 from sparklabel.errors import EngineError
 from sparklabel.labeler import Labeler
 from sparklabel.labels import RETRYABLE, Label
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 _LABELERS_KEPT = 8
+_ENGINES_KEPT = 2
+"""A worker that two UDFs of one query use in turn would load each model again for each task."""
 _BATCHES_AHEAD = 2
 """Batches under way at once. One is computed while the next is rendered, or waits where the engine takes it from."""
 
@@ -47,7 +49,7 @@ class Slot:
 
 def open_labeler(spec: LabelerSpec, slot: Slot = Slot()) -> Labeler:
     """The labeler of this process; its model is fetched to this host and loaded where it is not there yet."""
-    loaded = _loaded(spec.engine, spec.model, slot)
+    loaded = _load(spec.engine, spec.model, slot)
     if spec not in loaded.labelers:
         if len(loaded.labelers) >= _LABELERS_KEPT:  # each pass with new examples brings one
             del loaded.labelers[next(iter(loaded.labelers))]
@@ -65,20 +67,34 @@ def make_labeler(spec: LabelerSpec, engine: Engine) -> Labeler:
 
 def load_engine(engine: EngineSpec, model: ResolvedModel) -> Engine:
     """An engine in this process with its model, fetched to this host where it is not there yet."""
-    if not engine.kind.needs_files:
-        return open_engine(engine, model.identity, None, None)
-    files = registry.materialise(model)
-    return open_engine(engine, model.identity, files.base, files.adapter)
+    base, adapter = _files(engine, model)
+    if base:
+        vacate_gpu(dict(engine.options).get("device"))
+    return open_engine(engine, model.identity, base, adapter)
+
+
+def vacate_gpu(device: str | None = None) -> None:
+    """Makes room on the GPU for what is to be loaded in this process: the engine that an earlier pass shared may still
+    wait there. `device` as torch names it, None for the default. Raises EngineError where that engine computes."""
+    kind, _, number = (device or "cuda").partition(":")
+    if kind == "cuda" and (uuid := gpu_uuid(number)):
+        vacate(uuid)
 
 
 def _reach_engine(engine: EngineSpec, model: ResolvedModel, device: str) -> Engine:
     """The engine that all tasks on the device share, in a process that is started where it does not run yet."""
     base = model.base or model
     engine = engine_spec(engine.name, dict(engine.kind.when_shared) | dict(engine.options))
+    folder, adapter = _files(engine, model)
+    return connect(Served(engine, base.identity, folder, device), adapter)
+
+
+def _files(engine: EngineSpec, model: ResolvedModel) -> tuple[Path | None, Path | None]:
+    """The folders of base and adapter on this host, for an engine that needs any."""
     if not engine.kind.needs_files:
-        return connect(Served(engine, base.identity, None, device))
+        return None, None
     files = registry.materialise(model)
-    return connect(Served(engine, base.identity, files.base, device), files.adapter)
+    return files.base, files.adapter
 
 
 @dataclass(slots=True)
@@ -89,11 +105,21 @@ class _Loaded:
     labelers: dict[LabelerSpec, Labeler]
 
 
-@lru_cache(maxsize=2)
-def _loaded(engine: EngineSpec, model: ResolvedModel, slot: Slot) -> _Loaded:
+_loaded: dict[tuple[EngineSpec, ResolvedModel, Slot], _Loaded] = {}
+"""The latest last."""
+
+
+def _load(engine: EngineSpec, model: ResolvedModel, slot: Slot) -> _Loaded:
+    if found := _loaded.pop((engine, model, slot), None):
+        _loaded[engine, model, slot] = found
+        return found
+    while len(_loaded) >= _ENGINES_KEPT:  # before the next takes memory
+        del _loaded[next(iter(_loaded))]
     if engine.is_shared(on_gpu=slot.on_gpu):
-        return _Loaded(_reach_engine(engine, model, slot.device), {})
-    return _Loaded(load_engine(_in_slot(engine, slot), model), {})
+        opened = _reach_engine(engine, model, slot.device)
+    else:
+        opened = load_engine(_in_slot(engine, slot), model)
+    return _loaded.setdefault((engine, model, slot), _Loaded(opened, {}))
 
 
 def _in_slot(engine: EngineSpec, slot: Slot) -> EngineSpec:
@@ -150,11 +176,12 @@ class _Worker:
         if labeler.gave_up:
             with self._opening:
                 if self._last is labeler:  # another thread may have opened a new one
-                    _loaded.cache_clear()
+                    _loaded.clear()
+                    labeler.release()
         return labels, labeler.gave_up
 
     def _opened(self) -> Labeler:
-        """Raises what opening raises the first time; later the dead labeler's answers say that it is dead."""
+        """Raises what opening raises the first time; later the dead labeler's answers say why it died."""
         with self._opening:
             try:
                 self._last = open_labeler(self._spec, self._slot)

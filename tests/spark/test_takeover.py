@@ -84,6 +84,14 @@ def test_what_changed_while_the_model_worked_gets_no_stale_answer(spark, small, 
     }
 
 
+def test_an_older_pass_that_ends_later_leaves_the_newer_ones_answers(spark, small, task, label, rows_of):
+    older = Opened(spark, small, task)
+    older.stage(spark, ["fresh 0", "fresh 1"])
+    label(small, where="id < 1", model="newer")
+    assert older.run._merge(older.run._source(older.staging)) == 1
+    assert [rows_of(small)[i].label.model for i in (0, 1)] == ["fake:newer", "fake:m"]
+
+
 def test_a_record_that_grew_while_the_model_worked_is_written_all_the_same(spark, small, task, rows_of):
     opened = Opened(spark, small, task)
     opened.stage(spark, ["fresh 0"])

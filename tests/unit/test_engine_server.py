@@ -1,6 +1,8 @@
 """One engine for many tasks, in a process of its own: real processes, with the fake engine and the tiny model."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import pytest
 
 from sparklabel.constraints import label_trie
 from sparklabel.engines import EngineSpec, GenerationRequest, ScoringRequest, engine_spec, open_engine
-from sparklabel.engines.server import Place, Served, connect
+from sparklabel.engines.server import Place, Served, connect, vacate
 from sparklabel.engines.server.batcher import Batcher
 from sparklabel.engines.server.devices import parse_gpus
 from sparklabel.engines.server.owners import Owners, owner_pid
@@ -68,7 +70,7 @@ def test_many_who_come_at_once_start_one_process(home):
     for thread in threads:
         thread.join()
     assert len(engines) == 4
-    assert len([place for place in map(Place, home.iterdir()) if place.inhabited]) == 1
+    assert len([place for place in map(Place, home.iterdir()) if place.taken]) == 1
 
 
 def test_a_process_that_was_killed_is_the_engines_death_and_the_next_call_starts_another(home):
@@ -117,10 +119,62 @@ def test_it_ends_with_the_executor_that_it_works_for(home):
 def test_another_model_on_the_same_gpu_takes_the_place_of_an_idle_one(home):
     on_gpu = Served(EngineSpec("fake"), "fake:m", None, "GPU-1")
     other = Served(EngineSpec("fake"), "fake:other", None, "GPU-1")
-    connect(on_gpu, home=home)
-    found = connect(other, home=home).score(REQUEST)
+    engine = connect(on_gpu, home=home)
+    found = connect(other, home=home, settled=0).score(REQUEST)
     np.testing.assert_array_equal(found, open_engine(other.engine, other.model, None, None).score(REQUEST))
     assert Place.of(other, home).facts()["key"] == other.key
+    for _ in range(2):
+        with pytest.raises(EngineDied):
+            engine.score(REQUEST)
+
+
+def test_a_model_that_is_asked_again_and_again_is_not_ended_for_another(home):
+    engine, enough = (
+        connect(Served(EngineSpec("fake"), "fake:m", None, "GPU-1"), home=home),
+        threading.Event(),
+    )
+
+    def ask():
+        while not enough.is_set():
+            engine.score(REQUEST)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    with pytest.raises(EngineError, match="computes with fake:m"):
+        connect(Served(EngineSpec("fake"), "fake:other", None, "GPU-1"), home=home, settled=0.3)
+    enough.set()
+    asking.join()
+
+
+def test_a_gpu_is_vacated_for_a_model_in_another_process(home):
+    on_gpu = Served(EngineSpec("fake"), "fake:m", None, "GPU-1")
+    connect(on_gpu, home=home).score(REQUEST)
+    vacate("GPU-1", home=home)
+    assert not Place.of(on_gpu, home).taken
+    vacate("GPU-2", home=home)
+
+
+def test_a_bug_in_the_process_is_raised_where_it_was_asked_and_the_process_goes_on(home):
+    engine = connect(FAKE, home=home)
+    with pytest.raises(RuntimeError, match="AttributeError"):
+        engine.score(ScoringRequest((1,), ROWS, None))
+    engine.score(REQUEST)
+
+
+def test_a_process_that_still_loads_is_waited_for(home):
+    connect(FAKE, home=home)
+    place, first = Place.of(FAKE, home), pid(FAKE, home)
+    facts, away = place.folder / "facts.json", place.folder / "away"
+    (place.folder / "loading").write_text(json.dumps(place.facts() | {"loading": True}))
+    shutil.copy(facts, place.folder / "loaded")
+    (place.folder / "loading").replace(facts)
+    place.socket.rename(away)
+    waiting = threading.Thread(target=connect, args=(FAKE,), kwargs={"home": home, "patience": 0.1})
+    waiting.start()
+    away.rename(place.socket)
+    (place.folder / "loaded").replace(facts)
+    waiting.join()
+    assert pid(FAKE, home) == first
 
 
 def test_models_without_a_gpu_live_side_by_side(home):

@@ -88,7 +88,7 @@ def engine(server):
 
     def make(reply, **options):
         server.reply = reply
-        made.append(OpenAIEngine("m", base_url=server.url, **options))
+        made.append(OpenAIEngine("m", base_url=server.url, **{"api_key_env": "OPENAI_API_KEY"} | options))
         return made[-1]
 
     yield make
@@ -471,6 +471,23 @@ def test_a_key_that_is_not_set_is_named(monkeypatch):
         OpenAIEngine("m")
     with pytest.raises(SetupError, match="OTHER is not set"):
         OpenAIEngine("m", base_url="http://127.0.0.1:9/v1", api_key_env="OTHER")
+
+
+def test_openais_key_goes_to_no_other_host(engine, server):
+    answers(MOOD, engine(mood, api_key_env=None), "so-so")
+    assert server.seen
+    assert not any(KEY in key for key in server.keys)
+
+
+def test_what_an_endpoint_filtered_is_not_asked_again(engine):
+    asked = engine(lambda body, nth: failing(400, "we do not talk of this", code="content_filter"))
+    assert answers(MOOD, asked, "so-so")[0].status == "invalid_output"
+
+
+def test_a_row_that_an_endpoint_echoes_turns_no_parameter_off(engine, server):
+    asked = engine(lambda body, nth: failing(400, "x" * 300 + "temperature"))
+    answers(MOOD, asked, "so-so")
+    assert len(server.seen) == 1
 
 
 def test_a_task_of_several_choices_is_refused_before_anything_is_asked(engine, server):

@@ -25,7 +25,7 @@ class _Job:
     request: Request
     done: "Future[Any]" = field(default_factory=Future)
 
-    def goes_with(self, other: "_Job") -> bool:
+    def can_join(self, other: "_Job") -> bool:
         return self.engine is other.engine and replace(self.request, rows=()) == replace(
             other.request, rows=()
         )
@@ -63,7 +63,7 @@ class Batcher:
             first = self._waiting.popleft()
             jobs, rows = [first], len(first.request.rows)
             for job in list(self._waiting):
-                if job.goes_with(first) and rows + len(job.request.rows) <= _MOST_ROWS:
+                if job.can_join(first) and rows + len(job.request.rows) <= _MOST_ROWS:
                     self._waiting.remove(job)
                     jobs.append(job)
                     rows += len(job.request.rows)

@@ -26,14 +26,15 @@ class Connections:
         self._idle: deque[Connection] = deque()
 
     def ask(self, name: str, *arguments: Any) -> Any:
-        """The answer. Raises what the process raises of ours, and EngineDied where it is gone."""
+        """The answer. Raises what the process raises, and EngineDied where it is gone."""
         try:
             connection = self._idle.pop() if self._idle else self._open()
             connection.send((name, *arguments))
             well, answer = connection.recv()
         except (OSError, EOFError) as error:
             raise EngineDied(
-                f"The engine's process is gone ({type(error).__name__}).", hint=f"Its log: {self.place.log}"
+                f"The engine's process is gone ({type(error).__name__}).",
+                hint=f"Its log: {self.place.log} (log.1 once another was started)",
             ) from error
         self._idle.append(connection)
         if not well:

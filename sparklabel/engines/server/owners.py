@@ -26,7 +26,7 @@ class Owners:
         """One more, if it lives."""
         with self._lock, suppress(ProcessLookupError):
             if pid not in self._fds:
-                self._fds[pid] = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
+                self._fds[pid] = _pidfd(pid)
 
     def any_alive(self) -> bool:
         with self._lock:
@@ -38,9 +38,21 @@ class Owners:
             return bool(self._fds)
 
 
+def _pidfd(pid: int) -> int | None:
+    """None where the system has none, or forbids it. Raises ProcessLookupError."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise
+    except (OSError, AttributeError):
+        return None
+
+
 def _alive(pid: int, fd: int | None) -> bool:
     if fd is not None:  # readable once the process has ended
-        return not select.select([fd], [], [], 0)[0]
+        watched = select.poll()  # select() takes small numbers only
+        watched.register(fd, select.POLLIN)
+        return not watched.poll(0)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -8,16 +8,19 @@ import fcntl
 import json
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
 from sparklabel.engines.spec import EngineSpec
 from sparklabel.errors import SetupError
+from sparklabel.hashes import file_sha256, files_sha256
 
 CPU = "cpu"
 _LONGEST_ADDRESS = 100
@@ -36,8 +39,9 @@ class Served:
 
     @property
     def key(self) -> str:
-        """Equal keys, equal answers."""
-        return sha256(repr((str(self.engine), self.model, self.device)).encode()).hexdigest()[:16]
+        """Equal keys, equal answers: by the same code, too."""
+        told = (str(self.engine), self.model, self.device, sys.prefix, _code())
+        return sha256(repr(told).encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
         return f"{self.model} under {self.engine}"
@@ -45,16 +49,17 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The folder of one device or model. `lock` is held while a process is looked for or started, `alive` by the
-    process as long as it lives: no process identity is trusted."""
+    """The folder of one device or model, and the key of what is asked for there. `lock` is held while a process is
+    looked for or started, `alive` by the process as long as it lives."""
 
     folder: Path
+    key: str = ""
 
     @classmethod
     def of(cls, served: Served, home: Path | None = None) -> "Place":
         """Makes the folder where it is missing. Raises SetupError where it is another user's."""
         name = f"{CPU}-{served.key}" if served.device == CPU else served.device
-        place = cls(_private(_private(home or _home()) / name))
+        place = cls(_private(_private(home or _home()) / name), served.key)
         if len(os.fsencode(place.socket)) > _LONGEST_ADDRESS:
             raise SetupError(
                 f"The path {place.socket} is too long for a socket.", hint="Set TMPDIR to a shorter one."
@@ -67,23 +72,34 @@ class Place:
 
     @property
     def socket(self) -> Path:
-        return self.folder / "socket"
+        """Named by the key: who asks for one model can never reach the process of another."""
+        return self.folder / f"s{self.key[:8]}"
 
     @property
     def log(self) -> Path:
         return self.folder / "log"
 
+    @property
+    def resident(self) -> "Place":
+        """The same, asked for what the last process here serves."""
+        return Place(self.folder, self.facts().get("key", ""))
+
     def facts(self) -> dict[str, Any]:
-        """What the process said of itself: `key`, `served` (in words), `pid`; nothing where none ever did."""
+        """What the process said of itself: `key`, `served` (in words), `pid`, `born`, whether it is `loading`; nothing
+        where none ever did."""
         try:
             return dict(json.loads((self.folder / "facts.json").read_text("utf-8")))
         except (OSError, ValueError):
             return {}
 
     def say(self, **facts: Any) -> None:
-        (self.folder / "facts.json").write_text(json.dumps(facts), "utf-8")
+        """Of this process."""
+        pid = os.getpid()
+        written = self.folder / f"facts.{pid}"
+        written.write_text(json.dumps({"key": self.key, "pid": pid, "born": _born(pid)} | facts), "utf-8")
+        written.replace(self.folder / "facts.json")
 
-    def inhabit(self) -> IO[bytes] | None:
+    def take(self) -> IO[bytes] | None:
         """Takes the place for this process, until the file is closed or the process ends. None where it is taken."""
         file = open(self.folder / "alive", "ab")  # noqa: SIM115 held as long as the process lives
         try:
@@ -94,8 +110,8 @@ class Place:
         return file
 
     @property
-    def inhabited(self) -> bool:
-        held = self.inhabit()
+    def taken(self) -> bool:
+        held = self.take()
         if held is None:
             return True
         held.close()
@@ -103,14 +119,43 @@ class Place:
 
     def kill(self) -> None:
         """Ends the process that lives here, at once."""
-        pid = self.facts().get("pid")
-        if pid and self.inhabited:
+        pid, born = (self.facts().get(name) for name in ("pid", "born"))
+        if pid and self.taken and born == _born(pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def neighbours(self) -> Iterator["Place"]:
+    def tidy(self) -> None:
+        """Takes away the sockets that processes left which were killed."""
+        for socket in self.folder.glob("s????????"):
+            socket.unlink(missing_ok=True)
+
+    def peers(self) -> Iterator["Place"]:
         """The other places of this user on this host."""
-        return (Place(folder) for folder in self.folder.parent.iterdir() if folder != self.folder)
+        return (Place(folder).resident for folder in self.folder.parent.iterdir() if folder != self.folder)
+
+
+def device_place(device: str, home: Path | None = None) -> Place | None:
+    """That of a GPU, asked for what is served there. None where nothing ever was."""
+    folder = (home or _home()) / device
+    return Place(folder).resident if folder.is_dir() else None
+
+
+def _born(pid: int) -> str:
+    """When the process began, in the kernel's ticks: a number is given to another process later. "" where the system
+    does not tell."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """The hash of this package, a folder, or in a zip that came with --py-files."""
+    package = Path(__file__).parents[2]
+    if package.is_dir():
+        return files_sha256(package, package.rglob("*.py"))
+    return next((file_sha256(path) for path in package.parents if path.is_file()), "")
 
 
 def _home() -> Path:

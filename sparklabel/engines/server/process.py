@@ -11,8 +11,9 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing.connection import Connection, Listener
@@ -56,9 +57,9 @@ class Server:
 
     def listen(self) -> None:
         """Opens the socket; from now on clients are answered."""
-        self._place.socket.unlink(missing_ok=True)
         listener = Listener(str(self._place.socket), family="AF_UNIX", backlog=64)
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+        self._place.say(served=str(self.served), loading=False)
 
     def watch(self) -> str:
         """Returns, with the reason, when it is time to end."""
@@ -78,37 +79,38 @@ class Server:
         with client:
             while True:
                 try:
-                    name, *arguments = client.recv()
-                    client.send(self._answered(name, arguments))
+                    client.send(self._answered(client.recv_bytes()))
                 except (EOFError, OSError):  # the client has left
                     return
                 if self._ending:
                     end(self._place, self._ending)
 
-    def _answered(self, name: str, arguments: list[Any]) -> tuple[bool, Any]:
+    def _answered(self, asked: bytes) -> tuple[bool, Any]:
         """Whether it went well, and the answer or the error."""
         try:
+            name, *arguments = pickle.loads(asked)
             return True, getattr(self, f"do_{name}")(*arguments)
         except EngineDied as error:
             self._ending = f"the engine died: {error.message}"
             return False, error
         except SparklabelError as error:
             return False, error
-        except Exception as error:  # noqa: BLE001 a bug: told to whom it concerns, who raises it
-            _log(f"{type(error).__name__}: {error}")
-            return False, EngineError(f"The engine's process failed: {type(error).__name__}: {error}")
+        except Exception:  # noqa: BLE001 a bug: whom it concerns raises it; it may hold what cannot be pickled
+            _log(traceback.format_exc())
+            return False, RuntimeError(f"In the engine's process:\n{traceback.format_exc()}")
 
     def do_status(self) -> dict[str, Any]:
         with self._counting:
             return {"busy": self._busy, "idle_seconds": time.monotonic() - self._asked}
 
     def do_work_for(self, owner: int) -> None:
-        self.owners.add(owner)
+        with self._counted():  # what is asked next is on its way
+            self.owners.add(owner)
 
-    def do_leave(self) -> bool:
-        """Ends the process unless it computes."""
+    def do_leave(self, settled: float) -> bool:
+        """Ends the process, if nobody asked it anything for so many seconds."""
         with self._counting:
-            if not self._busy:
+            if not self._busy and time.monotonic() - self._asked >= settled:
                 self._ending = "another model needs the device"
         return bool(self._ending)
 
@@ -116,7 +118,8 @@ class Server:
         return {name: getattr(self._tokenizer, name) for name in ("bos", "stop_ids", "context")}
 
     def do_tokenize(self, method: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        return getattr(self._tokenizer, method)(*arguments, **named)
+        with self._counted():
+            return getattr(self._tokenizer, method)(*arguments, **named)
 
     def do_ask(self, adapter: Path | None, request: Request) -> Any:
         with self._counted():
@@ -149,10 +152,11 @@ def main() -> None:
     ready = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print goes to the log
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    held = start.place.inhabit()
+    held = start.place.take()
     if held is None:
         _fail(ready, EngineError(f"Another process lives in {start.place.folder}."))
-    start.place.say(key=start.served.key, served=str(start.served), pid=os.getpid())
+    start.place.tidy()
+    start.place.say(served=str(start.served), loading=True)
     try:
         server = Server(start)
         server.listen()
@@ -164,7 +168,7 @@ def main() -> None:
 
 
 def _fail(ready: BinaryIO, error: SparklabelError) -> None:
-    with ready:
+    with suppress(BrokenPipeError), ready:  # who started it may be gone
         pickle.dump(error, ready)
     _log(str(error))
     os._exit(1)
