@@ -11,7 +11,7 @@ from sparklabel.engines.engine import (
     SharedEngine,
     row_scores,
 )
-from sparklabel.engines.spec import ENGINES, EngineSpec, engine_spec, open_engine
+from sparklabel.engines.spec import ENGINES, EngineSpec, engine_spec, names_devices, open_engine
 
 __all__ = [
     "ENGINES",
@@ -24,6 +24,7 @@ __all__ = [
     "ScoringRequest",
     "SharedEngine",
     "engine_spec",
+    "names_devices",
     "open_engine",
     "row_scores",
 ]

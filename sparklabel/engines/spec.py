@@ -32,11 +32,13 @@ class EngineSpec:
         return f"{self.name}({', '.join(f'{k}={v!r}' for k, v in self.options)})"
 
     def is_shared(self, *, on_gpu: bool) -> bool:
-        """Whether tasks share one engine. Unasked: on a GPU, which should hold a model once. Without a GPU each worker
-        has its own: on two cores a shared one took 1.4 times as long (docs/log.md)."""
-        return self.kind.holds_model and (
-            on_gpu and self.kind.needs_files if self.shared is None else self.shared
-        )
+        """Whether tasks share one engine. Unasked: on a GPU, which should hold a model once, unless devices are named.
+        Without a GPU each worker has its own: on two cores a shared one took 1.4 times as long (docs/log.md)."""
+        if not self.kind.holds_model:
+            return False
+        if self.shared is None:
+            return on_gpu and self.kind.needs_files and not names_devices(dict(self.options))
+        return self.shared
 
     @property
     def kind(self) -> "EngineKind":
@@ -197,6 +199,15 @@ ENGINES: dict[str, EngineKind] = {
 }
 
 
+def names_devices(options: Options) -> str:
+    """The option by which somebody says where the engine computes, or "". A shared engine has one GPU, its tasks'."""
+    if "device" in options:
+        return "device"
+    given = json.loads(options.get("engine_kwargs", "{}"))
+    parallel = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+    return next((name for name in parallel if given.get(name, 1) != 1), "")
+
+
 def engine_spec(engine: str, options: dict[str, Any]) -> EngineSpec:
     """Checks the engine's name and its options. Raises SetupError that lists what there is."""
     name = "transformers" if engine == "auto" else engine
@@ -215,6 +226,11 @@ def engine_spec(engine: str, options: dict[str, Any]) -> EngineSpec:
                 f"{option}={shown} is not an option's value.", hint=f"{option} takes {known[option].takes}."
             )
     shared = complete.pop("shared", None)
+    if shared and (named := names_devices(complete)):
+        raise SetupError(
+            f"A shared engine computes on the GPU of its tasks, and {named} names others.",
+            hint=f"Leave {named} out, or shared=True.",
+        )
     return EngineSpec(name, tuple(sorted(complete.items())), shared)
 
 

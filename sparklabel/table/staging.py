@@ -87,19 +87,14 @@ class Staging:
         old = f"staged_at < current_timestamp() - INTERVAL {_KEPT_DAYS} DAYS"
         own = f"DELETE FROM {self.sql} WHERE pass_id = {sql_string(self.pass_id)} OR {old}"
         retried(lambda: spark.sql(own).collect(), "Clearing the staging table")
-        vacuum_now_and_then(spark, self.sql)
+        if spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT 1").collect()[0]["version"] % _VACUUM_EVERY == 0:
+            spark.sql(f"VACUUM {self.sql}").collect()
 
     def _ours(self, table: str = "") -> str:
         return (
             f"{table}answer.task_fingerprint = {sql_string(self.fingerprint)} "
             f"AND {table}answer.model = {sql_string(self.model)} AND {table}decision = {sql_string(self.decision)}"
         )
-
-
-def vacuum_now_and_then(spark: SparkSession, table: str) -> None:
-    """Deletes files that no version needs any more, after Delta's retention, once in some twenty versions."""
-    if spark.sql(f"DESCRIBE HISTORY {table} LIMIT 1").collect()[0]["version"] % _VACUUM_EVERY == 0:
-        spark.sql(f"VACUUM {table}").collect()
 
 
 def open_staging(

@@ -12,11 +12,13 @@ from pyspark.sql import functions as F
 from sparklabel.labels import quote, sql_string
 from sparklabel.table.commits import retried
 from sparklabel.table.plan import HASH
-from sparklabel.table.staging import Staging, vacuum_now_and_then
+from sparklabel.table.staging import Staging
 from sparklabel.tasks import Task
 
 BUCKETS = 65536
 _LEFTOVERS_DAYS = 2
+_FILES_KEPT = "interval 1 hour"
+"""Longer than a pass takes to write its inputs: nobody reads what another pass has removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ def open_todo(spark: SparkSession, staging: Staging) -> None:
     """Makes the table where it is missing."""
     create = (
         f"CREATE TABLE IF NOT EXISTS delta.{quote(todo_path(staging))} (input_hash STRING, texts ARRAY<STRING>, "
-        "bucket INT, pass_id STRING, day DATE) USING DELTA PARTITIONED BY (day, pass_id)"
+        "bucket INT, pass_id STRING, day DATE) USING DELTA PARTITIONED BY (day, pass_id) "
+        f"TBLPROPERTIES ('delta.deletedFileRetentionDuration' = '{_FILES_KEPT}')"
     )
     retried(lambda: spark.sql(create), "Making the table of what is to do")
 
@@ -73,7 +76,8 @@ def write_todo(spark: SparkSession, staging: Staging, task: Task, inputs: DataFr
 
 
 def remove_todo(spark: SparkSession, staging: Staging) -> None:
-    """Removes the pass's rows, and those of passes that were killed."""
+    """Removes the pass's rows, and those of passes that were killed; and the files of those removed an hour ago: they
+    hold texts, which nobody should find who erased them from the table."""
     sql = f"delta.{quote(todo_path(staging))}"
     # Whole partitions, so that two passes never touch the same files.
     remove = (
@@ -81,7 +85,7 @@ def remove_todo(spark: SparkSession, staging: Staging) -> None:
         f"OR day < current_date() - INTERVAL {_LEFTOVERS_DAYS} DAYS"
     )
     retried(lambda: spark.sql(remove).collect(), "Clearing the table of what is to do")
-    vacuum_now_and_then(spark, sql)
+    spark.sql(f"VACUUM {sql}").collect()
 
 
 def todo_path(staging: Staging) -> str:

@@ -4,6 +4,7 @@ In: a spec, and batches of inputs. Out: the labels of each batch. With an engine
 batches are on their way while one is computed.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 from sparklabel import registry
-from sparklabel.engines import Engine, EngineSpec, engine_spec, open_engine
+from sparklabel.engines import Engine, EngineSpec, engine_spec, names_devices, open_engine
 from sparklabel.engines.server import CPU, Served, connect, gpu_uuid, vacate
 from sparklabel.errors import EngineError
 from sparklabel.labeler import Labeler
@@ -124,6 +125,8 @@ def _load(engine: EngineSpec, model: ResolvedModel, slot: Slot) -> _Loaded:
 
 def _in_slot(engine: EngineSpec, slot: Slot) -> EngineSpec:
     """An engine in a worker gets what its task has: Spark gives workers OMP_NUM_THREADS=1, and many share a machine."""
+    if slot.gpu and "device" not in engine.kind.options and not names_devices(dict(engine.options)):
+        os.environ["CUDA_VISIBLE_DEVICES"] = slot.device  # read where CUDA is first used
     given = {"threads": slot.cores, "device": f"cuda:{slot.gpu}" if slot.gpu else None}
     known = engine.kind.options if engine.kind.task_threads else {}
     options = {name: value for name, value in given.items() if value is not None and name in known}

@@ -283,3 +283,12 @@ def test_scores_that_are_not_numbers_are_no_answer():
 def test_a_device_that_is_not_there_is_named(tiny_model):
     with pytest.raises(SetupError, match="no device 'cuda:97'"):
         open_engine(engine_spec("transformers", {"device": "cuda:97"}), "m", tiny_model, None)
+
+
+@pytest.mark.parametrize("options", [{"device": "cpu"}, {"engine_kwargs": '{"tensor_parallel_size": 2}'}])
+def test_who_names_devices_shares_no_engine(options):
+    name = "vllm" if "engine_kwargs" in options else "transformers"
+    assert engine_spec(name, {}).is_shared(on_gpu=True)
+    assert not engine_spec(name, options).is_shared(on_gpu=True)
+    with pytest.raises(SetupError, match="names others"):
+        engine_spec(name, {"shared": True} | options)
