@@ -13,7 +13,7 @@ from sparklabel.constraints import END, label_trie
 from sparklabel.engines import GenerationRequest, ScoringRequest
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.engines.vllm import VllmEngine
-from sparklabel.errors import ModelError, TaskError
+from sparklabel.errors import EngineError, ModelError, TaskError
 from sparklabel.labeler import Question
 from sparklabel.references import embedded_model
 from sparklabel.session import spark_session
@@ -228,3 +228,9 @@ def test_a_column_is_labelled_with_vllm_in_spark_workers(tmp_path):
     assert [row.vllm.confidence for row in rows] == pytest.approx(
         [row.transformers.confidence for row in rows], abs=0.05
     )
+
+
+def test_a_prompt_that_vllm_refuses_fails_its_own_call_only(ours, intents):
+    with pytest.raises(EngineError, match="refuses"):
+        ours.score(ScoringRequest((), ((11,) * 2000,), intents.trie))
+    assert probabilities(ours, intents).shape == (len(ROWS), len(INTENTS))
