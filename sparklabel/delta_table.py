@@ -1,4 +1,5 @@
-"""A Delta table: found, read at a pinned version, and checked for the columns that a task reads.
+"""A Delta table: found, read at a pinned version, and checked for the columns that a task reads. Where rows are only
+read, a view will do, which has no versions.
 
 In: a table's name or path, a task. Out: a frozen record. Reads only.
 """
@@ -20,11 +21,13 @@ from sparklabel.tasks import Task
 
 TASK_PROPERTY = "sparklabel.task."
 """With a task's name behind it: the property in which a table says where that task's answers are."""
+UNVERSIONED = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A Delta table at a pinned version. `name` is what the user wrote, `sql` what SQL takes."""
+    """A Delta table at a pinned version; a view, and a table that is not there yet, have `UNVERSIONED`. `name` is what
+    the user wrote, `sql` what SQL takes."""
 
     name: str
     sql: str
@@ -34,8 +37,13 @@ class Target:
     properties: Mapping[str, str]
 
     def read(self, spark: SparkSession) -> DataFrame:
-        """All rows of the pinned version."""
-        return spark.sql(f"SELECT * FROM {self.sql} VERSION AS OF {self.version}")
+        """All rows of the pinned version; of a view, those of the moment in which they are used."""
+        pinned = "" if self.version == UNVERSIONED else f" VERSION AS OF {self.version}"
+        return spark.sql(f"SELECT * FROM {self.sql}{pinned}")
+
+    def newest_version(self, spark: SparkSession) -> int:
+        """That of the table as it is now."""
+        return int(spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT 1").collect()[0]["version"])
 
     def column(self, name: str) -> str | None:
         """The table's spelling of a column, found as SQL does: whatever the case."""
@@ -58,9 +66,33 @@ def open_target(spark: SparkSession, table: str) -> Target:
     except (AnalysisException, ParseException) as error:
         raise TableError(
             f"{table} is not a Delta table that can be read: {_sentence(error)}",
-            hint="Give the name of a Delta table (catalog.schema.table) or its path; a view cannot be labelled.",
+            hint="Give the name of a Delta table (catalog.schema.table) or its path. Of a view, keep the labels in a "
+            "table of their own: into='...'.",
         ) from None
     return Target(table, sql, detail["location"], version, schema, detail["properties"] or {})
+
+
+def open_source(spark: SparkSession, name: str) -> Target:
+    """Where rows are only read: a Delta table at its newest version, or anything else that SQL reads. Raises
+    TableError."""
+    require_delta(spark)
+    sql = table_sql(name)
+    if is_delta(spark, sql):
+        return open_target(spark, name)
+    try:
+        return Target(name, sql, "", UNVERSIONED, spark.sql(f"SELECT * FROM {sql}").schema, {})
+    except (AnalysisException, ParseException) as error:
+        raise TableError(
+            f"{name} is neither a table nor a view that can be read: {_sentence(error)}"
+        ) from None
+
+
+def is_delta(spark: SparkSession, sql: str) -> bool:
+    """Whether there is a Delta table of this name or path, as SQL takes it."""
+    try:
+        return bool(spark.sql(f"DESCRIBE DETAIL {sql}").collect()[0]["format"] == "delta")
+    except (AnalysisException, ParseException):
+        return False
 
 
 def table_sql(table: str) -> str:
@@ -103,7 +135,13 @@ def check_inputs(target: Target, task: Task) -> None:
 def recorded_column(target: Target, task: Task) -> str | None:
     """The column that passes of the task wrote their values to; None where there was no pass."""
     recorded = target.properties.get(f"{TASK_PROPERTY}{task.name}")
-    return str(json.loads(recorded)["column"]) if recorded else None
+    return content_of(recorded)["column"] if recorded else None
+
+
+def content_of(recorded: str) -> dict[str, str]:
+    """What a task's property says; fields that a newer release adds do no harm."""
+    found = json.loads(recorded)
+    return {"column": str(found.get("column", ""))}
 
 
 def _sentence(error: Any) -> str:

@@ -24,7 +24,7 @@ from sparklabel.prompts import bare_template
 from sparklabel.references import DEFAULT
 from sparklabel.session import spark_session
 from sparklabel.table import PassReport, label_table
-from sparklabel.table.columns import open_task_table
+from sparklabel.table.opening import open_task_table
 from sparklabel.tasks import Classification
 from sparklabel.training import TrainingReport, finetune
 from sparklabel.training.examples import human_answers
@@ -146,7 +146,7 @@ class _Demo:
         template = bare_template(self.task, model.tokenizer)
         encoder = Question.rendered(self.task, model.tokenizer, template).encoder
         opened = open_task_table(self.spark, TABLE, self.task, "id")
-        answers = human_answers(self.spark, opened.target, opened.owned, self.task).train
+        answers = human_answers(self.spark, opened, self.task).train
         train = [([text or "" for text in a.inputs], a.answer) for a in answers]
         names, gold = self.task.label_names, list(self.data.test["gold"])
         found = probe_answers(model, encoder, train, [[t] for t in self.data.test["text"]], names)

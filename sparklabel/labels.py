@@ -6,7 +6,7 @@ what a person answered; they are text, so that they work in a Column, in a MERGE
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -20,6 +20,8 @@ UNCERTAIN = "uncertain"
 ANSWERED = (OK, TRUNCATED)
 RETRYABLE = (ENGINE_ERROR, TIMEOUT)
 """Failures that another attempt can mend. The others would fail again: they wait for a changed input or task."""
+
+FAILURES = (EMPTY_INPUT, TOO_LONG, INVALID_OUTPUT, *RETRYABLE)
 
 
 class Alternative(NamedTuple):
@@ -153,6 +155,7 @@ def row_state_sql(
     model: str,
     relabel: str,
     min_confidence: float = 0.0,
+    retry: Mapping[str, int | None] | None = None,
 ) -> str:
     """Names the state of each row; `PENDING_STATES` are those that a pass answers.
 
@@ -161,8 +164,16 @@ def row_state_sql(
     one could not answer; they are pending under
     relabel="model" only, and `task_changed` rows are `done` under relabel="none". An answer that was withheld for
     more confidence than `min_confidence` now asks for is tried again, and so is one of this model that was given for
-    less.
+    less. `retry` says of a status how often a row with it is asked at most (None: as often as it takes); those that it
+    does not name are asked again where they are RETRYABLE.
     """
+    again = dict.fromkeys(RETRYABLE) | dict(retry or {})
+    failed = " OR ".join(
+        f"({label}.status = {sql_string(status)}"
+        + ("" if most is None else f" AND coalesce({label}.attempts, 0) < {most:d}")
+        + ")"
+        for status, most in again.items()
+    )
     task_changed = (
         "" if relabel == "none"
         else f"WHEN NOT ({label}.task_fingerprint <=> {sql_string(fingerprint)}) THEN 'task_changed' "
@@ -172,7 +183,7 @@ def row_state_sql(
         f"if({label}.input_hash IS NULL OR {label}.input_hash = {inputs_hash}, 'human', 'human_input_changed') "
         f"WHEN {label}.status IS NULL THEN 'new' "
         f"WHEN NOT ({label}.input_hash <=> {inputs_hash}) THEN 'input_changed' "
-        f"WHEN {label}.status IN ({sql_list(RETRYABLE)}) OR "
+        f"WHEN {failed} OR "
         f"({label}.status = '{UNCERTAIN}' AND {label}.confidence >= {min_confidence!r}D) OR "
         f"({label}.status IN ({sql_list(ANSWERED)}) AND {label}.model <=> {sql_string(model)} "
         f"AND {label}.confidence < {min_confidence!r}D) THEN 'retry' "

@@ -6,10 +6,12 @@ asks before anything is installed. It does not look at installed packages: docto
 """
 
 import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 MIN_JAVA = 17
@@ -53,6 +55,28 @@ def java_problem(version: int | None) -> str:
         return ""
     found = "none was found" if version is None else f"{java_command()} is Java {version}"
     return f"Java {MIN_JAVA} or newer is needed and {found}: {JAVA_FIX}"
+
+
+def process_start(pid: int) -> str:
+    """When a process began, in the kernel's words: a number is given to another process later. "" where there is none,
+    or the system does not tell."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def host_id() -> str:
+    """What tells processes whether a process number means the same to both: the host's name, its boot, and where the
+    system has them, the container's numbering of processes."""
+    parts = [platform.node()]
+    for read in (
+        lambda: Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        lambda: os.readlink("/proc/self/ns/pid"),
+    ):
+        with suppress(OSError):
+            parts.append(read())
+    return "/".join(parts)
 
 
 def memory_bytes() -> int:

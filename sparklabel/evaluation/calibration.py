@@ -18,8 +18,8 @@ from sparklabel.errors import AnswersError, ModelError
 from sparklabel.evaluation.fitting import Judged, confidences, fit_calibrator
 from sparklabel.evaluation.trust import calibration_error
 from sparklabel.labels import ANSWERED, UNCERTAIN, Alternative, quote, said_sql, sql_list, sql_string
-from sparklabel.table.columns import TaskTable, open_task_table
 from sparklabel.table.commits import commit_metadata, retried
+from sparklabel.table.opening import TaskTable, open_task_table
 from sparklabel.table.plan import STATE, row_states
 from sparklabel.tasks import Task, has_choices
 from sparklabel.tasks.json_values import plain
@@ -59,6 +59,7 @@ def calibrate(
     key: str | Sequence[str],
     model: str | None = None,
     column: str | None = None,
+    into: str | None = None,
     experiment: str = "sparklabel",
 ) -> CalibrationReport:
     """Fits a calibrator on the human answers of a table, logs it to MLflow, and computes `confidence` anew.
@@ -70,7 +71,7 @@ def calibrate(
 
     Raises AnswersError, TableError, ColumnError, KeyColumnError or SetupError before anything is written.
     """
-    opened = open_task_table(spark, table, task, key, column)
+    opened = open_task_table(spark, table, task, key, column, into=into)
     if opened.owned.missing:
         raise AnswersError(
             f"{table} has no labels of the task {task.name!r}.",
@@ -96,7 +97,10 @@ def calibrate(
     )
     with registry.start_run(f"calibrate {task.name}", experiment=experiment) as run:
         run.log_table(
-            table, location=opened.target.location, version=opened.target.version, context="calibration"
+            opened.target.name,
+            location=opened.target.location,
+            version=opened.target.version,
+            context="calibration",
         )
         run.log_params({"task": task.name, "task_fingerprint": task.fingerprint, "model": model,
                         "answers": len(judged), "calibrator": calibrator.to_dict()})  # fmt: skip
@@ -124,7 +128,7 @@ def _judged_rows(spark: SparkSession, opened: TaskTable, task: Task) -> DataFram
     """Human answers to what the record's model answered too: model, what it said, what the person says."""
     label = quote(opened.owned.label)
     known = sql_list((*ANSWERED, UNCERTAIN))
-    states = row_states(spark, opened.target, opened.owned, task, model="", relabel="none", where=None)
+    states = row_states(spark, opened, task, model="", relabel="none", where=None)
     fair = (
         f"{label}.labeled_at IS NOT NULL AND {label}.raw_confidence IS NOT NULL AND {label}.status IN ({known}) "
         f"AND {label}.task_fingerprint = {sql_string(task.fingerprint)} AND NOT ({label}.review_reason <=> 'queue')"

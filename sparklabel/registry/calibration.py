@@ -25,7 +25,7 @@ def log_calibrator(run: Run, model: str, fingerprint: str, calibrator: Calibrato
 
 def find_calibrator(model: str, fingerprint: str) -> Calibrator | None:
     """The one that was logged last, or None. Raises ModelError where it cannot be read, SetupError without a store."""
-    if not (model.startswith("models:/") or _has_store()):
+    if not (model.startswith("models:/") or has_store()):
         return None
     client = connect()
     with store_errors():
@@ -49,7 +49,7 @@ def _key(model: str, fingerprint: str) -> str:
     return quote(f"{model} {fingerprint}", safe="/:@ ")
 
 
-def _has_store() -> bool:
+def has_store() -> bool:
     """Whether there is a store to look into: a model from elsewhere needs none, and must not make one."""
     if "MLFLOW_TRACKING_URI" in os.environ or Path("mlflow.db").is_file():
         return True

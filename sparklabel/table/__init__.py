@@ -1,6 +1,9 @@
 """Labeling in place: a Delta table's pending rows are answered, staged and merged. Delta is spoken to in SQL."""
 
-from sparklabel.table.passes import label_table
+from sparklabel.table.failed_rows import failures
+from sparklabel.table.history import passes
+from sparklabel.table.labeling import label_table
 from sparklabel.table.report import PassReport
+from sparklabel.table.undo import UndoReport, undo_pass
 
-__all__ = ["PassReport", "label_table"]
+__all__ = ["PassReport", "UndoReport", "failures", "label_table", "passes", "undo_pass"]

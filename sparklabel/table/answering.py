@@ -5,13 +5,14 @@ merged here.
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 
 from pyspark.sql import DataFrame, SparkSession
 
 from sparklabel.labels import quote
 from sparklabel.progress import WorkProgress
+from sparklabel.table.brakes import INTERRUPTED, FirstInterrupt, tell
 from sparklabel.table.chunks import Chunks, Work, task_slots
 from sparklabel.table.plan import ANSWER, HASH
 from sparklabel.table.staging import Staging
@@ -19,6 +20,8 @@ from sparklabel.table.todo import open_todo, remove_todo, write_todo
 from sparklabel.udf import LabelerSpec, udf_of, worker_errors
 
 _STOPS, _STOP_SECONDS = 8, 0.25
+AfterChunk = Callable[[Work], str]
+"""Called when a chunk is staged; what it returns is the reason to stop, "" to go on."""
 
 
 def answer_inputs(
@@ -28,25 +31,31 @@ def answer_inputs(
     inputs: DataFrame,
     number: int,
     bar: WorkProgress,
-    max_error_ratio: float = 1.0,
+    after_chunk: AfterChunk = lambda work: "",
 ) -> Work:
-    """Stages the answers to `inputs`, about `number` rows of HASH and texts. Ctrl-C ends it, and a larger share of
-    failures than `max_error_ratio`: what is staged is kept."""
+    """Stages the answers to `inputs`, about `number` rows of HASH and texts. Ctrl-C ends it after the chunk at hand,
+    and pressed again at once: what is staged is kept."""
     label, work = udf_of(spec), Work()
     chunks, jobs = Chunks(task_slots(spark), number), TaggedJobs(spark, f"sparklabel-{staging.pass_id}")
-    with jobs, closing(_parts(spark, spec, staging, inputs, chunks, bar, jobs)) as parts:
+    with (
+        FirstInterrupt(tell) as interrupt,
+        jobs,
+        closing(_parts(spark, spec, staging, inputs, chunks, bar, jobs)) as parts,
+    ):
         try:
             for texts in parts:
                 answers = label(*map(quote, spec.task.inputs)).alias(ANSWER)
+                staged = texts.repartition(chunks.slots).select(HASH, answers)
                 with worker_errors():
-                    work.add(staging.append(texts.repartition(chunks.slots).select(HASH, answers)))
+                    work.add(staging.append(staged, work.chunks + 1))
                 chunks.took(work.last)
-                bar.advance(work.last)
-                if work.stop_above(max_error_ratio):
+                bar.advance(work.last, work.note)
+                work.stopped = after_chunk(work) or (INTERRUPTED if interrupt.heard else "")
+                if work.stopped:
                     break
         except KeyboardInterrupt:
             jobs.stop()
-            work.interrupted = True
+            work.stopped = INTERRUPTED
     return work
 
 

@@ -53,27 +53,31 @@ class Chunks:
 
 
 class Work:
-    """What the model computed in this pass."""
+    """What the model computed in this pass. `stopped`: why it did not come to its end, or ""."""
 
     def __init__(self) -> None:
-        self.inputs = self.last = self.prompt_tokens = self.failed = 0
-        self.interrupted = self.stopped = False
+        self.inputs = self.last = self.prompt_tokens = self.output_tokens = self.failed = self.chunks = 0
+        self.stopped = ""
         self._first = 0
         self._started = self._loaded = self._ended = time.monotonic()
 
     def add(self, staged: Staged) -> None:
         self.last = staged.answers
+        self.chunks += 1
         self.inputs += staged.answers
         self.prompt_tokens += staged.prompt_tokens
+        self.output_tokens += staged.output_tokens
         self.failed += staged.failed
         self._ended = time.monotonic()
         if not self._first:
             self._first, self._loaded = staged.answers, self._ended
 
-    def stop_above(self, error_ratio: float) -> bool:
-        """Whether more than this share of the answers are failures of the engine: the rest would fail as well."""
-        self.stopped = self.failed > error_ratio * self.inputs
-        return self.stopped
+    @property
+    def note(self) -> str:
+        """For the progress bar."""
+        tokens = (self.prompt_tokens + self.output_tokens) / max(self._ended - self._started, 1e-9)
+        failed = f", {self.failed:,} failed" if self.failed else ""
+        return f"{self.rate or 0:,.1f}/s, {tokens:,.0f} tokens/s{failed}"
 
     @property
     def rate(self) -> float | None:

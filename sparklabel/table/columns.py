@@ -1,6 +1,6 @@
-"""The two columns that a task owns in a table, and the one way to open a table for a task.
+"""The two columns that a task owns in a table.
 
-In: a table, a task, a key. Out: frozen records. Everything wrong is raised here, before any model is loaded and before
+In: a table, a task, a key. Out: a frozen record. Everything wrong is raised here, before any model is loaded and before
 anything is written; `add_columns` is all that writes.
 """
 
@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 from pyspark.sql.types import DataType, StructType
 
-from sparklabel.delta_table import TASK_PROPERTY, Target, check_inputs, open_target, recorded_column
-from sparklabel.errors import ColumnError, TableError
+from sparklabel.delta_table import TASK_PROPERTY, Target, content_of, open_target, recorded_column
+from sparklabel.errors import ColumnError
 from sparklabel.labels import label_ddl, quote, sql_string
-from sparklabel.table.key import check_key
 from sparklabel.table.record import is_record, lacking, record_type, same_type
-from sparklabel.tasks import Task, check_task
+from sparklabel.tasks import Task
 
 _NAME = re.compile(r"[^ ,;{}()\n\t=.`]{1,100}")
 """What Delta takes without column mapping; the length is a folder's, where answers are staged."""
@@ -37,38 +36,8 @@ class Owned:
     new_fields: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TaskTable:
-    """A table opened for a task: pinned, the key's columns, the task's own."""
-
-    target: Target
-    keys: tuple[str, ...]
-    owned: Owned
-
-
-def open_task_table(
-    spark: SparkSession,
-    table: str,
-    task: Task,
-    key: str | Sequence[str],
-    column: str | None = None,
-    adopt: bool = False,
-) -> TaskTable:
-    """Finds the table and checks all that a task needs of it. Raises TableError, ColumnError or KeyColumnError."""
-    check_task(task)
-    target = open_target(spark, table)
-    if target.properties.get("delta.appendOnly", "false").lower() == "true":
-        raise TableError(
-            f"{table} is append-only: no row of it can be changed.",
-            hint=f"ALTER TABLE {target.sql} SET TBLPROPERTIES ('delta.appendOnly' = 'false')",
-        )
-    keys = check_key(spark, target, key)
-    check_inputs(target, task)
-    return TaskTable(target, keys, owned_columns(target, task, keys, column, adopt))
-
-
-def owned_columns(target: Target, task: Task, key: Sequence[str], column: str | None, adopt: bool) -> Owned:
-    """The two columns of the task, checked against the table. Raises ColumnError.
+def owned_columns(target: Target, task: Task, taken: Sequence[str], column: str | None, adopt: bool) -> Owned:
+    """The two columns of the task, checked against the table; `taken` are the key's. Raises ColumnError.
 
     A value column that is there without its record is refused, or taken as human answers with `adopt`. A record may
     lack fields of ours, and have fields that we do not know.
@@ -87,7 +56,7 @@ def owned_columns(target: Target, task: Task, key: Sequence[str], column: str | 
             hint="Take at most 100 characters, without blanks, commas, semicolons, brackets, =, dots or backticks.",
         )
     for name in (value, label):
-        if name.lower() in {c.lower() for c in (*task.inputs, *key)}:
+        if name.lower() in {c.lower() for c in (*task.inputs, *taken)}:
             raise ColumnError(
                 f"The column {name!r} is an input or the key; the task cannot write it.", hint=_RENAME
             )
@@ -161,7 +130,7 @@ def _check_not_another_tasks(target: Target, task: Task, value: str) -> None:
         if (
             name.startswith(TASK_PROPERTY)
             and other != task.name
-            and json.loads(content)["column"].lower() == value.lower()
+            and content_of(content)["column"].lower() == value.lower()
         ):
             raise ColumnError(
                 f"The column {value!r} of {target.name} belongs to the task {other!r}.", hint=_RENAME

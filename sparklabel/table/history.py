@@ -1,24 +1,81 @@
-"""What a table's own history says of earlier passes, from the metadata of their commits."""
+"""What a table's own history says of earlier passes, from the metadata of their commits.
+
+In: a table. Out: records, newest first. Nothing else keeps a list of passes: the history is as long as Delta keeps it.
+"""
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
-from sparklabel.delta_table import Target
+from sparklabel.delta_table import Target, open_target
+
+COLUMNS, CORRECTIONS, ANSWERS, UNDO = "columns", "corrections", "answers", "undo"
+"""The steps of a pass that are commits, and the taking back of one."""
+
+_DDL = (
+    "pass_id STRING, task STRING, model STRING, began TIMESTAMP, ended TIMESTAMP, rows BIGINT, version_before BIGINT, "
+    "version_after BIGINT, task_fingerprint STRING, condition STRING, undone STRING"
+)
 
 
-def pass_commits(spark: SparkSession, target: Target, task: str) -> list[dict[str, Any]]:
-    """The metadata of the task's commits to the table, newest first."""
-    rows = spark.sql(f"DESCRIBE HISTORY {target.sql}").select("userMetadata").collect()
-    contents = (_sparklabel(row["userMetadata"]) for row in rows)
-    return [content for content in contents if content.get("task") == task]
+@dataclass(frozen=True, slots=True)
+class PassCommit:
+    """A commit of a pass: its version and time, the rows that it wrote, and what the pass said of itself."""
+
+    version: int
+    at: datetime
+    rows: int
+    facts: Mapping[str, Any]
+
+    @property
+    def step(self) -> str:
+        return str(self.facts.get("step", ""))
+
+
+def pass_commits(spark: SparkSession, target: Target) -> list[PassCommit]:
+    """Those of all tasks, newest first."""
+    history = spark.sql(f"DESCRIBE HISTORY {target.sql}")
+    rows = history.select("version", "timestamp", "operationMetrics", "userMetadata").collect()
+    found = []
+    for row in rows:
+        facts, metrics = _sparklabel(row["userMetadata"]), row["operationMetrics"] or {}
+        if "pass_id" in facts:
+            written = sum(int(metrics.get(f"numTargetRows{how}", 0)) for how in ("Updated", "Inserted"))
+            found.append(PassCommit(row["version"], row["timestamp"], written, facts))
+    return found
+
+
+def passes(spark: SparkSession, table: str) -> DataFrame:
+    """The passes over a table, newest first, one row each: who answered (`model`), when, how many `rows` in which
+    versions, under which `condition` (where=). `undone` names the pass that one took back.
+
+    Reads the table's history, which Delta keeps for 30 days unless told otherwise. Raises TableError.
+    """
+    by_pass: dict[str, list[PassCommit]] = {}
+    for commit in pass_commits(spark, open_target(spark, table)):
+        by_pass.setdefault(commit.facts["pass_id"], []).append(commit)
+    return spark.createDataFrame([_row(name, commits) for name, commits in by_pass.items()], _DDL)
+
+
+def _row(pass_id: str, commits: Sequence[PassCommit]) -> tuple[Any, ...]:
+    last, first = commits[0], commits[-1]
+    answers = [commit for commit in commits if commit.step in (ANSWERS, UNDO)]
+    facts = last.facts
+    return (
+        pass_id, facts.get("task"), facts.get("model"), first.at, last.at, sum(commit.rows for commit in answers),
+        facts.get("version_before"), last.version, facts.get("task_fingerprint"), facts.get("where"),
+        facts.get("undone"),
+    )  # fmt: skip
 
 
 def last_rate(spark: SparkSession, target: Target, task: str) -> float | None:
     """Distinct inputs a second of the newest pass that computed any; None where there was none."""
-    rates = (content.get("inputs_per_second") for content in pass_commits(spark, target, task))
-    return next((float(rate) for rate in rates if rate), None)
+    own = (commit.facts for commit in pass_commits(spark, target) if commit.facts.get("task") == task)
+    return next((float(facts["inputs_per_second"]) for facts in own if facts.get("inputs_per_second")), None)
 
 
 def _sparklabel(metadata: str | None) -> dict[str, Any]:

@@ -6,10 +6,13 @@ In: a table at a pinned version, column names. Out: the table's spelling of them
 from collections.abc import Sequence
 
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from sparklabel.delta_table import Target, check_columns
 from sparklabel.errors import KeyColumnError
 from sparklabel.labels import quote
+
+_ROWS = "_sparklabel_rows"
 
 
 def check_key(spark: SparkSession, target: Target, key: str | Sequence[str]) -> tuple[str, ...]:
@@ -27,13 +30,10 @@ def check_key(spark: SparkSession, target: Target, key: str | Sequence[str]) -> 
                 f"{target.schema[column].dataType.simpleString()}.",
                 hint="Name columns of other types.",
             )
-    quoted = ", ".join(map(quote, columns))
     null = " OR ".join(f"{quote(c)} IS NULL" for c in columns)
     # One scan: groups that hold more than one row, or any row without a key.
-    wrong = spark.sql(
-        f"SELECT {quoted}, count(*) AS rows FROM {target.sql} VERSION AS OF {target.version} "
-        f"GROUP BY {quoted} HAVING count(*) > 1 OR {null} LIMIT 3"
-    ).collect()
+    groups = target.read(spark).groupBy(*map(quote, columns)).agg(F.count("*").alias(_ROWS))
+    wrong = groups.where(f"{_ROWS} > 1 OR {null}").limit(3).collect()
     for row in wrong:
         if any(row[c] is None for c in columns):
             raise KeyColumnError(

@@ -13,14 +13,16 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
 from sparklabel.cards import ModelCard
-from sparklabel.delta_table import Target
 from sparklabel.errors import TableError
 from sparklabel.labels import STATES, input_hash_sql, pending_states, quote, row_state_sql, unstamped_sql
 from sparklabel.table.columns import Owned
+from sparklabel.table.opening import TaskTable
 from sparklabel.table.record import converted_sql, record_type
 from sparklabel.tasks import Task
 
 HASH, STATE, ANSWER = "_sparklabel_hash", "_sparklabel_state", "_sparklabel_answer"
+SEEN = "_sparklabel_pass_seen"
+"""Which pass had written a row's record when this one began."""
 _CHARS_PER_TOKEN, _CHAT_CHARACTERS = 4, 80
 _NONDETERMINISTIC = re.compile(
     r"\b(rand|randn|random|randstr|uniform|uuid|shuffle|monotonically_increasing_id)\s*\(", re.IGNORECASE
@@ -63,17 +65,17 @@ def prompt_characters(task: Task, card: ModelCard | None, input_characters: int 
 
 def row_states(
     spark: SparkSession,
-    target: Target,
-    owned: Owned,
+    opened: TaskTable,
     task: Task,
     *,
     model: str,
     relabel: str,
     where: str | None,
     min_confidence: float = 0.0,
+    retry: Mapping[str, int | None] | None = None,
 ) -> DataFrame:
     """The pinned rows with their input hash and state; what of the label is not there yet reads as NULL."""
-    frame = target.read(spark)
+    frame, owned = opened.rows(spark), opened.owned
     if where:
         if drawn := _NONDETERMINISTIC.search(where):
             raise TableError(
@@ -85,21 +87,24 @@ def row_states(
             _ = frame.schema  # over Spark Connect the analysis waits until something needs it
         except (AnalysisException, ParseException) as error:
             reason = str(error).strip().splitlines()[0][:300]
-            raise TableError(f"where={where!r} is not a condition on {target.name}: {reason}") from None
+            raise TableError(
+                f"where={where!r} is not a condition on {opened.source.name}: {reason}"
+            ) from None
     for name, ddl in owned.missing:
         frame = frame.withColumn(name, F.expr(f"CAST(NULL AS {ddl})"))
     for name, wanted in ((owned.value, DataType.fromDDL(task.value_type)), (owned.label, record_type(task))):
         if (
-            name in target.schema.fieldNames()
+            name in opened.target.schema.fieldNames()
         ):  # it may lack fields of ours, and have some that we do not know
-            found = converted_sql(quote(name), target.schema[name].dataType, wanted)
+            found = converted_sql(quote(name), opened.target.schema[name].dataType, wanted)
             frame = frame.withColumn(name, F.expr(found)) if found != quote(name) else frame
     hashed = frame.withColumn(
-        HASH, F.expr(input_hash_sql([quote(str(target.column(c))) for c in task.inputs]))
+        HASH, F.expr(input_hash_sql([quote(str(opened.source.column(c))) for c in task.inputs]))
     )
     state = row_state_sql(
         value=quote(owned.value), label=quote(owned.label), inputs_hash=HASH,
         fingerprint=task.fingerprint, model=model, relabel=relabel, min_confidence=min_confidence,
+        retry=retry,
     )  # fmt: skip
     return hashed.withColumn(STATE, F.expr(state))
 

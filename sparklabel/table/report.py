@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sparklabel.table.brakes import MAX_ERROR_RATIO
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassReport:
@@ -12,9 +14,11 @@ class PassReport:
     `pending` is what there was to do, `labeled` the rows written. `inputs_per_second` and `prompt_tokens` count what
     the model computed in this call: equal inputs once, answers taken over from a pass that died not at all.
     `kept_older` rows keep an older answer to the same input, because the engine failed on a new one: still pending.
-    `failure` is what the engine said of one of the rows that it failed on. `stopped`: it failed on too many.
+    `failure` is what the engine said of one of the rows that it failed on. `stopped` is the limit that ended the pass
+    early (`max_error_ratio`, `max_seconds`), or empty.
     `earlier_task` says that the model was fine-tuned with other instructions or examples than the task has now.
     `examples` says which examples the prompts had, where the task takes them from a table.
+    `cost` is in the currency of the prices that were given, and `run_id` the pass's MLflow run.
     With `dry_run`, `prompt_tokens` is an estimate and `estimated_seconds` follows from the table's last pass, where
     there was one.
     """
@@ -39,14 +43,30 @@ class PassReport:
     kept_older: int = 0
     new_model_would_add: int = 0
     prompt_tokens: int = 0
+    output_tokens: int = 0
     seconds: float = 0.0
     inputs_per_second: float | None = None
     estimated_seconds: float | None = None
+    cost: float | None = None
     failure: str = ""
     interrupted: bool = False
-    stopped: bool = False
+    stopped: str = ""
     earlier_task: bool = False
     examples: str = ""
+    run_id: str | None = None
+
+    @property
+    def cost_per_1000_rows(self) -> float | None:
+        """Of the rows that were written, or would be."""
+        rows = self.pending if self.dry_run else self.labeled
+        return None if self.cost is None or not rows else 1000 * self.cost / rows
+
+    def figures(self) -> dict[str, float | None]:
+        """The numbers, for a run's metrics."""
+        counts = {"labeled": self.labeled, "pending": self.pending, "human_kept": self.human_kept,
+                  "resumed_inputs": self.resumed_inputs, "corrections_stamped": self.corrections_stamped}  # fmt: skip
+        by_status = {f"status.{status}": rows for status, rows in self.by_status.items()}
+        return counts | by_status | {"seconds": self.seconds, "cost": self.cost}
 
     def __str__(self) -> str:
         return "\n".join((self._headline(), *(f"  {line}" for line in self._details())))
@@ -88,6 +108,11 @@ class PassReport:
             lines.append(
                 f"{self.seconds:,.1f} s, {self.inputs_per_second:,.1f} inputs/s, {self.prompt_tokens:,} prompt tokens"
             )
+        if self.cost is not None and self.cost_per_1000_rows is not None:
+            would = "would cost about" if self.dry_run else "cost"
+            lines.append(f"{would} {self.cost:,.2f}, {self.cost_per_1000_rows:,.3f} for 1,000 rows")
+        if self.run_id:
+            lines.append(f"MLflow run {self.run_id}")
         if self.examples:
             lines.append(self.examples)
         if self.earlier_task:
@@ -98,9 +123,12 @@ class PassReport:
         if self.failure:
             lines.append(f"the engine failed, for instance: {self.failure}")
         if self.stopped:
-            lines.append(
-                "stopped: the engine failed on too many inputs (max_error_ratio); call again to go on"
+            why = (
+                "the engine failed on too many inputs"
+                if self.stopped == MAX_ERROR_RATIO
+                else "the time was over"
             )
+            lines.append(f"stopped: {why} ({self.stopped}); call again to go on")
         if self.interrupted:
             lines.append("interrupted: call again to go on where it stopped")
         return lines

@@ -1,7 +1,8 @@
 """Staging: answers that are computed and not yet merged, in a Delta table beside the labelled one.
 
 An answer is kept by its input's hash, so that it holds whoever computed it: a pass that died is continued by the next
-call, which finds its answers here. Each pass appends to a partition of its own, so that two never conflict.
+call, which finds its answers here. Each pass appends to a partition of its own, so that two never conflict. Signs that
+a pass lives are rows here too (lease.py).
 """
 
 import hashlib
@@ -24,11 +25,12 @@ _KEPT_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """How many answers were staged, how many of them are failures of the engine, and their prompt tokens."""
+    """How many answers were staged, how many of them are failures of the engine, and their tokens."""
 
     answers: int
     failed: int
     prompt_tokens: int
+    output_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,35 +47,42 @@ class Staging:
     def sql(self) -> str:
         return f"delta.{quote(self.path)}"
 
-    def append(self, answers: DataFrame) -> Staged:
-        """Computes `answers` (columns HASH and ANSWER) and commits them."""
+    def append(self, answers: DataFrame, chunk: int) -> Staged:
+        """Computes `answers` (columns HASH and ANSWER) and commits them, once: a chunk that is there is not written
+        again."""
         seen = Observation()
         staged = answers.select(
             F.col(HASH).alias("input_hash"), F.col(ANSWER).alias("answer"), F.current_timestamp().alias("staged_at"),
-            F.lit(self.pass_id).alias("pass_id"), F.lit(self.decision).alias("decision"),
+            F.lit(self.pass_id).alias("pass_id"), F.lit(self.decision).alias("decision"), F.lit(chunk).alias("chunk"),
         )  # fmt: skip
         counted = staged.observe(
             seen, F.count(F.lit(1)).alias("answers"), F.sum("answer.prompt_tokens").alias("tokens"),
+            F.sum("answer.output_tokens").alias("written"),
             F.count_if(F.col("answer.status").isin(*RETRYABLE)).alias("failed"),
         )  # fmt: skip
-        counted.write.format("delta").mode("append").save(self.path)
-        return Staged(int(seen.get["answers"]), int(seen.get["failed"]), int(seen.get["tokens"] or 0))
+        writer = counted.write.format("delta").mode("append")
+        writer.option("txnAppId", self.pass_id).option("txnVersion", chunk).save(self.path)
+        counts = {name: int(value or 0) for name, value in seen.get.items()}
+        return Staged(counts["answers"], counts["failed"], counts["tokens"], counts["written"])
 
-    def answers(self, spark: SparkSession) -> DataFrame:
+    def answers(self, spark: SparkSession, after: int = 0) -> DataFrame:
         """One usable answer an input: HASH, ANSWER. Of this pass, of one that died, of one beside it: an answer to
-        the same input by the same model and task, calibrated and withheld alike, is the same answer."""
+        the same input by the same model and task, calibrated and withheld alike, is the same answer. `after` a chunk of
+        this pass: those of its later chunks only."""
         done = f"answer.status NOT IN ({sql_list(RETRYABLE)})"
-        usable = f"{self._ours()} AND (pass_id = {sql_string(self.pass_id)} OR {done})"
+        own = f"pass_id = {sql_string(self.pass_id)}"
+        usable = f"{self._ours()} AND " + (f"{own} AND chunk > {after}" if after else f"({own} OR {done})")
         staged = spark.sql(f"SELECT * FROM {self.sql}").where(usable)
         return staged.groupBy(F.col("input_hash").alias(HASH)).agg(
             F.max_by("answer", "staged_at").alias(ANSWER)
         )
 
     def clear(self, spark: SparkSession, merged: DataFrame | None) -> None:
-        """Forgets this pass's answers, and those of others to the inputs of `merged`, rows with a `record`.
+        """Forgets this pass's answers and its lease, and the answers of others to the inputs of `merged`, rows with a
+        `record`.
 
-        What another pass staged and this one did not merge stays: it may be of another model, or outside `where`.
-        Now and then the files go too, after Delta's retention.
+        What another pass staged and is not merged stays: it may be of another model, or outside `where`. Now and then
+        the files go too, after Delta's retention.
         """
         if merged is not None:
             view = f"_sparklabel_merged_{self.pass_id}"
@@ -105,15 +114,23 @@ def open_staging(
     model: str,
     pass_id: str,
     decision: str = "",
+    root: str | None = None,
 ) -> Staging:
     """The staging table, made where it is missing. Each format of the record has its own: none meets another's.
 
     `decision` says how probabilities become answers: an answer that another threshold withheld is another answer.
+    `root` is the folder that it is made in, by default one inside the table's.
     """
     record = label_ddl(task.value_type)
-    columns = f"input_hash STRING, answer {record}, staged_at TIMESTAMP, pass_id STRING, decision STRING"
+    columns = (
+        f"input_hash STRING, answer {record}, staged_at TIMESTAMP, pass_id STRING, decision STRING, chunk INT, "
+        "lease STRING"
+    )
     record_format = hashlib.sha256(columns.encode()).hexdigest()[:8]
-    path = f"{target.location.rstrip('/')}/_sparklabel/{owned.label}-{record_format}"
+    folder = f"{target.location.rstrip('/')}/_sparklabel"
+    if root is not None:  # which may serve many tables
+        folder = f"{root.rstrip('/')}/{hashlib.sha256(target.location.encode()).hexdigest()[:16]}"
+    path = f"{folder}/{owned.label}-{record_format}"
     create = (
         f"CREATE TABLE IF NOT EXISTS delta.{quote(path)} ({columns}) USING DELTA PARTITIONED BY (pass_id)"
     )

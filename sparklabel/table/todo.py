@@ -17,7 +17,7 @@ from sparklabel.tasks import Task
 
 BUCKETS = 65536
 _LEFTOVERS_DAYS = 2
-_FILES_KEPT = "interval 1 hour"
+_FILES_KEPT, _HOUR = "interval 1 hour", 3600
 """Longer than a pass takes to write its inputs: nobody reads what another pass has removed."""
 
 
@@ -85,7 +85,16 @@ def remove_todo(spark: SparkSession, staging: Staging) -> None:
         f"OR day < current_date() - INTERVAL {_LEFTOVERS_DAYS} DAYS"
     )
     retried(lambda: spark.sql(remove).collect(), "Clearing the table of what is to do")
-    spark.sql(f"VACUUM {sql}").collect()
+    if _files_are_due(spark, sql):
+        spark.sql(f"VACUUM {sql}").collect()
+
+
+def _files_are_due(spark: SparkSession, sql: str) -> bool:
+    """Whether files that were removed are kept no longer. A VACUUM takes many seconds: none for nothing."""
+    now = F.unix_timestamp(F.current_timestamp()) - F.unix_timestamp("timestamp")
+    rows = spark.sql(f"DESCRIBE HISTORY {sql}").select("operation", now.alias("age")).collect()
+    last = min((row["age"] for row in rows if row["operation"] == "VACUUM END"), default=float("inf"))
+    return any(row["operation"] == "DELETE" and _HOUR < row["age"] < last + _HOUR for row in rows)
 
 
 def todo_path(staging: Staging) -> str:

@@ -17,7 +17,7 @@ from sparklabel.errors import ColumnError, TaskError
 from sparklabel.example_source import pinned_examples
 from sparklabel.language_model import Recipe
 from sparklabel.references import DEFAULT
-from sparklabel.table.columns import open_task_table
+from sparklabel.table.opening import open_task_table
 from sparklabel.tasks import Task, check_task
 from sparklabel.training.examples import check_answers, human_answers
 from sparklabel.training.gate import GateResult
@@ -36,6 +36,7 @@ def finetune(
     registered_name: str | None = None,
     num_processes: int = 1,
     column: str | None = None,
+    into: str | None = None,
     force: bool = False,
     recipe: Recipe | None = None,
     experiment: str = "sparklabel",
@@ -46,8 +47,8 @@ def finetune(
     Trains on answers whose input is still what was answered, except a fixed fifth of the inputs that only ever judges.
     The new version becomes `models:/NAME@champion` when it is better than the champion (or the base, without one that
     can be asked) on those, with at least 100 of them and 95% confidence. The name comes from task and table unless
-    `registered_name` says otherwise. `force` trains although a label or all agreement is missing. Runs in this
-    process; the table is only read.
+    `registered_name` says otherwise. `into` is the table that has the labels, where they are not in `table` itself.
+    `force` trains although a label or all agreement is missing. Runs in this process; the table is only read.
 
     Raises AnswersError, TableError, ColumnError, KeyColumnError, ModelError, SetupError or TaskError before anything
     is trained.
@@ -58,17 +59,19 @@ def finetune(
             f"num_processes={num_processes}: training on several processes is not there yet; use 1."
         )
     check_task(task)
-    opened = open_task_table(spark, table, task, key, column)
-    target, owned = opened.target, opened.owned
-    if owned.missing:
+    opened = open_task_table(spark, table, task, key, column, into=into)
+    target = opened.target
+    if opened.owned.missing:
         raise ColumnError(
             f"{table} has no labels of the task {task.name!r}.",
             hint="Label it first: sparklabel.label_table(...).",
         )
-    answers = human_answers(spark, target, owned, task)
-    check_answers(answers, task, target, owned, force)
+    answers = human_answers(spark, opened, task)
+    check_answers(answers, task, opened, force)
     resolved = registry.resolve(base)
-    name = registered_name or registry.default_registered_name(task.name, target.location)
+    name = registered_name or registry.default_registered_name(
+        task.name, opened.source.location or target.location
+    )
     examples = pinned_examples(spark, task)  # the base is judged as it is asked
     job = TrainingJob(task, resolved, answers, recipe or Recipe(), name, examples)
     job.opponent(registry.champion(name))
@@ -76,7 +79,7 @@ def finetune(
         registry.start_run(f"finetune {task.name}", experiment=experiment) as run,
         tempfile.TemporaryDirectory() as tmp,
     ):
-        run.log_table(table, location=target.location, version=target.version)
+        run.log_table(target.name, location=target.location, version=target.version)
         run.log_params(job.params() | {"table": table, "table_version": target.version})
         summary, probe = job.train(Path(tmp), run, progress)
         version = registry.log_version(run, Path(tmp), name, {"task_fingerprint": task.fingerprint})

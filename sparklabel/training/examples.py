@@ -14,11 +14,10 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta_table import Target
 from sparklabel.errors import AnswersError
 from sparklabel.held_out import is_held_out, normalised
 from sparklabel.labels import ANSWERED, UNCERTAIN, quote, said_sql
-from sparklabel.table.columns import Owned
+from sparklabel.table.opening import TaskTable
 from sparklabel.table.plan import STATE, row_states
 from sparklabel.tasks import AnswerMode, Scored, Task, counts
 from sparklabel.tasks.json_values import plain
@@ -53,13 +52,13 @@ class HumanAnswers:
         return sum(answer.agreed is True for answer in self.train)
 
 
-def human_answers(spark: SparkSession, target: Target, owned: Owned, task: Task) -> HumanAnswers:
+def human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> HumanAnswers:
     """Reads them from the pinned version, onto the driver."""
-    mode = task.answer_mode
+    mode, owned = task.answer_mode, opened.owned
     label = quote(owned.label)
-    columns = [quote(str(target.column(c))) for c in task.inputs]
+    columns = [quote(str(opened.source.column(c))) for c in task.inputs]
     # No model is asked for here, and nothing is pending: what people answered depends on neither.
-    states = row_states(spark, target, owned, task, model="", relabel="none", where=None)
+    states = row_states(spark, opened, task, model="", relabel="none", where=None)
     rows = (
         states.where(F.col(STATE).startswith("human"))
         .select(
@@ -106,12 +105,12 @@ def _unusable(inputs: Sequence[str | None], answer: Any, stale: bool, mode: Answ
     return "" if any(text and text.strip() for text in inputs) else "the input is empty"
 
 
-def check_answers(answers: HumanAnswers, task: Task, target: Target, owned: Owned, force: bool) -> None:
+def check_answers(answers: HumanAnswers, task: Task, opened: TaskTable, force: bool) -> None:
     """Raises AnswersError where training would go wrong, and says what to answer first.
 
     With `force` only the impossible is refused: no answers, or a single label.
     """
-    mode = task.answer_mode
+    mode, target, owned = task.answer_mode, opened.target, opened.owned
     by_a_person = f"{quote(owned.label)}.source = 'human' WHERE ...;"
     if not _can_teach(answers, mode):
         said = list(map(repr, answers.counts(mode)))

@@ -1,7 +1,7 @@
 """The labeler inside Spark: spec.py is what travels, worker.py what a worker does with it, functions.py the columns and
 SQL functions."""
 
-from sparklabel.udf.functions import label_udf, register, udf_of, worker_errors
+from sparklabel.udf.functions import label_udf, register, register_all, udf_of, worker_errors
 from sparklabel.udf.spec import LabelerSpec, check_askable, labeler_spec, with_examples
 from sparklabel.udf.worker import load_engine, make_labeler, vacate_gpu
 
@@ -13,6 +13,7 @@ __all__ = [
     "load_engine",
     "make_labeler",
     "register",
+    "register_all",
     "udf_of",
     "vacate_gpu",
     "with_examples",

@@ -7,7 +7,8 @@ or Spark would run the model once for each field that a query reads.
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
@@ -15,12 +16,9 @@ from pyspark.sql import functions as F
 from sparklabel import errors
 from sparklabel.labels import label_ddl, quote, sql_string
 from sparklabel.references import DEFAULT
-from sparklabel.tasks import Task
+from sparklabel.tasks import Task, load_task
 from sparklabel.udf.spec import LabelerSpec, check_askable, labeler_spec, with_examples
 from sparklabel.udf.worker import label_batches
-
-if TYPE_CHECKING:
-    pass
 
 
 @contextmanager
@@ -101,6 +99,25 @@ def register(
         f"RETURNS {label_ddl(task.value_type)} RETURN {quote('_' + name)}(named_struct({packed}))"
     )
     return name
+
+
+def register_all(
+    spark: SparkSession, folder: str | Path, model: str = DEFAULT, engine: str = "auto", **options: Any
+) -> list[str]:
+    """Makes each task of a folder (its YAML files) a SQL function of this session, `label_<task>`; gives their names.
+
+    Raises TaskError where there are no tasks, or two of the same name, and what `register` raises.
+    """
+    files = sorted(path for path in Path(folder).glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
+    if not files:
+        raise errors.TaskError(f"There are no tasks in {folder}: no file that ends in .yaml.")
+    tasks: dict[str, Task] = {}
+    for path in files:
+        task = load_task(path)
+        if task.name in tasks:
+            raise errors.TaskError(f"{path} has a task {task.name!r}, as another file of the folder does.")
+        tasks[task.name] = task
+    return [register(spark, task, model, engine, **options) for task in tasks.values()]
 
 
 def _arrow_udf(spec: LabelerSpec) -> Any:

@@ -7,7 +7,7 @@ import sparklabel as sl
 from sparklabel.calibrators import Isotonic, Platt, Temperature, others_of
 from sparklabel.errors import AnswersError
 from sparklabel.labels import Alternative
-from sparklabel.table.columns import open_task_table
+from sparklabel.table.opening import open_task_table
 from sparklabel.table.plan import ANSWER, HASH
 from sparklabel.table.staging import open_staging
 from sparklabel.training.examples import human_answers
@@ -116,7 +116,7 @@ def test_people_who_confirm_a_guess_agree_with_the_model(spark, table, task):
     )
     assert label(spark, table, task, min_confidence=0.99).corrections_stamped == 10
     opened = open_task_table(spark, table, task, "id")
-    answers = human_answers(spark, opened.target, opened.owned, task)
+    answers = human_answers(spark, opened, task)
     assert answers.agreements == len(answers.train) > 0
     assert spark.sql(f"SELECT count(*) FROM {table} WHERE tone_label.status = 'ok'").first()[0] == 10
 
@@ -129,5 +129,5 @@ def test_answers_staged_under_another_threshold_are_not_taken_over(spark, table,
         for decision in ("lax", "strict")
     )
     answer = sl.label_udf(task, model="m", engine="fake")("text").alias(ANSWER)
-    lax.append(spark.table(table).limit(3).select(F.col("text").alias(HASH), answer))
+    lax.append(spark.table(table).limit(3).select(F.col("text").alias(HASH), answer), 1)
     assert (lax.answers(spark).count(), strict.answers(spark).count()) == (3, 0)

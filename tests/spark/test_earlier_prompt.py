@@ -8,8 +8,8 @@ from sparklabel import classification
 from sparklabel.cards import ModelCard
 from sparklabel.prompts import PromptTemplate
 from sparklabel.references import ResolvedModel
-from sparklabel.table.columns import open_task_table
-from sparklabel.table.passes import _Pass
+from sparklabel.table.opening import open_task_table
+from sparklabel.table.running import Pass
 from sparklabel.udf import labeler_spec
 
 pytestmark = [
@@ -29,5 +29,5 @@ def test_changed_instructions_that_do_not_count_are_reported(spark, small, task,
         "models:/x/1", "artifact", "models:/x/1@sha256:0", "", card=json.dumps(card.to_dict())
     )
     spec = labeler_spec(task, model, "fake", {})
-    run = _Pass(spark, spec, open_task_table(spark, small, task, "id"), "task", None)
+    run = Pass(spark, spec, open_task_table(spark, small, task, "id"))
     assert (NOTE in str(run.report(run.plan(), dry_run))) is changed

@@ -3,6 +3,8 @@
 import pyarrow as pa
 import pytest
 
+from sparklabel import failures
+from sparklabel.errors import TableError
 from sparklabel.udf import labeler_spec
 from sparklabel.udf.worker import label_batches, open_labeler
 
@@ -65,3 +67,23 @@ def test_an_engine_that_fails_on_and_on_is_dropped(task, failures, kept):
     (answers,) = label_batches(spec, iter([rows]), record)
     assert {answer["status"] for answer in answers.to_pylist()} == {"engine_error"}
     assert (open_labeler(spec) is labeler) == kept
+
+
+def test_failed_rows_are_listed_with_the_reason_and_asked_as_often_as_the_policy_says(
+    spark, small, label, task
+):
+    assert failures(spark, small, task, key="id").collect() == []
+    label(small, fail_on="1")
+    (row,) = failures(spark, small, task, key="id").collect()
+    assert (row.id, row.text, row.status, row.attempts) == (1, "fresh 1", "engine_error", 1)
+    assert row.error == "The fake engine fails, as fail_on asks."
+    assert [
+        label(small, dry_run=True, retry=retry).pending
+        for retry in (None, {"engine_error": 1}, {"engine_error": 2}, {"engine_error": None})
+    ] == [1, 0, 1, 1]
+
+
+@pytest.mark.parametrize("retry", [{"ok": 2}, {"timeout": 0}])
+def test_a_policy_that_cannot_be_is_refused(small, label, retry):
+    with pytest.raises(TableError, match="retry="):
+        label(small, retry=retry)

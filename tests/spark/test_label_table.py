@@ -49,7 +49,7 @@ def story(spark, label, rows_of, version):
     )  # fmt: skip
     seen.fourth = label(table, CHANGED, where="id >= 10 AND id < 20")
     seen.relabelled = rows_of(table)
-    seen.commits = pass_commits(spark, open_target(spark, table), "verdict")
+    seen.commits = [commit.facts for commit in pass_commits(spark, open_target(spark, table))]
     seen.history = spark.sql(f"DESCRIBE HISTORY {table}").select("operation", "userMetadata").collect()
     yield seen
     spark.sql(f"DROP TABLE {table}")

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 import sparklabel as sl
 from sparklabel.errors import ColumnError
 from sparklabel.labels import label_ddl
-from sparklabel.table.columns import open_task_table
+from sparklabel.table.opening import open_task_table
 from sparklabel.table.staging import open_staging
 from sparklabel.tasks import Classification
 from sparklabel.training.examples import human_answers
@@ -128,7 +128,7 @@ def test_answers_of_people_are_read_from_a_record_that_lacks_fields(spark, table
     older.write.format("delta").saveAsTable(table)
     spark.sql(f"UPDATE {table} SET verdict = 'rotten' WHERE id = 0")
     opened = open_task_table(spark, table, task, "id")
-    found = human_answers(spark, opened.target, opened.owned, task)
+    found = human_answers(spark, opened, task)
     assert [(a.inputs, a.answer, a.agreed) for a in (*found.train, *found.held_out)] == [
         (("fresh 0",), "rotten", None)
     ]
@@ -173,5 +173,5 @@ def test_a_tables_struct_grows_with_the_tasks_fields_and_keeps_what_they_lose(sp
     assert rows[0].a == "by hand"
     assert {(row.a, row.b) for row in rows[1:]} == {(None, None)}
     opened = open_task_table(spark, table, less, "id")
-    answers = human_answers(spark, opened.target, opened.owned, less)
+    answers = human_answers(spark, opened, less)
     assert [a.answer for a in (*answers.train, *answers.held_out)] == [{"c": None}]

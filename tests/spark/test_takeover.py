@@ -3,10 +3,10 @@
 from pyspark.sql import functions as F
 
 from sparklabel.labels import input_hash_sql
-from sparklabel.table.columns import open_task_table
-from sparklabel.table.passes import _Pass
+from sparklabel.table.merge import merge_answers
+from sparklabel.table.opening import open_task_table
 from sparklabel.table.plan import ANSWER, HASH
-from sparklabel.table.staging import open_staging
+from sparklabel.table.running import Pass
 from sparklabel.udf import labeler_spec, udf_of
 
 
@@ -15,11 +15,9 @@ class Opened:
 
     def __init__(self, spark, table, task, model="m"):
         self.spec = labeler_spec(task, model, "fake", {})
-        self.run = _Pass(spark, self.spec, open_task_table(spark, table, task, "id"), "task", None)
-        self.run._add_columns()
-        self.staging = open_staging(
-            spark, self.run.target, self.run.owned, task, self.run.model, self.run.pass_id
-        )
+        self.run = Pass(spark, self.spec, open_task_table(spark, table, task, "id"))
+        self.run.make_room()
+        self.staging, self.chunk = self.run.open_staging(), 0
 
     def stage(self, spark, texts, **fields):
         """Stages the answers to `texts`, with some of their fields replaced."""
@@ -27,7 +25,12 @@ class Opened:
         answer = udf_of(self.spec)("text")
         for name, value in fields.items():
             answer = answer.withField(name, F.lit(value))
-        self.staging.append(inputs.select(F.expr(input_hash_sql(["text"])).alias(HASH), answer.alias(ANSWER)))
+        self.chunk += 1
+        hashed = inputs.select(F.expr(input_hash_sql(["text"])).alias(HASH), answer.alias(ANSWER))
+        self.staging.append(hashed, self.chunk)
+
+    def merge(self):
+        return merge_answers(self.run.opened, self.run.task, self.run.source(self.staging), {"pass_id": "p"})
 
 
 def test_answers_of_a_pass_that_died_are_taken_over(spark, small, task, label, rows_of):
@@ -74,7 +77,7 @@ def test_what_changed_while_the_model_worked_gets_no_stale_answer(spark, small, 
     spark.sql(f"UPDATE {small} SET text = 'rotten now' WHERE id = 1")
     spark.sql(f"UPDATE {small} SET verdict = 'rotten' WHERE id = 2")
     spark.sql(f"DELETE FROM {small} WHERE id = 3")
-    assert opened.run._merge(opened.run._source(opened.staging)) == 3
+    assert opened.merge() == 3
     rows = rows_of(small)
     assert (rows[1].value, rows[1].label, rows[2].value, rows[2].label) == (None, None, "rotten", None)
     assert {i: row.value for i, row in rows.items() if i not in (1, 2)} == {
@@ -88,7 +91,7 @@ def test_an_older_pass_that_ends_later_leaves_the_newer_ones_answers(spark, smal
     older = Opened(spark, small, task)
     older.stage(spark, ["fresh 0", "fresh 1"])
     label(small, where="id < 1", model="newer")
-    assert older.run._merge(older.run._source(older.staging)) == 1
+    assert older.merge() == 1
     assert [rows_of(small)[i].label.model for i in (0, 1)] == ["fake:newer", "fake:m"]
 
 
@@ -96,5 +99,5 @@ def test_a_record_that_grew_while_the_model_worked_is_written_all_the_same(spark
     opened = Opened(spark, small, task)
     opened.stage(spark, ["fresh 0"])
     spark.sql(f"ALTER TABLE {small} ADD COLUMNS (verdict_label.calibrator STRING)")
-    assert opened.run._merge(opened.run._source(opened.staging)) == 1
+    assert opened.merge() == 1
     assert (rows_of(small)[0].value, rows_of(small)[0].label.calibrator) == ("fresh", None)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sparklabel.table.columns import open_task_table
+from sparklabel.table.opening import open_task_table
 from sparklabel.table.plan import HASH
 from sparklabel.table.staging import open_staging
 from sparklabel.table.todo import BUCKETS, open_todo, remove_todo, todo_path, write_todo

@@ -5,7 +5,7 @@ import time
 import pytest
 from pyspark.sql import functions as F
 
-from sparklabel import classification, label_udf, register
+from sparklabel import classification, label_udf, register, register_all
 from sparklabel.errors import ColumnError, ModelError, SetupError, TaskError
 from sparklabel.labels import label_ddl
 from sparklabel.udf import worker_errors
@@ -151,3 +151,22 @@ def test_an_error_of_ours_comes_out_of_a_worker_as_itself(spark):
     with pytest.raises(SetupError) as caught, worker_errors():
         spark.range(1).select(fail("id")).collect()
     assert (caught.value.message, caught.value.hint) == ("There is no such device.", "Name another.")
+
+
+def test_all_tasks_of_a_folder_become_functions(spark, tmp_path):
+    for name in ("mood", "tone"):
+        (tmp_path / f"{name}.yaml").write_text(classification(name, "text", ["fresh", "rotten"]).to_yaml())
+    assert register_all(spark, tmp_path, engine="fake") == ["label_mood", "label_tone"]
+    row = spark.sql(
+        "SELECT label_mood('fresh').value AS mood, label_tone(text => 'rotten').value AS tone"
+    ).first()
+    assert (row.mood, row.tone) == ("fresh", "rotten")
+
+
+def test_a_folder_without_tasks_or_with_one_twice_is_refused(spark, tmp_path):
+    with pytest.raises(TaskError, match="no tasks"):
+        register_all(spark, tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(classification("mood", "text", ["fresh", "rotten"]).to_yaml())
+    with pytest.raises(TaskError, match=r"b\.yaml has a task 'mood'"):
+        register_all(spark, tmp_path)

@@ -7,11 +7,12 @@ from sparklabel import classification
 from sparklabel.delta_table import Target
 from sparklabel.errors import AnswersError
 from sparklabel.table.columns import Owned
+from sparklabel.table.opening import TaskTable
 from sparklabel.training.examples import HumanAnswer, HumanAnswers, _one_vote_each, check_answers
 
 TASK = classification("tone", "text", ["calm", "angry"])
 TABLE = Target("/data/t", "delta.`/data/t`", "/data/t", 0, StructType(), {})
-OWNED = Owned("my tone", "my tone_label", ())
+OPENED = TaskTable(TABLE, TABLE, ("id",), Owned("my tone", "my tone_label", ()))
 
 
 def answers(*pairs):
@@ -31,19 +32,19 @@ def test_copies_of_a_text_have_one_vote_in_the_gate():
 
 
 def test_an_adopted_column_may_train_although_no_model_agreed():
-    check_answers(answers(("a", "calm", None), ("b", "angry", None)), TASK, TABLE, OWNED, force=False)
+    check_answers(answers(("a", "calm", None), ("b", "angry", None)), TASK, OPENED, force=False)
 
 
 def test_corrections_alone_are_refused_unless_forced():
     found = answers(("a", "calm", False), ("b", "angry", False))
     with pytest.raises(AnswersError, match="All human answers disagree"):
-        check_answers(found, TASK, TABLE, OWNED, force=False)
-    check_answers(found, TASK, TABLE, OWNED, force=True)
+        check_answers(found, TASK, OPENED, force=False)
+    check_answers(found, TASK, OPENED, force=True)
 
 
 @pytest.mark.parametrize("given", [[], [("a", "calm", False), ("b", "angry", False)]])
 def test_a_hint_is_sql_for_this_table_and_its_column(given):
     with pytest.raises(AnswersError) as caught:
-        check_answers(answers(*given), TASK, TABLE, OWNED, force=False)
+        check_answers(answers(*given), TASK, OPENED, force=False)
     update = "UPDATE delta.`/data/t` SET " + ("" if given else "`my tone` = '...', ")
     assert f"{update}`my tone_label`.source = 'human' WHERE ...;" in caught.value.hint

@@ -21,18 +21,30 @@ PROMISED = {
     "load_task": lambda path: ...,
     "label_udf": lambda task, model=DEFAULT, engine="auto", *, min_confidence=0.0, **options: ...,
     "register": lambda spark, task, model=DEFAULT, *, name=None: ...,
+    "register_all": lambda spark, folder, model=DEFAULT, engine="auto": ...,
     "label_table": lambda spark, table, task, *, key, model=DEFAULT, engine="auto", where=None, relabel="task",
     column=None, adopt=False, dry_run=False: ...,
     "finetune": lambda spark, table, task, *, key, base=DEFAULT, registered_name=None, num_processes=1: ...,
     "evaluate": lambda spark, df_or_table, task, gold, model=DEFAULT: ...,
     "calibrate": lambda spark, table, task, *, key, model=None, column=None: ...,
+    "failures": lambda spark, table, task, *, key, column=None, into=None: ...,
+    "passes": lambda spark, table: ...,
+    "undo_pass": lambda spark, table, pass_id: ...,
     "spark_session": lambda conf=None: ...,
 }  # fmt: skip
 
 
 def test_the_public_names_are_the_promised_ones():
     verbs = set(PROMISED)
-    records = {"PassReport", "CalibrationReport", "TrainingReport", "EvaluationReport", "Task", "Label"}
+    records = {
+        "PassReport",
+        "CalibrationReport",
+        "TrainingReport",
+        "EvaluationReport",
+        "UndoReport",
+        "Task",
+        "Label",
+    }
     assert set(sl.__all__) == verbs | records | {"DEFAULT", "SparklabelError"}
 
 

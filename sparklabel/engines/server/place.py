@@ -21,6 +21,7 @@ from typing import IO, Any
 from sparklabel.engines.spec import EngineSpec
 from sparklabel.errors import SetupError
 from sparklabel.hashes import file_sha256, files_sha256
+from sparklabel.machine import process_start
 
 CPU = "cpu"
 _LONGEST_ADDRESS = 100
@@ -96,7 +97,9 @@ class Place:
         """Of this process."""
         pid = os.getpid()
         written = self.folder / f"facts.{pid}"
-        written.write_text(json.dumps({"key": self.key, "pid": pid, "born": _born(pid)} | facts), "utf-8")
+        written.write_text(
+            json.dumps({"key": self.key, "pid": pid, "born": process_start(pid)} | facts), "utf-8"
+        )
         written.replace(self.folder / "facts.json")
 
     def take(self) -> IO[bytes] | None:
@@ -120,7 +123,7 @@ class Place:
     def kill(self) -> None:
         """Ends the process that lives here, at once."""
         pid, born = (self.facts().get(name) for name in ("pid", "born"))
-        if pid and self.taken and born == _born(pid):
+        if pid and self.taken and born == process_start(pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -138,15 +141,6 @@ def device_place(device: str, home: Path | None = None) -> Place | None:
     """That of a GPU, asked for what is served there. None where nothing ever was."""
     folder = (home or _home()) / device
     return Place(folder).resident if folder.is_dir() else None
-
-
-def _born(pid: int) -> str:
-    """When the process began, in the kernel's ticks: a number is given to another process later. "" where the system
-    does not tell."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,147 @@
+"""The loop: label, finetune, evaluate, calibrate."""
+
+from typing import Annotated
+
+import typer
+
+from sparklabel.cli.app import app
+from sparklabel.cli.options import (
+    Column,
+    Conf,
+    EngineOption,
+    EngineOptions,
+    Into,
+    Key,
+    Model,
+    Table,
+    TaskFile,
+    absolute,
+    engine_options,
+    session,
+)
+from sparklabel.references import DEFAULT
+
+
+@app.command()
+def label(
+    table: Table,
+    task: TaskFile,
+    key: Key,
+    model: Model = DEFAULT,
+    engine: EngineOption = "auto",
+    where: Annotated[str | None, typer.Option(help="A SQL condition that narrows the pass.")] = None,
+    relabel: Annotated[str, typer.Option(help="none, task, or model: what else counts as pending.")] = "task",
+    column: Column = None,
+    adopt: Annotated[bool, typer.Option("--adopt", help="Take an existing column as human answers.")] = False,
+    into: Into = None,
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="Answers with less are withheld: status uncertain.")
+    ] = 0.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
+    max_error_ratio: Annotated[
+        float, typer.Option(min=0, max=1, help="Stop when the engine fails on a larger share of the inputs.")
+    ] = 0.5,
+    max_rows: Annotated[int | None, typer.Option(min=1, help="Ask at most so many distinct inputs.")] = None,
+    max_seconds: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Stop after the chunk in which so many seconds have passed."),
+    ] = None,
+    cost_per_hour: Annotated[
+        float | None, typer.Option(min=0, help="Of what computes: the report says what the pass cost.")
+    ] = None,
+    cost_per_million_tokens: Annotated[
+        float | None, typer.Option(min=0, help="Of a hosted model: the report says what the pass cost.")
+    ] = None,
+    staging: Annotated[
+        str | None, typer.Option(help="The folder where answers wait; by default inside the table's.")
+    ] = None,
+    option: EngineOptions = None,
+    conf: Conf = None,
+) -> None:
+    """Label the pending rows of a Delta table in place."""
+    from sparklabel.table import label_table
+    from sparklabel.tasks import load_task
+
+    report = label_table(
+        session(conf), absolute(table), load_task(task), key=key, model=model, engine=engine, where=where,
+        relabel=relabel, column=column, adopt=adopt, into=into and absolute(into), min_confidence=min_confidence,
+        max_error_ratio=max_error_ratio, max_rows=max_rows, max_seconds=max_seconds, cost_per_hour=cost_per_hour,
+        cost_per_million_tokens=cost_per_million_tokens, staging=staging and absolute(staging), dry_run=dry_run,
+        **engine_options(option),
+    )  # fmt: skip
+    print(report)
+    if report.interrupted or report.stopped:
+        raise typer.Exit(130 if report.interrupted else 2)
+
+
+@app.command()
+def finetune(
+    table: Table,
+    task: TaskFile,
+    key: Key,
+    base: Annotated[str, typer.Option(help="The model to fine-tune.")] = DEFAULT,
+    registered_name: Annotated[str | None, typer.Option(help="The name in MLflow's registry.")] = None,
+    column: Column = None,
+    into: Into = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Train although a label or all agreement is missing.")
+    ] = False,
+    conf: Conf = None,
+) -> None:
+    """Fine-tune on a table's human answers; promote the model when it is better."""
+    from sparklabel.tasks import load_task
+    from sparklabel.training import finetune as run
+
+    print(
+        run(session(conf), absolute(table), load_task(task), key=key, base=base, registered_name=registered_name,
+            column=column, into=into and absolute(into), force=force)
+    )  # fmt: skip
+
+
+@app.command()
+def evaluate(
+    table: Table,
+    task: TaskFile,
+    gold: Annotated[str, typer.Option(help="The column with the right answers.")],
+    model: Model = DEFAULT,
+    engine: EngineOption = "auto",
+    option: EngineOptions = None,
+    conf: Conf = None,
+) -> None:
+    """Compare a model's answers with a column of right ones."""
+    from sparklabel.evaluation import evaluate as run
+    from sparklabel.tasks import load_task
+
+    spark, options = session(conf), engine_options(option)
+    print(run(spark, absolute(table), load_task(task), gold, model=model, engine=engine, **options))
+
+
+@app.command()
+def calibrate(
+    table: Table,
+    task: TaskFile,
+    key: Key,
+    model: Annotated[
+        str | None, typer.Option(help="As the records name it; by default the one with most human answers.")
+    ] = None,
+    column: Column = None,
+    into: Into = None,
+    conf: Conf = None,
+) -> None:
+    """Fit the confidence of a table's labels to its human answers."""
+    from sparklabel.evaluation import calibrate as run
+    from sparklabel.tasks import load_task
+
+    print(
+        run(
+            session(conf),
+            absolute(table),
+            load_task(task),
+            key=key,
+            model=model,
+            column=column,
+            into=into and absolute(into),
+        )
+    )

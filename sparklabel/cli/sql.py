@@ -1,0 +1,85 @@
+"""SQL with the tasks as functions: `sparklabel sql`."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sparklabel.cli.app import app
+from sparklabel.cli.options import Conf, EngineOption, EngineOptions, Model, engine_options, session
+from sparklabel.errors import SparklabelError
+from sparklabel.references import DEFAULT
+
+_PROMPT, _MORE = "sparklabel> ", "        ... "
+
+
+@app.command()
+def sql(
+    statement: Annotated[
+        list[str] | None, typer.Argument(help="What to run; without, statements are read, each ended by ';'.")
+    ] = None,
+    tasks: Annotated[Path, typer.Option(help="The folder with the tasks' YAML files.")] = Path("conf/tasks"),
+    model: Model = DEFAULT,
+    engine: EngineOption = "auto",
+    option: EngineOptions = None,
+    rows: Annotated[int, typer.Option(min=1, help="How many rows of a result to show.")] = 100,
+    conf: Conf = None,
+) -> None:
+    """Run SQL in which each task is a function: SELECT label_intent(text).value FROM tickets."""
+    from sparklabel.udf import register_all
+
+    spark = session(conf)
+    names = register_all(spark, tasks, model, engine, **engine_options(option))
+    asks = sys.stdin.isatty() and not statement
+    if asks:
+        print(f"functions: {', '.join(names)}; Ctrl-D ends")
+    for one in statement or _statements(asks):
+        try:
+            _show(spark, one, rows)
+        except SparklabelError as error:
+            if not asks:
+                raise
+            print(f"error: {error}", file=sys.stderr)
+
+
+def _show(spark: Any, statement: str, rows: int) -> None:
+    """Raises SparklabelError with the first line of what Spark says."""
+    from pyspark.errors import PySparkException
+
+    from sparklabel.udf import worker_errors
+
+    try:
+        with worker_errors():
+            result = spark.sql(statement)
+            if result.columns:
+                result.show(rows, truncate=80)
+    except PySparkException as error:
+        raise SparklabelError(str(error).strip().splitlines()[0][:1000]) from None
+
+
+def _statements(asks: bool) -> Iterator[str]:
+    """From standard input, each up to a line that ends in a semicolon; the last one needs none."""
+    if asks:
+        with suppress(ImportError):
+            import readline  # noqa: F401 arrows and history
+    lines: list[str] = []
+    while True:
+        try:
+            line = input((_MORE if lines else _PROMPT) if asks else "")
+        except EOFError:
+            break
+        except KeyboardInterrupt:
+            if not asks:
+                raise
+            lines.clear()
+            print()
+            continue
+        lines.append(line)
+        if line.rstrip().endswith(";"):
+            yield "\n".join(lines).rstrip().rstrip(";")
+            lines.clear()
+    if rest := "\n".join(lines).strip():
+        yield rest

@@ -1,0 +1,55 @@
+"""What a pass says of itself while it works: a JSON line a chunk for logs, and the same as an MLflow run's metrics.
+
+In: what was computed so far. Out: lines of the logger "sparklabel.pass" (level INFO), and a run where there is an
+MLflow store; a pass makes none.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from sparklabel import registry
+from sparklabel.table.chunks import Work
+
+_LOG = logging.getLogger("sparklabel.pass")
+
+
+class Diary:
+    """Of one pass. `run_id` is the MLflow run's, None without one."""
+
+    def __init__(self, pass_id: str, run: registry.Run | None) -> None:
+        self._pass_id, self._run, self._began = pass_id, run, time.monotonic()
+        self.run_id = run.id if run else None
+
+    def chunk(self, work: Work, total: int) -> None:
+        """After each chunk: `total` inputs were to be answered."""
+        figures = {
+            "inputs": work.inputs, "of": total, "failed": work.failed, "prompt_tokens": work.prompt_tokens,
+            "output_tokens": work.output_tokens, "inputs_per_second": round(work.rate or 0.0, 2),
+            "seconds": round(time.monotonic() - self._began, 1),
+        }  # fmt: skip
+        if _LOG.isEnabledFor(logging.INFO):
+            _LOG.info(json.dumps({"pass_id": self._pass_id, "chunk": work.chunks, **figures}))
+        if self._run:
+            self._run.log_metrics({name: float(value) for name, value in figures.items()}, step=work.chunks)
+
+    def end(self, figures: Mapping[str, float | None]) -> None:
+        """The report's numbers."""
+        if self._run:
+            self._run.log_metrics(figures)
+
+
+@contextmanager
+def open_diary(
+    pass_id: str, task: str, table: str, params: Mapping[str, Any], experiment: str
+) -> Iterator[Diary]:
+    """The MLflow run is finished, failed or killed as the block ends."""
+    if not registry.has_store():
+        yield Diary(pass_id, None)
+        return
+    with registry.start_run(f"label {task}", experiment=experiment, tags={"sparklabel.pass": pass_id}) as run:
+        run.log_params({"table": table, "task": task, **params})
+        yield Diary(pass_id, run)

@@ -1,0 +1,174 @@
+"""Who labels a task's column in a table now: two passes on the same rows would compute everything twice.
+
+In: the staging table of table and task. Out: a lease, held while the block runs, or an error that names the holder. A
+lease is a row in staging, and signs of life are further ones: appends, which never conflict. Whoever wants it appends
+first and looks then: of two that come at once, the later one sees the other, and draws back. A pass that was killed
+loses its lease at once where that can be seen (its process is gone from this machine), else after some silence.
+"""
+
+import getpass
+import json
+import os
+import platform
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from sparklabel.errors import ConflictError
+from sparklabel.labels import sql_string
+from sparklabel.machine import host_id, process_start
+from sparklabel.session import java_errors
+from sparklabel.table.commits import retried
+from sparklabel.table.staging import Staging
+
+_BEAT_SECONDS, _SILENCE_SECONDS = 20.0, 70.0
+_LIVING: set[str] = set()
+"""The passes of this process. One that is not among them left its lease behind: its session had died."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A pass that works: who started it and where, and the condition on its rows (None: all)."""
+
+    pass_id: str
+    who: str
+    host: str
+    pid: int
+    started: str
+    where: str | None
+
+    @classmethod
+    def this(cls, pass_id: str, where: str | None) -> "Holder":
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):  # a container without a name for its user
+            user = str(os.getuid())
+        pid = os.getpid()
+        return cls(pass_id, f"{user}@{platform.node()}", host_id(), pid, process_start(pid), where)
+
+    @property
+    def is_here(self) -> bool:
+        return self.host == host_id()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it can be seen from here that it has ended."""
+        if not self.is_here:
+            return False
+        if self.pid == os.getpid():
+            return self.pass_id not in _LIVING
+        return process_start(self.pid) != self.started
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    holder: Holder
+    silent: float
+    last: Any
+
+
+class Lease:
+    """Held inside its block. `shares_rows` says whether a condition and this pass's have rows in common; `say` tells
+    the user what is waited for."""
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        staging: Staging,
+        where: str | None,
+        shares_rows: Callable[[str | None], bool],
+        say: Callable[[str], None],
+    ) -> None:
+        self._spark, self._staging, self._shares_rows, self._say = spark, staging, shares_rows, say
+        self._me = Holder.this(staging.pass_id, where)
+        self._ended, self.released = threading.Event(), False
+        self._beating = threading.Thread(target=self._beat, name="lease", daemon=True)
+
+    def __enter__(self) -> "Lease":
+        """Raises ConflictError where another pass holds it."""
+        _LIVING.add(self._me.pass_id)
+        try:
+            self._take()
+        except BaseException:
+            _LIVING.discard(self._me.pass_id)
+            raise
+        self._beating.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._beating.join()
+        _LIVING.discard(self._me.pass_id)
+        if not self.released:
+            with suppress(
+                PySparkException, *java_errors()
+            ):  # the session may be what died: silence ends it then
+                self._give_back()
+
+    def _take(self) -> None:
+        waited_for: dict[str, _Seen] = {}
+        while True:
+            self._append()
+            others = self._others()
+            if not others:
+                return
+            self._give_back()
+            for seen in others:
+                before = waited_for.setdefault(seen.holder.pass_id, seen)
+                if seen.holder.is_here or seen.last != before.last:
+                    raise ConflictError(
+                        f"{seen.holder.who} (process {seen.holder.pid}) labels the same rows now, in pass "
+                        f"{seen.holder.pass_id}.",
+                        hint="Wait until that pass has ended, or narrow both to rows of their own with where=.",
+                    )
+                if before is seen:
+                    self._say(
+                        f"waiting for a pass of {seen.holder.who}: its last sign of life is {seen.silent:.0f} s old, "
+                        f"and counts for {_SILENCE_SECONDS:.0f}"
+                    )
+            time.sleep(random.uniform(1, 4))
+
+    def _others(self) -> list[_Seen]:
+        """Those who live, and work on rows of ours."""
+        signs = self._spark.sql(
+            "SELECT lease, staged_at AS last, "
+            "unix_timestamp(current_timestamp()) - unix_timestamp(staged_at) AS silent "
+            f"FROM {self._staging.sql} WHERE lease IS NOT NULL AND pass_id <> {sql_string(self._me.pass_id)}"
+        ).collect()
+        latest = {row["lease"]: row for row in sorted(signs, key=lambda row: row["last"])}
+        seen = [
+            _Seen(Holder(**json.loads(row["lease"])), row["silent"], row["last"]) for row in latest.values()
+        ]
+        return [
+            one
+            for one in seen
+            if one.silent <= _SILENCE_SECONDS
+            and not one.holder.is_gone
+            and self._shares_rows(one.holder.where)
+        ]
+
+    def _append(self) -> None:
+        sign = json.dumps(asdict(self._me))
+        self._spark.sql(
+            f"INSERT INTO {self._staging.sql} (pass_id, staged_at, lease) "
+            f"VALUES ({sql_string(self._me.pass_id)}, current_timestamp(), {sql_string(sign)})"
+        ).collect()
+
+    def _give_back(self) -> None:
+        own = f"pass_id = {sql_string(self._me.pass_id)} AND lease IS NOT NULL"
+        retried(
+            lambda: self._spark.sql(f"DELETE FROM {self._staging.sql} WHERE {own}").collect(),
+            "Giving back the lease",
+        )
+
+    def _beat(self) -> None:
+        while not self._ended.wait(_BEAT_SECONDS):
+            with suppress(PySparkException, *java_errors()):  # the next one may work
+                self._append()

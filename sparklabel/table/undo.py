@@ -1,0 +1,103 @@
+"""A pass taken back: its rows get the labels that they had before it.
+
+In: a table, a pass's number. Out: how many rows; one commit, which is marked like a pass's. What people answered since,
+and what later passes answered, stays.
+"""
+
+import uuid
+from dataclasses import dataclass
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparklabel.delta_table import Target, open_target
+from sparklabel.errors import TableError
+from sparklabel.labels import human_sql, quote, sql_string
+from sparklabel.session import java_errors
+from sparklabel.table.history import ANSWERS, UNDO, PassCommit, pass_commits
+from sparklabel.table.merge import merge_rows
+from sparklabel.table.record import converted_sql
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoReport:
+    """`put_back` rows have the label of `version` again; `human_kept` rows of the pass had been answered by people."""
+
+    table: str
+    pass_id: str
+    version: int
+    put_back: int
+    human_kept: int
+
+    def __str__(self) -> str:
+        kept = f"; {self.human_kept:,} that people answered since were left alone" if self.human_kept else ""
+        return (
+            f"{self.table}: pass {self.pass_id} was taken back: {self.put_back:,} rows have the labels of version "
+            f"{self.version}{kept}"
+        )
+
+
+def undo_pass(spark: SparkSession, table: str, pass_id: str) -> UndoReport:
+    """Puts back the labels that a pass (`passes` lists them) replaced, in the table that has them.
+
+    Rows that people answered since, and rows that a later pass answered, keep what they have. A row that had no label
+    has none again, and is pending. Raises TableError where the table's history has no such pass, or no longer has the
+    version before it; ConflictError when other writers kept winning.
+    """
+    target = open_target(spark, table)
+    made = _first_commit(spark, target, pass_id)
+    before, keys, value = made.version - 1, list(made.facts["key"]), str(made.facts["column"])
+    label = f"{value}_label"
+    own = f"{quote(label)}.pass_id = {sql_string(pass_id)}"
+    human = human_sql(quote(value), quote(label))
+    current = spark.sql(f"SELECT * FROM {target.sql} VERSION AS OF {target.version}").where(own)
+    human_kept = current.where(human).count()
+    earlier = _version(spark, target, before).select(*map(quote, keys), quote(value), quote(label))
+    types = {field.name: field.dataType for field in earlier.schema}
+    earlier = earlier.select(
+        *map(quote, keys),
+        *(
+            F.expr(converted_sql(quote(name), types[name], target.schema[name].dataType)).alias(
+                f"_before_{number}"
+            )
+            for number, name in enumerate((value, label))
+        ),
+    )
+    rows = current.where(f"NOT {human}").select(*map(quote, keys)).join(earlier, keys, "left")
+    facts = {
+        "pass_id": uuid.uuid4().hex, "step": UNDO, "undone": pass_id, "task": made.facts["task"],
+        "model": made.facts.get("model"), "version_before": target.version, "key": keys, "column": value,
+    }  # fmt: skip
+    put_back = merge_rows(
+        target, keys, rows, f"t.{own} AND NOT {human_sql(f't.{quote(value)}', f't.{quote(label)}')}",
+        f"t.{quote(value)} = s._before_0, t.{quote(label)} = s._before_1", facts,
+    )  # fmt: skip
+    return UndoReport(table=table, pass_id=pass_id, version=before, put_back=put_back, human_kept=human_kept)
+
+
+def _first_commit(spark: SparkSession, target: Target, pass_id: str) -> PassCommit:
+    """The first of the pass's commits that wrote answers. Raises TableError that names the passes there are."""
+    commits = [commit for commit in pass_commits(spark, target) if commit.step == ANSWERS]
+    own = [commit for commit in commits if commit.facts["pass_id"] == pass_id]
+    if not own:
+        known = dict.fromkeys(commit.facts["pass_id"] for commit in commits)
+        raise TableError(
+            f"The history of {target.name} has no pass {pass_id!r} that wrote answers.",
+            hint=f"It has, newest first: {', '.join(list(known)[:5]) or 'none'}.",
+        )
+    return own[-1]
+
+
+def _version(spark: SparkSession, target: Target, version: int) -> DataFrame:
+    errors: tuple[type[Exception], ...] = (PySparkException, *java_errors())
+    try:
+        frame = spark.sql(f"SELECT * FROM {target.sql} VERSION AS OF {version}")
+        _ = frame.schema
+    except errors as error:
+        raise TableError(
+            f"Version {version} of {target.name}, the one before the pass, cannot be read any more: "
+            f"{str(error).strip().splitlines()[0][:200]}",
+            hint="VACUUM took its files, or the log was cleaned. Correct the rows instead, or label them anew.",
+        ) from None
+    return frame

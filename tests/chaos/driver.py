@@ -1,0 +1,21 @@
+"""A pass with the fake engine over a table, in a process that may be killed: `python driver.py TABLE [SHARED]`."""
+
+import sys
+
+from sparklabel import classification, label_table
+from sparklabel.session import spark_session
+
+TASK = classification("verdict", "text", ["fresh", "rotten"], "Judge.")
+CONF = {
+    "spark.master": "local[2]",
+    "spark.driver.memory": "1g",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+
+if __name__ == "__main__":
+    label_table(
+        spark_session(CONF), sys.argv[1], TASK, key="id", model="m-chaos", engine="fake", progress=False,
+        shared=len(sys.argv) > 2,
+    )  # fmt: skip

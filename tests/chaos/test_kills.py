@@ -1,0 +1,96 @@
+"""Passes that are killed at random moments, and begun again until one comes to its end.
+
+CHAOS=N kills in N passes (`make chaos N=200`); a few in an ordinary run. What is waited for is progress on disk, so
+that a slow machine is killed at the same moments as a fast one.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from pyspark.sql import functions as F
+
+from sparklabel.table.commits import retried
+
+ROWS, INPUTS = 2000, 1600
+DEADLINE = 240
+VICTIMS = ("driver", "worker", "engine")
+
+
+@pytest.fixture
+def table(spark, tmp_path):
+    """A table of some equal texts, a third of it fresh, with a row that a person answered."""
+    path = tmp_path / "table"
+    spark.sql(
+        f"CREATE TABLE delta.`{path}` USING DELTA AS SELECT id, concat(if(id % 3 = 0, 'fresh ', 'rotten '), "
+        f"id % {INPUTS}) AS text FROM range({ROWS})"
+    )
+    return path
+
+
+def start(table, victim):
+    shared = ["shared"] if victim == "engine" else []
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.chaos.driver", str(table), *shared],
+        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def commits(table):
+    """How many commits the table and all that stands beside it have."""
+    return len(list(table.glob("_delta_log/*.json"))) + len(
+        list(table.glob("_sparklabel/*/_delta_log/*.json"))
+    )
+
+
+def kill(driver, victim):
+    if victim == "driver":
+        os.killpg(driver.pid, signal.SIGKILL)
+        return
+    name = {"worker": "pyspark.daemon", "engine": "sparklabel.engines.server.process"}[victim]
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ValueError):
+            if name in (folder / "cmdline").read_text() and belongs_to(int(folder.name), driver.pid, victim):
+                os.kill(int(folder.name), signal.SIGKILL)
+
+
+def belongs_to(pid, session, victim):
+    # An engine's process is nobody's child: it has a session of its own, and the tests' other passes have none.
+    return victim == "engine" or os.getsid(pid) == session
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("CHAOS", len(VICTIMS)))))
+def test_every_row_has_its_one_answer_whoever_was_killed(spark, table, seed):
+    chance, victim = random.Random(seed), VICTIMS[seed % len(VICTIMS)]
+    before, began = commits(table), time.monotonic()
+    driver = start(table, victim)
+    moment = before + chance.randint(1, 9)
+    while commits(table) < moment and driver.poll() is None and time.monotonic() - began < DEADLINE:
+        time.sleep(0.05)
+    time.sleep(chance.random())
+    kill(driver, victim)
+    retried(
+        lambda: spark.sql(f"UPDATE delta.`{table}` SET text = 'fresh since' WHERE id = 1"),
+        "A writer's update",
+    )
+    driver.wait(DEADLINE)
+    with suppress(ProcessLookupError):
+        os.killpg(driver.pid, signal.SIGKILL)
+    assert start(table, "driver").wait(DEADLINE) == 0
+    check(spark, table)
+
+
+def check(spark, table):
+    rows = spark.read.format("delta").load(str(table))
+    assert rows.count() == ROWS == rows.select("id").distinct().count()
+    said = F.regexp_extract("text", r"^(\w+)", 1)
+    assert rows.where((said != F.col("verdict")) | F.col("verdict").isNull()).count() == 0
+    assert rows.where("verdict_label.status <> 'ok' OR verdict_label.source <> 'model'").count() == 0
+    for left in (table / "_sparklabel").iterdir():
+        assert spark.read.format("delta").load(str(left)).count() == 0, left.name

@@ -1,0 +1,97 @@
+"""Two passes on the same rows: the second is told who works there; what a dead one left holds nobody up."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, replace
+
+import pytest
+
+from sparklabel.errors import ConflictError
+from sparklabel.labels import sql_string
+from sparklabel.machine import process_start
+from sparklabel.table.lease import Holder, Lease
+from sparklabel.table.opening import open_task_table
+from sparklabel.table.running import Pass, Scope
+from sparklabel.udf import labeler_spec
+
+
+@pytest.fixture
+def running(spark, small, task):
+    """A pass with its staging open, which may hold a lease on `small`."""
+
+    def start(where=None):
+        run = Pass(
+            spark,
+            labeler_spec(task, "m", "fake", {}),
+            open_task_table(spark, small, task, "id"),
+            Scope(where=where),
+        )
+        run.make_room()
+        return run, run.open_staging()
+
+    return start
+
+
+def lease(spark, run, staging, said=None):
+    tell = (lambda line: None) if said is None else said.append
+    return Lease(spark, staging, run.scope.where, run._shares_rows, tell)
+
+
+def left_behind(spark, staging, holder, age="0 SECONDS"):
+    """A lease that some other process took."""
+    spark.sql(
+        f"INSERT INTO {staging.sql} (pass_id, staged_at, lease) VALUES ('other', "
+        f"current_timestamp() - INTERVAL {age}, {sql_string(json.dumps(asdict(holder)))})"
+    ).collect()
+
+
+def test_a_second_pass_is_told_who_labels_the_rows(spark, small, running, label):
+    run, staging = running()
+    with (
+        lease(spark, run, staging),
+        pytest.raises(ConflictError, match=f"process {os.getpid()}.*{run.pass_id}"),
+    ):
+        label(small)
+    assert label(small).labeled == 6
+
+
+def test_passes_on_rows_of_their_own_work_side_by_side(spark, small, running, label):
+    run, staging = running("id < 2")
+    with lease(spark, run, staging):
+        assert label(small, where="id >= 2").labeled == 4
+        with pytest.raises(ConflictError):
+            label(small, where="id < 3")
+
+
+def test_another_task_of_the_table_is_nobodys_business(spark, small, running, label):
+    from sparklabel import classification
+
+    run, staging = running()
+    with lease(spark, run, staging):
+        assert label(small, task=classification("tone", "text", ["fresh", "rotten"])).labeled == 6
+
+
+def test_a_pass_whose_process_is_gone_holds_nobody_up(spark, small, running, label):
+    _, staging = running()
+    ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    holder = replace(Holder.this("other", None), pid=ended.pid, started=process_start(ended.pid))
+    left_behind(spark, staging, holder)
+    with pytest.raises(ConflictError, match=f"process {ended.pid}"):
+        label(small)
+    ended.communicate(b"\n")
+    assert label(small).labeled == 6
+
+
+def test_a_pass_of_another_machine_that_is_silent_for_long_holds_nobody_up(spark, small, running, label):
+    _, staging = running()
+    left_behind(spark, staging, replace(Holder.this("other", None), host="elsewhere"), age="5 MINUTES")
+    assert label(small).labeled == 6
+
+
+def test_a_lease_is_given_back_when_the_pass_fails(spark, small, running, label):
+    run, staging = running()
+    with pytest.raises(ZeroDivisionError), lease(spark, run, staging):
+        raise ZeroDivisionError
+    assert spark.sql(f"SELECT * FROM {staging.sql}").count() == 0

@@ -1,0 +1,67 @@
+"""Passes listed from the table's history, and one of them taken back."""
+
+import pytest
+
+from sparklabel import passes, undo_pass
+from sparklabel.errors import TableError
+
+
+@pytest.fixture(scope="module")
+def story(spark, label, rows_of):
+    """A pass, answers by people, a pass with another model over all but one row, more answers; then the second pass is
+    taken back."""
+    table = "default.undone"
+    spark.sql(f"DROP TABLE IF EXISTS {table}")
+    spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, concat('fresh ', id) AS text FROM range(6)")
+    first = label(table)
+    spark.sql(f"UPDATE {table} SET verdict = 'rotten' WHERE id = 0")
+    second = label(table, model="m2", relabel="model", where="id < 5")
+    spark.sql(f"UPDATE {table} SET verdict = 'rotten' WHERE id = 1")
+    listed = passes(spark, table).collect()
+    before = rows_of(table)
+    report = undo_pass(spark, table, second.pass_id)
+    yield table, first, second, listed, before, report
+    spark.sql(f"DROP TABLE {table}")
+
+
+def test_passes_are_listed_newest_first(story):
+    _, first, second, listed, _, _ = story
+    assert [row.pass_id for row in listed] == [second.pass_id, first.pass_id]
+    assert [(row.task, row.model, row.rows, row.condition, row.undone) for row in listed] == [
+        ("verdict", "fake:m2", 4, "id < 5", None), ("verdict", "fake:m", 6, None, None),
+    ]  # fmt: skip
+    assert listed[1].version_before < listed[1].version_after < listed[0].version_after
+
+
+def test_the_rows_of_a_pass_have_what_they_had_before_it(story, rows_of):
+    table, first, _, _, before, report = story
+    rows = rows_of(table)
+    assert {before[i].label.model for i in (2, 3, 4)} == {"fake:m2"}
+    assert {(rows[i].value, rows[i].label.model, rows[i].label.pass_id) for i in (2, 3, 4)} == {
+        ("fresh", "fake:m", first.pass_id)
+    }
+    assert (report.put_back, report.human_kept) == (3, 1)
+    assert "3 rows have the labels of version" in str(report)
+
+
+def test_what_people_answered_since_stays(story, rows_of):
+    rows = rows_of(story[0])
+    assert [rows[i].value for i in (0, 1)] == ["rotten", "rotten"]
+
+
+def test_that_a_pass_was_taken_back_is_listed_too(spark, story):
+    table, _, second, *_ = story
+    newest = passes(spark, table).first()
+    assert (newest.undone, newest.rows) == (second.pass_id, 3)
+
+
+def test_rows_without_a_label_before_the_pass_are_pending_again(spark, small, label):
+    report = label(small)
+    assert undo_pass(spark, small, report.pass_id).put_back == 6
+    assert label(small, dry_run=True).states == {"new": 6}
+
+
+def test_a_pass_that_the_history_does_not_have_is_named(spark, story):
+    table, _, second, *_ = story
+    with pytest.raises(TableError, match="no pass 'x'.*\n.*" + second.pass_id):
+        undo_pass(spark, table, "x")
