@@ -1,9 +1,13 @@
-"""A tiny Llama with random weights and a byte-level tokenizer: real files, loaded by the real code, in a second."""
+"""What tests of several rooms need: a tiny Llama with random weights (real files, loaded by the real code, in a
+second), and one local Spark with Delta."""
 
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from sparklabel.references import EMBEDDED, cache_dir
+from sparklabel.session import spark_session
 
 # Machines are shared: how long an example took says nothing.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -34,3 +38,38 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """A cache of the tests' own, so that their tiny adapters do not stay in the user's. What takes long to make comes
+    from there, if it was made: the embedded model and Delta's jars."""
+    users, own = cache_dir(), tmp_path_factory.mktemp("cache")
+    (users / "jars").mkdir(parents=True, exist_ok=True)
+    (own / "jars").symlink_to(users / "jars")
+    (own / "models").mkdir()
+    for model in (users / "models").glob(f"{EMBEDDED}-*"):
+        if model.is_dir():  # not its lock
+            (own / "models" / model.name).symlink_to(model)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARKLABEL_CACHE", str(own))
+        yield own
+
+
+@pytest.fixture(scope="session")
+def spark(cache, tmp_path_factory):
+    """The session: two slots, its tables in a temporary folder."""
+    session = spark_session(
+        {
+            "spark.master": "local[2]",
+            "spark.driver.memory": "1g",
+            "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+            # A short life: code compiled quickly beats code compiled well (a first MERGE in half the time).
+            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+            # Small data: interpreting an expression beats compiling it (a pass in two thirds of the time).
+            "spark.sql.codegen.wholeStage": "false",
+            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        }
+    )
+    yield session
+    session.stop()

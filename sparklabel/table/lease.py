@@ -76,7 +76,7 @@ class _Seen:
 
 class Lease:
     """Held inside its block. `shares_rows` says whether a condition and this pass's have rows in common; `say` tells
-    the user what is waited for."""
+    the user what is waited for. `dead` are the passes that ended without giving theirs back."""
 
     def __init__(
         self,
@@ -89,6 +89,7 @@ class Lease:
         self._spark, self._staging, self._shares_rows, self._say = spark, staging, shares_rows, say
         self._me = Holder.this(staging.pass_id, where)
         self._ended, self.released = threading.Event(), False
+        self.dead: tuple[str, ...] = ()
         self._beating = threading.Thread(target=self._beat, name="lease", daemon=True)
 
     def __enter__(self) -> "Lease":
@@ -146,13 +147,9 @@ class Lease:
         seen = [
             _Seen(Holder(**json.loads(row["lease"])), row["silent"], row["last"]) for row in latest.values()
         ]
-        return [
-            one
-            for one in seen
-            if one.silent <= _SILENCE_SECONDS
-            and not one.holder.is_gone
-            and self._shares_rows(one.holder.where)
-        ]
+        alive = [one for one in seen if one.silent <= _SILENCE_SECONDS and not one.holder.is_gone]
+        self.dead = tuple(one.holder.pass_id for one in seen if one not in alive)
+        return [one for one in alive if self._shares_rows(one.holder.where)]
 
     def _append(self) -> None:
         sign = json.dumps(asdict(self._me))

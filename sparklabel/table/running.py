@@ -40,6 +40,7 @@ from sparklabel.table.plan import (
 from sparklabel.table.price import Price
 from sparklabel.table.report import PassReport
 from sparklabel.table.staging import Staging, open_staging
+from sparklabel.table.todo import remove_leftovers
 from sparklabel.udf import LabelerSpec, check_askable, with_examples
 
 _BEFORE = "_sparklabel_attempts_before"
@@ -108,7 +109,8 @@ class Pass:
             work = self._answer(plan.pending_inputs - resumed, staging, resumed > 0, progress, diary)
             kept, failure = (self._kept_older(staging), self._failure(staging)) if work.failed else (0, "")
             self._merge(staging, work)
-            staging.clear(self.spark, self._answered() if resumed else None)
+            staging.clear(self.spark, self._answered() if resumed or lease.dead else None, lease.dead)
+            remove_leftovers(self.spark, staging, lease.dead)
             lease.released = True
             report = self.report(
                 plan, labeled=self._merged.rows, by_status=self._by_status(), resumed_inputs=resumed,

@@ -6,6 +6,7 @@ a pass lives are rows here too (lease.py).
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, Observation, SparkSession
@@ -77,9 +78,9 @@ class Staging:
             F.max_by("answer", "staged_at").alias(ANSWER)
         )
 
-    def clear(self, spark: SparkSession, merged: DataFrame | None) -> None:
-        """Forgets this pass's answers and its lease, and the answers of others to the inputs of `merged`, rows with a
-        `record`.
+    def clear(self, spark: SparkSession, merged: DataFrame | None, dead: Sequence[str] = ()) -> None:
+        """Forgets this pass's answers and its lease, the leases of the `dead`, and the answers of others to the inputs
+        of `merged`, rows with a `record`.
 
         What another pass staged and is not merged stays: it may be of another model, or outside `where`. Now and then
         the files go too, after Delta's retention.
@@ -94,7 +95,8 @@ class Staging:
             retried(lambda: spark.sql(taken_over).collect(), "Clearing the staging table")
             spark.catalog.dropTempView(view)
         old = f"staged_at < current_timestamp() - INTERVAL {_KEPT_DAYS} DAYS"
-        own = f"DELETE FROM {self.sql} WHERE pass_id = {sql_string(self.pass_id)} OR {old}"
+        left = f" OR (pass_id IN ({sql_list(dead)}) AND lease IS NOT NULL)" if dead else ""
+        own = f"DELETE FROM {self.sql} WHERE pass_id = {sql_string(self.pass_id)} OR {old}{left}"
         retried(lambda: spark.sql(own).collect(), "Clearing the staging table")
         if spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT 1").collect()[0]["version"] % _VACUUM_EVERY == 0:
             spark.sql(f"VACUUM {self.sql}").collect()

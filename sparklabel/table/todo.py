@@ -1,15 +1,17 @@
 """What a large pass still has to answer: its distinct inputs with their texts, in a Delta table beside staging.
 
 Written once a pass, so that a chunk reads its own rows, and neither scans nor hashes the labelled table again. Each
-pass has a partition of its own, which it removes at its end; what a killed pass left goes a day or two later.
+pass has a partition of its own, which it removes at its end; what a killed pass left goes with the next one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.labels import quote, sql_string
+from sparklabel.delta_table import is_delta
+from sparklabel.labels import quote, sql_list, sql_string
 from sparklabel.table.commits import retried
 from sparklabel.table.plan import HASH
 from sparklabel.table.staging import Staging
@@ -87,6 +89,14 @@ def remove_todo(spark: SparkSession, staging: Staging) -> None:
     retried(lambda: spark.sql(remove).collect(), "Clearing the table of what is to do")
     if _files_are_due(spark, sql):
         spark.sql(f"VACUUM {sql}").collect()
+
+
+def remove_leftovers(spark: SparkSession, staging: Staging, dead: Sequence[str]) -> None:
+    """Removes the rows of passes that were killed."""
+    sql = f"delta.{quote(todo_path(staging))}"
+    if dead and is_delta(spark, sql):
+        remove = f"DELETE FROM {sql} WHERE pass_id IN ({sql_list(dead)})"
+        retried(lambda: spark.sql(remove).collect(), "Clearing the table of what is to do")
 
 
 def _files_are_due(spark: SparkSession, sql: str) -> bool:

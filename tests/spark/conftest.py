@@ -1,4 +1,4 @@
-"""One local Spark with Delta for every test that needs one."""
+"""Tables, tasks and passes for the tests that need Spark."""
 
 from itertools import count
 from types import SimpleNamespace
@@ -6,45 +6,13 @@ from types import SimpleNamespace
 import pytest
 
 from sparklabel import classification, label_table
-from sparklabel.references import EMBEDDED, cache_dir
-from sparklabel.session import spark_session
 
 _numbers = count(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory):
-    """A cache of the tests' own, so that their tiny adapters do not stay in the user's. What takes long to make comes
-    from there, if it was made: the embedded model and Delta's jars."""
-    users, own = cache_dir(), tmp_path_factory.mktemp("cache")
-    (users / "jars").mkdir(parents=True, exist_ok=True)
-    (own / "jars").symlink_to(users / "jars")
-    (own / "models").mkdir()
-    for model in (users / "models").glob(f"{EMBEDDED}-*"):
-        if model.is_dir():  # not its lock
-            (own / "models" / model.name).symlink_to(model)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPARKLABEL_CACHE", str(own))
-        yield own
-
-
-@pytest.fixture(scope="session")
-def spark(cache, tmp_path_factory):
-    """The session: two slots, its tables in a temporary folder."""
-    session = spark_session(
-        {
-            "spark.master": "local[2]",
-            "spark.driver.memory": "1g",
-            "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
-            # A short life: code compiled quickly beats code compiled well (a first MERGE in half the time).
-            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-            # Small data: interpreting an expression beats compiling it (a pass in two thirds of the time).
-            "spark.sql.codegen.wholeStage": "false",
-            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-        }
-    )
-    yield session
-    session.stop()
+def own_cache(cache):
+    """Every test here writes into it."""
 
 
 @pytest.fixture
