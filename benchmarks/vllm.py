@@ -1,5 +1,6 @@
 """The vLLM engine against vLLM itself, in one run.
 
+    pip install --no-deps lm-format-enforcer interegular   # vLLM 0.32 imports them for its own structured outputs
     python -m benchmarks.vllm [--rows 48] [--rounds 3] [--threads 2] [--out FILE.json]
 
 Ours goes from texts to labels. Raw is `LLM.generate` of the same vLLM on the same token ids, ready beforehand: for
