@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from sparklabel.labels import Label
     from sparklabel.references import DEFAULT
     from sparklabel.session import spark_session
-    from sparklabel.table import PassReport, UndoReport, failures, label_table, passes, undo_pass
+    from sparklabel.table import (
+        PassReport,
+        UndoReport,
+        failures,
+        label_stream,
+        label_table,
+        passes,
+        undo_pass,
+    )
     from sparklabel.tasks import (
         Task,
         answering,
@@ -50,6 +58,7 @@ _HOMES = {
     "failures": "table",
     "finetune": "training",
     "generation": "tasks",
+    "label_stream": "table",
     "label_table": "table",
     "label_udf": "udf",
     "load_task": "tasks",
@@ -82,6 +91,7 @@ __all__ = [
     "failures",
     "finetune",
     "generation",
+    "label_stream",
     "label_table",
     "label_udf",
     "load_task",

@@ -4,6 +4,7 @@ from sparklabel.table.failed_rows import failures
 from sparklabel.table.history import passes
 from sparklabel.table.labeling import label_table
 from sparklabel.table.report import PassReport
+from sparklabel.table.streaming import label_stream
 from sparklabel.table.undo import UndoReport, undo_pass
 
-__all__ = ["PassReport", "UndoReport", "failures", "label_table", "passes", "undo_pass"]
+__all__ = ["PassReport", "UndoReport", "failures", "label_stream", "label_table", "passes", "undo_pass"]

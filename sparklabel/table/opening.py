@@ -6,7 +6,7 @@ writes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
@@ -32,12 +32,13 @@ from sparklabel.tasks import Task, check_task
 class TaskTable:
     """A table opened for a task, pinned. `source` is where the inputs are, `target` where the task's columns are or
     will be: the same table, or one for labels alone, which has the key and no inputs. `keys` are as `target` and
-    `source` both spell them."""
+    `source` both spell them. `arrived` are rows of the source that a stream brought, in place of all of them."""
 
     source: Target
     target: Target
     keys: tuple[str, ...]
     owned: Owned
+    arrived: DataFrame | None = field(default=None, compare=False, repr=False)
 
     @property
     def apart(self) -> bool:
@@ -46,8 +47,8 @@ class TaskTable:
 
     def rows(self, spark: SparkSession) -> DataFrame:
         """The pinned rows with the task's columns, as far as these are there yet."""
-        rows = self.source.read(spark)
-        if not self.apart:
+        rows = self.source.read(spark) if self.arrived is None else self.arrived
+        if not self.apart and self.arrived is None:
             return rows
         own = (self.owned.value, self.owned.label)
         rows = rows.drop(*(c for c in rows.columns if c.lower() in {name.lower() for name in own}))
@@ -56,6 +57,14 @@ class TaskTable:
         there = [quote(name) for name in own if name in self.target.schema.fieldNames()]
         labels = self.target.read(spark).select(*map(quote, self.keys), *there)
         return rows.join(labels, list(self.keys), "left")
+
+    def newest(self, spark: SparkSession, task: Task) -> "TaskTable":
+        """The same at the newest versions. The key is not looked at again."""
+        there = self.target.version != UNVERSIONED or is_delta(spark, self.target.sql)
+        target = open_target(spark, self.target.name) if there else self.target
+        source = open_source(spark, self.source.name) if self.apart else target
+        owned = owned_columns(target, task, self.keys, self.owned.value, adopt=True)
+        return replace(self, source=source, target=target, owned=owned)
 
     def make_room(self, spark: SparkSession, task: Task) -> "TaskTable":
         """The same with the task's columns in the table, made where they are missing. Looks at the table again first:

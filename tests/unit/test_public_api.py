@@ -24,6 +24,7 @@ PROMISED = {
     "register_all": lambda spark, folder, model=DEFAULT, engine="auto": ...,
     "label_table": lambda spark, table, task, *, key, model=DEFAULT, engine="auto", where=None, relabel="task",
     column=None, adopt=False, dry_run=False: ...,
+    "label_stream": lambda spark, table, task, *, key, checkpoint, model=DEFAULT, engine="auto": ...,
     "finetune": lambda spark, table, task, *, key, base=DEFAULT, registered_name=None, num_processes=1: ...,
     "evaluate": lambda spark, df_or_table, task, gold, model=DEFAULT: ...,
     "calibrate": lambda spark, table, task, *, key, model=None, column=None: ...,

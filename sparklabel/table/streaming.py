@@ -1,0 +1,104 @@
+"""A table labelled as rows arrive.
+
+In: what a pass takes, and where the stream keeps its place. Out: a running query. Each batch of appended rows is a pass
+over these rows alone; now and then one over the whole table answers what came otherwise (upserts, updates).
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from sparklabel.delta_table import UNVERSIONED
+from sparklabel.errors import ConflictError, TableError
+from sparklabel.example_source import check_examples
+from sparklabel.references import DEFAULT
+from sparklabel.table.commits import retried
+from sparklabel.table.opening import TaskTable, open_task_table
+from sparklabel.table.running import Pass, Scope
+from sparklabel.tasks import Task
+from sparklabel.udf import LabelerSpec, labeler_spec
+
+_WAITS, _WAIT_SECONDS = 60, 10.0
+"""How often a batch waits for a pass that works on the same rows, before the query fails."""
+
+
+def label_stream(
+    spark: SparkSession,
+    table: str,
+    task: Task,
+    *,
+    key: str | Sequence[str],
+    checkpoint: str,
+    model: str = DEFAULT,
+    engine: str = "auto",
+    trigger: str | None = None,
+    sweep_every: int = 20,
+    where: str | None = None,
+    column: str | None = None,
+    into: str | None = None,
+    min_confidence: float = 0.0,
+    **options: Any,
+) -> StreamingQuery:
+    """Labels the rows of a Delta table as they are appended, in place or `into` a table of labels; the query.
+
+    `trigger=None` answers what has arrived since the last time, and ends: call `.awaitTermination()`, each night say;
+    "1 minute" goes on and looks that often. `checkpoint` is the folder in which the stream keeps its place; the first
+    time all rows are new. Streams bring appended rows only: every `sweep_every` batches (1: each time) a pass over the
+    whole table answers what was updated or upserted. The other arguments are those of `label_table`. Labels that people
+    give are kept, and a batch that is brought twice is answered once.
+
+    Raises what `label_table` raises before anything is loaded or written; later errors are the query's.
+    """
+    if type(sweep_every) is not int or sweep_every < 1:
+        raise TableError(f"sweep_every={sweep_every!r} is not a whole number above 0.")
+    if "connect" in type(spark).__module__:
+        raise TableError(
+            "label_stream needs a classic Spark session.", hint="Call label_table on a schedule instead."
+        )
+    opened = open_task_table(spark, table, task, key, column, into=into)
+    if opened.source.version == UNVERSIONED:
+        raise TableError(f"{table} is a view: only a Delta table can be read as a stream.")
+    spec = labeler_spec(task, model, engine, options, min_confidence)
+    if not spec.card:
+        check_examples(spark, task)
+    if not opened.apart:  # a stream ends where its table's schema changes
+        retried(Pass(spark, spec, opened).make_room, f"Adding columns to {table}")
+    reader = spark.readStream.format("delta").option("skipChangeCommits", "true")
+    rows = (
+        reader.table(table) if "/" not in table and "`" not in table else reader.load(opened.source.location)
+    )
+    batches = _Batches(spec, opened, Scope(where=where), sweep_every)
+    writer = rows.writeStream.option("checkpointLocation", checkpoint).foreachBatch(batches.label)
+    writer = writer.queryName(f"sparklabel {task.name} {opened.target.name}")
+    return (writer.trigger(processingTime=trigger) if trigger else writer.trigger(availableNow=True)).start()
+
+
+class _Batches:
+    """What is done with each batch."""
+
+    def __init__(self, spec: LabelerSpec, opened: TaskTable, scope: Scope, sweep_every: int) -> None:
+        self._spec, self._opened, self._scope, self._sweep_every = spec, opened, scope, sweep_every
+
+    def label(self, rows: DataFrame, number: int) -> None:
+        sweeps = (number + 1) % self._sweep_every == 0
+        for attempt in range(_WAITS):
+            try:
+                self._pass(rows.sparkSession, None if sweeps else rows)
+            except ConflictError:
+                if attempt == _WAITS - 1:
+                    raise
+                time.sleep(_WAIT_SECONDS)
+            else:
+                return
+
+    def _pass(self, spark: SparkSession, arrived: DataFrame | None) -> None:
+        """Over the rows that arrived, or all there are now."""
+        now = replace(self._opened.newest(spark, self._spec.task), arrived=arrived)
+        labeling = Pass(spark, self._spec, now, self._scope)
+        plan = labeling.plan()
+        if plan.pending or plan.unstamped:
+            labeling.run(plan, progress=False)

@@ -1,0 +1,46 @@
+"""A table labelled as rows arrive: appended ones by the stream, the others by a sweep."""
+
+import pytest
+
+from sparklabel import label_stream
+from sparklabel.errors import TableError
+
+
+@pytest.fixture
+def stream(spark, task, tmp_path):
+    """Answers what has arrived."""
+
+    def run(table, **options):
+        defaults = {"key": "id", "checkpoint": str(tmp_path / "checkpoint"), "model": "m", "engine": "fake"}
+        label_stream(spark, table, task, **defaults | options).awaitTermination()
+
+    return run
+
+
+def test_appended_rows_are_labelled_and_updated_ones_by_the_sweep(spark, small, stream, rows_of):
+    stream(small)
+    assert {row.value for row in rows_of(small).values()} == {"fresh"}
+    first = rows_of(small)[0].label
+    spark.sql(f"UPDATE {small} SET text = 'rotten now' WHERE id = 1")
+    spark.sql(f"INSERT INTO {small} (id, text) VALUES (6, 'rotten 6')")
+    stream(small)
+    rows = rows_of(small)
+    assert (rows[6].value, rows[1].value, rows[0].label) == ("rotten", "fresh", first)
+    spark.sql(f"INSERT INTO {small} (id, text) VALUES (7, 'fresh 7')")
+    stream(small, sweep_every=1)
+    assert [rows_of(small)[i].value for i in (1, 7)] == ["rotten", "fresh"]
+
+
+def test_a_stream_labels_into_a_table_of_its_own(spark, small, table, stream):
+    labels = f"{small}_labels"
+    stream(small, into=labels)
+    assert {row.verdict for row in spark.table(labels).collect()} == {"fresh"}
+    spark.sql(f"DROP TABLE {labels}")
+
+
+def test_what_cannot_be_streamed_is_refused(spark, small, stream):
+    spark.sql(f"CREATE OR REPLACE TEMP VIEW seen AS SELECT * FROM {small}")
+    with pytest.raises(TableError, match="is a view"):
+        stream("seen", into="default.never_made")
+    with pytest.raises(TableError, match="sweep_every"):
+        stream(small, sweep_every=0)
