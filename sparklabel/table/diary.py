@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from sparklabel import registry
+from sparklabel.errors import SetupError
+from sparklabel.table.brakes import tell
 from sparklabel.table.chunks import Work
 
 _LOG = logging.getLogger("sparklabel.pass")
@@ -33,13 +35,21 @@ class Diary:
         }  # fmt: skip
         if _LOG.isEnabledFor(logging.INFO):
             _LOG.info(json.dumps({"pass_id": self._pass_id, "chunk": work.chunks, **figures}))
-        if self._run:
-            self._run.log_metrics({name: float(value) for name, value in figures.items()}, step=work.chunks)
+        self._log({name: float(value) for name, value in figures.items()}, work.chunks)
 
     def end(self, figures: Mapping[str, float | None]) -> None:
         """The report's numbers."""
-        if self._run:
-            self._run.log_metrics(figures)
+        self._log(figures, 0)
+
+    def _log(self, figures: Mapping[str, float | None], step: int) -> None:
+        if self._run is None:
+            return
+        try:
+            with registry.store_errors():
+                self._run.log_metrics(figures, step)
+        except SetupError as error:  # labels do not wait for figures
+            tell(f"the pass goes on without its MLflow run: {error.message}")
+            self._run = None
 
 
 @contextmanager
@@ -50,6 +60,15 @@ def open_diary(
     if not registry.has_store():
         yield Diary(pass_id, None)
         return
-    with registry.start_run(f"label {task}", experiment=experiment, tags={"sparklabel.pass": pass_id}) as run:
-        run.log_params({"table": table, "task": task, **params})
-        yield Diary(pass_id, run)
+    is_done = False
+    try:
+        with registry.start_run(
+            f"label {task}", experiment=experiment, tags={"sparklabel.pass": pass_id}
+        ) as run:
+            run.log_params({"table": table, "task": task, **params})
+            yield Diary(pass_id, run)
+            is_done = True
+    except SetupError as error:
+        if not is_done:
+            raise
+        tell(f"the pass is done, and its MLflow run is not complete: {error.message}")
