@@ -48,6 +48,9 @@ def label(
         float | None,
         typer.Option(min=0.001, help="Stop after the chunk in which so many seconds have passed."),
     ] = None,
+    on_drift: Annotated[
+        str, typer.Option(help="warn, stop, ignore: where answers are spread otherwise than the table's.")
+    ] = "warn",
     cost_per_hour: Annotated[
         float | None, typer.Option(min=0, help="Of what computes: the report says what the pass cost.")
     ] = None,
@@ -67,8 +70,9 @@ def label(
     report = label_table(
         session(conf), absolute(table), load_task(task), key=key, model=model, engine=engine, where=where,
         relabel=relabel, column=column, adopt=adopt, into=into and absolute(into), min_confidence=min_confidence,
-        max_error_ratio=max_error_ratio, max_rows=max_rows, max_seconds=max_seconds, cost_per_hour=cost_per_hour,
-        cost_per_million_tokens=cost_per_million_tokens, staging=staging and absolute(staging), dry_run=dry_run,
+        max_error_ratio=max_error_ratio, max_rows=max_rows, max_seconds=max_seconds,
+        on_drift=on_drift, cost_per_hour=cost_per_hour, cost_per_million_tokens=cost_per_million_tokens,
+        staging=staging and absolute(staging), dry_run=dry_run,
         **engine_options(option),
     )  # fmt: skip
     print(report)

@@ -13,18 +13,21 @@ from typing import Any
 
 from sparklabel.errors import TableError
 from sparklabel.table.chunks import Work
+from sparklabel.table.drift import ON_DRIFT
 
-MAX_ERROR_RATIO, MAX_SECONDS, INTERRUPTED = "max_error_ratio", "max_seconds", "interrupted"
+MAX_ERROR_RATIO, MAX_SECONDS, DRIFT, INTERRUPTED = "max_error_ratio", "max_seconds", "on_drift", "interrupted"
 
 
 @dataclass(frozen=True, slots=True)
 class Brakes:
     """`max_error_ratio`: the largest share of inputs that the engine may fail on. `max_rows`: the most distinct inputs
-    that are asked. `max_seconds` since the pass began. Raises TableError for values that cannot be."""
+    that are asked. `max_seconds` since the pass began. `on_drift`: what happens where the first chunk's answers are
+    spread otherwise than the table's. Raises TableError for values that cannot be."""
 
     max_error_ratio: float = 1.0
     max_rows: int | None = None
     max_seconds: float | None = None
+    on_drift: str = "warn"
 
     def __post_init__(self) -> None:
         if not _is_number(self.max_error_ratio) or not 0 <= self.max_error_ratio <= 1:
@@ -33,6 +36,10 @@ class Brakes:
             raise TableError(f"max_rows={self.max_rows!r} is not a whole number above 0.")
         if self.max_seconds is not None and not (_is_number(self.max_seconds) and self.max_seconds > 0):
             raise TableError(f"max_seconds={self.max_seconds!r} is not a number above 0.")
+        if self.on_drift not in ON_DRIFT:
+            raise TableError(
+                f"on_drift={self.on_drift!r} is not known.", hint=f"Use one of: {', '.join(ON_DRIFT)}."
+            )
 
     def reason_to_stop(self, work: Work, started: float) -> str:
         """ "" to go on. The rest of an engine's inputs would fail as well, where it failed on so many."""

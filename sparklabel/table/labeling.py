@@ -40,6 +40,7 @@ def label_table(
     max_rows: int | None = None,
     max_seconds: float | None = None,
     max_error_ratio: float = 0.5,
+    on_drift: str = "warn",
     cost_per_hour: float | None = None,
     cost_per_million_tokens: float | None = None,
     retry: Mapping[str, int | None] | None = None,
@@ -60,8 +61,10 @@ def label_table(
 
     The pass ends early, says so in its report, and has written what it answered: after `max_rows` distinct inputs,
     after the chunk in which `max_seconds` have passed, on Ctrl-C, and when the engine failed on a larger share of the
-    inputs than `max_error_ratio`. Called again after this or any death it goes on: answers that wait in `staging` (a
-    folder; inside the table's by default) are not computed twice. `options` go to the engine.
+    inputs than `max_error_ratio`. Where the first chunk's answers are spread otherwise than those in the table, the
+    report says so; `on_drift="stop"` ends the pass then, and writes nothing. Called again after any of this or any
+    death it goes on: answers that wait in `staging` (a folder; inside the table's by default) are not computed twice.
+    `options` go to the engine.
 
     Where there is an MLflow store, the pass is a run of `experiment`; each chunk is a JSON line of the logger
     `sparklabel.pass`. `cost_per_hour` (of what computes) and `cost_per_million_tokens` make the report say what it
@@ -74,7 +77,7 @@ def label_table(
     """
     if relabel not in RELABEL:
         raise TableError(f"relabel={relabel!r} is not known.", hint=f"Use one of: {', '.join(RELABEL)}.")
-    brakes = Brakes(max_error_ratio, max_rows, max_seconds)
+    brakes = Brakes(max_error_ratio, max_rows, max_seconds, on_drift)
     price = Price(cost_per_hour, cost_per_million_tokens)
     opened = open_task_table(spark, table, task, key, column, adopt, into)
     spec = labeler_spec(task, model, engine, options, min_confidence)

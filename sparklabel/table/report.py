@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sparklabel.table.brakes import MAX_ERROR_RATIO
+from sparklabel.table.brakes import DRIFT, MAX_ERROR_RATIO, MAX_SECONDS
+
+_STOPS = {
+    MAX_ERROR_RATIO: "the engine failed on too many inputs",
+    MAX_SECONDS: "the time was over",
+    DRIFT: "nothing was written",
+}
+_GO_ON = ("call again to go on", "on_drift='ignore' takes the answers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +22,8 @@ class PassReport:
     the model computed in this call: equal inputs once, answers taken over from a pass that died not at all.
     `kept_older` rows keep an older answer to the same input, because the engine failed on a new one: still pending.
     `failure` is what the engine said of one of the rows that it failed on. `stopped` is the limit that ended the pass
-    early (`max_error_ratio`, `max_seconds`), or empty.
+    early (`max_error_ratio`, `max_seconds`, `on_drift`), or empty; `drift` says how answers shifted, where that is
+    more than chance.
     `earlier_task` says that the model was fine-tuned with other instructions or examples than the task has now.
     `examples` says which examples the prompts had, where the task takes them from a table.
     `cost` is in the currency of the prices that were given, and `run_id` the pass's MLflow run.
@@ -51,6 +59,7 @@ class PassReport:
     failure: str = ""
     interrupted: bool = False
     stopped: str = ""
+    drift: str = ""
     earlier_task: bool = False
     examples: str = ""
     run_id: str | None = None
@@ -120,15 +129,12 @@ class PassReport:
                 f"{self.model} was fine-tuned with an earlier version of the task: it answers with the prompt it was "
                 "trained with; fine-tune again for the new instructions to count"
             )
+        if self.drift:
+            lines.append(self.drift)
         if self.failure:
             lines.append(f"the engine failed, for instance: {self.failure}")
         if self.stopped:
-            why = (
-                "the engine failed on too many inputs"
-                if self.stopped == MAX_ERROR_RATIO
-                else "the time was over"
-            )
-            lines.append(f"stopped: {why} ({self.stopped}); call again to go on")
+            lines.append(f"stopped: {_STOPS[self.stopped]} ({self.stopped}); {_GO_ON[self.stopped == DRIFT]}")
         if self.interrupted:
             lines.append("interrupted: call again to go on where it stopped")
         return lines

@@ -15,17 +15,19 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.delta_table import UNVERSIONED
-from sparklabel.labels import RETRYABLE, keeps_older_sql, pending_states, quote
+from sparklabel.labels import pending_states, quote
 from sparklabel.progress import WorkProgress
 from sparklabel.table.answering import answer_inputs
-from sparklabel.table.brakes import INTERRUPTED, Brakes, tell
+from sparklabel.table.brakes import DRIFT, INTERRUPTED, Brakes, tell
 from sparklabel.table.chunks import Work
 from sparklabel.table.commits import commit_metadata, retried
 from sparklabel.table.diary import Diary, open_diary
+from sparklabel.table.drift import LEAST, Drift, answer_counts, compared
 from sparklabel.table.history import ANSWERS, COLUMNS, CORRECTIONS, last_rate
 from sparklabel.table.lease import Lease
 from sparklabel.table.merge import merge_answers, stamp_corrections
 from sparklabel.table.opening import TaskTable
+from sparklabel.table.outcome import failure_of, records_of, rows_by_status, rows_kept
 from sparklabel.table.plan import (
     ANSWER,
     HASH,
@@ -41,6 +43,7 @@ from sparklabel.table.price import Price
 from sparklabel.table.report import PassReport
 from sparklabel.table.staging import Staging, open_staging
 from sparklabel.table.todo import remove_leftovers
+from sparklabel.tasks import has_choices
 from sparklabel.udf import LabelerSpec, check_askable, with_examples
 
 _BEFORE = "_sparklabel_attempts_before"
@@ -80,6 +83,7 @@ class Pass:
         self.pass_id = uuid.uuid4().hex
         self.started = time.monotonic()
         self._merged = _Merged()
+        self._drift: Drift | None = None
 
     def states(self, where: str | None = None) -> DataFrame:
         """The rows of the scope, or of another condition."""
@@ -107,16 +111,19 @@ class Pass:
         ):
             resumed = self._resumed(staging)
             work = self._answer(plan.pending_inputs - resumed, staging, resumed > 0, progress, diary)
-            kept, failure = (self._kept_older(staging), self._failure(staging)) if work.failed else (0, "")
-            self._merge(staging, work)
-            staging.clear(self.spark, self._answered() if resumed or lease.dead else None, lease.dead)
-            remove_leftovers(self.spark, staging, lease.dead)
-            lease.released = True
+            kept, failure = self._failures(staging) if work.failed else (0, "")
+            if work.stopped != DRIFT:  # else the answers wait in staging for a call that takes them
+                self._merge(staging, work)
+                staging.clear(self.spark, self._settled() if resumed or lease.dead else None, lease.dead)
+                remove_leftovers(self.spark, staging, lease.dead)
+                lease.released = True
             report = self.report(
-                plan, labeled=self._merged.rows, by_status=self._by_status(), resumed_inputs=resumed,
-                corrections_stamped=stamped, kept_older=kept, prompt_tokens=work.prompt_tokens,
+                plan, labeled=self._merged.rows, resumed_inputs=resumed, corrections_stamped=stamped, kept_older=kept,
+                by_status=rows_by_status(self.spark, self.opened, self.pass_id), prompt_tokens=work.prompt_tokens,
                 output_tokens=work.output_tokens, inputs_per_second=work.rate, failure=failure, run_id=diary.run_id,
-                interrupted=work.stopped == INTERRUPTED, stopped=work.stopped if work.stopped != INTERRUPTED else "",
+                drift=str(self._drift) if self._drift and self._drift.is_major else "",
+                interrupted=work.stopped == INTERRUPTED,
+                stopped=work.stopped if work.stopped != INTERRUPTED else "",
             )  # fmt: skip
             diary.end(report.figures())
         return report
@@ -179,11 +186,22 @@ class Pass:
 
             def after_chunk(work: Work) -> str:
                 diary.chunk(work, number)
+                if work.chunks == 1 and self._drifted(staging, number):
+                    return DRIFT
                 if self._merged.is_due:
                     self._merge(staging, work)
                 return self.brakes.reason_to_stop(work, self.started)
 
             return answer_inputs(self.spark, self.spec, staging, inputs, number, bar, after_chunk)
+
+    def _drifted(self, staging: Staging, number: int) -> bool:
+        """Whether the first answers are to end the pass."""
+        if number < LEAST or self.brakes.on_drift == "ignore" or not has_choices(self.task):
+            return False
+        label = quote(self.opened.owned.label)
+        before = answer_counts(self.opened.target.read(self.spark), label)
+        self._drift = compared(before, answer_counts(staging.answers(self.spark), ANSWER))
+        return self._drift is not None and self._drift.is_major and self.brakes.on_drift == "stop"
 
     def _merge(self, staging: Staging, work: Work) -> None:
         started, after = time.monotonic(), self._merged.chunk
@@ -196,37 +214,20 @@ class Pass:
     def _pending(self) -> DataFrame:
         return self.states().where(F.col(STATE).isin(*pending_states(self.scope.relabel)))
 
-    def _kept_older(self, staging: Staging) -> int:
-        """How many rows keep the answer that they have, because the engine failed on their new one."""
-        failed = staging.answers(self.spark).where(F.col(f"{ANSWER}.status").isin(*RETRYABLE))
-        keeps = keeps_older_sql(quote(self.opened.owned.label), ANSWER, HASH)
-        return self._pending().join(failed, HASH).where(keeps).count()
+    def _failures(self, staging: Staging) -> tuple[int, str]:
+        """How many rows keep the answer that they have, because the engine failed on their new one; and what it said of
+        one input."""
+        answers = staging.answers(self.spark)
+        return rows_kept(self.opened, self._pending(), answers), failure_of(answers)
 
-    def _failure(self, staging: Staging) -> str:
-        """What the engine said of one input that it failed on."""
-        failed = staging.answers(self.spark).where(F.col(f"{ANSWER}.status").isin(*RETRYABLE))
-        (row,) = failed.select(F.min(f"{ANSWER}.error").alias("error")).collect()
-        return row["error"] or ""
+    def _settled(self) -> DataFrame:
+        """Records that say what this pass would: by it, or by one that died behind its MERGE."""
+        return records_of(self.spark, self.opened, self.model, self.task.fingerprint)
 
     def _stamp_corrections(self) -> int:
         corrected = self.states().where(unstamped(self.opened.owned))
         rows = corrected.select(*map(quote, self.opened.keys), HASH)
         return stamp_corrections(self.opened, rows, self._metadata(CORRECTIONS))
-
-    def _records(self) -> DataFrame:
-        """What the table's column of records holds, as `record`."""
-        label = quote(self.opened.owned.label)
-        return self.spark.sql(f"SELECT {label} AS record FROM {self.opened.target.sql}")
-
-    def _answered(self) -> DataFrame:
-        """Of records that say what this pass would: by it, or by one that died behind its MERGE."""
-        model, fingerprint = F.col("record.model"), F.col("record.task_fingerprint")
-        return self._records().where((model == self.model) & (fingerprint == self.task.fingerprint))
-
-    def _by_status(self) -> dict[str, int]:
-        written = self._records().where(F.col("record.pass_id") == self.pass_id)
-        rows = written.groupBy("record.status").agg(F.count("*").alias("rows")).collect()
-        return {row["status"]: row["rows"] for row in rows}
 
     def _metadata(self, step: str) -> dict[str, Any]:
         return {

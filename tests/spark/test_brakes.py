@@ -24,3 +24,20 @@ def test_the_chunk_in_which_the_time_is_over_is_the_last(spark, table, label):
 def test_limits_that_cannot_be_are_refused(small, label, wrong):
     with pytest.raises(TableError, match=next(iter(wrong))):
         label(small, **wrong)
+
+
+def test_answers_that_are_spread_otherwise_are_reported_or_wait_for_somebody_to_take_them(
+    spark, table, label
+):
+    spark.sql(
+        f"CREATE TABLE {table} USING DELTA AS SELECT id, concat(if(id % 2 = 0, 'fresh ', 'rotten '), id) AS text "
+        "FROM range(60)"
+    )
+    assert label(table).drift == ""
+    spark.sql(f"INSERT INTO {table} (id, text) SELECT id, concat('rotten ', id) FROM range(60, 120)")
+    stopped = label(table, on_drift="stop")
+    assert (stopped.labeled, stopped.stopped) == (0, "on_drift")
+    assert "fresh 50% -> 0%" in stopped.drift
+    assert "nothing was written" in str(stopped)
+    taken = label(table, on_drift="ignore")
+    assert (taken.labeled, taken.resumed_inputs) == (60, 60)

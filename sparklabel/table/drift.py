@@ -1,0 +1,78 @@
+"""Whether a pass answers otherwise than the passes before it: the shares of the answers, compared.
+
+In: counts of answers. Out: the population stability index, and whether it is more than chance. A model that says the
+same label to everything, or a table that was filled from elsewhere, is seen after one chunk instead of after the pass.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType
+
+ON_DRIFT = ("warn", "stop", "ignore")
+LEAST = 50
+"""Answers on either side; fewer say nothing."""
+_MAJOR = 0.25
+"""From here on a shift counts as a major one by the usual rule."""
+_Z = 1.645
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """`index` is the PSI; `before` and `now` are the counts that it compares."""
+
+    index: float
+    before: Mapping[str, int]
+    now: Mapping[str, int]
+
+    @property
+    def is_major(self) -> bool:
+        """Above 0.25, and above what equal shares give by chance in 95% of the samples of this size: the index is
+        distributed as chi-squared with k - 1 degrees of freedom, times 1/n + 1/m (Yurdakul 2018)."""
+        freedom = len(self.before.keys() | self.now.keys()) - 1
+        by_chance = (freedom + _Z * math.sqrt(2 * freedom)) * (1 / self._before + 1 / self._now)
+        return self.index > max(_MAJOR, by_chance)
+
+    def __str__(self) -> str:
+        shares = {
+            name: (self.before.get(name, 0) / self._before, self.now.get(name, 0) / self._now)
+            for name in self.before.keys() | self.now.keys()
+        }
+        most = sorted(shares, key=lambda name: (-abs(shares[name][1] - shares[name][0]), name))[:_SHOWN]
+        told = ", ".join(f"{name} {shares[name][0]:.0%} -> {shares[name][1]:.0%}" for name in most)
+        return f"answers are spread otherwise than those in the table (PSI {self.index:.2f}): {told}"
+
+    @property
+    def _before(self) -> int:
+        return sum(self.before.values())
+
+    @property
+    def _now(self) -> int:
+        return sum(self.now.values())
+
+
+def compared(before: Mapping[str, int], now: Mapping[str, int]) -> Drift | None:
+    """None where there are too few on one side."""
+    if sum(before.values()) < LEAST or sum(now.values()) < LEAST:
+        return None
+    names = sorted(before.keys() | now.keys())
+    # Half a count more for each keeps an answer that is new, or gone, from being infinitely far.
+    shares = [
+        [(counts.get(name, 0) + 0.5) / (sum(counts.values()) + 0.5 * len(names)) for name in names]
+        for counts in (before, now)
+    ]
+    return Drift(sum((q - p) * math.log(q / p) for p, q in zip(*shares, strict=True)), before, now)
+
+
+def answer_counts(records: DataFrame, record: str) -> dict[str, int]:
+    """How often each value was answered, in a column of label records; of arrays, each item."""
+    answered = records.where(f"{record}.status IN ('ok', 'truncated') AND {record}.source = 'model'")
+    values = answered.select(F.col(f"{record}.value").alias("value"))
+    if isinstance(values.schema["value"].dataType, ArrayType):
+        values = values.select(F.explode("value").alias("value"))
+    rows = values.groupBy(F.col("value").cast("string").alias("value")).count().collect()
+    return {row["value"]: row["count"] for row in rows if row["value"] is not None}
