@@ -108,9 +108,8 @@ class Lease:
         self._beating.join()
         _LIVING.discard(self._me.pass_id)
         if not self.released:
-            with suppress(
-                PySparkException, *java_errors()
-            ):  # the session may be what died: silence ends it then
+            # The session may be what died: silence ends the lease then.
+            with suppress(PySparkException, *java_errors()):
                 self._give_back()
 
     def _take(self) -> None:
@@ -123,18 +122,19 @@ class Lease:
             self._give_back()
             for seen in others:
                 before = waited_for.setdefault(seen.holder.pass_id, seen)
-                if seen.holder.is_here or seen.last != before.last:
+                # The first sight may be of one that draws back as well.
+                if before is not seen and (seen.holder.is_here or seen.last != before.last):
                     raise ConflictError(
                         f"{seen.holder.who} (process {seen.holder.pid}) labels the same rows now, in pass "
                         f"{seen.holder.pass_id}.",
                         hint="Wait until that pass has ended, or narrow both to rows of their own with where=.",
                     )
-                if before is seen:
+                if before is seen and not seen.holder.is_here:
                     self._say(
                         f"waiting for a pass of {seen.holder.who}: its last sign of life is {seen.silent:.0f} s old, "
                         f"and counts for {_SILENCE_SECONDS:.0f}"
                     )
-            time.sleep(random.uniform(1, 4))
+            time.sleep(random.uniform(0.5, 3))
 
     def _others(self) -> list[_Seen]:
         """Those who live, and work on rows of ours."""

@@ -95,7 +95,7 @@ class PassReport:
         if self.resumed_inputs:
             lines.append(f"{self.resumed_inputs:,} answers were taken over from a pass that did not end")
         if self.corrections_stamped:
-            lines.append(f"{self.corrections_stamped:,} corrections by people were stamped")
+            lines.append(f"corrections by people that were stamped: {self.corrections_stamped:,}")
         if self.kept_older:
             lines.append(f"{self.kept_older:,} rows kept their older answer, because the engine failed")
         if self.human_kept:
