@@ -102,6 +102,11 @@ def table_sql(table: str) -> str:
     if "`" in table and ("/" not in table or re.match(r"\w+\.`", table)):
         return table  # quoted by the caller
     if "/" in table:
+        if not (table.startswith(("/", "file:")) or "://" in table):
+            raise TableError(
+                f"{table!r} is a relative path, which means another folder to Spark.",
+                hint="Give the absolute path, or the name of a table.",
+            )
         return f"delta.{quote(table)}"
     parts = table.split(".")
     if len(parts) > 3 or not all(parts):

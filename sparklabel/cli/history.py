@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from sparklabel.cli.app import app
-from sparklabel.cli.options import Column, Conf, Into, Key, Table, TaskFile, absolute, session
+from sparklabel.cli.options import Column, Conf, Into, Key, Table, TaskFile, absolute, optional, session
 
 
 @app.command()
@@ -42,8 +42,6 @@ def failures(
     from sparklabel.table import failures as run
     from sparklabel.tasks import load_task
 
-    found = run(
-        session(conf), absolute(table), load_task(task), key=key, column=column, into=into and absolute(into)
-    )
+    found = run(session(conf), absolute(table), load_task(task), key=key, column=column, into=optional(into))
     found.groupBy("status").count().orderBy("status").show()
     found.show(rows, truncate=80)

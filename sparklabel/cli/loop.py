@@ -17,6 +17,7 @@ from sparklabel.cli.options import (
     TaskFile,
     absolute,
     engine_options,
+    optional,
     session,
 )
 from sparklabel.references import DEFAULT
@@ -69,10 +70,10 @@ def label(
 
     report = label_table(
         session(conf), absolute(table), load_task(task), key=key, model=model, engine=engine, where=where,
-        relabel=relabel, column=column, adopt=adopt, into=into and absolute(into), min_confidence=min_confidence,
+        relabel=relabel, column=column, adopt=adopt, into=optional(into), min_confidence=min_confidence,
         max_error_ratio=max_error_ratio, max_rows=max_rows, max_seconds=max_seconds,
         on_drift=on_drift, cost_per_hour=cost_per_hour, cost_per_million_tokens=cost_per_million_tokens,
-        staging=staging and absolute(staging), dry_run=dry_run,
+        staging=optional(staging), dry_run=dry_run,
         **engine_options(option),
     )  # fmt: skip
     print(report)
@@ -100,7 +101,7 @@ def finetune(
 
     print(
         run(session(conf), absolute(table), load_task(task), key=key, base=base, registered_name=registered_name,
-            column=column, into=into and absolute(into), force=force)
+            column=column, into=optional(into), force=force)
     )  # fmt: skip
 
 
@@ -146,6 +147,6 @@ def calibrate(
             key=key,
             model=model,
             column=column,
-            into=into and absolute(into),
+            into=optional(into),
         )
     )

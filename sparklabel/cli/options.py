@@ -32,6 +32,11 @@ def absolute(table: str) -> str:
     return str(Path(table).expanduser().absolute()) if local else table
 
 
+def optional(path: str | None) -> str | None:
+    """An empty text stays one, and is refused: it may be a variable that is not set."""
+    return absolute(path) if path else path
+
+
 def session(conf: Sequence[str] | None) -> Any:
     """A local Spark with Delta, or the one that spark-submit started."""
     from sparklabel.session import spark_session

@@ -48,7 +48,7 @@ def owned_columns(target: Target, task: Task, taken: Sequence[str], column: str 
             f"The task {task.name!r} writes the column {recorded!r} in {target.name}, not {column!r}.",
             hint=f"Leave column= out, or say column={recorded!r}.",
         )
-    value = column or recorded or task.name
+    value = column if column is not None else recorded or task.name
     label = f"{value}_label"
     if not _NAME.fullmatch(value):
         raise ColumnError(

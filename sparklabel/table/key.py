@@ -20,9 +20,12 @@ def check_key(spark: SparkSession, target: Target, key: str | Sequence[str]) -> 
     names = (key,) if isinstance(key, str) else tuple(key) if isinstance(key, list | tuple) else ()
     if not names or not all(isinstance(name, str) for name in names):
         raise KeyColumnError(
-            f"Labeling {target.name} in place needs a key.", hint="Give key='id', or several columns."
+            f"The labels of {target.name} need a key, and key={key!r} names no columns.",
+            hint="Give key='id', or several columns: key=['a', 'b'].",
         )
     columns = check_columns(target, names, "the key")
+    if len(set(columns)) < len(columns):
+        raise KeyColumnError(f"key={key!r} names a column twice.")
     for column in columns:
         if any(part in target.schema[column].dataType.simpleString() for part in ("map<", "variant")):
             raise KeyColumnError(
@@ -43,7 +46,7 @@ def check_key(spark: SparkSession, target: Target, key: str | Sequence[str]) -> 
     if wrong:
         examples = ", ".join(str(tuple(row)[:-1] if len(columns) > 1 else row[0]) for row in wrong)
         raise KeyColumnError(
-            f"The key {', '.join(columns)} of {target.name} is not unique: {examples} occur more than once.",
+            f"The key {', '.join(columns)} of {target.name} is not unique; found more than once: {examples}.",
             hint="Name columns that together are unique: key=['a', 'b'].",
         )
     return columns

@@ -18,6 +18,7 @@ from sparklabel.table.opening import open_task_table
 from sparklabel.table.price import Price
 from sparklabel.table.report import PassReport
 from sparklabel.table.running import Pass, Scope
+from sparklabel.table.staging import check_staging
 from sparklabel.tasks import Task
 from sparklabel.udf import labeler_spec
 
@@ -78,6 +79,7 @@ def label_table(
     if relabel not in RELABEL:
         raise TableError(f"relabel={relabel!r} is not known.", hint=f"Use one of: {', '.join(RELABEL)}.")
     brakes = Brakes(max_error_ratio, max_rows, max_seconds, on_drift)
+    check_staging(staging)
     price = Price(cost_per_hour, cost_per_million_tokens)
     opened = open_task_table(spark, table, task, key, column, adopt, into)
     spec = labeler_spec(task, model, engine, options, min_confidence)
@@ -85,7 +87,7 @@ def label_table(
         spark,
         spec,
         opened,
-        Scope(relabel, where, staging, checked_retry(retry or {})),
+        Scope(relabel, where, staging, checked_retry({} if retry is None else retry)),
         brakes,
         price,
         experiment,
@@ -100,6 +102,10 @@ def label_table(
 
 def checked_retry(retry: Mapping[str, int | None]) -> tuple[tuple[str, int | None], ...]:
     """Raises TableError for a status that no failure has, or a number that cannot be."""
+    if not isinstance(retry, Mapping):
+        raise TableError(
+            f"retry={retry!r} is no mapping.", hint="Say of a status how often: retry={'timeout': 5}."
+        )
     for status, most in retry.items():
         if status not in FAILURES:
             raise TableError(f"retry= has {status!r}.", hint=f"It takes: {', '.join(FAILURES)}.")

@@ -103,9 +103,13 @@ class Lease:
         self._beating.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        """No more signs of life: what they leave is to be cleared."""
         self._ended.set()
         self._beating.join()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
         _LIVING.discard(self._me.pass_id)
         if not self.released:
             # The session may be what died: silence ends the lease then.

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import StructType
 
 from sparklabel.delta_table import (
     UNVERSIONED,
@@ -18,13 +17,12 @@ from sparklabel.delta_table import (
     is_delta,
     open_source,
     open_target,
-    table_sql,
 )
-from sparklabel.errors import ColumnError, TableError
+from sparklabel.errors import TableError
 from sparklabel.labels import quote
 from sparklabel.table.columns import Owned, add_columns, owned_columns
 from sparklabel.table.key import check_key
-from sparklabel.table.record import same_type
+from sparklabel.table.labels_apart import labels_table, make_labels_table
 from sparklabel.tasks import Task, check_task
 
 
@@ -70,8 +68,7 @@ class TaskTable:
         """The same with the task's columns in the table, made where they are missing. Looks at the table again first:
         another pass may be making the same."""
         if self.apart and self.target.version == UNVERSIONED:
-            keys = ", ".join(f"{quote(k)} {self.source.schema[k].dataType.simpleString()}" for k in self.keys)
-            spark.sql(f"CREATE TABLE IF NOT EXISTS {self.target.sql} ({keys}) USING DELTA")
+            make_labels_table(spark, self.target, self.source, self.keys)
         latest = open_target(spark, self.target.name)
         owned = owned_columns(latest, task, self.keys, self.owned.value, adopt=True)
         target = add_columns(spark, latest, owned, task)
@@ -93,10 +90,10 @@ def open_task_table(
     """Finds the table and checks all that a task needs of it. `into` is the table that has, or will have, the labels
     alone. Raises TableError, ColumnError or KeyColumnError."""
     check_task(task)
-    source = open_source(spark, table) if into else open_target(spark, table)
+    source = open_target(spark, table) if into is None else open_source(spark, table)
     keys = check_key(spark, source, key)
     check_inputs(source, task)
-    target = _labels_table(spark, into, source, keys) if into else source
+    target = source if into is None else labels_table(spark, into, source, keys)
     if target.properties.get("delta.appendOnly", "false").lower() == "true":
         raise TableError(
             f"{target.name} is append-only: no row of it can be changed.",
@@ -104,27 +101,3 @@ def open_task_table(
             "table of their own: into='...'.",
         )
     return TaskTable(source, target, keys, owned_columns(target, task, keys, column, adopt))
-
-
-def _labels_table(spark: SparkSession, into: str, source: Target, keys: Sequence[str]) -> Target:
-    sql = table_sql(into)
-    if not is_delta(spark, sql):
-        if spark.catalog.tableExists(into) if "/" not in into and "`" not in into else False:
-            raise TableError(f"{into} is there, and is no Delta table.", hint="Name another one with into=.")
-        return Target(into, sql, "", UNVERSIONED, StructType([source.schema[k] for k in keys]), {})
-    target = open_target(spark, into)
-    if target.location == source.location:
-        raise TableError(f"into={into!r} is the table itself.", hint="Leave into= out to label it in place.")
-    for key in keys:
-        if key not in target.schema.fieldNames():
-            raise ColumnError(
-                f"{into} has no column {key!r}, which is the key of {source.name}.",
-                hint=f"It has: {', '.join(target.schema.fieldNames())}. Name another table with into=.",
-            )
-        found, wanted = target.schema[key].dataType, source.schema[key].dataType
-        if not same_type(found, wanted):
-            raise ColumnError(
-                f"The key {key!r} is {wanted.simpleString()} in {source.name} and {found.simpleString()} in {into}.",
-                hint="Name another table with into=.",
-            )
-    return target

@@ -86,7 +86,8 @@ class PassReport:
             return f"{where}\n  would label {self.pending:,} rows ({self.distinct_inputs:,} distinct inputs)"
         if not self.pending and not self.corrections_stamped:
             return f"{where}\n  nothing to do (version {self.version_after})"
-        return f"{where}\n  labelled {self.labeled:,} rows; version {self.version_before} -> {self.version_after}"
+        before = "none" if self.version_before < 0 else self.version_before
+        return f"{where}\n  labelled {self.labeled:,} rows; version {before} -> {self.version_after}"
 
     def _details(self) -> list[str]:
         lines = ["rows before: " + _counts(self.states)]

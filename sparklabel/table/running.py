@@ -99,11 +99,14 @@ class Pass:
         if plan.pending:
             self.spec = with_examples(self.spec, self.spark)
             check_askable(self.spec)
+        # What refuses to be made is found out before the table changes.
+        there = plan.pending and self.opened.target.version != UNVERSIONED
+        opened = self.open_staging() if there else None
         retried(self.make_room, f"Adding columns to {self.opened.target.name}")
         stamped = self._stamp_corrections() if plan.unstamped else 0
         if not plan.pending:
             return self.report(plan, corrections_stamped=stamped)
-        staging = self.open_staging()
+        staging = opened or self.open_staging()
         target = self.opened.target.name
         with (
             Lease(self.spark, staging, self.scope.where, self._shares_rows, tell) as lease,
@@ -114,6 +117,7 @@ class Pass:
             kept, failure = self._failures(staging) if work.failed else (0, "")
             if work.stopped != DRIFT:  # else the answers wait in staging for a call that takes them
                 self._merge(staging, work)
+                lease.stop()
                 staging.clear(self.spark, self._settled() if resumed or lease.dead else None, lease.dead)
                 remove_leftovers(self.spark, staging, lease.dead)
                 lease.released = True

@@ -9,11 +9,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.delta_table import Target
+from sparklabel.errors import TableError
 from sparklabel.labels import RETRYABLE, label_ddl, quote, sql_list, sql_string
+from sparklabel.session import java_errors
 from sparklabel.table.columns import Owned
 from sparklabel.table.commits import retried
 from sparklabel.table.plan import ANSWER, HASH
@@ -108,6 +111,12 @@ class Staging:
         )
 
 
+def check_staging(root: str | None) -> None:
+    """Raises TableError for what is no folder."""
+    if root is not None and not (isinstance(root, str) and (root.startswith("/") or ":/" in root)):
+        raise TableError(f"staging={root!r} is not the absolute path of a folder.")
+
+
 def open_staging(
     spark: SparkSession,
     target: Target,
@@ -136,5 +145,12 @@ def open_staging(
     create = (
         f"CREATE TABLE IF NOT EXISTS delta.{quote(path)} ({columns}) USING DELTA PARTITIONED BY (pass_id)"
     )
-    retried(lambda: spark.sql(create), "Making the staging table")
+    errors: tuple[type[Exception], ...] = (PySparkException, *java_errors())
+    try:
+        retried(lambda: spark.sql(create), "Making the staging table")
+    except errors as error:
+        said = str(error).strip().splitlines()[0][:300]
+        raise TableError(
+            f"The staging table in {path} cannot be made: {said}", hint="Name another folder with staging=."
+        ) from None
     return Staging(path, pass_id, task.fingerprint, model, decision)

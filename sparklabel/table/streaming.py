@@ -9,13 +9,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from sparklabel.delta_table import UNVERSIONED
 from sparklabel.errors import ConflictError, TableError
 from sparklabel.example_source import check_examples
+from sparklabel.labels import sql_string
 from sparklabel.references import DEFAULT
+from sparklabel.session import java_errors
 from sparklabel.table.commits import retried
 from sparklabel.table.opening import TaskTable, open_task_table
 from sparklabel.table.running import Pass, Scope
@@ -59,6 +62,8 @@ def label_stream(
         raise TableError(
             "label_stream needs a classic Spark session.", hint="Call label_table on a schedule instead."
         )
+    name = f"sparklabel {task.name} {into or table}"
+    _check_stream(spark, name, checkpoint, trigger)
     opened = open_task_table(spark, table, task, key, column, into=into)
     if opened.source.version == UNVERSIONED:
         raise TableError(f"{table} is a view: only a Delta table can be read as a stream.")
@@ -73,8 +78,28 @@ def label_stream(
     )
     batches = _Batches(spec, opened, Scope(where=where), sweep_every)
     writer = rows.writeStream.option("checkpointLocation", checkpoint).foreachBatch(batches.label)
-    writer = writer.queryName(f"sparklabel {task.name} {opened.target.name}")
+    writer = writer.queryName(name)
     return (writer.trigger(processingTime=trigger) if trigger else writer.trigger(availableNow=True)).start()
+
+
+def _check_stream(spark: SparkSession, name: str, checkpoint: str, trigger: str | None) -> None:
+    """Before anything is written. Raises TableError."""
+    if not (isinstance(checkpoint, str) and checkpoint.strip()):
+        raise TableError(
+            f"checkpoint={checkpoint!r} is no folder.", hint="Give the path where the stream keeps its place."
+        )
+    errors: tuple[type[Exception], ...] = (PySparkException, *java_errors())
+    try:
+        spark.sql(f"SELECT CAST({sql_string(str(trigger or '1 day'))} AS INTERVAL)").collect()
+    except errors:
+        raise TableError(
+            f"trigger={trigger!r} is no time.", hint="Say '30 seconds' or '1 minute', or leave it out."
+        ) from None
+    if any(query.name == name for query in spark.streams.active):
+        raise TableError(
+            f"A stream does this already ({name}).",
+            hint="Wait for it, or stop it: spark.streams.active lists them.",
+        )
 
 
 class _Batches:

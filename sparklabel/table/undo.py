@@ -31,6 +31,8 @@ class UndoReport:
     human_kept: int
 
     def __str__(self) -> str:
+        if not (self.put_back or self.human_kept):
+            return f"{self.table}: no row has an answer of pass {self.pass_id} any more: nothing to take back"
         kept = f"; {self.human_kept:,} that people answered since were left alone" if self.human_kept else ""
         return (
             f"{self.table}: pass {self.pass_id} was taken back: {self.put_back:,} rows have the labels of version "

@@ -20,10 +20,26 @@ def test_the_chunk_in_which_the_time_is_over_is_the_last(spark, table, label):
     assert label(table).labeled == 400 - report.labeled
 
 
-@pytest.mark.parametrize("wrong", [{"max_rows": 0}, {"max_seconds": -1}, {"max_error_ratio": 2}])
-def test_limits_that_cannot_be_are_refused(small, label, wrong):
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_rows": 0},
+        {"max_seconds": -1},
+        {"max_error_ratio": 2},
+        {"staging": "here"},
+        {"retry": ["timeout"]},
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_written(small, label, version, wrong):
     with pytest.raises(TableError, match=next(iter(wrong))):
         label(small, **wrong)
+    assert version(small) == 0
+
+
+def test_a_staging_folder_that_cannot_be_made_leaves_the_table_as_it_was(small, label, version):
+    with pytest.raises(TableError, match="staging table"):
+        label(small, staging="/proc/nowhere")
+    assert version(small) == 0
 
 
 def test_answers_that_are_spread_otherwise_are_reported_or_wait_for_somebody_to_take_them(

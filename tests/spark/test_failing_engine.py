@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from sparklabel import failures
-from sparklabel.errors import TableError
+from sparklabel.errors import ColumnError, TableError
 from sparklabel.udf import labeler_spec
 from sparklabel.udf.worker import label_batches, open_labeler
 
@@ -72,7 +72,8 @@ def test_an_engine_that_fails_on_and_on_is_dropped(task, failures, kept):
 def test_failed_rows_are_listed_with_the_reason_and_asked_as_often_as_the_policy_says(
     spark, small, label, task
 ):
-    assert failures(spark, small, task, key="id").collect() == []
+    with pytest.raises(ColumnError, match="no labels of the task 'verdict'"):
+        failures(spark, small, task, key="id")
     label(small, fail_on="1")
     (row,) = failures(spark, small, task, key="id").collect()
     assert (row.id, row.text, row.status, row.attempts) == (1, "fresh 1", "engine_error", 1)

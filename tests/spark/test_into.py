@@ -60,9 +60,26 @@ def test_people_who_answer_there_teach(spark, small, label, labels, task):
     }
 
 
-def test_what_cannot_hold_the_labels_is_refused(spark, small, label, labels):
-    with pytest.raises(TableError, match="is the table itself"):
-        label(small, into=small)
-    spark.sql(f"CREATE TABLE {labels} (number BIGINT) USING DELTA")
-    with pytest.raises(ColumnError, match="no column 'id'"):
-        label(small, into=labels)
+def test_what_cannot_hold_the_labels_is_refused_and_left_as_it_was(spark, small, label, labels, version):
+    location = spark.sql(f"DESCRIBE DETAIL {small}").first()["location"]
+    spark.sql(f"CREATE TABLE {labels} USING DELTA AS SELECT id, text FROM {small}")
+    for into, message in (
+        (small, "is the table itself"), (labels, "was not made for labels"), ("", "not ''"),
+        (f"{location}/labels", "lies inside"), ("labels/relative", "relative path"),
+        ("nowhere.labels", "cannot be made"),
+    ):  # fmt: skip
+        with pytest.raises(TableError, match=message):
+            label(small, into=into)
+    assert (version(small), version(labels)) == (0, 0)
+
+
+def test_the_key_of_the_labels_stays(spark, small, label, labels):
+    label(small, into=labels)
+    with pytest.raises(TableError, match="by the key"):
+        label(small, into=labels, key=["id", "text"], column="other")
+
+
+def test_a_key_that_cannot_name_a_column_is_refused_early(spark, small, label, labels):
+    spark.sql(f"CREATE OR REPLACE TEMP VIEW odd AS SELECT id AS `my id`, text FROM {small}")
+    with pytest.raises(ColumnError, match="'my id' cannot be the name"):
+        label("odd", into=labels, key="my id")

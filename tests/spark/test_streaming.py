@@ -38,9 +38,11 @@ def test_a_stream_labels_into_a_table_of_its_own(spark, small, table, stream):
     spark.sql(f"DROP TABLE {labels}")
 
 
-def test_what_cannot_be_streamed_is_refused(spark, small, stream):
+def test_what_cannot_be_streamed_is_refused_before_anything_is_written(spark, small, stream, version):
     spark.sql(f"CREATE OR REPLACE TEMP VIEW seen AS SELECT * FROM {small}")
     with pytest.raises(TableError, match="is a view"):
         stream("seen", into="default.never_made")
-    with pytest.raises(TableError, match="sweep_every"):
-        stream(small, sweep_every=0)
+    for wrong in ({"sweep_every": 0}, {"trigger": "soon"}, {"checkpoint": " "}):
+        with pytest.raises(TableError, match=next(iter(wrong))):
+            stream(small, **wrong)
+    assert version(small) == 0
