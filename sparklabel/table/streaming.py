@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -18,7 +17,6 @@ from sparklabel.errors import ConflictError, TableError
 from sparklabel.example_source import check_examples
 from sparklabel.labels import sql_string
 from sparklabel.references import DEFAULT
-from sparklabel.session import java_errors
 from sparklabel.table.commits import retried
 from sparklabel.table.opening import TaskTable, open_task_table
 from sparklabel.table.running import Pass, Scope
@@ -88,13 +86,11 @@ def _check_stream(spark: SparkSession, name: str, checkpoint: str, trigger: str 
         raise TableError(
             f"checkpoint={checkpoint!r} is no folder.", hint="Give the path where the stream keeps its place."
         )
-    errors: tuple[type[Exception], ...] = (PySparkException, *java_errors())
-    try:
-        spark.sql(f"SELECT CAST({sql_string(str(trigger or '1 day'))} AS INTERVAL)").collect()
-    except errors:
+    cast = f"SELECT CAST(CAST({sql_string(str(trigger or '1 day'))} AS INTERVAL) AS STRING) AS time"
+    if spark.sql(cast).collect()[0]["time"] is None:
         raise TableError(
             f"trigger={trigger!r} is no time.", hint="Say '30 seconds' or '1 minute', or leave it out."
-        ) from None
+        )
     if any(query.name == name for query in spark.streams.active):
         raise TableError(
             f"A stream does this already ({name}).",

@@ -5,6 +5,8 @@ and what later passes answered, stays.
 """
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pyspark.errors import PySparkException
@@ -18,6 +20,15 @@ from sparklabel.session import java_errors
 from sparklabel.table.history import ANSWERS, UNDO, PassCommit, pass_commits
 from sparklabel.table.merge import merge_rows
 from sparklabel.table.record import converted_sql
+
+_GONE = (
+    "FILE_NOT_EXIST",
+    "FILE_NOT_FOUND",
+    "FileNotFoundException",
+    "DELTA_VERSION",
+    "VERSION_NOT_FOUND",
+    "RECREATABLE",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +82,11 @@ def undo_pass(spark: SparkSession, table: str, pass_id: str) -> UndoReport:
         "pass_id": uuid.uuid4().hex, "step": UNDO, "undone": pass_id, "task": made.facts["task"],
         "model": made.facts.get("model"), "version_before": target.version, "key": keys, "column": value,
     }  # fmt: skip
-    put_back = merge_rows(
-        target, keys, rows, f"t.{own} AND NOT {human_sql(f't.{quote(value)}', f't.{quote(label)}')}",
-        f"t.{quote(value)} = s._before_0, t.{quote(label)} = s._before_1", facts,
-    )  # fmt: skip
+    with _readable(target, before):
+        put_back = merge_rows(
+            target, keys, rows, f"t.{own} AND NOT {human_sql(f't.{quote(value)}', f't.{quote(label)}')}",
+            f"t.{quote(value)} = s._before_0, t.{quote(label)} = s._before_1", facts,
+        )  # fmt: skip
     return UndoReport(table=table, pass_id=pass_id, version=before, put_back=put_back, human_kept=human_kept)
 
 
@@ -92,14 +104,23 @@ def _first_commit(spark: SparkSession, target: Target, pass_id: str) -> PassComm
 
 
 def _version(spark: SparkSession, target: Target, version: int) -> DataFrame:
-    errors: tuple[type[Exception], ...] = (PySparkException, *java_errors())
-    try:
+    with _readable(target, version):
         frame = spark.sql(f"SELECT * FROM {target.sql} VERSION AS OF {version}")
         _ = frame.schema
+    return frame
+
+
+@contextmanager
+def _readable(target: Target, version: int) -> Iterator[None]:
+    """Raises TableError where the version's log or files are gone: the files are missed when they are read only."""
+    errors: tuple[type[Exception], ...] = (PySparkException, *java_errors())
+    try:
+        yield
     except errors as error:
+        gone = next((name for name in _GONE if name in str(error)), None)
+        if gone is None:
+            raise
         raise TableError(
-            f"Version {version} of {target.name}, the one before the pass, cannot be read any more: "
-            f"{str(error).strip().splitlines()[0][:200]}",
+            f"Version {version} of {target.name}, the one before the pass, cannot be read any more ({gone}).",
             hint="VACUUM took its files, or the log was cleaned. Correct the rows instead, or label them anew.",
         ) from None
-    return frame
