@@ -183,6 +183,8 @@ def _serve(state: _State, load: "Callable[[], LLM]", loaded: threading.Event) ->
 
 
 def _step_on(state: _State, engine: Any) -> None:
+    from vllm.exceptions import VLLMClientError
+
     running: dict[str, _Request] = {}
     numbers = count()
     while True:
@@ -193,7 +195,7 @@ def _step_on(state: _State, engine: Any) -> None:
             name, prompt = str(next(numbers)), {"prompt_token_ids": list(request.prompt)}
             try:
                 engine.add_request(name, prompt, request.params, lora_request=request.adapter)
-            except ValueError as error:
+            except (ValueError, VLLMClientError) as error:
                 state.refuse(request.call, error)
             else:
                 running[name] = request
