@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame, SparkSession
@@ -65,7 +64,7 @@ def open_target(spark: SparkSession, table: str) -> Target:
         schema = spark.sql(f"SELECT * FROM {sql} VERSION AS OF {version}").schema
     except (AnalysisException, ParseException) as error:
         raise TableError(
-            f"{table} is not a Delta table that can be read: {_sentence(error)}",
+            f"{table} is not a Delta table that can be read: {said_by(error)}",
             hint="Give the name of a Delta table (catalog.schema.table) or its path. Of a view, keep the labels in a "
             "table of their own: into='...'.",
         ) from None
@@ -82,9 +81,7 @@ def open_source(spark: SparkSession, name: str) -> Target:
     try:
         return Target(name, sql, "", UNVERSIONED, spark.sql(f"SELECT * FROM {sql}").schema, {})
     except (AnalysisException, ParseException) as error:
-        raise TableError(
-            f"{name} is neither a table nor a view that can be read: {_sentence(error)}"
-        ) from None
+        raise TableError(f"{name} is neither a table nor a view that can be read: {said_by(error)}") from None
 
 
 def is_delta(spark: SparkSession, sql: str) -> bool:
@@ -149,5 +146,6 @@ def content_of(recorded: str) -> dict[str, str]:
     return {"column": str(found.get("column", ""))}
 
 
-def _sentence(error: Any) -> str:
+def said_by(error: Exception) -> str:
+    """The first line of what Spark says."""
     return str(error).strip().splitlines()[0][:300]

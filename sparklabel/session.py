@@ -100,6 +100,13 @@ def java_errors() -> tuple[type[Exception], ...]:
     return (Py4JJavaError,)
 
 
+def spark_errors() -> tuple[type[Exception], ...]:
+    """What a statement can raise: Spark's own errors, and what comes through as the JVM gives it."""
+    from pyspark.errors import PySparkException
+
+    return (PySparkException, *java_errors())
+
+
 _HOW_TO_DELTA = (
     "Stop it (spark.stop()), restart Python and call sparklabel.spark_session(); or start it with Delta's jars and "
     + " ".join(f"--conf {key}={value}" for key, value in DELTA_CONF.items())

@@ -17,7 +17,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from sparklabel.errors import ConflictError, TableError
-from sparklabel.session import java_errors
+from sparklabel.session import spark_errors
 
 _METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _CONFLICTS = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED", "FIELD_ALREADY_EXISTS")
@@ -32,11 +32,10 @@ def retried(commit: Callable[[], Result], what: str) -> Result:
 
     Raises ConflictError, or TableError where the table takes no such commit: a constraint, a property, a permission.
     """
-    errors: tuple[type[Exception], ...] = (PySparkException, *java_errors())
     for attempt in range(_ATTEMPTS):
         try:
             return commit()
-        except errors as error:
+        except spark_errors() as error:
             condition, message = _condition(error)
             if condition.startswith(_REFUSALS):
                 raise TableError(

@@ -8,14 +8,13 @@ import json
 import re
 from collections.abc import Sequence
 
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
-from sparklabel.delta_table import UNVERSIONED, Target, is_delta, open_target, table_sql
+from sparklabel.delta_table import UNVERSIONED, Target, is_delta, open_target, said_by, table_sql
 from sparklabel.errors import ColumnError, TableError
 from sparklabel.labels import quote, sql_string
-from sparklabel.session import java_errors
+from sparklabel.session import spark_errors
 
 _PROPERTY = "sparklabel.labels"
 _NAME = re.compile(r"[^ ,;{}()\n\t=.`]{1,200}")
@@ -49,15 +48,13 @@ def make_labels_table(spark: SparkSession, target: Target, source: Target, keys:
     """Raises TableError."""
     columns = ", ".join(f"{quote(k)} {source.schema[k].dataType.simpleString()}" for k in keys)
     content = sql_string(json.dumps({"of": source.name, "key": list(keys)}))
-    errors: tuple[type[Exception], ...] = (PySparkException, *java_errors())
     try:
         spark.sql(
             f"CREATE TABLE IF NOT EXISTS {target.sql} ({columns}) USING DELTA "
             f"TBLPROPERTIES ({sql_string(_PROPERTY)} = {content})"
         )
-    except errors as error:
-        said = str(error).strip().splitlines()[0][:300]
-        raise TableError(f"The table {target.name} for the labels cannot be made: {said}") from None
+    except spark_errors() as error:
+        raise TableError(f"The table {target.name} for the labels cannot be made: {said_by(error)}") from None
 
 
 def _check_can_be_made(spark: SparkSession, into: str, source: Target, keys: Sequence[str]) -> None:

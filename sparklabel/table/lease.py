@@ -18,13 +18,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from sparklabel.errors import ConflictError
 from sparklabel.labels import sql_string
 from sparklabel.machine import host_id, process_start
-from sparklabel.session import java_errors
+from sparklabel.session import spark_errors
 from sparklabel.table.commits import retried
 from sparklabel.table.staging import Staging
 
@@ -113,7 +112,7 @@ class Lease:
         _LIVING.discard(self._me.pass_id)
         if not self.released:
             # The session may be what died: silence ends the lease then.
-            with suppress(PySparkException, *java_errors()):
+            with suppress(*spark_errors()):
                 self._give_back()
 
     def _take(self) -> None:
@@ -171,5 +170,5 @@ class Lease:
 
     def _beat(self) -> None:
         while not self._ended.wait(_BEAT_SECONDS):
-            with suppress(PySparkException, *java_errors()):  # the next one may work
+            with suppress(*spark_errors()):  # the next one may work
                 self._append()

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
 from sparklabel.cards import ModelCard
+from sparklabel.delta_table import said_by
 from sparklabel.errors import TableError
 from sparklabel.labels import STATES, input_hash_sql, pending_states, quote, row_state_sql, unstamped_sql
 from sparklabel.table.columns import Owned
@@ -86,9 +87,8 @@ def row_states(
             frame = frame.where(where)
             _ = frame.schema  # over Spark Connect the analysis waits until something needs it
         except (AnalysisException, ParseException) as error:
-            reason = str(error).strip().splitlines()[0][:300]
             raise TableError(
-                f"where={where!r} is not a condition on {opened.source.name}: {reason}"
+                f"where={where!r} is not a condition on {opened.source.name}: {said_by(error)}"
             ) from None
     for name, ddl in owned.missing:
         frame = frame.withColumn(name, F.expr(f"CAST(NULL AS {ddl})"))

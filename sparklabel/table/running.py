@@ -85,11 +85,11 @@ class Pass:
         self._merged = _Merged()
         self._drift: Drift | None = None
 
-    def states(self, where: str | None = None) -> DataFrame:
-        """The rows of the scope, or of another condition."""
+    def states(self) -> DataFrame:
+        """The rows of the scope."""
         return row_states(
             self.spark, self.opened, self.task, model=self.model, relabel=self.scope.relabel,
-            where=where or self.scope.where, min_confidence=self.spec.min_confidence, retry=dict(self.scope.retry),
+            where=self.scope.where, min_confidence=self.spec.min_confidence, retry=dict(self.scope.retry),
         )  # fmt: skip
 
     def plan(self) -> Plan:

@@ -9,14 +9,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta_table import Target
+from sparklabel.delta_table import Target, said_by
 from sparklabel.errors import TableError
 from sparklabel.labels import RETRYABLE, label_ddl, quote, sql_list, sql_string
-from sparklabel.session import java_errors
+from sparklabel.session import spark_errors
 from sparklabel.table.columns import Owned
 from sparklabel.table.commits import retried
 from sparklabel.table.plan import ANSWER, HASH
@@ -145,12 +144,11 @@ def open_staging(
     create = (
         f"CREATE TABLE IF NOT EXISTS delta.{quote(path)} ({columns}) USING DELTA PARTITIONED BY (pass_id)"
     )
-    errors: tuple[type[Exception], ...] = (PySparkException, *java_errors())
     try:
         retried(lambda: spark.sql(create), "Making the staging table")
-    except errors as error:
-        said = str(error).strip().splitlines()[0][:300]
+    except spark_errors() as error:
         raise TableError(
-            f"The staging table in {path} cannot be made: {said}", hint="Name another folder with staging=."
+            f"The staging table in {path} cannot be made: {said_by(error)}",
+            hint="Name another folder with staging=.",
         ) from None
     return Staging(path, pass_id, task.fingerprint, model, decision)

@@ -7,16 +7,15 @@ and what later passes answered, stays.
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.delta_table import Target, open_target
 from sparklabel.errors import TableError
 from sparklabel.labels import human_sql, quote, sql_string
-from sparklabel.session import java_errors
+from sparklabel.session import spark_errors
 from sparklabel.table.history import ANSWERS, UNDO, PassCommit, pass_commits
 from sparklabel.table.merge import merge_rows
 from sparklabel.table.record import converted_sql
@@ -64,7 +63,7 @@ def undo_pass(spark: SparkSession, table: str, pass_id: str) -> UndoReport:
     label = f"{value}_label"
     own = f"{quote(label)}.pass_id = {sql_string(pass_id)}"
     human = human_sql(quote(value), quote(label))
-    current = spark.sql(f"SELECT * FROM {target.sql} VERSION AS OF {target.version}").where(own)
+    current = target.read(spark).where(own)
     human_kept = current.where(human).count()
     earlier = _version(spark, target, before).select(*map(quote, keys), quote(value), quote(label))
     types = {field.name: field.dataType for field in earlier.schema}
@@ -105,7 +104,7 @@ def _first_commit(spark: SparkSession, target: Target, pass_id: str) -> PassComm
 
 def _version(spark: SparkSession, target: Target, version: int) -> DataFrame:
     with _readable(target, version):
-        frame = spark.sql(f"SELECT * FROM {target.sql} VERSION AS OF {version}")
+        frame = replace(target, version=version).read(spark)
         _ = frame.schema
     return frame
 
@@ -113,10 +112,9 @@ def _version(spark: SparkSession, target: Target, version: int) -> DataFrame:
 @contextmanager
 def _readable(target: Target, version: int) -> Iterator[None]:
     """Raises TableError where the version's log or files are gone: the files are missed when they are read only."""
-    errors: tuple[type[Exception], ...] = (PySparkException, *java_errors())
     try:
         yield
-    except errors as error:
+    except spark_errors() as error:
         gone = next((name for name in _GONE if name in str(error)), None)
         if gone is None:
             raise
