@@ -21,6 +21,7 @@ from sparklabel.tasks import Task
 TASK_PROPERTY = "sparklabel.task."
 """With a task's name behind it: the property in which a table says where that task's answers are."""
 UNVERSIONED = -1
+DELETION_VECTORS = "delta.enableDeletionVectors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class Target:
     version: int
     schema: StructType
     properties: Mapping[str, str]
+
+    @property
+    def has_deletion_vectors(self) -> bool:
+        """Whether a change of few rows leaves the others' files alone."""
+        return self.properties.get(DELETION_VECTORS, "false").lower() == "true"
 
     def read(self, spark: SparkSession) -> DataFrame:
         """All rows of the pinned version; of a view, those of the moment in which they are used."""

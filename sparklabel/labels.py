@@ -121,8 +121,17 @@ def sql_list(texts: Sequence[str]) -> str:
 
 def human_sql(value: str, label: str) -> str:
     """True where a person answered: said so, or the value is no longer what the record says (a plain UPDATE)."""
+    return f"({_says_human(label)} OR NOT ({value} <=> {label}.value))"
+
+
+def silent_sql(label: str) -> str:
+    """True where no record says that a person answered: of a human answer, a plain UPDATE, or another job's."""
+    return f"NOT {_says_human(label)}"
+
+
+def _says_human(label: str) -> str:
     # Whoever types 'Human' means it; a pass writes it as it is written everywhere.
-    return f"((lower(trim({label}.source)) <=> 'human') OR NOT ({value} <=> {label}.value))"
+    return f"(lower(trim({label}.source)) <=> 'human')"
 
 
 def unstamped_sql(label: str) -> str:

@@ -16,7 +16,7 @@ class _Interrupted(Exception):
     """Ctrl-C, on its way past typer, which would end without a word."""
 
 
-_FIRST = ("label", "finetune", "evaluate", "calibrate", "passes", "undo", "failures", "sql")
+_FIRST = ("label", "finetune", "evaluate", "calibrate", "passes", "undo", "failures", "cache", "sql")
 """In the help the loop comes first."""
 
 

@@ -1,4 +1,4 @@
-"""What passes did: passes, undo, failures."""
+"""What passes did: passes, undo, failures, cache."""
 
 from typing import Annotated
 
@@ -45,3 +45,20 @@ def failures(
     found = run(session(conf), absolute(table), load_task(task), key=key, column=column, into=optional(into))
     found.groupBy("status").count().orderBy("status").show()
     found.show(rows, truncate=80)
+
+
+@app.command()
+def cache(
+    table: Annotated[str, typer.Option(help="The table, or the folder that passes were given as --cache.")],
+    clear: Annotated[bool, typer.Option("--clear", help="Forget the answers.")] = False,
+    task: Annotated[str | None, typer.Option(help="With --clear: of this task only, by its name.")] = None,
+    conf: Conf = None,
+) -> None:
+    """Look at the answers that passes keep, or forget them."""
+    from sparklabel.table import cache_summary, clear_cache
+
+    spark = session(conf)
+    if clear:
+        print(f"{clear_cache(spark, absolute(table), task):,} answers were forgotten; labels in tables stay")
+    else:
+        cache_summary(spark, absolute(table)).show(1000, truncate=False, vertical=True)

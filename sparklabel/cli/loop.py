@@ -15,6 +15,7 @@ from sparklabel.cli.options import (
     Model,
     Table,
     TaskFile,
+    TaskFiles,
     absolute,
     engine_options,
     optional,
@@ -26,7 +27,7 @@ from sparklabel.references import DEFAULT
 @app.command()
 def label(
     table: Table,
-    task: TaskFile,
+    task: TaskFiles,
     key: Key,
     model: Model = DEFAULT,
     engine: EngineOption = "auto",
@@ -49,6 +50,10 @@ def label(
         float | None,
         typer.Option(min=0.001, help="Stop after the chunk in which so many seconds have passed."),
     ] = None,
+    max_new_corrections: Annotated[
+        int,
+        typer.Option(min=0, help="Refuse when more values than so many differ from their records unasked."),
+    ] = 1000,
     on_drift: Annotated[
         str, typer.Option(help="warn, stop, ignore: where answers are spread otherwise than the table's.")
     ] = "warn",
@@ -61,6 +66,16 @@ def label(
     staging: Annotated[
         str | None, typer.Option(help="The folder where answers wait; by default inside the table's.")
     ] = None,
+    cache: Annotated[
+        str | None, typer.Option(help="The folder of answers given before; by default inside the table's.")
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Compute answers anew that were given before.")
+    ] = False,
+    deletion_vectors: Annotated[
+        bool,
+        typer.Option("--deletion-vectors", help="Switch these on in the table, which lifts its protocol."),
+    ] = False,
     option: EngineOptions = None,
     conf: Conf = None,
 ) -> None:
@@ -68,17 +83,18 @@ def label(
     from sparklabel.table import label_table
     from sparklabel.tasks import load_task
 
-    report = label_table(
-        session(conf), absolute(table), load_task(task), key=key, model=model, engine=engine, where=where,
-        relabel=relabel, column=column, adopt=adopt, into=optional(into), min_confidence=min_confidence,
+    reports = label_table(
+        session(conf), absolute(table), [load_task(one) for one in task], key=key, model=model, engine=engine,
+        where=where, relabel=relabel, column=column, adopt=adopt, into=optional(into), min_confidence=min_confidence,
         max_error_ratio=max_error_ratio, max_rows=max_rows, max_seconds=max_seconds,
         on_drift=on_drift, cost_per_hour=cost_per_hour, cost_per_million_tokens=cost_per_million_tokens,
-        staging=optional(staging), dry_run=dry_run,
-        **engine_options(option),
+        max_new_corrections=max_new_corrections, staging=optional(staging),
+        cache=False if no_cache else True if cache is None else absolute(cache), deletion_vectors=deletion_vectors,
+        dry_run=dry_run, **engine_options(option),
     )  # fmt: skip
-    print(report)
-    if report.interrupted or report.stopped:
-        raise typer.Exit(130 if report.interrupted else 2)
+    print(*reports, sep="\n")
+    if any(report.interrupted or report.stopped for report in reports):
+        raise typer.Exit(130 if any(report.interrupted for report in reports) else 2)
 
 
 @app.command()

@@ -11,6 +11,9 @@ from sparklabel.errors import SparklabelError
 
 Table = Annotated[str, typer.Option(help="The Delta table: a name, or a path.")]
 TaskFile = Annotated[Path, typer.Option(help="The task's YAML file (see conf/tasks/).")]
+TaskFiles = Annotated[
+    list[Path], typer.Option(help="The task's YAML file (see conf/tasks/); repeat it for several tasks.")
+]
 Key = Annotated[list[str], typer.Option(help="A column that names each row once; repeat it for several.")]
 Model = Annotated[
     str, typer.Option(help="Hub id, local folder, models:/NAME@ALIAS, or the embedded default.")

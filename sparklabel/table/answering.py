@@ -14,6 +14,7 @@ from sparklabel.labels import quote
 from sparklabel.progress import WorkProgress
 from sparklabel.table.brakes import INTERRUPTED, FirstInterrupt, tell
 from sparklabel.table.chunks import Chunks, Work, task_slots
+from sparklabel.table.commits import conflicts_met
 from sparklabel.table.plan import ANSWER, HASH
 from sparklabel.table.staging import Staging
 from sparklabel.table.todo import open_todo, remove_todo, write_todo
@@ -49,7 +50,8 @@ def answer_inputs(
                 with worker_errors():
                     work.add(staging.append(staged, work.chunks + 1))
                 chunks.took(work.last)
-                bar.advance(work.last, work.note)
+                conflicts = f", {met:,} conflicts" if (met := conflicts_met()) else ""
+                bar.advance(work.last, work.note + conflicts)
                 work.stopped = after_chunk(work) or (INTERRUPTED if interrupt.heard else "")
                 if work.stopped:
                     break

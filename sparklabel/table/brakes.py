@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparklabel.errors import TableError
+from sparklabel.labels import quote
 from sparklabel.table.chunks import Work
 from sparklabel.table.drift import ON_DRIFT
 
@@ -22,12 +23,14 @@ MAX_ERROR_RATIO, MAX_SECONDS, DRIFT, INTERRUPTED = "max_error_ratio", "max_secon
 class Brakes:
     """`max_error_ratio`: the largest share of inputs that the engine may fail on. `max_rows`: the most distinct inputs
     that are asked. `max_seconds` since the pass began. `on_drift`: what happens where the first chunk's answers are
-    spread otherwise than the table's. Raises TableError for values that cannot be."""
+    spread otherwise than the table's. `max_new_corrections`: the most rows that a pass takes for corrections by people
+    because their value is not the record's, None: any number. Raises TableError for values that cannot be."""
 
     max_error_ratio: float = 1.0
     max_rows: int | None = None
     max_seconds: float | None = None
     on_drift: str = "warn"
+    max_new_corrections: int | None = 1000
 
     def __post_init__(self) -> None:
         if not _is_number(self.max_error_ratio) or not 0 <= self.max_error_ratio <= 1:
@@ -36,6 +39,8 @@ class Brakes:
             raise TableError(f"max_rows={self.max_rows!r} is not a whole number above 0.")
         if self.max_seconds is not None and not (_is_number(self.max_seconds) and self.max_seconds > 0):
             raise TableError(f"max_seconds={self.max_seconds!r} is not a number above 0.")
+        if (most := self.max_new_corrections) is not None and not (type(most) is int and most >= 0):
+            raise TableError(f"max_new_corrections={most!r} is not a whole number from 0.")
         if self.on_drift not in ON_DRIFT:
             raise TableError(
                 f"on_drift={self.on_drift!r} is not known.", hint=f"Use one of: {', '.join(ON_DRIFT)}."
@@ -48,6 +53,18 @@ class Brakes:
         if self.max_seconds is not None and time.monotonic() - started >= self.max_seconds:
             return MAX_SECONDS
         return ""
+
+    def check_corrections(self, number: int, table: str, column: str) -> None:
+        """Raises TableError where so many values that no pass wrote are more than people are likely to have given."""
+        if self.max_new_corrections is not None and number > self.max_new_corrections:
+            value, label = quote(column), quote(f"{column}_label")
+            raise TableError(
+                f"{number:,} rows of {table} have another {column!r} than its record says: more corrections than "
+                f"max_new_corrections={self.max_new_corrections:,} allows, so that a backfill is not taken for people.",
+                hint=f"If people gave them: max_new_corrections={number}. If a job did, put the model's values back: "
+                f"UPDATE ... SET {value} = {label}.value WHERE NOT ({value} <=> {label}.value) AND "
+                f"NOT ({label}.source <=> 'human')",
+            )
 
 
 def _is_number(value: Any) -> bool:

@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pyspark.errors import PySparkException
@@ -32,6 +34,7 @@ def retried(commit: Callable[[], Result], what: str) -> Result:
 
     Raises ConflictError, or TableError where the table takes no such commit: a constraint, a property, a permission.
     """
+    met = _MET.get()
     for attempt in range(_ATTEMPTS):
         try:
             return commit()
@@ -49,8 +52,37 @@ def retried(commit: Callable[[], Result], what: str) -> Result:
                     f"{what} met other writers {_ATTEMPTS} times in a row.",
                     hint="Nothing that was computed is lost: call again when fewer write to the table.",
                 ) from error
+            if met:
+                met.number += 1
             time.sleep(random.uniform(0.2, 1.0) * 2**attempt)
     raise AssertionError("unreachable")
+
+
+@dataclass(slots=True)
+class Conflicts:
+    """How often another writer was first."""
+
+    number: int = 0
+
+
+def conflicts_met() -> int:
+    """So far, inside the block of `counted_conflicts`."""
+    met = _MET.get()
+    return met.number if met else 0
+
+
+_MET: ContextVar[Conflicts | None] = ContextVar("conflicts", default=None)
+
+
+@contextmanager
+def counted_conflicts() -> Iterator[Conflicts]:
+    """Those that are met, and tried again, inside the block in this thread."""
+    met = Conflicts()
+    before = _MET.set(met)
+    try:
+        yield met
+    finally:
+        _MET.reset(before)
 
 
 def _condition(error: Any) -> tuple[str, str]:

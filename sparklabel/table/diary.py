@@ -15,6 +15,7 @@ from sparklabel import registry
 from sparklabel.errors import SetupError
 from sparklabel.table.brakes import tell
 from sparklabel.table.chunks import Work
+from sparklabel.table.commits import conflicts_met
 
 _LOG = logging.getLogger("sparklabel.pass")
 
@@ -31,7 +32,7 @@ class Diary:
         figures = {
             "inputs": work.inputs, "of": total, "failed": work.failed, "prompt_tokens": work.prompt_tokens,
             "output_tokens": work.output_tokens, "inputs_per_second": round(work.rate or 0.0, 2),
-            "seconds": round(time.monotonic() - self._began, 1),
+            "conflicts": conflicts_met(), "seconds": round(time.monotonic() - self._began, 1),
         }  # fmt: skip
         if _LOG.isEnabledFor(logging.INFO):
             _LOG.info(json.dumps({"pass_id": self._pass_id, "chunk": work.chunks, **figures}))

@@ -24,11 +24,13 @@ _DDL = (
 
 @dataclass(frozen=True, slots=True)
 class PassCommit:
-    """A commit of a pass: its version and time, the rows that it wrote, and what the pass said of itself."""
+    """A commit of a pass: its version and time, the rows that it wrote, what Delta measured, and what the pass said of
+    itself. Passes that share a commit have one of these each."""
 
     version: int
     at: datetime
     rows: int
+    metrics: Mapping[str, str]
     facts: Mapping[str, Any]
 
     @property
@@ -36,16 +38,19 @@ class PassCommit:
         return str(self.facts.get("step", ""))
 
 
-def pass_commits(spark: SparkSession, target: Target) -> list[PassCommit]:
-    """Those of all tasks, newest first."""
-    history = spark.sql(f"DESCRIBE HISTORY {target.sql}")
+def pass_commits(spark: SparkSession, target: Target, newest: int | None = None) -> list[PassCommit]:
+    """Those of all tasks, newest first; among the `newest` commits only, where that is given."""
+    history = spark.sql(f"DESCRIBE HISTORY {target.sql}" + ("" if newest is None else f" LIMIT {newest:d}"))
     rows = history.select("version", "timestamp", "operationMetrics", "userMetadata").collect()
     found = []
     for row in rows:
-        facts, metrics = _sparklabel(row["userMetadata"]), row["operationMetrics"] or {}
-        if "pass_id" in facts:
-            written = sum(int(metrics.get(f"numTargetRows{how}", 0)) for how in ("Updated", "Inserted"))
-            found.append(PassCommit(row["version"], row["timestamp"], written, facts))
+        said, metrics = _sparklabel(row["userMetadata"]), row["operationMetrics"] or {}
+        written = sum(int(metrics.get(f"numTargetRows{how}", 0)) for how in ("Updated", "Inserted"))
+        found += [
+            PassCommit(row["version"], row["timestamp"], written, metrics, facts)
+            for facts in said.get("passes", [said])
+            if "pass_id" in facts
+        ]
     return found
 
 

@@ -1,35 +1,45 @@
 """`label_table`: the pending rows of a table answered in place.
 
-In: a table, a task, a key, a model. Out: a PassReport. Everything is checked here before anything is loaded or written;
-what a pass then does is in running.py.
+In: a table, a task or several, a key, a model. Out: a PassReport for each task. Everything is checked here before
+anything is loaded or written; what a pass then does is in running.py.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 from pyspark.sql import SparkSession
 
-from sparklabel.errors import TableError
+from sparklabel.errors import ColumnError, TableError, TaskError
 from sparklabel.example_source import check_examples
 from sparklabel.labels import FAILURES, RELABEL
 from sparklabel.references import DEFAULT
 from sparklabel.table.brakes import Brakes
-from sparklabel.table.opening import open_task_table
+from sparklabel.table.opening import TaskTable, open_task_table
 from sparklabel.table.price import Price
 from sparklabel.table.report import PassReport
+from sparklabel.table.reporting import dry_run_report, pass_report
 from sparklabel.table.running import Pass, Scope
-from sparklabel.table.staging import check_staging
-from sparklabel.tasks import Task
+from sparklabel.table.storage import Storage
+from sparklabel.table.together import run_passes
+from sparklabel.tasks import Task, check_task
 from sparklabel.udf import labeler_spec
 
 
+@overload
+def label_table(
+    spark: SparkSession, table: str, task: Task, *, key: str | Sequence[str], **arguments: Any
+) -> PassReport: ...
+@overload
+def label_table(
+    spark: SparkSession, table: str, task: Sequence[Task], *, key: str | Sequence[str], **arguments: Any
+) -> list[PassReport]: ...
 def label_table(
     spark: SparkSession,
     table: str,
-    task: Task,
+    task: Task | Sequence[Task],
     *,
     key: str | Sequence[str],
-    model: str = DEFAULT,
+    model: str | Mapping[str, str] = DEFAULT,
     engine: str = "auto",
     where: str | None = None,
     relabel: str = "task",
@@ -41,15 +51,18 @@ def label_table(
     max_rows: int | None = None,
     max_seconds: float | None = None,
     max_error_ratio: float = 0.5,
+    max_new_corrections: int | None = 1000,
     on_drift: str = "warn",
     cost_per_hour: float | None = None,
     cost_per_million_tokens: float | None = None,
     retry: Mapping[str, int | None] | None = None,
     staging: str | None = None,
+    cache: bool | str = True,
+    deletion_vectors: bool = False,
     experiment: str = "sparklabel",
     progress: bool = True,
     **options: Any,
-) -> PassReport:
+) -> PassReport | list[PassReport]:
     """Labels the pending rows of a Delta table in place, in two columns: the task's name, and the record beside it.
 
     `table` is a name or a path; `key` a column, or several, that name each row once; `where` a SQL condition that
@@ -60,12 +73,20 @@ def label_table(
     missing: `table`, which may be a view then, is only read. `dry_run` writes nothing and loads no model. An answer
     with less than `min_confidence` is withheld: status `uncertain`, a NULL value, the best guess in `alternatives`.
 
+    Several tasks are answered one after the other, each in a pass of its own, and written by one MERGE; a report each.
+    `model` may give each task, by its name, a model of its own then.
+
     The pass ends early, says so in its report, and has written what it answered: after `max_rows` distinct inputs,
     after the chunk in which `max_seconds` have passed, on Ctrl-C, and when the engine failed on a larger share of the
     inputs than `max_error_ratio`. Where the first chunk's answers are spread otherwise than those in the table, the
     report says so; `on_drift="stop"` ends the pass then, and writes nothing. Called again after any of this or any
     death it goes on: answers that wait in `staging` (a folder; inside the table's by default) are not computed twice.
-    `options` go to the engine.
+    Answers are kept in a `cache`, True: inside the table's folder, or a folder that several tables share; one to the
+    same prompt, inputs, model, engine and its options is not computed again. `options` go to the engine.
+
+    A value that differs from its record is a correction by a person; with more than `max_new_corrections` of them that
+    do not say so the pass is refused. `deletion_vectors` switches these on in the table: a MERGE then leaves the files
+    of rows that do not change alone, and readers that do not know them are locked out.
 
     Where there is an MLflow store, the pass is a run of `experiment`; each chunk is a JSON line of the logger
     `sparklabel.pass`. `cost_per_hour` (of what computes) and `cost_per_million_tokens` make the report say what it
@@ -78,26 +99,69 @@ def label_table(
     """
     if relabel not in RELABEL:
         raise TableError(f"relabel={relabel!r} is not known.", hint=f"Use one of: {', '.join(RELABEL)}.")
-    brakes = Brakes(max_error_ratio, max_rows, max_seconds, on_drift)
-    check_staging(staging)
+    brakes = Brakes(max_error_ratio, max_rows, max_seconds, on_drift, max_new_corrections)
+    storage = Storage(staging, cache, deletion_vectors)
     price = Price(cost_per_hour, cost_per_million_tokens)
-    opened = open_task_table(spark, table, task, key, column, adopt, into)
-    spec = labeler_spec(task, model, engine, options, min_confidence)
-    labeling = Pass(
-        spark,
-        spec,
-        opened,
-        Scope(relabel, where, staging, checked_retry({} if retry is None else retry)),
-        brakes,
-        price,
-        experiment,
-    )
-    if not spec.card:
-        check_examples(spark, task)
-    plan = labeling.plan()
-    if dry_run or not (plan.pending or plan.unstamped):
-        return labeling.report(plan, dry_run=dry_run)
-    return labeling.run(plan, progress)
+    scope = Scope(relabel, where, checked_retry({} if retry is None else retry))
+    tasks = _tasks(task, column)
+    models = _models(tasks, model)
+    opened = [open_task_table(spark, table, one, key, column, adopt, into) for one in tasks]
+    _check_columns_apart(opened)
+    passes = []
+    for one, place in zip(tasks, opened, strict=True):
+        spec = labeler_spec(one, models[one.name], engine, options, min_confidence)
+        passes.append(Pass(spark, spec, place, scope, brakes, price, storage, experiment))
+        if not spec.card:
+            check_examples(spark, one)
+    plans = [run.plan() for run in passes]
+    if dry_run:
+        reports = [dry_run_report(run, plan) for run, plan in zip(passes, plans, strict=True)]
+    else:
+        for place, plan in zip(opened, plans, strict=True):
+            if not adopt:
+                brakes.check_corrections(plan.silent, place.target.name, place.owned.value)
+        if any(plan.pending or plan.unstamped for plan in plans):
+            reports = run_passes(passes, plans, progress)
+        else:
+            reports = [pass_report(run, plan) for run, plan in zip(passes, plans, strict=True)]
+    return reports[0] if isinstance(task, Task) else reports
+
+
+def _tasks(task: Task | Sequence[Task], column: str | None) -> list[Task]:
+    if isinstance(task, Task):
+        return [task]
+    if not isinstance(task, list | tuple):
+        check_task(task)
+    if not task:
+        raise TaskError("task=[] has no task.")
+    names = [one.name.lower() for one in task if isinstance(one, Task)]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise TaskError(f"Two of the tasks have the name {twice!r}.")
+    if column is not None and len(task) > 1:
+        raise ColumnError(
+            "column= names the column of one task, and several were given.", hint="Label that one apart."
+        )
+    return list(task)
+
+
+def _models(tasks: Sequence[Task], model: str | Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(model, Mapping):
+        return {getattr(one, "name", ""): model for one in tasks}
+    names = [one.name for one in tasks]
+    if sorted(model) != sorted(names):
+        raise TaskError(
+            f"model= names models for {', '.join(sorted(model)) or 'no task'}, and the tasks are {', '.join(names)}.",
+            hint="Name one for each task, or give one model for all.",
+        )
+    return dict(model)
+
+
+def _check_columns_apart(opened: Sequence[TaskTable]) -> None:
+    owned = [name.lower() for one in opened for name in (one.owned.value, one.owned.label)]
+    if twice := next((name for name in owned if owned.count(name) > 1), None):
+        raise ColumnError(
+            f"Two of the tasks write the column {twice!r}.", hint="Label one of them apart, with column=."
+        )
 
 
 def checked_retry(retry: Mapping[str, int | None]) -> tuple[tuple[str, int | None], ...]:

@@ -1,13 +1,17 @@
-"""What a pass writes into a table: MERGEs by key, guarded, marked with their maker, run again on conflicts.
+"""What passes write into a table: MERGEs by key, guarded, marked with their makers, run again on conflicts.
 
-In: an opened table, rows to be written. Out: how many were. Rows of a table for labels alone are inserted where they
-are missing. No model runs in here.
+In: an opened table, rows to be written. Out: how many were. Several tasks go into one MERGE, which may rewrite every
+file of the table. Rows of a table for labels alone are inserted where they are missing. No model runs in here.
 """
 
+import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from sparklabel.delta_table import Target
 from sparklabel.labels import human_sql, input_hash_sql, keeps_older_sql, quote, unstamped_sql
@@ -18,67 +22,119 @@ from sparklabel.table.record import converted_sql, record_type
 from sparklabel.tasks import Task
 
 
-def merge_answers(opened: TaskTable, task: Task, answers: DataFrame, metadata: Mapping[str, Any]) -> int:
-    """Writes `answers` (key columns, HASH, ANSWER, SEEN). Rows whose input changed meanwhile, or that a person or
-    another pass answered, keep what they have."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is written for one task: `rows` are key columns and others, which SQL names as `s.<name>.<column>`. Rows of
+    the table (as `t`) that have their key and still fulfil `guard` get what `assigned` says of columns."""
+
+    name: str
+    rows: DataFrame
+    guard: str
+    assigned: Mapping[str, str]
+
+    @property
+    def source(self) -> str:
+        """What SQL calls its row."""
+        return source_of(self.name)
+
+
+def source_of(name: str) -> str:
+    """What SQL calls the row of the change with this name."""
+    return f"s.{quote(name)}"
+
+
+def answers_change(opened: TaskTable, task: Task, answers: DataFrame) -> Change:
+    """Of `answers` (key columns, HASH, ANSWER, SEEN). Rows whose input changed meanwhile, or that a person or another
+    pass answered, keep what they have."""
     target, owned = opened.target, opened.owned
     value, label = (f"t.{quote(c)}" for c in (owned.value, owned.label))
+    source = source_of(owned.value)
     # What a newer release added to the record, maybe just now, spoke of the old answer: it becomes NULL.
     table, ours = answers.sparkSession.sql(f"SELECT * FROM {target.sql}").schema, record_type(task)
-    kept = converted_sql(f"s.{ANSWER}.value", ours["value"].dataType, table[owned.value].dataType)
-    record = converted_sql(f"s.{ANSWER}", ours, table[owned.label].dataType)
+    kept = converted_sql(f"{source}.{ANSWER}.value", ours["value"].dataType, table[owned.value].dataType)
+    record = converted_sql(f"{source}.{ANSWER}", ours, table[owned.label].dataType)
     guards = [
-        f"NOT {human_sql(value, label)}", f"{label}.pass_id <=> s.{SEEN}",
-        f"NOT {keeps_older_sql(label, f's.{ANSWER}', f's.{HASH}')}",
+        f"NOT {human_sql(value, label)}", f"{label}.pass_id <=> {source}.{SEEN}",
+        f"NOT {keeps_older_sql(label, f'{source}.{ANSWER}', f'{source}.{HASH}')}",
     ]  # fmt: skip
     if not opened.apart:  # the inputs are here: an answer to what the row said before is none
         inputs = [f"t.{quote(str(target.column(c)))}" for c in task.inputs]
-        guards.append(f"{input_hash_sql(inputs)} = s.{HASH}")
-    inserted = {owned.value: kept, owned.label: record} if opened.apart else {}
-    assignments = f"{value} = {kept}, {label} = {record}"
-    return merge_rows(target, opened.keys, answers, " AND ".join(guards), assignments, metadata, inserted)
+        guards.append(f"{input_hash_sql(inputs)} = {source}.{HASH}")
+    return Change(owned.value, answers, " AND ".join(guards), {owned.value: kept, owned.label: record})
 
 
-def stamp_corrections(opened: TaskTable, corrected: DataFrame, metadata: Mapping[str, Any]) -> int:
+def corrections_change(opened: TaskTable, corrected: DataFrame) -> Change:
     """Marks rows (key columns, HASH) that people changed by a plain UPDATE, so that they can be told from the model's
     for good."""
-    value, label = (f"t.{quote(c)}" for c in (opened.owned.value, opened.owned.label))
-    return merge_rows(
-        opened.target, opened.keys, corrected, f"{human_sql(value, label)} AND {unstamped_sql(label)}",
-        f"{label}.source = 'human', {label}.status = if({label}.status = 'truncated', 'truncated', 'ok'), "
-        f"{label}.input_hash = coalesce({label}.input_hash, s.{HASH}), "
-        f"{label}.reviewed_at = coalesce({label}.reviewed_at, current_timestamp())",
-        metadata,
-    )  # fmt: skip
+    owned = opened.owned
+    value, label = (f"t.{quote(c)}" for c in (owned.value, owned.label))
+    stamped = {
+        "source": "'human'",
+        "status": f"if({label}.status = 'truncated', 'truncated', 'ok')",
+        "input_hash": f"coalesce({label}.input_hash, {source_of(owned.value)}.{HASH})",
+        "reviewed_at": f"coalesce({label}.reviewed_at, current_timestamp())",
+    }
+    guard = f"{human_sql(value, label)} AND {unstamped_sql(label)}"
+    return Change(
+        owned.value, corrected, guard, {f"{owned.label}.{name}": sql for name, sql in stamped.items()}
+    )
 
 
 def merge_rows(
     target: Target,
     keys: Sequence[str],
-    source: DataFrame,
-    guard: str,
-    assignments: str,
+    changes: Sequence[Change],
     metadata: Mapping[str, Any],
-    inserted: Mapping[str, str] | None = None,
+    *,
+    insert: bool = False,
 ) -> int:
-    """Assigns to the rows of `target` (as t) that `source` (as s) has the key of, and that still fulfil `guard`; rows
-    that are missing are made with the columns `inserted`, where there are any. How many were written. `metadata` goes
-    with the commit; its `pass_id` names the view that the MERGE reads."""
-    spark, view = source.sparkSession, f"_sparklabel_{metadata['pass_id']}"
-    source.createOrReplaceTempView(view)
-    on = " AND ".join(f"t.{quote(k)} = s.{quote(k)}" for k in keys)
-    merge = f"MERGE INTO {target.sql} t USING {view} s ON {on} WHEN MATCHED AND {guard} THEN UPDATE SET {assignments}"
-    if inserted:
-        columns = ", ".join(map(quote, (*keys, *inserted)))
-        values = ", ".join((*(f"s.{quote(k)}" for k in keys), *inserted.values()))
-        merge += f" WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({values})"
+    """Writes changes into `target`, each of columns of its own, as one commit; how many rows were written. With
+    `insert` rows that are missing are made. `metadata` goes with the commit."""
+    spark, view = changes[0].rows.sparkSession, f"_sparklabel_{uuid.uuid4().hex}"
+    _side_by_side(changes, keys).createOrReplaceTempView(view)
+    holds = {change.name: f"({change.source} IS NOT NULL AND {change.guard})" for change in changes}
+    assigned = {
+        column: sql if len(changes) == 1 else f"if({holds[change.name]}, {sql}, t.{_path(column)})"
+        for change in changes
+        for column, sql in change.assigned.items()
+    }
+    merge = (
+        f"MERGE INTO {target.sql} t USING {view} s ON {' AND '.join(f't.{quote(k)} = s.{quote(k)}' for k in keys)} "
+        f"WHEN MATCHED AND ({' OR '.join(holds.values())}) "
+        f"THEN UPDATE SET {', '.join(f't.{_path(column)} = {sql}' for column, sql in assigned.items())}"
+    )
+    if insert:
+        made = {
+            column: f"if({change.source} IS NOT NULL, {sql}, NULL)"
+            for change in changes
+            for column, sql in change.assigned.items()
+        }
+        values = ", ".join((*(f"s.{quote(k)}" for k in keys), *made.values()))
+        merge += f" WHEN NOT MATCHED THEN INSERT ({', '.join(map(quote, (*keys, *made)))}) VALUES ({values})"
 
     def commit() -> int:
         with commit_metadata(spark, **metadata):
-            made = spark.sql(merge).collect()[0]
-        return int(made["num_updated_rows"]) + int(made["num_inserted_rows"])
+            written = spark.sql(merge).collect()[0]
+        return int(written["num_updated_rows"]) + int(written["num_inserted_rows"])
 
     try:
         return retried(commit, f"Merging into {target.name}")
     finally:
         spark.catalog.dropTempView(view)
+
+
+def _side_by_side(changes: Sequence[Change], keys: Sequence[str]) -> DataFrame:
+    """Each key once, with a struct for every change: NULL where the change has no such row."""
+    named = [quote(key) for key in keys]
+    frames = [
+        change.rows.select(
+            *named, F.struct(*(quote(c) for c in change.rows.columns if c not in keys)).alias(change.name)
+        )
+        for change in changes
+    ]
+    return reduce(lambda one, other: one.join(other, list(keys), "full_outer"), frames)
+
+
+def _path(column: str) -> str:
+    """A column, or a field of one, as SQL takes it: no name of ours has a dot."""
+    return ".".join(map(quote, column.split(".")))

@@ -64,6 +64,10 @@ class TaskTable:
         owned = owned_columns(target, task, self.keys, self.owned.value, adopt=True)
         return replace(self, source=source, target=target, owned=owned)
 
+    def at(self, target: Target) -> "TaskTable":
+        """The same with the table that has the labels as it is now."""
+        return replace(self, target=target, source=self.source if self.apart else target)
+
     def make_room(self, spark: SparkSession, task: Task) -> "TaskTable":
         """The same with the task's columns in the table, made where they are missing. Looks at the table again first:
         another pass may be making the same."""
@@ -72,10 +76,7 @@ class TaskTable:
         latest = open_target(spark, self.target.name)
         owned = owned_columns(latest, task, self.keys, self.owned.value, adopt=True)
         target = add_columns(spark, latest, owned, task)
-        return replace(
-            self, target=target, source=self.source if self.apart else target,
-            owned=Owned(owned.value, owned.label, ()),
-        )  # fmt: skip
+        return replace(self.at(target), owned=Owned(owned.value, owned.label, ()))
 
 
 def open_task_table(

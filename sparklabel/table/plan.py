@@ -15,7 +15,15 @@ from pyspark.sql.types import DataType
 from sparklabel.cards import ModelCard
 from sparklabel.delta_table import said_by
 from sparklabel.errors import TableError
-from sparklabel.labels import STATES, input_hash_sql, pending_states, quote, row_state_sql, unstamped_sql
+from sparklabel.labels import (
+    STATES,
+    input_hash_sql,
+    pending_states,
+    quote,
+    row_state_sql,
+    silent_sql,
+    unstamped_sql,
+)
 from sparklabel.table.columns import Owned
 from sparklabel.table.opening import TaskTable
 from sparklabel.table.record import converted_sql, record_type
@@ -32,14 +40,16 @@ _NONDETERMINISTIC = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a pass would do. `states` counts rows by state; characters are those of the distinct pending inputs, and
-    of the prompt around each."""
+    """What a pass would do. `states` counts rows by state; `unstamped` human answers have a record that is not
+    complete, `silent` ones among them do not say that a person gave them; characters are those of the distinct pending
+    inputs, and of the prompt around each."""
 
     task: Task
     owned: Owned
     relabel: str
     states: Mapping[str, int]
     unstamped: int
+    silent: int
     pending_inputs: int
     pending_characters: int
     prompt_characters: int
@@ -114,6 +124,11 @@ def unstamped(owned: Owned) -> Column:
     return F.col(STATE).startswith("human") & F.expr(unstamped_sql(quote(owned.label)))
 
 
+def _silent(owned: Owned) -> Column:
+    """True for human answers that do not say so: the value is not the record's."""
+    return F.col(STATE).startswith("human") & F.expr(silent_sql(quote(owned.label)))
+
+
 def make_plan(
     states: DataFrame, owned: Owned, task: Task, relabel: str, card: ModelCard | None = None
 ) -> Plan:
@@ -125,10 +140,11 @@ def make_plan(
     # A group for each pending input, and one for all other rows.
     inputs = states.groupBy(F.when(pending, F.col(HASH)).alias(HASH)).agg(
         *(F.count_if(F.col(STATE) == state).alias(state) for state in STATES),
-        F.count_if(unstamped(owned)).alias("unstamped"), F.any_value(characters).alias("characters"),
+        F.count_if(unstamped(owned)).alias("unstamped"), F.count_if(_silent(owned)).alias("silent"),
+        F.any_value(characters).alias("characters"),
     )  # fmt: skip
     (row,) = inputs.agg(
-        *(F.sum(name).alias(name) for name in (*STATES, "unstamped")), F.count(HASH).alias("inputs"),
+        *(F.sum(name).alias(name) for name in (*STATES, "unstamped", "silent")), F.count(HASH).alias("inputs"),
         F.sum(F.when(F.col(HASH).isNotNull(), F.col("characters"))).alias("characters"),
     ).collect()  # fmt: skip
     return Plan(
@@ -137,6 +153,7 @@ def make_plan(
         relabel=relabel,
         states={state: row[state] for state in STATES if row[state]},
         unstamped=row["unstamped"] or 0,
+        silent=row["silent"] or 0,
         pending_inputs=row["inputs"],
         pending_characters=row["characters"] or 0,
         prompt_characters=prompt_characters(task, card, (row["characters"] or 0) // max(1, row["inputs"])),

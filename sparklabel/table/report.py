@@ -26,9 +26,11 @@ class PassReport:
     more than chance.
     `earlier_task` says that the model was fine-tuned with other instructions or examples than the task has now.
     `examples` says which examples the prompts had, where the task takes them from a table.
+    `cached_inputs` had an answer in the cache, `conflicts_retried` counts commits that other writers were faster than,
+    and `rewritten` says what deletion vectors would spare, where that is much.
     `cost` is in the currency of the prices that were given, and `run_id` the pass's MLflow run.
-    With `dry_run`, `prompt_tokens` is an estimate and `estimated_seconds` follows from the table's last pass, where
-    there was one.
+    With `dry_run`, `new_corrections` counts those that would be stamped, `prompt_tokens` is an estimate and
+    `estimated_seconds` follows from the table's last pass, where there was one.
     """
 
     table: str
@@ -44,10 +46,13 @@ class PassReport:
     distinct_inputs: int
     labeled: int = 0
     resumed_inputs: int = 0
+    cached_inputs: int = 0
     by_status: Mapping[str, int] = field(default_factory=dict)
     human_kept: int = 0
     human_input_changed: int = 0
     corrections_stamped: int = 0
+    new_corrections: int = 0
+    conflicts_retried: int = 0
     kept_older: int = 0
     new_model_would_add: int = 0
     prompt_tokens: int = 0
@@ -56,6 +61,7 @@ class PassReport:
     inputs_per_second: float | None = None
     estimated_seconds: float | None = None
     cost: float | None = None
+    rewritten: str = ""
     failure: str = ""
     interrupted: bool = False
     stopped: str = ""
@@ -73,7 +79,9 @@ class PassReport:
     def figures(self) -> dict[str, float | None]:
         """The numbers, for a run's metrics."""
         counts = {"labeled": self.labeled, "pending": self.pending, "human_kept": self.human_kept,
-                  "resumed_inputs": self.resumed_inputs, "corrections_stamped": self.corrections_stamped}  # fmt: skip
+                  "resumed_inputs": self.resumed_inputs, "cached_inputs": self.cached_inputs,
+                  "corrections_stamped": self.corrections_stamped,
+                  "conflicts_retried": self.conflicts_retried}  # fmt: skip
         by_status = {f"status.{status}": rows for status, rows in self.by_status.items()}
         return counts | by_status | {"seconds": self.seconds, "cost": self.cost}
 
@@ -95,6 +103,10 @@ class PassReport:
             lines.append("written: " + _counts(self.by_status))
         if self.resumed_inputs:
             lines.append(f"{self.resumed_inputs:,} answers were taken over from a pass that did not end")
+        if self.cached_inputs:
+            lines.append(f"{self.cached_inputs:,} answers were in the cache")
+        if self.new_corrections:
+            lines.append(f"corrections by people that would be stamped: {self.new_corrections:,}")
         if self.corrections_stamped:
             lines.append(f"corrections by people that were stamped: {self.corrections_stamped:,}")
         if self.kept_older:
@@ -121,6 +133,10 @@ class PassReport:
         if self.cost is not None and self.cost_per_1000_rows is not None:
             would = "would cost about" if self.dry_run else "cost"
             lines.append(f"{would} {self.cost:,.2f}, {self.cost_per_1000_rows:,.3f} for 1,000 rows")
+        if self.conflicts_retried:
+            lines.append(f"{self.conflicts_retried:,} commits met other writers and were made again")
+        if self.rewritten:
+            lines.append(self.rewritten)
         if self.run_id:
             lines.append(f"MLflow run {self.run_id}")
         if self.examples:

@@ -21,6 +21,8 @@ from sparklabel.table.commits import retried
 from sparklabel.table.plan import ANSWER, HASH
 from sparklabel.tasks import Task
 
+CACHED = 0
+"""The chunk of answers that were not computed, but taken from the cache."""
 _VACUUM_EVERY = 20
 _KEPT_DAYS = 30
 """Answers that no pass came back for (another model, a dropped task) are forgotten after this."""
@@ -80,6 +82,14 @@ class Staging:
             F.max_by("answer", "staged_at").alias(ANSWER)
         )
 
+    def computed(self, spark: SparkSession) -> DataFrame:
+        """The usable answers that are not from the cache: HASH, ANSWER."""
+        own = f"pass_id = {sql_string(self.pass_id)}"
+        done = f"answer.status NOT IN ({sql_list(RETRYABLE)})"
+        staged = spark.sql(f"SELECT * FROM {self.sql}")
+        usable = staged.where(f"{self._ours()} AND if({own}, chunk > {CACHED}, {done})")
+        return usable.select(F.col("input_hash").alias(HASH), F.col("answer").alias(ANSWER))
+
     def clear(self, spark: SparkSession, merged: DataFrame | None, dead: Sequence[str] = ()) -> None:
         """Forgets this pass's answers and its lease, the leases of the `dead`, and the answers of others to the inputs
         of `merged`, rows with a `record`.
@@ -108,12 +118,6 @@ class Staging:
             f"{table}answer.task_fingerprint = {sql_string(self.fingerprint)} "
             f"AND {table}answer.model = {sql_string(self.model)} AND {table}decision = {sql_string(self.decision)}"
         )
-
-
-def check_staging(root: str | None) -> None:
-    """Raises TableError for what is no folder."""
-    if root is not None and not (isinstance(root, str) and (root.startswith("/") or ":/" in root)):
-        raise TableError(f"staging={root!r} is not the absolute path of a folder.")
 
 
 def open_staging(

@@ -17,9 +17,10 @@ from sparklabel.errors import ConflictError, TableError
 from sparklabel.example_source import check_examples
 from sparklabel.labels import sql_string
 from sparklabel.references import DEFAULT
-from sparklabel.table.commits import retried
+from sparklabel.table.brakes import Brakes
 from sparklabel.table.opening import TaskTable, open_task_table
 from sparklabel.table.running import Pass, Scope
+from sparklabel.table.together import run_passes
 from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec, labeler_spec
 
@@ -69,7 +70,7 @@ def label_stream(
     if not spec.card:
         check_examples(spark, task)
     if not opened.apart:  # a stream ends where its table's schema changes
-        retried(Pass(spark, spec, opened).make_room, f"Adding columns to {table}")
+        Pass(spark, spec, opened).make_room()
     reader = spark.readStream.format("delta").option("skipChangeCommits", "true")
     rows = (
         reader.table(table) if "/" not in table and "`" not in table else reader.load(opened.source.location)
@@ -119,7 +120,9 @@ class _Batches:
     def _pass(self, spark: SparkSession, arrived: DataFrame | None) -> None:
         """Over the rows that arrived, or all there are now."""
         now = replace(self._opened.newest(spark, self._spec.task), arrived=arrived)
-        labeling = Pass(spark, self._spec, now, self._scope)
+        brakes = Brakes()
+        labeling = Pass(spark, self._spec, now, self._scope, brakes)
         plan = labeling.plan()
         if plan.pending or plan.unstamped:
-            labeling.run(plan, progress=False)
+            brakes.check_corrections(plan.silent, now.target.name, now.owned.value)
+            run_passes([labeling], [plan], progress=False)

@@ -17,7 +17,7 @@ from sparklabel.errors import TableError
 from sparklabel.labels import human_sql, quote, sql_string
 from sparklabel.session import spark_errors
 from sparklabel.table.history import ANSWERS, UNDO, PassCommit, pass_commits
-from sparklabel.table.merge import merge_rows
+from sparklabel.table.merge import Change, merge_rows, source_of
 from sparklabel.table.record import converted_sql
 
 _GONE = (
@@ -82,10 +82,10 @@ def undo_pass(spark: SparkSession, table: str, pass_id: str) -> UndoReport:
         "model": made.facts.get("model"), "version_before": target.version, "key": keys, "column": value,
     }  # fmt: skip
     with _readable(target, before):
-        put_back = merge_rows(
-            target, keys, rows, f"t.{own} AND NOT {human_sql(f't.{quote(value)}', f't.{quote(label)}')}",
-            f"t.{quote(value)} = s._before_0, t.{quote(label)} = s._before_1", facts,
-        )  # fmt: skip
+        source = source_of(value)
+        guard = f"t.{own} AND NOT {human_sql(f't.{quote(value)}', f't.{quote(label)}')}"
+        change = Change(value, rows, guard, {value: f"{source}._before_0", label: f"{source}._before_1"})
+        put_back = merge_rows(target, keys, [change], facts)
     return UndoReport(table=table, pass_id=pass_id, version=before, put_back=put_back, human_kept=human_kept)
 
 

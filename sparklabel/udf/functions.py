@@ -5,7 +5,7 @@ or Spark would run the model once for each field that a query reads.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -85,15 +85,18 @@ def register(
 ) -> str:
     """Makes the task a SQL function of this session, `label_<task>` unless `name` says otherwise; gives its name.
 
-    `SELECT label_intent(text).value FROM tickets`. Its parameters are named as the task's inputs. Raises ModelError,
-    EngineError, TaskError or TableError.
+    `SELECT label_intent(text).value FROM tickets`. Its parameters are named as the task's inputs, and the last is
+    `min_confidence`, by default the one given here: `label_intent(text => body, min_confidence => 0.8)`. Raises
+    ModelError, EngineError, TaskError or TableError.
     """
     name = name or f"label_{task.name}"
     spec = with_examples(labeler_spec(task, model, engine, options, min_confidence), spark)
     check_askable(spec)
-    spark.udf.register(f"_{name}", _arrow_udf(spec))
-    parameters = ", ".join(f"{quote(column)} STRING" for column in task.inputs)
-    packed = ", ".join(f"{sql_string(column)}, {quote(column)}" for column in task.inputs)
+    spark.udf.register(f"_{name}", _arrow_udf(spec, with_threshold=True))
+    columns = ", ".join(f"{quote(column)} STRING" for column in task.inputs)
+    threshold = _free_name("min_confidence", task.inputs)
+    parameters = f"{columns}, {threshold} DOUBLE DEFAULT {spec.min_confidence!r}D"
+    packed = ", ".join(f"{sql_string(column)}, {quote(column)}" for column in (*task.inputs, threshold))
     spark.sql(
         f"CREATE OR REPLACE TEMPORARY FUNCTION {quote(name)}({parameters}) "
         f"RETURNS {label_ddl(task.value_type)} RETURN {quote('_' + name)}(named_struct({packed}))"
@@ -120,7 +123,13 @@ def register_all(
     return [register(spark, task, model, engine, **options) for task in tasks.values()]
 
 
-def _arrow_udf(spec: LabelerSpec) -> Any:
+def _free_name(name: str, taken: Sequence[str]) -> str:
+    """The name, with a line before it where an input has it already."""
+    return name if name.lower() not in {one.lower() for one in taken} else _free_name(f"_{name}", taken)
+
+
+def _arrow_udf(spec: LabelerSpec, *, with_threshold: bool = False) -> Any:
+    """Of a struct of the inputs; `with_threshold`: and, as its last field, each row's own `min_confidence`."""
     import pyarrow as pa
     from pyspark.sql.pandas import functions as pandas_functions
     from pyspark.sql.pandas.types import to_arrow_type
@@ -130,7 +139,7 @@ def _arrow_udf(spec: LabelerSpec) -> Any:
     arrow_type = to_arrow_type(return_type, timezone="UTC")
 
     def label(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
-        return label_batches(spec, batches, arrow_type)
+        return label_batches(spec, batches, arrow_type, with_threshold)
 
     # Its stubs know no iterator that returns structs.
     arrow_udf: Any = pandas_functions.arrow_udf

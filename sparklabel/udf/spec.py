@@ -50,6 +50,12 @@ class LabelerSpec:
         content += [self.examples.sha256] if self.examples else []
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
+    def withholding(self, min_confidence: float) -> "LabelerSpec":
+        """The same with another threshold. Raises SetupError."""
+        if not (isinstance(min_confidence, int | float) and 0 <= min_confidence <= 1):
+            raise errors.SetupError(f"min_confidence={min_confidence!r} is not between 0 and 1.")
+        return replace(self, min_confidence=float(min_confidence))
+
     @property
     def fingerprint(self) -> str:
         """That of the task as the model is asked it: a fine-tuned one goes by its card's prompt."""
@@ -69,15 +75,13 @@ def labeler_spec(
     Raises ModelError, SetupError or TaskError. Engines without files take any text for a model.
     """
     check_task(task)
-    if not (isinstance(min_confidence, int | float) and 0 <= min_confidence <= 1):
-        raise errors.SetupError(f"min_confidence={min_confidence!r} is not between 0 and 1.")
     chosen = engine_spec(engine, options)
     named = chosen.kind.named
     if named and isinstance(model, str):
         resolved = ResolvedModel(model, "folder", named.identity(model, dict(chosen.options)), "")
     else:
         resolved = model if isinstance(model, ResolvedModel) else registry.resolve(model)
-    spec = LabelerSpec(task, resolved, chosen, min_confidence=float(min_confidence))
+    spec = LabelerSpec(task, resolved, chosen).withholding(min_confidence)
     if card := spec.card:
         card.check_fits(task, resolved.identity)
     return replace(spec, calibrator=registry.find_calibrator(resolved.identity, spec.fingerprint))
@@ -93,13 +97,14 @@ def with_examples(spec: LabelerSpec, spark: SparkSession | None = None) -> Label
     return replace(spec, examples=pinned_examples(spark, spec.task))
 
 
-def check_askable(spec: LabelerSpec) -> None:
-    """Raises TaskError or ModelError where the task cannot be asked of this model: its instructions do not fit, its
-    labels are the same tokens, its card is another tokenizer's, its engine cannot ask such choices. Reads the
-    tokenizer, no weights."""
+def check_askable(spec: LabelerSpec) -> Question:
+    """What the model is asked. Raises TaskError or ModelError where the task cannot be asked of it: its instructions do
+    not fit, its labels are the same tokens, its card is another tokenizer's, its engine cannot ask such choices. Reads
+    the tokenizer, no weights."""
     question = Question.of(spec.task, _tokenizer(spec), spec.card, spec.model.identity, spec.examples)
     if question.labels:
         spec.engine.kind.check(question.labels)
+    return question
 
 
 def _tokenizer(spec: LabelerSpec) -> Tokenizer:

@@ -134,19 +134,41 @@ def _in_slot(engine: EngineSpec, slot: Slot) -> EngineSpec:
 
 
 def label_batches(
-    spec: LabelerSpec, batches: "Iterator[pa.StructArray]", arrow_type: "pa.DataType"
+    spec: LabelerSpec,
+    batches: "Iterator[pa.StructArray]",
+    arrow_type: "pa.DataType",
+    with_threshold: bool = False,
 ) -> "Iterator[pa.Array]":
     """The labels of each batch of inputs, in order. An engine that dies is opened anew once for each batch: the rows
-    that it failed on are asked again, and are failures if that one dies too."""
-    worker = _Worker(spec, _slot())
+    that it failed on are asked again, and are failures if that one dies too. `with_threshold`: the last field of a
+    batch is each row's `min_confidence`, NULL for the spec's."""
+    slot = _slot()
+    worker, workers = _Worker(spec, slot), dict[float, _Worker]()
 
     def answer(batch: "pa.StructArray") -> "pa.Array":
         import pyarrow as pa
 
+        columns = batch.flatten()
+        thresholds = columns.pop().to_pylist() if with_threshold else []
         # As bytes: a Spark string may hold invalid UTF-8, and one such row must not fail the job.
-        inputs = [column.cast(pa.binary()).to_pylist() for column in batch.flatten()]
-        labels = worker.label(list(zip(*inputs, strict=True)))
+        inputs = [column.cast(pa.binary()).to_pylist() for column in columns]
+        rows = list(zip(*inputs, strict=True))
+        if set(thresholds) <= {None, spec.min_confidence}:
+            labels = worker.label(rows)
+        else:
+            labels = by_threshold(rows, thresholds)
         return pa.array([label.record() for label in labels], type=arrow_type)
+
+    def by_threshold(
+        rows: Sequence[Sequence[bytes | None]], thresholds: Sequence[float | None]
+    ) -> list[Label]:
+        wanted = [spec.min_confidence if one is None else one for one in thresholds]
+        found: dict[int, Label] = {}
+        for least in dict.fromkeys(wanted):
+            there = [number for number, one in enumerate(wanted) if one == least]
+            asked = workers.setdefault(least, _Worker(spec.withholding(least), slot))
+            found |= zip(there, asked.label([rows[number] for number in there]), strict=True)
+        return [found[number] for number in range(len(rows))]
 
     return _ahead(answer, batches, _BATCHES_AHEAD if worker.takes_threads else 1)
 

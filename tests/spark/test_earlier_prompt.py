@@ -9,6 +9,7 @@ from sparklabel.cards import ModelCard
 from sparklabel.prompts import PromptTemplate
 from sparklabel.references import ResolvedModel
 from sparklabel.table.opening import open_task_table
+from sparklabel.table.reporting import dry_run_report, pass_report
 from sparklabel.table.running import Pass
 from sparklabel.udf import labeler_spec
 
@@ -30,4 +31,5 @@ def test_changed_instructions_that_do_not_count_are_reported(spark, small, task,
     )
     spec = labeler_spec(task, model, "fake", {})
     run = Pass(spark, spec, open_task_table(spark, small, task, "id"))
-    assert (NOTE in str(run.report(run.plan(), dry_run))) is changed
+    report = dry_run_report if dry_run else pass_report
+    assert (NOTE in str(report(run, run.plan()))) is changed

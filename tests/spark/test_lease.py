@@ -36,7 +36,7 @@ def running(spark, small, task):
 
 def lease(spark, run, staging, said=None):
     tell = (lambda line: None) if said is None else said.append
-    return Lease(spark, staging, run.scope.where, run._shares_rows, tell)
+    return Lease(spark, staging, run.scope.where, run.shares_rows, tell)
 
 
 def left_behind(spark, staging, holder, age="0 SECONDS"):

@@ -3,7 +3,7 @@
 from pyspark.sql import functions as F
 
 from sparklabel.labels import input_hash_sql
-from sparklabel.table.merge import merge_answers
+from sparklabel.table.merge import answers_change, merge_rows
 from sparklabel.table.opening import open_task_table
 from sparklabel.table.plan import ANSWER, HASH
 from sparklabel.table.running import Pass
@@ -30,7 +30,9 @@ class Opened:
         self.staging.append(hashed, self.chunk)
 
     def merge(self):
-        return merge_answers(self.run.opened, self.run.task, self.run.source(self.staging), {"pass_id": "p"})
+        opened = self.run.opened
+        change = answers_change(opened, self.run.task, self.run.source(self.staging))
+        return merge_rows(opened.target, opened.keys, [change], {"pass_id": "p"})
 
 
 def test_answers_of_a_pass_that_died_are_taken_over(spark, small, task, label, rows_of):

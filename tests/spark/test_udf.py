@@ -126,6 +126,15 @@ def test_the_function_takes_its_arguments_by_name_over_a_temp_view(spark):
     )
 
 
+def test_a_sql_function_takes_its_parameters_by_name_and_withholds_as_asked(spark):
+    register(spark, TASK, model="m", engine="fake", name="sure")
+    rows = spark.sql(
+        "SELECT sure(text => t, min_confidence => least).status AS status FROM VALUES "
+        "('fresh', 0.1D), ('fresh', 1.0D), ('fresh', NULL) AS rows(t, least)"
+    ).collect()
+    assert [row.status for row in rows] == ["ok", "uncertain", "ok"]
+
+
 def test_registering_again_replaces_the_function(spark):
     for model in ("old", "new"):
         register(spark, TASK, model=model, engine="fake", name="again")

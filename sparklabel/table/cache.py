@@ -1,0 +1,140 @@
+"""Answers that were given before: in a Delta table beside the labelled one, or in a folder that many tables share.
+
+In: answers that a pass computed. Out: those to the same question, so that no model is asked twice: the same prompt
+around the same inputs, model, engine, calibrator and threshold. Failures are not kept. Inputs are kept as hashes only.
+It is bounded: the oldest days go.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparklabel.delta_table import is_delta, open_target, said_by
+from sparklabel.errors import SparklabelError, TableError
+from sparklabel.labeler import Question
+from sparklabel.labels import ANSWERED, label_ddl, quote, sql_list, sql_string
+from sparklabel.session import spark_errors
+from sparklabel.table.brakes import tell
+from sparklabel.table.commits import retried
+from sparklabel.table.plan import ANSWER, HASH
+from sparklabel.table.storage import Storage, is_folder
+from sparklabel.udf import LabelerSpec
+
+_MOST_ANSWERS, _MOST_DAYS = 5_000_000, 180
+_TIDY_EVERY = 20
+_JSON = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Answers to one `question` (a hash) in the table at `path`, which holds those to others too. `record` is the SQL
+    type of an answer; `task` and `model` are for people who look."""
+
+    path: str
+    question: str
+    record: str
+    task: str
+    model: str
+
+    def answers(self, spark: SparkSession, inputs: DataFrame) -> DataFrame | None:
+        """Those to `inputs` (HASH): HASH, ANSWER. None where there is no cache yet."""
+        if not is_delta(spark, self._sql):
+            return None
+        known = spark.sql(
+            f"SELECT input_hash AS {HASH}, answer, cached_at FROM {self._sql} "
+            f"WHERE question = {sql_string(self.question)}"
+        )
+        found = known.join(inputs.select(HASH), HASH).groupBy(HASH)
+        newest = found.agg(F.max_by("answer", "cached_at").alias("answer"))
+        return newest.select(HASH, F.from_json("answer", self.record, _JSON).alias(ANSWER))
+
+    def keep(self, spark: SparkSession, answers: DataFrame) -> None:
+        """Adds `answers` (HASH, ANSWER). They are in the table already: where the cache takes none, that is told, and
+        the pass goes on."""
+        refused: tuple[type[Exception], ...] = (*spark_errors(), SparklabelError)
+        try:
+            self._append(spark, answers)
+        except refused as error:
+            tell(f"answers were not kept in the cache {self.path}: {said_by(error)}")
+
+    @property
+    def _sql(self) -> str:
+        return f"delta.{quote(self.path)}"
+
+    def _append(self, spark: SparkSession, answers: DataFrame) -> None:
+        good = answers.where(f"{ANSWER}.status IN ({sql_list(ANSWERED)})").select(
+            F.lit(self.question).alias("question"), F.current_date().alias("day"), F.lit(self.task).alias("task"),
+            F.lit(self.model).alias("model"), F.col(HASH).alias("input_hash"),
+            F.to_json(ANSWER, _JSON).alias("answer"), F.current_timestamp().alias("cached_at"),
+        )  # fmt: skip
+        writer = good.write.format("delta").mode("append").partitionBy("question", "day")
+        retried(lambda: writer.save(self.path), "Keeping answers in the cache")
+        version = spark.sql(f"DESCRIBE HISTORY {self._sql} LIMIT 1").collect()[0]["version"]
+        if version % _TIDY_EVERY == _TIDY_EVERY - 1:
+            _tidy(spark, self._sql)
+
+
+def open_cache(storage: Storage, location: str, spec: LabelerSpec, question: Question) -> Cache | None:
+    """That of a pass over the table at `location`. Nothing is read or made yet."""
+    if storage.cache is False:
+        return None
+    asked = [
+        question.template.to_dict(), question.label_ids, spec.fingerprint, spec.decision, spec.model.identity,
+        spec.engine.name, spec.engine.options,
+    ]  # fmt: skip
+    content = hashlib.sha256(json.dumps(asked, default=str).encode()).hexdigest()[:32]
+    record = label_ddl(spec.task.value_type)
+    return Cache(_path(storage.cache, location), content, record, spec.task.name, spec.model.identity)
+
+
+def cache_summary(spark: SparkSession, table: str) -> DataFrame:
+    """What is in the cache of a table, or in the folder that was given as `cache=`: a row for each question, with task,
+    model, how many `answers`, and when the first and the last were kept. Raises TableError where there is none."""
+    found = spark.sql(f"SELECT * FROM {_existing(spark, table)}").groupBy("question", "task", "model")
+    return found.agg(
+        F.count(F.lit(1)).alias("answers"), F.min("cached_at").alias("first"), F.max("cached_at").alias("last")
+    ).orderBy(F.desc("last"), "question")  # fmt: skip
+
+
+def clear_cache(spark: SparkSession, table: str, task: str | None = None) -> int:
+    """Forgets the answers in the cache of a table, or in the folder that was given as `cache=`; those of one task where
+    its name is given. How many there were. Labels in tables stay. Raises TableError where there is no cache."""
+    sql = _existing(spark, table)
+    where = "true" if task is None else f"task = {sql_string(task)}"
+    number = spark.sql(f"SELECT count(*) AS answers FROM {sql} WHERE {where}").collect()[0]["answers"]
+    retried(lambda: spark.sql(f"DELETE FROM {sql} WHERE {where}").collect(), "Clearing the cache")
+    return int(number)
+
+
+def _existing(spark: SparkSession, table: str) -> str:
+    folder = f"{table.rstrip('/')}/cache" if is_folder(table) else ""
+    sql = f"delta.{quote(folder)}"
+    if not (folder and is_delta(spark, sql)):
+        sql = f"delta.{quote(_path(True, open_target(spark, table).location))}"
+        if not is_delta(spark, sql):
+            raise TableError(
+                f"{table} has no cache yet.", hint="A pass makes one, unless it is told cache=False."
+            )
+    return sql
+
+
+def _path(root: str | bool, location: str) -> str:
+    folder = f"{location.rstrip('/')}/_sparklabel" if isinstance(root, bool) else root.rstrip("/")
+    return f"{folder}/cache"
+
+
+def _tidy(spark: SparkSession, sql: str) -> None:
+    """Forgets whole days, the oldest first, and makes few files of many."""
+    days = spark.sql(f"SELECT day, count(*) AS answers FROM {sql} GROUP BY day ORDER BY day DESC").collect()
+    kept, old = 0, f"day < date_sub(current_date(), {_MOST_DAYS})"
+    for newer, row in zip((None, *days), days, strict=False):
+        kept += row["answers"]
+        if newer and kept > _MOST_ANSWERS:
+            old += f" OR day < DATE'{newer['day']}'"
+            break
+    retried(lambda: spark.sql(f"DELETE FROM {sql} WHERE {old}").collect(), "Tidying the cache")
+    retried(lambda: spark.sql(f"OPTIMIZE {sql}").collect(), "Tidying the cache")
+    spark.sql(f"VACUUM {sql}").collect()

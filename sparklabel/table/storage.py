@@ -1,0 +1,36 @@
+"""Where a pass keeps what it computes, and how it may write the table.
+
+In: what a user said. Out: a frozen record, checked. It opens nothing.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sparklabel.errors import TableError
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """`staging` is the folder where answers wait to be merged, None: inside the table's. `cache` is the folder of
+    answers that later passes need not compute again; True: inside the table's, False: none. `deletion_vectors` switches
+    these on in the table, which lifts its protocol. Raises TableError for values that cannot be."""
+
+    staging: str | None = None
+    cache: str | bool = True
+    deletion_vectors: bool = False
+
+    def __post_init__(self) -> None:
+        if self.staging is not None and not is_folder(self.staging):
+            raise TableError(f"staging={self.staging!r} is not the absolute path of a folder.")
+        if not isinstance(self.cache, bool) and not is_folder(self.cache):
+            raise TableError(
+                f"cache={self.cache!r} is not the absolute path of a folder.",
+                hint="Say True for one inside the table's folder, or False for none.",
+            )
+        if not isinstance(self.deletion_vectors, bool):
+            raise TableError(f"deletion_vectors={self.deletion_vectors!r} is not True or False.")
+
+
+def is_folder(path: Any) -> bool:
+    """Whether it names one wherever it is read: Spark knows no working folder of ours."""
+    return isinstance(path, str) and (path.startswith("/") or ":/" in path)
