@@ -9,7 +9,7 @@ import pytest
 
 from sparklabel import classification
 from sparklabel.delta_table import open_target
-from sparklabel.errors import ColumnError
+from sparklabel.errors import ColumnError, TableError
 from sparklabel.labels import input_hash, input_hash_sql, row_state_sql
 from sparklabel.table.history import pass_commits
 
@@ -93,6 +93,17 @@ def test_with_nothing_pending_no_version_is_committed(story):
 def test_a_changed_input_is_pending_and_answered_anew(story):
     assert story.planned.states["input_changed"] == 1
     assert (story.corrected[10].value, story.corrected[10].label.pass_id) == ("rotten", story.third.pass_id)
+
+
+def test_a_backfill_is_not_taken_for_people(spark, small, label, version):
+    label(small)
+    spark.sql(f"UPDATE {small} SET verdict = 'rotten' WHERE id < 3")
+    before = version(small)
+    with pytest.raises(TableError, match="max_new_corrections=2"):
+        label(small, max_new_corrections=2)
+    assert version(small) == before
+    assert label(small, max_new_corrections=2, dry_run=True).new_corrections == 3
+    assert label(small, max_new_corrections=3).corrections_stamped == 3
 
 
 def test_a_silent_correction_is_kept_and_stamped(story):

@@ -1,10 +1,11 @@
-"""Ctrl-C while a chunk is computed."""
+"""Ctrl-C while a chunk is computed; more corrections than people give."""
 
 import signal
 
 import pytest
 
-from sparklabel.table.brakes import FirstInterrupt
+from sparklabel.errors import TableError
+from sparklabel.table.brakes import Brakes, FirstInterrupt
 
 
 def test_the_first_interrupt_is_kept_and_the_second_is_one():
@@ -17,3 +18,16 @@ def test_the_first_interrupt_is_kept_and_the_second_is_one():
     assert len(said) == 1
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+
+
+def test_more_corrections_than_people_give_are_refused():
+    with pytest.raises(TableError, match=r"(?s)1,001 rows of t have another 'intent'.*max_new_corrections=1001"):
+        Brakes().check_corrections(1001, "t", "intent")
+    for brakes in (Brakes(max_new_corrections=1001), Brakes(max_new_corrections=None)):
+        brakes.check_corrections(1001, "t", "intent")
+
+
+@pytest.mark.parametrize("most", [-1, 1.5, True])
+def test_a_number_of_corrections_that_is_none_is_refused(most):
+    with pytest.raises(TableError, match="max_new_corrections"):
+        Brakes(max_new_corrections=most)

@@ -3,6 +3,7 @@
 import pytest
 
 from sparklabel.errors import TableError
+from sparklabel.table.deletion_vectors import Rewritten
 from sparklabel.table.price import Price
 from sparklabel.table.report import PassReport
 
@@ -35,3 +36,11 @@ def test_the_report_says_what_a_thousand_rows_cost():
     assert "cost 1.00, 0.500 for 1,000 rows" in str(found)
     assert "would cost about 1.00, 100.000 for 1,000 rows" in str(report(dry_run=True, cost=1.0))
     assert report(cost=1.0).cost_per_1000_rows is None
+
+
+@pytest.mark.parametrize("copied", [9_999_000, 0])
+def test_what_deletion_vectors_would_spare_is_said_where_it_is_much(copied):
+    commit = {"numTargetBytesAdded": str(100 * 2**20), "numTargetRowsUpdated": "1000"}
+    said = str(Rewritten.by([commit | {"numTargetRowsCopied": str(copied)}]))
+    assert said.startswith("100 MiB were written, 100 of them for 9,999,000 rows") is bool(copied)
+    assert bool(said) is bool(copied)
