@@ -9,10 +9,11 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta_table import is_delta, open_target, said_by
+from sparklabel.delta_table import open_target, said_by
 from sparklabel.errors import SparklabelError, TableError
 from sparklabel.labeler import Question
 from sparklabel.labels import ANSWERED, label_ddl, quote, sql_list, sql_string
@@ -41,7 +42,7 @@ class Cache:
 
     def answers(self, spark: SparkSession, inputs: DataFrame) -> DataFrame | None:
         """Those to `inputs` (HASH): HASH, ANSWER. None where there is no cache yet."""
-        if not is_delta(spark, self._sql):
+        if not _is_there(spark, self.path):
             return None
         known = spark.sql(
             f"SELECT input_hash AS {HASH}, answer, cached_at FROM {self._sql} "
@@ -110,15 +111,22 @@ def clear_cache(spark: SparkSession, table: str, task: str | None = None) -> int
 
 
 def _existing(spark: SparkSession, table: str) -> str:
-    folder = f"{table.rstrip('/')}/cache" if is_folder(table) else ""
-    sql = f"delta.{quote(folder)}"
-    if not (folder and is_delta(spark, sql)):
-        sql = f"delta.{quote(_path(True, open_target(spark, table).location))}"
-        if not is_delta(spark, sql):
+    path = _path(table, "") if is_folder(table) else ""
+    if not (path and _is_there(spark, path)):
+        path = _path(True, open_target(spark, table).location)
+        if not _is_there(spark, path):
             raise TableError(
                 f"{table} has no cache yet.", hint="A pass makes one, unless it is told cache=False."
             )
-    return sql
+    return f"delta.{quote(path)}"
+
+
+def _is_there(spark: SparkSession, path: str) -> bool:
+    """Asked of Delta, of a folder inside a table's, it would warn of partitions on stdout."""
+    try:
+        return bool(spark.read.text(f"{path}/_delta_log").schema)
+    except AnalysisException:
+        return False
 
 
 def _path(root: str | bool, location: str) -> str:

@@ -14,6 +14,9 @@ from sparklabel.table.plan import Plan
 from sparklabel.table.report import PassReport
 from sparklabel.table.running import Pass
 
+_COMMITS = 100
+"""Where a pass looks for its own: they are among the newest."""
+
 
 def dry_run_report(run: Pass, plan: Plan) -> PassReport:
     """What it would do, in what time and for how much, by the table's last pass of the task."""
@@ -33,16 +36,15 @@ def pass_report(run: Pass, plan: Plan, *, conflicts: int = 0, stopped: str = "")
     work, target = run.work, run.opened.target
     reason = stopped or work.stopped
     newest = target.newest_version(run.spark) if target.version != UNVERSIONED else UNVERSIONED
-    commits = pass_commits(run.spark, target, max(1, newest - run.version_before)) if run.begun else []
+    commits = pass_commits(run.spark, target, _COMMITS) if run.is_settled else []
     own = [c for c in commits if c.facts["pass_id"] == run.pass_id and c.step == ANSWERS]
-    rewritten = Rewritten.by(commit.metrics for commit in own)
-    by_status = rows_by_status(run.spark, run.opened, run.pass_id) if own else {}
+    by_status = rows_by_status(run.spark, run.opened, run.pass_id) if run.is_settled else {}
     return PassReport(
         **_found(run, plan), dry_run=False, version_after=newest, labeled=sum(by_status.values()), by_status=by_status,
         resumed_inputs=run.resumed, cached_inputs=run.cached, corrections_stamped=run.stamped,
         kept_older=run.failed[0], failure=run.failed[1], prompt_tokens=work.prompt_tokens,
         output_tokens=work.output_tokens, inputs_per_second=work.rate, conflicts_retried=conflicts,
-        rewritten="" if target.has_deletion_vectors else str(rewritten),
+        rewritten="" if target.has_deletion_vectors else str(Rewritten.by(c.metrics for c in own)),
         cost=run.price.of(run.seconds, work.prompt_tokens + work.output_tokens),
         run_id=run.diary.run_id if run.begun else None,
         drift=str(run.drift) if run.drift and run.drift.is_major else "",

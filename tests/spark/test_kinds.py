@@ -1,6 +1,7 @@
 """Every kind of task goes the same way: labelled in place, corrected in SQL, evaluated."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,38 +26,44 @@ def test_conf_has_every_kind():
     assert {task.kind for task in TASKS} == set(KINDS)
 
 
-@pytest.fixture
-def table(spark):
+@pytest.fixture(scope="module")
+def passes(spark, mlflow_store):
+    """A table that all tasks labelled in one call, that people answered two rows of, and that was labelled again; the
+    reports of both calls by task."""
     columns = sorted({column for task in TASKS for column in task.inputs})
-    name = "default.every_kind"
-    spark.sql(f"DROP TABLE IF EXISTS {name}")
+    table = "default.every_kind"
     texts = ", ".join(f"{POISON} AS {column}" for column in columns)
-    spark.sql(f"CREATE TABLE {name} USING DELTA AS SELECT id, {texts} FROM range(100)")
-    yield name
-    spark.sql(f"DROP TABLE {name}")
+    spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, {texts} FROM range(100)")
+
+    def label():
+        reports = sl.label_table(spark, table, TASKS, key="id", engine="fake", progress=False)
+        return {report.task: report for report in reports}
+
+    first = label()
+    # Rows 7 and 8 get the answers of 97 and 98: whatever they say, it is an answer that the task takes.
+    given = ", ".join(f"`{task.name}`" for task in TASKS)
+    answers = ", ".join(
+        f"{name} = s.{name}, {name[:-1]}_label`.source = 'human'" for name in given.split(", ")
+    )
+    spark.sql(
+        f"MERGE INTO {table} t USING (SELECT id - 90 AS id, {given} FROM {table} WHERE id IN (97, 98)) s "
+        f"ON t.id = s.id WHEN MATCHED THEN UPDATE SET {answers}"
+    )
+    yield SimpleNamespace(table=table, first=first, again=label())
+    spark.sql(f"DROP TABLE {table}")
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind + "-" + task.name)
-def test_a_table_with_poison_is_labelled_corrected_and_evaluated(spark, table, task):
-    def label(**options):
-        return sl.label_table(spark, table, task, key="id", engine="fake", progress=False, **options)
-
-    first = label()
+def test_a_table_with_poison_is_labelled_corrected_and_evaluated(spark, passes, task):
+    first, again = passes.first[task.name], passes.again[task.name]
     assert (first.labeled, sum(first.by_status.values())) == (100, 100)
     assert first.by_status["empty_input"] == 20
     assert set(first.by_status) <= {"ok", "truncated", "empty_input", "invalid_output"}
     assert first.by_status["ok"] >= 40
-    # Rows 7 and 8 get the answers of 97 and 98: whatever they say, it is an answer that the task takes.
-    value, record = f"`{task.name}`", f"`{task.name}_label`"
-    given = f"SELECT id - 90 AS id, {value} FROM {table} WHERE id IN (97, 98)"
-    spark.sql(
-        f"MERGE INTO {table} t USING ({given}) s ON t.id = s.id "
-        f"WHEN MATCHED THEN UPDATE SET {value} = s.{value}, {record}.source = 'human'"
-    )
-    again = label()
     assert (again.labeled, again.human_kept) == (0, 2)
+    record = f"`{task.name}_label`"
     report = sl.evaluate(
-        spark, spark.table(table).where(f"{record}.status = 'ok' AND {record}.source = 'model'"), task,
+        spark, spark.table(passes.table).where(f"{record}.status = 'ok' AND {record}.source = 'model'"), task,
         gold=task.name, engine="fake",
     )  # fmt: skip
     assert report.accuracy == 1.0

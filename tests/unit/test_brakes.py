@@ -21,7 +21,9 @@ def test_the_first_interrupt_is_kept_and_the_second_is_one():
 
 
 def test_more_corrections_than_people_give_are_refused():
-    with pytest.raises(TableError, match=r"(?s)1,001 rows of t have another 'intent'.*max_new_corrections=1001"):
+    with pytest.raises(
+        TableError, match=r"(?s)1,001 rows of t have another 'intent'.*max_new_corrections=1001"
+    ):
         Brakes().check_corrections(1001, "t", "intent")
     for brakes in (Brakes(max_new_corrections=1001), Brakes(max_new_corrections=None)):
         brakes.check_corrections(1001, "t", "intent")
