@@ -50,8 +50,9 @@ def spark_session(conf: Mapping[str, str] | None = None) -> "SparkSession":
     """A session with Delta: the active one, or a new local one that starts quietly in a few seconds.
 
     `conf` overrides every setting of ours. On an active session it sets what can still be set. Under spark-submit
-    the command's settings stand, and ours fill in what it leaves open. Raises SetupError where Java, Delta's jars or
-    Delta in the active session are missing, or `conf` asks a running session for what only a new one can have.
+    the command's settings stand, and ours fill in what it leaves open: on a cluster Delta's only. Raises SetupError
+    where Java, Delta's jars or Delta in the active session are missing, or `conf` asks a running session for what only
+    a new one can have.
     """
     from pyspark.sql import SparkSession
 
@@ -120,7 +121,7 @@ def _start(settings: dict[str, str]) -> "SparkSession":
     if "SPARK_REMOTE" in os.environ or "spark.remote" in settings:
         return _build(settings)
     if "PYSPARK_GATEWAY_PORT" in os.environ:
-        return _build(_left_open(LOCAL_CONF) | settings)
+        return _build(_submitted(settings))
     return _start_local(settings)
 
 
@@ -155,13 +156,16 @@ def _build(settings: Mapping[str, str]) -> "SparkSession":
     return SparkSession.builder.appName("sparklabel").config(map=dict(settings)).getOrCreate()
 
 
-def _left_open(defaults: Mapping[str, str]) -> dict[str, str]:
-    """Those settings that spark-submit's command line and files do not give."""
+def _submitted(settings: dict[str, str]) -> dict[str, str]:
+    """Those settings that spark-submit's command line and files do not give. On a cluster ours are Delta's only: what
+    suits one machine would hide the driver from executors on other hosts, and hold shuffles to two partitions."""
     from pyspark import SparkConf, SparkContext
 
     SparkContext._ensure_initialized()  # or SparkConf does not ask the JVM, which has the command's settings
     given = SparkConf()
-    return {key: value for key, value in defaults.items() if not given.contains(key)}
+    master = settings.get("spark.master") or given.get("spark.master", "local[*]")
+    ours = LOCAL_CONF if str(master).startswith("local") else DELTA_CONF
+    return {key: value for key, value in ours.items() if not given.contains(key)} | settings
 
 
 def _adapt(session: "SparkSession", settings: Mapping[str, str]) -> "SparkSession":
