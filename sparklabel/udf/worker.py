@@ -37,7 +37,7 @@ _BATCHES_AHEAD = 2
 @dataclass(frozen=True, slots=True)
 class Slot:
     """What Spark gave this task: how many CPU cores, and the address of its GPU where it has one. `device` is that
-    GPU's UUID, or that of the one which is there anyway, or "cpu"."""
+    GPU's UUID (its address where no driver tells of one), or the UUID of a GPU which is there anyway, or "cpu"."""
 
     cores: int | None = None
     gpu: str = ""
@@ -82,12 +82,14 @@ def vacate_gpu(device: str | None = None) -> None:
         vacate(uuid)
 
 
-def _reach_engine(engine: EngineSpec, model: ResolvedModel, device: str) -> Engine:
-    """The engine that all tasks on the device share, in a process that is started where it does not run yet."""
+def _reach_engine(engine: EngineSpec, model: ResolvedModel, slot: Slot) -> Engine:
+    """The engine that all tasks on the device share, in a process that is started where it does not run yet. Where
+    Spark gave a GPU that the library does not find, that is an error: a pass on the CPU would take days unseen."""
     base = model.base or model
-    engine = engine_spec(engine.name, dict(engine.kind.when_shared) | dict(engine.options))
+    found = {"device": "cuda"} if slot.gpu and "device" in engine.kind.options else {}
+    engine = engine_spec(engine.name, found | dict(engine.kind.when_shared) | dict(engine.options))
     folder, adapter = _files(engine, model)
-    return connect(Served(engine, base.identity, folder, device), adapter)
+    return connect(Served(engine, base.identity, folder, slot.device), adapter)
 
 
 def _files(engine: EngineSpec, model: ResolvedModel) -> tuple[Path | None, Path | None]:
@@ -117,7 +119,7 @@ def _load(engine: EngineSpec, model: ResolvedModel, slot: Slot) -> _Loaded:
     while len(_loaded) >= _ENGINES_KEPT:  # before the next takes memory
         del _loaded[next(iter(_loaded))]
     if engine.is_shared(on_gpu=slot.on_gpu):
-        opened = _reach_engine(engine, model, slot.device)
+        opened = _reach_engine(engine, model, slot)
     else:
         opened = load_engine(_in_slot(engine, slot), model)
     return _loaded.setdefault((engine, model, slot), _Loaded(opened, {}))
@@ -243,4 +245,4 @@ def _slot() -> Slot:
         return Slot()
     gpus = context.resources().get("gpu")
     gpu = gpus.addresses[0] if gpus and gpus.addresses else ""
-    return Slot(context.cpus(), gpu, gpu_uuid(gpu) or CPU)
+    return Slot(context.cpus(), gpu, gpu_uuid(gpu) or gpu or CPU)

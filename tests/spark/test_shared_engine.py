@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from sparklabel.engines.server import Place, Served
+from sparklabel.errors import SetupError
 from sparklabel.udf import label_udf, labeler_spec
-from sparklabel.udf.worker import label_batches
+from sparklabel.udf.worker import Slot, label_batches, open_labeler
 
 RECORD = pa.struct([("value", pa.string()), ("status", pa.string()), ("attempts", pa.int32())])
 
@@ -59,3 +60,9 @@ def test_an_engine_that_fails_on_every_row_is_opened_anew_once(task):
     spec = labeler_spec(task, "m", "fake", {"fail_on": "boom"})
     found = answers(spec, iter([batch(*(f"boom {n}" for n in range(40)), "fresh")]))
     assert {(answer["status"], answer["attempts"]) for answer in found[:-1]} == {("engine_error", 2)}
+
+
+def test_a_gpu_that_spark_gave_and_torch_does_not_find_is_an_error(task, tiny_model):
+    spec = labeler_spec(task, str(tiny_model), "transformers", {})
+    with pytest.raises(SetupError, match="no device 'cuda'"):
+        open_labeler(spec, Slot(1, gpu="40", device="40"))

@@ -54,6 +54,7 @@ class Server:
         self._adapted = lru_cache(_ADAPTERS_KEPT)(self._with_adapter)
         self._adapting, self._counting = threading.Lock(), threading.Lock()
         self._busy, self._asked, self._ending = 0, time.monotonic(), ""
+        self._rows = 0
 
     def listen(self) -> None:
         """Opens the socket; from now on clients are answered."""
@@ -71,6 +72,13 @@ class Server:
                 if not self._busy and time.monotonic() - self._asked > self._idle_seconds:
                     return f"nobody asked for {self._idle_seconds:g} seconds"
 
+    def end(self, reason: str) -> None:
+        """Ends the process without waiting for threads: nobody can find it from here on. Its log says how many rows
+        it was asked for."""
+        self._place.socket.unlink(missing_ok=True)
+        _log(f"ends: {reason}; rows asked for: {self._rows}")
+        os._exit(0)
+
     def _accept(self, listener: Listener) -> None:
         while True:
             threading.Thread(target=self._answer, args=(listener.accept(),), daemon=True).start()
@@ -83,7 +91,7 @@ class Server:
                 except (EOFError, OSError):  # the client has left
                     return
                 if self._ending:
-                    end(self._place, self._ending)
+                    self.end(self._ending)
 
     def _answered(self, asked: bytes) -> tuple[bool, Any]:
         """Whether it went well, and the answer or the error."""
@@ -122,7 +130,7 @@ class Server:
             return getattr(self._tokenizer, method)(*arguments, **named)
 
     def do_ask(self, adapter: Path | None, request: Request) -> Any:
-        with self._counted():
+        with self._counted(len(request.rows)):
             engine = self._engine
             if adapter is not None:
                 with self._adapting:
@@ -135,9 +143,10 @@ class Server:
         return self._engine.with_adapter(adapter)
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _counted(self, rows: int = 0) -> Iterator[None]:
         with self._counting:
             self._busy += 1
+            self._rows += rows
         try:
             yield
         finally:
@@ -163,8 +172,8 @@ def main() -> None:
     except SparklabelError as error:
         _fail(ready, error)
     ready.close()
-    _log(f"serves {start.served}")
-    end(start.place, server.watch())
+    _log(f"serves {start.served}; CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}")
+    server.end(server.watch())
 
 
 def _fail(ready: BinaryIO, error: SparklabelError) -> None:
@@ -172,13 +181,6 @@ def _fail(ready: BinaryIO, error: SparklabelError) -> None:
         pickle.dump(error, ready)
     _log(str(error))
     os._exit(1)
-
-
-def end(place: Place, reason: str) -> None:
-    """Ends the process without waiting for threads: nobody can find it from here on."""
-    place.socket.unlink(missing_ok=True)
-    _log(f"ends: {reason}")
-    os._exit(0)
 
 
 def _log(line: str) -> None:
