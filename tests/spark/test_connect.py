@@ -25,6 +25,7 @@ register(spark, task, engine="fake")
 print(spark.sql("SELECT label_verdict(text => 'rotten').value").first()[0])
 report = label_table(spark, table, task, key="id", engine="fake", progress=False)
 print(report.labeled, dict(report.by_status), report.prompt_tokens > 0)
+spark.sql(f"INSERT INTO delta.`{table}` (id, text) VALUES (5, 'fresh 5')")  # one that judges
 spark.sql(f"UPDATE delta.`{table}` SET verdict = 'rotten' WHERE id = 0")
 print(label_table(spark, table, task, key="id", engine="fake", progress=False).corrections_stamped)
 try:
@@ -33,6 +34,12 @@ except AnswersError as error:
     print(error.message.partition(table)[2])
 report = evaluate(spark, table, task, gold="verdict", engine="fake")
 print(report.metrics.n, round(report.accuracy, 2), report.without_gold)
+spark.sql(f"UPDATE delta.`{table}` SET verdict_label.source = 'human' WHERE id IN (1, 2, 5)")
+tuned = finetune(spark, table, task, key="id", base=sys.argv[2], registered_name="tuned", progress=False)
+print(tuned.model, tuned.answers, tuned.agreements, tuned.gate.n, tuned.gate.verdict)
+spark.sql(f"INSERT INTO delta.`{table}` (id, text) VALUES (6, 'fresh 6')")
+again = label_table(spark, table, task, key="id", model=tuned.model, relabel="model", progress=False)
+print(again.labeled, dict(again.by_status))
 spark.stop()
 """
 THIN = """
@@ -47,15 +54,16 @@ print(sparklabel.label_table.__name__, sparklabel.finetune.__name__, java_errors
 """
 
 
-def test_columns_functions_and_passes_work_over_spark_connect(tmp_path):
+def test_columns_functions_passes_and_fine_tuning_work_over_spark_connect(tiny_model, tmp_path):
     run = subprocess.run(
-        [sys.executable, "-W", "error::ResourceWarning", "-c", PROGRAM, str(tmp_path / "table")],
+        [sys.executable, "-W", "error::ResourceWarning", "-c", PROGRAM, str(tmp_path / "table"), str(tiny_model)],
         capture_output=True, text=True, timeout=500,
         env=os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"},
     )  # fmt: skip
     assert run.stdout.splitlines() == [
         "pyspark.sql.connect.session", "fresh", "rotten", "4 {'ok': 3, 'empty_input': 1} True", "1",
-        " has too few human answers to 'verdict' to learn from: 1, they say: only 'rotten'.", "3 0.67 1",
+        " has too few human answers to 'verdict' to learn from: 1, they say: only 'rotten'.", "4 0.75 1",
+        "models:/tuned/1 3 2 1 inconclusive", "1 {'ok': 1}",
     ], run.stderr  # fmt: skip
 
 
