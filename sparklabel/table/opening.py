@@ -13,12 +13,13 @@ from pyspark.sql import DataFrame, SparkSession
 from sparklabel.delta_table import (
     UNVERSIONED,
     Target,
+    check_columns,
     check_inputs,
     is_delta,
     open_source,
     open_target,
 )
-from sparklabel.errors import TableError
+from sparklabel.errors import ColumnError, TableError
 from sparklabel.labels import quote
 from sparklabel.table.columns import Owned, add_columns, owned_columns
 from sparklabel.table.key import check_key
@@ -101,4 +102,18 @@ def open_task_table(
             hint=f"ALTER TABLE {target.sql} SET TBLPROPERTIES ('delta.appendOnly' = 'false'); or keep the labels in a "
             "table of their own: into='...'.",
         )
+    if into is None:
+        _check_comparable(source, (*keys, *task.inputs))
     return TaskTable(source, target, keys, owned_columns(target, task, keys, column, adopt))
+
+
+def _check_comparable(target: Target, names: Sequence[str]) -> None:
+    """Delta 4.4 plans no MERGE whose conditions read a CHAR column: what pads it hides it. Raises ColumnError."""
+    for name in check_columns(target, names, "read"):
+        declared = target.schema[name].metadata.get("__CHAR_VARCHAR_TYPE_STRING", "")
+        if declared.startswith("char"):
+            raise ColumnError(
+                f"The column {name!r} of {target.name} is {declared.upper()}, by which Delta cannot MERGE.",
+                hint=f"ALTER TABLE {target.sql} ALTER COLUMN {quote(name)} TYPE STRING, which rewrites nothing; or "
+                "keep the labels in a table of their own: into='...'.",
+            )

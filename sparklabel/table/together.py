@@ -15,6 +15,7 @@ from sparklabel.table.chunks import Work
 from sparklabel.table.commits import counted_conflicts
 from sparklabel.table.history import ANSWERS
 from sparklabel.table.merge import merge_rows
+from sparklabel.table.mishaps import mishaps_named
 from sparklabel.table.plan import Plan
 from sparklabel.table.report import PassReport
 from sparklabel.table.reporting import pass_report
@@ -28,7 +29,7 @@ def run_passes(passes: Sequence[Pass], plans: Sequence[Plan], progress: bool) ->
     """Runs them, one task after the other. What ends one early ends those behind it too, unless it is a drift."""
     planned = dict(zip(passes, plans, strict=True))
     busy = [one for one in passes if planned[one].pending]
-    with counted_conflicts() as conflicts, ExitStack() as stack:
+    with mishaps_named(passes), counted_conflicts() as conflicts, ExitStack() as stack:
         for one in busy:
             one.prepare()
         for one in passes:

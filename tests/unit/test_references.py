@@ -1,5 +1,6 @@
 """Model references: pinned to something immutable, or one clear error; files are made once and checked."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ from sparklabel.hashes import tree_sha256
 from sparklabel.references import EMBEDDED, build_once, embedded_model, materialise, resolve
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+WEIGHTS = (2).to_bytes(8, "little") + b"{}"
+"""A whole safetensors file, without tensors."""
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def folder(tmp_path):
     made = tmp_path / "my-model"
     made.mkdir()
     (made / "config.json").write_text("{}")
-    (made / "model.safetensors").write_bytes(b"weights")
+    (made / "model.safetensors").write_bytes(WEIGHTS)
     return made
 
 
@@ -34,7 +37,7 @@ def hub_cache(tmp_path):
     snapshot = repository / "snapshots" / COMMIT
     snapshot.mkdir(parents=True)
     (snapshot / "config.json").write_text("{}")
-    (snapshot / "model.safetensors").write_bytes(b"weights")
+    (snapshot / "model.safetensors").write_bytes(WEIGHTS)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(COMMIT)
     return tmp_path / "hub"
@@ -110,6 +113,31 @@ def test_weights_in_shards_are_found_by_their_index(folder):
         resolve(str(folder))
     (folder / "model.safetensors.index.json").write_text("{}")
     assert materialise(resolve(str(folder))) == folder
+
+
+def test_a_shard_that_is_missing_is_named(folder):
+    (folder / "model.safetensors").unlink()
+    index = {"weight_map": {"layer": "model-00001-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelError, match=r"lacks model-00001-of-00002\.safetensors, a part of its weights"):
+        resolve(str(folder))
+
+
+DAMAGED = {
+    "cut off": lambda whole: whole[:-1],
+    "cut off in its header": lambda whole: whole[:20],
+    "empty": lambda whole: b"",
+    "with a header that is none": lambda whole: whole[:8] + b"x" * (len(whole) - 8),
+    "longer than it says": lambda whole: whole + b"0",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_damaged_weights_are_named_without_being_loaded(damage, tmp_path, model_folder):
+    weights = model_folder(tmp_path / "base") / "model.safetensors"
+    weights.write_bytes(DAMAGED[damage](weights.read_bytes()))
+    with pytest.raises(ModelError, match=r"base' has a damaged file: model\.safetensors .*\n.*again"):
+        resolve(str(weights.parent))
 
 
 @pytest.mark.parametrize(
