@@ -17,5 +17,5 @@ CONF = {
 if __name__ == "__main__":
     label_table(
         spark_session(CONF), sys.argv[1], TASK, key="id", model="m-chaos", engine="fake", progress=False,
-        shared=len(sys.argv) > 2,
+        shared=len(sys.argv) > 2, adopt=True,
     )  # fmt: skip

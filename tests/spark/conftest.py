@@ -1,5 +1,8 @@
 """Tables, tasks and passes for the tests that need Spark."""
 
+import json
+import logging
+from contextlib import contextmanager
 from itertools import count
 from types import SimpleNamespace
 
@@ -70,3 +73,27 @@ def mlflow_store(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}")
         yield
+
+
+@pytest.fixture(scope="session")
+def behind_chunk():
+    """`with behind_chunk(act)`: a pass inside does `act(line)` behind each of its chunks, when that is staged and not
+    merged, in its own thread. `line` is what it logs then."""
+
+    @contextmanager
+    def listening(act):
+        class Listener(logging.Handler):
+            def emit(self, record):
+                act(json.loads(record.getMessage()))
+
+        log, listener = logging.getLogger("sparklabel.pass"), Listener(logging.INFO)
+        level = log.level
+        log.addHandler(listener)
+        log.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            log.removeHandler(listener)
+            log.setLevel(level)
+
+    return listening

@@ -1,0 +1,119 @@
+"""A table that others write to all through a pass: nothing of their work is lost, and no changed text has a stale
+answer."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from sparklabel.labels import input_hash
+from sparklabel.table.commits import retried
+
+ROWS = 400
+ROUNDS_IN_MERGE = 2
+"""So many more rounds are written while the pass merges, which it then has to do again."""
+
+
+class Writer(threading.Thread):
+    """A second session that appends, updates, deletes, corrects labels and compacts, round after round: as often as it
+    is told, then some more. `texts` is what the table must hold, `answers` what people said."""
+
+    def __init__(self, spark, table):
+        super().__init__(name="writer")
+        self._session, self._table = spark.newSession(), table
+        self._told, self._done = threading.Semaphore(0), threading.Semaphore(0)
+        self._last, self.told, self.rounds, self.failure = False, 0, 0, None
+        self.texts = {i: f"fresh {i}" for i in range(ROWS)}
+        self.answers = {}
+
+    def round(self):
+        """Has one written, and returns then."""
+        self.told += 1
+        self._told.release()
+        self._done.acquire()
+
+    def finish(self):
+        """The last rounds, beside whatever the caller does meanwhile."""
+        self._last = True
+        self._told.release()
+
+    def run(self):
+        try:
+            while self._told.acquire() and not self._last:
+                self._write()
+                self._done.release()
+            for _ in range(ROUNDS_IN_MERGE):
+                self._write()
+        except Exception as error:  # noqa: BLE001 - the test says what it was
+            self.failure = error
+            self._done.release(1000)
+
+    def _write(self):
+        n, table = self.rounds, self._table
+        self.rounds += 1
+        new, changed, removed, corrected, confirmed = 1000 + n, n, 100 + n, 200 + n, 300 + n
+        for statement in (
+            f"INSERT INTO {table} (id, text) VALUES ({new}, 'fresh and new {n}')",
+            f"UPDATE {table} SET text = 'rotten since {n}' WHERE id = {changed}",
+            f"DELETE FROM {table} WHERE id = {removed}",
+            f"UPDATE {table} SET verdict = 'rotten' WHERE id = {corrected}",
+            f"UPDATE {table} SET verdict = 'fresh', verdict_label.source = 'human' WHERE id = {confirmed}",
+            f"OPTIMIZE {table}",
+        ):
+            retried(lambda statement=statement: self._session.sql(statement).collect(), "The writer's work")
+        self.texts |= {new: f"fresh and new {n}", changed: f"rotten since {n}"}
+        del self.texts[removed]
+        self.answers |= {corrected: "rotten", confirmed: "fresh"}
+
+
+@pytest.fixture(scope="module")
+def busy(spark, label, rows_of, behind_chunk):
+    """A pass of several chunks with a writer beside it, and what is in the table then and after another pass."""
+    table = "default.busy"
+    spark.sql(f"DROP TABLE IF EXISTS {table}")
+    spark.sql(
+        f"CREATE TABLE {table} USING DELTA AS SELECT id, concat('fresh ', id) AS text FROM range({ROWS})"
+    )
+    writer = Writer(spark, table)
+    writer.start()
+
+    def act(line):
+        writer.round()
+        if line["inputs"] == line["of"]:
+            writer.finish()
+
+    try:
+        with behind_chunk(act):
+            report = label(table)
+    finally:
+        writer.finish()
+        writer.join()
+    assert writer.failure is None
+    found, rest = rows_of(table), label(table)
+    yield SimpleNamespace(writer=writer, report=report, rows=found, rest=rest, last=rows_of(table))
+    spark.sql(f"DROP TABLE {table}")
+
+
+def test_nothing_that_the_writer_wrote_is_lost(busy):
+    for rows in (busy.rows, busy.last):
+        assert {i: row.text for i, row in rows.items()} == busy.writer.texts
+
+
+def test_what_people_answered_meanwhile_stands(busy):
+    for rows in (busy.rows, busy.last):
+        assert {i: rows[i].value for i in busy.writer.answers} == busy.writer.answers
+    assert {busy.last[i].label.source for i in busy.writer.answers} == {"human"}
+
+
+def test_no_text_has_the_answer_to_another(busy):
+    assert [busy.rows[i].label for i in range(busy.writer.told)] == [None] * busy.writer.told
+    model = [row for row in busy.last.values() if row.label.source == "model"]
+    assert all(row.label.input_hash == input_hash([row.text.encode()]) for row in model)
+    assert all(row.text.startswith(row.value) for row in model)
+
+
+def test_the_pass_answers_all_that_stayed_and_the_next_one_what_changed(busy):
+    rounds, states = busy.writer.rounds, busy.rest.states
+    assert rounds == busy.writer.told + ROUNDS_IN_MERGE
+    assert (states["done"], states["human"]) == (ROWS - 4 * rounds, 2 * rounds)
+    assert busy.rest.pending == busy.rest.labeled == 2 * rounds

@@ -1,0 +1,179 @@
+"""What befalls a pass in the middle of its work: one clear error, nothing half-written, and the next pass goes on."""
+
+import json
+import os
+import subprocess
+import threading
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from sparklabel.errors import ModelError, TableError
+
+
+def once(act):
+    """Behind the first chunk only."""
+    return lambda line: act() if line["chunk"] == 1 else None
+
+
+def test_a_table_that_is_dropped_meanwhile_is_named(spark, small, label, behind_chunk):
+    with (
+        behind_chunk(once(lambda: spark.sql(f"DROP TABLE {small}"))),
+        pytest.raises(TableError, match=f"{small} is gone: it was dropped or moved while the pass worked"),
+    ):
+        label(small)
+    assert not spark.catalog.tableExists(small)
+
+
+@pytest.fixture
+def mapped(spark, table):
+    """A table whose columns can be renamed and dropped."""
+    spark.sql(
+        f"CREATE TABLE {table} USING DELTA TBLPROPERTIES ('delta.columnMapping.mode' = 'name') "
+        "AS SELECT id, concat('fresh ', id) AS text FROM range(6)"
+    )
+    return table
+
+
+def test_a_column_that_is_renamed_meanwhile_is_named_and_brought_back_costs_nothing(
+    spark, mapped, label, behind_chunk, rows_of
+):
+    with (
+        behind_chunk(once(lambda: spark.sql(f"ALTER TABLE {mapped} RENAME COLUMN verdict TO mine"))),
+        pytest.raises(TableError, match=f"The column 'verdict' of {mapped} is gone.*\n.*waits in staging"),
+    ):
+        label(mapped)
+    assert {tuple(row) for row in spark.sql(f"SELECT mine, verdict_label FROM {mapped}").collect()} == {
+        (None, None)
+    }
+    spark.sql(f"ALTER TABLE {mapped} RENAME COLUMN mine TO verdict")
+    assert label(mapped).resumed_inputs == 6
+    assert {row.value for row in rows_of(mapped).values()} == {"fresh"}
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A file system of 4 MB; gives its folder. For root only."""
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        pytest.skip(f"a small file system cannot be mounted here: {made.stderr.strip()}")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
+def fill(ballast):
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def test_a_full_disk_is_named_and_with_room_again_the_next_pass_goes_on(
+    spark, table, label, behind_chunk, tiny_disk, rows_of
+):
+    spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, concat('fresh ', id) AS text FROM range(200)")
+    ballast = tiny_disk / "ballast"
+    with (
+        behind_chunk(once(lambda: fill(ballast))),
+        pytest.raises(TableError, match=f"The pass over {table} could not write: .*No space left on device"),
+    ):
+        label(table, staging=str(tiny_disk))
+    assert {(row.value, row.label) for row in rows_of(table).values()} == {(None, None)}
+    ballast.unlink()
+    assert 0 < label(table, staging=str(tiny_disk)).resumed_inputs < 200
+    assert {row.value for row in rows_of(table).values()} == {"fresh"}
+
+
+@pytest.fixture
+def closable(request, tmp_path):
+    """A folder, and what takes everybody's right to write there: root's goes with the whole file system's only."""
+    if os.geteuid():
+        yield tmp_path, ("chmod", "-R", "a-w", str(tmp_path))
+        subprocess.run(("chmod", "-R", "u+w", str(tmp_path)), check=True)
+    else:
+        disk = request.getfixturevalue("tiny_disk")
+        yield disk, ("mount", "-o", "remount,ro", str(disk))
+
+
+def test_a_table_that_nobody_may_write_is_named_whenever_that_is_found_out(
+    spark, label, closable, tmp_path_factory
+):
+    folder, close = closable
+    spark.sql(f"CREATE TABLE delta.`{folder}` USING DELTA AS SELECT id, 'fresh' AS text FROM range(3)")
+    subprocess.run(close, check=True)
+    refusal = r"(Read-only file system|Permission denied)"
+    with pytest.raises(TableError, match=r"The staging table in .* cannot be made: .*Cannot create"):
+        label(str(folder))
+    with pytest.raises(TableError, match=rf"could not write: .*{refusal}.*\n.*get the right to write"):
+        label(str(folder), staging=str(tmp_path_factory.mktemp("staging")))
+    assert spark.sql(f"SELECT * FROM delta.`{folder}`").columns == ["id", "text"]
+
+
+def test_a_model_with_damaged_weights_is_refused_before_the_table_is_touched(small, label, version, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes((100).to_bytes(8, "little") + b'{"broken off')
+    with pytest.raises(ModelError, match=r"has a damaged file: model\.safetensors"):
+        label(small, model=str(tmp_path), engine="transformers")
+    assert version(small) == 0
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    """Answers everything with "fresh", and counts."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        with self.server.lock:
+            self.server.asked += 1
+        message = {"role": "assistant", "content": '{"answer": "fresh"}'}
+        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+        sent = json.dumps(
+            {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+        ).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(sent)))
+        self.end_headers()
+        self.wfile.write(sent)
+
+    def log_message(self, *_):
+        pass
+
+
+def stop(server):
+    server.shutdown()
+    server.server_close()
+
+
+@contextmanager
+def serving(port=0):
+    server = ThreadingHTTPServer(("127.0.0.1", port), Endpoint)
+    server.lock, server.asked = threading.Lock(), 0
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+    try:
+        yield server
+    finally:
+        stop(server)
+
+
+def test_a_server_that_goes_away_costs_its_rows_and_the_next_pass_asks_them_only(
+    spark, table, label, behind_chunk
+):
+    spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, concat('text ', id) AS text FROM range(200)")
+    options = {"engine": "openai", "max_retries": 0}
+    with serving() as server, behind_chunk(once(lambda: stop(server))):
+        options["base_url"] = f"http://127.0.0.1:{server.server_port}/v1"
+        report = label(table, **options, max_error_ratio=0.2)
+    left = 200 - server.asked
+    assert (report.stopped, report.by_status) == (
+        "max_error_ratio",
+        {"ok": server.asked, "engine_error": left},
+    )
+    assert "no connection to 127.0.0.1" in report.failure
+    with serving(server.server_port) as again:
+        rest = label(table, **options)
+    assert (rest.by_status, again.asked) == ({"ok": left}, left)
