@@ -50,7 +50,8 @@ def retried(commit: Callable[[], Result], what: str) -> Result:
             if attempt == _ATTEMPTS - 1:
                 raise ConflictError(
                     f"{what} met other writers {_ATTEMPTS} times in a row.",
-                    hint="Nothing that was computed is lost: call again when fewer write to the table.",
+                    hint="Nothing that was computed is lost: call again when fewer write to the table, or keep the "
+                    "labels in a table of their own: into='...'.",
                 ) from error
             if met:
                 met.number += 1

@@ -18,6 +18,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from sparklabel.table.commits import retried
+from sparklabel.table.staging import CACHED
 
 ROWS, INPUTS = 2000, 1600
 ANSWERED = 4
@@ -76,7 +77,8 @@ def test_every_row_has_its_one_answer_whoever_was_killed(spark, table, seed):
     while commits(table) < moment and driver.poll() is None and time.monotonic() - began < DEADLINE:
         time.sleep(0.05)
     time.sleep(chance.random())
-    kill(driver, victim)
+    with suppress(ProcessLookupError):  # it may have come to its end
+        kill(driver, victim)
     retried(
         lambda: spark.sql(f"UPDATE delta.`{table}` SET text = 'fresh since' WHERE id = 1"),
         "A writer's update",
@@ -101,7 +103,7 @@ def check(spark, table):
         assert spark.read.format("delta").load(str(left)).count() == 0, left.name
     # A pass computes one chunk at a time, and stages it whole. So where no answer was staged twice, all that was
     # computed twice is what a killed pass had not staged yet: a part of one chunk.
-    answers = staged(spark, table).where("answer.status = 'ok'")
+    answers = staged(spark, table).where(f"answer.status = 'ok' AND chunk > {CACHED}")
     assert (
         answers.count()
         == answers.select("input_hash").distinct().count()
