@@ -26,8 +26,7 @@ MADE = {
         "`a.``key` STRING, n BIGINT GENERATED ALWAYS AS IDENTITY, `the text` VARCHAR(40), `from` DECIMAL(9, 2), "
         "day STRING DEFAULT 'mon'",
         "CLUSTER BY (`a.``key`) TBLPROPERTIES ('delta.columnMapping.mode' = 'name', "
-        "'delta.enableChangeDataFeed' = 'true', 'delta.enableDeletionVectors' = 'true', "
-        "'delta.enableRowTracking' = 'true', "
+        "'delta.enableDeletionVectors' = 'true', 'delta.enableRowTracking' = 'true', "
         "'delta.enableInCommitTimestamps' = 'true', 'delta.feature.allowColumnDefaults' = 'supported')",
         "(`a.``key`, `the text`, `from`) SELECT concat_ws(' ', 'it s', id, '\\\\'), {text}, id / 3",
     ),
@@ -79,6 +78,7 @@ def test_its_protocol_and_its_layout_are_as_they_were(hard):
     assert {n for n in before if after.get(n) != before[n]} == {"delta.columnMapping.maxColumnId"}
 
 
+@pytest.mark.parametrize("hard", ["default.strict"], indirect=True)
 def test_who_reads_the_change_feed_sees_ten_rows_updated(spark, hard):
     changes = spark.sql(f"SELECT * FROM table_changes('{hard.name}', {hard.report.version_before + 1})")
     seen = {row["_change_type"]: row["count"] for row in changes.groupBy("_change_type").count().collect()}

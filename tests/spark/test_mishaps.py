@@ -149,9 +149,13 @@ def stop(server):
     server.server_close()
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 200  # nobody who comes is turned away
+
+
 @contextmanager
 def serving(port=0):
-    server = ThreadingHTTPServer(("127.0.0.1", port), Endpoint)
+    server = Server(("127.0.0.1", port), Endpoint)
     server.lock, server.asked = threading.Lock(), 0
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
     try:
