@@ -25,7 +25,8 @@ from sparklabel.table.storage import Storage, is_folder
 from sparklabel.udf import LabelerSpec
 
 _MOST_ANSWERS, _MOST_DAYS = 5_000_000, 180
-_TIDY_EVERY = 20
+_TIDY_EVERY, _VACUUM_EVERY = 20, 200
+"""Commits. A VACUUM takes many seconds, and finds nothing that is younger than a week."""
 _JSON = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 
 
@@ -76,6 +77,8 @@ class Cache:
         version = spark.sql(f"DESCRIBE HISTORY {self._sql} LIMIT 1").collect()[0]["version"]
         if version % _TIDY_EVERY == _TIDY_EVERY - 1:
             _tidy(spark, self._sql)
+        if version % _VACUUM_EVERY == _VACUUM_EVERY - 1:
+            spark.sql(f"VACUUM {self._sql}").collect()
 
 
 def open_cache(storage: Storage, location: str, spec: LabelerSpec, question: Question) -> Cache | None:
@@ -145,4 +148,3 @@ def _tidy(spark: SparkSession, sql: str) -> None:
             break
     retried(lambda: spark.sql(f"DELETE FROM {sql} WHERE {old}").collect(), "Tidying the cache")
     retried(lambda: spark.sql(f"OPTIMIZE {sql}").collect(), "Tidying the cache")
-    spark.sql(f"VACUUM {sql}").collect()
