@@ -76,7 +76,7 @@ class Cache:
         retried(lambda: writer.save(self.path), "Keeping answers in the cache")
         version = spark.sql(f"DESCRIBE HISTORY {self._sql} LIMIT 1").collect()[0]["version"]
         if version % _TIDY_EVERY == _TIDY_EVERY - 1:
-            _tidy(spark, self._sql)
+            tidy(spark, self._sql)
         if version % _VACUUM_EVERY == _VACUUM_EVERY - 1:
             spark.sql(f"VACUUM {self._sql}").collect()
 
@@ -137,13 +137,13 @@ def _path(root: str | bool, location: str) -> str:
     return f"{folder}/cache"
 
 
-def _tidy(spark: SparkSession, sql: str) -> None:
-    """Forgets whole days, the oldest first, and makes few files of many."""
+def tidy(spark: SparkSession, sql: str, most: int = _MOST_ANSWERS) -> None:
+    """Forgets whole days, the oldest first, until `most` answers are left or one day, and makes few files of many."""
     days = spark.sql(f"SELECT day, count(*) AS answers FROM {sql} GROUP BY day ORDER BY day DESC").collect()
     kept, old = 0, f"day < date_sub(current_date(), {_MOST_DAYS})"
     for newer, row in zip((None, *days), days, strict=False):
         kept += row["answers"]
-        if newer and kept > _MOST_ANSWERS:
+        if newer and kept > most:
             old += f" OR day < DATE'{newer['day']}'"
             break
     retried(lambda: spark.sql(f"DELETE FROM {sql} WHERE {old}").collect(), "Tidying the cache")

@@ -3,7 +3,9 @@
 import pytest
 
 from sparklabel import cache_summary, clear_cache
+from sparklabel.delta_table import open_target
 from sparklabel.errors import TableError
+from sparklabel.table.cache import tidy
 
 
 @pytest.fixture
@@ -35,6 +37,20 @@ def test_it_can_be_looked_at_and_cleared(spark, small, label, handed_back):
     assert (clear_cache(spark, small, "another"), clear_cache(spark, small)) == (0, 6)
     handed_back(small)
     assert label(small).cached_inputs == 0
+
+
+def test_it_forgets_its_oldest_days(spark, small, label):
+    label(small)
+    cache = f"delta.`{open_target(spark, small).location}/_sparklabel/cache`"
+    for day in ("current_date() - 200", "current_date() - 2", "current_date() - 1"):
+        spark.sql(
+            f"INSERT INTO {cache} SELECT * REPLACE ({day} AS day) FROM {cache} WHERE day = current_date()"
+        )
+    tidy(spark, cache, most=12)
+    days = spark.sql(
+        f"SELECT datediff(current_date(), day) AS age FROM {cache} GROUP BY 1 ORDER BY 1"
+    ).collect()
+    assert [row.age for row in days] == [0, 1]
 
 
 def test_tables_can_share_one_and_a_pass_can_do_without(spark, small, label, tmp_path):
