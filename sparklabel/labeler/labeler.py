@@ -153,22 +153,24 @@ class Labeler:
         )  # fmt: skip
         if answer.confidence is None:
             return label
-        return self._withheld(replace(label, confidence=self._calibrated(answer, answer.confidence)))
+        label = replace(label, confidence=self._calibrated(answer, answer.confidence))
+        return withheld(label, self._min_confidence)
 
     def _calibrated(self, answer: Answer, raw: float) -> float:
         if self._calibrator is None:
             return raw
         return self._calibrator.confidence(raw, others_of(raw, answer.alternatives))
 
-    def _withheld(self, label: Label) -> Label:
-        """The label without its value where that is not trusted; the value is its first alternative then."""
-        if label.confidence is None or label.confidence >= self._min_confidence:
-            return label
-        others = label.alternatives or ()
-        if not others or others[0].value != label.value:  # a rating's value lies between its alternatives
-            others = (Alternative(label.value, label.raw_confidence or 0.0), *others)[:MOST_ALTERNATIVES]
-        reason = f"confidence {label.confidence:.3f} is below {self._min_confidence:g}"
-        return replace(label, value=None, status=status.UNCERTAIN, error=reason, alternatives=others)
+
+def withheld(label: Label, min_confidence: float) -> Label:
+    """The label without its value where that has less confidence; the value is its first alternative then."""
+    if label.confidence is None or label.confidence >= min_confidence:
+        return label
+    others = label.alternatives or ()
+    if not others or others[0].value != label.value:  # a rating's value lies between its alternatives
+        others = (Alternative(label.value, label.raw_confidence or 0.0), *others)[:MOST_ALTERNATIVES]
+    reason = f"confidence {label.confidence:.3f} is below {min_confidence:g}"
+    return replace(label, value=None, status=status.UNCERTAIN, error=reason, alternatives=others)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparklabel.errors import TableError
-from sparklabel.labels import quote
+from sparklabel.labels import quote, silent_sql
 from sparklabel.table.chunks import Work
 from sparklabel.table.drift import ON_DRIFT
 
 MAX_ERROR_RATIO, MAX_SECONDS, DRIFT, INTERRUPTED = "max_error_ratio", "max_seconds", "on_drift", "interrupted"
+NOT_BEGUN = "not_begun"
+"""Of a pass whose call ended before its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,7 @@ class Brakes:
                 f"{number:,} rows of {table} have another {column!r} than its record says: more corrections than "
                 f"max_new_corrections={self.max_new_corrections:,} allows, so that a backfill is not taken for people.",
                 hint=f"If people gave them: max_new_corrections={number}. If a job did, put the model's values back: "
-                f"UPDATE ... SET {value} = {label}.value WHERE NOT ({value} <=> {label}.value) AND "
-                f"NOT ({label}.source <=> 'human')",
+                f"UPDATE ... SET {value} = {label}.value WHERE NOT ({value} <=> {label}.value) AND {silent_sql(label)}",
             )
 
 

@@ -21,12 +21,15 @@ from sparklabel.session import spark_errors
 from sparklabel.table.brakes import tell
 from sparklabel.table.commits import retried
 from sparklabel.table.plan import ANSWER, HASH
+from sparklabel.table.staging import CACHED, Staging
 from sparklabel.table.storage import Storage, is_folder
 from sparklabel.udf import LabelerSpec
 
 _MOST_ANSWERS, _MOST_DAYS = 5_000_000, 180
-_TIDY_EVERY, _VACUUM_EVERY = 20, 200
-"""Commits. A VACUUM takes many seconds, and finds nothing that is younger than a week."""
+_TIDY_EVERY = 20
+"""Commits: a VACUUM takes many seconds."""
+_FILES_KEPT = "interval 1 hour"
+"""Answers may quote texts, which nobody should find who erased them from the table."""
 _JSON = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 
 
@@ -41,25 +44,36 @@ class Cache:
     task: str
     model: str
 
-    def answers(self, spark: SparkSession, inputs: DataFrame) -> DataFrame | None:
-        """Those to `inputs` (HASH): HASH, ANSWER. None where there is no cache yet."""
-        if not _is_there(spark, self.path):
-            return None
-        known = spark.sql(
-            f"SELECT input_hash AS {HASH}, answer, cached_at FROM {self._sql} "
-            f"WHERE question = {sql_string(self.question)}"
-        )
-        found = known.join(inputs.select(HASH), HASH).groupBy(HASH)
-        newest = found.agg(F.max_by("answer", "cached_at").alias("answer"))
-        return newest.select(HASH, F.from_json("answer", self.record, _JSON).alias(ANSWER))
-
-    def keep(self, spark: SparkSession, answers: DataFrame) -> None:
-        """Adds `answers` (HASH, ANSWER). They are in the table already: where the cache takes none, that is told, and
-        the pass goes on."""
-        refused: tuple[type[Exception], ...] = (*spark_errors(), SparklabelError)
+    def move_known(self, spark: SparkSession, inputs: DataFrame, staging: Staging) -> int:
+        """Stages those to `inputs` (HASH), and says how many there were. A cache that cannot be read has none."""
         try:
-            self._append(spark, answers)
-        except refused as error:
+            if not _is_there(spark, self.path):
+                return 0
+            known = spark.sql(
+                f"SELECT input_hash AS {HASH}, answer, cached_at FROM {self._sql} WHERE question = "
+                f"{sql_string(self.question)} AND day >= date_sub(current_date(), {_MOST_DAYS})"
+            )
+            if not known.take(1):  # so that nobody looks for each row of a large table in nothing
+                return 0
+            found = known.join(inputs.select(HASH), HASH).groupBy(HASH)
+            newest = found.agg(F.max_by("answer", "cached_at").alias("answer"))
+            answers = newest.select(HASH, F.from_json("answer", self.record, _JSON).alias(ANSWER))
+            return staging.append(answers, CACHED).answers
+        except _refusals() as error:
+            tell(f"the cache {self.path} was not read: {said_by(error)}")
+            return 0
+
+    def keep(self, spark: SparkSession, answers: DataFrame, number: int) -> None:
+        """Adds `answers` (HASH, ANSWER), about `number` of them. They are in the table already: where the cache takes
+        none, that is told, and the pass goes on."""
+        try:
+            self._append(spark, answers.sample(_MOST_ANSWERS / number) if number > _MOST_ANSWERS else answers)
+            newest = spark.sql(f"DESCRIBE HISTORY {self._sql} LIMIT {_TIDY_EVERY}").collect()
+            tidied = any(row["operation"] == "OPTIMIZE" for row in newest)
+            if number > _MOST_ANSWERS // _TIDY_EVERY or (len(newest) == _TIDY_EVERY and not tidied):
+                tidy(spark, self._sql)
+                spark.sql(f"VACUUM {self._sql}").collect()
+        except _refusals() as error:
             tell(f"answers were not kept in the cache {self.path}: {said_by(error)}")
 
     @property
@@ -72,13 +86,18 @@ class Cache:
             F.lit(self.model).alias("model"), F.col(HASH).alias("input_hash"),
             F.to_json(ANSWER, _JSON).alias("answer"), F.current_timestamp().alias("cached_at"),
         )  # fmt: skip
-        writer = good.write.format("delta").mode("append").partitionBy("question", "day")
+        create = (
+            f"CREATE TABLE IF NOT EXISTS {self._sql} (question STRING, day DATE, task STRING, model STRING, input_hash "
+            "STRING, answer STRING, cached_at TIMESTAMP) USING DELTA PARTITIONED BY (question, day) "
+            f"TBLPROPERTIES ('delta.deletedFileRetentionDuration' = '{_FILES_KEPT}')"
+        )
+        retried(lambda: spark.sql(create), "Making the cache")
+        writer = good.write.format("delta").mode("append")
         retried(lambda: writer.save(self.path), "Keeping answers in the cache")
-        version = spark.sql(f"DESCRIBE HISTORY {self._sql} LIMIT 1").collect()[0]["version"]
-        if version % _TIDY_EVERY == _TIDY_EVERY - 1:
-            tidy(spark, self._sql)
-        if version % _VACUUM_EVERY == _VACUUM_EVERY - 1:
-            spark.sql(f"VACUUM {self._sql}").collect()
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    return (*spark_errors(), SparklabelError)
 
 
 def open_cache(storage: Storage, location: str, spec: LabelerSpec, question: Question) -> Cache | None:
@@ -86,12 +105,14 @@ def open_cache(storage: Storage, location: str, spec: LabelerSpec, question: Que
     if storage.cache is False:
         return None
     asked = [
-        question.template.to_dict(), question.label_ids, spec.fingerprint, spec.decision, spec.model.identity,
+        question.template.to_dict(), question.label_ids, spec.task.fingerprint, spec.decision, spec.model.identity,
         spec.engine.name, spec.engine.options,
     ]  # fmt: skip
     content = hashlib.sha256(json.dumps(asked, default=str).encode()).hexdigest()[:32]
     record = label_ddl(spec.task.value_type)
-    return Cache(_path(storage.cache, location), content, record, spec.task.name, spec.model.identity)
+    # Who names another folder for staging does so because the table's is not to be written.
+    root = storage.staging if storage.cache is True and storage.staging else storage.cache
+    return Cache(_path(root, location), content, record, spec.task.name, spec.model.identity)
 
 
 def cache_summary(spark: SparkSession, table: str) -> DataFrame:
@@ -105,11 +126,13 @@ def cache_summary(spark: SparkSession, table: str) -> DataFrame:
 
 def clear_cache(spark: SparkSession, table: str, task: str | None = None) -> int:
     """Forgets the answers in the cache of a table, or in the folder that was given as `cache=`; those of one task where
-    its name is given. How many there were. Labels in tables stay. Raises TableError where there is no cache."""
+    its name is given. How many there were. Labels in tables stay; files of the cache that were removed more than an
+    hour ago go for good. Raises TableError where there is no cache."""
     sql = _existing(spark, table)
     where = "true" if task is None else f"task = {sql_string(task)}"
     number = spark.sql(f"SELECT count(*) AS answers FROM {sql} WHERE {where}").collect()[0]["answers"]
     retried(lambda: spark.sql(f"DELETE FROM {sql} WHERE {where}").collect(), "Clearing the cache")
+    spark.sql(f"VACUUM {sql}").collect()
     return int(number)
 
 

@@ -25,11 +25,11 @@ _DDL = (
 @dataclass(frozen=True, slots=True)
 class PassCommit:
     """A commit of a pass: its version and time, the rows that it wrote, what Delta measured, and what the pass said of
-    itself. Passes that share a commit have one of these each."""
+    itself. Passes that share a commit have one of these each, and nobody knows which of its rows are whose: None."""
 
     version: int
     at: datetime
-    rows: int
+    rows: int | None
     metrics: Mapping[str, str]
     facts: Mapping[str, Any]
 
@@ -46,9 +46,12 @@ def pass_commits(spark: SparkSession, target: Target, newest: int | None = None)
     for row in rows:
         said, metrics = _sparklabel(row["userMetadata"]), row["operationMetrics"] or {}
         written = sum(int(metrics.get(f"numTargetRows{how}", 0)) for how in ("Updated", "Inserted"))
+        makers = said.get("passes", [said])
         found += [
-            PassCommit(row["version"], row["timestamp"], written, metrics, facts)
-            for facts in said.get("passes", [said])
+            PassCommit(
+                row["version"], row["timestamp"], written if len(makers) == 1 else None, metrics, facts
+            )
+            for facts in makers
             if "pass_id" in facts
         ]
     return found
@@ -56,7 +59,8 @@ def pass_commits(spark: SparkSession, target: Target, newest: int | None = None)
 
 def passes(spark: SparkSession, table: str) -> DataFrame:
     """The passes over a table, newest first, one row each: who answered (`model`), when, how many `rows` in which
-    versions, under which `condition` (where=). `undone` names the pass that one took back.
+    versions, under which `condition` (where=). `undone` names the pass that one took back. `rows` is NULL where passes
+    of several tasks wrote in one commit.
 
     Reads the table's history, which Delta keeps for 30 days unless told otherwise. Raises TableError.
     """
@@ -68,13 +72,18 @@ def passes(spark: SparkSession, table: str) -> DataFrame:
 
 def _row(pass_id: str, commits: Sequence[PassCommit]) -> tuple[Any, ...]:
     last, first = commits[0], commits[-1]
-    answers = [commit for commit in commits if commit.step in (ANSWERS, UNDO)]
+    written = [commit.rows for commit in commits if commit.step in (ANSWERS, UNDO)]
     facts = last.facts
     return (
-        pass_id, facts.get("task"), facts.get("model"), first.at, last.at, sum(commit.rows for commit in answers),
+        pass_id, facts.get("task"), facts.get("model"), first.at, last.at, _sum(written),
         facts.get("version_before"), last.version, facts.get("task_fingerprint"), facts.get("where"),
         facts.get("undone"),
     )  # fmt: skip
+
+
+def _sum(rows: Sequence[int | None]) -> int | None:
+    known = [number for number in rows if number is not None]
+    return sum(known) if len(known) == len(rows) else None
 
 
 def last_rate(spark: SparkSession, target: Target, task: str) -> float | None:

@@ -14,7 +14,7 @@ from sparklabel.example_source import check_examples
 from sparklabel.labels import FAILURES, RELABEL
 from sparklabel.references import DEFAULT
 from sparklabel.table.brakes import Brakes
-from sparklabel.table.opening import TaskTable, open_task_table
+from sparklabel.table.opening import TaskTable, open_task_tables
 from sparklabel.table.price import Price
 from sparklabel.table.report import PassReport
 from sparklabel.table.reporting import dry_run_report, pass_report
@@ -105,8 +105,8 @@ def label_table(
     scope = Scope(relabel, where, checked_retry({} if retry is None else retry))
     tasks = _tasks(task, column)
     models = _models(tasks, model)
-    opened = [open_task_table(spark, table, one, key, column, adopt, into) for one in tasks]
-    _check_columns_apart(opened)
+    opened = open_task_tables(spark, table, tasks, key, column, adopt, into)
+    _check_columns_apart(tasks, opened)
     passes = []
     for one, place in zip(tasks, opened, strict=True):
         spec = labeler_spec(one, models[one.name], engine, options, min_confidence)
@@ -118,7 +118,7 @@ def label_table(
         reports = [dry_run_report(run, plan) for run, plan in zip(passes, plans, strict=True)]
     else:
         for place, plan in zip(opened, plans, strict=True):
-            if not adopt:
+            if not (adopt and place.owned.missing):  # what is adopted is so once
                 brakes.check_corrections(plan.silent, place.target.name, place.owned.value)
         if any(plan.pending or plan.unstamped for plan in plans):
             reports = run_passes(passes, plans, progress)
@@ -128,13 +128,13 @@ def label_table(
 
 
 def _tasks(task: Task | Sequence[Task], column: str | None) -> list[Task]:
-    if isinstance(task, Task):
-        return [task]
     if not isinstance(task, list | tuple):
-        check_task(task)
+        task = [task]  # type: ignore[list-item]  # what is no task is refused below
     if not task:
         raise TaskError("task=[] has no task.")
-    names = [one.name.lower() for one in task if isinstance(one, Task)]
+    for one in task:
+        check_task(one)
+    names = [one.name.lower() for one in task]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise TaskError(f"Two of the tasks have the name {twice!r}.")
     if column is not None and len(task) > 1:
@@ -146,7 +146,7 @@ def _tasks(task: Task | Sequence[Task], column: str | None) -> list[Task]:
 
 def _models(tasks: Sequence[Task], model: str | Mapping[str, str]) -> dict[str, str]:
     if not isinstance(model, Mapping):
-        return {getattr(one, "name", ""): model for one in tasks}
+        return {one.name: model for one in tasks}
     names = [one.name for one in tasks]
     if sorted(model) != sorted(names):
         raise TaskError(
@@ -156,8 +156,14 @@ def _models(tasks: Sequence[Task], model: str | Mapping[str, str]) -> dict[str, 
     return dict(model)
 
 
-def _check_columns_apart(opened: Sequence[TaskTable]) -> None:
+def _check_columns_apart(tasks: Sequence[Task], opened: Sequence[TaskTable]) -> None:
     owned = [name.lower() for one in opened for name in (one.owned.value, one.owned.label)]
+    for task in tasks:
+        if read := next((name for name in task.inputs if name.lower() in owned), None):
+            raise ColumnError(
+                f"The task {task.name!r} reads {read!r}, which another of the tasks writes.",
+                hint="Label one after the other, in two calls: the second reads what the first wrote.",
+            )
     if twice := next((name for name in owned if owned.count(name) > 1), None):
         raise ColumnError(
             f"Two of the tasks write the column {twice!r}.", hint="Label one of them apart, with column=."

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
-from sparklabel.delta_table import Target, open_source
+from sparklabel.delta_table import UNVERSIONED, Target, open_source
 from sparklabel.errors import TableError
 from sparklabel.session import spark_errors
 from sparklabel.table.running import Pass
@@ -43,16 +43,17 @@ def _refused(one: Pass, error: Exception) -> TableError | None:
     return TableError(
         f"The pass over {one.opened.target.name} could not write: {refused[0].strip(' :')[:_SHOWN]}",
         hint="Make room, or get the right to write, where the table, its staging (staging= names another folder) and "
-        "Spark's own files (spark.local.dir) are. Then call again: what is staged is not computed twice.",
+        "Spark's own files (spark.local.dir) are, and on the executors where models are kept (SPARKLABEL_CACHE, "
+        "HF_HOME). Then call again: what is staged is not computed twice.",
     )
 
 
 def _changed(one: Pass) -> TableError | None:
     opened, keys = one.opened, one.opened.keys
-    written = (*keys, opened.owned.value, opened.owned.label)
-    return _change(one.spark, opened.target, written) or _change(
-        one.spark, opened.source, (*keys, *one.task.inputs)
-    )
+    written, read = (*keys, opened.owned.value, opened.owned.label), (*keys, *one.task.inputs)
+    is_made = opened.target.version != UNVERSIONED
+    changed = _change(one.spark, opened.target, written) if is_made else None
+    return changed or _change(one.spark, opened.source, read)
 
 
 def _change(spark: SparkSession, before: Target, columns: tuple[str, ...]) -> TableError | None:

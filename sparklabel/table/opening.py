@@ -89,12 +89,27 @@ def open_task_table(
     adopt: bool = False,
     into: str | None = None,
 ) -> TaskTable:
-    """Finds the table and checks all that a task needs of it. `into` is the table that has, or will have, the labels
-    alone. Raises TableError, ColumnError or KeyColumnError."""
-    check_task(task)
+    """`open_task_tables` for one task."""
+    return open_task_tables(spark, table, [task], key, column, adopt, into)[0]
+
+
+def open_task_tables(
+    spark: SparkSession,
+    table: str,
+    tasks: Sequence[Task],
+    key: str | Sequence[str],
+    column: str | None = None,
+    adopt: bool = False,
+    into: str | None = None,
+) -> list[TaskTable]:
+    """Finds the table, and checks all that tasks need of it. `into` is the table that has, or will have, the labels
+    alone. Raises TaskError, TableError, ColumnError or KeyColumnError."""
+    for task in tasks:
+        check_task(task)
     source = open_target(spark, table) if into is None else open_source(spark, table)
     keys = check_key(spark, source, key)
-    check_inputs(source, task)
+    for task in tasks:
+        check_inputs(source, task)
     target = source if into is None else labels_table(spark, into, source, keys)
     if target.properties.get("delta.appendOnly", "false").lower() == "true":
         raise TableError(
@@ -103,8 +118,10 @@ def open_task_table(
             "table of their own: into='...'.",
         )
     if into is None:
-        _check_comparable(source, (*keys, *task.inputs))
-    return TaskTable(source, target, keys, owned_columns(target, task, keys, column, adopt))
+        _check_comparable(source, (*keys, *(name for task in tasks for name in task.inputs)))
+    return [
+        TaskTable(source, target, keys, owned_columns(target, task, keys, column, adopt)) for task in tasks
+    ]
 
 
 def _check_comparable(target: Target, names: Sequence[str]) -> None:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sparklabel.table.brakes import DRIFT, MAX_ERROR_RATIO, MAX_SECONDS
+from sparklabel.table.brakes import DRIFT, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN
 
 _STOPS = {
     MAX_ERROR_RATIO: "the engine failed on too many inputs",
     MAX_SECONDS: "the time was over",
     DRIFT: "nothing was written",
+    NOT_BEGUN: "another task's pass ended the call",
 }
 _GO_ON = ("call again to go on", "on_drift='ignore' takes the answers")
 
@@ -22,13 +23,14 @@ class PassReport:
     the model computed in this call: equal inputs once, answers taken over from a pass that died not at all.
     `kept_older` rows keep an older answer to the same input, because the engine failed on a new one: still pending.
     `failure` is what the engine said of one of the rows that it failed on. `stopped` is the limit that ended the pass
-    early (`max_error_ratio`, `max_seconds`, `on_drift`), or empty; `drift` says how answers shifted, where that is
-    more than chance.
+    early (`max_error_ratio`, `max_seconds`, `on_drift`; `not_begun` where another task's pass ended the call), or
+    empty; `drift` says how answers shifted, where that is more than chance.
     `earlier_task` says that the model was fine-tuned with other instructions or examples than the task has now.
     `examples` says which examples the prompts had, where the task takes them from a table.
     `cached_inputs` had an answer in the cache, `conflicts_retried` counts commits that other writers were faster than,
     and `rewritten` says what deletion vectors would spare, where that is much.
-    `cost` is in the currency of the prices that were given, and `run_id` the pass's MLflow run.
+    `cost` is in the currency of the prices that were given, and `run_id` the pass's MLflow run. Of several tasks in one
+    call each has its own time, and its part of what they share; `conflicts_retried` and `rewritten` are the call's.
     With `dry_run`, `new_corrections` counts those that would be stamped, `prompt_tokens` is an estimate and
     `estimated_seconds` follows from the table's last pass, where there was one.
     """

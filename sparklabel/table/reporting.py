@@ -3,6 +3,7 @@
 In: a pass, its plan. Out: a PassReport. Reads only: the table's newest commits, and its rows by status.
 """
 
+import time
 from typing import Any
 
 from sparklabel.delta_table import UNVERSIONED
@@ -24,15 +25,18 @@ def dry_run_report(run: Pass, plan: Plan) -> PassReport:
     inputs = min(plan.pending_inputs, most)
     rate = last_rate(run.spark, target, run.task.name) if target.version != UNVERSIONED else None
     tokens = plan.prompt_tokens * inputs // max(1, plan.pending_inputs)
-    seconds = inputs / rate if rate else None
+    estimated = inputs / rate if rate else None
     return PassReport(
-        **_found(run, plan), dry_run=True, version_after=target.version, prompt_tokens=tokens,
-        estimated_seconds=seconds, new_corrections=plan.silent, cost=run.price.of(seconds, tokens),
+        **_found(run, plan), dry_run=True, seconds=time.monotonic() - run.started, version_after=target.version,
+        prompt_tokens=tokens, estimated_seconds=estimated, new_corrections=plan.silent, cost=run.price.of(estimated, tokens),
     )  # fmt: skip
 
 
-def pass_report(run: Pass, plan: Plan, *, conflicts: int = 0, stopped: str = "") -> PassReport:
-    """What it did. `stopped`: why it was not begun."""
+def pass_report(
+    run: Pass, plan: Plan, *, seconds: float | None = None, conflicts: int = 0, stopped: str = ""
+) -> PassReport:
+    """What it did, in so many `seconds` (since it was made). `stopped`: why it was not begun."""
+    seconds = time.monotonic() - run.started if seconds is None else seconds
     work, target = run.work, run.opened.target
     reason = stopped or work.stopped
     newest = target.newest_version(run.spark) if target.version != UNVERSIONED else UNVERSIONED
@@ -45,7 +49,7 @@ def pass_report(run: Pass, plan: Plan, *, conflicts: int = 0, stopped: str = "")
         kept_older=run.failed[0], failure=run.failed[1], prompt_tokens=work.prompt_tokens,
         output_tokens=work.output_tokens, inputs_per_second=work.rate, conflicts_retried=conflicts,
         rewritten="" if target.has_deletion_vectors else str(Rewritten.by(c.metrics for c in own)),
-        cost=run.price.of(run.seconds, work.prompt_tokens + work.output_tokens),
+        seconds=seconds, cost=run.price.of(seconds, work.prompt_tokens + work.output_tokens),
         run_id=run.diary.run_id if run.begun else None,
         drift=str(run.drift) if run.drift and run.drift.is_major else "",
         interrupted=reason == INTERRUPTED, stopped="" if reason == INTERRUPTED else reason,
@@ -64,5 +68,4 @@ def _found(run: Pass, plan: Plan) -> dict[str, Any]:
         "new_model_would_add": 0 if run.scope.relabel == "model" else plan.states.get("model_changed", 0),
         "examples": run.spec.examples.sentence if run.spec.examples else "",
         "earlier_task": card is not None and card.task_fingerprint != run.task.fingerprint,
-        "seconds": run.seconds,
     }  # fmt: skip

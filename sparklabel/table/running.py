@@ -6,7 +6,7 @@ PassReport. The order of the steps, and what passes of one call share, is in tog
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from sparklabel.delta_table import UNVERSIONED
 from sparklabel.labeler import Question
 from sparklabel.labels import pending_states, quote
 from sparklabel.progress import WorkProgress
-from sparklabel.table.answering import AfterChunk, answer_inputs
+from sparklabel.table.answering import answer_inputs
 from sparklabel.table.brakes import DRIFT, Brakes, tell
 from sparklabel.table.cache import Cache, open_cache
 from sparklabel.table.chunks import Work
@@ -43,7 +43,7 @@ from sparklabel.table.plan import (
     unstamped,
 )
 from sparklabel.table.price import Price
-from sparklabel.table.staging import CACHED, Staging, open_staging
+from sparklabel.table.staging import Staging, open_staging
 from sparklabel.table.storage import Storage
 from sparklabel.table.todo import remove_leftovers
 from sparklabel.tasks import has_choices
@@ -64,7 +64,7 @@ class Scope:
 
 class Pass:
     """One pass. `work` is what it computed so far; `resumed`, `cached`: how many inputs had a staged answer, or one in
-    the cache; `merged`: the last chunk that is in the table."""
+    the cache; `merged`: the last chunk that is in the table, None before the first MERGE."""
 
     def __init__(
         self,
@@ -85,7 +85,8 @@ class Pass:
         self.pass_id = uuid.uuid4().hex
         self.started = time.monotonic()
         self.work, self.begun = Work(), False
-        self.resumed = self.cached = self.stamped = self.merged = 0
+        self.resumed = self.cached = self.stamped = 0
+        self.merged: int | None = None
         self.drift: Drift | None = None
         self.failed: tuple[int, str] = (0, "")
         self._cache: Cache | None = None
@@ -148,7 +149,7 @@ class Pass:
             return True
         return bool(self.states().where(where).take(1))
 
-    def answer(self, plan: Plan, progress: bool, after_chunk: AfterChunk) -> None:
+    def answer(self, plan: Plan, progress: bool, after_chunk: Callable[[], None]) -> None:
         """Stages answers to all pending inputs: those that are staged, or in the cache, are not computed again."""
         self.begun = True
         staging, inputs = self.staging, self._inputs()
@@ -158,9 +159,11 @@ class Pass:
         unknown = inputs.join(staged, HASH, "left_anti") if self.resumed else inputs
         assert self._question is not None
         self._cache = open_cache(self.storage, self.opened.target.location, self.spec, self._question)
-        known = self._cache.answers(self.spark, unknown) if self._cache else None
-        if known is not None:
-            self.cached = staging.append(known, CACHED).answers
+        if self._cache:
+            self.cached = self._cache.move_known(self.spark, unknown, staging)
+        if self.resumed and self._drifted(plan.pending_inputs):
+            self.work.stopped = DRIFT
+            return
         number = plan.pending_inputs
         number = min(number, self.brakes.max_rows or number) - self.resumed - self.cached
         if number <= 0:
@@ -175,7 +178,8 @@ class Pass:
                 self.diary.chunk(work, number)
                 if work.chunks == 1 and self._drifted(number):
                     return DRIFT
-                return after_chunk(work) or self.brakes.reason_to_stop(work, self.started)
+                after_chunk()
+                return self.brakes.reason_to_stop(work, self.started)
 
             self.work = answer_inputs(self.spark, self.spec, staging, unknown, number, bar, after)
         if self.work.failed:
@@ -194,9 +198,10 @@ class Pass:
 
     def change(self) -> Change | None:
         """What is staged and not merged yet."""
-        if not self.is_settled or (self.merged and self.merged == self.work.chunks):
+        nothing = not (self.work.chunks or self.resumed or self.cached)
+        if nothing or not self.is_settled or self.merged == self.work.chunks:
             return None
-        return answers_change(self.opened, self.task, self.source(self.staging, self.merged))
+        return answers_change(self.opened, self.task, self.source(self.staging, self.merged or 0))
 
     def source(self, staging: Staging, after: int = 0) -> DataFrame:
         """The pending rows that have a staged answer, of a later chunk than `after`: key columns, HASH, SEEN, ANSWER as
@@ -214,18 +219,13 @@ class Pass:
     def settle(self) -> None:
         """Behind the last MERGE: answers go from staging to the cache, and the lease with them."""
         staging, lease = self.staging, self.lease
-        if self._cache and (self.work.chunks or self.resumed):
-            self._cache.keep(self.spark, staging.computed(self.spark))
+        if self._cache and self.work.chunks:
+            self._cache.keep(self.spark, staging.computed(self.spark), self.work.inputs)
         lease.stop()
         merged = records_of(self.spark, self.opened, self.model, self.task.fingerprint)
         staging.clear(self.spark, merged if self.resumed or lease.dead else None, lease.dead)
         remove_leftovers(self.spark, staging, lease.dead)
         lease.released = True
-
-    @property
-    def seconds(self) -> float:
-        """Since it was made."""
-        return time.monotonic() - self.started
 
     def facts(self, step: str) -> dict[str, Any]:
         """What a commit says of this pass."""
@@ -251,7 +251,7 @@ class Pass:
         if number < LEAST or self.brakes.on_drift == "ignore" or not has_choices(self.task):
             return False
         before = answer_counts(self.opened.target.read(self.spark), quote(self.opened.owned.label))
-        self.drift = compared(before, answer_counts(self.staging.computed(self.spark), ANSWER))
+        self.drift = compared(before, answer_counts(self.staging.answers(self.spark), ANSWER))
         return self.drift is not None and self.drift.is_major and self.brakes.on_drift == "stop"
 
     def _pending(self) -> DataFrame:

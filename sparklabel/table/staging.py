@@ -83,12 +83,10 @@ class Staging:
         )
 
     def computed(self, spark: SparkSession) -> DataFrame:
-        """The usable answers that are not from the cache: HASH, ANSWER."""
-        own = f"pass_id = {sql_string(self.pass_id)}"
-        done = f"answer.status NOT IN ({sql_list(RETRYABLE)})"
+        """What this pass computed: HASH, ANSWER. Another's may be of another engine."""
         staged = spark.sql(f"SELECT * FROM {self.sql}")
-        usable = staged.where(f"{self._ours()} AND if({own}, chunk > {CACHED}, {done})")
-        return usable.select(F.col("input_hash").alias(HASH), F.col("answer").alias(ANSWER))
+        own = staged.where(f"pass_id = {sql_string(self.pass_id)} AND chunk > {CACHED}")
+        return own.select(F.col("input_hash").alias(HASH), F.col("answer").alias(ANSWER))
 
     def clear(self, spark: SparkSession, merged: DataFrame | None, dead: Sequence[str] = ()) -> None:
         """Forgets this pass's answers and its lease, the leases of the `dead`, and the answers of others to the inputs

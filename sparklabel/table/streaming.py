@@ -20,6 +20,7 @@ from sparklabel.references import DEFAULT
 from sparklabel.table.brakes import Brakes
 from sparklabel.table.opening import TaskTable, open_task_table
 from sparklabel.table.running import Pass, Scope
+from sparklabel.table.storage import Storage
 from sparklabel.table.together import run_passes
 from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec, labeler_spec
@@ -43,6 +44,9 @@ def label_stream(
     column: str | None = None,
     into: str | None = None,
     min_confidence: float = 0.0,
+    max_new_corrections: int | None = 1000,
+    staging: str | None = None,
+    cache: bool | str = True,
     **options: Any,
 ) -> StreamingQuery:
     """Labels the rows of a Delta table as they are appended, in place or `into` a table of labels; the query.
@@ -61,6 +65,7 @@ def label_stream(
         raise TableError(
             "label_stream needs a classic Spark session.", hint="Call label_table on a schedule instead."
         )
+    brakes, storage = Brakes(max_new_corrections=max_new_corrections), Storage(staging, cache)
     name = f"sparklabel {task.name} {into or table}"
     _check_stream(spark, name, checkpoint, trigger)
     opened = open_task_table(spark, table, task, key, column, into=into)
@@ -75,7 +80,7 @@ def label_stream(
     rows = (
         reader.table(table) if "/" not in table and "`" not in table else reader.load(opened.source.location)
     )
-    batches = _Batches(spec, opened, Scope(where=where), sweep_every)
+    batches = _Batches(spec, opened, Scope(where=where), brakes, storage, sweep_every)
     writer = rows.writeStream.option("checkpointLocation", checkpoint).foreachBatch(batches.label)
     writer = writer.queryName(name)
     return (writer.trigger(processingTime=trigger) if trigger else writer.trigger(availableNow=True)).start()
@@ -102,8 +107,17 @@ def _check_stream(spark: SparkSession, name: str, checkpoint: str, trigger: str 
 class _Batches:
     """What is done with each batch."""
 
-    def __init__(self, spec: LabelerSpec, opened: TaskTable, scope: Scope, sweep_every: int) -> None:
+    def __init__(
+        self,
+        spec: LabelerSpec,
+        opened: TaskTable,
+        scope: Scope,
+        brakes: Brakes,
+        storage: Storage,
+        sweep_every: int,
+    ) -> None:
         self._spec, self._opened, self._scope, self._sweep_every = spec, opened, scope, sweep_every
+        self._brakes, self._storage = brakes, storage
 
     def label(self, rows: DataFrame, number: int) -> None:
         sweeps = (number + 1) % self._sweep_every == 0
@@ -120,9 +134,8 @@ class _Batches:
     def _pass(self, spark: SparkSession, arrived: DataFrame | None) -> None:
         """Over the rows that arrived, or all there are now."""
         now = replace(self._opened.newest(spark, self._spec.task), arrived=arrived)
-        brakes = Brakes()
-        labeling = Pass(spark, self._spec, now, self._scope, brakes)
+        labeling = Pass(spark, self._spec, now, self._scope, self._brakes, storage=self._storage)
         plan = labeling.plan()
         if plan.pending or plan.unstamped:
-            brakes.check_corrections(plan.silent, now.target.name, now.owned.value)
+            self._brakes.check_corrections(plan.silent, now.target.name, now.owned.value)
             run_passes([labeling], [plan], progress=False)

@@ -7,11 +7,12 @@ guarded so that no human answer, no later pass's answer and no changed input get
 """
 
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 
-from sparklabel.table.brakes import DRIFT
-from sparklabel.table.chunks import Work
+from sparklabel.errors import ConflictError, SparklabelError
+from sparklabel.session import spark_errors
+from sparklabel.table.brakes import INTERRUPTED, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN
 from sparklabel.table.commits import counted_conflicts
 from sparklabel.table.history import ANSWERS
 from sparklabel.table.merge import merge_rows
@@ -26,7 +27,7 @@ _MERGE_SECONDS, _MERGE_SHARE = 300.0, 10.0
 
 
 def run_passes(passes: Sequence[Pass], plans: Sequence[Plan], progress: bool) -> list[PassReport]:
-    """Runs them, one task after the other. What ends one early ends those behind it too, unless it is a drift."""
+    """Runs them, one task after the other, and writes what was answered also where one of them raises."""
     planned = dict(zip(passes, plans, strict=True))
     busy = [one for one in passes if planned[one].pending]
     with mishaps_named(passes), counted_conflicts() as conflicts, ExitStack() as stack:
@@ -39,26 +40,68 @@ def run_passes(passes: Sequence[Pass], plans: Sequence[Plan], progress: bool) ->
         # In one order everywhere: of two calls that want the same leases, the first has them all.
         for one in sorted(busy, key=lambda one: one.opened.owned.label):
             one.hold(stack)
-        merging = _Merging(busy)
-        stopped = ""
-        for one in busy:
-            one.answer(planned[one], progress, merging.when_due)
-            if (stopped := one.work.stopped) not in ("", DRIFT):
-                break
-        merging.now()
-        for one in busy:
-            if one.is_settled:
-                one.settle()
+        answering = _Answering(busy, planned, progress)
+        try:
+            answering.run()
+        except Exception:
+            with suppress(*spark_errors(), SparklabelError):  # what was raised first is what is told
+                answering.settle()
+            raise
+        answering.settle()
+        own = {one: answering.seconds(one, len(passes)) for one in passes}
         reports = [
             pass_report(
-                one, planned[one], conflicts=conflicts.number, stopped="" if one.begun or one not in busy else stopped
+                one,
+                planned[one],
+                seconds=own[one],
+                conflicts=conflicts.number,
+                stopped=answering.stopped.get(one, ""),
             )
             for one in passes
-        ]  # fmt: skip
+        ]
         for one, report in zip(passes, reports, strict=True):
             if one in busy:
                 one.diary.end(report.figures())
     return reports
+
+
+class _Answering:
+    """Passes answered in turn. `stopped`: why one was not begun."""
+
+    def __init__(self, busy: Sequence[Pass], plans: Mapping[Pass, Plan], progress: bool) -> None:
+        self._busy, self._plans, self._progress = busy, plans, progress
+        self._merging, self._took = _Merging(busy), dict[Pass, float]()
+        self.stopped: dict[Pass, str] = {}
+
+    def run(self) -> None:
+        """Time that is over and Ctrl-C end all that is left; an engine that fails ends what has the same model."""
+        ended, failing = "", set[str]()
+        for one in self._busy:
+            if ended or one.model in failing:
+                self.stopped[one] = ended if ended == INTERRUPTED else NOT_BEGUN
+                continue
+            started = time.monotonic()
+            try:
+                one.answer(self._plans[one], self._progress, self._merging.when_due)
+            except BaseException:
+                one.begun = False  # what it staged waits for the next call
+                raise
+            self._took[one] = time.monotonic() - started
+            if one.work.stopped == MAX_ERROR_RATIO:
+                failing.add(one.model)
+            ended = one.work.stopped if one.work.stopped in (INTERRUPTED, MAX_SECONDS) else ""
+
+    def settle(self) -> None:
+        """What was answered is in the table, and no longer in staging."""
+        self._merging.now()
+        for one in self._busy:
+            if one.is_settled:
+                one.settle()
+
+    def seconds(self, one: Pass, number: int) -> float:
+        """What a pass took: its own answering, and its part of what the passes share."""
+        shared = time.monotonic() - one.started - sum(self._took.values())
+        return self._took.get(one, 0.0) + shared / number
 
 
 class _Merging:
@@ -68,11 +111,12 @@ class _Merging:
         self._passes = passes
         self._next = time.monotonic() + _MERGE_SECONDS
 
-    def when_due(self, work: Work) -> str:
-        """After a chunk; never a reason to stop."""
+    def when_due(self) -> None:
+        """After a chunk. Where other writers win each time, a later one may do."""
         if time.monotonic() >= self._next:
-            self.now()
-        return ""
+            with suppress(ConflictError):
+                self.now()
+            self._next = max(self._next, time.monotonic() + _MERGE_SECONDS)
 
     def now(self) -> None:
         started = time.monotonic()

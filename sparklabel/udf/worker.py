@@ -17,7 +17,7 @@ from sparklabel import registry
 from sparklabel.engines import Engine, EngineSpec, engine_spec, names_devices, open_engine
 from sparklabel.engines.server import CPU, Served, connect, gpu_uuid, vacate
 from sparklabel.errors import EngineError
-from sparklabel.labeler import Labeler
+from sparklabel.labeler import Labeler, withheld
 from sparklabel.labels import RETRYABLE, Label
 from sparklabel.references import ResolvedModel
 from sparklabel.udf.spec import LabelerSpec
@@ -144,8 +144,8 @@ def label_batches(
     """The labels of each batch of inputs, in order. An engine that dies is opened anew once for each batch: the rows
     that it failed on are asked again, and are failures if that one dies too. `with_threshold`: the last field of a
     batch is each row's `min_confidence`, NULL for the spec's."""
-    slot = _slot()
-    worker, workers = _Worker(spec, slot), dict[float, _Worker]()
+    # What is withheld is seen in the finished label: rows of different thresholds are asked together.
+    worker = _Worker(spec.withholding(0.0) if with_threshold else spec, _slot())
 
     def answer(batch: "pa.StructArray") -> "pa.Array":
         import pyarrow as pa
@@ -154,23 +154,11 @@ def label_batches(
         thresholds = columns.pop().to_pylist() if with_threshold else []
         # As bytes: a Spark string may hold invalid UTF-8, and one such row must not fail the job.
         inputs = [column.cast(pa.binary()).to_pylist() for column in columns]
-        rows = list(zip(*inputs, strict=True))
-        if set(thresholds) <= {None, spec.min_confidence}:
-            labels = worker.label(rows)
-        else:
-            labels = by_threshold(rows, thresholds)
+        labels = worker.label(list(zip(*inputs, strict=True)))
+        if with_threshold:
+            wanted = (spec.min_confidence if least is None else least for least in thresholds)
+            labels = [withheld(label, least) for label, least in zip(labels, wanted, strict=True)]
         return pa.array([label.record() for label in labels], type=arrow_type)
-
-    def by_threshold(
-        rows: Sequence[Sequence[bytes | None]], thresholds: Sequence[float | None]
-    ) -> list[Label]:
-        wanted = [spec.min_confidence if one is None else one for one in thresholds]
-        found: dict[int, Label] = {}
-        for least in dict.fromkeys(wanted):
-            there = [number for number, one in enumerate(wanted) if one == least]
-            asked = workers.setdefault(least, _Worker(spec.withholding(least), slot))
-            found |= zip(there, asked.label([rows[number] for number in there]), strict=True)
-        return [found[number] for number in range(len(rows))]
 
     return _ahead(answer, batches, _BATCHES_AHEAD if worker.takes_threads else 1)
 
