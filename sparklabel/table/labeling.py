@@ -14,7 +14,7 @@ from sparklabel.example_source import check_examples
 from sparklabel.labels import FAILURES, RELABEL
 from sparklabel.references import DEFAULT
 from sparklabel.table.brakes import Brakes
-from sparklabel.table.opening import TaskTable, open_task_tables
+from sparklabel.table.opening import open_task_tables
 from sparklabel.table.price import Price
 from sparklabel.table.report import PassReport
 from sparklabel.table.reporting import dry_run_report, pass_report
@@ -105,8 +105,9 @@ def label_table(
     scope = Scope(relabel, where, checked_retry({} if retry is None else retry))
     tasks = _tasks(task, column)
     models = _models(tasks, model)
+    _check_columns_apart(tasks, [(one.name, f"{one.name}_label") for one in tasks])
     opened = open_task_tables(spark, table, tasks, key, column, adopt, into)
-    _check_columns_apart(tasks, opened)
+    _check_columns_apart(tasks, [(one.owned.value, one.owned.label) for one in opened])
     passes = []
     for one, place in zip(tasks, opened, strict=True):
         spec = labeler_spec(one, models[one.name], engine, options, min_confidence)
@@ -156,9 +157,10 @@ def _models(tasks: Sequence[Task], model: str | Mapping[str, str]) -> dict[str, 
     return dict(model)
 
 
-def _check_columns_apart(tasks: Sequence[Task], opened: Sequence[TaskTable]) -> None:
-    owned = [name.lower() for one in opened for name in (one.owned.value, one.owned.label)]
-    for task in tasks:
+def _check_columns_apart(tasks: Sequence[Task], columns: Sequence[tuple[str, str]]) -> None:
+    """Of each task's own two columns, none is another's, or what another reads: it would read the row as it was."""
+    owned = [name.lower() for pair in columns for name in pair]
+    for task in tasks if len(tasks) > 1 else ():
         if read := next((name for name in task.inputs if name.lower() in owned), None):
             raise ColumnError(
                 f"The task {task.name!r} reads {read!r}, which another of the tasks writes.",

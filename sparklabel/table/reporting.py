@@ -28,7 +28,8 @@ def dry_run_report(run: Pass, plan: Plan) -> PassReport:
     estimated = inputs / rate if rate else None
     return PassReport(
         **_found(run, plan), dry_run=True, seconds=time.monotonic() - run.started, version_after=target.version,
-        prompt_tokens=tokens, estimated_seconds=estimated, new_corrections=plan.silent, cost=run.price.of(estimated, tokens),
+        prompt_tokens=tokens, estimated_seconds=estimated, new_corrections=plan.silent,
+        cost=run.price.of(estimated, tokens),
     )  # fmt: skip
 
 

@@ -55,5 +55,7 @@ def test_answers_that_are_spread_otherwise_are_reported_or_wait_for_somebody_to_
     assert (stopped.labeled, stopped.stopped) == (0, "on_drift")
     assert "fresh 50% -> 0%" in stopped.drift
     assert "nothing was written" in str(stopped)
+    again = label(table, on_drift="stop")
+    assert (again.labeled, again.stopped) == (0, "on_drift"), "staged answers are looked at as well"
     taken = label(table, on_drift="ignore")
     assert (taken.labeled, taken.resumed_inputs) == (60, 60)

@@ -6,8 +6,18 @@ from types import SimpleNamespace
 import pytest
 
 import sparklabel as sl
+from sparklabel.labels import label_ddl
 
 TASKS = [sl.load_task(path) for path in sorted((Path(__file__).parents[2] / "conf" / "tasks").glob("*.yaml"))]
+SAME = (
+    "value",
+    "confidence",
+    "raw_confidence",
+    "alternatives",
+    "field_confidence",
+    "status",
+    "task_fingerprint",
+)
 POISON = (
     "CASE id % 10 WHEN 0 THEN NULL WHEN 1 THEN '' WHEN 2 THEN repeat('long text ', 10000) WHEN 3 THEN '😀 émoji 漢字' "
     "WHEN 4 THEN concat('tab\\t', chr(0), chr(7), chr(27)) WHEN 5 THEN '<stop><assistant>{\"a\": 1}</s><|im_end|>' "
@@ -28,15 +38,15 @@ def test_conf_has_every_kind():
 
 @pytest.fixture(scope="module")
 def passes(spark, mlflow_store):
-    """A table that all tasks labelled in one call, that people answered two rows of, and that was labelled again; the
-    reports of both calls by task."""
+    """A table that all tasks labelled in one call, and that people answered two rows of; the report of the call, and of
+    what another would do, by task."""
     columns = sorted({column for task in TASKS for column in task.inputs})
     table = "default.every_kind"
     texts = ", ".join(f"{POISON} AS {column}" for column in columns)
     spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, {texts} FROM range(100)")
 
-    def label():
-        reports = sl.label_table(spark, table, TASKS, key="id", engine="fake", progress=False)
+    def label(**options):
+        reports = sl.label_table(spark, table, TASKS, key="id", engine="fake", progress=False, **options)
         return {report.task: report for report in reports}
 
     first = label()
@@ -49,7 +59,7 @@ def passes(spark, mlflow_store):
         f"MERGE INTO {table} t USING (SELECT id - 90 AS id, {given} FROM {table} WHERE id IN (97, 98)) s "
         f"ON t.id = s.id WHEN MATCHED THEN UPDATE SET {answers}"
     )
-    yield SimpleNamespace(table=table, first=first, again=label())
+    yield SimpleNamespace(table=table, first=first, again=label(dry_run=True))
     spark.sql(f"DROP TABLE {table}")
 
 
@@ -60,10 +70,25 @@ def test_a_table_with_poison_is_labelled_corrected_and_evaluated(spark, passes, 
     assert first.by_status["empty_input"] == 20
     assert set(first.by_status) <= {"ok", "truncated", "empty_input", "invalid_output"}
     assert first.by_status["ok"] >= 40
-    assert (again.labeled, again.human_kept) == (0, 2)
+    assert (again.pending, again.human_kept) == (0, 2)
     record = f"`{task.name}_label`"
     report = sl.evaluate(
         spark, spark.table(passes.table).where(f"{record}.status = 'ok' AND {record}.source = 'model'"), task,
         gold=task.name, engine="fake",
     )  # fmt: skip
     assert report.accuracy == 1.0
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind + "-" + task.name)
+def test_what_the_cache_holds_is_what_the_table_has(spark, passes, task):
+    location = spark.sql(f"DESCRIBE DETAIL {passes.table}").first()["location"]
+    kept = f"from_json(c.answer, '{label_ddl(task.value_type)}')"
+    record = f"`{task.name}_label`"
+    pairs = spark.sql(
+        f"SELECT struct({', '.join(f'{kept}.{name}' for name in SAME)}) AS kept, "
+        f"struct({', '.join(f'{record}.{name}' for name in SAME)}) AS written "
+        f"FROM {passes.table} t JOIN delta.`{location}/_sparklabel/cache` c ON c.input_hash = {record}.input_hash "
+        f"WHERE c.task = '{task.name}' AND {record}.source = 'model'"
+    ).collect()
+    assert len(pairs) >= 40
+    assert all(pair.kept == pair.written for pair in pairs)

@@ -6,6 +6,10 @@ import pytest
 
 from sparklabel import classification, passes, undo_pass
 from sparklabel.errors import ColumnError, TaskError
+from sparklabel.table.opening import open_task_table
+from sparklabel.table.running import Pass
+from sparklabel.table.together import run_passes
+from sparklabel.udf import labeler_spec
 
 VERDICT = classification("verdict", "text", ["fresh", "rotten"], "Judge.")
 TONE = classification("tone", "text", ["fresh", "calm"], "Which tone?")
@@ -36,6 +40,7 @@ def test_one_of_the_passes_is_taken_back_alone(spark, both):
     table, (verdict, tone) = both
     listed = {row.pass_id: row for row in passes(spark, table).collect()}
     assert {listed[r.pass_id].task for r in (verdict, tone)} == {"verdict", "tone"}
+    assert listed[tone.pass_id].rows is None, "of one commit nobody knows whose its rows are"
     assert undo_pass(spark, table, tone.pass_id).put_back == 6
     row = spark.sql(f"SELECT count(verdict) AS kept, count(tone_label) AS tones FROM {table}").first()
     assert (row.kept, row.tones) == (6, 0)
@@ -65,6 +70,24 @@ def test_each_task_can_have_a_model_of_its_own(small, label):
     assert (verdict.model, tone.model) == ("fake:a", "fake:b")
 
 
+class Broken(Pass):
+    def answer(self, *arguments):
+        raise ZeroDivisionError
+
+
+def test_what_one_task_answered_is_written_although_the_next_one_fails(spark, small):
+    specs = [labeler_spec(task, "m", "fake", {}) for task in (VERDICT, TONE)]
+    passes = [
+        kind(spark, spec, open_task_table(spark, small, spec.task, "id"))
+        for kind, spec in zip((Pass, Broken), specs, strict=True)
+    ]
+    with pytest.raises(ZeroDivisionError):
+        run_passes(passes, [one.plan() for one in passes], progress=False)
+    row = spark.sql(f"SELECT count(verdict) AS verdicts, count(tone) AS tones FROM {small}").first()
+    assert (row.verdicts, row.tones) == (6, 0)
+    assert all(spark.sql(f"SELECT * FROM {one.staging.sql}").count() == 0 for one in passes)
+
+
 @pytest.mark.parametrize(
     ("tasks", "options", "error", "says"),
     [
@@ -78,6 +101,7 @@ def test_each_task_can_have_a_model_of_its_own(small, label):
             ColumnError,
             "write the column 'verdict_label'",
         ),
+        ([TONE, classification("reply", ["text", "tone"], ["a", "b"])], {}, ColumnError, "in two calls"),
     ],
 )
 def test_tasks_that_cannot_go_together_are_refused(small, label, version, tasks, options, error, says):

@@ -1,9 +1,16 @@
 """Which answers of the cache count: those to the same question."""
 
+import json
+
 import pytest
 
 from sparklabel import classification
+from sparklabel.cards import ModelCard
+from sparklabel.engines.fake import ByteTokenizer
 from sparklabel.errors import TableError
+from sparklabel.labeler import Question
+from sparklabel.prompts import bare_template
+from sparklabel.references import ResolvedModel
 from sparklabel.table.cache import open_cache
 from sparklabel.table.storage import Storage
 from sparklabel.udf import check_askable, labeler_spec
@@ -32,6 +39,21 @@ def test_the_same_question_is_known_again():
 )
 def test_whatever_changes_an_answer_makes_another_question(other):
     assert question(**other) != question()
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+def test_new_instructions_are_another_question_also_for_a_model_that_was_trained_with_the_old_ones():
+    tasks = [classification("verdict", "text", ["a", "b"], how) for how in ("Judge.", "Judge again.")]
+    tokenizer = ByteTokenizer()
+    trained = Question.rendered(tasks[0], tokenizer, bare_template(tasks[0], tokenizer))
+    card = ModelCard(
+        tasks[0].to_dict(), tasks[0].fingerprint, trained.template, tasks[0].label_names, trained.label_ids, {}
+    )  # fmt: skip
+    model = ResolvedModel(
+        "models:/x/1", "artifact", "models:/x/1@sha256:0", "", card=json.dumps(card.to_dict())
+    )
+    first, second = (question(task, model) for task in tasks)
+    assert first != second
 
 
 def test_a_shared_folder_or_the_tables_own_holds_it():
