@@ -15,6 +15,11 @@ from sparklabel.table.cache import open_cache
 from sparklabel.table.storage import Storage
 from sparklabel.udf import check_askable, labeler_spec
 
+pytestmark = [
+    pytest.mark.usefixtures("store"),
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
+]
+
 
 def question(task=None, model="m", engine="fake", min_confidence=0.0, **options):
     task = task or classification("verdict", "text", ["fresh", "rotten"], "Judge.")
@@ -41,7 +46,6 @@ def test_whatever_changes_an_answer_makes_another_question(other):
     assert question(**other) != question()
 
 
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 def test_new_instructions_are_another_question_also_for_a_model_that_was_trained_with_the_old_ones():
     tasks = [classification("verdict", "text", ["a", "b"], how) for how in ("Judge.", "Judge again.")]
     tokenizer = ByteTokenizer()
