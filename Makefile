@@ -12,8 +12,9 @@ help: ## what can be made
 demo: setup ## the whole loop on one machine: label, answer, fine-tune, label anew
 	@$(BIN)/sparklabel demo
 
-test: setup lint ## linter, type checker and every test
-	@$(BIN)/python -m pytest
+test: setup lint ## linter, type checker and every test, in two processes: make test N=4
+	@$(BIN)/python -m pytest -n $(or $(N),2) --dist loadfile tests/unit tests/spark
+	@$(BIN)/python -m pytest tests/chaos tests/cluster tests/vllm # these count processes, and kill some: alone
 
 setup: install ## everything that demo and test need: packages, Delta's jars, the embedded model
 	@$(BIN)/sparklabel fetch
