@@ -9,7 +9,6 @@ memory that the driver holds (Python's peak; what is alive in the JVM), for a te
 
 import argparse
 import json
-import os
 import re
 import resource
 import subprocess
@@ -25,6 +24,7 @@ from rich.table import Table
 
 import sparklabel as sl
 from benchmarks.machine import machine, paragraph
+from sparklabel.machine import cores
 from sparklabel.table.deletion_vectors import Rewritten
 
 _CHANGED, _FILES = 1000, 16
@@ -56,9 +56,7 @@ class LargeTable:
     def function(self, rows: int | None = None) -> float:
         """Seconds of the column function alone, its answers thrown away."""
         frame = self.spark.sql(f"SELECT text FROM {self.sql}" + (f" LIMIT {rows}" if rows else ""))
-        labels = frame.repartition(os.cpu_count() or 1).select(
-            sl.label_udf(_TASK, "m", "fake")("text").alias("label")
-        )
+        labels = frame.repartition(cores()).select(sl.label_udf(_TASK, "m", "fake")("text").alias("label"))
         return seconds(lambda: labels.write.format("noop").mode("overwrite").save())[0]
 
     def pass_over(self, **options: Any) -> dict[str, float]:
