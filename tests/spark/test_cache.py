@@ -1,6 +1,7 @@
 """Answers that were given before are not computed again."""
 
 import pytest
+from pyspark.sql import functions as F
 
 from sparklabel import cache_summary, clear_cache
 from sparklabel.delta_table import open_target
@@ -42,10 +43,9 @@ def test_it_can_be_looked_at_and_cleared(spark, small, label, handed_back):
 def test_it_forgets_its_oldest_days(spark, small, label):
     label(small)
     cache = f"delta.`{open_target(spark, small).location}/_sparklabel/cache`"
-    for day in ("current_date() - 200", "current_date() - 2", "current_date() - 1"):
-        spark.sql(
-            f"INSERT INTO {cache} SELECT * REPLACE ({day} AS day) FROM {cache} WHERE day = current_date()"
-        )
+    today = spark.table(cache).where("day = current_date()")
+    for age in (200, 2, 1):
+        today.withColumn("day", F.date_sub("day", age)).write.insertInto(cache)
     tidy(spark, cache, most=12)
     days = spark.sql(
         f"SELECT datediff(current_date(), day) AS age FROM {cache} GROUP BY 1 ORDER BY 1"

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -29,13 +30,12 @@ TINY = ScoringRequest((70, 71), ((72, 73), (74,), (75, 76, 77)), label_trie([(1,
 
 
 @pytest.fixture
-def home(tmp_path):
-    """A folder for processes, which are all ended at last."""
-    folder = tmp_path / "h"
-    folder.mkdir(mode=0o700)
-    yield folder
-    for place in map(Place, folder.iterdir()):
-        place.kill()
+def home():
+    """A folder for processes, which are all ended at last. Not pytest's: its paths are too long for a socket."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+        for place in map(Place, Path(folder).iterdir()):
+            place.kill()
 
 
 def pid(served, home):
