@@ -18,9 +18,9 @@ from sparklabel.table.opening import open_task_tables
 from sparklabel.table.price import Price
 from sparklabel.table.report import PassReport
 from sparklabel.table.reporting import dry_run_report, pass_report
+from sparklabel.table.runner import run_passes
 from sparklabel.table.running import Pass, Scope
 from sparklabel.table.storage import Storage
-from sparklabel.table.together import run_passes
 from sparklabel.tasks import Task, check_task
 from sparklabel.udf import labeler_spec
 

@@ -1,7 +1,7 @@
 """A pass over one table for one task: its facts, and its steps.
 
 In: an opened table, a spec, what narrows and ends the pass. Out: answers in staging, what of them is to be merged, a
-PassReport. The order of the steps, and what passes of one call share, is in together.py.
+PassReport. The order of the steps, and what passes of one call share, is in runner.py.
 """
 
 import time

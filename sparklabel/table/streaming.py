@@ -19,9 +19,9 @@ from sparklabel.labels import sql_string
 from sparklabel.references import DEFAULT
 from sparklabel.table.brakes import Brakes
 from sparklabel.table.opening import TaskTable, open_task_table
+from sparklabel.table.runner import run_passes
 from sparklabel.table.running import Pass, Scope
 from sparklabel.table.storage import Storage
-from sparklabel.table.together import run_passes
 from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec, labeler_spec
 

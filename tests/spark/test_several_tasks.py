@@ -7,8 +7,8 @@ import pytest
 from sparklabel import classification, passes, undo_pass
 from sparklabel.errors import ColumnError, TaskError
 from sparklabel.table.opening import open_task_table
+from sparklabel.table.runner import run_passes
 from sparklabel.table.running import Pass
-from sparklabel.table.together import run_passes
 from sparklabel.udf import labeler_spec
 
 VERDICT = classification("verdict", "text", ["fresh", "rotten"], "Judge.")

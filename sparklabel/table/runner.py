@@ -14,9 +14,9 @@ from sparklabel.errors import ConflictError, SparklabelError
 from sparklabel.session import spark_errors
 from sparklabel.table.brakes import INTERRUPTED, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN
 from sparklabel.table.commits import counted_conflicts
+from sparklabel.table.diagnosis import failures_diagnosed
 from sparklabel.table.history import ANSWERS
 from sparklabel.table.merge import merge_rows
-from sparklabel.table.mishaps import mishaps_named
 from sparklabel.table.plan import Plan
 from sparklabel.table.report import PassReport
 from sparklabel.table.reporting import pass_report
@@ -30,7 +30,7 @@ def run_passes(passes: Sequence[Pass], plans: Sequence[Plan], progress: bool) ->
     """Runs them, one task after the other, and writes what was answered also where one of them raises."""
     planned = dict(zip(passes, plans, strict=True))
     busy = [one for one in passes if planned[one].pending]
-    with mishaps_named(passes), counted_conflicts() as conflicts, ExitStack() as stack:
+    with failures_diagnosed(passes), counted_conflicts() as conflicts, ExitStack() as stack:
         for one in busy:
             one.prepare()
         for one in passes:

@@ -1,4 +1,4 @@
-"""What befalls a pass from outside, in our words: its table is dropped or altered, a disk is full, a right is missing.
+"""Why a pass failed, where the reason lies outside: its table was dropped or altered, a disk is full, a right missing.
 
 In: passes, and what Spark raised in one. Out: a TableError that says what happened and what to do; anything else goes
 on as it is. Looks at the tables again only when something was raised.
@@ -25,7 +25,7 @@ _SHOWN = 300
 
 
 @contextmanager
-def mishaps_named(passes: Sequence[Pass]) -> Iterator[None]:
+def failures_diagnosed(passes: Sequence[Pass]) -> Iterator[None]:
     """Around all that the passes do."""
     try:
         yield
