@@ -64,8 +64,7 @@ def spark(cache, tmp_path_factory):
             "spark.master": "local[2]",
             "spark.driver.memory": "1g",
             "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
-            # A short life: code compiled quickly beats code compiled well (a first MERGE in half the time).
-            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+            "spark.driver.extraJavaOptions": "-XX:+UseSerialGC",
             # Small data: interpreting an expression beats compiling it (a pass in two thirds of the time).
             "spark.sql.codegen.wholeStage": "false",
             "spark.sql.codegen.factoryMode": "NO_CODEGEN",
