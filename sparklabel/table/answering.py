@@ -17,7 +17,7 @@ from sparklabel.table.chunks import Chunks, Work, task_slots
 from sparklabel.table.commits import conflicts_met
 from sparklabel.table.plan import ANSWER, HASH
 from sparklabel.table.staging import Staging
-from sparklabel.table.todo import open_todo, remove_todo, write_todo
+from sparklabel.table.todo import BUCKETS, in_buckets, open_todo, remove_todo, write_todo
 from sparklabel.udf import LabelerSpec, udf_of, worker_errors
 
 _STOPS, _STOP_SECONDS = 8, 0.25
@@ -41,15 +41,16 @@ def answer_inputs(
     with (
         FirstInterrupt(tell) as interrupt,
         jobs,
-        closing(_parts(spark, spec, staging, inputs, chunks, bar, jobs)) as parts,
+        closing(_parts(spark, spec, staging, inputs, chunks, work, bar, jobs)) as parts,
     ):
         try:
             for texts in parts:
+                started = time.monotonic()
                 answers = label(*map(quote, spec.task.inputs)).alias(ANSWER)
                 staged = texts.repartition(chunks.slots).select(HASH, answers)
                 with worker_errors():
                     work.add(staging.append(staged, work.chunks + 1))
-                chunks.took(work.last)
+                chunks.took(work.last, time.monotonic() - started)
                 conflicts = f", {met:,} conflicts" if (met := conflicts_met()) else ""
                 bar.advance(work.last, work.note + conflicts)
                 work.stopped = after_chunk(work) or (INTERRUPTED if interrupt.heard else "")
@@ -67,25 +68,29 @@ def _parts(
     staging: Staging,
     inputs: DataFrame,
     chunks: Chunks,
+    work: Work,
     bar: WorkProgress,
     jobs: "TaggedJobs",
 ) -> Generator[DataFrame, None, None]:
-    """The inputs as they are, where one chunk holds them; else ranges of a table of them, written once."""
-    if chunks.single:
-        yield inputs
-        return
-    open_todo(spark, staging)
+    """The inputs of each chunk. Where more than two are to be expected, they come from a table, written once: to find
+    them in the labelled one takes a scan of it."""
+    todo, is_open = None, False
     try:
-        todo = write_todo(spark, staging, spec.task, inputs)
-        chunks.resize(todo.total)
-        bar.resize(todo.total)
-        for buckets in chunks:
-            yield todo.inputs(spark, buckets)
+        for start, end in chunks:
+            if start and end < BUCKETS and not is_open:
+                is_open = True
+                open_todo(spark, staging)
+                rest = in_buckets(inputs, staging, (start, BUCKETS))
+                todo = write_todo(spark, staging, spec.task, rest)
+                chunks.resize(work.inputs + todo.total)
+                bar.resize(work.inputs + todo.total)
+            yield todo.inputs(spark, (start, end)) if todo else in_buckets(inputs, staging, (start, end))
     except KeyboardInterrupt:
         jobs.stop()
         raise
     finally:
-        remove_todo(spark, staging)
+        if is_open:
+            remove_todo(spark, staging)
 
 
 class TaggedJobs:

@@ -16,19 +16,14 @@ _FIRST, _SECONDS = 64, 15.0
 class Chunks:
     """Iterates over (from, to) bucket ranges that cover all inputs; tell it with `took` what each one brought.
 
-    A chunk is what a death can lose and a progress bar can show: a small one first, then about 15 seconds each.
+    A chunk is what a death can lose and a progress bar can show: a small one first, then about 15 seconds each, and up
+    to twice that for the last.
     """
 
     def __init__(self, slots: int, inputs: int) -> None:
         self.slots = slots
         self._inputs = max(inputs, 1)
         self._size = float(_FIRST * self.slots)
-        self._started = time.monotonic()
-
-    @property
-    def single(self) -> bool:
-        """Whether the first chunk holds them all."""
-        return self._inputs <= self._size
 
     def resize(self, inputs: int) -> None:
         """Says how many inputs there are, where more is known now."""
@@ -39,15 +34,14 @@ class Chunks:
         while start < BUCKETS:
             width = max(1, round(self._size * BUCKETS / self._inputs))
             end = min(BUCKETS, start + width)
-            # A small rest would cost a job of its own.
-            end = BUCKETS if BUCKETS - end < width // 3 else end
-            self._started = time.monotonic()
+            # A small rest would cost jobs of its own.
+            end = BUCKETS if BUCKETS - end < width else end
             yield start, end
             start = end
 
-    def took(self, inputs: int) -> None:
-        """The last chunk answered so many inputs, just now."""
-        rate = inputs / max(time.monotonic() - self._started, 1e-3)
+    def took(self, inputs: int, seconds: float) -> None:
+        """The last chunk answered so many inputs in that time."""
+        rate = inputs / max(seconds, 1e-3)
         # The first chunk's time holds the model's loading: never shrink below it, and grow at most fourfold.
         self._size = min(max(rate * _SECONDS, _FIRST * self.slots), 4 * self._size)
 

@@ -18,6 +18,7 @@ from sparklabel.delta_table import (
     is_delta,
     open_source,
     open_target,
+    recorded_column,
 )
 from sparklabel.errors import ColumnError, TableError
 from sparklabel.labels import quote
@@ -70,8 +71,10 @@ class TaskTable:
         return replace(self, target=target, source=self.source if self.apart else target)
 
     def make_room(self, spark: SparkSession, task: Task) -> "TaskTable":
-        """The same with the task's columns in the table, made where they are missing. Looks at the table again first:
+        """The same with the task's columns in the table, made where they are missing. Looks at the table again then:
         another pass may be making the same."""
+        if recorded_column(self.target, task) and not (self.owned.missing or self.owned.new_fields):
+            return self
         if self.apart and self.target.version == UNVERSIONED:
             make_labels_table(spark, self.target, self.source, self.keys)
         latest = open_target(spark, self.target.name)

@@ -23,7 +23,7 @@ from sparklabel.tasks import Task
 
 CACHED = 0
 """The chunk of answers that were not computed, but taken from the cache."""
-_VACUUM_EVERY = 20
+_TIDY_EVERY = 20
 _KEPT_DAYS = 30
 """Answers that no pass came back for (another model, a dropped task) are forgotten after this."""
 
@@ -104,12 +104,17 @@ class Staging:
             )
             retried(lambda: spark.sql(taken_over).collect(), "Clearing the staging table")
             spark.catalog.dropTempView(view)
-        old = f"staged_at < current_timestamp() - INTERVAL {_KEPT_DAYS} DAYS"
-        left = f" OR (pass_id IN ({sql_list(dead)}) AND lease IS NOT NULL)" if dead else ""
-        own = f"DELETE FROM {self.sql} WHERE pass_id = {sql_string(self.pass_id)} OR {old}{left}"
-        retried(lambda: spark.sql(own).collect(), "Clearing the staging table")
-        if spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT 1").collect()[0]["version"] % _VACUUM_EVERY == 0:
+        self._delete(spark, f"pass_id = {sql_string(self.pass_id)}")  # a partition: no file of it is read
+        if dead:
+            self._delete(spark, f"pass_id IN ({sql_list(dead)}) AND lease IS NOT NULL")
+        if spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT 1").collect()[0]["version"] % _TIDY_EVERY == 0:
+            self._delete(spark, f"staged_at < current_timestamp() - INTERVAL {_KEPT_DAYS} DAYS")
             spark.sql(f"VACUUM {self.sql}").collect()
+
+    def _delete(self, spark: SparkSession, where: str) -> None:
+        retried(
+            lambda: spark.sql(f"DELETE FROM {self.sql} WHERE {where}").collect(), "Clearing the staging table"
+        )
 
     def _ours(self, table: str = "") -> str:
         return (

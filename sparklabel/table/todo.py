@@ -7,7 +7,7 @@ pass has a partition of its own, which it removes at its end; what a killed pass
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.delta_table import is_delta
@@ -52,6 +52,17 @@ class Todo:
         )
 
 
+def in_buckets(inputs: DataFrame, staging: Staging, buckets: tuple[int, int]) -> DataFrame:
+    """Those of `inputs`, as `plan.pending_inputs` gives them, that are in a range of this pass's buckets."""
+    bucket = _bucket(staging)
+    return inputs.where((bucket >= buckets[0]) & (bucket < buckets[1]))
+
+
+def _bucket(staging: Staging) -> Column:
+    """Salted: what a pass that died left over is spread over all buckets again."""
+    return F.pmod(F.xxhash64(F.col(HASH), F.lit(staging.pass_id)), F.lit(BUCKETS)).cast("int")
+
+
 def open_todo(spark: SparkSession, staging: Staging) -> None:
     """Makes the table where it is missing."""
     create = (
@@ -65,11 +76,9 @@ def open_todo(spark: SparkSession, staging: Staging) -> None:
 def write_todo(spark: SparkSession, staging: Staging, task: Task, inputs: DataFrame) -> Todo:
     """Writes `inputs`, as `plan.pending_inputs` gives them."""
     path, seen = todo_path(staging), Observation()
-    # Salted: what a pass that died left over is spread over all buckets again.
-    bucket = F.pmod(F.xxhash64(F.col(HASH), F.lit(staging.pass_id)), F.lit(BUCKETS)).cast("int")
     rows = inputs.select(
         F.col(HASH).alias("input_hash"), F.array(*map(quote, task.inputs)).alias("texts"),
-        bucket.alias("bucket"), F.lit(staging.pass_id).alias("pass_id"), F.current_date().alias("day"),
+        _bucket(staging).alias("bucket"), F.lit(staging.pass_id).alias("pass_id"), F.current_date().alias("day"),
     )  # fmt: skip
     counted = rows.sortWithinPartitions("bucket").observe(seen, F.count(F.lit(1)).alias("inputs"))
     counted.write.format("delta").mode("append").save(path)
