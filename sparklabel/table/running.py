@@ -156,7 +156,7 @@ class Pass:
         staged = staging.answers(self.spark)
         if staged.take(1):
             self.resumed = inputs.join(staged, HASH).count()
-        unknown = inputs.join(staged, HASH, "left_anti") if self.resumed else inputs
+        unknown = self._without_answer(inputs) if self.resumed else inputs
         assert self._question is not None
         self._cache = open_cache(self.storage, self.opened.target.location, self.spec, self._question)
         if self._cache:
@@ -169,7 +169,7 @@ class Pass:
         if number <= 0:
             return
         if self.cached:
-            unknown = inputs.join(staging.answers(self.spark), HASH, "left_anti")
+            unknown = self._without_answer(inputs)
         title = f"{self.opened.target.name}: {self.task.name}"
         with WorkProgress(title, number, progress, "starting the model") as bar:
 
@@ -239,6 +239,9 @@ class Pass:
     def _inputs(self) -> DataFrame:
         inputs = pending_inputs(self.states(), self.task, self.scope.relabel)
         return inputs.orderBy(HASH).limit(self.brakes.max_rows) if self.brakes.max_rows else inputs
+
+    def _without_answer(self, inputs: DataFrame) -> DataFrame:
+        return inputs.join(self.staging.answers(self.spark, pinned=True), HASH, "left_anti")
 
     def _params(self) -> Mapping[str, Any]:
         return {

@@ -70,14 +70,16 @@ class Staging:
         counts = {name: int(value or 0) for name, value in seen.get.items()}
         return Staged(counts["answers"], counts["failed"], counts["tokens"], counts["written"])
 
-    def answers(self, spark: SparkSession, after: int = 0) -> DataFrame:
+    def answers(self, spark: SparkSession, after: int = 0, pinned: bool = False) -> DataFrame:
         """One usable answer an input: HASH, ANSWER. Of this pass, of one that died, of one beside it: an answer to
         the same input by the same model and task, calibrated and withheld alike, is the same answer. `after` a chunk of
-        this pass: those of its later chunks only."""
+        this pass: those of its later chunks only. `pinned`: those of this moment, for what is appended here itself: a
+        writer that reads the newest version conflicts with everybody's signs of life."""
         done = f"answer.status NOT IN ({sql_list(RETRYABLE)})"
         own = f"pass_id = {sql_string(self.pass_id)}"
         usable = f"{self._ours()} AND " + (f"{own} AND chunk > {after}" if after else f"({own} OR {done})")
-        staged = spark.sql(f"SELECT * FROM {self.sql}").where(usable)
+        version = f" VERSION AS OF {self._version(spark)}" if pinned else ""
+        staged = spark.sql(f"SELECT * FROM {self.sql}{version}").where(usable)
         return staged.groupBy(F.col("input_hash").alias(HASH)).agg(
             F.max_by("answer", "staged_at").alias(ANSWER)
         )
@@ -107,9 +109,12 @@ class Staging:
         self._delete(spark, f"pass_id = {sql_string(self.pass_id)}")  # a partition: no file of it is read
         if dead:
             self._delete(spark, f"pass_id IN ({sql_list(dead)}) AND lease IS NOT NULL")
-        if spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT 1").collect()[0]["version"] % _TIDY_EVERY == 0:
+        if self._version(spark) % _TIDY_EVERY == 0:
             self._delete(spark, f"staged_at < current_timestamp() - INTERVAL {_KEPT_DAYS} DAYS")
             spark.sql(f"VACUUM {self.sql}").collect()
+
+    def _version(self, spark: SparkSession) -> int:
+        return int(spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT 1").collect()[0]["version"])
 
     def _delete(self, spark: SparkSession, where: str) -> None:
         retried(

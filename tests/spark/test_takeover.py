@@ -1,5 +1,7 @@
 """Passes that die, and what others do to the table meanwhile: passes driven step by step."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from pyspark.sql import functions as F
 
 from sparklabel.labels import input_hash_sql
@@ -50,6 +52,34 @@ def test_answers_of_a_pass_that_died_are_taken_over(spark, small, task, label, r
     assert [row.input_hash for row in spark.sql(f"SELECT * FROM {dead.staging.sql}").collect()] == [
         rows[0].label.input_hash
     ], "the other model's answer stays for a pass with that model"
+
+
+def test_a_sign_of_life_while_the_rest_is_computed_is_no_conflict(spark, small, task, tmp_path):
+    folder = str(tmp_path)
+
+    @F.udf("boolean")
+    def waited(text):
+        from pathlib import Path
+
+        Path(folder, "computing").touch()
+        while not Path(folder, "go").exists():
+            pass
+        return True
+
+    dead, now = Opened(spark, small, task), Opened(spark, small, task)
+    dead.stage(spark, ["fresh 1", "fresh 2"])
+    rest = now.run.states().join(dead.staging.answers(spark, pinned=True), HASH, "left_anti")
+    one_slot = rest.repartition(1)
+    answers = one_slot.where(waited.asNondeterministic()("text")).select(
+        HASH, udf_of(now.spec)("text").alias(ANSWER)
+    )
+    with ThreadPoolExecutor(1) as pool:
+        staged = pool.submit(now.staging.append, answers, 1)
+        while not (tmp_path / "computing").exists():
+            pass
+        spark.sql(f"INSERT INTO {dead.staging.sql} (pass_id, lease) VALUES ('other', 'alive')")
+        (tmp_path / "go").touch()
+        assert staged.result().answers == 4
 
 
 def test_a_narrow_pass_leaves_the_other_staged_answers_for_a_later_one(spark, small, task, label, rows_of):

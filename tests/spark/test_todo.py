@@ -1,4 +1,4 @@
-"""Passes of more than one chunk: what is to do is written down once, read in ranges, and removed."""
+"""Passes of more than two chunks: what is to do is written down once, read in ranges, and removed."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +10,8 @@ from sparklabel.table.plan import HASH
 from sparklabel.table.staging import open_staging
 from sparklabel.table.todo import BUCKETS, open_todo, remove_todo, todo_path, write_todo
 
-ROWS, INPUTS = 700, 600
+ROWS, INPUTS = 1400, 1300
+"""More than two chunks hold, however quick the machine is."""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def large(spark, label, rows_of):
 
 
 def test_every_row_is_answered_whatever_its_chunk(large):
-    # Row 0 is NULL and row 1 bytes; 600 and 601 have their texts.
+    # Row 0 is NULL and row 1 bytes; 1300 and 1301 have their texts.
     assert (large.report.labeled, large.report.distinct_inputs) == (ROWS, INPUTS + 2)
     assert large.report.by_status == {"ok": ROWS - 1, "empty_input": 1}
     assert {row.value for i, row in large.rows.items() if i} == {"fresh"}
