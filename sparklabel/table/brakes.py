@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sparklabel.delta_table import table_sql
 from sparklabel.errors import TableError
 from sparklabel.labels import quote, silent_sql
 from sparklabel.table.chunks import Work
@@ -64,7 +65,8 @@ class Brakes:
                 f"{number:,} rows of {table} have another {column!r} than its record says: more corrections than "
                 f"max_new_corrections={self.max_new_corrections:,} allows, so that a backfill is not taken for people.",
                 hint=f"If people gave them: max_new_corrections={number}. If a job did, put the model's values back: "
-                f"UPDATE ... SET {value} = {label}.value WHERE NOT ({value} <=> {label}.value) AND {silent_sql(label)}",
+                f"UPDATE {table_sql(table)} SET {value} = {label}.value "
+                f"WHERE NOT ({value} <=> {label}.value) AND {silent_sql(label)}",
             )
 
 

@@ -23,6 +23,7 @@ from sparklabel.table.commits import retried
 from sparklabel.table.plan import ANSWER, HASH
 from sparklabel.table.staging import CACHED, Staging
 from sparklabel.table.storage import Storage, is_folder
+from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec
 
 _MOST_ANSWERS, _MOST_DAYS = 5_000_000, 180
@@ -122,13 +123,21 @@ def cache_summary(spark: SparkSession, table: str) -> DataFrame:
     ).orderBy(F.desc("last"), "question")  # fmt: skip
 
 
-def clear_cache(spark: SparkSession, table: str, task: str | None = None) -> int:
+def clear_cache(spark: SparkSession, table: str, task: Task | str | None = None) -> int:
     """Forgets the answers in the cache of a table, or in the folder that was given as `cache=`; those of one task where
-    its name is given. How many there were. Labels in tables stay; files of the cache that were removed more than an
-    hour ago go for good. Raises TableError where there is no cache."""
+    it, or its name, is given. How many there were. Labels in tables stay; files of the cache that were removed more
+    than an hour ago go for good. Raises TableError where there is no cache, or no answer to such a task."""
     sql = _existing(spark, table)
-    where = "true" if task is None else f"task = {sql_string(task)}"
-    number = spark.sql(f"SELECT count(*) AS answers FROM {sql} WHERE {where}").collect()[0]["answers"]
+    name = task.name if isinstance(task, Task) else task
+    kept = spark.sql(f"SELECT task, count(*) AS answers FROM {sql} GROUP BY task ORDER BY task").collect()
+    answers = {row["task"]: row["answers"] for row in kept}
+    if name is not None and name not in answers:
+        raise TableError(
+            f"The cache of {table} has no answers to the task {name!r}.",
+            hint=f"It has those to: {', '.join(answers) or 'none'}.",
+        )
+    where = "true" if name is None else f"task = {sql_string(name)}"
+    number = sum(answers.values()) if name is None else answers[name]
     retried(lambda: spark.sql(f"DELETE FROM {sql} WHERE {where}").collect(), "Clearing the cache")
     spark.sql(f"VACUUM {sql}").collect()
     return int(number)

@@ -76,13 +76,13 @@ def label_table(
     Several tasks are answered one after the other, each in a pass of its own, and written by one MERGE; a report each.
     `model` may give each task, by its name, a model of its own then.
 
-    The pass ends early, says so in its report, and has written what it answered: after `max_rows` distinct inputs,
-    after the chunk in which `max_seconds` have passed, on Ctrl-C, and when the engine failed on a larger share of the
-    inputs than `max_error_ratio`. Where the first chunk's answers are spread otherwise than those in the table, the
-    report says so; `on_drift="stop"` ends the pass then, and writes nothing. Called again after any of this or any
-    death it goes on: answers that wait in `staging` (a folder; inside the table's by default) are not computed twice.
-    Answers are kept in a `cache`, True: inside the table's folder, or a folder that several tables share; one to the
-    same prompt, inputs, model, engine and its options is not computed again. `options` go to the engine.
+    At most `max_rows` distinct inputs are asked. The pass ends early, says so in its report, and has written what it
+    answered: after the chunk in which `max_seconds` have passed, on Ctrl-C, and when the engine failed on a larger
+    share of the inputs than `max_error_ratio`. Where the first chunk's answers are spread otherwise than those in the
+    table, the report says so; `on_drift="stop"` ends the pass then, and writes nothing. Called again after any of this
+    or any death it goes on: answers that wait in `staging` (a folder; inside the table's by default) are not computed
+    twice. Answers are kept in a `cache`, True: inside the table's folder, or a folder that several tables share; one to
+    the same prompt, inputs, model, engine and its options is not computed again. `options` go to the engine.
 
     A value that differs from its record is a correction by a person; with more than `max_new_corrections` of them that
     do not say so the pass is refused. `deletion_vectors` switches these on in the table: a MERGE then leaves the files
@@ -99,6 +99,9 @@ def label_table(
     """
     if relabel not in RELABEL:
         raise TableError(f"relabel={relabel!r} is not known.", hint=f"Use one of: {', '.join(RELABEL)}.")
+    for name, given in (("adopt", adopt), ("dry_run", dry_run)):
+        if not isinstance(given, bool):  # "no" would be taken for yes
+            raise TableError(f"{name}={given!r} is not True or False.")
     brakes = Brakes(max_error_ratio, max_rows, max_seconds, on_drift, max_new_corrections)
     storage = Storage(staging, cache, deletion_vectors)
     price = Price(cost_per_hour, cost_per_million_tokens)

@@ -87,7 +87,12 @@ def row_states(
 ) -> DataFrame:
     """The pinned rows with their input hash and state; what of the label is not there yet reads as NULL."""
     frame, owned = opened.rows(spark), opened.owned
-    if where:
+    if where is not None:
+        if not isinstance(where, str) or not where.strip():
+            raise TableError(
+                f"where={where!r} is not a SQL condition.",
+                hint="Leave it out (None) to label all pending rows.",
+            )
         if drawn := _NONDETERMINISTIC.search(where):
             raise TableError(
                 f"where={where!r} draws other rows each time it is evaluated ({drawn.group(1)}).",

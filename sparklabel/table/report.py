@@ -103,6 +103,8 @@ class PassReport:
         lines = ["rows before: " + _counts(self.states)]
         if self.by_status:
             lines.append("written: " + _counts(self.by_status))
+        if not self.dry_run and self.pending > self.labeled:
+            lines.append(f"{self.pending - self.labeled:,} rows that were pending are not labelled")
         if self.resumed_inputs:
             lines.append(f"{self.resumed_inputs:,} answers were taken over from a pass that did not end")
         if self.cached_inputs:

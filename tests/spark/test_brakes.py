@@ -8,6 +8,7 @@ from sparklabel.errors import TableError
 def test_at_most_so_many_rows_are_asked(small, label):
     report = label(small, max_rows=2)
     assert (report.labeled, report.pending, report.stopped) == (2, 6, "")
+    assert "4 rows that were pending are not labelled" in str(report)
     assert label(small).labeled == 4
 
 

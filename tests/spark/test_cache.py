@@ -28,14 +28,16 @@ def test_what_is_in_the_cache_is_not_computed(small, label, rows_of, handed_back
             assert row.label.asDict() == expected
 
 
-def test_it_can_be_looked_at_and_cleared(spark, small, label, handed_back):
+def test_it_can_be_looked_at_and_cleared(spark, small, task, label, handed_back):
     with pytest.raises(TableError, match="no cache yet"):
         cache_summary(spark, small)
     spark.sql(f"INSERT INTO {small} VALUES (6, ' ')")
     label(small)
     (row,) = cache_summary(spark, small).collect()
     assert (row.task, row.model, row.answers) == ("verdict", "fake:m", 6), "a failure is not kept"
-    assert (clear_cache(spark, small, "another"), clear_cache(spark, small)) == (0, 6)
+    with pytest.raises(TableError, match=r"(?s)no answers to the task 'another'.*those to: verdict"):
+        clear_cache(spark, small, "another")
+    assert clear_cache(spark, small, task) == 6
     handed_back(small)
     assert label(small).cached_inputs == 0
 
