@@ -34,8 +34,8 @@ class Chunks:
         while start < BUCKETS:
             width = max(1, round(self._size * BUCKETS / self._inputs))
             end = min(BUCKETS, start + width)
-            # A small rest would cost jobs of its own.
-            end = BUCKETS if BUCKETS - end < width else end
+            # A small rest would cost jobs of its own. How long it takes is known behind the first chunk only.
+            end = BUCKETS if BUCKETS - end < (width if start else width // 3) else end
             yield start, end
             start = end
 
