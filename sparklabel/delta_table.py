@@ -48,11 +48,16 @@ class Target:
 
     def newest_version(self, spark: SparkSession) -> int:
         """That of the table as it is now."""
-        return int(spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT 1").collect()[0]["version"])
+        return newest_version(spark, self.sql)
 
     def column(self, name: str) -> str | None:
         """The table's spelling of a column, found as SQL does: whatever the case."""
         return next((c for c in self.schema.fieldNames() if c.lower() == name.lower()), None)
+
+
+def newest_version(spark: SparkSession, sql: str) -> int:
+    """That of a Delta table, named as SQL takes it."""
+    return int(spark.sql(f"DESCRIBE HISTORY {sql} LIMIT 1").collect()[0]["version"])
 
 
 def open_target(spark: SparkSession, table: str) -> Target:
@@ -66,7 +71,7 @@ def open_target(spark: SparkSession, table: str) -> Target:
                 f"{table} is a {detail['format']} table, not a Delta table.",
                 hint=f"Convert it first: CONVERT TO DELTA {sql}",
             )
-        version = spark.sql(f"DESCRIBE HISTORY {sql} LIMIT 1").collect()[0]["version"]
+        version = newest_version(spark, sql)
         schema = spark.sql(f"SELECT * FROM {sql} VERSION AS OF {version}").schema
     except (AnalysisException, ParseException) as error:
         raise TableError(

@@ -6,7 +6,7 @@ merged here.
 
 import time
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -74,23 +74,22 @@ def _parts(
 ) -> Generator[DataFrame, None, None]:
     """The inputs of each chunk. Where more than two are to be expected, they come from a table, written once: to find
     them in the labelled one takes a scan of it."""
-    todo, is_open = None, False
-    try:
-        for start, end in chunks:
-            if start and end < BUCKETS and not is_open:
-                is_open = True
-                open_todo(spark, staging)
-                rest = in_buckets(inputs, staging, (start, BUCKETS))
-                todo = write_todo(spark, staging, spec.task, rest)
-                chunks.resize(work.inputs + todo.total)
-                bar.resize(work.inputs + todo.total)
-            yield todo.inputs(spark, (start, end)) if todo else in_buckets(inputs, staging, (start, end))
-    except KeyboardInterrupt:
-        jobs.stop()
-        raise
-    finally:
-        if is_open:
-            remove_todo(spark, staging)
+    todo = None
+    with ExitStack() as stack:
+        try:
+            for start, end in chunks:
+                if start and end < BUCKETS and todo is None:
+                    open_todo(spark, staging)
+                    stack.callback(remove_todo, spark, staging)
+                    todo = write_todo(
+                        spark, staging, spec.task, in_buckets(inputs, staging, (start, BUCKETS))
+                    )
+                    chunks.resize(work.inputs + todo.total)
+                    bar.resize(work.inputs + todo.total)
+                yield todo.inputs(spark, (start, end)) if todo else in_buckets(inputs, staging, (start, end))
+        except KeyboardInterrupt:
+            jobs.stop()
+            raise
 
 
 class TaggedJobs:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta_table import Target, said_by
+from sparklabel.delta_table import Target, newest_version, said_by
 from sparklabel.errors import TableError
 from sparklabel.labels import RETRYABLE, label_ddl, quote, sql_list, sql_string
 from sparklabel.session import spark_errors
@@ -78,7 +78,7 @@ class Staging:
         done = f"answer.status NOT IN ({sql_list(RETRYABLE)})"
         own = f"pass_id = {sql_string(self.pass_id)}"
         usable = f"{self._ours()} AND " + (f"{own} AND chunk > {after}" if after else f"({own} OR {done})")
-        version = f" VERSION AS OF {self._version(spark)}" if pinned else ""
+        version = f" VERSION AS OF {newest_version(spark, self.sql)}" if pinned else ""
         staged = spark.sql(f"SELECT * FROM {self.sql}{version}").where(usable)
         return staged.groupBy(F.col("input_hash").alias(HASH)).agg(
             F.max_by("answer", "staged_at").alias(ANSWER)
@@ -109,12 +109,9 @@ class Staging:
         self._delete(spark, f"pass_id = {sql_string(self.pass_id)}")  # a partition: no file of it is read
         if dead:
             self._delete(spark, f"pass_id IN ({sql_list(dead)}) AND lease IS NOT NULL")
-        if self._version(spark) % _TIDY_EVERY == 0:
+        if newest_version(spark, self.sql) % _TIDY_EVERY == 0:
             self._delete(spark, f"staged_at < current_timestamp() - INTERVAL {_KEPT_DAYS} DAYS")
             spark.sql(f"VACUUM {self.sql}").collect()
-
-    def _version(self, spark: SparkSession) -> int:
-        return int(spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT 1").collect()[0]["version"])
 
     def _delete(self, spark: SparkSession, where: str) -> None:
         retried(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta_table import is_delta
+from sparklabel.delta_table import is_delta, newest_version
 from sparklabel.labels import quote, sql_list, sql_string
 from sparklabel.table.commits import retried
 from sparklabel.table.plan import HASH
@@ -82,7 +82,7 @@ def write_todo(spark: SparkSession, staging: Staging, task: Task, inputs: DataFr
     )  # fmt: skip
     counted = rows.sortWithinPartitions("bucket").observe(seen, F.count(F.lit(1)).alias("inputs"))
     counted.write.format("delta").mode("append").save(path)
-    version = spark.sql(f"DESCRIBE HISTORY delta.{quote(path)} LIMIT 1").collect()[0]["version"]
+    version = newest_version(spark, f"delta.{quote(path)}")
     return Todo(path, staging.pass_id, task, version, int(seen.get["inputs"]))
 
 
