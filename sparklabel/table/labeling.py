@@ -20,7 +20,7 @@ from sparklabel.table.report import PassReport
 from sparklabel.table.reporting import dry_run_report, pass_report
 from sparklabel.table.runner import run_passes
 from sparklabel.table.running import Pass, Scope
-from sparklabel.table.storage import Storage
+from sparklabel.table.storage import Storage, check_flags
 from sparklabel.tasks import Task, check_task
 from sparklabel.udf import labeler_spec
 
@@ -99,9 +99,7 @@ def label_table(
     """
     if relabel not in RELABEL:
         raise TableError(f"relabel={relabel!r} is not known.", hint=f"Use one of: {', '.join(RELABEL)}.")
-    for name, given in (("adopt", adopt), ("dry_run", dry_run)):
-        if not isinstance(given, bool):  # "no" would be taken for yes
-            raise TableError(f"{name}={given!r} is not True or False.")
+    check_flags(adopt=adopt, dry_run=dry_run)
     brakes = Brakes(max_error_ratio, max_rows, max_seconds, on_drift, max_new_corrections)
     storage = Storage(staging, cache, deletion_vectors)
     price = Price(cost_per_hour, cost_per_million_tokens)

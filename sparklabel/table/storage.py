@@ -27,8 +27,14 @@ class Storage:
                 f"cache={self.cache!r} is not the absolute path of a folder.",
                 hint="Say True for one inside the table's folder, or False for none.",
             )
-        if not isinstance(self.deletion_vectors, bool):
-            raise TableError(f"deletion_vectors={self.deletion_vectors!r} is not True or False.")
+        check_flags(deletion_vectors=self.deletion_vectors)
+
+
+def check_flags(**given: Any) -> None:
+    """Raises TableError for what is neither True nor False: "no" would be taken for yes."""
+    for name, value in given.items():
+        if not isinstance(value, bool):
+            raise TableError(f"{name}={value!r} is not True or False.")
 
 
 def is_folder(path: Any) -> bool:
