@@ -7,6 +7,7 @@ In: a table's name or path, a task. Out: a frozen record. Reads only.
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pyspark.errors import AnalysisException, ParseException
@@ -15,7 +16,7 @@ from pyspark.sql.types import StructType
 
 from sparklabel.errors import ColumnError, TableError
 from sparklabel.labels import quote
-from sparklabel.session import require_delta
+from sparklabel.session import require_delta, spark_errors
 from sparklabel.tasks import Task
 
 TASK_PROPERTY = "sparklabel.task."
@@ -60,8 +61,9 @@ def newest_version(spark: SparkSession, sql: str) -> int:
     return int(spark.sql(f"DESCRIBE HISTORY {sql} LIMIT 1").collect()[0]["version"])
 
 
-def open_target(spark: SparkSession, table: str) -> Target:
-    """Finds a table by name (`db.tickets`) or path (anything with a slash). Raises TableError."""
+def open_target(spark: SparkSession, table: str, otherwise: str = "") -> Target:
+    """Finds a table by name (`db.tickets`) or path (anything with a slash). Raises TableError, whose hint ends with
+    what can be done `otherwise`."""
     require_delta(spark)
     sql = table_sql(table)
     try:
@@ -76,8 +78,7 @@ def open_target(spark: SparkSession, table: str) -> Target:
     except (AnalysisException, ParseException) as error:
         raise TableError(
             f"{table} is not a Delta table that can be read: {said_by(error)}",
-            hint="Give the name of a Delta table (catalog.schema.table) or its path. Of a view, keep the labels in a "
-            "table of their own: into='...'.",
+            hint=f"Give the name of a Delta table (catalog.schema.table) or its path. {otherwise}".strip(),
         ) from None
     return Target(table, sql, detail["location"], version, schema, detail["properties"] or {})
 
@@ -101,6 +102,29 @@ def is_delta(spark: SparkSession, sql: str) -> bool:
         return bool(spark.sql(f"DESCRIBE DETAIL {sql}").collect()[0]["format"] == "delta")
     except (AnalysisException, ParseException):
         return False
+
+
+def is_table_folder(spark: SparkSession, path: str) -> bool:
+    """Whether it is a Delta table's. Asked of Delta, of a folder inside a table's, it would warn of partitions on
+    stdout."""
+    try:
+        return bool(spark.read.text(f"{path}/_delta_log").schema)
+    except AnalysisException:
+        return False
+
+
+def table_around(spark: SparkSession, path: str) -> str | None:
+    """The folder of the Delta table that a folder is, or lies in: a VACUUM of that table would delete what is kept
+    there, but for what has a name that begins with _."""
+    parts = path.rstrip("/").split("/")
+    while parts and parts[-1] and not parts[-1].endswith(":"):
+        around = "/".join(parts)
+        with suppress(*spark_errors()):  # a folder above that we may not read
+            if is_table_folder(spark, around):
+                return around
+        if parts.pop().startswith("_"):
+            break
+    return None
 
 
 def table_sql(table: str) -> str:

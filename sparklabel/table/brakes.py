@@ -57,17 +57,18 @@ class Brakes:
             return MAX_SECONDS
         return ""
 
-    def check_corrections(self, number: int, table: str, column: str) -> None:
-        """Raises TableError where so many values that no pass wrote are more than people are likely to have given."""
-        if self.max_new_corrections is not None and number > self.max_new_corrections:
-            value, label = quote(column), quote(f"{column}_label")
-            raise TableError(
-                f"{number:,} rows of {table} have another {column!r} than its record says: more corrections than "
-                f"max_new_corrections={self.max_new_corrections:,} allows, so that a backfill is not taken for people.",
-                hint=f"If people gave them: max_new_corrections={number}. If a job did, put the model's values back: "
-                f"UPDATE {table_sql(table)} SET {value} = {label}.value "
-                f"WHERE NOT ({value} <=> {label}.value) AND {silent_sql(label)}",
-            )
+    def refusal(self, number: int, table: str, column: str) -> TableError | None:
+        """Of a pass, where so many values that no pass wrote are more than people are likely to have given."""
+        if self.max_new_corrections is None or number <= self.max_new_corrections:
+            return None
+        value, label = quote(column), quote(f"{column}_label")
+        return TableError(
+            f"{number:,} rows of {table} have another {column!r} than its record says: more corrections than "
+            f"max_new_corrections={self.max_new_corrections:,} allows, so that a backfill is not taken for people.",
+            hint=f"If people gave them: max_new_corrections={number}. If a job did, put the model's values back: "
+            f"UPDATE {table_sql(table)} SET {value} = {label}.value "
+            f"WHERE NOT ({value} <=> {label}.value) AND {silent_sql(label)}",
+        )
 
 
 def _is_number(value: Any) -> bool:

@@ -9,11 +9,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta_table import open_target, said_by
+from sparklabel.delta_table import is_table_folder, open_target, said_by
 from sparklabel.errors import SparklabelError, TableError
 from sparklabel.labeler import Question
 from sparklabel.labels import ANSWERED, label_ddl, quote, sql_list, sql_string
@@ -34,21 +33,22 @@ _FILES_KEPT = "interval 1 hour"
 _JSON = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cache:
     """Answers to one `question` (a hash) in the table at `path`, which holds those to others too. `record` is the SQL
-    type of an answer; `task` and `model` are for people who look."""
+    type of an answer; `task` and `model` are for people who look. `problem` says why it could not be used."""
 
     path: str
     question: str
     record: str
     task: str
     model: str
+    problem: str = ""
 
     def move_known(self, spark: SparkSession, inputs: DataFrame, staging: Staging) -> int:
         """Stages those to `inputs` (HASH), and says how many there were. A cache that cannot be read has none."""
         try:
-            if not _is_there(spark, self.path):
+            if not is_table_folder(spark, self.path):
                 return 0
             known = spark.sql(
                 f"SELECT input_hash AS {HASH}, answer, cached_at FROM {self._sql} WHERE question = "
@@ -59,7 +59,7 @@ class Cache:
             answers = newest.select(HASH, F.from_json("answer", self.record, _JSON).alias(ANSWER))
             return staging.append(answers, CACHED).answers
         except _refusals() as error:
-            tell(f"the cache {self.path} was not read: {said_by(error)}")
+            self._tell(f"the cache {self.path} was not read: {said_by(error)}")
             return 0
 
     def keep(self, spark: SparkSession, answers: DataFrame, number: int) -> None:
@@ -73,7 +73,11 @@ class Cache:
                 tidy(spark, self._sql)
                 spark.sql(f"VACUUM {self._sql}").collect()
         except _refusals() as error:
-            tell(f"answers were not kept in the cache {self.path}: {said_by(error)}")
+            self._tell(f"answers were not kept in the cache {self.path}: {said_by(error)}")
+
+    def _tell(self, problem: str) -> None:
+        self.problem = problem
+        tell(problem)
 
     @property
     def _sql(self) -> str:
@@ -145,21 +149,13 @@ def clear_cache(spark: SparkSession, table: str, task: Task | str | None = None)
 
 def _existing(spark: SparkSession, table: str) -> str:
     path = _path(table, "") if is_folder(table) else ""
-    if not (path and _is_there(spark, path)):
+    if not (path and is_table_folder(spark, path)):
         path = _path(True, open_target(spark, table).location)
-        if not _is_there(spark, path):
+        if not is_table_folder(spark, path):
             raise TableError(
                 f"{table} has no cache yet.", hint="A pass makes one, unless it is told cache=False."
             )
     return f"delta.{quote(path)}"
-
-
-def _is_there(spark: SparkSession, path: str) -> bool:
-    """Asked of Delta, of a folder inside a table's, it would warn of partitions on stdout."""
-    try:
-        return bool(spark.read.text(f"{path}/_delta_log").schema)
-    except AnalysisException:
-        return False
 
 
 def _path(root: str | bool, location: str) -> str:

@@ -75,10 +75,16 @@ def _row(pass_id: str, commits: Sequence[PassCommit]) -> tuple[Any, ...]:
     written = [commit.rows for commit in commits if commit.step in (ANSWERS, UNDO)]
     facts = last.facts
     return (
-        pass_id, facts.get("task"), facts.get("model"), first.at, last.at, _sum(written),
+        pass_id, facts.get("task"), facts.get("model"), _began(first), last.at, _sum(written),
         facts.get("version_before"), last.version, facts.get("task_fingerprint"), facts.get("where"),
         facts.get("undone"),
     )  # fmt: skip
+
+
+def _began(first: PassCommit) -> datetime:
+    """When it was begun, before its first commit; what earlier releases wrote does not say that."""
+    said = first.facts.get("began")
+    return datetime.fromisoformat(said) if said else first.at
 
 
 def _sum(rows: Sequence[int | None]) -> int | None:

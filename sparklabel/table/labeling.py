@@ -107,6 +107,7 @@ def label_table(
     tasks = _tasks(task, column)
     models = _models(tasks, model)
     _check_columns_apart(tasks, [(one.name, f"{one.name}_label") for one in tasks])
+    storage.check_folders(spark)
     opened = open_task_tables(spark, table, tasks, key, column, adopt, into)
     _check_columns_apart(tasks, [(one.owned.value, one.owned.label) for one in opened])
     passes = []
@@ -116,16 +117,20 @@ def label_table(
         if not spec.card:
             check_examples(spark, one)
     plans = [run.plan() for run in passes]
+    refusals = [
+        None
+        if adopt and place.owned.missing  # what is adopted is so once
+        else brakes.refusal(plan.silent, place.target.name, place.owned.value)
+        for place, plan in zip(opened, plans, strict=True)
+    ]
     if dry_run:
-        reports = [dry_run_report(run, plan) for run, plan in zip(passes, plans, strict=True)]
+        reports = [dry_run_report(*one) for one in zip(passes, plans, refusals, strict=True)]
+    elif refusal := next(filter(None, refusals), None):
+        raise refusal
+    elif any(plan.pending or plan.unstamped for plan in plans):
+        reports = run_passes(passes, plans, progress)
     else:
-        for place, plan in zip(opened, plans, strict=True):
-            if not (adopt and place.owned.missing):  # what is adopted is so once
-                brakes.check_corrections(plan.silent, place.target.name, place.owned.value)
-        if any(plan.pending or plan.unstamped for plan in plans):
-            reports = run_passes(passes, plans, progress)
-        else:
-            reports = [pass_report(run, plan) for run, plan in zip(passes, plans, strict=True)]
+        reports = [pass_report(run, plan) for run, plan in zip(passes, plans, strict=True)]
     return reports[0] if isinstance(task, Task) else reports
 
 
@@ -155,6 +160,8 @@ def _models(tasks: Sequence[Task], model: str | Mapping[str, str]) -> dict[str, 
             f"model= names models for {', '.join(sorted(model)) or 'no task'}, and the tasks are {', '.join(names)}.",
             hint="Name one for each task, or give one model for all.",
         )
+    if wrong := next((name for name, one in model.items() if not isinstance(one, str)), None):
+        raise TaskError(f"model= gives the task {wrong!r} {model[wrong]!r}, which is no model's name.")
     return dict(model)
 
 

@@ -27,6 +27,8 @@ from sparklabel.table.key import check_key
 from sparklabel.table.labels_apart import labels_table, make_labels_table
 from sparklabel.tasks import Task, check_task
 
+_OF_A_VIEW = "Of a view, keep the labels in a table of their own: into='...'."
+
 
 @dataclass(frozen=True, slots=True)
 class TaskTable:
@@ -109,7 +111,7 @@ def open_task_tables(
     alone. Raises TaskError, TableError, ColumnError or KeyColumnError."""
     for task in tasks:
         check_task(task)
-    source = open_target(spark, table) if into is None else open_source(spark, table)
+    source = open_target(spark, table, _OF_A_VIEW) if into is None else open_source(spark, table)
     keys = check_key(spark, source, key)
     for task in tasks:
         check_inputs(source, task)

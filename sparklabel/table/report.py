@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sparklabel.labels import FAILURES
 from sparklabel.table.brakes import DRIFT, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN
 
 _STOPS = {
@@ -27,12 +28,13 @@ class PassReport:
     empty; `drift` says how answers shifted, where that is more than chance.
     `earlier_task` says that the model was fine-tuned with other instructions or examples than the task has now.
     `examples` says which examples the prompts had, where the task takes them from a table.
-    `cached_inputs` had an answer in the cache, `conflicts_retried` counts commits that other writers were faster than,
-    and `rewritten` says what deletion vectors would spare, where that is much.
+    `cached_inputs` had an answer in the cache; `cache_problem` says why it could not be used. `conflicts_retried`
+    counts commits that other writers were faster than, and `rewritten` says what deletion vectors would spare, where
+    that is much.
     `cost` is in the currency of the prices that were given, and `run_id` the pass's MLflow run. Of several tasks in one
     call each has its own time, and its part of what they share; `conflicts_retried` and `rewritten` are the call's.
-    With `dry_run`, `new_corrections` counts those that would be stamped, `prompt_tokens` is an estimate and
-    `estimated_seconds` follows from the table's last pass, where there was one.
+    With `dry_run`, `new_corrections` counts those that would be stamped, `refused` says why the pass would be,
+    `prompt_tokens` is an estimate and `estimated_seconds` follows from the table's last pass, where there was one.
     """
 
     table: str
@@ -49,11 +51,13 @@ class PassReport:
     labeled: int = 0
     resumed_inputs: int = 0
     cached_inputs: int = 0
+    cache_problem: str = ""
     by_status: Mapping[str, int] = field(default_factory=dict)
     human_kept: int = 0
     human_input_changed: int = 0
     corrections_stamped: int = 0
     new_corrections: int = 0
+    refused: str = ""
     conflicts_retried: int = 0
     kept_older: int = 0
     new_model_would_add: int = 0
@@ -97,7 +101,9 @@ class PassReport:
         if not self.pending and not self.corrections_stamped:
             return f"{where}\n  nothing to do (version {self.version_after})"
         before = "none" if self.version_before < 0 else self.version_before
-        return f"{where}\n  labelled {self.labeled:,} rows; version {before} -> {self.version_after}"
+        failed = sum(rows for status, rows in self.by_status.items() if status in FAILURES)
+        labelled = f"labelled {self.labeled - failed:,} rows" + (f", {failed:,} failed" if failed else "")
+        return f"{where}\n  {labelled}; version {before} -> {self.version_after}"
 
     def _details(self) -> list[str]:
         lines = ["rows before: " + _counts(self.states)]
@@ -107,10 +113,14 @@ class PassReport:
             lines.append(f"{self.pending - self.labeled:,} rows that were pending are not labelled")
         if self.resumed_inputs:
             lines.append(f"{self.resumed_inputs:,} answers were taken over from a pass that did not end")
+        if self.cache_problem:
+            lines.append(self.cache_problem)
         if self.cached_inputs:
             lines.append(f"{self.cached_inputs:,} answers were in the cache")
         if self.new_corrections:
             lines.append(f"corrections by people that would be stamped: {self.new_corrections:,}")
+        if self.refused:
+            lines.append(f"it would be refused: {self.refused}")
         if self.corrections_stamped:
             lines.append(f"corrections by people that were stamped: {self.corrections_stamped:,}")
         if self.kept_older:

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from sparklabel.delta_table import UNVERSIONED
+from sparklabel.errors import SparklabelError
 from sparklabel.table.brakes import INTERRUPTED
 from sparklabel.table.deletion_vectors import Rewritten
 from sparklabel.table.history import ANSWERS, last_rate, pass_commits
@@ -19,8 +20,8 @@ _COMMITS = 100
 """Where a pass looks for its own: they are among the newest."""
 
 
-def dry_run_report(run: Pass, plan: Plan) -> PassReport:
-    """What it would do, in what time and for how much, by the table's last pass of the task."""
+def dry_run_report(run: Pass, plan: Plan, refusal: SparklabelError | None = None) -> PassReport:
+    """What it would do, in what time and for how much, by the table's last pass of the task; or why it would not."""
     target, most = run.opened.target, run.brakes.max_rows or plan.pending_inputs
     inputs = min(plan.pending_inputs, most)
     rate = last_rate(run.spark, target, run.task.name) if target.version != UNVERSIONED else None
@@ -29,7 +30,7 @@ def dry_run_report(run: Pass, plan: Plan) -> PassReport:
     return PassReport(
         **_found(run, plan), dry_run=True, seconds=time.monotonic() - run.started, version_after=target.version,
         prompt_tokens=tokens, estimated_seconds=estimated, new_corrections=plan.silent,
-        cost=run.price.of(estimated, tokens),
+        refused=str(refusal) if refusal else "", cost=run.price.of(estimated, tokens),
     )  # fmt: skip
 
 
@@ -46,7 +47,8 @@ def pass_report(
     by_status = rows_by_status(run.spark, run.opened, run.pass_id) if run.is_settled else {}
     return PassReport(
         **_found(run, plan), dry_run=False, version_after=newest, labeled=sum(by_status.values()), by_status=by_status,
-        resumed_inputs=run.resumed, cached_inputs=run.cached, corrections_stamped=run.stamped,
+        resumed_inputs=run.resumed, cached_inputs=run.cached, cache_problem=run.cache_problem,
+        corrections_stamped=run.stamped,
         kept_older=run.failed[0], failure=run.failed[1], prompt_tokens=work.prompt_tokens,
         output_tokens=work.output_tokens, inputs_per_second=work.rate, conflicts_retried=conflicts,
         rewritten="" if target.has_deletion_vectors else str(Rewritten.by(c.metrics for c in own)),

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -88,6 +89,7 @@ class Pass:
         self.resumed = self.cached = self.stamped = 0
         self.merged: int | None = None
         self.drift: Drift | None = None
+        self.began = datetime.now(UTC)
         self.failed: tuple[int, str] = (0, "")
         self._cache: Cache | None = None
         self._question: Question | None = None
@@ -186,6 +188,11 @@ class Pass:
             self.failed = self._failures()
 
     @property
+    def cache_problem(self) -> str:
+        """Why the cache could not be used."""
+        return self._cache.problem if self._cache else ""
+
+    @property
     def staging(self) -> Staging:
         """Open from `hold` on."""
         assert self._staging is not None
@@ -230,7 +237,8 @@ class Pass:
     def facts(self, step: str) -> dict[str, Any]:
         """What a commit says of this pass."""
         return {
-            "pass_id": self.pass_id, "step": step, "task": self.task.name, "model": self.model,
+            "pass_id": self.pass_id, "step": step, "began": self.began.isoformat(), "task": self.task.name,
+            "model": self.model,
             "task_fingerprint": self.task.fingerprint, "min_confidence": self.spec.min_confidence,
             "column": self.opened.owned.value, "key": list(self.opened.keys), "version_before": self.version_before,
             "where": self.scope.where, "relabel": self.scope.relabel,

@@ -1,11 +1,14 @@
 """Where a pass keeps what it computes, and how it may write the table.
 
-In: what a user said. Out: a frozen record, checked. It opens nothing.
+In: what a user said. Out: a frozen record, checked. It makes nothing.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
+from pyspark.sql import SparkSession
+
+from sparklabel.delta_table import table_around
 from sparklabel.errors import TableError
 
 
@@ -28,6 +31,15 @@ class Storage:
                 hint="Say True for one inside the table's folder, or False for none.",
             )
         check_flags(deletion_vectors=self.deletion_vectors)
+
+    def check_folders(self, spark: SparkSession) -> None:
+        """Raises TableError for one where nothing is safe."""
+        for name, folder in (("staging", self.staging), ("cache", self.cache)):
+            if isinstance(folder, str) and (table := table_around(spark, folder)):
+                raise TableError(
+                    f"{name}={folder!r} lies in the folder of a Delta table ({table}), whose VACUUM would delete it.",
+                    hint="Name a folder outside of any table's.",
+                )
 
 
 def check_flags(**given: Any) -> None:

@@ -68,6 +68,7 @@ def label_stream(
     brakes, storage = Brakes(max_new_corrections=max_new_corrections), Storage(staging, cache)
     name = f"sparklabel {task.name} {into or table}"
     _check_stream(spark, name, checkpoint, trigger)
+    storage.check_folders(spark)
     opened = open_task_table(spark, table, task, key, column, into=into)
     if opened.source.version == UNVERSIONED:
         raise TableError(f"{table} is a view: only a Delta table can be read as a stream.")
@@ -137,5 +138,6 @@ class _Batches:
         labeling = Pass(spark, self._spec, now, self._scope, self._brakes, storage=self._storage)
         plan = labeling.plan()
         if plan.pending or plan.unstamped:
-            self._brakes.check_corrections(plan.silent, now.target.name, now.owned.value)
+            if refusal := self._brakes.refusal(plan.silent, now.target.name, now.owned.value):
+                raise refusal
             run_passes([labeling], [plan], progress=False)

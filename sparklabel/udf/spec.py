@@ -77,7 +77,7 @@ def labeler_spec(
     check_task(task)
     chosen = engine_spec(engine, options)
     named = chosen.kind.named
-    if named and isinstance(model, str):
+    if named and isinstance(model, str) and model.strip():
         resolved = ResolvedModel(model, "folder", named.identity(model, dict(chosen.options)), "")
     else:
         resolved = model if isinstance(model, ResolvedModel) else registry.resolve(model)

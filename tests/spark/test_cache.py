@@ -61,3 +61,19 @@ def test_tables_can_share_one_and_a_pass_can_do_without(spark, small, label, tmp
     assert label(f"{small}_copy", cache=False, where="id < 1").cached_inputs == 0
     assert label(f"{small}_copy", cache=str(tmp_path)).cached_inputs == 5
     spark.sql(f"DROP TABLE {small}_copy")
+
+
+def test_a_folder_inside_a_table_is_refused(spark, small, label, version):
+    inside = f"{open_target(spark, small).location}/answers"
+    for argument in ("cache", "staging"):
+        with pytest.raises(TableError, match=rf"{argument}=.* lies in the folder of a Delta table"):
+            label(small, **{argument: inside})
+    assert version(small) == 0
+    hidden = f"{open_target(spark, small).location}/_answers"  # a VACUUM passes it by
+    assert label(small, cache=hidden, staging=hidden).labeled == 6
+
+
+def test_one_that_cannot_be_used_is_told_in_the_report(small, label):
+    report = label(small, cache="/proc/nowhere")
+    assert report.labeled == 6
+    assert "answers were not kept in the cache /proc/nowhere/cache" in str(report)

@@ -102,7 +102,9 @@ def test_a_backfill_is_not_taken_for_people(spark, small, label, version):
     with pytest.raises(TableError, match="max_new_corrections=2"):
         label(small, max_new_corrections=2)
     assert version(small) == before
-    assert label(small, max_new_corrections=2, dry_run=True).new_corrections == 3
+    would = label(small, max_new_corrections=2, dry_run=True)
+    assert would.new_corrections == 3
+    assert "it would be refused: 3 rows of" in str(would)
     assert label(small, max_new_corrections=3).corrections_stamped == 3
 
 

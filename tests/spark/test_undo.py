@@ -30,6 +30,7 @@ def test_passes_are_listed_newest_first(story):
     assert [(row.task, row.model, row.rows, row.condition, row.undone) for row in listed] == [
         ("verdict", "fake:m2", 4, "id < 5", None), ("verdict", "fake:m", 6, None, None),
     ]  # fmt: skip
+    assert all(row.began < row.ended for row in listed)
     assert listed[1].version_before < listed[1].version_after < listed[0].version_after
 
 

@@ -38,6 +38,11 @@ def test_the_report_says_what_a_thousand_rows_cost():
     assert report(cost=1.0).cost_per_1000_rows is None
 
 
+def test_rows_that_failed_are_not_counted_as_labelled():
+    assert "labelled 6 rows; version" in str(report(labeled=6, by_status={"ok": 5, "uncertain": 1}))
+    assert "labelled 1 rows, 5 failed; version" in str(report(labeled=6, by_status={"ok": 1, "timeout": 5}))
+
+
 @pytest.mark.parametrize("copied", [9_999_000, 0])
 def test_what_deletion_vectors_would_spare_is_said_where_it_is_much(copied):
     commit = {"numTargetBytesAdded": str(100 * 2**20), "numTargetRowsUpdated": "1000"}
