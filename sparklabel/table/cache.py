@@ -18,7 +18,7 @@ from sparklabel.labeler import Question
 from sparklabel.labels import ANSWERED, label_ddl, quote, sql_list, sql_string
 from sparklabel.session import spark_errors
 from sparklabel.table.brakes import tell
-from sparklabel.table.commits import retried
+from sparklabel.table.commits import delete_rows, retried
 from sparklabel.table.plan import ANSWER, HASH
 from sparklabel.table.staging import CACHED, Staging
 from sparklabel.table.storage import Storage, is_folder
@@ -142,7 +142,7 @@ def clear_cache(spark: SparkSession, table: str, task: Task | str | None = None)
         )
     where = "true" if name is None else f"task = {sql_string(name)}"
     number = sum(answers.values()) if name is None else answers[name]
-    retried(lambda: spark.sql(f"DELETE FROM {sql} WHERE {where}").collect(), "Clearing the cache")
+    delete_rows(spark, sql, where, "Clearing the cache")
     spark.sql(f"VACUUM {sql}").collect()
     return int(number)
 
@@ -172,5 +172,5 @@ def tidy(spark: SparkSession, sql: str, most: int = _MOST_ANSWERS) -> None:
         if newer and kept > most:
             old += f" OR day < DATE'{newer['day']}'"
             break
-    retried(lambda: spark.sql(f"DELETE FROM {sql} WHERE {old}").collect(), "Tidying the cache")
+    delete_rows(spark, sql, old, "Tidying the cache")
     retried(lambda: spark.sql(f"OPTIMIZE {sql}").collect(), "Tidying the cache")

@@ -59,6 +59,11 @@ def retried(commit: Callable[[], Result], what: str) -> Result:
     raise AssertionError("unreachable")
 
 
+def delete_rows(spark: SparkSession, sql: str, where: str, what: str) -> None:
+    """From a Delta table, named as SQL takes it. Raises what `retried` raises."""
+    retried(lambda: spark.sql(f"DELETE FROM {sql} WHERE {where}").collect(), what)
+
+
 @dataclass(slots=True)
 class Conflicts:
     """How often another writer was first."""

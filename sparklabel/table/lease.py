@@ -24,7 +24,7 @@ from sparklabel.errors import ConflictError
 from sparklabel.labels import sql_string
 from sparklabel.machine import host_id, process_start
 from sparklabel.session import spark_errors
-from sparklabel.table.commits import retried
+from sparklabel.table.commits import delete_rows
 from sparklabel.table.staging import Staging
 
 _BEAT_SECONDS, _SILENCE_SECONDS = 20.0, 70.0
@@ -163,10 +163,7 @@ class Lease:
 
     def _give_back(self) -> None:
         own = f"pass_id = {sql_string(self._me.pass_id)} AND lease IS NOT NULL"
-        retried(
-            lambda: self._spark.sql(f"DELETE FROM {self._staging.sql} WHERE {own}").collect(),
-            "Giving back the lease",
-        )
+        delete_rows(self._spark, self._staging.sql, own, "Giving back the lease")
 
     def _beat(self) -> None:
         while not self._ended.wait(_BEAT_SECONDS):

@@ -17,7 +17,7 @@ from sparklabel.errors import TableError
 from sparklabel.labels import RETRYABLE, label_ddl, quote, sql_list, sql_string
 from sparklabel.session import spark_errors
 from sparklabel.table.columns import Owned
-from sparklabel.table.commits import retried
+from sparklabel.table.commits import delete_rows, retried
 from sparklabel.table.plan import ANSWER, HASH
 from sparklabel.tasks import Task
 
@@ -114,9 +114,7 @@ class Staging:
             spark.sql(f"VACUUM {self.sql}").collect()
 
     def _delete(self, spark: SparkSession, where: str) -> None:
-        retried(
-            lambda: spark.sql(f"DELETE FROM {self.sql} WHERE {where}").collect(), "Clearing the staging table"
-        )
+        delete_rows(spark, self.sql, where, "Clearing the staging table")
 
     def _ours(self, table: str = "") -> str:
         return (

@@ -12,13 +12,14 @@ from pyspark.sql import functions as F
 
 from sparklabel.delta_table import is_delta, newest_version
 from sparklabel.labels import quote, sql_list, sql_string
-from sparklabel.table.commits import retried
+from sparklabel.table.commits import delete_rows, retried
 from sparklabel.table.plan import HASH
 from sparklabel.table.staging import Staging
 from sparklabel.tasks import Task
 
 BUCKETS = 65536
 _LEFTOVERS_DAYS = 2
+_CLEARING = "Clearing the table of what is to do"
 _FILES_KEPT, _HOUR = "interval 1 hour", 3600
 """Longer than a pass takes to write its inputs: nobody reads what another pass has removed."""
 
@@ -91,11 +92,8 @@ def remove_todo(spark: SparkSession, staging: Staging) -> None:
     hold texts, which nobody should find who erased them from the table."""
     sql = f"delta.{quote(todo_path(staging))}"
     # Whole partitions, so that two passes never touch the same files.
-    remove = (
-        f"DELETE FROM {sql} WHERE pass_id = {sql_string(staging.pass_id)} "
-        f"OR day < current_date() - INTERVAL {_LEFTOVERS_DAYS} DAYS"
-    )
-    retried(lambda: spark.sql(remove).collect(), "Clearing the table of what is to do")
+    old = f"day < current_date() - INTERVAL {_LEFTOVERS_DAYS} DAYS"
+    delete_rows(spark, sql, f"pass_id = {sql_string(staging.pass_id)} OR {old}", _CLEARING)
     if _files_are_due(spark, sql):
         spark.sql(f"VACUUM {sql}").collect()
 
@@ -104,8 +102,7 @@ def remove_leftovers(spark: SparkSession, staging: Staging, dead: Sequence[str])
     """Removes the rows of passes that were killed."""
     sql = f"delta.{quote(todo_path(staging))}"
     if dead and is_delta(spark, sql):
-        remove = f"DELETE FROM {sql} WHERE pass_id IN ({sql_list(dead)})"
-        retried(lambda: spark.sql(remove).collect(), "Clearing the table of what is to do")
+        delete_rows(spark, sql, f"pass_id IN ({sql_list(dead)})", _CLEARING)
 
 
 def _files_are_due(spark: SparkSession, sql: str) -> bool:

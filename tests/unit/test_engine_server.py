@@ -16,9 +16,6 @@ import pytest
 from sparklabel.constraints import label_trie
 from sparklabel.engines import EngineSpec, GenerationRequest, ScoringRequest, engine_spec, open_engine
 from sparklabel.engines.server import Place, Served, connect, vacate
-from sparklabel.engines.server.batcher import Batcher
-from sparklabel.engines.server.devices import parse_gpus
-from sparklabel.engines.server.owners import Owners, owner_pid
 from sparklabel.errors import EngineDied, EngineError, ModelError, SetupError
 
 TRIE = label_trie([tuple(b"fresh"), tuple(b"rotten")], ["fresh", "rotten"])
@@ -235,82 +232,3 @@ def tiny_adapter(base: Path, folder: Path) -> Path:
     config = LoraConfig(r=2, target_modules=["q_proj"], layers_to_transform=[3], init_lora_weights=False)
     get_peft_model(model, config).save_pretrained(folder)
     return folder
-
-
-class Counting:
-    """An engine that tells how it was called, and waits for `go` first."""
-
-    def __init__(self):
-        self.calls, self.go = [], threading.Event()
-
-    def score(self, request):
-        self.go.wait(30)
-        self.calls.append(len(request.rows))
-        if len(request.rows) > 1 and (9,) in request.rows:
-            raise EngineError("a bad row")
-        return np.array([[row[0]] for row in request.rows], dtype=np.float32)
-
-
-def gathered(requests):
-    """What each request got while they waited together, and the calls behind the first one."""
-    engine, batcher, found = Counting(), Batcher(), {}
-
-    def ask(number, request):
-        try:
-            found[number] = batcher.run(engine, request).tolist()
-        except EngineError as error:
-            found[number] = error.message
-
-    first = threading.Thread(target=ask, args=("first", ScoringRequest((0,), ((7,),), TRIE)))
-    first.start()
-    threads = [threading.Thread(target=ask, args=pair) for pair in enumerate(requests)]
-    for thread in threads:
-        thread.start()
-    while batcher.waiting < len(requests):
-        pass
-    engine.go.set()
-    for thread in (first, *threads):
-        thread.join()
-    return found, engine.calls[1:]
-
-
-def test_requests_that_share_a_prefix_are_computed_together():
-    found, calls = gathered([ScoringRequest((1,), ((3,), (4,)), TRIE), ScoringRequest((1,), ((5,),), TRIE)])
-    assert calls == [3]
-    assert (found[0], found[1]) == ([[3.0], [4.0]], [[5.0]])
-
-
-def test_requests_with_other_prefixes_are_not():
-    _, calls = gathered([ScoringRequest((1,), ((3,),), TRIE), ScoringRequest((2,), ((5,),), TRIE)])
-    assert calls == [1, 1]
-
-
-def test_one_clients_bad_row_does_not_fail_another_client():
-    found, _ = gathered([ScoringRequest((1,), ((3,), (9,)), TRIE), ScoringRequest((1,), ((5,),), TRIE)])
-    assert (found[0], found[1]) == ("a bad row", [[5.0]])
-
-
-def test_owners_that_ended_are_no_owners():
-    ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    owners = Owners(ended.pid)
-    assert owners.any_alive()
-    ended.kill()
-    ended.wait()
-    ended.stdin.close()
-    assert not owners.any_alive()
-
-
-def test_one_owner_of_two_is_enough():
-    ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    owners = Owners(ended.pid)
-    owners.add(os.getpid())
-    ended.communicate(b"\n")
-    assert owners.any_alive()
-
-
-def test_a_process_of_no_executor_owns_its_engine_itself():
-    assert owner_pid() == os.getpid()
-
-
-def test_gpus_are_known_by_what_the_driver_says():
-    assert parse_gpus("0, GPU-5f\n1, GPU-6a\n") == {"0": "GPU-5f", "1": "GPU-6a"}

@@ -6,13 +6,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from sparklabel import classification, load_task, multilabel, rating
+from sparklabel import classification, multilabel, rating
 from sparklabel.engines.fake import ByteTokenizer, FakeEngine
-from sparklabel.errors import ModelError, TaskError
+from sparklabel.errors import ModelError
 from sparklabel.few_shot import Answered, candidates, example_set, most_diverse
 from sparklabel.held_out import is_held_out
 from sparklabel.labeler import Labeler, Question
-from sparklabel.tasks import ExamplesFrom
 
 
 class Letters:
@@ -266,59 +265,3 @@ def test_special_tokens_in_examples_stay_text():
     labeler = Labeler(task, engine, model="m", examples=examples, open_encoder=Letters)
     labeler.label([["aaa"]])
     assert any(mark in engine.rows[0] for mark in ("<stop>", "<user>"))
-
-
-# What a task says.
-
-
-def test_a_task_without_examples_keeps_its_fingerprint():
-    plain = verdict(examples_from=None)
-    assert plain.fingerprint == verdict(examples_from=None, examples=[]).fingerprint
-    assert plain.fingerprint == "v1:7117ef58eac2038c825ec046"
-
-
-@pytest.mark.parametrize(
-    "source", [("other", 2, "similar"), ("films", 3, "similar"), ("films", 2, "diverse")]
-)
-def test_the_fingerprint_covers_table_count_and_choice(source):
-    assert verdict(examples_from=source).fingerprint != verdict().fingerprint
-
-
-@pytest.mark.parametrize(
-    "source",
-    [["films", 2, "similar"], {"table": "films", "count": 2, "choice": "similar"}],
-    ids=["a list", "a mapping"],
-)
-def test_the_source_may_be_a_list_or_a_mapping(source):
-    assert verdict(examples_from=source) == verdict()
-
-
-def test_yaml_keeps_the_source(tmp_path):
-    path = tmp_path / "task.yaml"
-    path.write_text(verdict().to_yaml(), "utf-8")
-    assert load_task(path) == verdict()
-    assert load_task(path).examples_from == ExamplesFrom(table="films", count=2, choice="similar")
-
-
-def test_yaml_takes_the_short_form(tmp_path):
-    path = tmp_path / "task.yaml"
-    plain = verdict(examples_from=None).to_yaml()
-    path.write_text(f"{plain}\nexamples_from: [films, 2, similar]\n", "utf-8")
-    assert load_task(path) == verdict()
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"examples": [("a", "fresh")]}, "give examples or examples_from, not both"),
-        ({"examples_from": ("films", 2)}, "write it as"),
-        ({"examples_from": ("films", 0, "similar")}, "examples_from.count: "),
-        ({"examples_from": ("films", 2, "nearest")}, "examples_from.choice: "),
-        ({"examples_from": (" ", 2, "similar")}, "examples_from.table: "),
-        ({"examples_from": "films"}, "examples_from: "),
-    ],
-)
-def test_a_source_that_cannot_work_is_refused(changes, message):
-    with pytest.raises(TaskError) as caught:
-        verdict(**changes)
-    assert message in caught.value.message
