@@ -25,12 +25,14 @@ from sparklabel.tasks import Task
 @dataclass(frozen=True, slots=True)
 class Change:
     """What is written for one task: `rows` are key columns and others, which SQL names as `s.<name>.<column>`. Rows of
-    the table (as `t`) that have their key and still fulfil `guard` get what `assigned` says of columns."""
+    the table (as `t`) that have their key and still fulfil `guard` get what `assigned` says of columns. `few`: they can
+    be sent to every executor, so that the table need not be shuffled."""
 
     name: str
     rows: DataFrame
     guard: str
     assigned: Mapping[str, str]
+    few: bool = False
 
     @property
     def source(self) -> str:
@@ -91,7 +93,10 @@ def merge_rows(
     """Writes changes into `target`, each of columns of its own, as one commit; how many rows were written. With
     `insert` rows that are missing are made. `metadata` goes with the commit."""
     spark, view = changes[0].rows.sparkSession, f"_sparklabel_{uuid.uuid4().hex}"
-    _side_by_side(changes, keys).createOrReplaceTempView(view)
+    rows = _side_by_side(changes, keys)
+    if all(change.few for change in changes) and not insert:  # an outer join of both sides cannot be one
+        rows = rows.hint("broadcast")
+    rows.createOrReplaceTempView(view)
     holds = {change.name: f"({change.source} IS NOT NULL AND {change.guard})" for change in changes}
     assigned = {
         column: sql if len(changes) == 1 else f"if({holds[change.name]}, {sql}, t.{_path(column)})"

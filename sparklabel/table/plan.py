@@ -165,8 +165,7 @@ def make_plan(
     )
 
 
-def pending_inputs(states: DataFrame, task: Task, relabel: str) -> DataFrame:
-    """Each distinct pending input once: its hash, and the inputs as the task names them."""
-    chosen = states.where(F.col(STATE).isin(*pending_states(relabel)))
+def distinct_inputs(rows: DataFrame, task: Task) -> DataFrame:
+    """Each distinct input of `row_states` once: its hash, and the inputs as the task names them."""
     texts = [F.any_value(F.col(quote(c)).cast("string")).alias(c) for c in task.inputs]
-    return chosen.groupBy(HASH).agg(*texts)
+    return rows.groupBy(HASH).agg(*texts)

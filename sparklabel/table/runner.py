@@ -36,10 +36,10 @@ def run_passes(passes: Sequence[Pass], plans: Sequence[Plan], progress: bool) ->
         for one in passes:
             one.make_room()
             if planned[one].unstamped:
-                one.stamp_corrections()
+                one.stamp_corrections(planned[one].unstamped)
         # In one order everywhere: of two calls that want the same leases, the first has them all.
         for one in sorted(busy, key=lambda one: one.opened.owned.label):
-            one.hold(stack)
+            one.hold(stack, planned[one])
         answering = _Answering(busy, planned, progress)
         try:
             answering.run()

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,8 +38,8 @@ from sparklabel.table.plan import (
     SEEN,
     STATE,
     Plan,
+    distinct_inputs,
     make_plan,
-    pending_inputs,
     row_states,
     unstamped,
 )
@@ -51,6 +51,9 @@ from sparklabel.tasks import has_choices
 from sparklabel.udf import LabelerSpec, check_askable, with_examples
 
 _BEFORE = "_sparklabel_attempts_before"
+_FEW_ROWS = 10_000
+"""Pending rows up to so many are found by one scan, kept by Spark while the pass lasts, and sent to where the table and
+the cache are joined with them: these are not shuffled for a few rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class Pass:
         self._cache: Cache | None = None
         self._question: Question | None = None
         self._staging: Staging | None = None
+        self._few: DataFrame | None = None
 
     def states(self) -> DataFrame:
         """The rows of the scope."""
@@ -123,14 +127,15 @@ class Pass:
 
         retried(commit, f"Adding columns to {self.opened.target.name}")
 
-    def stamp_corrections(self) -> None:
+    def stamp_corrections(self, number: int) -> None:
+        """Of so many rows."""
         corrected = self.states().where(unstamped(self.opened.owned))
         rows = corrected.select(*map(quote, self.opened.keys), HASH)
-        change = corrections_change(self.opened, rows)
+        change = replace(corrections_change(self.opened, rows), few=number <= _FEW_ROWS)
         self.stamped = merge_rows(self.opened.target, self.opened.keys, [change], self.facts(CORRECTIONS))
 
-    def hold(self, stack: ExitStack) -> None:
-        """Takes the lease, and begins the diary, until the stack is unwound."""
+    def hold(self, stack: ExitStack, plan: Plan) -> None:
+        """Takes the lease, and begins the diary, until the stack is unwound. Few pending rows are kept as long."""
         self._staging = self._staging or self.open_staging()
         self.lease = stack.enter_context(
             Lease(self.spark, self._staging, self.scope.where, self.shares_rows, tell)
@@ -138,6 +143,11 @@ class Pass:
         self.diary = stack.enter_context(
             open_diary(self.pass_id, self.task.name, self.opened.target.name, self._params(), self.experiment)
         )
+        if plan.pending <= _FEW_ROWS:
+            inputs = (str(self.opened.source.column(c)) for c in self.task.inputs)
+            names = dict.fromkeys((*self.opened.keys, *inputs, self.opened.owned.label, HASH, STATE))
+            self._few = self._pending().select(*map(quote, names)).persist()
+            stack.callback(self._few.unpersist)
 
     def open_staging(self) -> Staging:
         return open_staging(
@@ -162,7 +172,8 @@ class Pass:
         assert self._question is not None
         self._cache = open_cache(self.storage, self.opened.target.location, self.spec, self._question)
         if self._cache:
-            self.cached = self._cache.move_known(self.spark, unknown, staging)
+            asked = unknown.hint("broadcast") if self._few is not None else unknown
+            self.cached = self._cache.move_known(self.spark, asked, staging)
         if self.resumed and self._drifted(plan.pending_inputs):
             self.work.stopped = DRIFT
             return
@@ -208,7 +219,8 @@ class Pass:
         nothing = not (self.work.chunks or self.resumed or self.cached)
         if nothing or not self.is_settled or self.merged == self.work.chunks:
             return None
-        return answers_change(self.opened, self.task, self.source(self.staging, self.merged or 0))
+        change = answers_change(self.opened, self.task, self.source(self.staging, self.merged or 0))
+        return replace(change, few=self._few is not None)
 
     def source(self, staging: Staging, after: int = 0) -> DataFrame:
         """The pending rows that have a staged answer, of a later chunk than `after`: key columns, HASH, SEEN, ANSWER as
@@ -245,7 +257,7 @@ class Pass:
         } | ({"examples": self.spec.examples.facts} if self.spec.examples else {})  # fmt: skip
 
     def _inputs(self) -> DataFrame:
-        inputs = pending_inputs(self.states(), self.task, self.scope.relabel)
+        inputs = distinct_inputs(self._pending(), self.task)
         return inputs.orderBy(HASH).limit(self.brakes.max_rows) if self.brakes.max_rows else inputs
 
     def _without_answer(self, inputs: DataFrame) -> DataFrame:
@@ -266,6 +278,8 @@ class Pass:
         return self.drift is not None and self.drift.is_major and self.brakes.on_drift == "stop"
 
     def _pending(self) -> DataFrame:
+        if self._few is not None:
+            return self._few
         return self.states().where(F.col(STATE).isin(*pending_states(self.scope.relabel)))
 
     def _failures(self) -> tuple[int, str]:

@@ -54,7 +54,7 @@ class Todo:
 
 
 def in_buckets(inputs: DataFrame, staging: Staging, buckets: tuple[int, int]) -> DataFrame:
-    """Those of `inputs`, as `plan.pending_inputs` gives them, that are in a range of this pass's buckets."""
+    """Those of `inputs`, as `plan.distinct_inputs` gives them, that are in a range of this pass's buckets."""
     bucket = _bucket(staging)
     return inputs.where((bucket >= buckets[0]) & (bucket < buckets[1]))
 
@@ -75,7 +75,7 @@ def open_todo(spark: SparkSession, staging: Staging) -> None:
 
 
 def write_todo(spark: SparkSession, staging: Staging, task: Task, inputs: DataFrame) -> Todo:
-    """Writes `inputs`, as `plan.pending_inputs` gives them."""
+    """Writes `inputs`, as `plan.distinct_inputs` gives them."""
     path, seen = todo_path(staging), Observation()
     rows = inputs.select(
         F.col(HASH).alias("input_hash"), F.array(*map(quote, task.inputs)).alias("texts"),
