@@ -16,6 +16,7 @@ from pyspark.sql.types import StructType
 
 from sparklabel.errors import ColumnError, TableError
 from sparklabel.labels import quote
+from sparklabel.paths import is_absolute
 from sparklabel.session import require_delta, spark_errors
 from sparklabel.tasks import Task
 
@@ -116,7 +117,7 @@ def is_table_folder(spark: SparkSession, path: str) -> bool:
 def table_around(spark: SparkSession, path: str) -> str | None:
     """The folder of the Delta table that a folder is, or lies in: a VACUUM of that table would delete what is kept
     there, but for what has a name that begins with _."""
-    parts = path.rstrip("/").split("/")
+    parts = re.sub(r"(?<!:)/+", "/", path).rstrip("/").split("/")
     while parts and parts[-1] and not parts[-1].endswith(":"):
         around = "/".join(parts)
         with suppress(*spark_errors()):  # a folder above that we may not read
@@ -134,7 +135,7 @@ def table_sql(table: str) -> str:
     if "`" in table and ("/" not in table or re.match(r"\w+\.`", table)):
         return table  # quoted by the caller
     if "/" in table:
-        if not (table.startswith(("/", "file:")) or "://" in table):
+        if not is_absolute(table):
             raise TableError(
                 f"{table!r} is a relative path, which means another folder to Spark.",
                 hint="Give the absolute path, or the name of a table.",
@@ -146,6 +147,13 @@ def table_sql(table: str) -> str:
             f"{table!r} is not a table's name.", hint="Write table, schema.table or catalog.schema.table."
         )
     return ".".join(map(quote, parts))
+
+
+def folder_of(table: str) -> str | None:
+    """The folder that a table is named by; None where it has a name."""
+    quoted = re.fullmatch(r"\w+\.`([^`]+)`", table)
+    path = quoted[1] if quoted else table
+    return path if is_absolute(path) else None
 
 
 def check_columns(target: Target, names: Sequence[str], what: str) -> tuple[str, ...]:

@@ -52,3 +52,8 @@ class WorkProgress:
         if self._lines and (now - self._said > _LINE_SECONDS or self._done >= self._total):
             self._said = now
             print(f"{self._title}: {self._done:,} of {self._total:,} ({note})", file=sys.stderr, flush=True)
+
+
+def tell(line: str) -> None:
+    """To the user, beside the progress bar."""
+    print(line, file=sys.stderr, flush=True)

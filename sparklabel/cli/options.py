@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from sparklabel.errors import SparklabelError
+from sparklabel.paths import is_absolute
 
 Table = Annotated[str, typer.Option(help="The Delta table: a name, or a path.")]
 TaskFile = Annotated[Path, typer.Option(help="The task's YAML file (see conf/tasks/).")]
@@ -31,8 +32,8 @@ Column = Annotated[str | None, typer.Option(help="The value column, where it is 
 
 def absolute(table: str) -> str:
     """A table's path as Spark takes it: not relative to this folder; names and URIs stay."""
-    local = "/" in table and "://" not in table and "`" not in table
-    return str(Path(table).expanduser().absolute()) if local else table
+    relative = "/" in table and "`" not in table and not is_absolute(table)
+    return str(Path(table).expanduser().absolute()) if relative else table
 
 
 def optional(path: str | None) -> str | None:

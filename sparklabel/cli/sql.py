@@ -47,8 +47,8 @@ def sql(
 
 def _show(spark: Any, statement: str, rows: int) -> None:
     """Raises SparklabelError with the first line of what Spark says."""
-    from pyspark.errors import PySparkException
-
+    from sparklabel.delta_table import said_by
+    from sparklabel.session import spark_errors
     from sparklabel.udf import worker_errors
 
     try:
@@ -56,8 +56,8 @@ def _show(spark: Any, statement: str, rows: int) -> None:
             result = spark.sql(statement)
             if result.columns:
                 result.show(rows, truncate=80)
-    except PySparkException as error:
-        raise SparklabelError(str(error).strip().splitlines()[0][:1000]) from None
+    except spark_errors() as error:
+        raise SparklabelError(said_by(error)) from None
 
 
 def _statements(asks: bool) -> Iterator[str]:

@@ -20,7 +20,7 @@ from sparklabel.evaluation.trust import calibration_error
 from sparklabel.labels import ANSWERED, UNCERTAIN, Alternative, quote, said_sql, sql_list, sql_string
 from sparklabel.table.commits import commit_metadata, retried
 from sparklabel.table.opening import TaskTable, open_task_table
-from sparklabel.table.plan import STATE, row_states
+from sparklabel.table.plan import STATE, Scope, row_states
 from sparklabel.tasks import Task, has_choices
 from sparklabel.tasks.json_values import plain
 
@@ -128,7 +128,7 @@ def _judged_rows(spark: SparkSession, opened: TaskTable, task: Task) -> DataFram
     """Human answers to what the record's model answered too: model, what it said, what the person says."""
     label = quote(opened.owned.label)
     known = sql_list((*ANSWERED, UNCERTAIN))
-    states = row_states(spark, opened, task, model="", relabel="none", where=None)
+    states = row_states(spark, opened, task, Scope(relabel="none"))
     fair = (
         f"{label}.labeled_at IS NOT NULL AND {label}.raw_confidence IS NOT NULL AND {label}.status IN ({known}) "
         f"AND {label}.task_fingerprint = {sql_string(task.fingerprint)} AND NOT ({label}.review_reason <=> 'queue')"

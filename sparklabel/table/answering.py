@@ -5,19 +5,20 @@ merged here.
 """
 
 import time
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 from pyspark.sql import DataFrame, SparkSession
 
 from sparklabel.labels import quote
-from sparklabel.progress import WorkProgress
-from sparklabel.table.brakes import INTERRUPTED, FirstInterrupt, tell
+from sparklabel.progress import WorkProgress, tell
+from sparklabel.table.brakes import INTERRUPTED, FirstInterrupt
 from sparklabel.table.chunks import Chunks, Work, task_slots
 from sparklabel.table.commits import conflicts_met
 from sparklabel.table.plan import ANSWER, HASH
 from sparklabel.table.staging import Staging
 from sparklabel.table.todo import BUCKETS, in_buckets, open_todo, remove_todo, write_todo
+from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec, udf_of, worker_errors
 
 _STOPS, _STOP_SECONDS = 8, 0.25
@@ -32,19 +33,16 @@ def answer_inputs(
     inputs: DataFrame,
     number: int,
     bar: WorkProgress,
+    at_end: ExitStack,
     after_chunk: AfterChunk = lambda work: "",
 ) -> Work:
     """Stages the answers to `inputs`, about `number` rows of HASH and texts. Ctrl-C ends it after the chunk at hand,
-    and pressed again at once: what is staged is kept."""
+    and pressed again at once: what is staged is kept. What is left to be removed is so `at_end`."""
     label, work = udf_of(spec), Work()
-    chunks, jobs = Chunks(task_slots(spark), number), TaggedJobs(spark, f"sparklabel-{staging.pass_id}")
-    with (
-        FirstInterrupt(tell) as interrupt,
-        jobs,
-        closing(_parts(spark, spec, staging, inputs, chunks, work, bar, jobs)) as parts,
-    ):
+    chunks = Chunks(task_slots(spark), number)
+    with FirstInterrupt(tell) as interrupt, TaggedJobs(spark, f"sparklabel-{staging.pass_id}") as jobs:
         try:
-            for texts in parts:
+            for texts in _parts(spark, spec.task, staging, inputs, chunks, bar, at_end):
                 started = time.monotonic()
                 answers = label(*map(quote, spec.task.inputs)).alias(ANSWER)
                 staged = texts.repartition(chunks.slots).select(HASH, answers)
@@ -64,32 +62,26 @@ def answer_inputs(
 
 def _parts(
     spark: SparkSession,
-    spec: LabelerSpec,
+    task: Task,
     staging: Staging,
     inputs: DataFrame,
     chunks: Chunks,
-    work: Work,
     bar: WorkProgress,
-    jobs: "TaggedJobs",
-) -> Generator[DataFrame, None, None]:
+    at_end: ExitStack,
+) -> Iterator[DataFrame]:
     """The inputs of each chunk. Where more than two are to be expected, they come from a table, written once: to find
     them in the labelled one takes a scan of it."""
     todo = None
-    with ExitStack() as stack:
-        try:
-            for start, end in chunks:
-                if start and end < BUCKETS and todo is None:
-                    open_todo(spark, staging)
-                    stack.callback(remove_todo, spark, staging)
-                    todo = write_todo(
-                        spark, staging, spec.task, in_buckets(inputs, staging, (start, BUCKETS))
-                    )
-                    chunks.resize(work.inputs + todo.total)
-                    bar.resize(work.inputs + todo.total)
-                yield todo.inputs(spark, (start, end)) if todo else in_buckets(inputs, staging, (start, end))
-        except KeyboardInterrupt:
-            jobs.stop()
-            raise
+    for start, end in chunks:
+        if start and end < BUCKETS and todo is None:
+            open_todo(spark, staging)
+            at_end.callback(remove_todo, spark, staging)
+            todo = write_todo(spark, staging, task, in_buckets(inputs, staging, (start, BUCKETS)))
+            chunks.resize(todo.total)
+            bar.resize(chunks.inputs)
+        if todo:
+            chunks.slots = task_slots(spark)  # executors come and go
+        yield todo.inputs(spark, (start, end)) if todo else in_buckets(inputs, staging, (start, end))
 
 
 class TaggedJobs:

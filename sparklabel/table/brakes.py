@@ -4,9 +4,7 @@ In: what was computed so far. Out: a reason to stop, between two chunks: what is
 """
 
 import signal
-import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -49,11 +47,11 @@ class Brakes:
                 f"on_drift={self.on_drift!r} is not known.", hint=f"Use one of: {', '.join(ON_DRIFT)}."
             )
 
-    def reason_to_stop(self, work: Work, started: float) -> str:
+    def reason_to_stop(self, work: Work, seconds: float) -> str:
         """ "" to go on. The rest of an engine's inputs would fail as well, where it failed on so many."""
         if work.failed > self.max_error_ratio * work.inputs:
             return MAX_ERROR_RATIO
-        if self.max_seconds is not None and time.monotonic() - started >= self.max_seconds:
+        if self.max_seconds is not None and seconds >= self.max_seconds:
             return MAX_SECONDS
         return ""
 
@@ -65,9 +63,9 @@ class Brakes:
         return TableError(
             f"{number:,} rows of {table} have another {column!r} than its record says: more corrections than "
             f"max_new_corrections={self.max_new_corrections:,} allows, so that a backfill is not taken for people.",
-            hint=f"If people gave them: max_new_corrections={number}. If a job did, put the model's values back: "
-            f"UPDATE {table_sql(table)} SET {value} = {label}.value "
-            f"WHERE NOT ({value} <=> {label}.value) AND {silent_sql(label)}",
+            hint=f"If people gave them: max_new_corrections={number}. If a job did, put the model's values back (rows "
+            f"that no pass labelled have none, and keep theirs): UPDATE {table_sql(table)} SET {value} = {label}.value "
+            f"WHERE NOT ({value} <=> {label}.value) AND {label}.status IS NOT NULL AND {silent_sql(label)}",
         )
 
 
@@ -97,8 +95,3 @@ class FirstInterrupt:
             raise KeyboardInterrupt
         self.heard = True
         self._say("interrupted: this chunk is finished and written first; Ctrl-C again stops at once")
-
-
-def tell(line: str) -> None:
-    """To the user, beside the progress bar."""
-    print(line, file=sys.stderr, flush=True)

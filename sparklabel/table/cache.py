@@ -13,12 +13,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.delta_table import is_table_folder, open_target, said_by
-from sparklabel.errors import SparklabelError, TableError
+from sparklabel.errors import TableError
 from sparklabel.labeler import Question
 from sparklabel.labels import ANSWERED, label_ddl, quote, sql_list, sql_string
-from sparklabel.session import spark_errors
-from sparklabel.table.brakes import tell
-from sparklabel.table.commits import delete_rows, retried
+from sparklabel.progress import tell
+from sparklabel.table.commits import delete_rows, refusals, retried, tidying_is_due
 from sparklabel.table.plan import ANSWER, HASH
 from sparklabel.table.staging import CACHED, Staging
 from sparklabel.table.storage import Storage, is_folder
@@ -26,8 +25,8 @@ from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec
 
 _MOST_ANSWERS, _MOST_DAYS = 5_000_000, 180
-_TIDY_EVERY = 20
-"""Commits: a VACUUM takes many seconds."""
+_MANY_ANSWERS = _MOST_ANSWERS // 20
+"""A pass that keeps more tidies the cache."""
 _FILES_KEPT = "interval 1 hour"
 """Answers may quote texts, which nobody should find who erased them from the table."""
 _JSON = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
@@ -58,7 +57,7 @@ class Cache:
             newest = found.agg(F.max_by("answer", "cached_at").alias("answer"))
             answers = newest.select(HASH, F.from_json("answer", self.record, _JSON).alias(ANSWER))
             return staging.append(answers, CACHED).answers
-        except _refusals() as error:
+        except refusals() as error:
             self._tell(f"the cache {self.path} was not read: {said_by(error)}")
             return 0
 
@@ -67,12 +66,10 @@ class Cache:
         none, that is told, and the pass goes on."""
         try:
             self._append(spark, answers.sample(_MOST_ANSWERS / number) if number > _MOST_ANSWERS else answers)
-            newest = spark.sql(f"DESCRIBE HISTORY {self._sql} LIMIT {_TIDY_EVERY}").collect()
-            tidied = any(row["operation"] == "OPTIMIZE" for row in newest)
-            if number > _MOST_ANSWERS // _TIDY_EVERY or (len(newest) == _TIDY_EVERY and not tidied):
+            if number > _MANY_ANSWERS or tidying_is_due(spark, self._sql, commits=1):
                 tidy(spark, self._sql)
                 spark.sql(f"VACUUM {self._sql}").collect()
-        except _refusals() as error:
+        except refusals() as error:
             self._tell(f"answers were not kept in the cache {self.path}: {said_by(error)}")
 
     def _tell(self, problem: str) -> None:
@@ -97,10 +94,6 @@ class Cache:
         retried(lambda: spark.sql(create), "Making the cache")
         writer = good.write.format("delta").mode("append")
         retried(lambda: writer.save(self.path), "Keeping answers in the cache")
-
-
-def _refusals() -> tuple[type[Exception], ...]:
-    return (*spark_errors(), SparklabelError)
 
 
 def open_cache(storage: Storage, location: str, spec: LabelerSpec, question: Question) -> Cache | None:

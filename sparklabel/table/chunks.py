@@ -22,17 +22,17 @@ class Chunks:
 
     def __init__(self, slots: int, inputs: int) -> None:
         self.slots = slots
-        self._inputs = max(inputs, 1)
+        self.inputs, self._answered = max(inputs, 1), 0
         self._size = float(_FIRST * self.slots)
 
-    def resize(self, inputs: int) -> None:
-        """Says how many inputs there are, where more is known now."""
-        self._inputs = max(inputs, 1)
+    def resize(self, rest: int) -> None:
+        """Says how many inputs are left, where more is known now."""
+        self.inputs = max(self._answered + rest, 1)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         start = 0
         while start < BUCKETS:
-            width = max(1, round(self._size * BUCKETS / self._inputs))
+            width = max(1, round(self._size * BUCKETS / self.inputs))
             end = min(BUCKETS, start + width)
             # A small rest would cost jobs of its own. How long it takes is known behind the first chunk only.
             end = BUCKETS if BUCKETS - end < (width if start else width // 3) else end
@@ -41,6 +41,7 @@ class Chunks:
 
     def took(self, inputs: int, seconds: float) -> None:
         """The last chunk answered so many inputs in that time."""
+        self._answered += inputs
         rate = inputs / max(seconds, 1e-3)
         # The first chunk's time holds the model's loading: never shrink below it, and grow at most fourfold.
         self._size = min(max(rate * _SECONDS, _FIRST * self.slots), 4 * self._size)
@@ -82,6 +83,7 @@ class Work:
 
 
 def task_slots(spark: SparkSession) -> int:
-    """How many tasks run at once: the partitions that Spark makes of a range. Works over Spark Connect."""
+    """How many tasks run at once: Spark makes a partition of a range for each core that there is now. Works over Spark
+    Connect."""
     ids = spark.range(4096).select(F.spark_partition_id().alias("p"))
-    return max(1, ids.distinct().count())
+    return max(1, ids.distinct().count() // int(spark.conf.get("spark.task.cpus", "1") or 1))

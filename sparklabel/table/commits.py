@@ -18,13 +18,16 @@ from typing import Any, TypeVar
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from sparklabel.errors import ConflictError, TableError
+from sparklabel.delta_table import newest_version, said_by
+from sparklabel.errors import ConflictError, SparklabelError, TableError
+from sparklabel.progress import tell
 from sparklabel.session import spark_errors
 
 _METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _CONFLICTS = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED", "FIELD_ALREADY_EXISTS")
 _REFUSALS = ("DELTA_VIOLATE_CONSTRAINT", "DELTA_NOT_NULL_CONSTRAINT", "DELTA_CANNOT_MODIFY_APPEND_ONLY")
 _ATTEMPTS = 8
+_TIDY_EVERY = 20
 _ONE_AT_A_TIME = threading.RLock()
 Result = TypeVar("Result")
 
@@ -62,6 +65,26 @@ def retried(commit: Callable[[], Result], what: str) -> Result:
 def delete_rows(spark: SparkSession, sql: str, where: str, what: str) -> None:
     """From a Delta table, named as SQL takes it. Raises what `retried` raises."""
     retried(lambda: spark.sql(f"DELETE FROM {sql} WHERE {where}").collect(), what)
+
+
+def tidying_is_due(spark: SparkSession, sql: str, commits: int) -> bool:
+    """Whether whoever made the newest `commits` of a Delta table of ours, or somewhat fewer, is to tidy it: about every
+    twentieth commit is. A VACUUM takes many seconds."""
+    return newest_version(spark, sql) % _TIDY_EVERY < commits
+
+
+def refusals() -> tuple[type[Exception], ...]:
+    """What Spark, Delta and we raise where a table cannot be read or written."""
+    return (*spark_errors(), SparklabelError)
+
+
+@contextmanager
+def tolerated(what: str) -> Iterator[None]:
+    """Inside, what fails is told, and no more: nothing of a user's is at stake, and the next pass does it."""
+    try:
+        yield
+    except refusals() as error:
+        tell(f"{what} failed, and is left to the next pass: {said_by(error)}")
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pyspark.sql import SparkSession
 
 from sparklabel.delta_table import UNVERSIONED, Target, open_source
-from sparklabel.errors import TableError
+from sparklabel.errors import KeyColumnError, TableError
 from sparklabel.session import spark_errors
 from sparklabel.table.running import Pass
 
@@ -21,6 +21,7 @@ _STORAGE = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 """The line in which a file system or an object store says it; Spark has no name of its own for it."""
+_TWICE = "DELTA_MULTIPLE_SOURCE_ROW_MATCHING_TARGET_ROW"
 _SHOWN = 300
 
 
@@ -31,7 +32,7 @@ def failures_diagnosed(passes: Sequence[Pass]) -> Iterator[None]:
         yield
     except spark_errors() as error:
         for one in passes:
-            if known := _refused(one, error) or _changed(one):
+            if known := _refused(one, error) or _key_twice(one, error) or _changed(one):
                 raise known from None
         raise
 
@@ -45,6 +46,17 @@ def _refused(one: Pass, error: Exception) -> TableError | None:
         hint="Make room, or get the right to write, where the table, its staging (staging= names another folder) and "
         "Spark's own files (spark.local.dir) are, and on the executors where models are kept (SPARKLABEL_CACHE, "
         "HF_HOME). Then call again: what is staged is not computed twice.",
+    )
+
+
+def _key_twice(one: Pass, error: Exception) -> TableError | None:
+    if _TWICE not in str(error):
+        return None
+    keys, source = ", ".join(one.opened.keys), one.opened.source
+    return KeyColumnError(
+        f"The key {keys} of {source.name} is not unique any more: rows came with a key that another has.",
+        hint=f"Find them: SELECT {keys} FROM {source.sql} GROUP BY {keys} HAVING count(*) > 1. Remove one, and "
+        "call again: what was computed waits in staging.",
     )
 
 

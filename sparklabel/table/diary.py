@@ -13,7 +13,7 @@ from typing import Any
 
 from sparklabel import registry
 from sparklabel.errors import SetupError
-from sparklabel.table.brakes import tell
+from sparklabel.progress import tell
 from sparklabel.table.chunks import Work
 from sparklabel.table.commits import conflicts_met
 

@@ -11,15 +11,16 @@ from pyspark.sql import SparkSession
 
 from sparklabel.errors import ColumnError, TableError, TaskError
 from sparklabel.example_source import check_examples
-from sparklabel.labels import FAILURES, RELABEL
+from sparklabel.labels import EMPTY_INPUT, FAILURES, RELABEL
 from sparklabel.references import DEFAULT
 from sparklabel.table.brakes import Brakes
 from sparklabel.table.opening import open_task_tables
+from sparklabel.table.plan import Scope
 from sparklabel.table.price import Price
 from sparklabel.table.report import PassReport
 from sparklabel.table.reporting import dry_run_report, pass_report
 from sparklabel.table.runner import run_passes
-from sparklabel.table.running import Pass, Scope
+from sparklabel.table.running import Pass
 from sparklabel.table.storage import Storage, check_flags
 from sparklabel.tasks import Task, check_task
 from sparklabel.udf import labeler_spec
@@ -186,9 +187,10 @@ def checked_retry(retry: Mapping[str, int | None]) -> tuple[tuple[str, int | Non
         raise TableError(
             f"retry={retry!r} is no mapping.", hint="Say of a status how often: retry={'timeout': 5}."
         )
+    takes = [status for status in FAILURES if status != EMPTY_INPUT]  # nothing was asked
     for status, most in retry.items():
-        if status not in FAILURES:
-            raise TableError(f"retry= has {status!r}.", hint=f"It takes: {', '.join(FAILURES)}.")
+        if status not in takes:
+            raise TableError(f"retry= has {status!r}.", hint=f"It takes: {', '.join(takes)}.")
         if most is not None and not (type(most) is int and most > 0):
             raise TableError(
                 f"retry= gives {status!r} {most!r} attempts.",

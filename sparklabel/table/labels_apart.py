@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
-from sparklabel.delta_table import UNVERSIONED, Target, is_delta, open_target, said_by, table_sql
+from sparklabel.delta_table import UNVERSIONED, Target, folder_of, is_delta, open_target, said_by, table_sql
 from sparklabel.errors import ColumnError, TableError
 from sparklabel.labels import quote, sql_string
 from sparklabel.session import spark_errors
+from sparklabel.table.storage import check_folders
 
 _PROPERTY = "sparklabel.labels"
 _NAME = re.compile(r"[^ ,;{}()\n\t=.`]{1,200}")
@@ -61,18 +62,9 @@ def _check_can_be_made(spark: SparkSession, into: str, source: Target, keys: Seq
     is_name = "/" not in into and "`" not in into
     if is_name and spark.catalog.tableExists(into):
         raise TableError(f"{into} is there, and is no Delta table.", hint="Name another one with into=.")
-    inside = source.location and _path(into).startswith(_path(source.location) + "/")
-    if inside:
-        raise TableError(
-            f"into={into!r} lies inside {source.name}, whose VACUUM would delete the labels.",
-            hint="Name a folder beside it.",
-        )
+    check_folders(spark, into=folder_of(into))
     if wrong := [key for key in keys if not _NAME.fullmatch(key)]:
         raise ColumnError(
             f"The key {wrong[0]!r} cannot be the name of a column in a new Delta table.",
             hint="Label a view that names it otherwise: SELECT ... AS id.",
         )
-
-
-def _path(location: str) -> str:
-    return re.sub(r"^file:/*", "/", location).rstrip("/")

@@ -3,7 +3,8 @@
 In: the staging table of table and task. Out: a lease, held while the block runs, or an error that names the holder. A
 lease is a row in staging, and signs of life are further ones: appends, which never conflict. Whoever wants it appends
 first and looks then: of two that come at once, the later one sees the other, and draws back. A pass that was killed
-loses its lease at once where that can be seen (its process is gone from this machine), else after some silence.
+loses its lease at once where that can be seen (its process is gone from this machine), else after some silence. Signs
+are late where chunks and MERGEs keep every slot of the cluster: silence is longer than these take.
 """
 
 import getpass
@@ -15,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -24,10 +25,14 @@ from sparklabel.errors import ConflictError
 from sparklabel.labels import sql_string
 from sparklabel.machine import host_id, process_start
 from sparklabel.session import spark_errors
-from sparklabel.table.commits import delete_rows
+from sparklabel.table.commits import delete_rows, refusals
 from sparklabel.table.staging import Staging
 
-_BEAT_SECONDS, _SILENCE_SECONDS = 20.0, 70.0
+_BEAT_SECONDS = 20.0
+_SILENCE_SECONDS, _SILENCE_HERE_SECONDS = 300.0, 1800.0
+"""Of a pass on another machine, and of one whose process is alive on this one: its session may have ended."""
+_PAUSE, _LONG_PAUSE = (0.5, 3.0), (5.0, 10.0)
+"""Seconds between two looks at who works; the long one while a silent pass is waited for."""
 _LIVING: set[str] = set()
 """The passes of this process. One that is not among them left its lease behind: its session had died."""
 
@@ -52,18 +57,23 @@ class Holder:
         pid = os.getpid()
         return cls(pass_id, f"{user}@{platform.node()}", host_id(), pid, process_start(pid), where)
 
+    @classmethod
+    def read(cls, sign: str) -> "Holder":
+        """From a row's JSON; what a newer release adds does no harm."""
+        found = json.loads(sign)
+        return cls(**{field.name: found.get(field.name) for field in fields(cls)})
+
     @property
     def is_here(self) -> bool:
         return self.host == host_id()
 
-    @property
-    def is_gone(self) -> bool:
-        """Whether it can be seen from here that it has ended."""
+    def is_alive(self, silent: float) -> bool:
+        """Whether it is to be reckoned with, when its last sign of life is so many seconds old."""
         if not self.is_here:
-            return False
+            return silent <= _SILENCE_SECONDS
         if self.pid == os.getpid():
-            return self.pass_id not in _LIVING
-        return process_start(self.pid) != self.started
+            return self.pass_id in _LIVING
+        return process_start(self.pid) == self.started and silent <= _SILENCE_HERE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +121,8 @@ class Lease:
         self.stop()
         _LIVING.discard(self._me.pass_id)
         if not self.released:
-            # The session may be what died: silence ends the lease then.
-            with suppress(*spark_errors()):
+            # The session may be what died: silence ends the lease then. What ended the block is what is told.
+            with suppress(*refusals()):
                 self._give_back()
 
     def _take(self) -> None:
@@ -123,6 +133,7 @@ class Lease:
             if not others:
                 return
             self._give_back()
+            pause = _PAUSE
             for seen in others:
                 before = waited_for.setdefault(seen.holder.pass_id, seen)
                 # The first sight may be of one that draws back as well.
@@ -132,12 +143,14 @@ class Lease:
                         f"{seen.holder.pass_id}.",
                         hint="Wait until that pass has ended, or narrow both to rows of their own with where=.",
                     )
-                if before is seen and not seen.holder.is_here:
+                if before is not seen:
+                    pause = _LONG_PAUSE
+                elif not seen.holder.is_here:
                     self._say(
                         f"waiting for a pass of {seen.holder.who}: its last sign of life is {seen.silent:.0f} s old, "
                         f"and counts for {_SILENCE_SECONDS:.0f}"
                     )
-            time.sleep(random.uniform(0.5, 3))
+            time.sleep(random.uniform(*pause))
 
     def _others(self) -> list[_Seen]:
         """Those who live, and work on rows of ours."""
@@ -146,11 +159,9 @@ class Lease:
             "unix_timestamp(current_timestamp()) - unix_timestamp(staged_at) AS silent "
             f"FROM {self._staging.sql} WHERE lease IS NOT NULL AND pass_id <> {sql_string(self._me.pass_id)}"
         ).collect()
-        latest = {row["lease"]: row for row in sorted(signs, key=lambda row: row["last"])}
-        seen = [
-            _Seen(Holder(**json.loads(row["lease"])), row["silent"], row["last"]) for row in latest.values()
-        ]
-        alive = [one for one in seen if one.silent <= _SILENCE_SECONDS and not one.holder.is_gone]
+        latest = {row["lease"]: row for row in sorted(signs, key=lambda row: -row["silent"])}
+        seen = [_Seen(Holder.read(row["lease"]), row["silent"], row["last"]) for row in latest.values()]
+        alive = [one for one in seen if one.holder.is_alive(one.silent)]
         self.dead = tuple(one.holder.pass_id for one in seen if one not in alive)
         return [one for one in alive if self._shares_rows(one.holder.where)]
 

@@ -17,9 +17,11 @@ from sparklabel.delta_table import Target
 from sparklabel.labels import human_sql, input_hash_sql, keeps_older_sql, quote, unstamped_sql
 from sparklabel.table.commits import commit_metadata, retried
 from sparklabel.table.opening import TaskTable
-from sparklabel.table.plan import ANSWER, HASH, SEEN
+from sparklabel.table.plan import ANSWER, HASH, SEEN, STATE
 from sparklabel.table.record import converted_sql, record_type
 from sparklabel.tasks import Task
+
+_BEFORE = "_sparklabel_attempts_before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,18 @@ class Change:
 def source_of(name: str) -> str:
     """What SQL calls the row of the change with this name."""
     return f"s.{quote(name)}"
+
+
+def answered_rows(opened: TaskTable, pending: DataFrame, answers: DataFrame, pass_id: str) -> DataFrame:
+    """The `pending` rows that have one of the `answers` (HASH, ANSWER): key columns, HASH, SEEN, and ANSWER as the table
+    will hold it."""
+    label = quote(opened.owned.label)
+    attempts = F.coalesce(F.when(F.col(STATE) == "retry", F.col(f"{label}.attempts")), F.lit(0))
+    keys = [quote(key) for key in opened.keys]
+    rows = pending.select(*keys, HASH, attempts.alias(_BEFORE), F.col(f"{label}.pass_id").alias(SEEN))
+    answer = F.col(ANSWER).withField("pass_id", F.lit(pass_id))
+    answer = answer.withField("attempts", (F.col(_BEFORE) + F.col(f"{ANSWER}.attempts")).cast("int"))
+    return rows.join(answers, HASH).select(*keys, HASH, SEEN, answer.alias(ANSWER))
 
 
 def answers_change(opened: TaskTable, task: Task, answers: DataFrame) -> Change:

@@ -5,6 +5,7 @@ In: a target, the task's columns, the model's identity. Out: DataFrames and coun
 
 import re
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from pyspark.errors import AnalysisException, ParseException
@@ -25,6 +26,7 @@ from sparklabel.labels import (
     unstamped_sql,
 )
 from sparklabel.table.columns import Owned
+from sparklabel.table.commits import refusals
 from sparklabel.table.opening import TaskTable
 from sparklabel.table.record import converted_sql, record_type
 from sparklabel.tasks import Task
@@ -36,6 +38,16 @@ _CHARS_PER_TOKEN, _CHAT_CHARACTERS = 4, 80
 _NONDETERMINISTIC = re.compile(
     r"\b(rand|randn|random|randstr|uniform|uuid|shuffle|monotonically_increasing_id)\s*\(", re.IGNORECASE
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which rows a pass is for. `where` is a SQL condition, `relabel` says what counts as pending, and `retry` how
+    often rows with a failed status are asked."""
+
+    relabel: str = "task"
+    where: str | None = None
+    retry: tuple[tuple[str, int | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +90,13 @@ def row_states(
     spark: SparkSession,
     opened: TaskTable,
     task: Task,
-    *,
-    model: str,
-    relabel: str,
-    where: str | None,
+    scope: Scope,
+    model: str = "",
     min_confidence: float = 0.0,
-    retry: Mapping[str, int | None] | None = None,
 ) -> DataFrame:
-    """The pinned rows with their input hash and state; what of the label is not there yet reads as NULL."""
+    """The pinned rows of a scope with their input hash and state, for an answer by `model`; what of the label is not
+    there yet reads as NULL."""
+    where = scope.where
     frame, owned = opened.rows(spark), opened.owned
     if where is not None:
         if not isinstance(where, str) or not where.strip():
@@ -118,8 +129,8 @@ def row_states(
     )
     state = row_state_sql(
         value=quote(owned.value), label=quote(owned.label), inputs_hash=HASH,
-        fingerprint=task.fingerprint, model=model, relabel=relabel, min_confidence=min_confidence,
-        retry=retry,
+        fingerprint=task.fingerprint, model=model, relabel=scope.relabel, min_confidence=min_confidence,
+        retry=dict(scope.retry),
     )  # fmt: skip
     return hashed.withColumn(STATE, F.expr(state))
 
@@ -169,3 +180,14 @@ def distinct_inputs(rows: DataFrame, task: Task) -> DataFrame:
     """Each distinct input of `row_states` once: its hash, and the inputs as the task names them."""
     texts = [F.any_value(F.col(quote(c)).cast("string")).alias(c) for c in task.inputs]
     return rows.groupBy(HASH).agg(*texts)
+
+
+def kept(rows: DataFrame, stack: ExitStack) -> DataFrame:
+    """The same rows, which Spark computes once and keeps until the stack is unwound."""
+
+    def forget() -> None:
+        with suppress(*refusals()):  # the session may be what died
+            rows.unpersist()
+
+    stack.callback(forget)
+    return rows.persist()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sparklabel.labels import FAILURES
+from sparklabel.labels import ANSWERED
 from sparklabel.table.brakes import DRIFT, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN
 
 _STOPS = {
@@ -101,8 +101,10 @@ class PassReport:
         if not self.pending and not self.corrections_stamped:
             return f"{where}\n  nothing to do (version {self.version_after})"
         before = "none" if self.version_before < 0 else self.version_before
-        failed = sum(rows for status, rows in self.by_status.items() if status in FAILURES)
-        labelled = f"labelled {self.labeled - failed:,} rows" + (f", {failed:,} failed" if failed else "")
+        without = sum(rows for status, rows in self.by_status.items() if status not in ANSWERED)
+        labelled = f"labelled {self.labeled - without:,} rows" + (
+            f", {without:,} without an answer" if without else ""
+        )
         return f"{where}\n  {labelled}; version {before} -> {self.version_after}"
 
     def _details(self) -> list[str]:

@@ -3,7 +3,6 @@
 In: a pass, its plan. Out: a PassReport. Reads only: the table's newest commits, and its rows by status.
 """
 
-import time
 from typing import Any
 
 from sparklabel.delta_table import UNVERSIONED
@@ -28,7 +27,7 @@ def dry_run_report(run: Pass, plan: Plan, refusal: SparklabelError | None = None
     tokens = plan.prompt_tokens * inputs // max(1, plan.pending_inputs)
     estimated = inputs / rate if rate else None
     return PassReport(
-        **_found(run, plan), dry_run=True, seconds=time.monotonic() - run.started, version_after=target.version,
+        **_found(run, plan), dry_run=True, seconds=run.seconds, version_after=target.version,
         prompt_tokens=tokens, estimated_seconds=estimated, new_corrections=plan.silent,
         refused=str(refusal) if refusal else "", cost=run.price.of(estimated, tokens),
     )  # fmt: skip
@@ -38,7 +37,7 @@ def pass_report(
     run: Pass, plan: Plan, *, seconds: float | None = None, conflicts: int = 0, stopped: str = ""
 ) -> PassReport:
     """What it did, in so many `seconds` (since it was made). `stopped`: why it was not begun."""
-    seconds = time.monotonic() - run.started if seconds is None else seconds
+    seconds = run.seconds if seconds is None else seconds
     work, target = run.work, run.opened.target
     reason = stopped or work.stopped
     newest = target.newest_version(run.spark) if target.version != UNVERSIONED else UNVERSIONED
@@ -53,7 +52,7 @@ def pass_report(
         output_tokens=work.output_tokens, inputs_per_second=work.rate, conflicts_retried=conflicts,
         rewritten="" if target.has_deletion_vectors else str(Rewritten.by(c.metrics for c in own)),
         seconds=seconds, cost=run.price.of(seconds, work.prompt_tokens + work.output_tokens),
-        run_id=run.diary.run_id if run.begun else None,
+        run_id=run.diary.run_id if run.has_begun else None,
         drift=str(run.drift) if run.drift and run.drift.is_major else "",
         interrupted=reason == INTERRUPTED, stopped="" if reason == INTERRUPTED else reason,
     )  # fmt: skip

@@ -10,10 +10,9 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 
-from sparklabel.errors import ConflictError, SparklabelError
-from sparklabel.session import spark_errors
+from sparklabel.errors import ConflictError
 from sparklabel.table.brakes import INTERRUPTED, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN
-from sparklabel.table.commits import counted_conflicts
+from sparklabel.table.commits import counted_conflicts, refusals
 from sparklabel.table.diagnosis import failures_diagnosed
 from sparklabel.table.history import ANSWERS
 from sparklabel.table.merge import merge_rows
@@ -44,7 +43,7 @@ def run_passes(passes: Sequence[Pass], plans: Sequence[Plan], progress: bool) ->
         try:
             answering.run()
         except Exception:
-            with suppress(*spark_errors(), SparklabelError):  # what was raised first is what is told
+            with suppress(*refusals()):  # what was raised first is what is told
                 answering.settle()
             raise
         answering.settle()
@@ -84,7 +83,7 @@ class _Answering:
             try:
                 one.answer(self._plans[one], self._progress, self._merging.when_due)
             except BaseException:
-                one.begun = False  # what it staged waits for the next call
+                one.has_begun = False  # what it staged waits for the next call
                 raise
             self._took[one] = time.monotonic() - started
             if one.work.stopped == MAX_ERROR_RATIO:
@@ -100,7 +99,7 @@ class _Answering:
 
     def seconds(self, one: Pass, number: int) -> float:
         """What a pass took: its own answering, and its part of what the passes share."""
-        shared = time.monotonic() - one.started - sum(self._took.values())
+        shared = one.seconds - sum(self._took.values())
         return self._took.get(one, 0.0) + shared / number
 
 

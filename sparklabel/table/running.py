@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,27 +18,28 @@ from pyspark.sql import functions as F
 from sparklabel.delta_table import UNVERSIONED
 from sparklabel.labeler import Question
 from sparklabel.labels import pending_states, quote
-from sparklabel.progress import WorkProgress
+from sparklabel.progress import WorkProgress, tell
 from sparklabel.table.answering import answer_inputs
-from sparklabel.table.brakes import DRIFT, Brakes, tell
+from sparklabel.table.brakes import DRIFT, Brakes
 from sparklabel.table.cache import Cache, open_cache
 from sparklabel.table.chunks import Work
-from sparklabel.table.commits import commit_metadata, retried
+from sparklabel.table.commits import commit_metadata, retried, tolerated
 from sparklabel.table.deletion_vectors import switch_on
 from sparklabel.table.diary import open_diary
 from sparklabel.table.drift import LEAST, Drift, answer_counts, compared
 from sparklabel.table.history import COLUMNS, CORRECTIONS
 from sparklabel.table.lease import Lease
-from sparklabel.table.merge import Change, answers_change, corrections_change, merge_rows
+from sparklabel.table.merge import Change, answered_rows, answers_change, corrections_change, merge_rows
 from sparklabel.table.opening import TaskTable
 from sparklabel.table.outcome import failure_of, records_of, rows_kept
 from sparklabel.table.plan import (
     ANSWER,
     HASH,
-    SEEN,
     STATE,
     Plan,
+    Scope,
     distinct_inputs,
+    kept,
     make_plan,
     row_states,
     unstamped,
@@ -50,20 +51,11 @@ from sparklabel.table.todo import remove_leftovers
 from sparklabel.tasks import has_choices
 from sparklabel.udf import LabelerSpec, check_askable, with_examples
 
-_BEFORE = "_sparklabel_attempts_before"
+_OTHER_COMMITS = 3
+"""To staging, beside those of chunks: the lease, what was in the cache, the clearing."""
 _FEW_ROWS = 10_000
 """Pending rows up to so many are found by one scan, kept by Spark while the pass lasts, and sent to where the table and
 the cache are joined with them: these are not shuffled for a few rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Which rows a pass is for. `where` is a SQL condition, `relabel` says what counts as pending, and `retry` how
-    often rows with a failed status are asked."""
-
-    relabel: str = "task"
-    where: str | None = None
-    retry: tuple[tuple[str, int | None], ...] = ()
 
 
 class Pass:
@@ -87,24 +79,28 @@ class Pass:
         self.task, self.model = spec.task, spec.model.identity
         self.version_before = opened.target.version
         self.pass_id = uuid.uuid4().hex
-        self.started = time.monotonic()
-        self.work, self.begun = Work(), False
+        self.began_at, self._clock = datetime.now(UTC), time.monotonic()
+        self.work, self.has_begun = Work(), False
         self.resumed = self.cached = self.stamped = 0
         self.merged: int | None = None
         self.drift: Drift | None = None
-        self.began = datetime.now(UTC)
         self.failed: tuple[int, str] = (0, "")
         self._cache: Cache | None = None
         self._question: Question | None = None
         self._staging: Staging | None = None
         self._few: DataFrame | None = None
+        self._at_end = ExitStack()
+
+    @property
+    def seconds(self) -> float:
+        """Since it was made."""
+        return time.monotonic() - self._clock
 
     def states(self) -> DataFrame:
         """The rows of the scope."""
         return row_states(
-            self.spark, self.opened, self.task, model=self.model, relabel=self.scope.relabel,
-            where=self.scope.where, min_confidence=self.spec.min_confidence, retry=dict(self.scope.retry),
-        )  # fmt: skip
+            self.spark, self.opened, self.task, self.scope, self.model, self.spec.min_confidence
+        )
 
     def plan(self) -> Plan:
         return make_plan(self.states(), self.opened.owned, self.task, self.scope.relabel, self.spec.card)
@@ -136,7 +132,7 @@ class Pass:
 
     def hold(self, stack: ExitStack, plan: Plan) -> None:
         """Takes the lease, and begins the diary, until the stack is unwound. Few pending rows are kept as long."""
-        self._staging = self._staging or self.open_staging()
+        self._staging, self._at_end = self._staging or self.open_staging(), stack
         self.lease = stack.enter_context(
             Lease(self.spark, self._staging, self.scope.where, self.shares_rows, tell)
         )
@@ -146,8 +142,7 @@ class Pass:
         if plan.pending <= _FEW_ROWS:
             inputs = (str(self.opened.source.column(c)) for c in self.task.inputs)
             names = dict.fromkeys((*self.opened.keys, *inputs, self.opened.owned.label, HASH, STATE))
-            self._few = self._pending().select(*map(quote, names)).persist()
-            stack.callback(self._few.unpersist)
+            self._few = kept(self._pending().select(*map(quote, names)), stack)
 
     def open_staging(self) -> Staging:
         return open_staging(
@@ -163,7 +158,7 @@ class Pass:
 
     def answer(self, plan: Plan, progress: bool, after_chunk: Callable[[], None]) -> None:
         """Stages answers to all pending inputs: those that are staged, or in the cache, are not computed again."""
-        self.begun = True
+        self.has_begun = True
         staging, inputs = self.staging, self._inputs()
         staged = staging.answers(self.spark)
         if staged.take(1):
@@ -192,9 +187,11 @@ class Pass:
                 if work.chunks == 1 and self._drifted(number):
                     return DRIFT
                 after_chunk()
-                return self.brakes.reason_to_stop(work, self.started)
+                return self.brakes.reason_to_stop(work, self.seconds)
 
-            self.work = answer_inputs(self.spark, self.spec, staging, unknown, number, bar, after)
+            self.work = answer_inputs(
+                self.spark, self.spec, staging, unknown, number, bar, self._at_end, after
+            )
         if self.work.failed:
             self.failed = self._failures()
 
@@ -212,7 +209,7 @@ class Pass:
     @property
     def is_settled(self) -> bool:
         """Whether what was answered is to go into the table. After a drift it waits for a call that takes it."""
-        return self.begun and self.work.stopped != DRIFT
+        return self.has_begun and self.work.stopped != DRIFT
 
     def change(self) -> Change | None:
         """What is staged and not merged yet."""
@@ -223,17 +220,8 @@ class Pass:
         return replace(change, few=self._few is not None)
 
     def source(self, staging: Staging, after: int = 0) -> DataFrame:
-        """The pending rows that have a staged answer, of a later chunk than `after`: key columns, HASH, SEEN, ANSWER as
-        the table will hold it."""
-        label = quote(self.opened.owned.label)
-        attempts = F.coalesce(F.when(F.col(STATE) == "retry", F.col(f"{label}.attempts")), F.lit(0))
-        keys = [quote(key) for key in self.opened.keys]
-        seen = F.col(f"{label}.pass_id").alias(SEEN)
-        rows = self._pending().select(*keys, HASH, attempts.alias(_BEFORE), seen)
-        joined = rows.join(staging.answers(self.spark, after), HASH)
-        answer = F.col(ANSWER).withField("pass_id", F.lit(self.pass_id))
-        answer = answer.withField("attempts", (F.col(_BEFORE) + F.col(f"{ANSWER}.attempts")).cast("int"))
-        return joined.select(*keys, HASH, SEEN, answer.alias(ANSWER))
+        """The pending rows that have a staged answer, of a later chunk than `after`, as a MERGE takes them."""
+        return answered_rows(self.opened, self._pending(), staging.answers(self.spark, after), self.pass_id)
 
     def settle(self) -> None:
         """Behind the last MERGE: answers go from staging to the cache, and the lease with them."""
@@ -241,15 +229,23 @@ class Pass:
         if self._cache and self.work.chunks:
             self._cache.keep(self.spark, staging.computed(self.spark), self.work.inputs)
         lease.stop()
-        merged = records_of(self.spark, self.opened, self.model, self.task.fingerprint)
-        staging.clear(self.spark, merged if self.resumed or lease.dead else None, lease.dead)
-        remove_leftovers(self.spark, staging, lease.dead)
-        lease.released = True
+        took_over = self.resumed or lease.dead
+        # Beside a pass with a condition others work, whose answers to the same inputs may not be merged yet.
+        alone = took_over and self.scope.where is None
+        with tolerated("Clearing the staging table"):
+            staging.clear(
+                self.spark,
+                records_of(self.spark, self.opened, self.model, self.task.fingerprint) if alone else None,
+                lease.dead,
+                commits=self.work.chunks + _OTHER_COMMITS,
+            )
+            remove_leftovers(self.spark, staging, lease.dead)
+            lease.released = True
 
     def facts(self, step: str) -> dict[str, Any]:
         """What a commit says of this pass."""
         return {
-            "pass_id": self.pass_id, "step": step, "began": self.began.isoformat(), "task": self.task.name,
+            "pass_id": self.pass_id, "step": step, "began": self.began_at.isoformat(), "task": self.task.name,
             "model": self.model,
             "task_fingerprint": self.task.fingerprint, "min_confidence": self.spec.min_confidence,
             "column": self.opened.owned.value, "key": list(self.opened.keys), "version_before": self.version_before,

@@ -17,15 +17,18 @@ from sparklabel.errors import TableError
 from sparklabel.labels import RETRYABLE, label_ddl, quote, sql_list, sql_string
 from sparklabel.session import spark_errors
 from sparklabel.table.columns import Owned
-from sparklabel.table.commits import delete_rows, retried
+from sparklabel.table.commits import delete_rows, retried, tidying_is_due
 from sparklabel.table.plan import ANSWER, HASH
 from sparklabel.tasks import Task
 
 CACHED = 0
 """The chunk of answers that were not computed, but taken from the cache."""
-_TIDY_EVERY = 20
+_CLEARING = "Clearing the staging table"
 _KEPT_DAYS = 30
 """Answers that no pass came back for (another model, a dropped task) are forgotten after this."""
+_FILES_KEPT = "interval 1 hour"
+"""Answers may quote texts, which nobody should find who erased them from the table. Nobody reads longer what another
+pass removes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +93,12 @@ class Staging:
         own = staged.where(f"pass_id = {sql_string(self.pass_id)} AND chunk > {CACHED}")
         return own.select(F.col("input_hash").alias(HASH), F.col("answer").alias(ANSWER))
 
-    def clear(self, spark: SparkSession, merged: DataFrame | None, dead: Sequence[str] = ()) -> None:
+    def clear(self, spark: SparkSession, merged: DataFrame | None, dead: Sequence[str], commits: int) -> None:
         """Forgets this pass's answers and its lease, the leases of the `dead`, and the answers of others to the inputs
         of `merged`, rows with a `record`.
 
         What another pass staged and is not merged stays: it may be of another model, or outside `where`. Now and then
-        the files go too, after Delta's retention.
+        the files go too; `commits` are those that this pass made here, or somewhat more.
         """
         if merged is not None:
             view = f"_sparklabel_merged_{self.pass_id}"
@@ -104,17 +107,19 @@ class Staging:
                 f"MERGE INTO {self.sql} t USING {view} s ON t.input_hash = s.{HASH} AND {self._ours('t.')} "
                 "WHEN MATCHED THEN DELETE"
             )
-            retried(lambda: spark.sql(taken_over).collect(), "Clearing the staging table")
-            spark.catalog.dropTempView(view)
+            try:
+                retried(lambda: spark.sql(taken_over).collect(), _CLEARING)
+            finally:
+                spark.catalog.dropTempView(view)
         self._delete(spark, f"pass_id = {sql_string(self.pass_id)}")  # a partition: no file of it is read
         if dead:
             self._delete(spark, f"pass_id IN ({sql_list(dead)}) AND lease IS NOT NULL")
-        if newest_version(spark, self.sql) % _TIDY_EVERY == 0:
+        if tidying_is_due(spark, self.sql, commits):
             self._delete(spark, f"staged_at < current_timestamp() - INTERVAL {_KEPT_DAYS} DAYS")
             spark.sql(f"VACUUM {self.sql}").collect()
 
     def _delete(self, spark: SparkSession, where: str) -> None:
-        delete_rows(spark, self.sql, where, "Clearing the staging table")
+        delete_rows(spark, self.sql, where, _CLEARING)
 
     def _ours(self, table: str = "") -> str:
         return (
@@ -149,7 +154,8 @@ def open_staging(
         folder = f"{root.rstrip('/')}/{hashlib.sha256(target.location.encode()).hexdigest()[:16]}"
     path = f"{folder}/{owned.label}-{record_format}"
     create = (
-        f"CREATE TABLE IF NOT EXISTS delta.{quote(path)} ({columns}) USING DELTA PARTITIONED BY (pass_id)"
+        f"CREATE TABLE IF NOT EXISTS delta.{quote(path)} ({columns}) USING DELTA PARTITIONED BY (pass_id) "
+        f"TBLPROPERTIES ('delta.deletedFileRetentionDuration' = '{_FILES_KEPT}')"
     )
     try:
         retried(lambda: spark.sql(create), "Making the staging table")

@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from sparklabel.delta_table import table_around
 from sparklabel.errors import TableError
+from sparklabel.paths import is_absolute
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,17 @@ class Storage:
 
     def check_folders(self, spark: SparkSession) -> None:
         """Raises TableError for one where nothing is safe."""
-        for name, folder in (("staging", self.staging), ("cache", self.cache)):
-            if isinstance(folder, str) and (table := table_around(spark, folder)):
-                raise TableError(
-                    f"{name}={folder!r} lies in the folder of a Delta table ({table}), whose VACUUM would delete it.",
-                    hint="Name a folder outside of any table's.",
-                )
+        check_folders(spark, staging=self.staging, cache=self.cache)
+
+
+def check_folders(spark: SparkSession, **given: Any) -> None:
+    """Raises TableError for a folder in which a VACUUM would delete what is kept there. What is no text is none."""
+    for name, folder in given.items():
+        if isinstance(folder, str) and (table := table_around(spark, folder)):
+            raise TableError(
+                f"{name}={folder!r} lies in the folder of a Delta table ({table}), whose VACUUM would delete it.",
+                hint="Name a folder outside of any table's.",
+            )
 
 
 def check_flags(**given: Any) -> None:
@@ -50,5 +56,5 @@ def check_flags(**given: Any) -> None:
 
 
 def is_folder(path: Any) -> bool:
-    """Whether it names one wherever it is read: Spark knows no working folder of ours."""
-    return isinstance(path, str) and (path.startswith("/") or ":/" in path)
+    """Whether it is the path of one, wherever it is read."""
+    return isinstance(path, str) and is_absolute(path)

@@ -15,13 +15,14 @@ from pyspark.sql.streaming.query import StreamingQuery
 from sparklabel.delta_table import UNVERSIONED
 from sparklabel.errors import ConflictError, TableError
 from sparklabel.example_source import check_examples
-from sparklabel.labels import sql_string
+from sparklabel.labels import quote, sql_string
 from sparklabel.references import DEFAULT
 from sparklabel.table.brakes import Brakes
 from sparklabel.table.opening import TaskTable, open_task_table
+from sparklabel.table.plan import Scope
 from sparklabel.table.runner import run_passes
-from sparklabel.table.running import Pass, Scope
-from sparklabel.table.storage import Storage
+from sparklabel.table.running import Pass
+from sparklabel.table.storage import Storage, check_folders
 from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec, labeler_spec
 
@@ -75,8 +76,10 @@ def label_stream(
     spec = labeler_spec(task, model, engine, options, min_confidence)
     if not spec.card:
         check_examples(spark, task)
+    first = Pass(spark, spec, opened, storage=storage)
+    first.prepare()
     if not opened.apart:  # a stream ends where its table's schema changes
-        Pass(spark, spec, opened).make_room()
+        first.make_room()
     reader = spark.readStream.format("delta").option("skipChangeCommits", "true")
     rows = (
         reader.table(table) if "/" not in table and "`" not in table else reader.load(opened.source.location)
@@ -98,6 +101,7 @@ def _check_stream(spark: SparkSession, name: str, checkpoint: str, trigger: str 
         raise TableError(
             f"trigger={trigger!r} is no time.", hint="Say '30 seconds' or '1 minute', or leave it out."
         )
+    check_folders(spark, checkpoint=checkpoint)
     if any(query.name == name for query in spark.streams.active):
         raise TableError(
             f"A stream does this already ({name}).",
@@ -133,8 +137,10 @@ class _Batches:
                 return
 
     def _pass(self, spark: SparkSession, arrived: DataFrame | None) -> None:
-        """Over the rows that arrived, or all there are now."""
-        now = replace(self._opened.newest(spark, self._spec.task), arrived=arrived)
+        """Over the rows that arrived, as the table has them now; or over all there are now."""
+        now = self._opened.newest(spark, self._spec.task)
+        if arrived is not None:
+            now = replace(now, arrived=arrived.select(*map(quote, now.keys)))
         labeling = Pass(spark, self._spec, now, self._scope, self._brakes, storage=self._storage)
         plan = labeling.plan()
         if plan.pending or plan.unstamped:

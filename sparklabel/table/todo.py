@@ -12,13 +12,14 @@ from pyspark.sql import functions as F
 
 from sparklabel.delta_table import is_delta, newest_version
 from sparklabel.labels import quote, sql_list, sql_string
-from sparklabel.table.commits import delete_rows, retried
+from sparklabel.table.commits import delete_rows, retried, tolerated
 from sparklabel.table.plan import HASH
 from sparklabel.table.staging import Staging
 from sparklabel.tasks import Task
 
 BUCKETS = 65536
-_LEFTOVERS_DAYS = 2
+_LEFTOVERS_DAYS = 14
+"""Longer than a pass takes. What a pass left that is known to be dead goes with the next one."""
 _CLEARING = "Clearing the table of what is to do"
 _FILES_KEPT, _HOUR = "interval 1 hour", 3600
 """Longer than a pass takes to write its inputs: nobody reads what another pass has removed."""
@@ -39,10 +40,7 @@ class Todo:
         return f"delta.{quote(self.path)}"
 
     def inputs(self, spark: SparkSession, buckets: tuple[int, int]) -> DataFrame:
-        """Those of a range of buckets: their hash, and the inputs as the task names them.
-
-        Of a pinned version: a pass that takes longer than leftovers are kept reads on.
-        """
+        """Those of a range of buckets: their hash, and the inputs as the task names them."""
         texts = (F.col("texts")[i].alias(name) for i, name in enumerate(self.task.inputs))
         return (
             spark.sql(f"SELECT * FROM {self.sql} VERSION AS OF {self.version}")
@@ -93,9 +91,10 @@ def remove_todo(spark: SparkSession, staging: Staging) -> None:
     sql = f"delta.{quote(todo_path(staging))}"
     # Whole partitions, so that two passes never touch the same files.
     old = f"day < current_date() - INTERVAL {_LEFTOVERS_DAYS} DAYS"
-    delete_rows(spark, sql, f"pass_id = {sql_string(staging.pass_id)} OR {old}", _CLEARING)
-    if _files_are_due(spark, sql):
-        spark.sql(f"VACUUM {sql}").collect()
+    with tolerated(_CLEARING):
+        delete_rows(spark, sql, f"pass_id = {sql_string(staging.pass_id)} OR {old}", _CLEARING)
+        if _files_are_due(spark, sql):
+            spark.sql(f"VACUUM {sql}").collect()
 
 
 def remove_leftovers(spark: SparkSession, staging: Staging, dead: Sequence[str]) -> None:
@@ -106,11 +105,14 @@ def remove_leftovers(spark: SparkSession, staging: Staging, dead: Sequence[str])
 
 
 def _files_are_due(spark: SparkSession, sql: str) -> bool:
-    """Whether files that were removed are kept no longer. A VACUUM takes many seconds: none for nothing."""
+    """Whether files are kept no longer that were when the last pass removed its own: a VACUUM takes many seconds, none
+    for nothing. Where it runs is not asked of the history, which has no VACUUM on S3."""
     now = F.unix_timestamp(F.current_timestamp()) - F.unix_timestamp("timestamp")
-    rows = spark.sql(f"DESCRIBE HISTORY {sql}").select("operation", now.alias("age")).collect()
-    last = min((row["age"] for row in rows if row["operation"] == "VACUUM END"), default=float("inf"))
-    return any(row["operation"] == "DELETE" and _HOUR < row["age"] < last + _HOUR for row in rows)
+    rows = (
+        spark.sql(f"DESCRIBE HISTORY {sql}").where("operation = 'DELETE'").select(now.alias("age")).collect()
+    )
+    ages = sorted(row["age"] for row in rows)[1:]  # but this pass's own
+    return any(_HOUR < age < ages[0] + _HOUR for age in ages)
 
 
 def todo_path(staging: Staging) -> str:

@@ -18,7 +18,7 @@ from sparklabel.errors import AnswersError
 from sparklabel.held_out import is_held_out, normalised
 from sparklabel.labels import ANSWERED, UNCERTAIN, quote, said_sql
 from sparklabel.table.opening import TaskTable
-from sparklabel.table.plan import STATE, row_states
+from sparklabel.table.plan import STATE, Scope, row_states
 from sparklabel.tasks import AnswerMode, Scored, Task, counts
 from sparklabel.tasks.json_values import plain
 
@@ -58,7 +58,7 @@ def human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> HumanAn
     label = quote(owned.label)
     columns = [quote(str(opened.source.column(c))) for c in task.inputs]
     # No model is asked for here, and nothing is pending: what people answered depends on neither.
-    states = row_states(spark, opened, task, model="", relabel="none", where=None)
+    states = row_states(spark, opened, task, Scope(relabel="none"))
     rows = (
         states.where(F.col(STATE).startswith("human"))
         .select(

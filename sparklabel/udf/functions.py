@@ -87,7 +87,7 @@ def register(
 
     `SELECT label_intent(text).value FROM tickets`. Its parameters are named as the task's inputs, and the last is
     `min_confidence`, by default the one given here: `label_intent(text => body, min_confidence => 0.8)`. Raises
-    ModelError, EngineError, TaskError or TableError.
+    ModelError, SetupError, TaskError or TableError.
     """
     name = name or f"label_{task.name}"
     spec = with_examples(labeler_spec(task, model, engine, options, min_confidence), spark)

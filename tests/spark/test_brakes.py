@@ -29,6 +29,7 @@ def test_the_chunk_in_which_the_time_is_over_is_the_last(spark, table, label):
         {"max_error_ratio": 2},
         {"staging": "here"},
         {"retry": ["timeout"]},
+        {"retry": {"empty_input": 2}},
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(small, label, version, wrong):

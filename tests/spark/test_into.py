@@ -65,7 +65,8 @@ def test_what_cannot_hold_the_labels_is_refused_and_left_as_it_was(spark, small,
     spark.sql(f"CREATE TABLE {labels} USING DELTA AS SELECT id, text FROM {small}")
     for into, message in (
         (small, "is the table itself"), (labels, "was not made for labels"), ("", "not ''"),
-        (f"{location}/labels", "lies inside"), ("labels/relative", "relative path"),
+        (f"{location}/labels", "in the folder of"),
+        (f"delta.`{location}//labels`", "in the folder of"), ("labels/relative", "relative path"),
         ("nowhere.labels", "cannot be made"),
     ):  # fmt: skip
         with pytest.raises(TableError, match=message):

@@ -13,7 +13,8 @@ from sparklabel.labels import sql_string
 from sparklabel.machine import process_start
 from sparklabel.table.lease import Holder, Lease
 from sparklabel.table.opening import open_task_table
-from sparklabel.table.running import Pass, Scope
+from sparklabel.table.plan import Scope
+from sparklabel.table.running import Pass
 from sparklabel.udf import labeler_spec
 
 
@@ -84,9 +85,18 @@ def test_a_pass_whose_process_is_gone_holds_nobody_up(spark, small, running, lab
     assert label(small).labeled == 6
 
 
+def test_a_pass_whose_process_lives_holds_its_rows_though_its_signs_are_late(spark, small, running, label):
+    _, staging = running()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as living:
+        holder = replace(Holder.this("other", None), pid=living.pid, started=process_start(living.pid))
+        left_behind(spark, staging, holder, age="5 MINUTES")
+        with pytest.raises(ConflictError, match=f"process {living.pid}"):
+            label(small)
+
+
 def test_a_pass_of_another_machine_that_is_silent_for_long_holds_nobody_up(spark, small, running, label):
     _, staging = running()
-    left_behind(spark, staging, replace(Holder.this("other", None), host="elsewhere"), age="5 MINUTES")
+    left_behind(spark, staging, replace(Holder.this("other", None), host="elsewhere"), age="6 MINUTES")
     assert label(small).labeled == 6
 
 

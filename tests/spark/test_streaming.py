@@ -2,15 +2,16 @@
 
 import pytest
 
-from sparklabel import label_stream
-from sparklabel.errors import TableError
+from sparklabel import classification, label_stream
+from sparklabel.delta_table import open_target
+from sparklabel.errors import TableError, TaskError
 
 
 @pytest.fixture
 def stream(spark, task, tmp_path):
     """Answers what has arrived."""
 
-    def run(table, **options):
+    def run(table, task=task, **options):
         defaults = {"key": "id", "checkpoint": str(tmp_path / "checkpoint"), "model": "m", "engine": "fake"}
         label_stream(spark, table, task, **defaults | options).awaitTermination()
 
@@ -31,6 +32,24 @@ def test_appended_rows_are_labelled_and_updated_ones_by_the_sweep(spark, small, 
     assert [rows_of(small)[i].value for i in (1, 7)] == ["rotten", "fresh"]
 
 
+def test_a_row_that_was_deleted_and_came_again_is_answered_once(spark, small, stream, rows_of):
+    labels = f"{small}_labels"
+    for text in ("fresh 6", "rotten 6"):
+        spark.sql(f"DELETE FROM {small} WHERE id = 6")
+        spark.sql(f"INSERT INTO {small} (id, text) VALUES (6, '{text}')")
+    stream(small, into=labels)
+    assert [(row.id, row.verdict) for row in spark.table(labels).where("id > 4").orderBy("id").collect()] == [
+        (5, "fresh"), (6, "rotten"),
+    ]  # fmt: skip
+    spark.sql(f"DROP TABLE {labels}")
+
+
+def test_a_task_that_cannot_be_asked_is_refused_before_columns_are_added(small, stream, version):
+    with pytest.raises(TaskError, match="tokens of context"):
+        stream(small, task=classification("verdict", "text", ["fresh", "rotten"], "long " * 2000))
+    assert version(small) == 0
+
+
 def test_a_stream_labels_into_a_table_of_its_own(spark, small, table, stream):
     labels = f"{small}_labels"
     stream(small, into=labels)
@@ -42,7 +61,8 @@ def test_what_cannot_be_streamed_is_refused_before_anything_is_written(spark, sm
     spark.sql(f"CREATE OR REPLACE TEMP VIEW seen AS SELECT * FROM {small}")
     with pytest.raises(TableError, match="is a view"):
         stream("seen", into="default.never_made")
-    for wrong in ({"sweep_every": 0}, {"trigger": "soon"}, {"checkpoint": " "}):
+    inside = {"checkpoint": f"{open_target(spark, small).location}/checkpoint"}
+    for wrong in ({"sweep_every": 0}, {"trigger": "soon"}, {"checkpoint": " "}, inside):
         with pytest.raises(TableError, match=next(iter(wrong))):
             stream(small, **wrong)
     assert version(small) == 0

@@ -89,6 +89,14 @@ def test_a_narrow_pass_leaves_the_other_staged_answers_for_a_later_one(spark, sm
     assert (rest.labeled, rest.resumed_inputs, rest.inputs_per_second) == (4, 4, None)
 
 
+def test_answers_that_a_pass_beside_staged_to_the_same_text_stay(spark, small, task, label):
+    spark.sql(f"INSERT INTO {small} (id, text) VALUES (6, 'fresh 0')")
+    beside = Opened(spark, small, task)
+    beside.stage(spark, ["fresh 0"], confidence=0.2)
+    assert label(small, where="id = 0").resumed_inputs == 1
+    assert beside.merge() == 1, "the row with the same text"
+
+
 def test_staged_answers_outside_the_pass_are_not_counted_as_taken_over(spark, small, task, label, rows_of):
     Opened(spark, small, task).stage(spark, [f"fresh {i}" for i in range(1, 6)], confidence=0.2)
     narrow = label(small, where="id < 2")

@@ -74,7 +74,7 @@ def test_what_a_killed_pass_left_goes_later(spark, small, task):
     dead, later = (staging_of(spark, small, task, name) for name in ("dead", "later"))
     open_todo(spark, dead)
     path = f"delta.`{todo_path(dead)}`"
-    spark.sql(f"INSERT INTO {path} VALUES ('h', array('t'), 1, 'dead', current_date() - INTERVAL 3 DAYS)")
+    spark.sql(f"INSERT INTO {path} VALUES ('h', array('t'), 1, 'dead', current_date() - INTERVAL 15 DAYS)")
     spark.sql(f"INSERT INTO {path} VALUES ('h', array('t'), 1, 'running', current_date())")
     remove_todo(spark, later)
     assert [row.pass_id for row in spark.sql(f"SELECT * FROM {path}").collect()] == ["running"]

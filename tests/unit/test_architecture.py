@@ -11,7 +11,7 @@ FLOORS = {
     room: floor
     for floor, rooms in enumerate(
         (
-            "errors hashes weights held_out labels machine progress",
+            "errors hashes weights held_out labels machine paths progress",
             "tasks",
             "references language_model embeddings few_shot prompts constraints confidence calibrators cards engines",
             "labeler",
