@@ -48,8 +48,8 @@ def source_of(name: str) -> str:
 
 
 def answered_rows(opened: TaskTable, pending: DataFrame, answers: DataFrame, pass_id: str) -> DataFrame:
-    """The `pending` rows that have one of the `answers` (HASH, ANSWER): key columns, HASH, SEEN, and ANSWER as the table
-    will hold it."""
+    """The `pending` rows that have one of the `answers` (HASH, ANSWER): key columns, HASH, SEEN, and ANSWER as the
+    table will hold it."""
     label = quote(opened.owned.label)
     attempts = F.coalesce(F.when(F.col(STATE) == "retry", F.col(f"{label}.attempts")), F.lit(0))
     keys = [quote(key) for key in opened.keys]
