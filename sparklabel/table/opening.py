@@ -34,8 +34,8 @@ _OF_A_VIEW = "Of a view, keep the labels in a table of their own: into='...'."
 class TaskTable:
     """A table opened for a task, pinned. `source` is where the inputs are, `target` where the task's columns are or
     will be: the same table, or one for labels alone, which has the key and no inputs. `keys` are as `target` and
-    `source` both spell them. `arrived` are the keys of rows that a stream brought: these alone are rows then. A key may
-    have arrived twice, and its row may be gone since."""
+    `source` both spell them. `arrived` are rows of the source that a stream brought, in place of all of them, one of
+    each key."""
 
     source: Target
     target: Target
@@ -50,10 +50,8 @@ class TaskTable:
 
     def rows(self, spark: SparkSession) -> DataFrame:
         """The pinned rows with the task's columns, as far as these are there yet."""
-        rows = self.source.read(spark)
-        if self.arrived is not None:
-            rows = rows.join(self.arrived, list(self.keys), "left_semi")
-        if not self.apart:
+        rows = self.source.read(spark) if self.arrived is None else self.arrived
+        if not self.apart and self.arrived is None:
             return rows
         own = (self.owned.value, self.owned.label)
         rows = rows.drop(*(c for c in rows.columns if c.lower() in {name.lower() for name in own}))

@@ -10,12 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from sparklabel.delta_table import UNVERSIONED
 from sparklabel.errors import ConflictError, TableError
 from sparklabel.example_source import check_examples
-from sparklabel.labels import quote, sql_string
+from sparklabel.labels import input_hash_sql, quote, sql_string
 from sparklabel.references import DEFAULT
 from sparklabel.table.brakes import Brakes
 from sparklabel.table.opening import TaskTable, open_task_table
@@ -26,6 +27,7 @@ from sparklabel.table.storage import Storage, check_folders
 from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec, labeler_spec
 
+_ROW = "_sparklabel_row"
 _WAITS, _WAIT_SECONDS = 60, 10.0
 """How often a batch waits for a pass that works on the same rows, before the query fails."""
 
@@ -137,13 +139,21 @@ class _Batches:
                 return
 
     def _pass(self, spark: SparkSession, arrived: DataFrame | None) -> None:
-        """Over the rows that arrived, as the table has them now; or over all there are now."""
+        """Over the rows that arrived, or all there are now."""
         now = self._opened.newest(spark, self._spec.task)
         if arrived is not None:
-            now = replace(now, arrived=arrived.select(*map(quote, now.keys)))
+            now = replace(now, arrived=_one_of_each_key(arrived, now, self._spec.task))
         labeling = Pass(spark, self._spec, now, self._scope, self._brakes, storage=self._storage)
         plan = labeling.plan()
         if plan.pending or plan.unstamped:
             if refusal := self._brakes.refusal(plan.silent, now.target.name, now.owned.value):
                 raise refusal
             run_passes([labeling], [plan], progress=False)
+
+
+def _one_of_each_key(arrived: DataFrame, opened: TaskTable, task: Task) -> DataFrame:
+    """A row that was deleted and came again between two batches arrives twice. Which of them is there now is not known
+    here: the wrong one's answer counts for its own text only, and the next sweep answers the row."""
+    inputs = [quote(str(opened.source.column(c))) for c in task.inputs]
+    one = F.max_by(F.struct("*"), F.expr(input_hash_sql(inputs)))  # the same one at each evaluation
+    return arrived.groupBy(*map(quote, opened.keys)).agg(one.alias(_ROW)).select(f"{_ROW}.*")
