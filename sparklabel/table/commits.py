@@ -70,7 +70,8 @@ def delete_rows(spark: SparkSession, sql: str, where: str, what: str) -> None:
 def tidying_is_due(spark: SparkSession, sql: str, commits: int) -> bool:
     """Whether whoever made the newest `commits` of a Delta table of ours, or somewhat fewer, is to tidy it: about every
     twentieth commit is. A VACUUM takes many seconds."""
-    return newest_version(spark, sql) % _TIDY_EVERY < commits
+    version = newest_version(spark, sql)
+    return version >= _TIDY_EVERY and version % _TIDY_EVERY < commits
 
 
 def refusals() -> tuple[type[Exception], ...]:
