@@ -246,8 +246,8 @@ class Pass:
         """What a commit says of this pass."""
         return {
             "pass_id": self.pass_id, "step": step, "began": self.began_at.isoformat(), "task": self.task.name,
-            "model": self.model,
-            "task_fingerprint": self.task.fingerprint, "min_confidence": self.spec.min_confidence,
+            "model": self.model, "task_fingerprint": self.task.fingerprint,
+            "min_confidence": self.spec.min_confidence,
             "column": self.opened.owned.value, "key": list(self.opened.keys), "version_before": self.version_before,
             "where": self.scope.where, "relabel": self.scope.relabel,
         } | ({"examples": self.spec.examples.facts} if self.spec.examples else {})  # fmt: skip
