@@ -28,7 +28,7 @@ from sparklabel.session import spark_errors
 from sparklabel.table.commits import delete_rows, refusals
 from sparklabel.table.staging import Staging
 
-_BEAT_SECONDS = 20.0
+_BEAT_SECONDS, _LATE_SECONDS = 20.0, 60.0
 _SILENCE_SECONDS, _SILENCE_HERE_SECONDS = 300.0, 1800.0
 """Of a pass on another machine, and of one whose process is alive on this one: its session may have ended."""
 _PAUSE, _LONG_PAUSE = (0.5, 3.0), (5.0, 10.0)
@@ -81,6 +81,19 @@ class _Seen:
     holder: Holder
     silent: float
     last: Any
+
+    def conflict(self) -> ConflictError:
+        who, pid = self.holder.who, self.holder.pid
+        late = f"; its last sign of life is {self.silent:.0f} s old" if self.silent > _LATE_SECONDS else ""
+        return ConflictError(
+            f"{who} (process {pid}) labels the same rows now, in pass {self.holder.pass_id}{late}.",
+            hint="Wait until that pass has ended, or narrow both to rows of their own with where=."
+            + (
+                f" Where process {pid} no longer labels, because its Spark session is gone, end it."
+                if late
+                else ""
+            ),
+        )
 
 
 class Lease:
@@ -138,11 +151,7 @@ class Lease:
                 before = waited_for.setdefault(seen.holder.pass_id, seen)
                 # The first sight may be of one that draws back as well.
                 if before is not seen and (seen.holder.is_here or seen.last != before.last):
-                    raise ConflictError(
-                        f"{seen.holder.who} (process {seen.holder.pid}) labels the same rows now, in pass "
-                        f"{seen.holder.pass_id}.",
-                        hint="Wait until that pass has ended, or narrow both to rows of their own with where=.",
-                    )
+                    raise seen.conflict()
                 if before is not seen:
                     pause = _LONG_PAUSE
                 elif not seen.holder.is_here:
