@@ -17,7 +17,7 @@ from sparklabel.errors import TableError
 from sparklabel.labeler import Question
 from sparklabel.labels import ANSWERED, label_ddl, quote, sql_list, sql_string
 from sparklabel.progress import tell
-from sparklabel.table.commits import delete_rows, refusals, retried, tidying_is_due
+from sparklabel.table.commits import FILES_GO_SOON, delete_rows, refusals, retried, tidying_is_due
 from sparklabel.table.plan import ANSWER, HASH
 from sparklabel.table.staging import CACHED, Staging
 from sparklabel.table.storage import Storage, is_folder
@@ -27,8 +27,6 @@ from sparklabel.udf import LabelerSpec
 _MOST_ANSWERS, _MOST_DAYS = 5_000_000, 180
 _MANY_ANSWERS = _MOST_ANSWERS // 20
 """A pass that keeps more tidies the cache."""
-_FILES_KEPT = "interval 1 hour"
-"""Answers may quote texts, which nobody should find who erased them from the table."""
 _JSON = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 
 
@@ -89,7 +87,7 @@ class Cache:
         create = (
             f"CREATE TABLE IF NOT EXISTS {self._sql} (question STRING, day DATE, task STRING, model STRING, input_hash "
             "STRING, answer STRING, cached_at TIMESTAMP) USING DELTA PARTITIONED BY (question, day) "
-            f"TBLPROPERTIES ('delta.deletedFileRetentionDuration' = '{_FILES_KEPT}')"
+            f"{FILES_GO_SOON}"
         )
         retried(lambda: spark.sql(create), "Making the cache")
         writer = good.write.format("delta").mode("append")

@@ -28,6 +28,9 @@ _CONFLICTS = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHAN
 _REFUSALS = ("DELTA_VIOLATE_CONSTRAINT", "DELTA_NOT_NULL_CONSTRAINT", "DELTA_CANNOT_MODIFY_APPEND_ONLY")
 _ATTEMPTS = 8
 _TIDY_EVERY = 20
+FILES_GO_SOON = "TBLPROPERTIES ('delta.deletedFileRetentionDuration' = 'interval 1 hour')"
+"""Of a table of ours that holds texts, or answers that may quote them: nobody should find these who erased them from
+the labelled table. Nobody reads longer than an hour what another pass removes."""
 _ONE_AT_A_TIME = threading.RLock()
 Result = TypeVar("Result")
 

@@ -21,7 +21,7 @@ from sparklabel.table.report import PassReport
 from sparklabel.table.reporting import dry_run_report, pass_report
 from sparklabel.table.runner import run_passes
 from sparklabel.table.running import Pass
-from sparklabel.table.storage import Storage, check_flags
+from sparklabel.table.storage import Storage, check_flags, check_folders
 from sparklabel.tasks import Task, check_task
 from sparklabel.udf import labeler_spec
 
@@ -108,7 +108,7 @@ def label_table(
     tasks = _tasks(task, column)
     models = _models(tasks, model)
     _check_columns_apart(tasks, [(one.name, f"{one.name}_label") for one in tasks])
-    storage.check_folders(spark)
+    check_folders(spark, staging=staging, cache=cache)
     opened = open_task_tables(spark, table, tasks, key, column, adopt, into)
     _check_columns_apart(tasks, [(one.owned.value, one.owned.label) for one in opened])
     passes = []

@@ -45,7 +45,7 @@ from sparklabel.table.plan import (
     unstamped,
 )
 from sparklabel.table.price import Price
-from sparklabel.table.staging import Staging, open_staging
+from sparklabel.table.staging import CLEARING, Staging, open_staging
 from sparklabel.table.storage import Storage
 from sparklabel.table.todo import remove_leftovers
 from sparklabel.tasks import has_choices
@@ -229,16 +229,12 @@ class Pass:
         if self._cache and self.work.chunks:
             self._cache.keep(self.spark, staging.computed(self.spark), self.work.inputs)
         lease.stop()
-        took_over = self.resumed or lease.dead
+        merged = None
         # Beside a pass with a condition others work, whose answers to the same inputs may not be merged yet.
-        alone = took_over and self.scope.where is None
-        with tolerated("Clearing the staging table"):
-            staging.clear(
-                self.spark,
-                records_of(self.spark, self.opened, self.model, self.task.fingerprint) if alone else None,
-                lease.dead,
-                commits=self.work.chunks + _OTHER_COMMITS,
-            )
+        if (self.resumed or lease.dead) and self.scope.where is None:
+            merged = records_of(self.spark, self.opened, self.model, self.task.fingerprint)
+        with tolerated(CLEARING):
+            staging.clear(self.spark, merged, lease.dead, commits=self.work.chunks + _OTHER_COMMITS)
             remove_leftovers(self.spark, staging, lease.dead)
             lease.released = True
 

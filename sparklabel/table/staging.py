@@ -17,18 +17,15 @@ from sparklabel.errors import TableError
 from sparklabel.labels import RETRYABLE, label_ddl, quote, sql_list, sql_string
 from sparklabel.session import spark_errors
 from sparklabel.table.columns import Owned
-from sparklabel.table.commits import delete_rows, retried, tidying_is_due
+from sparklabel.table.commits import FILES_GO_SOON, delete_rows, retried, tidying_is_due
 from sparklabel.table.plan import ANSWER, HASH
 from sparklabel.tasks import Task
 
 CACHED = 0
 """The chunk of answers that were not computed, but taken from the cache."""
-_CLEARING = "Clearing the staging table"
+CLEARING = "Clearing the staging table"
 _KEPT_DAYS = 30
 """Answers that no pass came back for (another model, a dropped task) are forgotten after this."""
-_FILES_KEPT = "interval 1 hour"
-"""Answers may quote texts, which nobody should find who erased them from the table. Nobody reads longer what another
-pass removes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +105,7 @@ class Staging:
                 "WHEN MATCHED THEN DELETE"
             )
             try:
-                retried(lambda: spark.sql(taken_over).collect(), _CLEARING)
+                retried(lambda: spark.sql(taken_over).collect(), CLEARING)
             finally:
                 spark.catalog.dropTempView(view)
         self._delete(spark, f"pass_id = {sql_string(self.pass_id)}")  # a partition: no file of it is read
@@ -119,7 +116,7 @@ class Staging:
             spark.sql(f"VACUUM {self.sql}").collect()
 
     def _delete(self, spark: SparkSession, where: str) -> None:
-        delete_rows(spark, self.sql, where, _CLEARING)
+        delete_rows(spark, self.sql, where, CLEARING)
 
     def _ours(self, table: str = "") -> str:
         return (
@@ -155,7 +152,7 @@ def open_staging(
     path = f"{folder}/{owned.label}-{record_format}"
     create = (
         f"CREATE TABLE IF NOT EXISTS delta.{quote(path)} ({columns}) USING DELTA PARTITIONED BY (pass_id) "
-        f"TBLPROPERTIES ('delta.deletedFileRetentionDuration' = '{_FILES_KEPT}')"
+        f"{FILES_GO_SOON}"
     )
     try:
         retried(lambda: spark.sql(create), "Making the staging table")

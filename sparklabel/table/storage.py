@@ -33,10 +33,6 @@ class Storage:
             )
         check_flags(deletion_vectors=self.deletion_vectors)
 
-    def check_folders(self, spark: SparkSession) -> None:
-        """Raises TableError for one where nothing is safe."""
-        check_folders(spark, staging=self.staging, cache=self.cache)
-
 
 def check_folders(spark: SparkSession, **given: Any) -> None:
     """Raises TableError for a folder in which a VACUUM would delete what is kept there. What is no text is none."""

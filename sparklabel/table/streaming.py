@@ -71,7 +71,7 @@ def label_stream(
     brakes, storage = Brakes(max_new_corrections=max_new_corrections), Storage(staging, cache)
     name = f"sparklabel {task.name} {into or table}"
     _check_stream(spark, name, checkpoint, trigger)
-    storage.check_folders(spark)
+    check_folders(spark, checkpoint=checkpoint, staging=staging, cache=cache)
     opened = open_task_table(spark, table, task, key, column, into=into)
     if opened.source.version == UNVERSIONED:
         raise TableError(f"{table} is a view: only a Delta table can be read as a stream.")
@@ -103,7 +103,6 @@ def _check_stream(spark: SparkSession, name: str, checkpoint: str, trigger: str 
         raise TableError(
             f"trigger={trigger!r} is no time.", hint="Say '30 seconds' or '1 minute', or leave it out."
         )
-    check_folders(spark, checkpoint=checkpoint)
     if any(query.name == name for query in spark.streams.active):
         raise TableError(
             f"A stream does this already ({name}).",

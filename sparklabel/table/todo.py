@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from sparklabel.delta_table import is_delta, newest_version
 from sparklabel.labels import quote, sql_list, sql_string
-from sparklabel.table.commits import delete_rows, retried, tolerated
+from sparklabel.table.commits import FILES_GO_SOON, delete_rows, retried, tolerated
 from sparklabel.table.plan import HASH
 from sparklabel.table.staging import Staging
 from sparklabel.tasks import Task
@@ -21,8 +21,8 @@ BUCKETS = 65536
 _LEFTOVERS_DAYS = 14
 """Longer than a pass takes. What a pass left that is known to be dead goes with the next one."""
 _CLEARING = "Clearing the table of what is to do"
-_FILES_KEPT, _HOUR = "interval 1 hour", 3600
-"""Longer than a pass takes to write its inputs: nobody reads what another pass has removed."""
+_HOUR = 3600
+"""How long files of removed rows stay here (FILES_GO_SOON): longer than a pass takes to write its inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def open_todo(spark: SparkSession, staging: Staging) -> None:
     create = (
         f"CREATE TABLE IF NOT EXISTS delta.{quote(todo_path(staging))} (input_hash STRING, texts ARRAY<STRING>, "
         "bucket INT, pass_id STRING, day DATE) USING DELTA PARTITIONED BY (day, pass_id) "
-        f"TBLPROPERTIES ('delta.deletedFileRetentionDuration' = '{_FILES_KEPT}')"
+        f"{FILES_GO_SOON}"
     )
     retried(lambda: spark.sql(create), "Making the table of what is to do")
 

@@ -22,30 +22,9 @@ from sparklabel.language_model import LanguageModel
 from sparklabel.language_model.generation import generate
 from sparklabel.language_model.grammar import Vocabulary, allowed
 from sparklabel.references import embedded_model
+from tests.unit.written_rows import PREFIX, ROWS, SCHEMAS, ask
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-PREFIX = tuple(range(30, 47))
-ROWS = tuple(tuple((7 * n + k * k) % 250 + 1 for k in range(1 + (13 * n) % 29)) for n in range(11))
-SCHEMAS = {
-    "string": {"type": "string"},
-    "enum": {"enum": ["a", "ab", "ünder", None]},
-    "fixed": {"const": "only this"},
-    "nullable": {"type": ["string", "null"]},
-    "integer": {"type": "integer"},
-    "object": {
-        "type": "object",
-        "properties": {
-            "name": {"type": ["string", "null"]}, "ok": {"type": "boolean"}, "größe": {"enum": [1, 2, 33]},
-            "parts": {"type": "array", "maxItems": 2, "items": {
-                "type": "object", "properties": {"at": {"type": "integer"}}, "required": ["at"],
-                "additionalProperties": False,
-            }},
-        },
-        "required": ["name", "ok", "größe", "parts"],
-        "additionalProperties": False,
-    },
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -175,11 +154,6 @@ def test_forced_tokens_and_batches_change_nothing_under_a_grammar(
     answers = written(engine, rows, grammar, max_tokens=60, batch_tokens=batch_tokens)
     for row, answer in zip(rows, answers, strict=True):
         check(answer, slow_constrained(stock, (*PREFIX, *row), grammar, 60, engine.tokenizer.stop_ids))
-
-
-def ask(engine, schema, rows, max_tokens):
-    text = None if schema is None else json.dumps(schema)
-    return engine.generate(GenerationRequest(PREFIX, tuple(rows), text, max_tokens))
 
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=6)

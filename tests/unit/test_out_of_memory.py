@@ -1,40 +1,21 @@
 """A device that cannot hold a batch: smaller ones go on, and the answers are the same."""
 
-import json
-
 import pytest
 import torch
-from hypothesis import strategies as st
 
 from sparklabel.constraints import label_trie
-from sparklabel.engines import GenerationRequest, ScoringRequest
+from sparklabel.engines import ScoringRequest
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.errors import EngineError
 from sparklabel.language_model import LanguageModel
+from tests.unit.written_rows import PREFIX, ROWS, SCHEMAS, ask
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-PREFIX = tuple(range(30, 47))
-ROWS = tuple(tuple((7 * n + k * k) % 250 + 1 for k in range(1 + (13 * n) % 29)) for n in range(11))
 
 
 @pytest.fixture(scope="module")
 def engine(tiny_model):
     return TransformersEngine.load(tiny_model, dtype="float32")
-
-
-def ask(engine, schema, rows, max_tokens):
-    text = None if schema is None else json.dumps(schema)
-    return engine.generate(GenerationRequest(PREFIX, tuple(rows), text, max_tokens))
-
-
-TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=6)
-LEAVES = st.one_of(
-    st.just({"type": "boolean"}), st.just({"type": "null"}),
-    st.lists(TEXTS, min_size=1, max_size=4, unique=True).map(lambda values: {"enum": values}),
-    st.lists(TEXTS, min_size=1, max_size=3, unique=True).map(lambda values: {"enum": [*values, None]}),
-    st.integers(-99, 99).map(lambda value: {"const": value}),
-)  # fmt: skip
 
 
 class Memory:
@@ -99,7 +80,7 @@ def test_scoring_goes_on_with_what_fits_into_memory_and_remembers_it(small, engi
     assert memory.failures == 0
 
 
-@pytest.mark.parametrize("schema", [None, {"type": "array", "items": {"type": "integer"}, "maxItems": 9}])
+@pytest.mark.parametrize("schema", [None, SCHEMAS["object"]])
 def test_a_single_row_that_does_not_fit_is_the_engines_error(small, schema):
     Memory(small, 20)
     with pytest.raises(EngineError, match="out of memory"):
