@@ -95,7 +95,8 @@ class Platt:
         return f"Platt scaling, {self.slope:.3g} x log-odds {self.intercept:+.3g}"
 
     def confidence(self, raw: float, others: Sequence[float]) -> float:
-        return 1 / (1 + math.exp(-(self.slope * logit(raw) + self.intercept)))
+        # Beyond 700 exp overflows, and the confidence is 0 to all digits: SQL's exp is infinite there.
+        return 1 / (1 + math.exp(min(-(self.slope * logit(raw) + self.intercept), 700)))
 
     def sql(self, label: str) -> str:
         p = f"least(greatest({label}.raw_confidence, {_NEAR!r}D), {1 - _NEAR!r}D)"

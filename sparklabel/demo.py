@@ -5,6 +5,7 @@ set aside before anything else. The people are simulated by the gold column; not
 """
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -50,7 +51,9 @@ def run_demo(directory: Path, rows: int, answers: int, data: Path | None, text: 
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{directory / 'mlflow.db'}"
     console.print(f"[bold]sparklabel demo[/] in {directory}")
     spark = spark_session({"spark.sql.warehouse.dir": str(directory / "warehouse")})
-    _Demo(spark, directory, console, loaded, answers, forced=data is not None).run()
+    # Another file is another problem, whose champion a model of this one need not beat.
+    name = "-".join(["demo", loaded.task.name, *([re.sub(r"\W+", "_", data.stem)] if data else [])])
+    _Demo(spark, directory, console, loaded, answers, name, forced=data is not None).run()
     console.print(f"\n{time.monotonic() - started:.0f} s in all\ndemo ok")
 
 
@@ -64,9 +67,11 @@ class _Demo:
         console: Console,
         data: DemoData,
         answers: int,
+        registered_name: str,
         forced: bool,
     ) -> None:
         self.spark, self.directory, self.console, self.data = spark, directory, console, data
+        self.registered_name = registered_name
         self.task, self.answers, self.forced = data.task, answers, forced
 
     def run(self) -> None:
@@ -89,7 +94,7 @@ class _Demo:
             self.task,
             key="id",
             force=self.forced,
-            registered_name=f"demo-{self.task.name}",
+            registered_name=self.registered_name,
         )
         self.console.print(str(training))
         model = training.model

@@ -7,6 +7,7 @@
     │   └── KeyColumnError  the key has NULLs or duplicates
     ├── AnswersError        the human answers cannot train or judge a model
     ├── ModelError          a model reference that does not resolve, or files that do not load
+    │   └── ModelUnreachable  who has the files did not give them this time
     ├── EngineError         the engine failed on what it was asked
     │   └── EngineDied      it will answer nothing more: another one must be opened
     ├── ConflictError       other writers kept winning; nothing was lost
@@ -63,6 +64,12 @@ class AnswersError(SparklabelError):
 
 class ModelError(SparklabelError):
     """A model reference that does not resolve, or files that do not load."""
+
+
+class ModelUnreachable(ModelError):
+    """A model's files could not be fetched this time; that says nothing of the model."""
+
+    retryable = True
 
 
 class EngineError(SparklabelError):

@@ -14,14 +14,14 @@ def is_held_out(text_inputs: Sequence[str | None], share: float = HELD_OUT_SHARE
     """True where a row's answer judges models and never trains them: about `share` of distinct inputs.
 
     A fixed hash of the normalised inputs, so it is the same in every round, on every machine, and for inputs
-    that differ only in case, blanks or Unicode form. What is held out at a share is held out at every larger
-    one.
+    that differ only in case, blanks or Unicode form, or are NULL in place of blank: they have the same prompt. What is
+    held out at a share is held out at every larger one.
     """
     digest = hashlib.sha256(b"sparklabel held-out v1:")
     for text in text_inputs:
-        data = None if text is None else normalised(text).encode("utf-8", "surrogatepass")
-        # Lengths keep ("ab", "c") apart from ("a", "bc"), and NULL from "".
-        digest.update(b"N" if data is None else b"S%d:" % len(data) + data)
+        data = normalised(text or "").encode("utf-8", "surrogatepass")
+        # Lengths keep ("ab", "c") apart from ("a", "bc").
+        digest.update(b"S%d:" % len(data) + data)
     return int.from_bytes(digest.digest()[:8]) < share * 2**64
 
 

@@ -16,7 +16,7 @@ from typing import Literal
 from filelock import FileLock
 from platformdirs import user_cache_dir
 
-from sparklabel.errors import ModelError
+from sparklabel.errors import ModelError, ModelUnreachable
 from sparklabel.hashes import file_sha256, files_sha256
 from sparklabel.weights import check_weights
 
@@ -103,7 +103,7 @@ def _resolve_hub(reference: str, hub_id: str) -> ResolvedModel:
         commit = _hub_snapshot(hub_id, None, ["config.json"]).name
     except ModelError as error:
         hint = f"{_FORMS} A private or gated model needs HF_TOKEN."
-        raise ModelError(
+        raise type(error)(
             f"The model {reference!r} is not a local folder. {error.message}", hint=hint
         ) from None
     return ResolvedModel(reference, "hub", f"{hub_id}@{commit}", hub_id, revision=commit)
@@ -146,14 +146,14 @@ def _checked_folder(model: ResolvedModel) -> Path:
 
 def _hub_snapshot(hub_id: str, commit: str | None, files: list[str]) -> Path:
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     try:
         return Path(snapshot_download(hub_id, revision=commit, allow_patterns=files))
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # what huggingface_hub raises: offline, not found, gated, a bad name
-        raise ModelError(f"The hub did not give {hub_id}: {_first_line(error)}") from None
+    except (OSError, ValueError) as error:  # offline, down, not found, gated, a bad name
+        refused = isinstance(error, ValueError | RepositoryNotFoundError | RevisionNotFoundError)
+        kind = ModelError if refused else ModelUnreachable
+        raise kind(f"The hub did not give {hub_id}: {_first_line(error)}") from None
 
 
 def embedded_model() -> Path:

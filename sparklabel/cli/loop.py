@@ -13,6 +13,7 @@ from sparklabel.cli.options import (
     Into,
     Key,
     Model,
+    OptionalKey,
     Table,
     TaskFile,
     TaskFiles,
@@ -125,18 +126,29 @@ def finetune(
 def evaluate(
     table: Table,
     task: TaskFile,
-    gold: Annotated[str, typer.Option(help="The column with the right answers.")],
+    gold: Annotated[
+        str | None,
+        typer.Option(help="The column with the right answers; without it, what people answered (--key)."),
+    ] = None,
     model: Model = DEFAULT,
     engine: EngineOption = "auto",
     option: EngineOptions = None,
+    key: OptionalKey = None,
+    column: Column = None,
+    into: Into = None,
     conf: Conf = None,
 ) -> None:
-    """Compare a model's answers with a column of right ones."""
+    """Compare a model's answers with a column of right ones, or with people's."""
     from sparklabel.evaluation import evaluate as run
     from sparklabel.tasks import load_task
 
     spark, options = session(conf), engine_options(option)
-    print(run(spark, absolute(table), load_task(task), gold, model=model, engine=engine, **options))
+    print(
+        run(
+            spark, absolute(table), load_task(task), gold, model=model, engine=engine, key=key or None, column=column,
+            into=optional(into), **options,
+        )
+    )  # fmt: skip
 
 
 @app.command()

@@ -16,6 +16,9 @@ TaskFiles = Annotated[
     list[Path], typer.Option(help="The task's YAML file (see conf/tasks/); repeat it for several tasks.")
 ]
 Key = Annotated[list[str], typer.Option(help="A column that names each row once; repeat it for several.")]
+OptionalKey = Annotated[
+    list[str] | None, typer.Option("--key", help="A column that names each row once; repeat it for several.")
+]
 Model = Annotated[
     str, typer.Option(help="Hub id, local folder, models:/NAME@ALIAS, or the embedded default.")
 ]

@@ -1,4 +1,4 @@
-"""Measures of generated answers: how much of what people wrote a model wrote too. Pure Python.
+"""Measures of generated answers: how much of what people wrote a model wrote too.
 
 In: for each row the gold value, the predicted value and whether the row was completed, in plain Python (dicts, lists,
 text, None). Out: figures by name, each in [0, 1]. A row that was not completed counts as wrong. A figure that no row
@@ -11,6 +11,8 @@ are right; partial, boundaries that overlap count half, whatever the type, after
 
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from sparklabel.tasks.comparison import alike, answer_words, f1, normalised, word_f1
 from sparklabel.tasks.entities import entity_keys
@@ -73,21 +75,13 @@ def _strict_hits(gold: list[dict[str, Any]], value: list[dict[str, Any]]) -> flo
 
 
 def _partial_hits(gold: list[dict[str, Any]], value: list[dict[str, Any]]) -> float:
-    """Each gold span is matched once: with one of the same boundaries, else half with one that overlaps."""
-    left, hits = list(value), 0.0
-    missed = []
-    for entity in gold:
-        same = next((other for other in left if _credit(entity, other) == 1), None)
-        if same is None:
-            missed.append(entity)
-        else:
-            left.remove(same)
-            hits += 1
-    for entity in missed:
-        if near := next((other for other in left if _credit(entity, other)), None):
-            left.remove(near)
-            hits += 0.5
-    return hits
+    """The most credit of all ways to give each gold span one of the found spans, and each of these to one."""
+    if not gold or not value:
+        return 0.0
+    from scipy.optimize import linear_sum_assignment
+
+    credit = np.array([[_credit(entity, other) for other in value] for entity in gold])
+    return float(credit[linear_sum_assignment(credit, maximize=True)].sum())
 
 
 def _credit(gold: dict[str, Any], value: dict[str, Any]) -> float:

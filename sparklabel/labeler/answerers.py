@@ -159,7 +159,9 @@ class GeneratedAnswers:
             return failed
         tokens = len(written.log_p) if written.log_p or not written.text else None
         if not written.finished:
-            reason = f"the answer did not end within {self._mode.max_tokens} tokens"
+            reason = (
+                f"the answer did not end within {self._mode.max_tokens} tokens: raise the task's max_tokens"
+            )
             return Answer(status=status.INVALID_OUTPUT, error=reason, output_tokens=tokens)
         try:
             reading = self._mode.read(written.text, row)

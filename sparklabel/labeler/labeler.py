@@ -61,6 +61,11 @@ class Labeler:
         self._answerer: Answerer = answerer(question, engine, zero_shot=card is None)
         self._stamp = Label(status=status.OK, model=model, task_fingerprint=task.fingerprint, attempts=1)
         self._enough, self._which = (all, "an") if task.needs_every_input else (any, "every")
+        self._refuses_cuts = task.on_too_long == "fail"
+        self._too_long = replace(
+            self._stamp, status=status.TOO_LONG, attempts=0,
+            error=f"the row takes more than the {self.encoder.room:,} tokens that the model's context has left for it",
+        )  # fmt: skip
         self._failures, self._died, self._last_failure = 0, False, ""
         self._known: dict[str, Label] = {}
         self._rendering = Lock()
@@ -116,7 +121,10 @@ class Labeler:
         except EngineError as error:  # a tokenizer may be the engine's
             self._count(error)
             return self._failed(len(rows), error)
-        return self._ask(list(zip(prompts, rows, strict=True)))
+        fit = [not (prompt.truncated and self._refuses_cuts) for prompt in prompts]
+        asked = zip(prompts, rows, fit, strict=True)
+        answers = iter(self._ask([(prompt, row) for prompt, row, fits in asked if fits]))
+        return [next(answers) if fits else self._too_long for fits in fit]
 
     def _ask(self, asked: list[_Asked]) -> list[Label]:
         if not asked:

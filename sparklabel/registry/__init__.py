@@ -11,6 +11,7 @@ from sparklabel.registry.store import connect, store_errors
 from sparklabel.registry.versions import (
     CHAMPION,
     champion,
+    check_registered_name,
     default_registered_name,
     log_version,
     promote,
@@ -23,6 +24,7 @@ __all__ = [
     "Run",
     "base_record",
     "champion",
+    "check_registered_name",
     "connect",
     "default_registered_name",
     "find_calibrator",

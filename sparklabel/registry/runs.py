@@ -107,12 +107,19 @@ class Run:
 
 
 def _experiment_id(client: "MlflowClient", default: str) -> str:
+    from mlflow.exceptions import MlflowException
+
     if chosen := os.environ.get("MLFLOW_EXPERIMENT_ID"):
         return chosen
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or default
     if found := client.get_experiment_by_name(name):
         return str(found.experiment_id)
-    return str(client.create_experiment(name, artifact_location=artifact_location(name)))
+    try:
+        return str(client.create_experiment(name, artifact_location=artifact_location(name)))
+    except MlflowException as error:  # another job was quicker
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return str(client.get_experiment_by_name(name).experiment_id)
 
 
 def _context(tags: Mapping[str, str]) -> dict[str, str]:

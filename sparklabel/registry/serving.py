@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sparklabel import references
 from sparklabel.cards import ModelCard
-from sparklabel.errors import ModelError
+from sparklabel.errors import ModelError, ModelUnreachable
 from sparklabel.hashes import tree_sha256
 from sparklabel.references import ResolvedModel
 from sparklabel.registry.store import connect, quieten, shown, store_errors, tracking_uri
@@ -126,7 +126,7 @@ def _base(reference: str, record: Mapping[str, str]) -> ResolvedModel:
         today = references.resolve(recorded.reference)
     except ModelError as error:
         message = f"{reference!r} was trained on {recorded.identity}, which is not here: {error.message}"
-        raise ModelError(message, hint=error.hint) from None
+        raise type(error)(message, hint=error.hint) from None
     if today.sha256 != recorded.sha256:
         raise ModelError(
             f"{reference!r} was trained on {recorded.identity}, but "
@@ -172,15 +172,15 @@ def _fetch(model: ResolvedModel, to: Path) -> None:
 
 def _download(uri: str, to: Path, server: str) -> Path:
     import mlflow.artifacts
-    from mlflow.exceptions import MlflowException
 
     quieten()
     try:
         return Path(
             mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(to), tracking_uri=server)
         )
-    except (MlflowException, OSError) as error:
-        raise ModelError(
+    except Exception as error:
+        gone = getattr(error, "error_code", "") in UNKNOWN
+        raise (ModelError if gone else ModelUnreachable)(
             f"MLflow's artifact {uri} cannot be fetched: {error}",
             hint="Executors need a tracking server that serves artifacts, or a store on shared storage.",
         ) from error

@@ -53,6 +53,15 @@ def _create_registered_model(client: "MlflowClient", name: str) -> None:
             raise
 
 
+def check_registered_name(name: str) -> None:
+    """Raises ModelError for what MLflow takes for no name."""
+    if not isinstance(name, str) or not name.strip() or set("/:") & set(name):
+        raise ModelError(
+            f"registered_name={name!r} is no name for a model.",
+            hint="Give one without '/' and ':', such as intent.",
+        )
+
+
 def champion(registered_name: str) -> str | None:
     """The number of the version that `models:/NAME@champion` names, or None where nothing was promoted yet.
 

@@ -58,12 +58,17 @@ def task_from_dict(fields: object) -> Task:
     return KINDS[kind].build(**{str(field): value for field, value in fields.items()})
 
 
+_MERGE = "tag:yaml.org,2002:merge"
+
+
 class _UniqueKeys(yaml.SafeLoader):
     """YAML lets a later key replace an earlier one silently: half of a list of labels could get lost so."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[Any, int] = {}
         for key, _ in node.value:
+            if key.tag == _MERGE:
+                continue  # its keys are those of another mapping, and our own come before them
             name = self.construct_object(key, deep=True)
             if not isinstance(name, Hashable):
                 continue  # YAML's own complaint comes below

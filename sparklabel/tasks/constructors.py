@@ -6,7 +6,8 @@ task. Everything wrong with the definition is raised as one TaskError.
 In all of them `inputs` names the columns to read, a name or a list of names; `instructions` are the guidelines a
 person would get; `examples` are pairs (text, answer), with a tuple of texts or a mapping column -> text for several
 inputs. `examples_from=(table, n, "similar" | "diverse")`, or a mapping of table, count and choice, takes n human
-answers of a table as examples instead. `prior="content_free"` corrects a zero-shot model's lean to some answers.
+answers of a table as examples instead. `prior="content_free"` corrects a zero-shot model's lean to some answers. A row
+that is too long for the model's context has its longest input cut; with `on_too_long="fail"` it is not answered.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,6 +38,7 @@ def classification(
     examples: Iterable[Any] | None = None,
     *,
     examples_from: ExampleSource | None = None,
+    on_too_long: str = "cut",
     prior: str | None = None,
     candidates: int | None = None,
 ) -> Task:
@@ -50,8 +52,8 @@ def classification(
     """
     return Classification.build(
         kind="classification", name=name, inputs=_columns(inputs, "inputs", name), labels=labels,
-        instructions=instructions, examples=_examples(examples, name), examples_from=examples_from, prior=prior,
-        candidates=candidates,
+        instructions=instructions, examples=_examples(examples, name), examples_from=examples_from,
+        on_too_long=on_too_long, prior=prior, candidates=candidates,
     )  # fmt: skip
 
 
@@ -63,6 +65,7 @@ def multilabel(
     examples: Iterable[Any] | None = None,
     *,
     examples_from: ExampleSource | None = None,
+    on_too_long: str = "cut",
     prior: str | None = None,
 ) -> Task:
     """A task that gives every row those of `labels` that apply: any number of them, none too.
@@ -71,7 +74,8 @@ def multilabel(
     """
     return Multilabel.build(
         kind="multilabel", name=name, inputs=_columns(inputs, "inputs", name), labels=labels,
-        instructions=instructions, examples=_examples(examples, name), examples_from=examples_from, prior=prior,
+        instructions=instructions, examples=_examples(examples, name), examples_from=examples_from,
+        on_too_long=on_too_long, prior=prior,
     )  # fmt: skip
 
 
@@ -83,6 +87,7 @@ def matching(
     examples: Iterable[Any] | None = None,
     *,
     examples_from: ExampleSource | None = None,
+    on_too_long: str = "cut",
     prior: str | None = None,
 ) -> Task:
     """A task that says of every row whether two records in it describe the same thing: True or False.
@@ -92,7 +97,8 @@ def matching(
     """
     return Matching.build(
         kind="matching", name=name, left=_columns(left, "left", name), right=_columns(right, "right", name),
-        instructions=instructions, examples=_examples(examples, name), examples_from=examples_from, prior=prior,
+        instructions=instructions, examples=_examples(examples, name), examples_from=examples_from,
+        on_too_long=on_too_long, prior=prior,
     )  # fmt: skip
 
 
@@ -104,6 +110,7 @@ def rating(
     examples: Iterable[Any] | None = None,
     *,
     examples_from: ExampleSource | None = None,
+    on_too_long: str = "cut",
     prior: str | None = None,
 ) -> Task:
     """A task that gives every row a number on `scale`: the model's expectation, which may lie between its points.
@@ -114,7 +121,8 @@ def rating(
     return Rating.build(
         kind="rating", name=name, inputs=_columns(inputs, "inputs", name),
         scale=dict(scale) if isinstance(scale, Mapping) else _tuple(scale, "scale", name),
-        instructions=instructions, examples=_examples(examples, name), examples_from=examples_from, prior=prior,
+        instructions=instructions, examples=_examples(examples, name), examples_from=examples_from,
+        on_too_long=on_too_long, prior=prior,
     )  # fmt: skip
 
 
@@ -126,18 +134,19 @@ def extraction(
     examples: Iterable[Any] | None = None,
     *,
     examples_from: ExampleSource | None = None,
+    on_too_long: str = "cut",
     max_tokens: int | None = None,
 ) -> Task:
     """A task that reads named fields off every row; the value is a struct, a field that the text does not give null.
 
     `fields` is a mapping name -> type (string, integer, number, boolean, date), or name -> {type, description,
     options, nullable, many}; or a pydantic model; or a JSON schema. `examples` are pairs (text, {field: value}).
-    `max_tokens` bounds an answer; without it, as many as such fields take. Raises TaskError.
+    `max_tokens` bounds an answer; without it, as many as such fields usually take. Raises TaskError.
     """
     return Extraction.build(
         kind="extraction", name=name, inputs=_columns(inputs, "inputs", name), fields=fields,
         instructions=instructions, examples=_examples(examples, name), examples_from=examples_from,
-        max_tokens=max_tokens,
+        on_too_long=on_too_long, max_tokens=max_tokens,
     )  # fmt: skip
 
 
@@ -149,6 +158,7 @@ def entities(
     examples: Iterable[Any] | None = None,
     *,
     examples_from: ExampleSource | None = None,
+    on_too_long: str = "cut",
     max_entities: int = 24,
     max_tokens: int = 512,
 ) -> Task:
@@ -161,7 +171,7 @@ def entities(
     return Entities.build(
         kind="entities", name=name, inputs=_columns(inputs, "inputs", name), types=types,
         instructions=instructions, examples=_examples(examples, name), examples_from=examples_from,
-        max_entities=max_entities, max_tokens=max_tokens,
+        on_too_long=on_too_long, max_entities=max_entities, max_tokens=max_tokens,
     )  # fmt: skip
 
 
@@ -173,6 +183,7 @@ def answering(
     examples: Iterable[Any] | None = None,
     *,
     examples_from: ExampleSource | None = None,
+    on_too_long: str = "cut",
     extractive: bool = False,
     max_tokens: int = 128,
 ) -> Task:
@@ -184,8 +195,8 @@ def answering(
     """
     return Answering.build(
         kind="answering", name=name, inputs=(question, context), instructions=instructions,
-        examples=_examples(examples, name), examples_from=examples_from, extractive=extractive,
-        max_tokens=max_tokens,
+        examples=_examples(examples, name), examples_from=examples_from,
+        on_too_long=on_too_long, extractive=extractive, max_tokens=max_tokens,
     )  # fmt: skip
 
 
@@ -196,6 +207,7 @@ def generation(
     examples: Iterable[Any] | None = None,
     *,
     examples_from: ExampleSource | None = None,
+    on_too_long: str = "cut",
     fields: Mapping[str, Any] | type[BaseModel] | None = None,
     max_tokens: int = 256,
 ) -> Task:
@@ -205,7 +217,8 @@ def generation(
     """
     return Generation.build(
         kind="generation", name=name, inputs=_columns(inputs, "inputs", name), instructions=instructions,
-        examples=_examples(examples, name), examples_from=examples_from, max_tokens=max_tokens,
+        examples=_examples(examples, name), examples_from=examples_from,
+        on_too_long=on_too_long, max_tokens=max_tokens,
         **({} if fields is None else {"fields": fields}),
     )  # fmt: skip
 

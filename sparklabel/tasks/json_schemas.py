@@ -44,13 +44,18 @@ def _described(name: str, part: Any, definitions: Mapping[str, Any]) -> dict[str
     part = _resolved(name, part, definitions)
     _check_keywords(part, _OF_FIELD, f"the field {name!r}")
     description = {"description": part["description"]} if part.get("description") else {}
-    if kinds := part.get("anyOf") or part.get("oneOf") or _listed_types(part):
+    if either := next((word for word in ("anyOf", "oneOf") if part.get(word)), ""):
+        _check_read(name, part, {either})
+        return {**_one_or_null(name, part[either], definitions), **description}
+    if kinds := _listed_types(part):
         return {**_one_or_null(name, kinds, definitions), **description}
     if part.get("type") == "array":
+        _check_read(name, part, {"type", "items"})
         item = _described(name, part.get("items"), definitions)
         if item.get("many") or item.get("nullable"):
             raise ValueError(f"the field {name!r} is a list of lists or of nulls, which is not supported")
         return {**item, "many": True, **description}
+    _check_read(name, part, {"type", "format", "enum" if "enum" in part else "const"})
     options = part.get("enum", [part["const"]] if "const" in part else ())
     nullable = {"nullable": True} if None in options else {}
     texts = [option for option in options if option is not None]
@@ -99,6 +104,13 @@ def _type(name: str, part: Mapping[str, Any]) -> str:
     if "type" not in part and not ("enum" in part or "const" in part):
         raise ValueError(f"the field {name!r} has no type")
     return "date" if form == "date" else part.get("type", "string")
+
+
+def _check_read(name: str, part: Mapping[str, Any], read: set[str]) -> None:
+    """Raises ValueError where a word would narrow the field further than what is read of it."""
+    if left := [key for key in part if key in _OF_FIELD - _NOTES - read]:
+        others = "".join(f" beside {key!r}" for key in part if key in read)
+        raise ValueError(f"the field {name!r} says {left[0]!r}{others}, which is not supported")
 
 
 def _check_keywords(part: Mapping[str, Any], known: set[str], what: str) -> None:

@@ -6,7 +6,7 @@ A task is a frozen record. It says what is asked, never how it is computed: engi
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
@@ -33,6 +33,8 @@ class Example(BaseModel):
 class Task(BaseModel):
     """A question asked of every row. Subclasses are the kinds; each says its value's SQL type and how it is answered.
 
+    `on_too_long`: a row that does not fit the model's context has its longest input cut, or is not answered ("fail").
+
     Built through the functions of `sparklabel` (`classification(...)`), or `load_task` from YAML. Everything wrong
     with the definition is raised as one TaskError that lists each field.
     """
@@ -45,6 +47,7 @@ class Task(BaseModel):
     instructions: str = ""
     examples: tuple[Example, ...] = ()
     examples_from: ExamplesFrom | None = None
+    on_too_long: Literal["cut", "fail"] = "cut"
 
     @classmethod
     def build(cls, **fields: Any) -> Self:

@@ -59,6 +59,8 @@ def finetune(
             f"num_processes={num_processes}: training on several processes is not there yet; use 1."
         )
     check_task(task)
+    if registered_name is not None:
+        registry.check_registered_name(registered_name)
     opened = open_task_table(spark, table, task, key, column, into=into)
     target = opened.target
     if opened.owned.missing:
@@ -84,10 +86,11 @@ def finetune(
         summary, probe = job.train(Path(tmp), run, progress)
         version = registry.log_version(run, Path(tmp), name, {"task_fingerprint": task.fingerprint})
         candidate = registry.resolve(f"models:/{name}/{version}")
-        gate, opponent = promote_if_better(name, version, partial(job.gate, candidate))
-        _log_gate(run, gate, opponent, probe)
+        # Before the version can be the champion: a pass that finds it there finds its calibrator too.
         if calibrator := job.calibrator(candidate):
             registry.log_calibrator(run, candidate.identity, task.fingerprint, calibrator)
+        gate, opponent = promote_if_better(name, version, partial(job.gate, candidate))
+        _log_gate(run, gate, opponent, probe)
         champion = candidate.identity if gate.verdict == "promoted" else job.served()
         return TrainingReport(
             table=table, version=target.version, task=task.name, base=resolved.identity, registered_name=name,

@@ -22,17 +22,18 @@ from sparklabel.table.plan import STATE, Scope, row_states
 from sparklabel.tasks import AnswerMode, Scored, Task, counts
 from sparklabel.tasks.json_values import plain
 
+_NO_FAIR_JUDGE = "it would judge, and was asked for because the champion was uncertain"
+"""Among rows on which one model is weak every other one looks better."""
+
 
 @dataclass(frozen=True, slots=True)
 class HumanAnswer:
     """One row's inputs, in the task's order, and what a person says of it. `agreed`: whether the model had said
-    the same, None where no model was asked (an adopted column). `drawn`: the row was not chosen because the model was
-    uncertain, so that its answer is a fair sample."""
+    the same, None where no model was asked (an adopted column)."""
 
     inputs: tuple[str | None, ...]
     answer: Any
     agreed: bool | None
-    drawn: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,29 +65,37 @@ def human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> HumanAn
         .select(
             F.array(*(F.col(c).cast("string") for c in columns)).alias("inputs"),
             F.col(quote(owned.value)).alias("answer"),
-            F.expr(f"{said_sql(label)} <=> {quote(owned.value)}").alias("same"),
+            F.expr(said_sql(label)).alias("said"),
             F.expr(f"{label}.status").alias("status"),
             F.expr(f"{label}.labeled_at IS NOT NULL").alias("asked"),
             (F.col(STATE) == "human_input_changed").alias("stale"),
-            F.expr(f"NOT ({label}.review_reason <=> 'queue')").alias("drawn"),
+            F.expr(f"{label}.review_reason <=> 'queue'").alias("chosen"),
         )
         .collect()
     )
-    usable, left_out = [], Counter[str]()
+    train, held_out, left_out = [], [], Counter[str]()
     for row in rows:
-        answer = plain(row["answer"])
-        if reason := _unusable(row["inputs"], answer, row["stale"], mode):
+        inputs, answer = tuple(row["inputs"]), plain(row["answer"])
+        if reason := _unusable(inputs, answer, row["stale"], mode):
             left_out[reason] += 1
+            continue
+        told = row["status"] in (*ANSWERED, UNCERTAIN)
+        agreed = told and mode.agreement(answer, plain(row["said"])) == 1 if row["asked"] else None
+        found = HumanAnswer(inputs, answer, agreed)
+        if not is_held_out(inputs):
+            train.append(found)
+        elif row["chosen"]:
+            left_out[_NO_FAIR_JUDGE] += 1
         else:
-            told = row["status"] in (*ANSWERED, UNCERTAIN)
-            agreed = bool(row["same"]) and told if row["asked"] else None
-            usable.append(HumanAnswer(tuple(row["inputs"]), answer, agreed, row["drawn"]))
-    held_out = [is_held_out(answer.inputs) for answer in usable]
+            held_out.append(found)
+    # In an order of their own: rows come as the table's files lie, and training and ties depend on it.
     return HumanAnswers(
-        train=tuple(a for a, held in zip(usable, held_out, strict=True) if not held),
-        held_out=_one_vote_each([a for a, held in zip(usable, held_out, strict=True) if held]),
-        left_out=dict(left_out),
+        tuple(sorted(train, key=_place)), _one_vote_each(sorted(held_out, key=_place)), dict(left_out)
     )
+
+
+def _place(found: HumanAnswer) -> tuple[tuple[str, ...], str]:
+    return tuple(text or "" for text in found.inputs), repr(found.answer)
 
 
 def _one_vote_each(answers: Sequence[HumanAnswer]) -> tuple[HumanAnswer, ...]:

@@ -1,7 +1,7 @@
 """The promotion gate: may a new model replace the one that is served?
 
-In: per held-out human answer, how right the new and the old model got it. Out: a `GateResult` with a
-verdict and a sentence. It runs no model and reads no table.
+In: per held-out human answer, how right the new and the old model got it, or that it could not be asked. Out: a
+`GateResult` with a verdict and a sentence. It runs no model and reads no table.
 """
 
 import math
@@ -39,15 +39,15 @@ class GateResult:
 
 
 def judge(
-    new: Sequence[float],
-    old: Sequence[float],
+    new: Sequence[float | None],
+    old: Sequence[float | None],
     minimum: int = MINIMUM_ANSWERS,
     *,
     opponent: str = "the champion",
     share: float = HELD_OUT_SHARE,
 ) -> GateResult:
-    """Compares two models on the same held-out human answers, row by row: how right each is, in [0, 1], 0 for a
-    failed row.
+    """Compares two models on the same held-out human answers, row by row: how right each is, in [0, 1]; None where
+    the engine failed, which says nothing of a model: such a row is left out, and nothing is decided then.
 
     `promoted` when the two-sided 95% interval of the gain (paired bootstrap, 10,000 resamples, percentiles
     2.5 and 97.5, fixed seed) lies above 0; `rejected` when it lies below; else, or with fewer than `minimum`
@@ -55,13 +55,16 @@ def judge(
     model that is no better passes in at most 2.3% of rounds (simulated, 100 to 1,000 answers). `opponent` is
     named in the reason; `share` serves only to say how many more answers people have to give.
     """
-    if len(new) != len(old):
-        raise ValueError("new and old differ in length")
-    n = len(new)
-    accuracies = (float(np.mean(new)), float(np.mean(old))) if n else (math.nan, math.nan)
+    asked = [pair for pair in zip(new, old, strict=True) if None not in pair]
+    ours, theirs = np.array(asked, dtype=float).reshape(-1, 2).T
+    n, failed = len(asked), len(new) - len(asked)
+    accuracies = (float(ours.mean()), float(theirs.mean())) if n else (math.nan, math.nan)
     gain = accuracies[0] - accuracies[1]
-    lower, upper = _gain_interval(np.asarray(new, dtype=float) - np.asarray(old, dtype=float))
-    if n < minimum:
+    lower, upper = _gain_interval(ours - theirs)
+    if failed:
+        verdict: Verdict = "inconclusive"
+        reason = f"The engine failed on {failed} of {len(new)} held-out answers, so nothing was decided."
+    elif n < minimum:
         verdict, reason = _too_few(n, minimum, share)
     else:
         verdict, reason = _verdict(n, gain, lower, upper, opponent)

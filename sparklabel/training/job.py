@@ -18,7 +18,7 @@ from sparklabel.evaluation.fitting import Judged, fit_calibrator
 from sparklabel.evaluation.probe import probe_answers
 from sparklabel.few_shot import ExampleSet
 from sparklabel.labeler import Question
-from sparklabel.labels import ANSWERED, Label
+from sparklabel.labels import ANSWERED, RETRYABLE, Label
 from sparklabel.language_model import (
     LanguageModel,
     ModelTokenizer,
@@ -150,17 +150,26 @@ class TrainingJob:
         """Judges the registered version against the opponent while this version is the champion."""
         opponent = self.opponent(champion)
         gate = judge(self._right(candidate), self._right(opponent.model), opponent=opponent.name)
-        return replace(gate, reason=f"{gate.reason} {opponent.note}".rstrip()), opponent.name
+        notes = (gate.reason, self._failure(candidate) or self._failure(opponent.model), opponent.note)
+        return replace(gate, reason=" ".join(filter(None, notes))), opponent.name
 
-    def _right(self, model: ResolvedModel | None) -> list[float]:
-        """Per held-out answer, how right the model is, in [0, 1]; None says what most training answers say."""
+    def _failure(self, model: ResolvedModel | None) -> str:
+        """What the engine said where it failed on a held-out answer."""
+        labels = self._labels(model) if model else []
+        failed = next((label for label in labels if label.status in RETRYABLE), None)
+        return f"It said: {failed.error}" if failed else ""
+
+    def _right(self, model: ResolvedModel | None) -> list[float | None]:
+        """Per held-out answer, how right the model is, in [0, 1], or None where the engine failed; no model says what
+        most training answers say."""
         gold = [answer.answer for answer in self.answers.held_out]
         if model is None:
             return [self.mode.agreement(value, self._most_frequent()) for value in gold]
         return [
-            self.mode.agreement(value, label.value) if label.status in ANSWERED else 0.0
+            None if label.status in RETRYABLE
+            else self.mode.agreement(value, label.value) if label.status in ANSWERED else 0.0
             for value, label in zip(gold, self._labels(model), strict=True)
-        ]
+        ]  # fmt: skip
 
     def _labels(self, model: ResolvedModel) -> list[Label]:
         """The model's answers to the held-out inputs, through the labeler that serves it; asked once."""
@@ -179,7 +188,7 @@ class TrainingJob:
                 self.mode.agreement(a.answer, label.value) == 1,
             )
             for a, label in zip(self.answers.held_out, self._labels(candidate), strict=True)
-            if (raw := label.raw_confidence) is not None and a.drawn
+            if (raw := label.raw_confidence) is not None
         ]
         try:
             return fit_calibrator(judged, choices=has_choices(self.task))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sparklabel import registry
 from sparklabel.engines import engine_spec
-from sparklabel.errors import ModelError, TaskError
+from sparklabel.errors import ModelError, ModelUnreachable, TaskError
 from sparklabel.few_shot import ExampleSet
 from sparklabel.references import ResolvedModel
 from sparklabel.tasks import Task
@@ -40,7 +40,8 @@ def find_opponent(
 
     A base that cannot be asked (the instructions do not fit its context) gives way to the most frequent answer: a
     fine-tuned model needs no instructions, so such a task must not be refused; and a new version should not become
-    the champion for beating nothing. Raises ModelError for the base, SetupError where MLflow is not there.
+    the champion for beating nothing. Raises ModelError for the base, and for a champion whose files cannot be fetched
+    at the moment: an outage must not make a champion of who beats the base. SetupError where MLflow is not there.
     """
     notes = []
     if champion is not None:
@@ -49,6 +50,11 @@ def find_opponent(
             registry.materialise(model)
             check_askable(_spec(task, model))
             return Opponent("the champion", model)
+        except ModelUnreachable as error:
+            raise ModelUnreachable(
+                f"The champion, version {champion} of {registered_name}, is to be beaten: {error.message}",
+                hint="Try again. If its files are gone for good, take the alias `champion` from it first.",
+            ) from error
         except (ModelError, TaskError) as error:
             notes.append(f"The champion, version {champion}, was not asked: {error.message}")
     try:

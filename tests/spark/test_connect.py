@@ -32,9 +32,9 @@ try:
     finetune(spark, table, task, key="id", progress=False)
 except AnswersError as error:
     print(error.message.partition(table)[2])
-report = evaluate(spark, table, task, gold="verdict", engine="fake")
-print(report.metrics.n, round(report.accuracy, 2), report.without_gold)
 spark.sql(f"UPDATE delta.`{table}` SET verdict_label.source = 'human' WHERE id IN (1, 2, 5)")
+report = evaluate(spark, table, task, key="id", engine="fake")
+print(report.metrics.n, round(report.accuracy, 2), report.set_aside)
 tuned = finetune(spark, table, task, key="id", base=sys.argv[2], registered_name="tuned", progress=False)
 print(tuned.model, tuned.answers, tuned.agreements, tuned.gate.n, tuned.gate.verdict)
 spark.sql(f"INSERT INTO delta.`{table}` (id, text) VALUES (6, 'fresh 6')")
@@ -62,7 +62,7 @@ def test_columns_functions_passes_and_fine_tuning_work_over_spark_connect(tiny_m
     )  # fmt: skip
     assert run.stdout.splitlines() == [
         "pyspark.sql.connect.session", "fresh", "rotten", "4 {'ok': 3, 'empty_input': 1} True", "1",
-        " has too few human answers to 'verdict' to learn from: 1, they say: only 'rotten'.", "4 0.75 1",
+        " has too few human answers to 'verdict' to learn from: 1, they say: only 'rotten'.", "1 1.0 3",
         "models:/tuned/1 3 2 1 inconclusive", "1 {'ok': 1}",
     ], run.stderr  # fmt: skip
 

@@ -40,6 +40,10 @@ def test_written_answers_that_are_wrong_although_they_seem_sure_fall_below_a_hal
     assert fitted.confidence(0.9, [0.1]) == pytest.approx(1 / 3, abs=0.05)
 
 
+def test_a_steep_calibrator_makes_nothing_of_an_unsure_answer():
+    assert Platt(91.4, 0.0).confidence(1e-6, []) == pytest.approx(0, abs=1e-300)
+
+
 def test_from_a_thousand_answers_on_the_shape_is_learned():
     judged = overconfident(4000)
     fitted = fit_calibrator(judged, choices=True)

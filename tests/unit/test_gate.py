@@ -37,18 +37,21 @@ def test_equal_text_in_another_dress_is_on_the_same_side(twin):
         assert is_held_out([f"the film is fine {number}"]) == is_held_out([f"{twin} {number}"])
 
 
-def test_the_borders_between_inputs_and_null_count():
+def test_the_borders_between_inputs_count():
     def membership(make):
         return [is_held_out(make(f"text {n}"), share=0.5) for n in range(64)]
 
     sides = [
         membership(lambda t: [f"{t}a", "b"]),
         membership(lambda t: [t, "ab"]),
-        membership(lambda t: [t, None]),
         membership(lambda t: [t, ""]),
         membership(lambda t: [t]),
     ]
     assert len({tuple(side) for side in sides}) == len(sides)
+
+
+def test_null_is_on_the_side_of_a_blank_text():
+    assert all(is_held_out([f"text {n}", None]) == is_held_out([f"text {n}", " "]) for n in range(50))
 
 
 @given(st.text(st.characters(exclude_categories=[])), st.text(" \t\n\u00a0"))
@@ -100,6 +103,16 @@ def test_no_answers_at_all_are_inconclusive():
     result = judge([], [])
     assert (result.n, result.verdict) == (0, "inconclusive")
     assert math.isnan(result.gain)
+
+
+def test_an_engine_that_failed_on_the_champion_promotes_nobody():
+    result = judge(answers(120, 0), [*answers(0, 119), None])
+    assert (result.n, result.verdict) == (119, "inconclusive")
+    assert "failed on 1 of 120 held-out answers" in result.reason
+
+
+def test_an_engine_that_failed_on_every_row_leaves_nothing_to_judge():
+    assert judge([None] * 150, answers(75, 75)).n == 0
 
 
 def test_a_verdict_is_repeatable():

@@ -54,6 +54,13 @@ def test_a_span_is_matched_once_and_its_own_boundaries_come_first():
     assert (figures["partial_precision"], figures["partial_recall"]) == (1, 0.5)
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+def test_spans_are_matched_for_the_most_credit_in_whatever_order(turn):
+    gold = [entity("0123456789", 0), entity("0123456789", 10)]
+    found = [entity("2345678901234", 2), entity("567", 5)]
+    assert of("entities", (gold, found[::turn]))["partial_f1"] == 0.5
+
+
 def test_without_places_texts_are_compared():
     figures = of("entities", ([entity("Ada"), entity("Bob Smith")], [entity("Ada", 0), entity("bob", 8)]))
     assert (figures["strict_recall"], figures["partial_recall"]) == (0.5, 0.75)

@@ -70,6 +70,14 @@ def test_a_row_gets_the_status_it_deserves(labeler, case):
     assert (label.value in TASK.label_names) == (status != "empty_input")
 
 
+def test_a_row_that_is_too_long_is_not_asked_where_the_task_wants_no_cut(engine):
+    task = TASK.model_copy(update={"on_too_long": "fail"})
+    long, short = Labeler(task, engine, model="m").label([["long text " * 10_000], ["fresh"]])
+    assert (long.status, long.value, long.attempts) == ("too_long", None, 0)
+    assert "tokens that the model's context has left" in long.error
+    assert (short.value, engine.rows) == ("fresh", 1)
+
+
 def test_poison_rows_change_nothing_for_their_neighbours(labeler):
     alone = Labeler(TASK, FakeEngine(), model="fake:m").label([["a fresh start"]])[0]
     rows = [[text] for text, _ in POISON.values()]

@@ -7,7 +7,7 @@ import pytest
 
 from sparklabel import classification, registry
 from sparklabel.cards import ModelCard
-from sparklabel.errors import ModelError
+from sparklabel.errors import ModelError, ModelUnreachable
 from sparklabel.language_model import ModelTokenizer
 from sparklabel.prompts import answer_ids, bare_template
 from sparklabel.training.opponent import MOST_FREQUENT, find_opponent
@@ -68,6 +68,16 @@ def test_a_champion_whose_base_is_gone_gives_way_to_the_base_and_the_reason_is_k
 def test_a_champion_whose_files_are_gone_gives_way_to_the_base(tiny, champion):
     shutil.rmtree(f"{registry.resolve(f'models:/{champion}/1').location}/adapter")
     assert "are not those that were registered" in find_opponent(TASK, tiny, champion, "1").note
+
+
+def test_a_champion_that_cannot_be_fetched_now_is_not_passed_over(tiny, champion, monkeypatch):
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", lost)
+    with pytest.raises(ModelUnreachable, match=r"The champion, version 1 of .* is to be beaten: .*503"):
+        find_opponent(TASK, tiny, champion, "1")
+
+
+def lost(**_):
+    raise ConnectionError("503 from the store")
 
 
 def test_a_champion_of_another_task_gives_way_to_the_base(tiny, champion):

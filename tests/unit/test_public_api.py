@@ -27,7 +27,7 @@ PROMISED = {
     column=None, adopt=False, dry_run=False: ...,
     "label_stream": lambda spark, table, task, *, key, checkpoint, model=DEFAULT, engine="auto": ...,
     "finetune": lambda spark, table, task, *, key, base=DEFAULT, registered_name=None, num_processes=1: ...,
-    "evaluate": lambda spark, df_or_table, task, gold, model=DEFAULT: ...,
+    "evaluate": lambda spark, df_or_table, task, gold=None, model=DEFAULT: ...,
     "calibrate": lambda spark, table, task, *, key, model=None, column=None: ...,
     "cache_summary": lambda spark, table: ...,
     "clear_cache": lambda spark, table, task=None: ...,

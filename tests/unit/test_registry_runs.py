@@ -59,6 +59,18 @@ def test_a_users_experiment_goes_first(monkeypatch):
     assert mlflow.MlflowClient().get_experiment(run.experiment_id).name == "mine"
 
 
+def test_jobs_that_make_an_experiment_at_once_share_it(monkeypatch):
+    client, make = mlflow.MlflowClient, mlflow.MlflowClient.create_experiment
+
+    def outrun(self, name, **options):
+        make(client(), name, **options)
+        return make(self, name, **options)
+
+    monkeypatch.setattr(client, "create_experiment", outrun)
+    with registry.start_run("training", experiment="both") as run:
+        assert mlflow.get_experiment(run.experiment_id).name == "both"
+
+
 def test_artifacts_lie_beside_the_store(store):
     with registry.start_run("training", experiment="a / b") as run:
         pass

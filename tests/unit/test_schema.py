@@ -110,6 +110,14 @@ BAD = {
     "an object in a schema": (schema_of(type="object", properties={}), "objects in objects are not supported"),
     "an object in a model": (Outer, "the field 'inner' is an object"),
     "a bound": (schema_of(type="integer", minimum=3), "'a' says 'minimum', which is not supported"),
+    "two parts": (schema_of(type="string", allOf=[{"minLength": 3}, {"maxLength": 5}]), "'allOf' beside 'type'"),
+    "options beside alternatives": (
+        schema_of(anyOf=[{"type": "string"}, {"type": "null"}], enum=["x", None]), "'enum' beside 'anyOf'",
+    ),
+    "alternatives twice": (
+        schema_of(anyOf=[{"type": "string"}], oneOf=[{"type": "integer"}]), "'oneOf' beside 'anyOf'",
+    ),
+    "options of a list": (schema_of(type="array", items={"type": "string"}, enum=[["x"]]), "'enum' beside 'type'"),
     "a format": (schema_of(type="string", format="email"), "the format 'email'"),
     "two types": (schema_of(type=["string", "integer"]), "may be of 2 types"),
     "no type": (schema_of(description="d"), "the field 'a' has no type"),

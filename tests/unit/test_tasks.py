@@ -145,6 +145,15 @@ def test_yaml_gives_back_an_equal_task(tmp_path_factory, task):
     assert back.fingerprint == task.fingerprint
 
 
+def test_yaml_may_merge_mappings(tmp_path):
+    text = (
+        "kind: extraction\nname: v\ninputs: [t]\nfields:\n  seller: &name {type: string, nullable: false}\n"
+        "  buyer: {<<: *name, nullable: true, description: who pays}"
+    )
+    buyer = load_task(write(tmp_path, text)).fields[1]
+    assert (buyer.type, buyer.nullable, buyer.description) == ("string", True, "who pays")
+
+
 GOOD = "kind: classification\nname: v\ninputs: [t]"
 WRONG = {
     "a field that does not exist": (GOOD + "\nlabels: [a]\nlabel: b", "label: Extra"),

@@ -1,0 +1,157 @@
+"""Right answers to compare a model's with: a column of them, or what people answered.
+
+In: a DataFrame, or a table and where its labels are. Out: `Gold`, rows with inputs and right answers, and of these the
+rows that judge. No model is asked here, and nothing is written.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, DataType, NumericType, StringType, StructType
+
+from sparklabel.delta_table import Target, open_target
+from sparklabel.errors import AnswersError, ColumnError, TableError
+from sparklabel.held_out import is_held_out
+from sparklabel.labels import quote
+from sparklabel.table.opening import open_task_table
+from sparklabel.table.plan import STATE, Scope, row_states
+from sparklabel.table.record import is_record, same_type
+from sparklabel.tasks import AnswerMode, Scored, Task
+from sparklabel.tasks.json_values import plain
+
+GOLD = "_gold"
+_JUDGES = "_judges"
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """`rows` have the task's inputs by their names, what is right (GOLD), and whether it may judge. `name` is the
+    column that says what is right; `table` is where it is, if not in a DataFrame. Nothing was looked at yet."""
+
+    rows: DataFrame
+    name: str
+    table: Target | None
+
+    def judging(self, mode: AnswerMode) -> "Judging":
+        """Raises AnswersError where nothing judges, or one has a value that the task does not take as an answer."""
+        counts = [
+            (plain(row[GOLD]), bool(row[_JUDGES]), int(row["count"]))
+            for row in self.rows.groupBy(GOLD, _JUDGES).count().collect()
+        ]
+        judging = [(value, count) for value, judges, count in counts if judges]
+        set_aside = sum(count for _, judges, count in counts if not judges)
+        missing = 0 if mode.accepts(None) else sum(count for value, count in judging if value is None)
+        if not judging or (missing and all(value is None for value, _ in judging)):
+            aside = f", beside {set_aside:,} human answers that do not judge" if set_aside else ""
+            raise AnswersError(
+                f"There is nothing to evaluate: {self.name!r} has a right answer in no row{aside}.",
+                hint="A fifth of the inputs, by a hash, judges: answer more rows." if set_aside else "",
+            )
+        wrong = [(value, count) for value, count in judging if value is not None and not mode.accepts(value)]
+        if wrong:
+            raise AnswersError(
+                f"{self.name!r} holds {wrong[0][0]!r}, which is not {_an_answer(mode)}",
+                hint=f"Leave these {sum(count for _, count in wrong):,} row(s) out, or make the column NULL there.",
+            )
+        rows = self.rows.where(_JUDGES).drop(_JUDGES)
+        return Judging(rows if mode.accepts(None) else rows.where(f"{GOLD} IS NOT NULL"), missing, set_aside)
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """Rows with a right answer. Of the others that were looked at `missing` have none, and `set_aside` one that is not
+    to judge."""
+
+    rows: DataFrame
+    missing: int
+    set_aside: int
+
+
+def gold_column(spark: SparkSession, df_or_table: DataFrame | str, task: Task, gold: str) -> Gold:
+    """All rows, by the column `gold`. Raises TableError or ColumnError."""
+    target = open_target(spark, df_or_table) if isinstance(df_or_table, str) else None
+    frame = target.read(spark) if target else df_or_table
+    assert not isinstance(frame, str)
+    _check_columns(frame, (*task.inputs, gold))
+    _check_not_a_models(frame, gold)
+    _check_type(frame, gold, task)
+    right = F.col(quote(gold)).cast(task.value_type)
+    rows = frame.select(right.alias(GOLD), F.lit(True).alias(_JUDGES), *map(quote, task.inputs))
+    return Gold(rows, gold, target)
+
+
+def peoples_answers(
+    spark: SparkSession,
+    table: DataFrame | str,
+    task: Task,
+    key: str | Sequence[str] | None,
+    column: str | None,
+    into: str | None,
+) -> Gold:
+    """What people answered to today's inputs. It judges where the gate judges on it, whichever model is asked: in the
+    fifth of the inputs that never trains, and not where it was asked for because a model was uncertain. Raises
+    TableError, ColumnError or KeyColumnError."""
+    if not isinstance(table, str) or key is None:
+        raise TableError(
+            "There is nothing to compare with.",
+            hint="Name a column of right answers: gold='...'; or a table and its key: people's answers count then.",
+        )
+    opened = open_task_table(spark, table, task, key, column, into=into)
+    value, label = quote(opened.owned.value), quote(opened.owned.label)
+    if opened.owned.missing:
+        raise ColumnError(
+            f"{table} has no labels of the task {task.name!r}.",
+            hint="Label it and correct some rows, or name a column of right answers: gold='...'.",
+        )
+    people = row_states(spark, opened, task, Scope(relabel="none")).where(F.col(STATE) == "human")
+    inputs = [F.col(quote(str(opened.source.column(c)))) for c in task.inputs]
+    held_out = F.udf(is_held_out, "boolean", useArrow=False)(
+        F.array(*(text.cast("string") for text in inputs))
+    )
+    judges = held_out & F.expr(f"NOT ({label}.review_reason <=> 'queue')")
+    named = (text.alias(name) for text, name in zip(inputs, task.inputs, strict=True))
+    rows = people.select(F.col(value).cast(task.value_type).alias(GOLD), judges.alias(_JUDGES), *named)
+    return Gold(rows, opened.owned.value, opened.target)
+
+
+def _an_answer(mode: AnswerMode) -> str:
+    if not isinstance(mode, Scored) or mode.groups:
+        return "an answer to the task."
+    more = ", ..." if len(mode.names) > 10 else "."
+    return f"one of the answers: {', '.join(mode.names[:10])}{more}"
+
+
+def _check_not_a_models(frame: DataFrame, gold: str) -> None:
+    """Raises ColumnError where passes write the column: a model would be right where it says what a model said."""
+    records = {field.name.lower() for field in frame.schema if is_record(field.dataType)}
+    if f"{gold}_label".lower() in records:
+        raise ColumnError(
+            f"{gold!r} is a column that labeling passes write: what models said would count as right.",
+            hint="Leave gold= out, and give the table's key: what people answered there counts then.",
+        )
+
+
+def _check_type(frame: DataFrame, gold: str, task: Task) -> None:
+    """Raises ColumnError where gold is of another type than the task's values; numbers of every type are taken, and
+    text is made of anything that is one value."""
+    found, wanted = frame.select(quote(gold)).schema[0].dataType, DataType.fromDDL(task.value_type)
+    fits = (
+        same_type(found, wanted)
+        or (isinstance(wanted, NumericType) and isinstance(found, NumericType))
+        or (isinstance(wanted, StringType) and not isinstance(found, ArrayType | StructType))
+    )
+    if not fits:
+        raise ColumnError(
+            f"{gold!r} is {found.simpleString()}, and the task's values are {wanted.simpleString()}.",
+            hint="Compare with a column of that type.",
+        )
+
+
+def _check_columns(frame: DataFrame, names: Sequence[str]) -> None:
+    there = {column.lower() for column in frame.columns}
+    if missing := [name for name in names if name.lower() not in there]:
+        raise ColumnError(
+            f"There is no column {missing[0]!r} to evaluate.", hint=f"There are: {', '.join(frame.columns)}."
+        )
