@@ -52,7 +52,7 @@ class ResolvedModel:
 
 def cache_dir() -> Path:
     """Where this host keeps models and jars; SPARKLABEL_CACHE overrides it."""
-    return Path(os.environ.get("SPARKLABEL_CACHE") or user_cache_dir("sparklabel"))
+    return Path(os.environ.get("SPARKLABEL_CACHE") or user_cache_dir("sparklabel")).absolute()
 
 
 def resolve(reference: str) -> ResolvedModel:

@@ -35,6 +35,8 @@ _NEGOTIABLE = ("top_logprobs", "logprobs", "temperature", "max_tokens", "minLeng
 """Parameters, and keywords of schemas, that some endpoints refuse: these are then asked without."""
 _FILTERED = ("content_filter", "content_policy_violation")
 """What a row's text did: asked again it would do so again."""
+_TOO_LONG = ("maximum context length", "maximum model length", "prompt is too long", "context size")
+"""What endpoints say of a prompt that does not fit: OpenAI's own, vLLM, Anthropic, llama.cpp."""
 _HELD_BY = ("response_format", "json_schema", "structured_outputs")
 _FAILURES_IN_A_ROW = 32
 _SHOWN = 300
@@ -66,7 +68,7 @@ class OpenAIEngine:
         # Batches may be under way side by side: together they have so many requests out.
         self._pool = ThreadPoolExecutor(concurrency)
         self._refused: set[str] = set()
-        self._failures = 0
+        self._failures, self._has_answered = 0, False
 
     def close(self) -> None:
         """Ends the connections."""
@@ -133,7 +135,7 @@ class OpenAIEngine:
         if reply.failed:
             self._failures += reply.remark is not None and reply.remark.status in status.RETRYABLE
             return reply
-        self._failures = 0
+        self._failures, self._has_answered = 0, True
         if not imitations:
             return reply
         error = f"{imitations} imitation(s) of a model's special tokens in the row were made harmless"
@@ -147,6 +149,10 @@ class OpenAIEngine:
         except openai.APITimeoutError:
             return failure(status.TIMEOUT, f"no answer within {self._timeout:g} seconds")
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
+            if (
+                self._has_answered and error.status_code == 403
+            ):  # a filter before the model: it is the row's text
+                return failure(status.INVALID_OUTPUT, self._said(error))
             raise SetupError(
                 f"{self._host} refuses the key: HTTP {error.status_code}.",
                 hint="Name the variable with api_key_env= (OPENAI_API_KEY for OpenAI), and set it on every executor.",
@@ -225,7 +231,12 @@ def _told(error: "openai.APIStatusError") -> str:
 
 
 def _is_too_long(error: "openai.APIStatusError") -> bool:
-    return error.code == "context_length_exceeded" or "maximum context length" in error.message
+    said = error.message.lower()
+    return (
+        error.status_code == 413
+        or error.code == "context_length_exceeded"
+        or any(words in said for words in _TOO_LONG)
+    )
 
 
 def _key(variable: str | None, base_url: str) -> str:
@@ -249,4 +260,17 @@ def _client(key: str, base_url: str, timeout: float, max_retries: int) -> "opena
         raise SetupError(
             "The openai engine needs the package openai.", hint="pip install 'sparklabel[openai]'"
         ) from None
-    return openai.OpenAI(api_key=key, base_url=base_url, timeout=timeout, max_retries=max_retries)
+    headers: dict[str, Any] = {}
+    if host(base_url) != host(DEFAULT_URL):
+        # The client would send whatever else the environment has for OpenAI to any host.
+        own = ("OpenAI-Organization", "OpenAI-Project", *_custom_headers())
+        headers = dict.fromkeys(own, openai.Omit()) | {"Authorization": f"Bearer {key}"}
+    return openai.OpenAI(
+        api_key=key, base_url=base_url, timeout=timeout, max_retries=max_retries, default_headers=headers
+    )
+
+
+def _custom_headers() -> list[str]:
+    """The names of the headers that the client takes from the environment."""
+    lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()
+    return [line.partition(":")[0].strip() for line in lines if ":" in line]

@@ -58,13 +58,31 @@ def read_reply(completion: Any) -> Reply:
     if message is None:
         return failure(status.ENGINE_ERROR, "the endpoint sent something that is not a chat completion")
     if refusal := getattr(message, "refusal", None):
-        return failure(status.INVALID_OUTPUT, f"the model refused: {refusal[:_SHOWN]}")
-    reason = choices[0].finish_reason
+        return failure(status.INVALID_OUTPUT, f"the model refused: {str(refusal)[:_SHOWN]}")
+    reason = getattr(choices[0], "finish_reason", None)
     if reason not in ("stop", "length", None):
         return failure(status.INVALID_OUTPUT, f"the endpoint ended the answer: {str(reason)[:_SHOWN]}")
-    text = message.content or ""
+    try:
+        text = _text(getattr(message, "content", None))
+        written = text.encode()
+    except (AttributeError, KeyError, TypeError, UnicodeEncodeError):
+        return failure(status.INVALID_OUTPUT, "the endpoint sent an answer that is no text")
     reported = getattr(getattr(choices[0], "logprobs", None), "content", None) or ()
-    return Reply(text, _tokens(text.encode(), reported), finished=reason != "length")
+    try:
+        tokens = _tokens(written, reported)
+    except (AttributeError, TypeError, ValueError):  # probabilities that are not in the protocol's form
+        tokens = ()
+    return Reply(text, tokens, finished=reason != "length")
+
+
+def _text(content: Any) -> str:
+    """A text, or the texts among parts: models that think first send their thoughts as parts of another type. Raises
+    TypeError for what is neither."""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part.get("type") == "text")
+    if content is None or isinstance(content, str):
+        return content or ""
+    raise TypeError
 
 
 def _tokens(text: bytes, reported: Sequence[Any]) -> tuple[Token, ...]:
@@ -73,8 +91,10 @@ def _tokens(text: bytes, reported: Sequence[Any]) -> tuple[Token, ...]:
     for one in reported:
         if written == text:
             break
-        offered = tuple((_bytes(other), other.logprob) for other in getattr(one, "top_logprobs", None) or ())
-        tokens.append(Token(_bytes(one), one.logprob, offered))
+        offered = tuple(
+            (_bytes(other), float(other.logprob)) for other in getattr(one, "top_logprobs", None) or ()
+        )
+        tokens.append(Token(_bytes(one), float(one.logprob), offered))
         written += tokens[-1].text
     return tuple(tokens) if written == text else ()
 
@@ -148,7 +168,7 @@ class Choices:
     def _label(self, text: str) -> int | None:
         try:
             answer = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         if isinstance(answer, dict):
             answer = answer.get("answer")

@@ -74,8 +74,9 @@ class EngineKind:
     `named`: any text names a model; otherwise a model is one that can be resolved and fetched. `task_threads`: it
     computes in the Spark task, and takes the threads of its slot as the option `threads`. `pinned` completes the
     options with what the driver's environment says. `check` raises TaskError for choices that it cannot score.
-    `concurrent`: it may be called by several threads at once. `holds_model`: it holds a model that tasks can share;
-    `when_shared` are options that hold then, unless others were given.
+    `concurrent`: it may be called by several threads at once. `fills_gpu`: it takes most of a GPU's memory, whatever
+    its model needs. `holds_model`: it holds a model that tasks can share; `when_shared` are options that hold then,
+    unless others were given.
     """
 
     options: Mapping[str, Option]
@@ -85,6 +86,7 @@ class EngineKind:
     pinned: Callable[[Options], Options] = dict
     check: Callable[[LabelTrie], None] = lambda trie: None
     concurrent: bool = False
+    fills_gpu: bool = False
     holds_model: bool = True
     when_shared: Options = field(default_factory=dict)
 
@@ -167,6 +169,7 @@ ENGINES: dict[str, EngineKind] = {
         _open_vllm,
         task_threads=True,
         concurrent=True,
+        fills_gpu=True,
         when_shared={"max_lora_rank": 16},  # what fine-tuning makes
     ),
     "openai": EngineKind(

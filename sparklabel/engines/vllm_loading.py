@@ -11,7 +11,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -87,7 +87,8 @@ def open_llm(base: Path, adapter: Path | None, options: VllmOptions) -> "LLM":
         on_cpu = _prepare(options.threads)
         dtype = dtype_name("cpu" if on_cpu else "cuda") if options.dtype == "auto" else options.dtype
         weights = merged_weights(base, adapter, dtype)
-        return _open(weights, {"tokenizer": str(base), "dtype": dtype} | options.arguments(on_cpu))
+        settings = {"tokenizer": str(base), "dtype": dtype} | options.arguments(on_cpu)
+        return _open(weights, settings, on_cpu)
 
 
 def lora_request(adapter: Path, most: int) -> "LoRARequest":
@@ -123,13 +124,13 @@ def _prepare(threads: int | None) -> bool:
     return bool(current_platform.is_cpu())
 
 
-def _open(weights: Path, settings: Mapping[str, Any]) -> "LLM":
+def _open(weights: Path, settings: Mapping[str, Any], on_cpu: bool) -> "LLM":
     import torch
     from vllm import LLM
 
     set_num_threads = torch.set_num_threads
     try:
-        with _held_back_stderr():
+        with _held_back_stderr() if on_cpu else nullcontext():
             return LLM(str(weights), **settings)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         hint = "The options kv_cache_gib, gpu_memory_utilization and max_model_len say what memory it takes."
@@ -165,7 +166,7 @@ def _own_environment() -> Iterator[None]:
 @contextmanager
 def _held_back_stderr() -> Iterator[None]:
     """On CPUs torch's C++ warns of how vLLM binds memory, past Python's warnings. What is written meanwhile is shown
-    only where loading fails."""
+    only where loading fails, and lost where it ends the process: on GPUs, whose drivers do that, nothing is held."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held, os.fdopen(os.dup(2), "wb") as stderr:
         os.dup2(held.fileno(), 2)

@@ -25,14 +25,15 @@ class OptionHead:
         self.column = {token: number for number, token in enumerate(needed)} | {END: len(needed)}
         head = model.get_output_embeddings()
         rows = torch.tensor(needed, device=head.weight.device)
-        self._weight = head.weight.detach()[rows]
-        self._bias = head.bias.detach()[rows] if getattr(head, "bias", None) is not None else None
+        # In float32, since these are few: rounded to bfloat16, logits of 30 are an eighth apart.
+        self._weight = head.weight.detach()[rows].float()
+        self._bias = head.bias.detach()[rows].float() if getattr(head, "bias", None) is not None else None
         self._stops = torch.tensor([self.column[stop] for stop in stop_ids], device=rows.device)
         self._config = model.config
 
     def __call__(self, hidden: Tensor) -> Tensor:
         """[..., D] after the final norm to [..., C]; the last column is END: the logsumexp over the stop ids."""
-        logits = _finished(nn.functional.linear(hidden, self._weight, self._bias).float(), self._config)
+        logits = _finished(nn.functional.linear(hidden.float(), self._weight, self._bias), self._config)
         return torch.cat([logits, logits[..., self._stops].logsumexp(-1, keepdim=True)], dim=-1)
 
 

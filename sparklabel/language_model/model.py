@@ -84,7 +84,10 @@ class LanguageModel:
         target = best_dtype(device) if dtype == "auto" else getattr(torch, dtype)
         try:
             model: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.float32 if adapter else target, use_safetensors=True
+                folder,
+                dtype=torch.float32 if adapter else target,
+                use_safetensors=True,
+                trust_remote_code=False,
             )
         except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(f"The model in {folder} does not load: {str(error).splitlines()[0]}") from None
@@ -271,7 +274,9 @@ def _best_batch_tokens(device: torch.device) -> int:
 def best_dtype(device: str) -> torch.dtype:
     """What "auto" comes to: bfloat16 where the hardware computes in it."""
     if device.startswith("cuda"):
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        with torch.cuda.device(device):
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float16
     return (
         torch.bfloat16
         if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

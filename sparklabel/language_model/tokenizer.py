@@ -17,6 +17,8 @@ _BROKEN = "\N{REPLACEMENT CHARACTER}"
 """What decoders write for bytes that make no character, or not yet."""
 _ANCHORS = ("\x01", "\n")
 """Texts that merge with nothing behind them: what is encoded behind one is encoded as inside a text."""
+_CONTROL = re.compile(r"[<\[]\S+[>\]]")
+"""Tokens that were added to a vocabulary in brackets: `<think>`, `<｜User｜>`, `[INST]`. Text has no such words."""
 _TODAY = date(2024, 7, 26)
 """What day a chat template is told that it is: the one that Llama 3.1's has for want of a clock."""
 
@@ -29,7 +31,10 @@ class ModelTokenizer:
         # Whether special tokens count is a state of the tokenizer: another thread must not change it meanwhile.
         self._encoding = Lock()
         self._anchor = self._find_anchor()
-        self._special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+        self._control = {
+            i for i, token in tokenizer.added_tokens_decoder.items()
+            if token.special or _CONTROL.fullmatch(token.content)
+        }  # fmt: skip
         limits = (
             getattr(config, "max_position_embeddings", None), tokenizer.model_max_length, _window(config)
         )  # fmt: skip
@@ -43,8 +48,9 @@ class ModelTokenizer:
         from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
         try:
-            config = AutoConfig.from_pretrained(folder)
-            tokenizer = AutoTokenizer.from_pretrained(folder)
+            # Left open, transformers would ask who sits at the terminal whether the model's own code may run.
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise ModelError(f"The model in {folder} does not load: {str(error).splitlines()[0]}") from None
         has_defaults = (folder / "generation_config.json").is_file()
@@ -63,13 +69,14 @@ class ModelTokenizer:
         inside = behind is None or self.encode(behind + "a") != self.encode(behind) + self.encode("a")
         rows = self._encoded(texts, inside, split_special_tokens=True)
         return [
-            ids if self._special.isdisjoint(ids) else self._cut_up(text, inside)
+            ids if self._control.isdisjoint(ids) else self._cut_up(text, inside)
             for text, ids in zip(texts, rows, strict=True)
         ]
 
     def _cut_up(self, text: str, inside: bool) -> list[int]:
-        """For a model that knows special tokens by their letters (Unigram): each name is cut behind its first."""
-        names = "|".join(re.escape(self._tokenizer.convert_ids_to_tokens(i)) for i in self._special)
+        """Where a token of the chat format is known by its letters, whatever is asked for: each name is cut behind its
+        first. Models of the Unigram kind know special tokens so, and some mark theirs as ordinary ones."""
+        names = "|".join(re.escape(self._tokenizer.convert_ids_to_tokens(i)) for i in self._control)
         cuts = [0, *(found.start() + 1 for found in re.finditer(f"(?={names})", text)), len(text)]
         first, *others = (text[start:end] for start, end in pairwise(cuts))
         parts = [self._encoded([first], inside, split_special_tokens=True)]
@@ -146,11 +153,12 @@ class ModelTokenizer:
 
     def _render(self, messages: list[dict[str, str]], generate: bool) -> str:
         # Templates that print today's date (Llama 3.1's reads date_string, others strftime_now) would give another
-        # prompt, so other answers, every day: the same model would disagree with its own labels of yesterday.
+        # prompt, so other answers, every day: the same model would disagree with its own labels of yesterday. Models
+        # that think first (Qwen3) are told not to: an answer is read where they would begin to.
         return str(
             self._tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=generate,
-                date_string=_TODAY.strftime("%d %b %Y"), strftime_now=_TODAY.strftime,
+                date_string=_TODAY.strftime("%d %b %Y"), strftime_now=_TODAY.strftime, enable_thinking=False,
             )
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sparklabel import registry
 from sparklabel.engines import Engine, EngineSpec, engine_spec, names_devices, open_engine
-from sparklabel.engines.server import CPU, Served, connect, gpu_uuid, vacate
+from sparklabel.engines.server import CPU, Served, connect, gpu_uuid, vacate, visible_gpu
 from sparklabel.errors import EngineError
 from sparklabel.labeler import Labeler, withheld
 from sparklabel.labels import RETRYABLE, Label
@@ -78,7 +78,7 @@ def vacate_gpu(device: str | None = None) -> None:
     """Makes room on the GPU for what is to be loaded in this process: the engine that an earlier pass shared may still
     wait there. `device` as torch names it, None for the default. Raises EngineError where that engine computes."""
     kind, _, number = (device or "cuda").partition(":")
-    if kind == "cuda" and (uuid := gpu_uuid(number)):
+    if kind == "cuda" and (uuid := visible_gpu(int(number or 0))):
         vacate(uuid)
 
 
@@ -116,13 +116,18 @@ def _load(engine: EngineSpec, model: ResolvedModel, slot: Slot) -> _Loaded:
     if found := _loaded.pop((engine, model, slot), None):
         _loaded[engine, model, slot] = found
         return found
-    while len(_loaded) >= _ENGINES_KEPT:  # before the next takes memory
+    alone = slot.on_gpu and any(_fills_gpu(one) for one in (engine, *(key[0] for key in _loaded)))
+    while len(_loaded) > (0 if alone else _ENGINES_KEPT - 1):  # before the next takes memory
         del _loaded[next(iter(_loaded))]
     if engine.is_shared(on_gpu=slot.on_gpu):
         opened = _reach_engine(engine, model, slot)
     else:
         opened = load_engine(_in_slot(engine, slot), model)
     return _loaded.setdefault((engine, model, slot), _Loaded(opened, {}))
+
+
+def _fills_gpu(engine: EngineSpec) -> bool:
+    return engine.kind.fills_gpu and not engine.is_shared(on_gpu=True)
 
 
 def _in_slot(engine: EngineSpec, slot: Slot) -> EngineSpec:
@@ -233,4 +238,4 @@ def _slot() -> Slot:
         return Slot()
     gpus = context.resources().get("gpu")
     gpu = gpus.addresses[0] if gpus and gpus.addresses else ""
-    return Slot(context.cpus(), gpu, gpu_uuid(gpu) or gpu or CPU)
+    return Slot(context.cpus(), gpu, (gpu_uuid(gpu) or gpu) if gpu else visible_gpu() or CPU)

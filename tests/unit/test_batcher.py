@@ -3,6 +3,7 @@
 import threading
 
 import numpy as np
+import pytest
 
 from sparklabel.constraints import label_trie
 from sparklabel.engines import ScoringRequest
@@ -63,3 +64,15 @@ def test_requests_with_other_prefixes_are_not():
 def test_one_clients_bad_row_does_not_fail_another_client():
     found, _ = gathered([ScoringRequest((1,), ((3,), (9,)), TRIE), ScoringRequest((1,), ((5,),), TRIE)])
     assert (found[0], found[1]) == ("a bad row", [[5.0]])
+
+
+class Mute:
+    def score(self, request):
+        return None if request.rows == ((9,),) else np.zeros((len(request.rows), 1), dtype=np.float32)
+
+
+def test_an_engine_with_a_bug_fails_its_client_and_nobody_after_it():
+    batcher, engine = Batcher(), Mute()
+    with pytest.raises(TypeError):
+        batcher.run(engine, ScoringRequest((1,), ((9,),), TRIE))
+    assert batcher.run(engine, ScoringRequest((1,), ((3,),), TRIE)).shape == (1, 1)

@@ -16,6 +16,7 @@ import pytest
 from sparklabel.constraints import label_trie
 from sparklabel.engines import EngineSpec, GenerationRequest, ScoringRequest, engine_spec, open_engine
 from sparklabel.engines.server import Place, Served, connect, vacate
+from sparklabel.engines.server.place import device_place
 from sparklabel.errors import EngineDied, EngineError, ModelError, SetupError
 
 TRIE = label_trie([tuple(b"fresh"), tuple(b"rotten")], ["fresh", "rotten"])
@@ -86,6 +87,21 @@ def test_a_process_that_hangs_is_replaced(home):
     os.kill(first, signal.SIGSTOP)
     connect(FAKE, home=home, patience=0.5).score(REQUEST)
     assert pid(FAKE, home) != first
+
+
+def test_a_process_that_hangs_is_dead_to_who_waits_for_its_answer(home):
+    engine = connect(FAKE, home=home, silence=0.2)
+    os.kill(pid(FAKE, home), signal.SIGSTOP)
+    with pytest.raises(EngineDied, match="process is gone"):
+        engine.score(REQUEST)
+
+
+def test_nobody_is_looked_for_in_a_folder_that_others_may_write(home):
+    gpu = Served(EngineSpec("fake"), "fake:m", None, "GPU-1")
+    connect(gpu, home=home)
+    assert device_place("GPU-1", home) == Place.of(gpu, home)
+    home.chmod(0o777)
+    assert device_place("GPU-1", home) is None
 
 
 def ended(place):

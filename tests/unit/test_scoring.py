@@ -13,6 +13,7 @@ from sparklabel.constraints import END, label_trie
 from sparklabel.engines import ScoringRequest
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.errors import ModelError
+from sparklabel.language_model.heads import OptionHead
 from sparklabel.prompts import answer_ids, bare_template
 from sparklabel.references import embedded_model
 from tests.unit.slow_reference import BANKING, PREFIXES, ROWS, Reference, check, scorer
@@ -101,6 +102,14 @@ def test_row_text_gives_no_special_token_of_the_embedded_model(engine):
 
 
 @pytest.mark.model
+def test_logits_of_bfloat16_states_are_not_rounded_to_bfloat16(tiny):
+    model = tiny[0].language_model.model
+    hidden = (30 * torch.nn.functional.normalize(torch.ones(1, model.config.hidden_size), dim=-1)).bfloat16()
+    head = OptionHead(model, (2,), (5, 9))
+    exact = hidden.double() @ model.get_output_embeddings().weight[[2, 5, 9]].double().T
+    np.testing.assert_allclose(head(hidden)[:, :3].detach().numpy(), exact.detach().numpy(), rtol=1e-5)
+
+
 def test_in_bfloat16_a_long_row_scores_about_as_in_float32(engine):
     half = TransformersEngine.load(embedded_model(), dtype="bfloat16")
     rotary = [b for name, b in half.language_model.model.named_buffers() if name.endswith("inv_freq")]

@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
 from sparklabel.engines.engine import Engine, GenerationRequest, ScoringRequest
@@ -73,9 +74,13 @@ class Batcher:
 def _answer(jobs: list[_Job]) -> None:
     """Computes the jobs in one call. Where that fails and the engine lives, each is asked alone: one client's rows
     must not fail another's."""
-    merged = replace(jobs[0].request, rows=tuple(row for job in jobs for row in job.request.rows))
     try:
+        merged = replace(jobs[0].request, rows=tuple(row for job in jobs for row in job.request.rows))
         answers = ask(jobs[0].engine, merged)
+        if len(answers) != len(merged.rows):
+            raise RuntimeError(f"the engine gave {len(answers)} answers to {len(merged.rows)} rows")
+        ends = accumulate(len(job.request.rows) for job in jobs)
+        parts = [answers[end - len(job.request.rows) : end] for job, end in zip(jobs, ends, strict=True)]
     except EngineError as error:
         if len(jobs) == 1 or isinstance(error, EngineDied):
             _fail(jobs, error)
@@ -85,11 +90,8 @@ def _answer(jobs: list[_Job]) -> None:
     except BaseException as error:  # noqa: BLE001 a bug is the client's to raise; the thread goes on
         _fail(jobs, error)
     else:
-        start = 0
-        for job in jobs:
-            end = start + len(job.request.rows)
-            job.done.set_result(answers[start:end])
-            start = end
+        for job, part in zip(jobs, parts, strict=True):
+            job.done.set_result(part)
 
 
 def _fail(jobs: list[_Job], error: BaseException) -> None:

@@ -4,8 +4,12 @@ In: requests. Out: what the process answers. Loads no model and no library that 
 starts at once. Several threads may ask at the same time; each has a connection while it does.
 """
 
+import os
+import socket
+import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any
@@ -17,20 +21,25 @@ from sparklabel.engines.engine import Generation, GenerationRequest, ScoringRequ
 from sparklabel.engines.server.place import Place
 from sparklabel.errors import EngineDied
 
+SILENCE = 60.0
+"""Seconds without an answer after which a process is asked whether it is still there, and within which it says so."""
+
 
 class Connections:
     """Those to one process. A connection that broke is the process's death: the process closes none."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, place: Place, silence: float = SILENCE) -> None:
+        self.place, self._silence = place, silence
         self._idle: deque[Connection] = deque()
 
     def ask(self, name: str, *arguments: Any) -> Any:
-        """The answer. Raises what the process raises, and EngineDied where it is gone."""
+        """The answer, however long it takes. Raises what the process raises, and EngineDied where it is gone or
+        hangs."""
         try:
-            connection = self._idle.pop() if self._idle else self._open()
-            connection.send((name, *arguments))
-            well, answer = connection.recv()
+            connection = self._idle.pop() if self._idle else open_connection(self.place)
+            with self._watched(connection):
+                connection.send((name, *arguments))
+                well, answer = connection.recv()
         except (OSError, EOFError) as error:
             raise EngineDied(
                 f"The engine's process is gone ({type(error).__name__}).",
@@ -45,8 +54,41 @@ class Connections:
         while self._idle:
             self._idle.pop().close()
 
-    def _open(self) -> Connection:
-        return Client(str(self.place.socket), family="AF_UNIX")
+    @contextmanager
+    def _watched(self, connection: Connection) -> Iterator[None]:
+        """Breaks the connection where the process answers nobody any more: what waits for it inside fails then."""
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.wait(self._silence):
+                if not answers(self.place, self._silence) and not done.is_set():
+                    with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as pipe:
+                        pipe.shutdown(socket.SHUT_RDWR)
+                    return
+
+        threading.Thread(target=watch, name="watch", daemon=True).start()
+        try:
+            yield
+        finally:
+            done.set()
+
+
+def open_connection(place: Place) -> Connection:
+    return Client(str(place.socket), family="AF_UNIX")
+
+
+def answers(place: Place, patience: float) -> bool:
+    """Whether the process says anything within so many seconds, however much it computes."""
+    heard = threading.Event()
+
+    def listen() -> None:
+        with suppress(OSError, EOFError), open_connection(place) as probe:
+            probe.send(("status",))
+            probe.recv()
+            heard.set()
+
+    threading.Thread(target=listen, daemon=True).start()
+    return heard.wait(patience)
 
 
 class ServedTokenizer:

@@ -1,6 +1,7 @@
 """Which GPU a task computes on, by the name that stays with it.
 
-In: the address that Spark gave the task, or nothing. Out: a UUID. No library that would touch the GPU is loaded.
+In: the address that Spark gave the task, or a number as torch counts. Out: a UUID. No library that would touch the GPU
+is loaded.
 """
 
 import os
@@ -8,19 +9,25 @@ import subprocess
 from functools import lru_cache
 
 
-def gpu_uuid(address: str = "") -> str | None:
-    """The UUID of the GPU with this number; of the first visible one where no number is given. None where there is
-    none, or no driver that tells of it."""
-    if not address:
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        if visible is not None:
-            address = visible.partition(",")[0].strip()
-            if address in ("", "-1"):
-                return None
+def gpu_uuid(address: str) -> str | None:
+    """The UUID of the GPU with this address: its number as the driver counts all of the host's, its UUID or the
+    beginning of it. A part of a GPU (MIG-...) has a name of its own. None where no driver tells of such a GPU."""
+    if address.startswith("MIG-"):
+        return address
     found = _gpus()
-    if address:
-        return found.get(address, address if address in found.values() else None)
-    return next(iter(found.values()), None)
+    begun = [uuid for uuid in found.values() if uuid.startswith(address)] if address else []
+    return found.get(address) or (begun[0] if len(begun) == 1 else None)
+
+
+def visible_gpu(number: int = 0) -> str | None:
+    """The UUID of the GPU that torch gives this number: of those that CUDA_VISIBLE_DEVICES leaves, in its order. None
+    where there is none, or no driver that tells of it."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = list(_gpus().values()) if visible is None else [name.strip() for name in visible.split(",")]
+    # CUDA itself stops at the first that is no GPU: "" and "-1" hide all.
+    if number >= len(names) or any(name in ("", "-1") for name in names[: number + 1]):
+        return None
+    return gpu_uuid(names[number])
 
 
 @lru_cache(maxsize=1)

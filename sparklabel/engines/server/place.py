@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import signal
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -138,9 +139,9 @@ class Place:
 
 
 def device_place(device: str, home: Path | None = None) -> Place | None:
-    """That of a GPU, asked for what is served there. None where nothing ever was."""
-    folder = (home or _home()) / device
-    return Place(folder).resident if folder.is_dir() else None
+    """That of a GPU, asked for what is served there. None where nothing of this user ever was."""
+    home = home or _home()
+    return Place(home / device).resident if _is_private(home) and _is_private(home / device) else None
 
 
 @lru_cache(maxsize=1)
@@ -160,10 +161,19 @@ def _private(folder: Path) -> Path:
     """The folder, which only this user may enter: a name in a folder for all may have been taken by another."""
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    status = folder.lstat()
-    if status.st_uid != os.getuid() or not folder.is_dir() or folder.is_symlink() or status.st_mode & 0o077:
+    if not _is_private(folder):
         raise SetupError(
             f"The folder {folder} is not this user's alone.",
             hint="Remove it, or set TMPDIR to a folder of your own, on every executor.",
         )
     return folder
+
+
+def _is_private(folder: Path) -> bool:
+    """Whatever is read from a folder, and whoever answers on a socket in it, is trusted if nobody else could put it
+    there."""
+    try:
+        status = folder.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077

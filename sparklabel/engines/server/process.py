@@ -13,9 +13,9 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -51,8 +51,8 @@ class Server:
         engine = open_engine(start.served.engine, start.served.model, start.served.base, None)
         self._engine, self._tokenizer = engine, engine.tokenizer
         self._batcher = None if start.served.engine.kind.concurrent else Batcher()
-        self._adapted = lru_cache(_ADAPTERS_KEPT)(self._with_adapter)
-        self._adapting, self._counting = threading.Lock(), threading.Lock()
+        self._adapted: dict[Path, Future[Engine]] = {}
+        self._adapting, self._loading, self._counting = threading.Lock(), threading.Lock(), threading.Lock()
         self._busy, self._asked, self._ending = 0, time.monotonic(), ""
         self._rows = 0
 
@@ -131,16 +131,28 @@ class Server:
 
     def do_ask(self, adapter: Path | None, request: Request) -> Any:
         with self._counted(len(request.rows)):
-            engine = self._engine
-            if adapter is not None:
-                with self._adapting:
-                    engine = self._adapted(adapter)
+            engine = self._engine if adapter is None else self._with_adapter(adapter)
             return self._batcher.run(engine, request) if self._batcher else ask(engine, request)
 
     def _with_adapter(self, adapter: Path) -> Engine:
+        """Loaded by who asks for it first; the others wait, but nobody who asks for another one that is there."""
         if not isinstance(self._engine, SharedEngine):
             raise EngineError(f"The {self.served.engine.name} engine takes no adapters.")
-        return self._engine.with_adapter(adapter)
+        with self._adapting:
+            known = self._adapted.pop(adapter, None)
+            found = self._adapted[adapter] = known or Future()
+            while len(self._adapted) > _ADAPTERS_KEPT:
+                del self._adapted[next(iter(self._adapted))]
+        if known is None:
+            try:
+                with self._loading:
+                    found.set_result(self._engine.with_adapter(adapter))
+            except BaseException as error:
+                found.set_exception(error)
+                with self._adapting:
+                    self._adapted.pop(adapter, None)
+                raise
+        return found.result()
 
     @contextmanager
     def _counted(self, rows: int = 0) -> Iterator[None]:

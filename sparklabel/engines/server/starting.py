@@ -9,14 +9,13 @@ import os
 import pickle
 import subprocess
 import sys
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from sparklabel.engines.server.client import Connections, ServedEngine
+from sparklabel.engines.server.client import SILENCE, Connections, ServedEngine, answers
 from sparklabel.engines.server.owners import owner_pid
 from sparklabel.engines.server.place import CPU, Place, Served, device_place
 from sparklabel.engines.server.process import IDLE_SECONDS, Start
@@ -43,17 +42,19 @@ def connect(
     idle_seconds: float = IDLE_SECONDS,
     patience: float = PATIENCE,
     settled: float = SETTLED,
+    silence: float = SILENCE,
 ) -> ServedEngine:
     """The engine, served by a process that lives at least as long as the executor (`owner`) that asks.
 
     `home` is the folder where such processes live, this user's own by default. A process that hangs for `patience`
     seconds is replaced, and one that serves another model on the same GPU once nobody asked it for `settled` seconds.
+    One that hangs later, for `silence` seconds and as long again, is dead to who waits for its answer.
     Raises what loading the model raises; EngineError where the other model stays in use, or the process died while it
     loaded.
     """
     place = Place.of(served, home)
     owner = owner_pid() if owner is None else owner
-    connections = Connections(place)
+    connections = Connections(place, silence)
     with FileLock(place.lock):
         if not _welcome(place, served, connections, owner, patience, settled):
             connections.close()
@@ -119,23 +120,7 @@ def _lives(place: Place, patience: float) -> bool:
     deadline = time.monotonic() + _LOAD_SECONDS
     while place.taken and place.facts().get("loading") and time.monotonic() < deadline:
         time.sleep(0.1)
-    return place.taken and _answers(place, patience)
-
-
-def _answers(place: Place, patience: float) -> bool:
-    heard = threading.Event()
-
-    def listen() -> None:
-        probe = Connections(place)
-        with suppress(EngineDied):
-            probe.ask("status")
-            heard.set()
-        probe.close()
-
-    probing = threading.Thread(target=listen, daemon=True)
-    probing.start()
-    probing.join(patience)
-    return heard.is_set()
+    return place.taken and answers(place, patience)
 
 
 def _make_room(place: Place, patience: float) -> None:
@@ -158,7 +143,7 @@ def _reap(place: Place, patience: float) -> None:
     """Ends processes of this user that hang, and takes away what dead ones left."""
     for other in place.peers():
         with suppress(Timeout, OSError), FileLock(other.lock, timeout=0):
-            if other.taken and not other.facts().get("loading") and not _answers(other, patience):
+            if other.taken and not other.facts().get("loading") and not answers(other, patience):
                 other.kill()
             if not other.taken:
                 other.tidy()

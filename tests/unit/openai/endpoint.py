@@ -24,6 +24,7 @@ class Endpoint(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.seen.append(body)
             self.server.keys.add(self.headers.get("Authorization"))
+            self.server.headers.update(self.headers.items())
             nth = len(self.server.seen)
         answer = self.server.reply(body, nth)
         if answer is None:
@@ -50,7 +51,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Endpoint)
         self.lock, self.released = threading.Lock(), threading.Event()
-        self.seen, self.keys = [], set()
+        self.seen, self.keys, self.headers = [], set(), {}
         self.reply = None
 
     @property

@@ -11,8 +11,10 @@ from tests.unit.openai.endpoint import (
     MOOD,
     WHO,
     answers,
+    completion,
     failing,
     mood,
+    token,
     written,
 )
 
@@ -103,6 +105,43 @@ def test_an_endpoint_that_does_not_answer_in_time_gives_a_timeout(engine):
 def test_a_prompt_that_is_too_long_for_the_model_is_not_tried_again(engine):
     error = failing(400, "This model's maximum context length is 10 tokens", code="context_length_exceeded")
     assert answers(MOOD, engine(lambda body, nth: error), "so-so")[0].status == "too_long"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(413, "too large"), (400, "the prompt is longer than the maximum model length of 8")]
+)
+def test_endpoints_say_in_their_own_words_that_a_prompt_is_too_long(engine, code, words):
+    asked = engine(lambda body, nth: failing(code, words))
+    assert answers(MOOD, asked, "so-so")[0].status == "too_long"
+
+
+def test_a_filter_before_the_model_costs_the_row_that_it_refuses(engine):
+    def reply(body, nth):
+        return failing(403, "blocked") if "UNION" in body["messages"][0]["content"] else mood(body, nth)
+
+    labels = answers(MOOD, engine(reply, concurrency=1), "fine", "a' UNION SELECT 1", "good")
+    assert [label.status for label in labels] == ["ok", "invalid_output", "ok"]
+
+
+@pytest.mark.parametrize("content", [{"no": "text"}, "half \ud800 of it", [{"type": "text"}]])
+def test_an_answer_that_is_no_text_fails_its_row_only(engine, content):
+    assert answers(MOOD, engine(lambda body, nth: completion(content)), "a")[0].status == "invalid_output"
+
+
+def test_of_an_answer_in_parts_the_texts_count(engine):
+    parts = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": '{"answer": "bad"}'}]
+    assert answers(MOOD, engine(lambda body, nth: completion(parts)), "a")[0].value == "bad"
+
+
+def test_probabilities_that_are_no_numbers_are_none(engine):
+    broken = [token('{"answer": "bad"}') | {"logprob": None}]
+    label = answers(MOOD, engine(lambda body, nth: completion('{"answer": "bad"}', broken)), "a")[0]
+    assert (label.value, label.confidence) == ("bad", None)
+
+
+def test_json_without_end_is_no_choice(engine):
+    asked = engine(lambda body, nth: completion("[" * 100_000))
+    assert answers(MOOD, asked, "a")[0].status == "invalid_output"
 
 
 def test_an_endpoint_that_fails_on_and_on_is_left_alone(engine, server):

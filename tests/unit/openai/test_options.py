@@ -46,6 +46,15 @@ def test_openais_key_goes_to_no_other_host(engine, server):
     assert not any(KEY in key for key in server.keys)
 
 
+def test_nothing_else_that_is_openais_goes_to_another_host(engine, server, monkeypatch):
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-secret")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-secret")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", f"Authorization: Bearer {KEY}\nX-Gateway: gate-secret")
+    answers(MOOD, engine(mood, api_key_env=None), "so-so")
+    assert "Host" in server.headers
+    assert not any(KEY in value or "secret" in value for value in server.headers.values())
+
+
 def test_a_task_of_several_choices_is_refused_before_anything_is_asked(engine, server):
     topics = multilabel("topics", inputs="text", labels=["sport", "money"])
     with pytest.raises(TaskError, match="several"):
