@@ -29,8 +29,8 @@ from sparklabel.evaluation.metrics import Metrics, measure
 from sparklabel.labeler import Labeler
 from sparklabel.language_model import Recipe
 from sparklabel.references import DEFAULT
+from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.tasks import Scored, Task
-from sparklabel.training.examples import HumanAnswer, HumanAnswers
 from sparklabel.training.job import TrainingJob
 
 Rows = list[tuple[tuple[str, ...], Any]]

@@ -25,10 +25,10 @@ from sparklabel.prompts import bare_template
 from sparklabel.references import DEFAULT
 from sparklabel.session import spark_session
 from sparklabel.table import PassReport, label_table
+from sparklabel.table.human_answers import human_answers
 from sparklabel.table.opening import open_task_table
 from sparklabel.tasks import Classification
 from sparklabel.training import TrainingReport, finetune
-from sparklabel.training.examples import human_answers
 from sparklabel.udf import vacate_gpu
 
 TABLE, TEST_TABLE = "reviews", "reviews_test"

@@ -35,10 +35,12 @@ _NEGOTIABLE = ("top_logprobs", "logprobs", "temperature", "max_tokens", "minLeng
 """Parameters, and keywords of schemas, that some endpoints refuse: these are then asked without."""
 _FILTERED = ("content_filter", "content_policy_violation")
 """What a row's text did: asked again it would do so again."""
-_TOO_LONG = ("maximum context length", "maximum model length", "prompt is too long", "context size")
+_TOO_LONG = ("maximum context length", "maximum model length", "prompt is too long", "available context size")
 """What endpoints say of a prompt that does not fit: OpenAI's own, vLLM, Anthropic, llama.cpp."""
 _HELD_BY = ("response_format", "json_schema", "structured_outputs")
 _FAILURES_IN_A_ROW = 32
+_FORBIDDEN_IN_A_ROW = 8
+"""HTTP 403 so often is a matter of the key; less often of what a filter before the model found in a row."""
 _SHOWN = 300
 
 
@@ -68,7 +70,7 @@ class OpenAIEngine:
         # Batches may be under way side by side: together they have so many requests out.
         self._pool = ThreadPoolExecutor(concurrency)
         self._refused: set[str] = set()
-        self._failures, self._has_answered = 0, False
+        self._failures = self._forbidden = 0
 
     def close(self) -> None:
         """Ends the connections."""
@@ -135,7 +137,7 @@ class OpenAIEngine:
         if reply.failed:
             self._failures += reply.remark is not None and reply.remark.status in status.RETRYABLE
             return reply
-        self._failures, self._has_answered = 0, True
+        self._failures = self._forbidden = 0
         if not imitations:
             return reply
         error = f"{imitations} imitation(s) of a model's special tokens in the row were made harmless"
@@ -149,10 +151,9 @@ class OpenAIEngine:
         except openai.APITimeoutError:
             return failure(status.TIMEOUT, f"no answer within {self._timeout:g} seconds")
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-            if (
-                self._has_answered and error.status_code == 403
-            ):  # a filter before the model: it is the row's text
-                return failure(status.INVALID_OUTPUT, self._said(error))
+            self._forbidden += 1
+            if error.status_code == 403 and self._forbidden <= _FORBIDDEN_IN_A_ROW:
+                return failure(status.ENGINE_ERROR, self._said(error))
             raise SetupError(
                 f"{self._host} refuses the key: HTTP {error.status_code}.",
                 hint="Name the variable with api_key_env= (OPENAI_API_KEY for OpenAI), and set it on every executor.",
@@ -231,12 +232,9 @@ def _told(error: "openai.APIStatusError") -> str:
 
 
 def _is_too_long(error: "openai.APIStatusError") -> bool:
-    said = error.message.lower()
-    return (
-        error.status_code == 413
-        or error.code == "context_length_exceeded"
-        or any(words in said for words in _TOO_LONG)
-    )
+    if error.status_code == 413 or error.code == "context_length_exceeded":
+        return True
+    return error.status_code in (400, 422) and any(words in _told(error).lower() for words in _TOO_LONG)
 
 
 def _key(variable: str | None, base_url: str) -> str:

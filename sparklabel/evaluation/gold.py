@@ -9,64 +9,55 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, NumericType, StringType, StructType
+from pyspark.sql.types import ArrayType, DataType, NumericType, StringType, StructField, StructType
 
 from sparklabel.delta_table import Target, open_target
 from sparklabel.errors import AnswersError, ColumnError, TableError
-from sparklabel.held_out import is_held_out
 from sparklabel.labels import quote
+from sparklabel.table.human_answers import human_answers
 from sparklabel.table.opening import open_task_table
-from sparklabel.table.plan import STATE, Scope, row_states
 from sparklabel.table.record import is_record, same_type
 from sparklabel.tasks import AnswerMode, Scored, Task
 from sparklabel.tasks.json_values import plain
 
 GOLD = "_gold"
-_JUDGES = "_judges"
 
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """`rows` have the task's inputs by their names, what is right (GOLD), and whether it may judge. `name` is the
-    column that says what is right; `table` is where it is, if not in a DataFrame. Nothing was looked at yet."""
+    """`rows` have the task's inputs by their names, and what is right (GOLD). `name` is the column that says what is
+    right; `table` is where it is, if not in a DataFrame. `set_aside` are human answers that do not judge."""
 
     rows: DataFrame
     name: str
     table: Target | None
+    set_aside: int = 0
 
     def judging(self, mode: AnswerMode) -> "Judging":
         """Raises AnswersError where nothing judges, or one has a value that the task does not take as an answer."""
-        counts = [
-            (plain(row[GOLD]), bool(row[_JUDGES]), int(row["count"]))
-            for row in self.rows.groupBy(GOLD, _JUDGES).count().collect()
-        ]
-        judging = [(value, count) for value, judges, count in counts if judges]
-        set_aside = sum(count for _, judges, count in counts if not judges)
-        missing = 0 if mode.accepts(None) else sum(count for value, count in judging if value is None)
-        if not judging or (missing and all(value is None for value, _ in judging)):
-            aside = f", beside {set_aside:,} human answers that do not judge" if set_aside else ""
+        counts = [(plain(row[GOLD]), int(row["count"])) for row in self.rows.groupBy(GOLD).count().collect()]
+        missing = 0 if mode.accepts(None) else sum(count for value, count in counts if value is None)
+        if not counts or (missing and all(value is None for value, _ in counts)):
+            aside = f", beside {self.set_aside:,} human answers that do not judge" if self.set_aside else ""
             raise AnswersError(
                 f"There is nothing to evaluate: {self.name!r} has a right answer in no row{aside}.",
-                hint="A fifth of the inputs, by a hash, judges: answer more rows." if set_aside else "",
+                hint="A fifth of the inputs, by a hash, judges: answer more rows." if self.set_aside else "",
             )
-        wrong = [(value, count) for value, count in judging if value is not None and not mode.accepts(value)]
+        wrong = [(value, count) for value, count in counts if value is not None and not mode.accepts(value)]
         if wrong:
             raise AnswersError(
                 f"{self.name!r} holds {wrong[0][0]!r}, which is not {_an_answer(mode)}",
                 hint=f"Leave these {sum(count for _, count in wrong):,} row(s) out, or make the column NULL there.",
             )
-        rows = self.rows.where(_JUDGES).drop(_JUDGES)
-        return Judging(rows if mode.accepts(None) else rows.where(f"{GOLD} IS NOT NULL"), missing, set_aside)
+        return Judging(self.rows if mode.accepts(None) else self.rows.where(f"{GOLD} IS NOT NULL"), missing)
 
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """Rows with a right answer. Of the others that were looked at `missing` have none, and `set_aside` one that is not
-    to judge."""
+    """Rows with a right answer; `missing` others have none."""
 
     rows: DataFrame
     missing: int
-    set_aside: int
 
 
 def gold_column(spark: SparkSession, df_or_table: DataFrame | str, task: Task, gold: str) -> Gold:
@@ -78,7 +69,7 @@ def gold_column(spark: SparkSession, df_or_table: DataFrame | str, task: Task, g
     _check_not_a_models(frame, gold)
     _check_type(frame, gold, task)
     right = F.col(quote(gold)).cast(task.value_type)
-    rows = frame.select(right.alias(GOLD), F.lit(True).alias(_JUDGES), *map(quote, task.inputs))
+    rows = frame.select(right.alias(GOLD), *map(quote, task.inputs))
     return Gold(rows, gold, target)
 
 
@@ -90,30 +81,25 @@ def peoples_answers(
     column: str | None,
     into: str | None,
 ) -> Gold:
-    """What people answered to today's inputs. It judges where the gate judges on it, whichever model is asked: in the
-    fifth of the inputs that never trains, and not where it was asked for because a model was uncertain. Raises
-    TableError, ColumnError or KeyColumnError."""
+    """What people answered, as the gate judges on it, whichever model is asked. Raises TableError, ColumnError or
+    KeyColumnError."""
     if not isinstance(table, str) or key is None:
         raise TableError(
             "There is nothing to compare with.",
             hint="Name a column of right answers: gold='...'; or a table and its key: people's answers count then.",
         )
     opened = open_task_table(spark, table, task, key, column, into=into)
-    value, label = quote(opened.owned.value), quote(opened.owned.label)
     if opened.owned.missing:
         raise ColumnError(
             f"{table} has no labels of the task {task.name!r}.",
             hint="Label it and correct some rows, or name a column of right answers: gold='...'.",
         )
-    people = row_states(spark, opened, task, Scope(relabel="none")).where(F.col(STATE) == "human")
-    inputs = [F.col(quote(str(opened.source.column(c)))) for c in task.inputs]
-    held_out = F.udf(is_held_out, "boolean", useArrow=False)(
-        F.array(*(text.cast("string") for text in inputs))
-    )
-    judges = held_out & F.expr(f"NOT ({label}.review_reason <=> 'queue')")
-    named = (text.alias(name) for text, name in zip(inputs, task.inputs, strict=True))
-    rows = people.select(F.col(value).cast(task.value_type).alias(GOLD), judges.alias(_JUDGES), *named)
-    return Gold(rows, opened.owned.value, opened.target)
+    found = human_answers(spark, opened, task)
+    fields = [StructField(GOLD, DataType.fromDDL(task.value_type))]
+    schema = StructType([*fields, *(StructField(name, StringType()) for name in task.inputs)])
+    rows = spark.createDataFrame([(one.answer, *one.inputs) for one in found.held_out], schema)
+    set_aside = len(found.train) + sum(found.left_out.values())
+    return Gold(rows, opened.owned.value, opened.target, set_aside)
 
 
 def _an_answer(mode: AnswerMode) -> str:

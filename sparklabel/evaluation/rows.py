@@ -11,6 +11,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from sparklabel import registry
+from sparklabel.errors import TableError
 from sparklabel.evaluation.gold import GOLD, gold_column, peoples_answers
 from sparklabel.evaluation.metrics import Metrics, measure
 from sparklabel.labels import quote
@@ -97,6 +98,11 @@ def evaluate(
     """
     check_task(task)
     mode = task.answer_mode
+    if gold is not None and (key or column or into):
+        raise TableError(
+            f"gold={gold!r} says what is right, and key, column or into where people's answers are.",
+            hint="Leave gold out, or them.",
+        )
     right = (
         peoples_answers(spark, df_or_table, task, key, column, into)
         if gold is None
@@ -131,5 +137,5 @@ def evaluate(
     return EvaluationReport(
         task=task.name, model=spec.model.identity, metrics=metrics, without_gold=found.missing,
         prompt_tokens=mean_tokens, seconds=seconds, rows_per_second=len(rows) / seconds, run_id=run.id,
-        set_aside=found.set_aside,
+        set_aside=right.set_aside,
     )  # fmt: skip

@@ -32,19 +32,21 @@ _SORTED_BATCHES = 32
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to fine-tune. The defaults are those of a prototype; docs/log.md says what was measured with them.
+    """How to fine-tune. docs/log.md says what was measured with these defaults, and with others.
 
     None is chosen for the task: up to ten choices, the top third of the layers in 3 epochs; with more, or for written
     answers, the top two thirds in 4 epochs, up to 12 where these are fewer than 400 steps (`TrainingSummary.recipe`
-    says what was chosen). The type that computes is
-    the loaded model's (LanguageModel.load(dtype=...)); adapters are updated in float32 in any case. `learning_rate` is
-    the peak: it rises over `warm_up` (part of all steps), then falls to 0 as a cosine. `max_tokens` is
-    the longest prompt to learn from: what attention keeps for its gradients grows with the square of it. `cache_bytes`
-    bounds what is kept of the frozen layers; sequences beyond it are recomputed in each epoch.
+    says what was chosen). The type that computes is the loaded model's (LanguageModel.load(dtype=...)); adapters are
+    updated in float32 in any case. `target_modules` are those of these names that the architecture has.
+    `learning_rate` is the peak: it rises over `warm_up` (part of all steps), then falls to 0 as a cosine. `max_tokens`
+    is the longest prompt to learn from: what attention keeps for its gradients grows with the square of it.
+    `cache_bytes` bounds what is kept of the frozen layers; sequences beyond it are recomputed in each epoch.
     """
 
     top_layers: int | None = None
-    target_modules: tuple[str, ...] = ("q_proj", "v_proj", "o_proj", "down_proj")
+    target_modules: tuple[str, ...] = (
+        "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "qkv_proj", "gate_up_proj",
+    )  # fmt: skip
     rank: int = 16
     alpha: float = 32.0
     epochs: int | None = None

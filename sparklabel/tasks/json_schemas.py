@@ -87,14 +87,22 @@ def _resolved(name: str, part: Any, definitions: Mapping[str, Any]) -> dict[str,
         raise ValueError(f"the field {name!r} has no schema")
     same = part.get("allOf", ())
     if len(same) == 1:
-        part = {**same[0], **{key: value for key, value in part.items() if key != "allOf"}}
+        part = _both(name, same[0], {key: value for key, value in part.items() if key != "allOf"})
     reference = part.get("$ref")
     if reference is None:
         return dict(part)
     found = definitions.get(str(reference).rpartition("/")[2])
     if not isinstance(found, Mapping) or "$ref" in found:
         raise ValueError(f"the field {name!r} refers to {reference!r}, which is not there")
-    return {**found, **{key: value for key, value in part.items() if key != "$ref"}}
+    return _both(name, found, {key: value for key, value in part.items() if key != "$ref"})
+
+
+def _both(name: str, one: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Raises ValueError where both narrow the field by the same word."""
+    for word in own:
+        if word in one and word not in _NOTES and one[word] != own[word]:
+            raise ValueError(f"the field {name!r} says {word!r} twice, which is not supported")
+    return {**one, **own}
 
 
 def _type(name: str, part: Mapping[str, Any]) -> str:

@@ -17,9 +17,10 @@ from sparklabel.errors import ColumnError, TaskError
 from sparklabel.example_source import pinned_examples
 from sparklabel.language_model import Recipe
 from sparklabel.references import DEFAULT
+from sparklabel.table.human_answers import human_answers
 from sparklabel.table.opening import open_task_table
 from sparklabel.tasks import Task, check_task
-from sparklabel.training.examples import check_answers, human_answers
+from sparklabel.training.answers import check_answers
 from sparklabel.training.gate import GateResult
 from sparklabel.training.job import TrainingJob
 from sparklabel.training.promotion import promote_if_better

@@ -13,7 +13,7 @@ from sparklabel import registry
 from sparklabel.calibrators import Calibrator, others_of
 from sparklabel.cards import ModelCard
 from sparklabel.engines import engine_spec
-from sparklabel.errors import AnswersError
+from sparklabel.errors import AnswersError, ModelUnreachable
 from sparklabel.evaluation.fitting import Judged, fit_calibrator
 from sparklabel.evaluation.probe import probe_answers
 from sparklabel.few_shot import ExampleSet
@@ -33,8 +33,8 @@ from sparklabel.language_model import (
 from sparklabel.progress import WorkProgress
 from sparklabel.prompts import bare_template
 from sparklabel.references import ResolvedModel, tokenizer_folder
+from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.tasks import Generated, Scored, Task, has_choices
-from sparklabel.training.examples import HumanAnswer, HumanAnswers
 from sparklabel.training.gate import GateResult, judge
 from sparklabel.training.opponent import Opponent, find_opponent
 from sparklabel.udf import LabelerSpec, load_engine, make_labeler, vacate_gpu
@@ -74,8 +74,11 @@ class TrainingJob:
         """What the champion's alias names now: its identity, or its number alone where it cannot be served."""
         if (version := registry.champion(self._name)) is None:
             return None
-        model = self.opponent(version).model
         reference = f"models:/{self._name}/{version}"
+        try:
+            model = self.opponent(version).model
+        except ModelUnreachable:  # the training is done: its report must not be lost
+            return reference
         return model.identity if model and model.reference == reference else reference
 
     def params(self) -> dict[str, Any]:
@@ -148,7 +151,10 @@ class TrainingJob:
 
     def gate(self, candidate: ResolvedModel, champion: str | None) -> tuple[GateResult, str]:
         """Judges the registered version against the opponent while this version is the champion."""
-        opponent = self.opponent(champion)
+        try:
+            opponent = self.opponent(champion)
+        except ModelUnreachable as error:  # another job promoted it meanwhile; the training is done
+            return replace(judge([], []), reason=error.message), "the champion"
         gate = judge(self._right(candidate), self._right(opponent.model), opponent=opponent.name)
         notes = (gate.reason, self._failure(candidate) or self._failure(opponent.model), opponent.note)
         return replace(gate, reason=" ".join(filter(None, notes))), opponent.name
@@ -176,7 +182,10 @@ class TrainingJob:
         if model.identity not in self._judged:
             spec = LabelerSpec(self.task, model, engine_spec("auto", {}), examples=self._shown)
             labeler = make_labeler(spec, load_engine(spec.engine, spec.model))
-            self._judged[model.identity] = labeler.label([a.inputs for a in self.answers.held_out])
+            rows = [a.inputs for a in self.answers.held_out]
+            labeler.label(rows)
+            # What the engine failed on is asked once more: the labeler remembers the other answers.
+            self._judged[model.identity] = labeler.label(rows)
         return self._judged[model.identity]
 
     def calibrator(self, candidate: ResolvedModel) -> Calibrator | None:

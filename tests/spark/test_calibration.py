@@ -7,10 +7,10 @@ import sparklabel as sl
 from sparklabel.calibrators import Isotonic, Platt, Temperature, others_of
 from sparklabel.errors import AnswersError
 from sparklabel.labels import Alternative
+from sparklabel.table.human_answers import human_answers
 from sparklabel.table.opening import open_task_table
 from sparklabel.table.plan import ANSWER, HASH
 from sparklabel.table.staging import open_staging
-from sparklabel.training.examples import human_answers
 
 pytestmark = [
     pytest.mark.usefixtures("mlflow_store"),

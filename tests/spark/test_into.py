@@ -3,8 +3,8 @@
 import pytest
 
 from sparklabel.errors import ColumnError, TableError
+from sparklabel.table.human_answers import human_answers
 from sparklabel.table.opening import open_task_table
-from sparklabel.training.examples import human_answers
 
 
 @pytest.fixture

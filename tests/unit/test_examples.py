@@ -7,8 +7,9 @@ from sparklabel import classification
 from sparklabel.delta_table import Target
 from sparklabel.errors import AnswersError
 from sparklabel.table.columns import Owned
+from sparklabel.table.human_answers import HumanAnswer, HumanAnswers, _one_vote_each
 from sparklabel.table.opening import TaskTable
-from sparklabel.training.examples import HumanAnswer, HumanAnswers, _one_vote_each, check_answers
+from sparklabel.training.answers import check_answers
 
 TASK = classification("tone", "text", ["calm", "angry"])
 TABLE = Target("/data/t", "delta.`/data/t`", "/data/t", 0, StructType(), {})

@@ -114,6 +114,7 @@ BAD = {
     "options beside alternatives": (
         schema_of(anyOf=[{"type": "string"}, {"type": "null"}], enum=["x", None]), "'enum' beside 'anyOf'",
     ),
+    "options twice": (schema_of(allOf=[{"enum": ["a", "b"]}], enum=["b", "c"]), "says 'enum' twice"),
     "alternatives twice": (
         schema_of(anyOf=[{"type": "string"}], oneOf=[{"type": "integer"}]), "'oneOf' beside 'anyOf'",
     ),

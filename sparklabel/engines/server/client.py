@@ -57,20 +57,24 @@ class Connections:
     @contextmanager
     def _watched(self, connection: Connection) -> Iterator[None]:
         """Breaks the connection where the process answers nobody any more: what waits for it inside fails then."""
-        done = threading.Event()
+        done, ending = threading.Event(), threading.Lock()
 
         def watch() -> None:
             while not done.wait(self._silence):
-                if not answers(self.place, self._silence) and not done.is_set():
-                    with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as pipe:
-                        pipe.shutdown(socket.SHUT_RDWR)
-                    return
+                if answers(self.place, self._silence):
+                    continue
+                with ending:
+                    if not done.is_set():
+                        with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as pipe:
+                            pipe.shutdown(socket.SHUT_RDWR)
+                return
 
         threading.Thread(target=watch, name="watch", daemon=True).start()
         try:
             yield
         finally:
-            done.set()
+            with ending:
+                done.set()
 
 
 def open_connection(place: Place) -> Connection:
@@ -87,8 +91,10 @@ def answers(place: Place, patience: float) -> bool:
             probe.recv()
             heard.set()
 
-    threading.Thread(target=listen, daemon=True).start()
-    return heard.wait(patience)
+    probing = threading.Thread(target=listen, daemon=True)
+    probing.start()
+    probing.join(patience)
+    return heard.is_set()
 
 
 class ServedTokenizer:

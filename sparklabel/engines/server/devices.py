@@ -21,7 +21,8 @@ def gpu_uuid(address: str) -> str | None:
 
 def visible_gpu(number: int = 0) -> str | None:
     """The UUID of the GPU that torch gives this number: of those that CUDA_VISIBLE_DEVICES leaves, in its order. None
-    where there is none, or no driver that tells of it."""
+    where there is none, or no driver that tells of it. Numbers are the driver's, as with CUDA_DEVICE_ORDER=PCI_BUS_ID;
+    without it CUDA counts GPUs of unequal speed otherwise."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = list(_gpus().values()) if visible is None else [name.strip() for name in visible.split(",")]
     # CUDA itself stops at the first that is no GPU: "" and "-1" hide all.

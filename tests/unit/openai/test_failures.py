@@ -119,8 +119,19 @@ def test_a_filter_before_the_model_costs_the_row_that_it_refuses(engine):
     def reply(body, nth):
         return failing(403, "blocked") if "UNION" in body["messages"][0]["content"] else mood(body, nth)
 
-    labels = answers(MOOD, engine(reply, concurrency=1), "fine", "a' UNION SELECT 1", "good")
-    assert [label.status for label in labels] == ["ok", "invalid_output", "ok"]
+    labels = answers(MOOD, engine(reply), "a' UNION SELECT 1", "fine", "good")
+    assert [label.status for label in labels] == ["engine_error", "ok", "ok"]
+
+
+def test_a_key_that_is_refused_for_row_after_row_is_named(engine, server):
+    with pytest.raises(SetupError, match="refuses the key: HTTP 403"):
+        answers(MOOD, engine(lambda body, nth: failing(403, "limit"), concurrency=1), *map(str, range(50)))
+    assert len(server.seen) == 9
+
+
+def test_what_an_endpoint_echoes_of_a_row_makes_no_prompt_too_long(engine):
+    asked = engine(lambda body, nth: failing(500, "x" * 300 + "maximum context length"), max_retries=0)
+    assert answers(MOOD, asked, "a")[0].status == "engine_error"
 
 
 @pytest.mark.parametrize("content", [{"no": "text"}, "half \ud800 of it", [{"type": "text"}]])
@@ -157,9 +168,7 @@ def test_something_that_is_no_completion_is_an_engine_error(engine):
     assert answers(MOOD, engine(lambda body, nth: (200, {"choices": []})), "a")[0].status == "engine_error"
 
 
-@pytest.mark.parametrize(
-    ("code", "error", "words"), [(401, SetupError, "key"), (403, SetupError, "key"), (404, ModelError, "'m'")]
-)
+@pytest.mark.parametrize(("code", "error", "words"), [(401, SetupError, "key"), (404, ModelError, "'m'")])
 def test_what_is_wrong_with_every_request_is_raised_at_once(engine, server, code, error, words):
     asked = engine(lambda body, nth: failing(code, f"wrong: {KEY}"), concurrency=1)
     with pytest.raises(error, match=words) as raised:
