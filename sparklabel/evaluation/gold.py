@@ -1,7 +1,7 @@
 """Right answers to compare a model's with: a column of them, or what people answered.
 
-In: a DataFrame, or a table and where its labels are. Out: `Gold`, rows with inputs and right answers, and of these the
-rows that judge. No model is asked here, and nothing is written.
+In: a DataFrame, or a table and where its labels are. Out: `Gold`, rows with inputs and right answers. No model is asked
+here, and nothing is written.
 """
 
 from collections.abc import Sequence
@@ -33,8 +33,9 @@ class Gold:
     table: Target | None
     set_aside: int = 0
 
-    def judging(self, mode: AnswerMode) -> "Judging":
-        """Raises AnswersError where nothing judges, or one has a value that the task does not take as an answer."""
+    def judging(self, mode: AnswerMode) -> tuple[DataFrame, int]:
+        """The rows that have a right answer, and how many others there are. Raises AnswersError where nothing judges,
+        or one has a value that the task does not take as an answer."""
         counts = [(plain(row[GOLD]), int(row["count"])) for row in self.rows.groupBy(GOLD).count().collect()]
         missing = 0 if mode.accepts(None) else sum(count for value, count in counts if value is None)
         if not counts or (missing and all(value is None for value, _ in counts)):
@@ -49,15 +50,7 @@ class Gold:
                 f"{self.name!r} holds {wrong[0][0]!r}, which is not {_an_answer(mode)}",
                 hint=f"Leave these {sum(count for _, count in wrong):,} row(s) out, or make the column NULL there.",
             )
-        return Judging(self.rows if mode.accepts(None) else self.rows.where(f"{GOLD} IS NOT NULL"), missing)
-
-
-@dataclass(frozen=True, slots=True)
-class Judging:
-    """Rows with a right answer; `missing` others have none."""
-
-    rows: DataFrame
-    missing: int
+        return self.rows if mode.accepts(None) else self.rows.where(f"{GOLD} IS NOT NULL"), missing
 
 
 def gold_column(spark: SparkSession, df_or_table: DataFrame | str, task: Task, gold: str) -> Gold:
@@ -89,11 +82,9 @@ def peoples_answers(
             hint="Name a column of right answers: gold='...'; or a table and its key: people's answers count then.",
         )
     opened = open_task_table(spark, table, task, key, column, into=into)
-    if opened.owned.missing:
-        raise ColumnError(
-            f"{table} has no labels of the task {task.name!r}.",
-            hint="Label it and correct some rows, or name a column of right answers: gold='...'.",
-        )
+    opened.check_labelled(
+        task, "Label it and correct some rows, or name a column of right answers: gold='...'."
+    )
     found = human_answers(spark, opened, task)
     fields = [StructField(GOLD, DataType.fromDDL(task.value_type))]
     schema = StructType([*fields, *(StructField(name, StringType()) for name in task.inputs)])

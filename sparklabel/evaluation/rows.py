@@ -112,9 +112,9 @@ def evaluate(
     check_askable(spec)
     registry.connect()  # where MLflow is missing, that is said before anything is computed
     started = time.monotonic()
-    found = right.judging(mode)
+    judging, without_gold = right.judging(mode)
     label = udf_of(spec)(*map(quote, task.inputs))
-    asked = found.rows.repartition(task_slots(spark)).withColumn("_label", label)
+    asked = judging.repartition(task_slots(spark)).withColumn("_label", label)
     with worker_errors():
         rows = asked.select(
             GOLD, "_label.value", "_label.confidence", "_label.status", "_label.prompt_tokens"
@@ -135,7 +135,7 @@ def evaluate(
             {**metrics.figures(), "rows_per_second": len(rows) / seconds, "prompt_tokens": mean_tokens}
         )
     return EvaluationReport(
-        task=task.name, model=spec.model.identity, metrics=metrics, without_gold=found.missing,
+        task=task.name, model=spec.model.identity, metrics=metrics, without_gold=without_gold,
         prompt_tokens=mean_tokens, seconds=seconds, rows_per_second=len(rows) / seconds, run_id=run.id,
         set_aside=right.set_aside,
     )  # fmt: skip

@@ -178,7 +178,7 @@ def _download(uri: str, to: Path, server: str) -> Path:
         return Path(
             mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(to), tracking_uri=server)
         )
-    except Exception as error:
+    except Exception as error:  # each kind of store lets its own client's errors through
         gone = getattr(error, "error_code", "") in UNKNOWN
         raise (ModelError if gone else ModelUnreachable)(
             f"MLflow's artifact {uri} cannot be fetched: {error}",

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.errors import ColumnError
 from sparklabel.labels import FAILURES, quote, sql_list
 from sparklabel.table.opening import open_task_table
 from sparklabel.tasks import Task
@@ -33,11 +32,7 @@ def failures(
     opened = open_task_table(spark, table, task, key, column, into=into)
     names = dict.fromkeys((*opened.keys, *(str(opened.source.column(c)) for c in task.inputs)))
     rows = opened.rows(spark)
-    if opened.owned.missing:
-        raise ColumnError(
-            f"{opened.target.name} has no labels of the task {task.name!r}.",
-            hint="Label it first; or name the table that has them: into='...'.",
-        )
+    opened.check_labelled(task, "Label it first; or name the table that has them: into='...'.")
     label = quote(opened.owned.label)
     failed = rows.where(f"{label}.status IN ({sql_list(FAILURES)}) AND NOT ({label}.source <=> 'human')")
     return failed.select(*map(quote, names), *(F.col(f"{label}.{name}").alias(name) for name in _FACTS))

@@ -13,7 +13,8 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.held_out import is_held_out, normalised
+from sparklabel.few_shot.answers import own_key
+from sparklabel.held_out import is_held_out
 from sparklabel.labels import ANSWERED, UNCERTAIN, quote, said_sql
 from sparklabel.table.opening import TaskTable
 from sparklabel.table.plan import STATE, Scope, row_states
@@ -100,7 +101,7 @@ def _one_vote_each(answers: Sequence[HumanAnswer]) -> tuple[HumanAnswer, ...]:
     """One answer for each normalised input, what most said: copies of a text must not pass for evidence."""
     votes: dict[tuple[str, ...], list[HumanAnswer]] = {}
     for answer in answers:
-        votes.setdefault(tuple(normalised(text or "") for text in answer.inputs), []).append(answer)
+        votes.setdefault(own_key(answer.inputs), []).append(answer)
     return tuple(max(same, key=lambda a: sum(b.answer == a.answer for b in same)) for same in votes.values())
 
 

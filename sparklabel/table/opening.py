@@ -61,6 +61,11 @@ class TaskTable:
         labels = self.target.read(spark).select(*map(quote, self.keys), *there)
         return rows.join(labels, list(self.keys), "left")
 
+    def check_labelled(self, task: Task, hint: str) -> None:
+        """Raises ColumnError where no pass has written labels of the task yet."""
+        if self.owned.missing:
+            raise ColumnError(f"{self.target.name} has no labels of the task {task.name!r}.", hint=hint)
+
     def newest(self, spark: SparkSession, task: Task) -> "TaskTable":
         """The same at the newest versions. The key is not looked at again."""
         there = self.target.version != UNVERSIONED or is_delta(spark, self.target.sql)

@@ -13,7 +13,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from sparklabel import registry
-from sparklabel.errors import ColumnError, TaskError
+from sparklabel.errors import TaskError
 from sparklabel.example_source import pinned_examples
 from sparklabel.language_model import Recipe
 from sparklabel.references import DEFAULT
@@ -64,11 +64,7 @@ def finetune(
         registry.check_registered_name(registered_name)
     opened = open_task_table(spark, table, task, key, column, into=into)
     target = opened.target
-    if opened.owned.missing:
-        raise ColumnError(
-            f"{table} has no labels of the task {task.name!r}.",
-            hint="Label it first: sparklabel.label_table(...).",
-        )
+    opened.check_labelled(task, "Label it first: sparklabel.label_table(...).")
     answers = human_answers(spark, opened, task)
     check_answers(answers, task, opened, force)
     resolved = registry.resolve(base)

@@ -101,7 +101,6 @@ def test_row_text_gives_no_special_token_of_the_embedded_model(engine):
     assert engine.tokenizer.decode(ids) == text
 
 
-@pytest.mark.model
 def test_logits_of_bfloat16_states_are_not_rounded_to_bfloat16(tiny):
     model = tiny[0].language_model.model
     hidden = (30 * torch.nn.functional.normalize(torch.ones(1, model.config.hidden_size), dim=-1)).bfloat16()
@@ -110,6 +109,7 @@ def test_logits_of_bfloat16_states_are_not_rounded_to_bfloat16(tiny):
     np.testing.assert_allclose(head(hidden)[:, :3].detach().numpy(), exact.detach().numpy(), rtol=1e-5)
 
 
+@pytest.mark.model
 def test_in_bfloat16_a_long_row_scores_about_as_in_float32(engine):
     half = TransformersEngine.load(embedded_model(), dtype="bfloat16")
     rotary = [b for name, b in half.language_model.model.named_buffers() if name.endswith("inv_freq")]
