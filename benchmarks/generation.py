@@ -24,11 +24,11 @@ from rich.table import Table
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from benchmarks.machine import machine, paragraph
-from sparklabel.constraints import TokenPath
 from sparklabel.engines import GenerationRequest
 from sparklabel.engines.transformers import TransformersEngine
-from sparklabel.language_model.grammar import Grammar, Vocabulary, allowed
-from sparklabel.references import embedded_model
+from sparklabel.label_trie import TokenPath
+from sparklabel.language_model.decoding.grammar import Grammar, Vocabulary, allowed
+from sparklabel.models.references import embedded_model
 
 _BATCH = 32
 _ASK = "Read the text and write what it says as JSON with the fields {}. Write null for what it does not say."

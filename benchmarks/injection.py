@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import machine, paragraph
-from sparklabel.demo_data import movie_reviews, read_jsonl
+from sparklabel.demo.data import movie_reviews, read_jsonl
 from sparklabel.labeler import Labeler
-from sparklabel.labels import ANSWERED
-from sparklabel.references import DEFAULT
+from sparklabel.labels.status import ANSWERED
+from sparklabel.models.references import DEFAULT
 from sparklabel.tasks import Task
 from sparklabel.udf import labeler_spec, load_engine, make_labeler
 

@@ -22,7 +22,7 @@ from rich.console import Console
 
 import sparklabel as sl
 from benchmarks.machine import machine, paragraph
-from sparklabel.demo_data import movie_reviews, read_jsonl
+from sparklabel.demo.data import movie_reviews, read_jsonl
 from sparklabel.machine import cores
 from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec, labeler_spec, load_engine, make_labeler

@@ -23,12 +23,12 @@ from rich.table import Table
 import sparklabel as sl
 from benchmarks.machine import machine, paragraph
 from sparklabel import registry
-from sparklabel.cards import ModelCard
 from sparklabel.engines.transformers import TransformersEngine
-from sparklabel.evaluation.metrics import Metrics, measure
+from sparklabel.evaluation.metrics.summary import Metrics, measure
 from sparklabel.labeler import Labeler
 from sparklabel.language_model import Recipe
-from sparklabel.references import DEFAULT
+from sparklabel.models.manifest import ModelCard
+from sparklabel.models.references import DEFAULT
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.tasks import Scored, Task
 from sparklabel.training.job import TrainingJob

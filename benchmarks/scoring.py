@@ -23,12 +23,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import machine, paragraph
-from sparklabel.constraints import TokenPath
-from sparklabel.demo_data import movie_reviews, read_jsonl
+from sparklabel.demo.data import movie_reviews, read_jsonl
 from sparklabel.engines import ScoringRequest
 from sparklabel.engines.transformers import TransformersEngine
+from sparklabel.label_trie import TokenPath
 from sparklabel.labeler import Labeler, Question
-from sparklabel.references import embedded_model
+from sparklabel.models.references import embedded_model
 
 _BATCH = 32
 _PACKED = (16, 64)

@@ -24,8 +24,8 @@ from rich.table import Table
 
 import sparklabel as sl
 from benchmarks.machine import machine, paragraph
+from sparklabel.labeling.build_report import Rewritten
 from sparklabel.machine import cores
-from sparklabel.table.deletion_vectors import Rewritten
 
 _CHANGED, _FILES = 1000, 16
 _TASK = sl.classification("verdict", "text", ["fresh", "rotten"], "Judge.")

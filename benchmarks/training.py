@@ -23,17 +23,17 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import machine, paragraph
-from sparklabel.constraints import LabelTrie, label_trie
+from sparklabel.label_trie import LabelTrie, label_trie
 from sparklabel.language_model import LanguageModel, TrainingExample, choice_examples
-from sparklabel.language_model.layers import DecoderStack, decoder_depth
-from sparklabel.language_model.lora import (
-    Recipe,
+from sparklabel.language_model.partial_forward import DecoderStack, decoder_depth
+from sparklabel.language_model.training.config import Recipe
+from sparklabel.language_model.training.trainer import (
     StepMetrics,
     TrainingSummary,
     train_lora,
     training_attention,
 )
-from sparklabel.references import embedded_model
+from sparklabel.models.references import embedded_model
 
 PACKED_ROWS, PACKED_TOKENS = 16, 64
 

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from benchmarks.machine import machine, paragraph
-from sparklabel.demo_data import movie_reviews
-from sparklabel.engines.vllm import VllmEngine, place_requests
-from sparklabel.engines.vllm_loading import VllmOptions, open_llm, uncompiled
-from sparklabel.engines.vllm_loop import VllmLoop
+from sparklabel.demo.data import movie_reviews
+from sparklabel.engines.vllm.engine import VllmEngine, place_requests
+from sparklabel.engines.vllm.loading import VllmOptions, open_llm, uncompiled
+from sparklabel.engines.vllm.loop import VllmLoop
 from sparklabel.labeler import Labeler, Question
 from sparklabel.language_model import ModelTokenizer
-from sparklabel.references import embedded_model
+from sparklabel.models.references import embedded_model
 from sparklabel.tasks import Task, extraction
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Labels a Delta table in place, as a Spark job.
 
-    spark-submit --properties-file conf/spark-local.conf --jars "$(python -m sparklabel.jars)" jobs/label.py \\
+    spark-submit --properties-file conf/spark-local.conf --jars "$(python -m sparklabel.delta.jars)" jobs/label.py \\
         --table support.tickets --task conf/tasks/intent.yaml --key ticket_id
 
 The options are those of `sparklabel label` (see --help); both call sparklabel.label_table.
@@ -8,7 +8,8 @@ The options are those of `sparklabel label` (see --help); both call sparklabel.l
 
 import typer
 
-from sparklabel.cli import label, run
+from sparklabel.cli.app import run
+from sparklabel.cli.loop import label
 
 
 def main() -> None:

@@ -8,22 +8,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sparklabel.delta.session import spark_session
     from sparklabel.errors import SparklabelError
-    from sparklabel.evaluation import CalibrationReport, EvaluationReport, calibrate, evaluate
-    from sparklabel.labels import Label
-    from sparklabel.references import DEFAULT
-    from sparklabel.session import spark_session
-    from sparklabel.table import (
-        PassReport,
-        UndoReport,
-        cache_summary,
-        clear_cache,
-        failures,
-        label_stream,
-        label_table,
-        passes,
-        undo_pass,
-    )
+    from sparklabel.evaluation.calibrate import CalibrationReport, calibrate
+    from sparklabel.evaluation.evaluate import EvaluationReport, evaluate
+    from sparklabel.labeling.label_stream import label_stream
+    from sparklabel.labeling.label_table import label_table
+    from sparklabel.labeling.report import PassReport
+    from sparklabel.labeling.state.answer_cache import cache_summary, clear_cache
+    from sparklabel.labels.record import Label
+    from sparklabel.models.references import DEFAULT
+    from sparklabel.table.failures import failures
+    from sparklabel.table.history import passes
+    from sparklabel.table.undo import UndoReport, undo_pass
     from sparklabel.tasks import (
         Task,
         answering,
@@ -36,25 +33,26 @@ if TYPE_CHECKING:
         multilabel,
         rating,
     )
-    from sparklabel.training import TrainingReport, finetune
+    from sparklabel.training.finetune import finetune
+    from sparklabel.training.report import TrainingReport
     from sparklabel.udf import label_udf, register, register_all
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "CalibrationReport": "evaluation",
-    "DEFAULT": "references",
+    "DEFAULT": "models.references",
     "EvaluationReport": "evaluation",
-    "Label": "labels",
-    "PassReport": "table",
+    "Label": "labels.record",
+    "PassReport": "labeling",
     "SparklabelError": "errors",
     "Task": "tasks",
     "TrainingReport": "training",
     "UndoReport": "table",
     "answering": "tasks",
-    "cache_summary": "table",
+    "cache_summary": "labeling",
     "calibrate": "evaluation",
-    "clear_cache": "table",
+    "clear_cache": "labeling",
     "classification": "tasks",
     "entities": "tasks",
     "evaluate": "evaluation",
@@ -62,8 +60,8 @@ _HOMES = {
     "failures": "table",
     "finetune": "training",
     "generation": "tasks",
-    "label_stream": "table",
-    "label_table": "table",
+    "label_stream": "labeling",
+    "label_table": "labeling",
     "label_udf": "udf",
     "load_task": "tasks",
     "matching": "tasks",
@@ -72,7 +70,7 @@ _HOMES = {
     "rating": "tasks",
     "register": "udf",
     "register_all": "udf",
-    "spark_session": "session",
+    "spark_session": "delta.session",
     "undo_pass": "table",
 }
 

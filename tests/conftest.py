@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from sparklabel.references import EMBEDDED, cache_dir
-from sparklabel.session import spark_session
+from sparklabel.cache_dir import cache_dir
+from sparklabel.delta.session import spark_session
+from sparklabel.models.references import EMBEDDED
 
 # Machines are shared: how long an example took says nothing.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -55,7 +55,7 @@ def cache(
     conf: Conf = None,
 ) -> None:
     """Look at the answers that passes keep, or forget them."""
-    from sparklabel.table import cache_summary, clear_cache
+    from sparklabel.labeling import cache_summary, clear_cache
 
     spark = session(conf)
     if clear:

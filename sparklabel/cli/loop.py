@@ -22,7 +22,7 @@ from sparklabel.cli.options import (
     optional,
     session,
 )
-from sparklabel.references import DEFAULT
+from sparklabel.models.references import DEFAULT
 
 
 @app.command()
@@ -81,7 +81,7 @@ def label(
     conf: Conf = None,
 ) -> None:
     """Label the pending rows of a Delta table in place."""
-    from sparklabel.table import label_table
+    from sparklabel.labeling import label_table
     from sparklabel.tasks import load_task
 
     reports = label_table(

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from sparklabel.delta.paths import is_absolute
 from sparklabel.errors import SparklabelError
-from sparklabel.paths import is_absolute
 
 Table = Annotated[str, typer.Option(help="The Delta table: a name, or a path.")]
 TaskFile = Annotated[Path, typer.Option(help="The task's YAML file (see conf/tasks/).")]
@@ -46,7 +46,7 @@ def optional(path: str | None) -> str | None:
 
 def session(conf: Sequence[str] | None) -> Any:
     """A local Spark with Delta, or the one that spark-submit started."""
-    from sparklabel.session import spark_session
+    from sparklabel.delta.session import spark_session
 
     return spark_session(_pairs("--conf", conf))
 

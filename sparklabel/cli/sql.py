@@ -11,7 +11,7 @@ import typer
 from sparklabel.cli.app import app
 from sparklabel.cli.options import Conf, EngineOption, EngineOptions, Model, engine_options, session
 from sparklabel.errors import SparklabelError
-from sparklabel.references import DEFAULT
+from sparklabel.models.references import DEFAULT
 
 _PROMPT, _MORE = "sparklabel> ", "        ... "
 
@@ -47,8 +47,7 @@ def sql(
 
 def _show(spark: Any, statement: str, rows: int) -> None:
     """Raises SparklabelError with the first line of what Spark says."""
-    from sparklabel.delta_table import said_by
-    from sparklabel.session import spark_errors
+    from sparklabel.delta.errors import said_by, spark_errors
     from sparklabel.udf import worker_errors
 
     try:

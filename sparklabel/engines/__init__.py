@@ -1,7 +1,6 @@
-"""Engines: where scores are computed. The protocol is in engine.py, what travels to workers in spec.py; one file an
-engine."""
+"""Engines: where scores are computed. `Engine` is the protocol, `EngineSpec` what travels to workers."""
 
-from sparklabel.engines.engine import (
+from sparklabel.engines.base import (
     Engine,
     Generation,
     GenerationRequest,
@@ -11,7 +10,7 @@ from sparklabel.engines.engine import (
     SharedEngine,
     row_scores,
 )
-from sparklabel.engines.spec import ENGINES, EngineSpec, engine_spec, names_devices, open_engine
+from sparklabel.engines.registry import ENGINES, EngineSpec, engine_spec, names_devices, open_engine
 
 __all__ = [
     "ENGINES",

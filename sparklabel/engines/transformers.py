@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.constraints import TokenPath
-from sparklabel.engines.engine import Generation, GenerationRequest, ScoringRequest
+from sparklabel.engines.base import Generation, GenerationRequest, ScoringRequest
 from sparklabel.errors import EngineDied, EngineError
+from sparklabel.label_trie import TokenPath
 from sparklabel.language_model import LanguageModel
-from sparklabel.language_model.adapted import AdaptedWeights, adapted_weights
-from sparklabel.language_model.generation import Written, generate
-from sparklabel.language_model.grammar import Grammar, Vocabulary
+from sparklabel.language_model.adapters import AdaptedWeights, adapted_weights
+from sparklabel.language_model.decoding.grammar import Grammar, Vocabulary
+from sparklabel.language_model.decoding.greedy import Written, generate
+from sparklabel.language_model.memory_limits import is_out_of_memory
 from sparklabel.language_model.model import SharedPrefix
-from sparklabel.language_model.out_of_memory import is_out_of_memory
 
 
 class TransformersEngine:

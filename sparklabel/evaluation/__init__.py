@@ -1,7 +1,7 @@
 """Evaluation: how good answers are, and whether their confidence can be trusted."""
 
-from sparklabel.evaluation.calibration import CalibrationReport, calibrate
-from sparklabel.evaluation.metrics import Metrics, measure
-from sparklabel.evaluation.rows import EvaluationReport, evaluate
+from sparklabel.evaluation.calibrate import CalibrationReport, calibrate
+from sparklabel.evaluation.evaluate import EvaluationReport, evaluate
+from sparklabel.evaluation.metrics.summary import Metrics, measure
 
 __all__ = ["CalibrationReport", "EvaluationReport", "Metrics", "calibrate", "evaluate", "measure"]

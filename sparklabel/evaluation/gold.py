@@ -11,12 +11,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, NumericType, StringType, StructField, StructType
 
-from sparklabel.delta_table import Target, open_target
+from sparklabel.delta.snapshot import Target, open_target
 from sparklabel.errors import AnswersError, ColumnError, TableError
-from sparklabel.labels import quote
+from sparklabel.sql import quote
 from sparklabel.table.human_answers import human_answers
-from sparklabel.table.opening import open_task_table
-from sparklabel.table.record import is_record, same_type
+from sparklabel.table.schema_evolution import is_record, same_type
+from sparklabel.table.task_table import open_task_table
 from sparklabel.tasks import AnswerMode, Scored, Task
 from sparklabel.tasks.json_values import plain
 

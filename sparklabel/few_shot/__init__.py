@@ -1,8 +1,15 @@
 """Examples for prompts, taken from people's answers: which may be shown, which are, and what travels to the workers."""
 
-from sparklabel.few_shot.answers import LONGEST, MOST_ANSWERS, Answered, Candidate, ShownExample, candidates
-from sparklabel.few_shot.choice import Encoder, Neighbours, most_diverse
-from sparklabel.few_shot.examples import ExampleSet, example_set
+from sparklabel.few_shot.candidates import (
+    LONGEST,
+    MOST_ANSWERS,
+    Answered,
+    Candidate,
+    ShownExample,
+    candidates,
+)
+from sparklabel.few_shot.example_set import ExampleSet, example_set
+from sparklabel.few_shot.selection import Encoder, Neighbours, most_diverse
 
 __all__ = [
     "LONGEST",

@@ -9,18 +9,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Lock
 
-from sparklabel import labels as status
-from sparklabel.calibrators import Calibrator, others_of
-from sparklabel.cards import ModelCard
-from sparklabel.embeddings import sentence_encoder
+from sparklabel.confidence.calibrators import Calibrator, others_of
 from sparklabel.engines import Engine
 from sparklabel.errors import EngineDied, EngineError
 from sparklabel.few_shot import Encoder, ExampleSet
-from sparklabel.labeler.answerers import Answer, Answerer, answerer
-from sparklabel.labeler.question import Question
-from sparklabel.labeler.row_choices import RowChoices
-from sparklabel.labeler.row_examples import RowExamples
-from sparklabel.labels import Alternative, Label, input_hash
+from sparklabel.labeler.predictors import Answer, Answerer, answerer
+from sparklabel.labeler.prepared_task import Question
+from sparklabel.labeler.retrieval import RowChoices, RowExamples
+from sparklabel.labels import status
+from sparklabel.labels.record import Alternative, Label, input_hash
+from sparklabel.models.manifest import ModelCard
+from sparklabel.models.shipped_encoder import sentence_encoder
 from sparklabel.prompts import Prompt, offering
 from sparklabel.tasks import MOST_ALTERNATIVES, Task
 

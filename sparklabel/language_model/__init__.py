@@ -4,13 +4,14 @@ The one door to torch and transformers (and peft). In: folders and token ids. Ou
 Nothing here knows of tasks, labels or rows.
 """
 
-from sparklabel.language_model.answers import TrainingExample, choice_examples, text_examples
 from sparklabel.language_model.gguf import convert_gguf
-from sparklabel.language_model.layers import decoder_depth, hidden_features
-from sparklabel.language_model.lora import Recipe, StepMetrics, TrainingSummary, train_lora
 from sparklabel.language_model.model import LanguageModel
+from sparklabel.language_model.partial_forward import decoder_depth, hidden_features
 from sparklabel.language_model.sentence_encoder import SentenceEncoder
 from sparklabel.language_model.tokenizer import ModelTokenizer
+from sparklabel.language_model.training.config import Recipe
+from sparklabel.language_model.training.dataset import TrainingExample, choice_examples, text_examples
+from sparklabel.language_model.training.trainer import StepMetrics, TrainingSummary, train_lora
 
 __all__ = [
     "LanguageModel",

@@ -16,12 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sparklabel.constraints import PROMPT, LabelTrie
 from sparklabel.errors import ModelError, SetupError
-from sparklabel.language_model import attention
-from sparklabel.language_model.heads import OptionHead
-from sparklabel.language_model.memory import keep_freed_memory
-from sparklabel.language_model.out_of_memory import fits, free_device_memory
+from sparklabel.label_trie import PROMPT, LabelTrie
+from sparklabel.language_model.attention import prefix as attention
+from sparklabel.language_model.memory_limits import fits, free_device_memory, keep_freed_memory
+from sparklabel.language_model.output_heads import OptionHead
 from sparklabel.language_model.tokenizer import ModelTokenizer
 
 _CPU_BATCH_TOKENS, _AMX_BATCH_TOKENS, _GPU_BATCH_TOKENS = 1024, 1536, 32768

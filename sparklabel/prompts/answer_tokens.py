@@ -5,8 +5,8 @@ In: a template, a tokenizer, answers as text. Out: their ids, checked.
 
 from collections.abc import Sequence
 
-from sparklabel.constraints import TokenPath
 from sparklabel.errors import ModelError, TaskError
+from sparklabel.label_trie import TokenPath
 from sparklabel.prompts.templates import PromptTemplate
 from sparklabel.prompts.tokenizer import Tokenizer
 

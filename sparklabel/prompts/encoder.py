@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 
-from sparklabel.constraints import TokenPath
 from sparklabel.errors import TaskError
+from sparklabel.label_trie import TokenPath
 from sparklabel.prompts.templates import Piece, PromptTemplate
 from sparklabel.prompts.tokenizer import Tokenizer
 from sparklabel.tasks import Offering

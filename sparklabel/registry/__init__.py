@@ -4,7 +4,7 @@
 MLflow is imported inside the functions that need it, because that takes seconds.
 """
 
-from sparklabel.registry.calibration import find_calibrator, has_store, log_calibrator
+from sparklabel.registry.calibrators import find_calibrator, has_store, log_calibrator
 from sparklabel.registry.runs import Run, start_run
 from sparklabel.registry.serving import CARD, LocalModel, base_record, materialise, resolve
 from sparklabel.registry.store import connect, store_errors

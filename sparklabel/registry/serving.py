@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparklabel import references
-from sparklabel.cards import ModelCard
+from sparklabel.cache_dir import build_once, cache_dir
 from sparklabel.errors import ModelError, ModelUnreachable
-from sparklabel.hashes import tree_sha256
-from sparklabel.references import ResolvedModel
+from sparklabel.hashing import tree_sha256
+from sparklabel.models import references
+from sparklabel.models.manifest import ModelCard
+from sparklabel.models.references import ResolvedModel
 from sparklabel.registry.store import connect, quieten, shown, store_errors, tracking_uri
 
 if TYPE_CHECKING:
@@ -148,8 +149,8 @@ def materialise(model: ResolvedModel) -> LocalModel:
     """
     if model.source != "artifact" or model.base is None:
         return LocalModel(references.materialise(model))
-    folder = references.cache_dir() / "models" / f"adapter-{model.sha256[:32]}"
-    references.build_once(folder, lambda to: _fetch(model, to))
+    folder = cache_dir() / "models" / f"adapter-{model.sha256[:32]}"
+    build_once(folder, lambda to: _fetch(model, to))
     if tree_sha256(folder) != model.sha256:
         raise ModelError(
             f"The cached copy of {model.identity} was changed.", hint=f"Delete the folder {folder}."

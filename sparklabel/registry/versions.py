@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparklabel.errors import ModelError
-from sparklabel.hashes import tree_sha256
+from sparklabel.hashing import tree_sha256
 from sparklabel.registry.runs import Run
 from sparklabel.registry.serving import CARD, SHA256_TAG, UNKNOWN, what_exists
 from sparklabel.registry.store import connect, store_errors, store_lock

@@ -11,7 +11,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from sparklabel.delta_table import Target, open_target
+from sparklabel.delta.snapshot import Target, open_target
 
 COLUMNS, CORRECTIONS, ANSWERS, UNDO = "columns", "corrections", "answers", "undo"
 """The steps of a pass that are commits, and the taking back of one."""

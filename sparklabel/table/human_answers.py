@@ -13,11 +13,13 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.few_shot.answers import own_key
-from sparklabel.held_out import is_held_out
-from sparklabel.labels import ANSWERED, UNCERTAIN, quote, said_sql
-from sparklabel.table.opening import TaskTable
-from sparklabel.table.plan import STATE, Scope, row_states
+from sparklabel.few_shot.candidates import own_key
+from sparklabel.labels.predicates import said_sql
+from sparklabel.labels.status import ANSWERED, UNCERTAIN
+from sparklabel.splits import is_held_out
+from sparklabel.sql import quote
+from sparklabel.table.row_states import STATE, Scope, row_states
+from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import AnswerMode, Task, counts
 from sparklabel.tasks.json_values import plain
 

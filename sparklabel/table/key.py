@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta_table import Target, check_columns
+from sparklabel.delta.snapshot import Target, check_columns
 from sparklabel.errors import KeyColumnError
-from sparklabel.labels import quote
+from sparklabel.sql import quote
 
 _ROWS = "_sparklabel_rows"
 

@@ -13,12 +13,13 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from sparklabel.delta_table import Target
-from sparklabel.labels import human_sql, input_hash_sql, keeps_older_sql, quote, unstamped_sql
-from sparklabel.table.commits import commit_metadata, retried
-from sparklabel.table.opening import TaskTable
-from sparklabel.table.plan import ANSWER, HASH, SEEN, STATE
-from sparklabel.table.record import converted_sql, record_type
+from sparklabel.delta.commits import commit_metadata, retried
+from sparklabel.delta.snapshot import Target
+from sparklabel.labels.predicates import human_sql, input_hash_sql, keeps_older_sql, unstamped_sql
+from sparklabel.sql import quote
+from sparklabel.table.row_states import ANSWER, HASH, SEEN, STATE
+from sparklabel.table.schema_evolution import converted_sql, record_type
+from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import Task
 
 _BEFORE = "_sparklabel_attempts_before"

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta_table import Target, open_target
+from sparklabel.delta.errors import spark_errors
+from sparklabel.delta.snapshot import Target, open_target
 from sparklabel.errors import TableError
-from sparklabel.labels import human_sql, quote, sql_string
-from sparklabel.session import spark_errors
+from sparklabel.labels.predicates import human_sql
+from sparklabel.sql import quote, sql_string
 from sparklabel.table.history import ANSWERS, UNDO, PassCommit, pass_commits
 from sparklabel.table.merge import Change, merge_rows, source_of
-from sparklabel.table.record import converted_sql
+from sparklabel.table.schema_evolution import converted_sql
 
 _GONE = (
     "FILE_NOT_EXIST",

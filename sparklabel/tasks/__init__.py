@@ -13,6 +13,7 @@ import yaml
 from sparklabel.errors import TaskError
 from sparklabel.tasks.answer_modes import AnswerMode, FieldSpan, Generated, Reading, Scored, counts
 from sparklabel.tasks.answering import Answering
+from sparklabel.tasks.candidate_labels import Offering
 from sparklabel.tasks.choices import MOST_ALTERNATIVES
 from sparklabel.tasks.classification import Classification
 from sparklabel.tasks.constructors import (
@@ -31,7 +32,6 @@ from sparklabel.tasks.extraction import Extraction
 from sparklabel.tasks.generation import Generation
 from sparklabel.tasks.matching import Matching
 from sparklabel.tasks.multilabel import Multilabel
-from sparklabel.tasks.offering import Offering
 from sparklabel.tasks.rating import Rating
 from sparklabel.tasks.task import Example, Task, check_task, has_choices
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.labels import Alternative, FieldConfidence
-from sparklabel.tasks.offering import Offering
+from sparklabel.labels.record import Alternative, FieldConfidence
+from sparklabel.tasks.candidate_labels import Offering
 
 LogProbabilities = NDArray[np.float64]
 """[L]: one for each choice, in order; the probabilities of each group of choices sum to 1."""

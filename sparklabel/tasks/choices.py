@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from sparklabel.labels import Alternative
+from sparklabel.labels.record import Alternative
 from sparklabel.tasks.answer_modes import Decision, LogProbabilities, Scored
-from sparklabel.tasks.offering import Offering
+from sparklabel.tasks.candidate_labels import Offering
 
 MOST_ALTERNATIVES = 5
 

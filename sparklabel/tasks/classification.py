@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from sparklabel.tasks.answer_modes import Scored
+from sparklabel.tasks.candidate_labels import Offering
 from sparklabel.tasks.choices import one_of
 from sparklabel.tasks.label_options import LabelOptions, as_written, listed, spoken_label
-from sparklabel.tasks.offering import Offering
 from sparklabel.tasks.task import Task
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import field_validator, model_validator
 
-from sparklabel.labels import Alternative, FieldConfidence
+from sparklabel.labels.record import Alternative, FieldConfidence
 from sparklabel.tasks.answer_modes import Decision, LogProbabilities, Scored
 from sparklabel.tasks.choices import MOST_ALTERNATIVES
 from sparklabel.tasks.label_options import LabelOptions, as_written, listed, spoken_label

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from sparklabel.labels import quote
+from sparklabel.sql import quote
 from sparklabel.tasks.identifiers import Identifier
 from sparklabel.tasks.json_schemas import described_fields
 

@@ -120,7 +120,7 @@ class Task(BaseModel):
         # Defaults are left out, so that a field added by a later release does not relabel every table.
         content = {"kind": self.kind, **self.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)}
         text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-        # The number stands for what is not in the content: our own wording of prompts (tests/unit/test_prompts.py).
+        # The number stands for what is not in the content: our own wording of prompts (tests/unit/prompts/test_prompts.py).
         return "v1:" + hashlib.sha256(text.encode()).hexdigest()[:24]
 
     @property

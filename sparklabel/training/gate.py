@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.held_out import HELD_OUT_SHARE
+from sparklabel.splits import HELD_OUT_SHARE
 
 MINIMUM_ANSWERS = 100
 _RESAMPLES, _BLOCK = 10_000, 500

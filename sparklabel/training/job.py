@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from sparklabel import registry
-from sparklabel.calibrators import Calibrator, others_of
-from sparklabel.cards import ModelCard
+from sparklabel.confidence.calibrators import Calibrator, others_of
+from sparklabel.confidence.fit import Judged, fit_calibrator
 from sparklabel.engines import engine_spec
 from sparklabel.errors import AnswersError, ModelUnreachable
-from sparklabel.evaluation.fitting import Judged, fit_calibrator
-from sparklabel.evaluation.probe import probe_answers
 from sparklabel.few_shot import ExampleSet
 from sparklabel.labeler import Question
-from sparklabel.labels import ANSWERED, RETRYABLE, Label
+from sparklabel.labels.record import Label
+from sparklabel.labels.status import ANSWERED, RETRYABLE
 from sparklabel.language_model import (
     LanguageModel,
     ModelTokenizer,
@@ -30,13 +29,15 @@ from sparklabel.language_model import (
     text_examples,
     train_lora,
 )
+from sparklabel.models.manifest import ModelCard
+from sparklabel.models.references import ResolvedModel, tokenizer_folder
+from sparklabel.probe.linear import probe_answers
 from sparklabel.progress import WorkProgress
 from sparklabel.prompts import bare_template
-from sparklabel.references import ResolvedModel, tokenizer_folder
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.tasks import Generated, Scored, Task, has_choices
+from sparklabel.training.baseline import Opponent, find_opponent
 from sparklabel.training.gate import GateResult, judge
-from sparklabel.training.opponent import Opponent, find_opponent
 from sparklabel.udf import LabelerSpec, load_engine, make_labeler, vacate_gpu
 
 

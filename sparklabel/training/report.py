@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sparklabel.calibrators import Calibrator
+from sparklabel.confidence.calibrators import Calibrator
 from sparklabel.training.gate import GateResult
 
 

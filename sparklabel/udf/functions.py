@@ -14,8 +14,9 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel import errors
-from sparklabel.labels import label_ddl, quote, sql_string
-from sparklabel.references import DEFAULT
+from sparklabel.labels.record import label_ddl
+from sparklabel.models.references import DEFAULT
+from sparklabel.sql import quote, sql_string
 from sparklabel.tasks import Task, load_task
 from sparklabel.udf.spec import LabelerSpec, check_askable, labeler_spec, with_examples
 from sparklabel.udf.worker import label_batches

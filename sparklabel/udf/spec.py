@@ -12,15 +12,15 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from sparklabel import errors, registry
-from sparklabel.calibrators import Calibrator
-from sparklabel.cards import ModelCard
-from sparklabel.embeddings import check_installed
+from sparklabel.confidence.calibrators import Calibrator
 from sparklabel.engines import EngineSpec, engine_spec
-from sparklabel.example_source import pinned_examples
 from sparklabel.few_shot import ExampleSet
 from sparklabel.labeler import Question
+from sparklabel.models.manifest import ModelCard
+from sparklabel.models.references import ResolvedModel, tokenizer_folder
+from sparklabel.models.shipped_encoder import check_installed
 from sparklabel.prompts import Tokenizer, offering
-from sparklabel.references import ResolvedModel, tokenizer_folder
+from sparklabel.table.examples import pinned_examples
 from sparklabel.tasks import Task, check_task
 
 

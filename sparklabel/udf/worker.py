@@ -18,8 +18,9 @@ from sparklabel.engines import Engine, EngineSpec, engine_spec, names_devices, o
 from sparklabel.engines.server import CPU, Served, connect, gpu_uuid, vacate, visible_gpu
 from sparklabel.errors import EngineError
 from sparklabel.labeler import Labeler, withheld
-from sparklabel.labels import RETRYABLE, Label
-from sparklabel.references import ResolvedModel
+from sparklabel.labels.record import Label
+from sparklabel.labels.status import RETRYABLE
+from sparklabel.models.references import ResolvedModel
 from sparklabel.udf.spec import LabelerSpec
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import sys
 
 from sparklabel import classification, label_table
-from sparklabel.session import spark_session
+from sparklabel.delta.session import spark_session
 
 TASK = classification("verdict", "text", ["fresh", "rotten"], "Judge.")
 CONF = {

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from sparklabel.table.commits import retried
-from sparklabel.table.staging import CACHED
+from sparklabel.delta.commits import retried
+from sparklabel.labeling.state.staging import CACHED
 
 ROWS, INPUTS = 2000, 1600
 ANSWERED = 4
@@ -56,7 +56,7 @@ def kill(driver, victim):
     if victim == "driver":
         os.killpg(driver.pid, signal.SIGKILL)
         return
-    name = {"worker": "pyspark.daemon", "engine": "sparklabel.engines.server.process"}[victim]
+    name = {"worker": "pyspark.daemon", "engine": "sparklabel.engines.server.server"}[victim]
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, ValueError):
             if name in (folder / "cmdline").read_text() and belongs_to(int(folder.name), driver.pid, victim):

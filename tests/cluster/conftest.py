@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sparklabel.jars import delta_jars
+from sparklabel.delta.jars import delta_jars
 
 ROOT = Path(__file__).parents[2]
 SPARK = Path(find_spec("pyspark").origin).parent

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from sparklabel.labels import input_hash
-from sparklabel.table.commits import retried
+from sparklabel.delta.commits import retried
+from sparklabel.labels.record import input_hash
 
 ROWS = 200
 

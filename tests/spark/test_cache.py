@@ -4,9 +4,9 @@ import pytest
 from pyspark.sql import functions as F
 
 from sparklabel import cache_summary, clear_cache
-from sparklabel.delta_table import open_target
+from sparklabel.delta.snapshot import open_target
 from sparklabel.errors import TableError
-from sparklabel.table.cache import tidy
+from sparklabel.labeling.state.answer_cache import tidy
 
 
 @pytest.fixture

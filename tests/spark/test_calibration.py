@@ -4,13 +4,13 @@ import pytest
 from pyspark.sql import functions as F
 
 import sparklabel as sl
-from sparklabel.calibrators import Isotonic, Platt, Temperature, others_of
+from sparklabel.confidence.calibrators import Isotonic, Platt, Temperature, others_of
 from sparklabel.errors import AnswersError
-from sparklabel.labels import Alternative
+from sparklabel.labeling.state.staging import open_staging
+from sparklabel.labels.record import Alternative
 from sparklabel.table.human_answers import human_answers
-from sparklabel.table.opening import open_task_table
-from sparklabel.table.plan import ANSWER, HASH
-from sparklabel.table.staging import open_staging
+from sparklabel.table.row_states import ANSWER, HASH
+from sparklabel.table.task_table import open_task_table
 
 pytestmark = [
     pytest.mark.usefixtures("mlflow_store"),

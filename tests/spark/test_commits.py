@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pyspark.sql import functions as F
 
-from sparklabel.table.commits import commit_metadata, retried
+from sparklabel.delta.commits import commit_metadata, retried
 
 
 def wait_for(path):

@@ -5,12 +5,12 @@ import json
 import pytest
 
 from sparklabel import classification
-from sparklabel.cards import ModelCard
+from sparklabel.labeling.build_report import dry_run_report, pass_report
+from sparklabel.labeling.labeling_pass import Pass
+from sparklabel.models.manifest import ModelCard
+from sparklabel.models.references import ResolvedModel
 from sparklabel.prompts import PromptTemplate
-from sparklabel.references import ResolvedModel
-from sparklabel.table.opening import open_task_table
-from sparklabel.table.reporting import dry_run_report, pass_report
-from sparklabel.table.running import Pass
+from sparklabel.table.task_table import open_task_table
 from sparklabel.udf import labeler_spec
 
 pytestmark = [

@@ -7,8 +7,8 @@ import pytest
 from sparklabel import classification, label_udf
 from sparklabel.engines.fake import FakeEngine
 from sparklabel.errors import TableError
-from sparklabel.held_out import is_held_out
 from sparklabel.labeler import Labeler
+from sparklabel.splits import is_held_out
 
 pytestmark = pytest.mark.model
 BLOCK = len("\n\nText: fresh 07\nAnswer: stale")

@@ -4,9 +4,9 @@ import pytest
 
 import sparklabel as sl
 from sparklabel.errors import AnswersError, ColumnError, TableError
-from sparklabel.held_out import is_held_out
+from sparklabel.splits import is_held_out
 from sparklabel.table.human_answers import human_answers
-from sparklabel.table.opening import open_task_table
+from sparklabel.table.task_table import open_task_table
 
 pytestmark = [
     pytest.mark.usefixtures("mlflow_store"),

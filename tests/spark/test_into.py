@@ -4,7 +4,7 @@ import pytest
 
 from sparklabel.errors import ColumnError, TableError
 from sparklabel.table.human_answers import human_answers
-from sparklabel.table.opening import open_task_table
+from sparklabel.table.task_table import open_task_table
 
 
 @pytest.fixture

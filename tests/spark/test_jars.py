@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from sparklabel.delta.jars import delta_jars, find_jars
 from sparklabel.errors import SetupError
-from sparklabel.jars import delta_jars, find_jars
 
 POM = """<project><modelVersion>4.0.0</modelVersion>
 <groupId>io.delta</groupId><artifactId>{artifact}</artifactId><version>{version}</version></project>"""

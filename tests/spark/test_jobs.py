@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from sparklabel.jars import delta_jars
+from sparklabel.delta.jars import delta_jars
 
 ROOT = Path(__file__).parents[2]
 QUICKER = [

@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import functions as F
 
 import sparklabel as sl
-from sparklabel.labels import label_ddl
+from sparklabel.labels.record import label_ddl
 
 TASKS = [sl.load_task(path) for path in sorted((Path(__file__).parents[2] / "conf" / "tasks").glob("*.yaml"))]
 SAME = (

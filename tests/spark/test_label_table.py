@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from sparklabel import classification
-from sparklabel.delta_table import open_target
+from sparklabel.delta.snapshot import open_target
 from sparklabel.errors import ColumnError, TableError
-from sparklabel.labels import input_hash, input_hash_sql, row_state_sql
+from sparklabel.labels.predicates import input_hash_sql, row_state_sql
+from sparklabel.labels.record import input_hash
 from sparklabel.table.history import pass_commits
 
 CHANGED = classification("verdict", "text", ["fresh", "rotten"], "Judge the film.")

@@ -9,12 +9,12 @@ from dataclasses import asdict, replace
 import pytest
 
 from sparklabel.errors import ConflictError
-from sparklabel.labels import sql_string
+from sparklabel.labeling.labeling_pass import Pass
+from sparklabel.labeling.state.lease import Holder, Lease
 from sparklabel.machine import process_start
-from sparklabel.table.lease import Holder, Lease
-from sparklabel.table.opening import open_task_table
-from sparklabel.table.plan import Scope
-from sparklabel.table.running import Pass
+from sparklabel.sql import sql_string
+from sparklabel.table.row_states import Scope
+from sparklabel.table.task_table import open_task_table
 from sparklabel.udf import labeler_spec
 
 

@@ -7,9 +7,9 @@ import pytest
 import sparklabel as sl
 from sparklabel import registry
 from sparklabel.errors import AnswersError, ColumnError, SetupError, TaskError
-from sparklabel.held_out import is_held_out
 from sparklabel.language_model import Recipe
 from sparklabel.registry import resolve
+from sparklabel.splits import is_held_out
 
 TASK = sl.classification("tone", "text", ["calm", "angry"])
 RECIPE = Recipe(top_layers=3, epochs=3, batch_size=16, learning_rate=5e-3)

@@ -7,10 +7,10 @@ from pyspark.sql import functions as F
 
 import sparklabel as sl
 from sparklabel.errors import ColumnError
-from sparklabel.labels import label_ddl
+from sparklabel.labeling.state.staging import open_staging
+from sparklabel.labels.record import label_ddl
 from sparklabel.table.human_answers import human_answers
-from sparklabel.table.opening import open_task_table
-from sparklabel.table.staging import open_staging
+from sparklabel.table.task_table import open_task_table
 from sparklabel.tasks import Classification
 
 

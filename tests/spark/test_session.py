@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sparklabel.delta.session import LOCAL_CONF, require_delta, spark_session
 from sparklabel.errors import SetupError
-from sparklabel.session import LOCAL_CONF, require_delta, spark_session
 
 CONF = Path(__file__).parents[2] / "conf" / "spark-local.conf"
 
@@ -18,7 +18,7 @@ def run_python(program):
         "spark.master": "local[1]",
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     }
-    program = f"from sparklabel.session import spark_session\nconf = {conf}\n{program}"
+    program = f"from sparklabel.delta.session import spark_session\nconf = {conf}\n{program}"
     return subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=True
     )

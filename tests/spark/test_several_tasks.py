@@ -6,9 +6,9 @@ import pytest
 
 from sparklabel import classification, passes, undo_pass
 from sparklabel.errors import ColumnError, TaskError
-from sparklabel.table.opening import open_task_table
-from sparklabel.table.runner import run_passes
-from sparklabel.table.running import Pass
+from sparklabel.labeling.executor import run_passes
+from sparklabel.labeling.labeling_pass import Pass
+from sparklabel.table.task_table import open_task_table
 from sparklabel.udf import labeler_spec
 
 VERDICT = classification("verdict", "text", ["fresh", "rotten"], "Judge.")

@@ -3,7 +3,7 @@
 import pytest
 
 from sparklabel import classification, label_stream
-from sparklabel.delta_table import open_target
+from sparklabel.delta.snapshot import open_target
 from sparklabel.errors import TableError, TaskError
 
 

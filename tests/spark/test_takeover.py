@@ -4,11 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pyspark.sql import functions as F
 
-from sparklabel.labels import input_hash_sql
+from sparklabel.labeling.labeling_pass import Pass
+from sparklabel.labels.predicates import input_hash_sql
 from sparklabel.table.merge import answers_change, merge_rows
-from sparklabel.table.opening import open_task_table
-from sparklabel.table.plan import ANSWER, HASH
-from sparklabel.table.running import Pass
+from sparklabel.table.row_states import ANSWER, HASH
+from sparklabel.table.task_table import open_task_table
 from sparklabel.udf import labeler_spec, udf_of
 
 

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from sparklabel.table.opening import open_task_table
-from sparklabel.table.plan import HASH
-from sparklabel.table.staging import open_staging
-from sparklabel.table.todo import BUCKETS, open_todo, remove_todo, todo_path, write_todo
+from sparklabel.labeling.state.pending_inputs import BUCKETS, open_todo, remove_todo, todo_path, write_todo
+from sparklabel.labeling.state.staging import open_staging
+from sparklabel.table.row_states import HASH
+from sparklabel.table.task_table import open_task_table
 
 ROWS, INPUTS = 1400, 1300
 """More than two chunks hold, however quick the machine is."""

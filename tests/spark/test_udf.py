@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from sparklabel import classification, label_udf, register, register_all
 from sparklabel.errors import ColumnError, ModelError, SetupError, TaskError
-from sparklabel.labels import label_ddl
+from sparklabel.labels.record import label_ddl
 from sparklabel.udf import worker_errors
 
 TASK = classification("verdict", "text", ["fresh", "rotten"], "Judge.")

@@ -8,7 +8,7 @@ import torch
 from safetensors.numpy import save_file
 
 from sparklabel import registry
-from sparklabel.cards import ModelCard
+from sparklabel.models.manifest import ModelCard
 from sparklabel.prompts import PromptTemplate
 
 

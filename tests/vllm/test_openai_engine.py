@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from sparklabel import classification, extraction
-from sparklabel.constraints import label_trie
 from sparklabel.engines import ScoringRequest
-from sparklabel.engines.openai import OpenAIEngine
+from sparklabel.engines.openai.engine import OpenAIEngine
 from sparklabel.engines.transformers import TransformersEngine
+from sparklabel.label_trie import label_trie
 from sparklabel.labeler import Labeler, Question
-from sparklabel.references import embedded_model
+from sparklabel.models.references import embedded_model
 
 pytestmark = pytest.mark.model
 if find_spec("vllm") is None:

@@ -13,7 +13,7 @@ from sparklabel.engines.server import Place, Served, connect
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.errors import ModelError
 from sparklabel.labeler import Question
-from sparklabel.references import embedded_model
+from sparklabel.models.references import embedded_model
 
 pytestmark = pytest.mark.model
 if find_spec("vllm") is None:

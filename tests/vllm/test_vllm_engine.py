@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from sparklabel import classification, extraction, label_udf, multilabel
-from sparklabel.constraints import END, label_trie
+from sparklabel.delta.session import spark_session
 from sparklabel.engines import GenerationRequest, ScoringRequest
 from sparklabel.engines.transformers import TransformersEngine
-from sparklabel.engines.vllm import VllmEngine
+from sparklabel.engines.vllm.engine import VllmEngine
 from sparklabel.errors import EngineError, ModelError, TaskError
+from sparklabel.label_trie import END, label_trie
 from sparklabel.labeler import Question
-from sparklabel.references import embedded_model
-from sparklabel.session import spark_session
+from sparklabel.models.references import embedded_model
 
 pytestmark = pytest.mark.model
 if find_spec("vllm") is None:

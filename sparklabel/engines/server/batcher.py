@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
-from sparklabel.engines.engine import Engine, GenerationRequest, ScoringRequest
+from sparklabel.engines.base import Engine, GenerationRequest, ScoringRequest
 from sparklabel.errors import EngineDied, EngineError
 
 Request = ScoringRequest | GenerationRequest

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.engines.engine import Generation, GenerationRequest, ScoringRequest
-from sparklabel.engines.server.place import Place
+from sparklabel.engines.base import Generation, GenerationRequest, ScoringRequest
+from sparklabel.engines.server.endpoint import Place
 from sparklabel.errors import EngineDied
 
 SILENCE = 60.0

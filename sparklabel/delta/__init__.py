@@ -1,0 +1,1 @@
+"""Spark sessions and Delta tables: snapshots, commits, jars. Nothing here knows a task."""

@@ -1,0 +1,145 @@
+"""Commits to a table that others write too: retried on conflicts, and marked with what made them.
+
+Delta refuses a commit that another writer's commit overlapped, and never retries by itself. What is passed here reads
+and guards by itself, so that running it again is safe.
+"""
+
+import json
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from sparklabel.delta.errors import said_by, spark_errors
+from sparklabel.delta.snapshot import newest_version
+from sparklabel.errors import ConflictError, SparklabelError, TableError
+from sparklabel.progress import tell
+
+_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+_CONFLICTS = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED", "FIELD_ALREADY_EXISTS")
+_REFUSALS = ("DELTA_VIOLATE_CONSTRAINT", "DELTA_NOT_NULL_CONSTRAINT", "DELTA_CANNOT_MODIFY_APPEND_ONLY")
+_ATTEMPTS = 8
+_TIDY_EVERY = 20
+FILES_GO_SOON = "TBLPROPERTIES ('delta.deletedFileRetentionDuration' = 'interval 1 hour')"
+"""Of a table of ours that holds texts, or answers that may quote them: nobody should find these who erased them from
+the labelled table. Nobody reads longer than an hour what another pass removes."""
+_ONE_AT_A_TIME = threading.RLock()
+Result = TypeVar("Result")
+
+
+def retried(commit: Callable[[], Result], what: str) -> Result:
+    """Runs `commit`, again after a growing random pause where another writer was first.
+
+    Raises ConflictError, or TableError where the table takes no such commit: a constraint, a property, a permission.
+    """
+    met = _MET.get()
+    for attempt in range(_ATTEMPTS):
+        try:
+            return commit()
+        except spark_errors() as error:
+            condition, message = _condition(error)
+            if condition.startswith(_REFUSALS):
+                raise TableError(
+                    f"{what} was refused: {message}",
+                    hint="Nothing that was computed is lost: mend it and call again.",
+                ) from error
+            if not condition.startswith(_CONFLICTS):
+                raise
+            if attempt == _ATTEMPTS - 1:
+                raise ConflictError(
+                    f"{what} met other writers {_ATTEMPTS} times in a row.",
+                    hint="Nothing that was computed is lost: call again when fewer write to the table, or keep the "
+                    "labels in a table of their own: into='...'.",
+                ) from error
+            if met:
+                met.number += 1
+            time.sleep(random.uniform(0.2, 1.0) * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+def delete_rows(spark: SparkSession, sql: str, where: str, what: str) -> None:
+    """From a Delta table, named as SQL takes it. Raises what `retried` raises."""
+    retried(lambda: spark.sql(f"DELETE FROM {sql} WHERE {where}").collect(), what)
+
+
+def tidying_is_due(spark: SparkSession, sql: str, commits: int) -> bool:
+    """Whether whoever made the newest `commits` of a Delta table of ours, or somewhat fewer, is to tidy it: about every
+    twentieth commit is. A VACUUM takes many seconds."""
+    version = newest_version(spark, sql)
+    return version >= _TIDY_EVERY and version % _TIDY_EVERY < commits
+
+
+def refusals() -> tuple[type[Exception], ...]:
+    """What Spark, Delta and we raise where a table cannot be read or written."""
+    return (*spark_errors(), SparklabelError)
+
+
+@contextmanager
+def tolerated(what: str) -> Iterator[None]:
+    """Inside, what fails is told, and no more: nothing of a user's is at stake, and the next pass does it."""
+    try:
+        yield
+    except refusals() as error:
+        tell(f"{what} failed, and is left to the next pass: {said_by(error)}")
+
+
+@dataclass(slots=True)
+class Conflicts:
+    """How often another writer was first."""
+
+    number: int = 0
+
+
+def conflicts_met() -> int:
+    """So far, inside the block of `counted_conflicts`."""
+    met = _MET.get()
+    return met.number if met else 0
+
+
+_MET: ContextVar[Conflicts | None] = ContextVar("conflicts", default=None)
+
+
+@contextmanager
+def counted_conflicts() -> Iterator[Conflicts]:
+    """Those that are met, and tried again, inside the block in this thread."""
+    met = Conflicts()
+    before = _MET.set(met)
+    try:
+        yield met
+    finally:
+        _MET.reset(before)
+
+
+def _condition(error: Any) -> tuple[str, str]:
+    """Delta's name for what went wrong, and its first sentence."""
+    # A classic session gives Delta's own exceptions as the JVM does: "class: [CONDITION] text".
+    text = str(error if isinstance(error, PySparkException) else error.java_exception)
+    found = re.search(r"\[([A-Z_.]+)\] *([^\n]*)", text)
+    condition = (error.getCondition() or "") if isinstance(error, PySparkException) else ""
+    return condition or (found[1] if found else ""), (found[2] if found else text.partition("\n")[0])[:300]
+
+
+@contextmanager
+def commit_metadata(spark: SparkSession, **content: Any) -> Iterator[None]:
+    """Inside, commits of this session carry `content` as JSON in their userMetadata.
+
+    A session has one such setting for all its threads: they wait for each other here.
+    """
+    with _ONE_AT_A_TIME:
+        before = spark.conf.get(_METADATA, None)
+        spark.conf.set(_METADATA, json.dumps({"sparklabel": content}))
+        try:
+            yield
+        finally:
+            if before is None:
+                spark.conf.unset(_METADATA)
+            else:
+                spark.conf.set(_METADATA, before)

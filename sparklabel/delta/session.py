@@ -1,0 +1,230 @@
+"""A local Spark session with Delta set up, and the check that a session has Delta.
+
+In: Spark settings that override ours. Out: a SparkSession. Every API of sparklabel takes any session that has Delta:
+this one is for a machine without a cluster. Door: pyspark. Delta's jars come from jars.py.
+"""
+
+import logging
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from sparklabel.delta.jars import delta_jars as delta_jars
+from sparklabel.errors import SetupError
+from sparklabel.machine import cores, java_problem, java_version, memory_bytes
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+from sparklabel.delta.errors import java_errors
+
+DELTA_CONF = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+
+
+LOCAL_CONF = DELTA_CONF | {
+    "spark.master": "local[*]",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.sql.session.timeZone": "UTC",
+    # The defaults (200, 50, 10,000) are a cluster's: on two cores a MERGE took 18 s with them, and 4 s so; a VACUUM
+    # of a few files 72 s, and 2.4 s so.
+    "spark.sql.shuffle.partitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
+}
+"""The settings of a local session that do not depend on the machine; conf/spark-local.conf is their copy."""
+
+
+_NO_DELTA = {
+    "TABLE_OR_VIEW_NOT_FOUND",
+    "PARSE_SYNTAX_ERROR",
+    "DATA_SOURCE_NOT_FOUND",
+    "DELTA_CONFIGURE_SPARK_SESSION_WITH_EXTENSION_AND_CATALOG",
+}
+
+
+def spark_session(conf: Mapping[str, str] | None = None) -> "SparkSession":
+    """A session with Delta: the active one, or a new local one that starts quietly in a few seconds.
+
+    `conf` overrides every setting of ours. On an active session it sets what can still be set. Under spark-submit
+    the command's settings stand, and ours fill in what it leaves open: on a cluster Delta's only. Raises SetupError
+    where Java, Delta's jars or Delta in the active session are missing, or `conf` asks a running session for what only
+    a new one can have.
+    """
+    from pyspark.sql import SparkSession
+
+    settings = dict(conf or {})
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        require_delta(active)
+        return _adapt(active, settings)
+    session = _start(settings)
+    try:
+        require_delta(session)
+    except SetupError:
+        session.stop()
+        raise
+    return session
+
+
+def require_delta(spark: "SparkSession") -> None:
+    """Raises SetupError unless SQL of this session reaches Delta. Works over Spark Connect; touches no table."""
+    with _query_errors_unprinted():
+        if _lacks_delta(spark):
+            raise SetupError("This Spark session has no Delta.", hint=_HOW_TO_DELTA)
+
+
+def _lacks_delta(spark: "SparkSession") -> bool:
+    from pyspark.errors import PySparkException
+
+    no_class = "Cannot find catalog plugin class"
+    try:
+        # A path without a table: with Delta the answer is that there is none, without it SQL misses the command.
+        spark.sql("DESCRIBE DETAIL delta.`/sparklabel/is/delta/here`").collect()
+    except PySparkException as error:
+        return error.getCondition() in _NO_DELTA or no_class in str(error)
+    except java_errors() as error:
+        return no_class in str(error)
+    return False
+
+
+_HOW_TO_DELTA = (
+    "Stop it (spark.stop()), restart Python and call sparklabel.spark_session(); or start it with Delta's jars and "
+    + " ".join(f"--conf {key}={value}" for key, value in DELTA_CONF.items())
+    + " (conf/spark-local.conf, docs of Delta)."
+)
+
+
+def _start(settings: dict[str, str]) -> "SparkSession":
+    for logger in _query_loggers():
+        logger.setLevel(logging.CRITICAL)
+    if "SPARK_REMOTE" in os.environ or "spark.remote" in settings:
+        return _build(settings)
+    if "PYSPARK_GATEWAY_PORT" in os.environ:
+        return _build(_submitted(settings))
+    return _start_local(settings)
+
+
+def _start_local(settings: dict[str, str]) -> "SparkSession":
+    if problem := java_problem(java_version()):
+        raise SetupError(problem)
+    os.environ["PYSPARK_PYTHON"] = (
+        sys.executable
+    )  # workers need the packages and the version of this interpreter
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    jars = {} if "spark.jars" in settings else {"spark.jars": ",".join(map(str, delta_jars()))}
+    with _jvm_notices_dropped(), warnings.catch_warnings():
+        # With spark.api.mode=connect the server has these settings, and the client warns that it cannot set them.
+        warnings.filterwarnings("ignore", message="Failed to set spark")
+        return _build(LOCAL_CONF | _machine_conf() | jars | settings)
+
+
+def _machine_conf() -> dict[str, str]:
+    """Settings that depend on this machine: the JVM gets an eighth of the memory, as models live outside it."""
+    gib = max(1, min(4, memory_bytes() // 2**33))
+    log4j = Path(__file__).with_name("log4j2.properties").as_uri()
+    return {
+        "spark.driver.memory": f"{gib}g",
+        "spark.sql.shuffle.partitions": str(max(2, min(8, cores()))),
+        "spark.driver.defaultJavaOptions": f"-Dlog4j2.configurationFile={log4j}",
+    }
+
+
+def _build(settings: Mapping[str, str]) -> "SparkSession":
+    from pyspark.sql import SparkSession
+
+    return SparkSession.builder.appName("sparklabel").config(map=dict(settings)).getOrCreate()
+
+
+def _submitted(settings: dict[str, str]) -> dict[str, str]:
+    """Those settings that spark-submit's command line and files do not give. On a cluster ours are Delta's only: what
+    suits one machine would hide the driver from executors on other hosts, and hold shuffles to two partitions."""
+    from pyspark import SparkConf, SparkContext
+
+    SparkContext._ensure_initialized()  # or SparkConf does not ask the JVM, which has the command's settings
+    given = SparkConf()
+    master = settings.get("spark.master") or given.get("spark.master", "local[*]")
+    ours = LOCAL_CONF if str(master).startswith("local") else DELTA_CONF
+    return {key: value for key, value in ours.items() if not given.contains(key)} | settings
+
+
+def _adapt(session: "SparkSession", settings: Mapping[str, str]) -> "SparkSession":
+    changed = {key: value for key, value in settings.items() if session.conf.get(key, None) != value}
+    fixed = sorted(key for key in changed if not session.conf.isModifiable(key))
+    if fixed:
+        raise SetupError(
+            f"A Spark session is running, and {', '.join(fixed)} can only be set when one starts.",
+            hint="Stop it first (spark.stop()), or leave these settings out.",
+        )
+    for key, value in changed.items():
+        session.conf.set(key, value)
+    return session
+
+
+def _query_loggers() -> list[logging.Logger]:
+    """pyspark's loggers that print each error as a page of JSON before it is raised."""
+    from pyspark.logger import PySparkLogger
+
+    return [
+        PySparkLogger.getLogger(name) for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
+    ]
+
+
+@contextmanager
+def _query_errors_unprinted() -> Iterator[None]:
+    loggers = _query_loggers()
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _jvm_notices_dropped() -> Iterator[None]:
+    """Drops from stderr what a JVM that starts meanwhile says before its logging is up; all else passes.
+
+    A child's stderr is fixed when it starts, so it gets a pipe that a thread copies for as long as the JVM lives.
+    """
+    reader, writer = os.pipe()
+    stderr = os.dup(2)
+    os.dup2(writer, 2)
+    os.close(writer)
+    threading.Thread(target=_copy_lines, args=(reader, stderr), name="jvm-stderr", daemon=True).start()
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+
+
+_JVM_NOTICES = (b"WARNING: Using incubator modules",)
+
+
+def _copy_lines(reader: int, stderr: int) -> None:
+    with os.fdopen(reader, "rb") as lines:
+        for line in lines:
+            if not line.startswith(_JVM_NOTICES):
+                os.write(stderr, line)
+    os.close(stderr)
+
+
+def task_slots(spark: SparkSession) -> int:
+    """How many tasks run at once: Spark makes a partition of a range for each core that there is now. Works over Spark
+    Connect."""
+    ids = spark.range(4096).select(F.spark_partition_id().alias("p"))
+    return max(1, ids.distinct().count() // int(spark.conf.get("spark.task.cpus", "1") or 1))

@@ -1,0 +1,185 @@
+"""A Delta table: found, read at a pinned version, and checked for the columns that a task reads. Where rows are only
+read, a view will do, which has no versions.
+
+In: a table's name or path, a task. Out: a frozen record. Reads only.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.errors import AnalysisException, ParseException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
+
+from sparklabel.delta.errors import said_by, spark_errors
+from sparklabel.delta.paths import is_absolute
+from sparklabel.delta.session import require_delta
+from sparklabel.errors import ColumnError, TableError
+from sparklabel.sql import quote
+
+UNVERSIONED = -1
+DELETION_VECTORS = "delta.enableDeletionVectors"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A Delta table at a pinned version; a view, and a table that is not there yet, have `UNVERSIONED`. `name` is what
+    the user wrote, `sql` what SQL takes."""
+
+    name: str
+    sql: str
+    location: str
+    version: int
+    schema: StructType
+    properties: Mapping[str, str]
+
+    @property
+    def has_deletion_vectors(self) -> bool:
+        """Whether a change of few rows leaves the others' files alone."""
+        return self.properties.get(DELETION_VECTORS, "false").lower() == "true"
+
+    def read(self, spark: SparkSession) -> DataFrame:
+        """All rows of the pinned version; of a view, those of the moment in which they are used."""
+        pinned = "" if self.version == UNVERSIONED else f" VERSION AS OF {self.version}"
+        return spark.sql(f"SELECT * FROM {self.sql}{pinned}")
+
+    def newest_version(self, spark: SparkSession) -> int:
+        """That of the table as it is now."""
+        return newest_version(spark, self.sql)
+
+    def column(self, name: str) -> str | None:
+        """The table's spelling of a column, found as SQL does: whatever the case."""
+        return next((c for c in self.schema.fieldNames() if c.lower() == name.lower()), None)
+
+
+def newest_version(spark: SparkSession, sql: str) -> int:
+    """That of a Delta table, named as SQL takes it."""
+    return int(spark.sql(f"DESCRIBE HISTORY {sql} LIMIT 1").collect()[0]["version"])
+
+
+def open_target(spark: SparkSession, table: str, otherwise: str = "") -> Target:
+    """Finds a table by name (`db.tickets`) or path (anything with a slash). Raises TableError, whose hint ends with
+    what can be done `otherwise`."""
+    require_delta(spark)
+    sql = table_sql(table)
+    try:
+        detail = spark.sql(f"DESCRIBE DETAIL {sql}").collect()[0]
+        if detail["format"] != "delta":
+            raise TableError(
+                f"{table} is a {detail['format']} table, not a Delta table.",
+                hint=f"Convert it first: CONVERT TO DELTA {sql}",
+            )
+        version = newest_version(spark, sql)
+        schema = spark.sql(f"SELECT * FROM {sql} VERSION AS OF {version}").schema
+    except (AnalysisException, ParseException) as error:
+        raise TableError(
+            f"{table} is not a Delta table that can be read: {said_by(error)}",
+            hint=f"Give the name of a Delta table (catalog.schema.table) or its path. {otherwise}".strip(),
+        ) from None
+    return Target(table, sql, detail["location"], version, schema, detail["properties"] or {})
+
+
+def open_source(spark: SparkSession, name: str) -> Target:
+    """Where rows are only read: a Delta table at its newest version, or anything else that SQL reads. Raises
+    TableError."""
+    require_delta(spark)
+    sql = table_sql(name)
+    if is_delta(spark, sql):
+        return open_target(spark, name)
+    try:
+        return Target(name, sql, "", UNVERSIONED, spark.sql(f"SELECT * FROM {sql}").schema, {})
+    except (AnalysisException, ParseException) as error:
+        raise TableError(f"{name} is neither a table nor a view that can be read: {said_by(error)}") from None
+
+
+def is_delta(spark: SparkSession, sql: str) -> bool:
+    """Whether there is a Delta table of this name or path, as SQL takes it."""
+    try:
+        return bool(spark.sql(f"DESCRIBE DETAIL {sql}").collect()[0]["format"] == "delta")
+    except (AnalysisException, ParseException):
+        return False
+
+
+def is_table_folder(spark: SparkSession, path: str) -> bool:
+    """Whether it is a Delta table's. Asked of Delta, of a folder inside a table's, it would warn of partitions on
+    stdout."""
+    try:
+        return bool(spark.read.text(f"{path}/_delta_log").schema)
+    except AnalysisException:
+        return False
+
+
+def table_around(spark: SparkSession, path: str) -> str | None:
+    """The folder of the Delta table that a folder is, or lies in: a VACUUM of that table would delete what is kept
+    there, but for what has a name that begins with _."""
+    parts = re.sub(r"(?<!:)/+", "/", path).rstrip("/").split("/")
+    while parts and parts[-1] and not parts[-1].endswith(":"):
+        around = "/".join(parts)
+        with suppress(*spark_errors()):  # a folder above that we may not read
+            if is_table_folder(spark, around):
+                return around
+        if parts.pop().startswith("_"):
+            break
+    return None
+
+
+def table_sql(table: str) -> str:
+    """A table's name or path as SQL takes it."""
+    if not isinstance(table, str) or not table.strip():
+        raise TableError(f"A table is a name or a path, not {table!r}.")
+    if "`" in table and ("/" not in table or re.match(r"\w+\.`", table)):
+        return table  # quoted by the caller
+    if "/" in table:
+        if not is_absolute(table):
+            raise TableError(
+                f"{table!r} is a relative path, which means another folder to Spark.",
+                hint="Give the absolute path, or the name of a table.",
+            )
+        return f"delta.{quote(table)}"
+    parts = table.split(".")
+    if len(parts) > 3 or not all(parts):
+        raise TableError(
+            f"{table!r} is not a table's name.", hint="Write table, schema.table or catalog.schema.table."
+        )
+    return ".".join(map(quote, parts))
+
+
+def folder_of(table: str) -> str | None:
+    """The folder that a table is named by; None where it has a name."""
+    quoted = re.fullmatch(r"\w+\.`([^`]+)`", table)
+    path = quoted[1] if quoted else table
+    return path if is_absolute(path) else None
+
+
+def check_columns(target: Target, names: Sequence[str], what: str) -> tuple[str, ...]:
+    """The table's spelling of `names`. Raises ColumnError that lists the table's columns."""
+    if missing := [name for name in names if target.column(name) is None]:
+        raise ColumnError(
+            f"{target.name} has no column {missing[0]!r}, which is {what}.",
+            hint=f"It has: {', '.join(target.schema.fieldNames())}.",
+        )
+    return tuple(str(target.column(name)) for name in names)
+
+
+def check_folders(spark: SparkSession, **given: Any) -> None:
+    """Raises TableError for a folder in which a VACUUM would delete what is kept there. What is no text is none."""
+    for name, folder in given.items():
+        if isinstance(folder, str) and (table := table_around(spark, folder)):
+            raise TableError(
+                f"{name}={folder!r} lies in the folder of a Delta table ({table}), whose VACUUM would delete it.",
+                hint="Name a folder outside of any table's.",
+            )
+
+
+def is_folder(path: Any) -> bool:
+    """Whether it is the path of one, wherever it is read."""
+    return isinstance(path, str) and is_absolute(path)
+
+
+def switch_on(spark: SparkSession, target: Target) -> Target:
+    """Lifts the table's protocol: readers that do not know deletion vectors are locked out from here on."""
+    spark.sql(f"ALTER TABLE {target.sql} SET TBLPROPERTIES ('{DELETION_VECTORS}' = 'true')")
+    return open_target(spark, target.name)

@@ -1,0 +1,193 @@
+"""The demo: the whole loop on one machine, for real, on movie reviews or on a JSON lines file.
+
+In: a folder to work in. Out: Delta tables, an MLflow store, and a table of what the loop brought, on rows that were
+set aside before anything else. The people are simulated by the gold column; nothing else is.
+"""
+
+import os
+import re
+import time
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+from rich.console import Console
+from rich.table import Table
+
+from sparklabel import registry
+from sparklabel.delta.session import spark_session
+from sparklabel.demo.data import DemoData, key_hash, movie_reviews, read_jsonl, split_rows
+from sparklabel.errors import SetupError
+from sparklabel.evaluation import EvaluationReport, Metrics, evaluate, measure
+from sparklabel.labeler import Question
+from sparklabel.labeling import PassReport, label_table
+from sparklabel.labels.status import OK
+from sparklabel.language_model import LanguageModel
+from sparklabel.models.references import DEFAULT
+from sparklabel.probe.linear import probe_answers
+from sparklabel.prompts import bare_template
+from sparklabel.table.human_answers import human_answers
+from sparklabel.table.task_table import open_task_table
+from sparklabel.tasks import Classification
+from sparklabel.training import TrainingReport, finetune
+from sparklabel.udf import vacate_gpu
+
+TABLE, TEST_TABLE = "reviews", "reviews_test"
+
+
+def run_demo(directory: Path, rows: int, answers: int, data: Path | None, text: str, label: str) -> None:
+    """Runs the loop in `directory`; a second run there makes the tables anew and keeps MLflow's history.
+
+    Raises SetupError when the data is missing or too small, and what the steps raise.
+    """
+    started, console = time.monotonic(), Console(highlight=False)
+    loaded = split_rows(read_jsonl(data, text, label) if data else movie_reviews(), rows, answers)
+    directory = directory.resolve()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(
+            f"Cannot make the folder {directory}: {error.strerror}", hint="Name another with --dir."
+        ) from None
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{directory / 'mlflow.db'}"
+    console.print(f"[bold]sparklabel demo[/] in {directory}")
+    spark = spark_session({"spark.sql.warehouse.dir": str(directory / "warehouse")})
+    # Another file is another problem, whose champion a model of this one need not beat.
+    name = "-".join(["demo", loaded.task.name, *([re.sub(r"\W+", "_", data.stem)] if data else [])])
+    _Demo(spark, directory, console, loaded, answers, name, forced=data is not None).run()
+    console.print(f"\n{time.monotonic() - started:.0f} s in all\ndemo ok")
+
+
+class _Demo:
+    """The steps, in order."""
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        directory: Path,
+        console: Console,
+        data: DemoData,
+        answers: int,
+        registered_name: str,
+        forced: bool,
+    ) -> None:
+        self.spark, self.directory, self.console, self.data = spark, directory, console, data
+        self.registered_name = registered_name
+        self.task, self.answers, self.forced = data.task, answers, forced
+
+    def run(self) -> None:
+        self._step("1/7", f"Delta tables: {TABLE} ({len(self.data.pool):,} rows) and {TEST_TABLE} "
+                   f"({len(self.data.test):,} rows set aside by key hash; nothing below learns from them)")  # fmt: skip
+        self._make_tables()
+        self._step(
+            "2/7", f"How good is {DEFAULT} without any training? Zero-shot, then with prior correction"
+        )
+        zero_shot = self._evaluate(self.task)
+        corrected = self._evaluate(self.task.model_copy(update={"prior": "content_free"}))
+        self._step("3/7", f"First pass: label {TABLE} in place")
+        first = self._label(DEFAULT)
+        self._step("4/7", f"People answer {self.answers:,} rows (simulated: the gold column speaks for them)")
+        self._answer()
+        self._step("5/7", "Fine-tune on the answers, log to MLflow, let the gate judge")
+        training = finetune(
+            self.spark,
+            TABLE,
+            self.task,
+            key="id",
+            force=self.forced,
+            registered_name=self.registered_name,
+        )
+        self.console.print(str(training))
+        model = training.model
+        self._step("6/7", "Second pass: the new champion answers anew what people did not")
+        if training.champion is None:
+            self.console.print("The gate promoted no model, so there is no second pass.")
+        second = (
+            self._label(f"models:/{training.registered_name}@champion", "model")
+            if training.champion
+            else None
+        )
+        self._step("7/7", "What did it bring? The test part, with the new model")
+        tuned = self._evaluate(self.task, model)
+        self._summary(zero_shot, corrected, tuned, self._probe(), training, first, second)
+
+    def _step(self, number: str, text: str) -> None:
+        self.console.print(f"\n[bold]{number}[/] {text}")
+
+    def _make_tables(self) -> None:
+        for name, rows in ((TABLE, self.data.pool), (TEST_TABLE, self.data.test)):
+            self.spark.createDataFrame(rows).createOrReplaceTempView(f"new_{name}")
+            location = str(self.directory / name).replace("'", "\\'")
+            self.spark.sql(
+                f"CREATE OR REPLACE TABLE {name} USING DELTA LOCATION '{location}' AS SELECT * FROM new_{name}"
+            )
+
+    def _evaluate(self, task: Classification, model: str = DEFAULT) -> EvaluationReport:
+        report = evaluate(self.spark, TEST_TABLE, task, gold="gold", model=model)
+        prior = ", prior-corrected" if task.prior else ""
+        self.console.print(f"accuracy {report.accuracy:.1%}{prior} ({report.seconds:.0f} s)")
+        return report
+
+    def _label(self, model: str, relabel: str = "task") -> PassReport:
+        report = label_table(self.spark, TABLE, self.task, key="id", model=model, relabel=relabel)
+        self.console.print(str(report))
+        return report
+
+    def _answer(self) -> None:
+        """One plain UPDATE: whether it changes the value or confirms it, it is an answer."""
+        last = sorted(key_hash(f"answer {key}") for key in self.data.pool["id"])[self.answers - 1]
+        name = self.task.name
+        update = (
+            f"UPDATE {TABLE} SET {name} = gold, {name}_label.source = 'human' "
+            f"WHERE sha2(concat('answer ', id), 256) <= '{last}'"
+        )
+        self.console.print(f"[dim]{update}[/]")
+        changed = self.spark.sql(update).collect()[0]["num_affected_rows"]
+        self.console.print(f"{changed:,} rows answered")
+
+    def _probe(self) -> Metrics:
+        """Logistic regression over the frozen base, taught by what the new model was: what needs no fine-tuning."""
+        vacate_gpu()
+        model = LanguageModel.load(registry.materialise(registry.resolve(DEFAULT)).base)
+        template = bare_template(self.task, model.tokenizer)
+        encoder = Question.rendered(self.task, model.tokenizer, template).encoder
+        opened = open_task_table(self.spark, TABLE, self.task, "id")
+        answers = human_answers(self.spark, opened, self.task).train
+        train = [([text or "" for text in a.inputs], a.answer) for a in answers]
+        names, gold = self.task.label_names, list(self.data.test["gold"])
+        found = probe_answers(model, encoder, train, [[t] for t in self.data.test["text"]], names)
+        values, confidence = zip(*found, strict=True)
+        return measure(self.task.answer_mode, gold, values, confidence, [OK] * len(gold))
+
+    def _summary(
+        self, zero_shot: EvaluationReport, corrected: EvaluationReport, tuned: EvaluationReport,
+        probe: Metrics, training: TrainingReport, first: PassReport, second: PassReport | None,
+    ) -> None:  # fmt: skip
+        table = Table(title=f"{self.task.name} on {len(self.data.test):,} test rows", title_justify="left")
+        for heading in ("", "accuracy", "confidence AUROC", "ECE", "prompt tokens"):
+            table.add_column(heading, justify="right" if heading else "left")
+        if zero_shot.metrics.majority:
+            label, share = zero_shot.metrics.majority
+            table.add_row(f"always {label!r}", f"{share:.1%}", "-", "-", "-")
+        for name, metrics, tokens in (
+            ("zero-shot", zero_shot.metrics, zero_shot.prompt_tokens),
+            ("zero-shot, prior-corrected", corrected.metrics, corrected.prompt_tokens),
+            ("linear probe", probe, None),
+            ("fine-tuned", tuned.metrics, tuned.prompt_tokens),
+        ):
+            auroc = "-" if metrics.confidence_auroc is None else f"{metrics.confidence_auroc:.3f}"
+            ece = "-" if metrics.ece is None else f"{metrics.ece:.3f}"
+            table.add_row(
+                name, f"{metrics.accuracy:.1%}", auroc, ece, "-" if tokens is None else f"{tokens:.0f}"
+            )
+        self.console.print()
+        self.console.print(table)
+        speeds = f"{first.inputs_per_second or 0:,.1f} inputs/s in the first pass"
+        if second and second.inputs_per_second:
+            speeds += f", {second.inputs_per_second:,.1f} in the second"
+        self.console.print(
+            f"{speeds}\n{TABLE} went from version {first.version_before} to "
+            f"{(second or first).version_after}: DESCRIBE HISTORY delta.`{self.directory / TABLE}`\n"
+            f"MLflow run {training.run_id}; look at it: "
+            f"mlflow ui --backend-store-uri {os.environ['MLFLOW_TRACKING_URI']}",
+            soft_wrap=True,
+        )

@@ -1,0 +1,1 @@
+"""The engine for OpenAI-compatible HTTP endpoints. The one door to openai."""

@@ -1,0 +1,181 @@
+"""What goes to a chat endpoint and what comes back, as plain data: forms that answers are held to, replies, choices.
+
+In: schemas, choices, the client's record of a completion. Out: parts of a request; a `Reply`; logits of choices. Asks
+nothing itself.
+"""
+
+import json
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparklabel.engines.base import Remark
+from sparklabel.engines.openai.choice_logprobs import Token, certain, choice_probabilities, logits_of
+from sparklabel.label_trie import LabelTrie
+from sparklabel.labels import status
+
+_SHOWN = 300
+_HEADS = {"json_schema": re.compile(rb'\s*\{\s*"answer"\s*:\s*"'), "vllm": re.compile(rb'"')}
+"""What an answer among choices begins with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An endpoint's answer to one row. `tokens` is empty where it does not say them. A `remark` whose status is not
+    `ok` says why there is no answer."""
+
+    text: str = ""
+    tokens: tuple[Token, ...] = ()
+    finished: bool = True
+    remark: Remark | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.remark is not None and self.remark.status != status.OK
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """Where each token ends, in characters; one that leaves a character unfinished ends where that begins."""
+        written, ends = b"", []
+        for token in self.tokens:
+            written += token.text
+            ends.append(len(written.decode(errors="ignore")))
+        return tuple(ends)
+
+
+def failure(state: str, error: str) -> Reply:
+    return Reply(remark=Remark(state, error))
+
+
+def read_reply(completion: Any) -> Reply:
+    """Of the client's record, or of anything else that an endpoint sent with HTTP 200."""
+    choices: Any = getattr(completion, "choices", None)
+    message = getattr(choices[0], "message", None) if choices else None
+    if message is None:
+        return failure(status.ENGINE_ERROR, "the endpoint sent something that is not a chat completion")
+    if refusal := getattr(message, "refusal", None):
+        return failure(status.INVALID_OUTPUT, f"the model refused: {str(refusal)[:_SHOWN]}")
+    reason = getattr(choices[0], "finish_reason", None)
+    if reason not in ("stop", "length", None):
+        return failure(status.INVALID_OUTPUT, f"the endpoint ended the answer: {str(reason)[:_SHOWN]}")
+    try:
+        text = _text(getattr(message, "content", None))
+        written = text.encode()
+    except (AttributeError, KeyError, TypeError, UnicodeEncodeError):
+        return failure(status.INVALID_OUTPUT, "the endpoint sent an answer that is no text")
+    reported = getattr(getattr(choices[0], "logprobs", None), "content", None) or ()
+    try:
+        tokens = _tokens(written, reported)
+    except (AttributeError, TypeError, ValueError):  # probabilities that are not in the protocol's form
+        tokens = ()
+    return Reply(text, tokens, finished=reason != "length")
+
+
+def _text(content: Any) -> str:
+    """A text, or the texts among parts: models that think first send their thoughts as parts of another type. Raises
+    TypeError for what is neither."""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part.get("type") == "text")
+    if content is None or isinstance(content, str):
+        return content or ""
+    raise TypeError
+
+
+def _tokens(text: bytes, reported: Sequence[Any]) -> tuple[Token, ...]:
+    """The reported tokens without those behind the text (the stop token); none where they are not the text's."""
+    tokens, written = [], b""
+    for one in reported:
+        if written == text:
+            break
+        offered = tuple(
+            (_bytes(other), float(other.logprob)) for other in getattr(one, "top_logprobs", None) or ()
+        )
+        tokens.append(Token(_bytes(one), float(one.logprob), offered))
+        written += tokens[-1].text
+    return tuple(tokens) if written == text else ()
+
+
+def _bytes(token: Any) -> bytes:
+    """Half a character has no text of its own, so endpoints report bytes too."""
+    reported = getattr(token, "bytes", None)
+    return bytes(reported) if reported is not None else token.token.encode(errors="replace")
+
+
+def schema_form(schema: dict[str, Any], structured: str, refused: Collection[str] = ()) -> dict[str, Any]:
+    """The part of a request that holds the answer to a JSON schema, without the keywords that were refused."""
+    schema = _without(schema, refused)
+    if structured == "vllm":
+        return {"structured_outputs": {"json": schema, "disable_any_whitespace": True}}
+    form = {"name": "answer", "strict": True, "schema": schema}
+    return {"response_format": {"type": "json_schema", "json_schema": form}}
+
+
+def _without(schema: Any, keywords: Collection[str]) -> Any:
+    """Properties that are named like a keyword stay."""
+    if isinstance(schema, list):
+        return [_without(part, keywords) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: {name: _without(of, keywords) for name, of in part.items()}
+        if key == "properties"
+        else _without(part, keywords)
+        for key, part in schema.items()
+        if key not in keywords
+    }
+
+
+class Choices:
+    """The labels of a trie as an endpoint is asked for them: one JSON text, in an object where only that can be held
+    to. The closing quote tells a label from one that it begins."""
+
+    def __init__(self, trie: LabelTrie, structured: str) -> None:
+        self.trie, self._structured = trie, structured
+        self._labels = ["".join(map(chr, path)).strip() for path in trie.paths]
+        self._written = [json.dumps(label, ensure_ascii=False) for label in self._labels]
+
+    @property
+    def form(self) -> dict[str, Any]:
+        if self._structured == "vllm":
+            return {"structured_outputs": {"choice": self._written}}
+        answer = {"type": "string", "enum": self._labels}
+        schema = {"type": "object", "properties": {"answer": answer}, "required": ["answer"]}
+        return schema_form({**schema, "additionalProperties": False}, self._structured)
+
+    @property
+    def max_tokens(self) -> int:
+        """A token a byte, and what is around the label."""
+        return max(len(label.encode()) for label in self._written) + 24
+
+    def read(self, reply: Reply) -> tuple[NDArray[np.float32], Remark | None]:
+        """[O] logits, NaN where the reply has no answer, and what to say of the row."""
+        if reply.failed:
+            return self._none(), reply.remark
+        label = self._label(reply.text)
+        if label is None:
+            error = f"the answer is none of the choices: {reply.text[:_SHOWN]!r}"
+            return self._none(), Remark(status.INVALID_OUTPUT, error)
+        known = self._probabilities(reply)
+        return certain(self.trie, label) if known is None else logits_of(self.trie, known), reply.remark
+
+    def _none(self) -> NDArray[np.float32]:
+        return np.full(len(self.trie.option_tokens), np.nan, dtype=np.float32)
+
+    def _label(self, text: str) -> int | None:
+        try:
+            answer = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+        if isinstance(answer, dict):
+            answer = answer.get("answer")
+        return self._labels.index(answer) if answer in self._labels else None
+
+    def _probabilities(self, reply: Reply) -> NDArray[np.float64] | None:
+        head = _HEADS[self._structured].match(reply.text.encode())
+        if head is None or not any(token.offered for token in reply.tokens):
+            return None
+        return choice_probabilities(reply.tokens, head[0], [one[1:].encode() for one in self._written])

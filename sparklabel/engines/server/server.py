@@ -1,0 +1,199 @@
+"""The process that serves a model: what runs at the other end of the socket.
+
+In: what to serve, on standard input. Out: readiness (or why not) on standard output, then answers on a private socket.
+It belongs to no terminal and outlives the task that started it. It ends when nobody asked for a while, and when the
+processes that it works for are gone: an executor that dies takes its engine along.
+"""
+
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, Listener
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sparklabel.engines.base import Engine, SharedEngine
+from sparklabel.engines.registry import open_engine
+from sparklabel.engines.server.batcher import Batcher, Request, ask
+from sparklabel.engines.server.endpoint import Place, Served
+from sparklabel.engines.server.liveness import Owners
+from sparklabel.errors import EngineDied, EngineError, SparklabelError
+
+IDLE_SECONDS = 300.0
+_LOOK_SECONDS = 0.5
+_ADAPTERS_KEPT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the process is told when it is started. `owner`: the process that it works for first."""
+
+    place: Place
+    served: Served
+    owner: int
+    idle_seconds: float = IDLE_SECONDS
+
+
+class Server:
+    """Answers clients, each in a thread of its own. An engine that takes one call at a time gets them batched."""
+
+    def __init__(self, start: Start) -> None:
+        self.served, self._place, self._idle_seconds = start.served, start.place, start.idle_seconds
+        self.owners = Owners(start.owner)
+        engine = open_engine(start.served.engine, start.served.model, start.served.base, None)
+        self._engine, self._tokenizer = engine, engine.tokenizer
+        self._batcher = None if start.served.engine.kind.concurrent else Batcher()
+        self._adapted: dict[Path, Future[Engine]] = {}
+        self._adapting, self._loading, self._counting = threading.Lock(), threading.Lock(), threading.Lock()
+        self._busy, self._asked, self._ending = 0, time.monotonic(), ""
+        self._rows = 0
+
+    def listen(self) -> None:
+        """Opens the socket; from now on clients are answered."""
+        listener = Listener(str(self._place.socket), family="AF_UNIX", backlog=64)
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+        self._place.say(served=str(self.served), loading=False)
+
+    def watch(self) -> str:
+        """Returns, with the reason, when it is time to end."""
+        while True:
+            time.sleep(_LOOK_SECONDS)
+            if not self.owners.any_alive():
+                return "the processes that it worked for are gone"
+            with self._counting:
+                if not self._busy and time.monotonic() - self._asked > self._idle_seconds:
+                    return f"nobody asked for {self._idle_seconds:g} seconds"
+
+    def end(self, reason: str) -> None:
+        """Ends the process without waiting for threads: nobody can find it from here on. Its log says how many rows
+        it was asked for."""
+        self._place.socket.unlink(missing_ok=True)
+        _log(f"ends: {reason}; rows asked for: {self._rows}")
+        os._exit(0)
+
+    def _accept(self, listener: Listener) -> None:
+        while True:
+            threading.Thread(target=self._answer, args=(listener.accept(),), daemon=True).start()
+
+    def _answer(self, client: Connection) -> None:
+        with client:
+            while True:
+                try:
+                    client.send(self._answered(client.recv_bytes()))
+                except (EOFError, OSError):  # the client has left
+                    return
+                if self._ending:
+                    self.end(self._ending)
+
+    def _answered(self, asked: bytes) -> tuple[bool, Any]:
+        """Whether it went well, and the answer or the error."""
+        try:
+            name, *arguments = pickle.loads(asked)
+            return True, getattr(self, f"do_{name}")(*arguments)
+        except EngineDied as error:
+            self._ending = f"the engine died: {error.message}"
+            return False, error
+        except SparklabelError as error:
+            return False, error
+        except Exception:  # noqa: BLE001 a bug: whom it concerns raises it; it may hold what cannot be pickled
+            _log(traceback.format_exc())
+            return False, RuntimeError(f"In the engine's process:\n{traceback.format_exc()}")
+
+    def do_status(self) -> dict[str, Any]:
+        with self._counting:
+            return {"busy": self._busy, "idle_seconds": time.monotonic() - self._asked}
+
+    def do_work_for(self, owner: int) -> None:
+        with self._counted():  # what is asked next is on its way
+            self.owners.add(owner)
+
+    def do_leave(self, settled: float) -> bool:
+        """Ends the process, if nobody asked it anything for so many seconds."""
+        with self._counting:
+            if not self._busy and time.monotonic() - self._asked >= settled:
+                self._ending = "another model needs the device"
+        return bool(self._ending)
+
+    def do_tokenizer(self) -> dict[str, Any]:
+        return {name: getattr(self._tokenizer, name) for name in ("bos", "stop_ids", "context")}
+
+    def do_tokenize(self, method: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        with self._counted():
+            return getattr(self._tokenizer, method)(*arguments, **named)
+
+    def do_ask(self, adapter: Path | None, request: Request) -> Any:
+        with self._counted(len(request.rows)):
+            engine = self._engine if adapter is None else self._with_adapter(adapter)
+            return self._batcher.run(engine, request) if self._batcher else ask(engine, request)
+
+    def _with_adapter(self, adapter: Path) -> Engine:
+        """Loaded by who asks for it first; the others wait, but nobody who asks for another one that is there."""
+        if not isinstance(self._engine, SharedEngine):
+            raise EngineError(f"The {self.served.engine.name} engine takes no adapters.")
+        with self._adapting:
+            known = self._adapted.pop(adapter, None)
+            found = self._adapted[adapter] = known or Future()
+            while len(self._adapted) > _ADAPTERS_KEPT:
+                del self._adapted[next(iter(self._adapted))]
+        if known is None:
+            try:
+                with self._loading:
+                    found.set_result(self._engine.with_adapter(adapter))
+            except BaseException as error:
+                found.set_exception(error)
+                with self._adapting:
+                    self._adapted.pop(adapter, None)
+                raise
+        return found.result()
+
+    @contextmanager
+    def _counted(self, rows: int = 0) -> Iterator[None]:
+        with self._counting:
+            self._busy += 1
+            self._rows += rows
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._busy -= 1
+                self._asked = time.monotonic()
+
+
+def main() -> None:
+    """Reads a pickled `Start` from standard input. Writes nothing to standard output, or the pickled error."""
+    start: Start = pickle.load(sys.stdin.buffer)
+    ready = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print goes to the log
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    held = start.place.take()
+    if held is None:
+        _fail(ready, EngineError(f"Another process lives in {start.place.folder}."))
+    start.place.tidy()
+    start.place.say(served=str(start.served), loading=True)
+    try:
+        server = Server(start)
+        server.listen()
+    except SparklabelError as error:
+        _fail(ready, error)
+    ready.close()
+    _log(f"serves {start.served}; CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}")
+    server.end(server.watch())
+
+
+def _fail(ready: BinaryIO, error: SparklabelError) -> None:
+    with suppress(BrokenPipeError), ready:  # who started it may be gone
+        pickle.dump(error, ready)
+    _log(str(error))
+    os._exit(1)
+
+
+def _log(line: str) -> None:
+    print(time.strftime("%Y-%m-%d %H:%M:%S"), line, file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""The vLLM engine. The one door to vllm."""

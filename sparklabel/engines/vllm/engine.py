@@ -1,0 +1,176 @@
+"""The vLLM engine: one vLLM in this process, on GPU or CPU. How it is loaded is in vllm_loading.py, what keeps its
+batches full in vllm_loop.py.
+
+Scoring asks for one token behind each row, and behind each tree token of the labels' trie, with the log-probabilities
+of that place's options only; vLLM's prefix cache computes what such requests share once.
+"""
+
+import gc
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparklabel.engines.base import Generation, GenerationRequest, ScoringRequest
+from sparklabel.engines.vllm.loading import VllmOptions, lora_request, open_llm
+from sparklabel.engines.vllm.loop import VllmLoop
+from sparklabel.label_trie import END, PROMPT, LabelTrie, TokenPath
+from sparklabel.language_model import ModelTokenizer
+
+if TYPE_CHECKING:
+    from vllm import RequestOutput, SamplingParams
+    from vllm.lora.request import LoRARequest
+
+_OPTIONS_A_REQUEST = 128
+"""vLLM's limit."""
+
+
+class VllmEngine:
+    """Several threads may ask. `adapter` are the fine-tuned weights that this engine's requests are for; engines of
+    the same loop share the base."""
+
+    def __init__(
+        self, loop: VllmLoop, tokenizer: ModelTokenizer, adapter: "LoRARequest | None" = None
+    ) -> None:
+        self.loop, self.tokenizer, self._adapter = loop, tokenizer, adapter
+        _IN_USE.add(self)
+
+    @classmethod
+    def load(cls, base: Path, adapter: Path | None = None, **options: Any) -> "VllmEngine":
+        """The options are those of `VllmOptions`. Raises SetupError without vLLM, and ModelError."""
+        tokenizer = ModelTokenizer.load(base)
+        _free_memory()
+        loop = VllmLoop(lambda: open_llm(base, adapter, VllmOptions(**options)))
+        _OPENED.append(loop)
+        tokenizer.context = min(tokenizer.context, loop.model_config.max_model_len)
+        return cls(loop, tokenizer)
+
+    def with_adapter(self, adapter: Path) -> "VllmEngine":
+        """One that answers with the adapter beside the base's weights, in the same batches. Raises ModelError where
+        vLLM was not loaded for adapters, or for none of its rank (the option `max_lora_rank`)."""
+        return VllmEngine(self.loop, self.tokenizer, lora_request(adapter, self.loop.max_lora_rank))
+
+    def score(self, request: ScoringRequest) -> NDArray[np.float32]:
+        trie, rows = request.trie, list(dict.fromkeys(request.rows))
+        places = place_requests(trie, self.tokenizer.stop_ids)
+        known = self._log_probabilities([request.prefix + row for row in rows], places)
+        logits = np.array([self._options(trie, of) for of in known], dtype=np.float32)
+        number = {row: n for n, row in enumerate(rows)}
+        return logits.reshape(len(rows), len(trie.option_tokens))[[number[row] for row in request.rows]]
+
+    def generate(self, request: GenerationRequest) -> list[Generation]:
+        """Raises TaskError for a schema that answers cannot be held to."""
+        rows = list(dict.fromkeys(request.rows))
+        params = self._params(request)
+        outputs = self.loop.run(((request.prefix + row, params) for row in rows), self._adapter)
+        answers = {rows[number]: self._generation(output, request) for number, output in outputs}
+        return [answers[row] for row in request.rows]
+
+    def _log_probabilities(
+        self, prompts: Sequence[TokenPath], places: Sequence["PlaceRequest"]
+    ) -> list[dict[int, dict[int, float]]]:
+        """For each prompt: by place, the log-probabilities of the tokens asked for there, among all tokens."""
+        params = [place.params() for place in places]
+        pairs = ((prompt + at.path, of) for prompt in prompts for at, of in zip(places, params, strict=True))
+        known: list[dict[int, dict[int, float]]] = [{at.place: {} for at in places} for _ in prompts]
+        for number, output in self.loop.run(pairs, self._adapter):
+            prompt, place = divmod(number, len(places))
+            found: Any = output.outputs[0].logprobs
+            known[prompt][places[place].place].update(zip(found.token_ids, found.logprobs, strict=True))
+        return known
+
+    def _options(self, trie: LabelTrie, known: Mapping[int, Mapping[int, float]]) -> list[float]:
+        return [
+            float(np.logaddexp.reduce([known[place][stop] for stop in self.tokenizer.stop_ids]))
+            if token == END
+            else known[place][token]
+            for place, token in zip(trie.option_places, trie.option_tokens, strict=True)
+        ]
+
+    def _params(self, request: GenerationRequest) -> "SamplingParams":
+        from vllm import SamplingParams
+
+        from sparklabel.engines.vllm.logits_processor import SCHEMA, compiled
+
+        held = request.schema is not None
+        if held:
+            model = self.loop.model_config
+            compiled(request.schema, Path(model.tokenizer), model.get_vocab_size())
+        return SamplingParams(
+            temperature=0, stop_token_ids=list(self.tokenizer.stop_ids), detokenize=False, logprobs=0,
+            # A whole answer may need all of its tokens, and the stop token after them.
+            max_tokens=request.max_tokens + held, flat_logprobs=True,
+            extra_args={SCHEMA: request.schema} if held else None,
+        )  # fmt: skip
+
+    def _generation(self, output: "RequestOutput", request: GenerationRequest) -> Generation:
+        written: Any = output.outputs[0]
+        stopped = written.finish_reason == "stop"
+        length = min(len(written.token_ids) - stopped, request.max_tokens)
+        ids, log_p = written.token_ids[:length], tuple(written.logprobs.logprobs[:length])
+        text, ends = self.tokenizer.decode(ids), tuple(self.tokenizer.token_ends(ids))
+        return Generation(text, ends, log_p, stopped and (request.schema is None or _is_json(text)))
+
+
+_OPENED: list[VllmLoop] = []
+"""A vLLM that goes takes with it what all those of a process share, so none goes as long as one is in use."""
+_IN_USE: WeakSet[VllmEngine] = WeakSet()
+
+
+def _free_memory() -> None:
+    gc.collect()
+    if not _IN_USE:
+        for loop in _OPENED:
+            loop.close()
+            loop.join()
+        _OPENED.clear()
+        gc.collect()
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceRequest:
+    """What is asked of each row: the log-probabilities of `tokens` behind the row and `path`, a place of the trie."""
+
+    place: int
+    path: TokenPath
+    tokens: TokenPath
+
+    def params(self) -> "SamplingParams":
+        """One token, which nobody reads, with these log-probabilities, among all tokens."""
+        from vllm import SamplingParams
+
+        return SamplingParams(
+            max_tokens=1, temperature=0, detokenize=False, flat_logprobs=True, logprob_token_ids=list(self.tokens)
+        )  # fmt: skip
+
+
+def place_requests(trie: LabelTrie, stop_ids: Sequence[int]) -> list[PlaceRequest]:
+    """Those of each place behind one another, so that the cache still holds the row."""
+    wanted: dict[int, dict[int, None]] = {place: {} for place in sorted(set(trie.option_places))}
+    for place, token in zip(trie.option_places, trie.option_tokens, strict=True):
+        wanted[place].update(dict.fromkeys(stop_ids if token == END else (token,)))
+    return [
+        PlaceRequest(place, _path(trie, place), tuple(tokens)[start : start + _OPTIONS_A_REQUEST])
+        for place, tokens in wanted.items()
+        for start in range(0, len(tokens), _OPTIONS_A_REQUEST)
+    ]
+
+
+def _path(trie: LabelTrie, place: int) -> TokenPath:
+    path: TokenPath = ()
+    while place != PROMPT:
+        path, place = (trie.tree_tokens[place], *path), trie.tree_parents[place]
+    return path
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,89 @@
+"""Holds vLLM's answers to a JSON schema.
+
+vLLM can do that itself, but masks the logits before it reads log-probabilities: an answer's would be those among the
+allowed tokens. A logits processor comes after they are read. It also is the transformers engine's grammar, so both
+engines write the same form and take the tokens that are forced in the same spelling.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from vllm import SamplingParams
+from vllm.config import VllmConfig
+from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
+
+from sparklabel.language_model import ModelTokenizer
+from sparklabel.language_model.decoding.grammar import Grammar, Vocabulary
+
+SCHEMA = "sparklabel_schema"
+"""The key of a request's `extra_args` that holds its schema."""
+
+
+@lru_cache(maxsize=2)
+def _vocabulary(tokenizer: Path, size: int) -> tuple[ModelTokenizer, Vocabulary]:
+    loaded = ModelTokenizer.load(tokenizer)
+    return loaded, Vocabulary(loaded, size)
+
+
+@lru_cache(maxsize=8)
+def compiled(schema: str, tokenizer: Path, size: int) -> Grammar:
+    """The grammar, kept in this process. `size` is the model's vocabulary. Raises TaskError or ModelError."""
+    return _vocabulary(tokenizer, size)[1].grammar(schema)
+
+
+class SchemaProcessor(AdapterLogitsProcessor):
+    """Masks the tokens that a request's schema does not allow next; requests without a schema are left alone."""
+
+    def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool) -> None:
+        super().__init__(vllm_config, device, is_pin_memory)
+        model = vllm_config.model_config
+        self._vocabulary = Path(model.tokenizer), model.get_vocab_size()
+
+    def is_argmax_invariant(self) -> bool:
+        return False
+
+    def new_req_logits_processor(self, params: SamplingParams) -> "_Held | None":
+        schema = (params.extra_args or {}).get(SCHEMA)
+        if schema is None:
+            return None
+        return _Held(compiled(schema, *self._vocabulary), _vocabulary(*self._vocabulary)[0].stop_ids)
+
+
+class _Held:
+    """One answer. Forced tokens stand in `_forced` until the model was made to write them."""
+
+    def __init__(self, grammar: Grammar, stop_ids: Sequence[int]) -> None:
+        self._bits = grammar.vocabulary.bits(1)[0]
+        self._writing, self._stop_ids, self._seen = grammar.begin(), list(stop_ids), 0
+        self._forced = deque(self._writing.take_forced())
+
+    def __call__(self, written: list[int], logits: Tensor) -> Tensor:
+        """Masks the logits [V] of what follows `written`, in place."""
+        for token in written[self._seen :]:
+            self._take(token)
+        self._seen = len(written)
+        if self._forced:
+            return _only([self._forced[0]], logits)
+        if self._writing.has_ended:
+            return _only(self._stop_ids, logits)
+        self._writing.allow(self._bits)
+        allowed = np.unpackbits(self._bits.view(np.uint8), bitorder="little")[: len(logits)]
+        return logits.masked_fill_(torch.from_numpy(allowed == 0).to(logits.device), float("-inf"))
+
+    def _take(self, token: int) -> None:
+        if self._forced:
+            self._forced.popleft()
+        elif self._writing.take(token):
+            self._forced.extend(self._writing.take_forced())
+
+
+def _only(tokens: list[int], logits: Tensor) -> Tensor:
+    kept = logits[tokens].clone()
+    logits.fill_(float("-inf"))
+    logits[tokens] = kept
+    return logits

@@ -1,0 +1,101 @@
+"""Which human answers may be shown as examples.
+
+In: people's answers as a table holds them. Out: candidates, one for each text, in an order that depends on the texts
+alone. What is held out is never among them: it judges models, and a model that was shown it would pass.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sparklabel.splits import is_held_out, normalised
+from sparklabel.tasks import AnswerMode, Scored, Task
+
+MOST_ANSWERS, MOST_CHARACTERS = 20_000, 32_000_000
+"""What travels to every worker is bounded: so many answers, with so many characters together."""
+
+LONGEST = 8_000
+"""Characters of all inputs of an answer: a longer one would leave no room for others."""
+
+
+class Answered(NamedTuple):
+    """A row's inputs, in the task's order, and what a person says of it: a value of the task."""
+
+    inputs: tuple[str | None, ...]
+    answer: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ShownExample:
+    """An example as a prompt shows it: one text per input of the task, and the answer as a model writes it."""
+
+    inputs: tuple[str, ...]
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An example that may be shown, and the names of what it says, by which answers are covered."""
+
+    example: ShownExample
+    said: tuple[str, ...]
+
+
+def own_key(inputs: Iterable[str | None]) -> tuple[str, ...]:
+    """What makes two rows' inputs the same: case, blanks and Unicode form do not count."""
+    return tuple(normalised(text or "") for text in inputs)
+
+
+def candidates(task: Task, answers: Iterable[Answered]) -> list[Candidate]:
+    """The usable answers, outside the held-out hash, in the order of a hash of their texts.
+
+    A text that was answered several times has one vote, for what most of its answers say.
+    """
+    votes: dict[tuple[str, ...], list[tuple[ShownExample, tuple[str, ...]]]] = {}
+    mode = task.answer_mode
+    for inputs, answer in answers:
+        if _usable(mode, inputs, answer):
+            example = ShownExample(tuple(text or "" for text in inputs), _shown(task, mode, answer))
+            votes.setdefault(own_key(inputs), []).append((example, mode.said(answer)))
+    return [Candidate(*_elected(votes[key])) for key in sorted(votes, key=_hash)]
+
+
+def _shown(task: Task, mode: AnswerMode, answer: Any) -> str:
+    """An answer that the task accepts, as a model would write it. A number between two points of a scale is shown as
+    the point that it says."""
+    if isinstance(mode, Scored):
+        return "\n".join(mode.spoken[number] for number in mode.chosen(answer))
+    return task.spoken(answer)
+
+
+def bounded(found: list[Candidate]) -> list[Candidate]:
+    """As many, from the first, as may travel."""
+    kept, characters = [], 0
+    for candidate in found[:MOST_ANSWERS]:
+        characters += sum(map(len, candidate.example.inputs)) + len(candidate.example.answer)
+        if characters > MOST_CHARACTERS:
+            break
+        kept.append(candidate)
+    return kept
+
+
+def _usable(mode: AnswerMode, inputs: tuple[str | None, ...], answer: Any) -> bool:
+    length = sum(len(text or "") for text in inputs)
+    return (
+        any(text and text.strip() for text in inputs)
+        and length <= LONGEST
+        and not is_held_out(inputs)
+        and mode.accepts(answer)
+    )
+
+
+def _elected(votes: list[tuple[ShownExample, tuple[str, ...]]]) -> tuple[ShownExample, tuple[str, ...]]:
+    """One of those that say what most say; of several, whatever the order in which a table gave them, the same."""
+    counts = Counter(example.answer for example, _ in votes)
+    return min(votes, key=lambda vote: (-counts[vote[0].answer], vote[0].answer, vote[0].inputs))
+
+
+def _hash(key: tuple[str, ...]) -> bytes:
+    return hashlib.sha256("\0".join(key).encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,196 @@
+"""From prompts to answers: the choices of a scored task, or the text that a model writes.
+
+In: prompts, and the rows that they were made of. Out: an `Answer` each, without anything that a table adds. An
+engine's failure passes: the labeler knows what to do about it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparklabel.confidence.prior import geometric_mean, mean_log, prior_corrected
+from sparklabel.engines import (
+    Engine,
+    Generation,
+    GenerationRequest,
+    Remark,
+    RowScores,
+    ScoringRequest,
+    row_scores,
+)
+from sparklabel.errors import EngineError, TaskError
+from sparklabel.labeler.prepared_task import Question
+from sparklabel.labels import status
+from sparklabel.labels.record import Alternative, FieldConfidence
+from sparklabel.prompts import Prompt
+from sparklabel.tasks import FieldSpan, Generated, Scored
+
+_NOTHING = ("N/A", "[MASK]", "")
+"""The content-free inputs of Zhao et al. 2021, arXiv:2102.09690."""
+_FAR = 1e4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The fields of a label that come from the model. `status` is a constant of `sparklabel.labels.status`."""
+
+    value: Any = None
+    confidence: float | None = None
+    alternatives: tuple[Alternative, ...] | None = None
+    field_confidence: tuple[FieldConfidence, ...] | None = None
+    status: str = status.OK
+    error: str | None = None
+    output_tokens: int | None = 0
+
+
+class Answerer(Protocol):
+    """Answers N prompts, whose rows hold one text per input, in one call of the engine. Raises EngineError."""
+
+    def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]: ...
+
+
+def answerer(question: Question, engine: Engine, *, zero_shot: bool) -> Answerer:
+    """What answers the question with this engine."""
+    if isinstance(question.mode, Generated):
+        return GeneratedAnswers(question, question.mode, engine)
+    # A fine-tuned model learned the labels' frequencies from people: its lean is not one to correct.
+    return ScoredAnswers(
+        question, question.mode, engine, corrects=question.mode.prior_correction and zero_shot
+    )
+
+
+class ScoredAnswers:
+    """Reads the probability of each choice off the trie; no text is written."""
+
+    def __init__(self, question: Question, mode: Scored, engine: Engine, *, corrects: bool) -> None:
+        self.question, self._mode, self._engine, self._corrects = question, mode, engine, corrects
+        self._prior: NDArray[np.float64] | None = None
+
+    def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]:
+        scores, log_p = self._scored(prompts)
+        certain = (bool(np.isposinf(logits).any()) for logits in scores.logits)
+        return [self._answer(*row) for row in zip(log_p, certain, scores.remarks, strict=True)]
+
+    def _answer(self, log_p: NDArray[np.float64], certain: bool, remark: Remark | None) -> Answer:
+        """`certain`: the engine said which choice it is, and not how probable it is."""
+        if failed := _failed(remark):
+            return failed
+        if np.isnan(log_p).any():
+            return Answer(status=status.INVALID_OUTPUT, error="the model's scores are not numbers")
+        decision = self._mode.decide(log_p)
+        error = remark.text if remark else None
+        if certain:
+            return Answer(value=decision.value, error=error)
+        return Answer(
+            value=decision.value, confidence=decision.confidence, alternatives=decision.alternatives,
+            field_confidence=decision.field_confidence, error=error,
+        )  # fmt: skip
+
+    def log_probabilities(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        """[N, L]: each choice's log-probability for each prompt, prior-corrected where that is wanted."""
+        return self._scored(prompts)[1]
+
+    def _scored(self, prompts: Sequence[Prompt]) -> tuple[RowScores, NDArray[np.float64]]:
+        # The prior first: where that fails, no row has been paid for.
+        prior = self._content_free() if self._corrects else None
+        scores, log_p = self._raw(prompts)
+        return scores, log_p if prior is None else prior_corrected(log_p, prior, self._mode.groups)
+
+    def _content_free(self) -> NDArray[np.float64]:
+        """[L]: the logarithm of what the model gives the choices for nothing. Raises EngineError or TaskError."""
+        if self._prior is None:
+            blanks = [[text] * len(self.question.task.inputs) for text in _NOTHING]
+            scores, log_p = self._raw(self.question.encoder.encode(blanks))
+            if failed := next(filter(None, map(_failed, scores.remarks)), None):
+                raise EngineError(f"The model's answer to an empty input is not known: {failed.error}")
+            if np.isposinf(scores.logits).any():
+                raise TaskError(
+                    "This engine gives no probabilities, so there is no prior to correct.",
+                    hint="Leave prior= out of the task.",
+                )
+            self._prior = mean_log(log_p)
+        return self._prior
+
+    def _raw(self, prompts: Sequence[Prompt]) -> tuple[RowScores, NDArray[np.float64]]:
+        trie, rows = self.question.trie, tuple(prompt.ids for prompt in prompts)
+        scores = row_scores(self._engine, ScoringRequest(self.question.encoder.prefix, rows, trie))
+        # Infinite logits have no softmax: e to the _FAR is more than any probability needs.
+        finite = np.where(np.isposinf(scores.logits), np.float32(_FAR), scores.logits)
+        return scores, trie.log_probabilities(finite, self._offered(prompts, scores))
+
+    def _offered(self, prompts: Sequence[Prompt], scores: RowScores) -> NDArray[np.bool_] | None:
+        """[N, L]: the choices of each row; None where all have all. Where an engine says which choice it is, that is
+        it."""
+        if not any(prompt.offered for prompt in prompts):
+            return None
+        known = [bool(np.isposinf(logits).any()) for logits in scores.logits]
+        offered = np.zeros((len(prompts), len(self.question.trie.paths)), dtype=bool)
+        for row, prompt in enumerate(prompts):
+            offered[row, list(prompt.offered) if prompt.offered and not known[row] else slice(None)] = True
+        return offered
+
+
+def _failed(remark: Remark | None) -> Answer | None:
+    """The answer of a row that has none."""
+    if remark is None or remark.status == status.OK:
+        return None
+    return Answer(status=remark.status, error=remark.text)
+
+
+class GeneratedAnswers:
+    """Has the model write each answer, under the task's schema where it has one."""
+
+    def __init__(self, question: Question, mode: Generated, engine: Engine) -> None:
+        self._question, self._mode, self._engine = question, mode, engine
+
+    def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]:
+        request = GenerationRequest(
+            self._question.encoder.prefix, tuple(prompt.ids for prompt in prompts), self._mode.schema,
+            self._mode.max_tokens,
+        )  # fmt: skip
+        return [self._answer(*pair) for pair in zip(self._engine.generate(request), rows, strict=True)]
+
+    def _answer(self, written: Generation, row: Sequence[str]) -> Answer:
+        if failed := _failed(written.remark):
+            return failed
+        tokens = len(written.log_p) if written.log_p or not written.text else None
+        if not written.finished:
+            reason = (
+                f"the answer did not end within {self._mode.max_tokens} tokens: raise the task's max_tokens"
+            )
+            return Answer(status=status.INVALID_OUTPUT, error=reason, output_tokens=tokens)
+        try:
+            reading = self._mode.read(written.text, row)
+        except ValueError as error:
+            return Answer(status=status.INVALID_OUTPUT, error=str(error)[:500], output_tokens=tokens)
+        dropped = f"{reading.dropped} left out: not in the text" if reading.dropped else None
+        remark = written.remark.text if written.remark else None
+        notes = "; ".join(filter(None, (dropped, remark))) or None
+        if tokens is None:  # the engine knows of none, nor of their probabilities
+            return Answer(value=reading.value, error=notes, output_tokens=None)
+        spans = sorted(reading.spans)
+        by_field = {field: list(of) for field, of in groupby(spans, key=lambda span: span.field)}
+        return Answer(
+            value=reading.value,
+            confidence=_confidence(written, spans),
+            field_confidence=tuple(
+                FieldConfidence(field, _confidence(written, of)) for field, of in by_field.items()
+            ),
+            error=notes,
+            output_tokens=tokens,
+        )
+
+
+def _confidence(written: Generation, spans: Sequence[FieldSpan]) -> float:
+    """Of the tokens that overlap the spans; of all where a value has no text of its own."""
+    starts = (0, *written.ends[:-1])
+    tokens = [
+        log_p
+        for start, end, log_p in zip(starts, written.ends, written.log_p, strict=True)
+        if any(start < span.end and end > span.start for span in spans)
+    ]
+    return geometric_mean(tokens or written.log_p)

@@ -1,0 +1,85 @@
+"""A task made ready for one tokenizer: how rows are rendered, and what answers are as tokens.
+
+Needs no weights: a driver builds it to find out what cannot be asked, before anything is loaded or written.
+"""
+
+from dataclasses import dataclass
+
+from sparklabel.errors import TaskError
+from sparklabel.few_shot import ExampleSet
+from sparklabel.label_trie import LabelTrie, TokenPath, label_trie
+from sparklabel.models.manifest import ModelCard
+from sparklabel.prompts import (
+    PromptEncoder,
+    PromptTemplate,
+    Tokenizer,
+    answer_ids,
+    chat_template,
+    check_same_ids,
+    fitting,
+    offering,
+)
+from sparklabel.tasks import AnswerMode, Scored, Task, check_task
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`labels` is the trie of a scored task's choices; None where answers are generated."""
+
+    task: Task
+    mode: AnswerMode
+    template: PromptTemplate
+    encoder: PromptEncoder
+    labels: LabelTrie | None
+
+    @classmethod
+    def of(
+        cls,
+        task: Task,
+        tokenizer: Tokenizer,
+        card: ModelCard | None = None,
+        model: str = "",
+        examples: ExampleSet | None = None,
+    ) -> "Question":
+        """With the card that a fine-tuned model carries; or untrained, with the examples of a pass where it has any.
+        Raises TaskError or ModelError."""
+        check_task(task)
+        template = card.template if card else _untrained(task, tokenizer, examples)
+        question = cls.rendered(task, tokenizer, template)
+        if not card and (offered := offering(task)):
+            question.encoder.check_room_for(offered)
+        if card:
+            card.check_fits(task, model)
+            check_same_ids(card.label_ids, question.label_ids, model)
+        return question
+
+    @classmethod
+    def rendered(cls, task: Task, tokenizer: Tokenizer, template: PromptTemplate) -> "Question":
+        """The same with a template of the caller's."""
+        mode = task.answer_mode
+        if isinstance(mode, Scored):
+            labels = label_trie(answer_ids(template, tokenizer, mode.spoken), mode.names, mode.groups)
+            return cls(
+                task, mode, template, PromptEncoder(template, tokenizer, labels.tree_depth + 1), labels
+            )
+        return cls(task, mode, template, PromptEncoder(template, tokenizer, mode.max_tokens), None)
+
+    @property
+    def trie(self) -> LabelTrie:
+        """The choices of a scored task. Raises TaskError for a generated one."""
+        if self.labels is None:
+            raise TaskError(f"A task of kind {self.task.kind!r} has no choices: its answers are generated.")
+        return self.labels
+
+    @property
+    def label_ids(self) -> tuple[TokenPath, ...]:
+        """The choices' token ids; none where answers are generated."""
+        return self.labels.paths if self.labels else ()
+
+
+def _untrained(task: Task, tokenizer: Tokenizer, examples: ExampleSet | None) -> PromptTemplate:
+    if examples is None:
+        return chat_template(task, tokenizer)
+    if examples.similar:
+        return chat_template(task, tokenizer, by_row=True)
+    return chat_template(task, tokenizer, fitting(task, tokenizer, examples.shown))

@@ -1,0 +1,86 @@
+"""Why a pass failed, where the reason lies outside: its table was dropped or altered, a disk is full, a right missing.
+
+In: passes, and what Spark raised in one. Out: a TableError that says what happened and what to do; anything else goes
+on as it is. Looks at the tables again only when something was raised.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from pyspark.sql import SparkSession
+
+from sparklabel.delta.errors import spark_errors
+from sparklabel.delta.snapshot import UNVERSIONED, Target, open_source
+from sparklabel.errors import KeyColumnError, TableError
+from sparklabel.labeling.labeling_pass import Pass
+
+_STORAGE = re.compile(
+    r"^.*(No space left on device|Disk quota exceeded|File too large|Read-only file system|Permission denied|"
+    r"Access ?Denied|AccessControlException|not authorized to perform).*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""The line in which a file system or an object store says it; Spark has no name of its own for it."""
+_TWICE = "DELTA_MULTIPLE_SOURCE_ROW_MATCHING_TARGET_ROW"
+_SHOWN = 300
+
+
+@contextmanager
+def failures_diagnosed(passes: Sequence[Pass]) -> Iterator[None]:
+    """Around all that the passes do."""
+    try:
+        yield
+    except spark_errors() as error:
+        for one in passes:
+            if known := _refused(one, error) or _key_twice(one, error) or _changed(one):
+                raise known from None
+        raise
+
+
+def _refused(one: Pass, error: Exception) -> TableError | None:
+    refused = _STORAGE.search(str(error))
+    if not refused:
+        return None
+    return TableError(
+        f"The pass over {one.opened.target.name} could not write: {refused[0].strip(' :')[:_SHOWN]}",
+        hint="Make room, or get the right to write, where the table, its staging (staging= names another folder) and "
+        "Spark's own files (spark.local.dir) are, and on the executors where models are kept (SPARKLABEL_CACHE, "
+        "HF_HOME). Then call again: what is staged is not computed twice.",
+    )
+
+
+def _key_twice(one: Pass, error: Exception) -> TableError | None:
+    if _TWICE not in str(error):
+        return None
+    keys, source = ", ".join(one.opened.keys), one.opened.source
+    return KeyColumnError(
+        f"The key {keys} of {source.name} is not unique any more: rows came with a key that another has.",
+        hint=f"Find them: SELECT {keys} FROM {source.sql} GROUP BY {keys} HAVING count(*) > 1. Remove one, and "
+        "call again: what was computed waits in staging.",
+    )
+
+
+def _changed(one: Pass) -> TableError | None:
+    opened, keys = one.opened, one.opened.keys
+    written, read = (*keys, opened.owned.value, opened.owned.label), (*keys, *one.task.inputs)
+    is_made = opened.target.version != UNVERSIONED
+    changed = _change(one.spark, opened.target, written) if is_made else None
+    return changed or _change(one.spark, opened.source, read)
+
+
+def _change(spark: SparkSession, before: Target, columns: tuple[str, ...]) -> TableError | None:
+    try:
+        now = open_source(spark, before.name)
+    except TableError:
+        return TableError(
+            f"{before.name} is gone: it was dropped or moved while the pass worked.",
+            hint="What was computed and not merged waits in staging, unless that was inside the table's folder.",
+        )
+    gone = [c for c in columns if before.column(c) and not now.column(c)]
+    if not gone:
+        return None
+    return TableError(
+        f"The column {gone[0]!r} of {before.name} is gone: it was dropped or renamed while the pass worked.",
+        hint=f"Bring it back (RENAME COLUMN, or RESTORE: DESCRIBE HISTORY {before.sql}) and call again: what was "
+        "computed waits in staging.",
+    )

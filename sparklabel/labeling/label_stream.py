@@ -1,0 +1,158 @@
+"""A table labelled as rows arrive.
+
+In: what a pass takes, and where the stream keeps its place. Out: a running query. Each batch of appended rows is a pass
+over these rows alone; now and then one over the whole table answers what came otherwise (upserts, updates).
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.streaming.query import StreamingQuery
+
+from sparklabel.delta.snapshot import UNVERSIONED, check_folders
+from sparklabel.errors import ConflictError, TableError
+from sparklabel.labeling.executor import run_passes
+from sparklabel.labeling.labeling_pass import Pass
+from sparklabel.labeling.options import Brakes, Storage
+from sparklabel.labels.predicates import input_hash_sql
+from sparklabel.models.references import DEFAULT
+from sparklabel.sql import quote, sql_string
+from sparklabel.table.examples import check_examples
+from sparklabel.table.row_states import Scope
+from sparklabel.table.task_table import TaskTable, open_task_table
+from sparklabel.tasks import Task
+from sparklabel.udf import LabelerSpec, labeler_spec
+
+_ROW = "_sparklabel_row"
+_WAITS, _WAIT_SECONDS = 60, 10.0
+"""How often a batch waits for a pass that works on the same rows, before the query fails."""
+
+
+def label_stream(
+    spark: SparkSession,
+    table: str,
+    task: Task,
+    *,
+    key: str | Sequence[str],
+    checkpoint: str,
+    model: str = DEFAULT,
+    engine: str = "auto",
+    trigger: str | None = None,
+    sweep_every: int = 20,
+    where: str | None = None,
+    column: str | None = None,
+    into: str | None = None,
+    min_confidence: float = 0.0,
+    max_new_corrections: int | None = 1000,
+    staging: str | None = None,
+    cache: bool | str = True,
+    **options: Any,
+) -> StreamingQuery:
+    """Labels the rows of a Delta table as they are appended, in place or `into` a table of labels; the query.
+
+    `trigger=None` answers what has arrived since the last time, and ends: call `.awaitTermination()`, each night say;
+    "1 minute" goes on and looks that often. `checkpoint` is the folder in which the stream keeps its place; the first
+    time all rows are new. Streams bring appended rows only: every `sweep_every` batches (1: each time) a pass over the
+    whole table answers what was updated or upserted. The other arguments are those of `label_table`. Labels that people
+    give are kept, and a batch that is brought twice is answered once.
+
+    Raises what `label_table` raises before anything is loaded or written; later errors are the query's.
+    """
+    if type(sweep_every) is not int or sweep_every < 1:
+        raise TableError(f"sweep_every={sweep_every!r} is not a whole number above 0.")
+    if "connect" in type(spark).__module__:
+        raise TableError(
+            "label_stream needs a classic Spark session.", hint="Call label_table on a schedule instead."
+        )
+    brakes, storage = Brakes(max_new_corrections=max_new_corrections), Storage(staging, cache)
+    name = f"sparklabel {task.name} {into or table}"
+    _check_stream(spark, name, checkpoint, trigger)
+    check_folders(spark, checkpoint=checkpoint, staging=staging, cache=cache)
+    opened = open_task_table(spark, table, task, key, column, into=into)
+    if opened.source.version == UNVERSIONED:
+        raise TableError(f"{table} is a view: only a Delta table can be read as a stream.")
+    spec = labeler_spec(task, model, engine, options, min_confidence)
+    if not spec.card:
+        check_examples(spark, task)
+    first = Pass(spark, spec, opened, storage=storage)
+    first.prepare()
+    if not opened.apart:  # a stream ends where its table's schema changes
+        first.make_room()
+    reader = spark.readStream.format("delta").option("skipChangeCommits", "true")
+    rows = (
+        reader.table(table) if "/" not in table and "`" not in table else reader.load(opened.source.location)
+    )
+    batches = _Batches(spec, opened, Scope(where=where), brakes, storage, sweep_every)
+    writer = rows.writeStream.option("checkpointLocation", checkpoint).foreachBatch(batches.label)
+    writer = writer.queryName(name)
+    return (writer.trigger(processingTime=trigger) if trigger else writer.trigger(availableNow=True)).start()
+
+
+def _check_stream(spark: SparkSession, name: str, checkpoint: str, trigger: str | None) -> None:
+    """Before anything is written. Raises TableError."""
+    if not (isinstance(checkpoint, str) and checkpoint.strip()):
+        raise TableError(
+            f"checkpoint={checkpoint!r} is no folder.", hint="Give the path where the stream keeps its place."
+        )
+    cast = f"SELECT CAST(CAST({sql_string(str(trigger or '1 day'))} AS INTERVAL) AS STRING) AS time"
+    if spark.sql(cast).collect()[0]["time"] is None:
+        raise TableError(
+            f"trigger={trigger!r} is no time.", hint="Say '30 seconds' or '1 minute', or leave it out."
+        )
+    if any(query.name == name for query in spark.streams.active):
+        raise TableError(
+            f"A stream does this already ({name}).",
+            hint="Wait for it, or stop it: spark.streams.active lists them.",
+        )
+
+
+class _Batches:
+    """What is done with each batch."""
+
+    def __init__(
+        self,
+        spec: LabelerSpec,
+        opened: TaskTable,
+        scope: Scope,
+        brakes: Brakes,
+        storage: Storage,
+        sweep_every: int,
+    ) -> None:
+        self._spec, self._opened, self._scope, self._sweep_every = spec, opened, scope, sweep_every
+        self._brakes, self._storage = brakes, storage
+
+    def label(self, rows: DataFrame, number: int) -> None:
+        sweeps = (number + 1) % self._sweep_every == 0
+        for attempt in range(_WAITS):
+            try:
+                self._pass(rows.sparkSession, None if sweeps else rows)
+            except ConflictError:
+                if attempt == _WAITS - 1:
+                    raise
+                time.sleep(_WAIT_SECONDS)
+            else:
+                return
+
+    def _pass(self, spark: SparkSession, arrived: DataFrame | None) -> None:
+        """Over the rows that arrived, or all there are now."""
+        now = self._opened.newest(spark, self._spec.task)
+        if arrived is not None:
+            now = replace(now, arrived=_one_of_each_key(arrived, now, self._spec.task))
+        labeling = Pass(spark, self._spec, now, self._scope, self._brakes, storage=self._storage)
+        plan = labeling.plan()
+        if plan.pending or plan.unstamped:
+            if refusal := self._brakes.refusal(plan.silent, now.target.name, now.owned.value):
+                raise refusal
+            run_passes([labeling], [plan], progress=False)
+
+
+def _one_of_each_key(arrived: DataFrame, opened: TaskTable, task: Task) -> DataFrame:
+    """A row that was deleted and came again between two batches arrives twice. Which of them is there now is not known
+    here: the wrong one's answer counts for its own text only, and the next sweep answers the row."""
+    inputs = [quote(str(opened.source.column(c))) for c in task.inputs]
+    one = F.max_by(F.struct("*"), F.expr(input_hash_sql(inputs)))  # the same one at each evaluation
+    return arrived.groupBy(*map(quote, opened.keys)).agg(one.alias(_ROW)).select(f"{_ROW}.*")

@@ -1,0 +1,1 @@
+"""What a pass keeps in Delta tables of its own: staging, lease, answer cache, pending inputs."""

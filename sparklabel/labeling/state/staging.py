@@ -1,0 +1,166 @@
+"""Staging: answers that are computed and not yet merged, in a Delta table beside the labelled one.
+
+An answer is kept by its input's hash, so that it holds whoever computed it: a pass that died is continued by the next
+call, which finds its answers here. Each pass appends to a partition of its own, so that two never conflict. Signs that
+a pass lives are rows here too (lease.py).
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+
+from sparklabel.delta.commits import FILES_GO_SOON, delete_rows, retried, tidying_is_due
+from sparklabel.delta.errors import said_by, spark_errors
+from sparklabel.delta.snapshot import Target, newest_version
+from sparklabel.errors import TableError
+from sparklabel.labels.record import label_ddl
+from sparklabel.labels.status import RETRYABLE
+from sparklabel.sql import quote, sql_list, sql_string
+from sparklabel.table.label_columns import Owned
+from sparklabel.table.row_states import ANSWER, HASH
+from sparklabel.tasks import Task
+
+CACHED = 0
+"""The chunk of answers that were not computed, but taken from the cache."""
+CLEARING = "Clearing the staging table"
+_KEPT_DAYS = 30
+"""Answers that no pass came back for (another model, a dropped task) are forgotten after this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """How many answers were staged, how many of them are failures of the engine, and their tokens."""
+
+    answers: int
+    failed: int
+    prompt_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """The staging table of one task in one table, as one pass sees it."""
+
+    path: str
+    pass_id: str
+    fingerprint: str
+    model: str
+    decision: str
+
+    @property
+    def sql(self) -> str:
+        return f"delta.{quote(self.path)}"
+
+    def append(self, answers: DataFrame, chunk: int) -> Staged:
+        """Computes `answers` (columns HASH and ANSWER) and commits them, once: a chunk that is there is not written
+        again."""
+        seen = Observation()
+        staged = answers.select(
+            F.col(HASH).alias("input_hash"), F.col(ANSWER).alias("answer"), F.current_timestamp().alias("staged_at"),
+            F.lit(self.pass_id).alias("pass_id"), F.lit(self.decision).alias("decision"), F.lit(chunk).alias("chunk"),
+        )  # fmt: skip
+        counted = staged.observe(
+            seen, F.count(F.lit(1)).alias("answers"), F.sum("answer.prompt_tokens").alias("tokens"),
+            F.sum("answer.output_tokens").alias("written"),
+            F.count_if(F.col("answer.status").isin(*RETRYABLE)).alias("failed"),
+        )  # fmt: skip
+        writer = counted.write.format("delta").mode("append")
+        writer.option("txnAppId", self.pass_id).option("txnVersion", chunk).save(self.path)
+        counts = {name: int(value or 0) for name, value in seen.get.items()}
+        return Staged(counts["answers"], counts["failed"], counts["tokens"], counts["written"])
+
+    def answers(self, spark: SparkSession, after: int = 0, pinned: bool = False) -> DataFrame:
+        """One usable answer an input: HASH, ANSWER. Of this pass, of one that died, of one beside it: an answer to
+        the same input by the same model and task, calibrated and withheld alike, is the same answer. `after` a chunk of
+        this pass: those of its later chunks only. `pinned`: those of this moment, for what is appended here itself: a
+        writer that reads the newest version conflicts with everybody's signs of life."""
+        done = f"answer.status NOT IN ({sql_list(RETRYABLE)})"
+        own = f"pass_id = {sql_string(self.pass_id)}"
+        usable = f"{self._ours()} AND " + (f"{own} AND chunk > {after}" if after else f"({own} OR {done})")
+        version = f" VERSION AS OF {newest_version(spark, self.sql)}" if pinned else ""
+        staged = spark.sql(f"SELECT * FROM {self.sql}{version}").where(usable)
+        return staged.groupBy(F.col("input_hash").alias(HASH)).agg(
+            F.max_by("answer", "staged_at").alias(ANSWER)
+        )
+
+    def computed(self, spark: SparkSession) -> DataFrame:
+        """What this pass computed: HASH, ANSWER. Another's may be of another engine."""
+        staged = spark.sql(f"SELECT * FROM {self.sql}")
+        own = staged.where(f"pass_id = {sql_string(self.pass_id)} AND chunk > {CACHED}")
+        return own.select(F.col("input_hash").alias(HASH), F.col("answer").alias(ANSWER))
+
+    def clear(self, spark: SparkSession, merged: DataFrame | None, dead: Sequence[str], commits: int) -> None:
+        """Forgets this pass's answers and its lease, the leases of the `dead`, and the answers of others to the inputs
+        of `merged`, rows with a `record`.
+
+        What another pass staged and is not merged stays: it may be of another model, or outside `where`. Now and then
+        the files go too; `commits` are those that this pass made here, or somewhat more.
+        """
+        if merged is not None:
+            view = f"_sparklabel_merged_{self.pass_id}"
+            merged.select(F.col("record.input_hash").alias(HASH)).distinct().createOrReplaceTempView(view)
+            taken_over = (
+                f"MERGE INTO {self.sql} t USING {view} s ON t.input_hash = s.{HASH} AND {self._ours('t.')} "
+                "WHEN MATCHED THEN DELETE"
+            )
+            try:
+                retried(lambda: spark.sql(taken_over).collect(), CLEARING)
+            finally:
+                spark.catalog.dropTempView(view)
+        self._delete(spark, f"pass_id = {sql_string(self.pass_id)}")  # a partition: no file of it is read
+        if dead:
+            self._delete(spark, f"pass_id IN ({sql_list(dead)}) AND lease IS NOT NULL")
+        if tidying_is_due(spark, self.sql, commits):
+            self._delete(spark, f"staged_at < current_timestamp() - INTERVAL {_KEPT_DAYS} DAYS")
+            spark.sql(f"VACUUM {self.sql}").collect()
+
+    def _delete(self, spark: SparkSession, where: str) -> None:
+        delete_rows(spark, self.sql, where, CLEARING)
+
+    def _ours(self, table: str = "") -> str:
+        return (
+            f"{table}answer.task_fingerprint = {sql_string(self.fingerprint)} "
+            f"AND {table}answer.model = {sql_string(self.model)} AND {table}decision = {sql_string(self.decision)}"
+        )
+
+
+def open_staging(
+    spark: SparkSession,
+    target: Target,
+    owned: Owned,
+    task: Task,
+    model: str,
+    pass_id: str,
+    decision: str = "",
+    root: str | None = None,
+) -> Staging:
+    """The staging table, made where it is missing. Each format of the record has its own: none meets another's.
+
+    `decision` says how probabilities become answers: an answer that another threshold withheld is another answer.
+    `root` is the folder that it is made in, by default one inside the table's.
+    """
+    record = label_ddl(task.value_type)
+    columns = (
+        f"input_hash STRING, answer {record}, staged_at TIMESTAMP, pass_id STRING, decision STRING, chunk INT, "
+        "lease STRING"
+    )
+    record_format = hashlib.sha256(columns.encode()).hexdigest()[:8]
+    folder = f"{target.location.rstrip('/')}/_sparklabel"
+    if root is not None:  # which may serve many tables
+        folder = f"{root.rstrip('/')}/{hashlib.sha256(target.location.encode()).hexdigest()[:16]}"
+    path = f"{folder}/{owned.label}-{record_format}"
+    create = (
+        f"CREATE TABLE IF NOT EXISTS delta.{quote(path)} ({columns}) USING DELTA PARTITIONED BY (pass_id) "
+        f"{FILES_GO_SOON}"
+    )
+    try:
+        retried(lambda: spark.sql(create), "Making the staging table")
+    except spark_errors() as error:
+        raise TableError(
+            f"The staging table in {path} cannot be made: {said_by(error)}",
+            hint="Name another folder with staging=.",
+        ) from None
+    return Staging(path, pass_id, task.fingerprint, model, decision)

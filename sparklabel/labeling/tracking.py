@@ -1,0 +1,75 @@
+"""What a pass says of itself while it works: a JSON line a chunk for logs, and the same as an MLflow run's metrics.
+
+In: what was computed so far. Out: lines of the logger "sparklabel.pass" (level INFO), and a run where there is an
+MLflow store; a pass makes none.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from sparklabel import registry
+from sparklabel.delta.commits import conflicts_met
+from sparklabel.errors import SetupError
+from sparklabel.labeling.chunks import Work
+from sparklabel.progress import tell
+
+_LOG = logging.getLogger("sparklabel.pass")
+
+
+class Diary:
+    """Of one pass. `run_id` is the MLflow run's, None without one."""
+
+    def __init__(self, pass_id: str, run: registry.Run | None) -> None:
+        self._pass_id, self._run, self._began = pass_id, run, time.monotonic()
+        self.run_id = run.id if run else None
+
+    def chunk(self, work: Work, total: int) -> None:
+        """After each chunk: `total` inputs were to be answered."""
+        figures = {
+            "inputs": work.inputs, "of": total, "failed": work.failed, "prompt_tokens": work.prompt_tokens,
+            "output_tokens": work.output_tokens, "inputs_per_second": round(work.rate or 0.0, 2),
+            "conflicts": conflicts_met(), "seconds": round(time.monotonic() - self._began, 1),
+        }  # fmt: skip
+        if _LOG.isEnabledFor(logging.INFO):
+            _LOG.info(json.dumps({"pass_id": self._pass_id, "chunk": work.chunks, **figures}))
+        self._log({name: float(value) for name, value in figures.items()}, work.chunks)
+
+    def end(self, figures: Mapping[str, float | None]) -> None:
+        """The report's numbers."""
+        self._log(figures, 0)
+
+    def _log(self, figures: Mapping[str, float | None], step: int) -> None:
+        if self._run is None:
+            return
+        try:
+            with registry.store_errors():
+                self._run.log_metrics(figures, step)
+        except SetupError as error:  # labels do not wait for figures
+            tell(f"the pass goes on without its MLflow run: {error.message}")
+            self._run = None
+
+
+@contextmanager
+def open_diary(
+    pass_id: str, task: str, table: str, params: Mapping[str, Any], experiment: str
+) -> Iterator[Diary]:
+    """The MLflow run is finished, failed or killed as the block ends."""
+    if not registry.has_store():
+        yield Diary(pass_id, None)
+        return
+    is_done = False
+    try:
+        with registry.start_run(
+            f"label {task}", experiment=experiment, tags={"sparklabel.pass": pass_id}
+        ) as run:
+            run.log_params({"table": table, "task": task, **params})
+            yield Diary(pass_id, run)
+            is_done = True
+    except SetupError as error:
+        if not is_done:
+            raise
+        tell(f"the pass is done, and its MLflow run is not complete: {error.message}")

@@ -1,0 +1,1 @@
+"""The label record and the SQL predicates over it."""

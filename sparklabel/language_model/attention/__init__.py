@@ -1,0 +1,1 @@
+"""Attention over a shared prefix and a ragged key-value cache."""

@@ -1,0 +1,1 @@
+"""Greedy decoding under a grammar."""

@@ -1,0 +1,63 @@
+"""The output matrix, read for a few tokens only, or whole.
+
+In: hidden states, with or without gradients. Out: float32 logits of the tokens that are asked for, and of END; or of
+all tokens. The matrix itself is never trained here.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparklabel.label_trie import END
+
+LOGITS_AT_ONCE = 2**26
+"""How many of the whole vocabulary are in memory at once: 256 MiB of float32."""
+
+
+class OptionHead:
+    """The rows of a model's output matrix that some tokens and the stop ids need. `column[token]` says where a token's
+    logit is, END included."""
+
+    def __init__(self, model: Any, stop_ids: Sequence[int], tokens: Iterable[int]) -> None:
+        needed = sorted({token for token in tokens if token != END} | set(stop_ids))
+        self.column = {token: number for number, token in enumerate(needed)} | {END: len(needed)}
+        head = model.get_output_embeddings()
+        rows = torch.tensor(needed, device=head.weight.device)
+        # In float32, since these are few: rounded to bfloat16, logits of 30 are an eighth apart.
+        self._weight = head.weight.detach()[rows].float()
+        self._bias = head.bias.detach()[rows].float() if getattr(head, "bias", None) is not None else None
+        self._stops = torch.tensor([self.column[stop] for stop in stop_ids], device=rows.device)
+        self._config = model.config
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """[..., D] after the final norm to [..., C]; the last column is END: the logsumexp over the stop ids."""
+        logits = _finished(nn.functional.linear(hidden.float(), self._weight, self._bias), self._config)
+        return torch.cat([logits, logits[..., self._stops].logsumexp(-1, keepdim=True)], dim=-1)
+
+
+class VocabularyHead:
+    """A model's whole output matrix; `size` is V."""
+
+    def __init__(self, model: Any) -> None:
+        head = model.get_output_embeddings()
+        self._weight = head.weight.detach()
+        self.size = len(self._weight)
+        self._bias = head.bias.detach() if getattr(head, "bias", None) is not None else None
+        self._config = model.config
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """[..., D] after the final norm to float32 [..., V]: the logits that the model itself gives."""
+        return _finished(nn.functional.linear(hidden, self._weight, self._bias).float(), self._config)
+
+
+def _finished(logits: Tensor, config: Any) -> Tensor:
+    """What some architectures do to logits after the output matrix (Cohere, Granite, Gemma)."""
+    if scale := getattr(config, "logit_scale", None):
+        logits = logits * scale
+    if scaling := getattr(config, "logits_scaling", None):
+        logits = logits / scaling
+    if cap := getattr(config, "final_logit_softcapping", None):
+        logits = torch.tanh(logits / cap) * cap
+    return logits

@@ -1,0 +1,1 @@
+"""LoRA training: configuration, data, loss, loop. Tensors only, no Spark."""

@@ -1,0 +1,156 @@
+"""Fine-tunes a loaded language model on answered prompts: LoRA on the top layers.
+
+In: prompts as token ids, each with its right answer. Out: an adapter folder in PEFT's layout. The loss of a label is
+what scoring computes: at each branching node of its path, the softmax over the allowed options; that of a written
+answer is over the whole vocabulary. What the frozen layers below the adapters make of a prompt is computed once and
+kept. No Spark, no MLflow, no rows or tasks.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sparklabel.errors import AnswersError
+from sparklabel.language_model.model import LanguageModel
+from sparklabel.language_model.partial_forward import decoder_depth
+from sparklabel.language_model.training.config import Recipe
+from sparklabel.language_model.training.dataset import Sequences, TrainingExample
+from sparklabel.language_model.training.lora import Adapter, adapted
+from sparklabel.language_model.training.loss import AnswerLoss
+
+_SORTED_BATCHES = 32
+"""Batches among which lengths are sorted: 97% of the tokens are then no padding (91% with 8)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepMetrics:
+    """One optimiser step. `loss`: mean negative log-probability of the right answer in nats; `tokens` without padding;
+    `seconds` since training began."""
+
+    step: int
+    steps: int
+    epoch: int
+    loss: float
+    learning_rate: float
+    tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSummary:
+    """What a training run did. `loss` is the last epoch's mean; `tokens` without padding, over all epochs;
+    `frozen_seconds` is the part of `seconds` spent once on the frozen layers."""
+
+    steps: int
+    examples: int
+    loss: float
+    tokens: int
+    seconds: float
+    frozen_seconds: float
+    parameters: int
+    recipe: Recipe
+
+
+OnStep = Callable[[StepMetrics], None]
+
+
+def train_lora(
+    language_model: LanguageModel,
+    examples: Sequence[TrainingExample],
+    recipe: Recipe,
+    folder: Path,
+    on_step: OnStep | None = None,
+    *,
+    choices: int | None = None,
+) -> TrainingSummary:
+    """Trains an adapter and saves it in `folder`; `language_model` comes out as it went in. `choices` is how many
+    the task has, for what the recipe leaves open; None: answers are written.
+
+    The same seed, examples, machine and number of threads give the same adapter. Raises AnswersError where there is
+    nothing to learn from, and ModelError where the model cannot be adapted.
+    """
+    if not examples:
+        raise AnswersError("There is nothing to learn: no answers, or only one label.")
+    start = time.perf_counter()
+    depth = decoder_depth(language_model.model)
+    recipe = recipe.chosen_for(depth, choices, len(examples))
+    layers = range(depth - (recipe.top_layers or depth), depth)
+    cuda = [language_model.device] if language_model.device.type == "cuda" else []
+    with torch.random.fork_rng(cuda), training_attention(language_model):
+        torch.manual_seed(recipe.seed)
+        sequences = Sequences(language_model, examples, layers.start, recipe.cache_bytes)
+        frozen = time.perf_counter() - start
+        loss = AnswerLoss(language_model, examples)
+        with adapted(
+            language_model.model, layers, recipe.target_modules, recipe.rank, recipe.alpha
+        ) as adapter:
+            steps = list(_steps(sequences, loss, adapter, recipe, start, on_step))
+            adapter.save(folder)
+    last = [step.loss for step in steps if step.epoch == recipe.epochs]
+    return TrainingSummary(
+        steps=len(steps), examples=len(examples), loss=float(np.mean(last)), tokens=sum(s.tokens for s in steps),
+        seconds=time.perf_counter() - start, frozen_seconds=frozen, parameters=adapter.parameters, recipe=recipe,
+    )  # fmt: skip
+
+
+def _steps(
+    sequences: Sequences,
+    loss: AnswerLoss,
+    adapter: Adapter,
+    recipe: Recipe,
+    start: float,
+    on_step: OnStep | None,
+) -> Iterator[StepMetrics]:
+    optimizer = torch.optim.AdamW([adapter.master], recipe.learning_rate, weight_decay=recipe.weight_decay)
+    plan = list(batches(sequences.lengths, recipe))
+    for number, (epoch, batch) in enumerate(plan):
+        rate = recipe.learning_rate * one_cycle(number / len(plan), recipe.warm_up)
+        value, norm = adapter.backward(
+            loss(sequences.run(states, places), answers) / len(batch)
+            for states, places, answers in map(sequences.batch, sequences.parts(batch))
+        )
+        if torch.isfinite(norm):
+            adapter.master.grad.mul_((recipe.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
+            optimizer.param_groups[0]["lr"] = rate
+            optimizer.step()
+            adapter.refresh()
+        tokens = sum(sequences.lengths[i] for i in batch)
+        step = StepMetrics(
+            number + 1, len(plan), epoch, value, rate, tokens, time.perf_counter() - start
+        )  # fmt: skip
+        if on_step:
+            on_step(step)
+        yield step
+
+
+def batches(lengths: Sequence[int], recipe: Recipe) -> Iterator[tuple[int, list[int]]]:
+    """(epoch from 1, indices) of every step: shuffled, then sorted by length within some batches, shuffled again."""
+    random = np.random.default_rng(recipe.seed)
+    size, group = recipe.batch_size, recipe.batch_size * _SORTED_BATCHES
+    for epoch in range(1, (recipe.epochs or 1) + 1):
+        order = random.permutation(len(lengths))
+        found: list[list[int]] = []
+        for begin in range(0, len(order), group):
+            chunk = sorted(order[begin : begin + group].tolist(), key=lambda i: lengths[i])
+            found.extend(chunk[i : i + size] for i in range(0, len(chunk), size))
+        for number in random.permutation(len(found)):
+            yield epoch, found[number]
+
+
+def one_cycle(done: float, warm_up: float) -> float:
+    """Part of the peak learning rate after `done` (0 to 1) of the steps: a line up, then a cosine down to 0."""
+    if done < warm_up:
+        return (done + 1e-3) / (warm_up + 1e-3)
+    return 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
+
+
+def training_attention(language_model: LanguageModel) -> AbstractContextManager[None]:
+    """Ours on CPUs, whose own has a slow bfloat16 backward; the library's on GPUs. Padding on the right needs no
+    mask behind causal attention in either."""
+    return language_model.own_attention() if language_model.device.type == "cpu" else nullcontext()

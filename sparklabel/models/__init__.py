@@ -1,0 +1,1 @@
+"""Model references, the files behind them, and the manifest that an adapter carries."""

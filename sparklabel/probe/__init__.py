@@ -1,0 +1,1 @@
+"""Probes: small classifiers over frozen features."""

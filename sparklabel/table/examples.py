@@ -1,0 +1,101 @@
+"""The human answers of a table, pinned as examples: read once on the driver, at one version.
+
+In: a session, a task that says where its examples come from. Out: an `ExampleSet`. Reads only.
+"""
+
+from collections.abc import Callable
+
+from pyspark.sql import SparkSession
+from pyspark.sql.types import StructType
+
+from sparklabel.delta.snapshot import Target, open_target
+from sparklabel.errors import ColumnError, SetupError
+from sparklabel.few_shot import LONGEST, MOST_ANSWERS, Answered, Encoder, ExampleSet, example_set
+from sparklabel.labels.predicates import human_sql, input_hash_sql
+from sparklabel.models.shipped_encoder import check_installed, sentence_encoder
+from sparklabel.sql import quote
+from sparklabel.table.label_columns import check_inputs, recorded_column
+from sparklabel.tasks import Task
+
+_MOST_READ = MOST_ANSWERS * 3 // 2
+"""A fifth of them is held out, and some are copies."""
+
+
+def check_examples(spark: SparkSession, task: Task) -> None:
+    """Raises TableError, ColumnError or SetupError where the task's examples cannot be had; chooses none."""
+    if task.examples_from:
+        check_installed()
+        _condition(_opened(spark, task, task.examples_from.table), task)
+
+
+def pinned_examples(
+    spark: SparkSession | None, task: Task, open_encoder: Callable[[], Encoder] = sentence_encoder
+) -> ExampleSet | None:
+    """The examples that the task takes from a table's newest version; None where it takes none from any.
+
+    A table that has no answers yet gives an empty set. Raises TableError, ColumnError or SetupError.
+    """
+    source = task.examples_from
+    if source is None:
+        return None
+    check_installed()
+    spark = spark or SparkSession.getActiveSession()
+    if spark is None:
+        raise SetupError(
+            f"The examples of the task {task.name!r} are in a table, and there is no active Spark session.",
+            hint="Make one first: spark = sparklabel.spark_session()",
+        )
+    target = _opened(spark, task, source.table)
+    answers = _answers(spark, target, task)
+    more = len(answers) == _MOST_READ
+    return example_set(task, source, target.version, answers, open_encoder, more=more)
+
+
+def _opened(spark: SparkSession, task: Task, table: str) -> Target:
+    target = open_target(spark, table)
+    check_inputs(target, task)
+    return target
+
+
+def _answers(spark: SparkSession, target: Target, task: Task) -> list[Answered]:
+    """Those whose input is still what was answered, in the order of a hash, so that a part of them is a sample."""
+    found = _condition(target, task)
+    if found is None:
+        return []
+    value, condition = found
+    columns = [f"CAST({quote(str(target.column(c)))} AS STRING)" for c in task.inputs]
+    length = " + ".join(f"coalesce(length({c}), 0)" for c in columns)
+    rows = spark.sql(
+        f"SELECT array({', '.join(columns)}) AS inputs, {quote(value)} AS answer "
+        f"FROM {target.sql} VERSION AS OF {target.version} WHERE {condition} AND {length} <= {LONGEST} "
+        f"ORDER BY {input_hash_sql(columns)} LIMIT {_MOST_READ}"
+    ).collect()
+    return [Answered(tuple(row["inputs"]), row["answer"]) for row in rows]
+
+
+def _condition(target: Target, task: Task) -> tuple[str, str] | None:
+    """The column with the answers, and what is true of people's; None where the table has no such column.
+
+    A column that no pass of the task wrote is people's as a whole. Raises ColumnError.
+    """
+    recorded = recorded_column(target, task)
+    name = recorded or task.name
+    value, label = target.column(name), target.column(f"{name}_label")
+    if value is None:
+        return None
+    if label is None and recorded:
+        raise ColumnError(
+            f"{target.name} has the values of {task.name!r} in {value!r}, and the column '{value}_label', which says "
+            "what of them people gave, is gone.",
+            hint="Bring it back, or take the examples from another table.",
+        )
+    if label is None:
+        return value, f"{quote(value)} IS NOT NULL"
+    record = target.schema[label].dataType
+    if not isinstance(record, StructType) or not {"value", "source", "input_hash"} <= set(
+        record.fieldNames()
+    ):
+        raise ColumnError(f"{target.name} has a column {label!r} that is not a label record of {value!r}.")
+    inputs = input_hash_sql([quote(str(target.column(c))) for c in task.inputs])
+    written = f"{quote(label)}.input_hash"
+    return value, f"{human_sql(quote(value), quote(label))} AND ({written} IS NULL OR {written} = {inputs})"

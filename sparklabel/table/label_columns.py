@@ -1,0 +1,180 @@
+"""A Delta table: found, read at a pinned version, and checked for the columns that a task reads. Where rows are only
+read, a view will do, which has no versions.
+
+In: a table's name or path, a task. Out: a frozen record. Reads only.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+from pyspark.sql.types import DataType, StructType
+
+from sparklabel.delta.snapshot import Target, check_columns, open_target
+from sparklabel.errors import ColumnError
+from sparklabel.labels.record import label_ddl
+from sparklabel.sql import quote, sql_string
+from sparklabel.table.schema_evolution import is_record, lacking, record_type, same_type
+from sparklabel.tasks import Task
+
+TASK_PROPERTY = "sparklabel.task."
+"""With a task's name behind it: the property in which a table says where that task's answers are."""
+
+
+def check_inputs(target: Target, task: Task) -> None:
+    """The inputs are there, and read the same in every session. Raises ColumnError."""
+    for column in check_columns(target, task.inputs, f"an input of the task {task.name!r}"):
+        # As text a timestamp depends on the session's time zone: hashes would change, and with them every answer.
+        if "timestamp" in target.schema[column].dataType.simpleString().replace("timestamp_ntz", ""):
+            raise ColumnError(
+                f"The input {column!r} is a timestamp, whose text depends on the session's time zone.",
+                hint="Add a STRING or DATE column made from it, and label that.",
+            )
+
+
+def recorded_column(target: Target, task: Task) -> str | None:
+    """The column that passes of the task wrote their values to; None where there was no pass."""
+    recorded = target.properties.get(f"{TASK_PROPERTY}{task.name}")
+    return content_of(recorded)["column"] if recorded else None
+
+
+def content_of(recorded: str) -> dict[str, str]:
+    """What a task's property says; fields that a newer release adds do no harm."""
+    found = json.loads(recorded)
+    return {"column": str(found.get("column", ""))}
+
+
+_NAME = re.compile(r"[^ ,;{}()\n\t=.`]{1,100}")
+"""What Delta takes without column mapping; the length is a folder's, where answers are staged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """The task's columns in the table: `value` is what everybody reads, `label` the record. Names, not SQL.
+
+    `missing` are the columns to be added, with their types; `new_fields` those that the table's record or value lacks,
+    because an older release wrote it, or a task with fewer fields: paths as SQL takes them, with their types.
+    """
+
+    value: str
+    label: str
+    missing: tuple[tuple[str, str], ...]
+    new_fields: tuple[tuple[str, str], ...] = ()
+
+
+def owned_columns(target: Target, task: Task, taken: Sequence[str], column: str | None, adopt: bool) -> Owned:
+    """The two columns of the task, checked against the table; `taken` are the key's. Raises ColumnError.
+
+    A value column that is there without its record is refused, or taken as human answers with `adopt`. A record may
+    lack fields of ours, and have fields that we do not know.
+    """
+    recorded = recorded_column(target, task)
+    if column and recorded and column.lower() != recorded.lower():
+        raise ColumnError(
+            f"The task {task.name!r} writes the column {recorded!r} in {target.name}, not {column!r}.",
+            hint=f"Leave column= out, or say column={recorded!r}.",
+        )
+    value = column if column is not None else recorded or task.name
+    label = f"{value}_label"
+    if not _NAME.fullmatch(value):
+        raise ColumnError(
+            f"{value!r} is not a column's name for labels.",
+            hint="Take at most 100 characters, without blanks, commas, semicolons, brackets, =, dots or backticks.",
+        )
+    for name in (value, label):
+        if name.lower() in {c.lower() for c in (*task.inputs, *taken)}:
+            raise ColumnError(
+                f"The column {name!r} is an input or the key; the task cannot write it.", hint=_RENAME
+            )
+    _check_not_another_tasks(target, task, value)
+    has_value, has_label = target.column(value), target.column(label)
+    _check_both_or_none(target, recorded, has_value, has_label, adopt)
+    if has_value and not has_label and not adopt:
+        raise ColumnError(
+            f"{target.name} has a column {has_value!r} that no labeling pass wrote.",
+            hint=f"adopt=True takes what it holds as people's answers; or {_RENAME[0].lower()}{_RENAME[1:]}",
+        )
+    values = DataType.fromDDL(task.value_type)
+    new_fields = _new_value_fields(target, has_value, values) if has_value else ()
+    if has_label and not (has_value and is_record(target.schema[has_label].dataType)):
+        raise ColumnError(
+            f"{target.name} has a column {has_label!r} that is not a label record of {value!r}.", hint=_RENAME
+        )
+    absent = ((value, task.value_type, has_value), (label, label_ddl(task.value_type), has_label))
+    if has_label:
+        new_fields += tuple(lacking(record_type(task), target.schema[has_label].dataType, (has_label,)))
+    return Owned(
+        has_value or value, has_label or label, tuple((n, ddl) for n, ddl, there in absent if not there),
+        new_fields,
+    )  # fmt: skip
+
+
+_RENAME = "Name another column with column=."
+
+
+def _new_value_fields(target: Target, column: str, values: DataType) -> tuple[tuple[str, str], ...]:
+    """Fields that a struct of the task has gained since; one that it lost stays in the table. Raises ColumnError for a
+    column of another type."""
+    found = target.schema[column].dataType
+    if isinstance(values, StructType) and isinstance(found, StructType):
+        return tuple(lacking(values, found, (column,)))
+    if not same_type(found, values):
+        raise ColumnError(
+            f"{column!r} is {found.simpleString()}, and the task's values are {values.simpleString()}.",
+            hint=_RENAME,
+        )
+    return ()
+
+
+def _check_both_or_none(
+    target: Target, recorded: str | None, has_value: str | None, has_label: str | None, adopt: bool
+) -> None:
+    """A pass made both columns: where somebody took one away, adopting the other would make answers of a model a
+    person's."""
+    record = target.schema[has_label].dataType if has_label else None
+    if has_label and not has_value and isinstance(record, StructType) and is_record(record):
+        value = has_label.removesuffix("_label")
+        raise ColumnError(
+            f"{target.name} has the records of labels in {has_label!r}, and the column {value!r} with their values is "
+            "gone.",
+            hint=f"Bring it back: ALTER TABLE {target.sql} ADD COLUMN {quote(value)} "
+            f"{record['value'].dataType.simpleString()}; "
+            f"UPDATE {target.sql} SET {quote(value)} = {quote(has_label)}.value",
+        )
+    if recorded and has_value and not has_label and not adopt:
+        raise ColumnError(
+            f"{target.name} has the values of earlier passes in {has_value!r}, and the column '{has_value}_label', "
+            "which says what of them people gave, is gone.",
+            hint=f"Bring it back (RENAME COLUMN, or RESTORE: DESCRIBE HISTORY {target.sql}); or drop {has_value!r} to "
+            "label anew. adopt=True takes all its values as people's answers.",
+        )
+
+
+def _check_not_another_tasks(target: Target, task: Task, value: str) -> None:
+    for name, content in target.properties.items():
+        other = name.removeprefix(TASK_PROPERTY)
+        if (
+            name.startswith(TASK_PROPERTY)
+            and other != task.name
+            and content_of(content)["column"].lower() == value.lower()
+        ):
+            raise ColumnError(
+                f"The column {value!r} of {target.name} belongs to the task {other!r}.", hint=_RENAME
+            )
+
+
+def add_columns(spark: SparkSession, target: Target, owned: Owned, task: Task) -> Target:
+    """Adds what is missing, once, and records the task in the table's properties; the table at its new version."""
+    additions = [*((quote(name), ddl) for name, ddl in owned.missing), *owned.new_fields]
+    if additions:
+        added = ", ".join(f"{path} {ddl}" for path, ddl in additions)
+        spark.sql(f"ALTER TABLE {target.sql} ADD COLUMNS ({added})")
+    if recorded_column(target, task) is None:
+        content = sql_string(json.dumps({"column": owned.value}))
+        spark.sql(
+            f"ALTER TABLE {target.sql} SET TBLPROPERTIES ({sql_string(TASK_PROPERTY + task.name)} = {content})"
+        )
+        return open_target(spark, target.name)
+    return open_target(spark, target.name) if additions else target

@@ -1,0 +1,142 @@
+"""The state of every row of a pinned version, and what passes left in its records. Reads only."""
+
+import re
+from dataclasses import dataclass
+
+from pyspark.errors import AnalysisException, ParseException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType
+
+from sparklabel.delta.errors import said_by
+from sparklabel.errors import TableError
+from sparklabel.labels.predicates import (
+    input_hash_sql,
+    keeps_older_sql,
+    row_state_sql,
+    silent_sql,
+    unstamped_sql,
+)
+from sparklabel.labels.status import RETRYABLE
+from sparklabel.sql import quote
+from sparklabel.table.label_columns import Owned
+from sparklabel.table.schema_evolution import converted_sql, record_type
+from sparklabel.table.task_table import TaskTable
+from sparklabel.tasks import Task
+
+HASH, STATE, ANSWER = "_sparklabel_hash", "_sparklabel_state", "_sparklabel_answer"
+SEEN = "_sparklabel_pass_seen"
+"""Which pass had written a row's record when this one began."""
+
+_NONDETERMINISTIC = re.compile(
+    r"\b(rand|randn|random|randstr|uniform|uuid|shuffle|monotonically_increasing_id)\s*\(", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which rows a pass is for. `where` is a SQL condition, `relabel` says what counts as pending, and `retry` how
+    often rows with a failed status are asked."""
+
+    relabel: str = "task"
+    where: str | None = None
+    retry: tuple[tuple[str, int | None], ...] = ()
+
+
+def row_states(
+    spark: SparkSession,
+    opened: TaskTable,
+    task: Task,
+    scope: Scope,
+    model: str = "",
+    min_confidence: float = 0.0,
+) -> DataFrame:
+    """The pinned rows of a scope with their input hash and state, for an answer by `model`; what of the label is not
+    there yet reads as NULL."""
+    where = scope.where
+    frame, owned = opened.rows(spark), opened.owned
+    if where is not None:
+        if not isinstance(where, str) or not where.strip():
+            raise TableError(
+                f"where={where!r} is not a SQL condition.",
+                hint="Leave it out (None) to label all pending rows.",
+            )
+        if drawn := _NONDETERMINISTIC.search(where):
+            raise TableError(
+                f"where={where!r} draws other rows each time it is evaluated ({drawn.group(1)}).",
+                hint="Choose by a hash of the key instead: where='pmod(hash(id), 100) = 0'.",
+            )
+        try:
+            frame = frame.where(where)
+            _ = frame.schema  # over Spark Connect the analysis waits until something needs it
+        except (AnalysisException, ParseException) as error:
+            raise TableError(
+                f"where={where!r} is not a condition on {opened.source.name}: {said_by(error)}"
+            ) from None
+    for name, ddl in owned.missing:
+        frame = frame.withColumn(name, F.expr(f"CAST(NULL AS {ddl})"))
+    for name, wanted in ((owned.value, DataType.fromDDL(task.value_type)), (owned.label, record_type(task))):
+        if (
+            name in opened.target.schema.fieldNames()
+        ):  # it may lack fields of ours, and have some that we do not know
+            found = converted_sql(quote(name), opened.target.schema[name].dataType, wanted)
+            frame = frame.withColumn(name, F.expr(found)) if found != quote(name) else frame
+    hashed = frame.withColumn(
+        HASH, F.expr(input_hash_sql([quote(str(opened.source.column(c))) for c in task.inputs]))
+    )
+    state = row_state_sql(
+        value=quote(owned.value), label=quote(owned.label), inputs_hash=HASH,
+        fingerprint=task.fingerprint, model=model, relabel=scope.relabel, min_confidence=min_confidence,
+        retry=dict(scope.retry),
+    )  # fmt: skip
+    return hashed.withColumn(STATE, F.expr(state))
+
+
+def unstamped(owned: Owned) -> Column:
+    """True for rows of `row_states` that a person answered and whose record does not say so yet."""
+    return F.col(STATE).startswith("human") & F.expr(unstamped_sql(quote(owned.label)))
+
+
+def _silent(owned: Owned) -> Column:
+    """True for human answers that do not say so: the value is not the record's."""
+    return F.col(STATE).startswith("human") & F.expr(silent_sql(quote(owned.label)))
+
+
+def distinct_inputs(rows: DataFrame, task: Task) -> DataFrame:
+    """Each distinct input of `row_states` once: its hash, and the inputs as the task names them."""
+    texts = [F.any_value(F.col(quote(c)).cast("string")).alias(c) for c in task.inputs]
+    return rows.groupBy(HASH).agg(*texts)
+
+
+def records_of(spark: SparkSession, opened: TaskTable, model: str, fingerprint: str) -> DataFrame:
+    """The records of a model's answers to a version of the task, as `record`."""
+    own = (F.col("record.model") == model) & (F.col("record.task_fingerprint") == fingerprint)
+    return _records(spark, opened).where(own)
+
+
+def rows_by_status(spark: SparkSession, opened: TaskTable, pass_id: str) -> dict[str, int]:
+    """Of the rows that have a pass's answer."""
+    written = _records(spark, opened).where(F.col("record.pass_id") == pass_id)
+    rows = written.groupBy("record.status").agg(F.count("*").alias("rows")).collect()
+    return {row["status"]: row["rows"] for row in rows}
+
+
+def rows_kept(opened: TaskTable, pending: DataFrame, answers: DataFrame) -> int:
+    """How many pending rows keep the answer that they have, because the engine failed on their new one."""
+    keeps = keeps_older_sql(quote(opened.owned.label), ANSWER, HASH)
+    return pending.join(_failed(answers), HASH).where(keeps).count()
+
+
+def failure_of(answers: DataFrame) -> str:
+    """What the engine said of one input that it failed on."""
+    (row,) = _failed(answers).select(F.min(f"{ANSWER}.error").alias("error")).collect()
+    return row["error"] or ""
+
+
+def _failed(answers: DataFrame) -> DataFrame:
+    return answers.where(F.col(f"{ANSWER}.status").isin(*RETRYABLE))
+
+
+def _records(spark: SparkSession, opened: TaskTable) -> DataFrame:
+    """What the table's column of records holds now."""
+    return spark.sql(f"SELECT {quote(opened.owned.label)} AS record FROM {opened.target.sql}")

@@ -1,0 +1,91 @@
+"""A table's label record beside ours: older and newer releases write the same table.
+
+In: two types. Out: the fields that the table's record lacks, and SQL that turns a record of one type into the other,
+field by field, by name. A field that both have must have one type; which may be NULL does not count.
+"""
+
+from collections.abc import Iterator
+
+from pyspark.sql.types import ArrayType, DataType, MapType, StructType
+
+from sparklabel.errors import ColumnError
+from sparklabel.labels.record import label_ddl
+from sparklabel.sql import quote, sql_string
+from sparklabel.tasks import Task
+
+_ESSENTIAL = {"value", "status", "source"}
+
+
+def record_type(task: Task) -> StructType:
+    """The record of the task's labels as this release writes it."""
+    found = DataType.fromDDL(label_ddl(task.value_type))
+    assert isinstance(found, StructType)
+    return found
+
+
+def is_record(found: DataType) -> bool:
+    """Whether any release can have written it."""
+    return isinstance(found, StructType) and {name.lower() for name in found.fieldNames()} >= _ESSENTIAL
+
+
+def lacking(ours: DataType, theirs: DataType, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """The fields of `ours` that `theirs` lacks, as ALTER TABLE takes them: path and type.
+
+    `path` is the record's column. Raises ColumnError that names a field of another type.
+    """
+    if isinstance(ours, StructType) and isinstance(theirs, StructType):
+        there = {field.name.lower(): field.dataType for field in theirs}
+        for field in ours:
+            at = (*path, field.name)
+            if found := there.get(field.name.lower()):
+                yield from lacking(field.dataType, found, at)
+            else:
+                yield ".".join(map(quote, at)), _ddl(field.dataType)
+    elif isinstance(ours, ArrayType) and isinstance(theirs, ArrayType):
+        yield from lacking(ours.elementType, theirs.elementType, (*path, "element"))
+    elif ours != theirs:
+        raise ColumnError(
+            f"{'.'.join(path)!r} is {theirs.simpleString()}, and a label record has {ours.simpleString()} there.",
+            hint="Name another column with column=.",
+        )
+
+
+def same_type(one: DataType, other: DataType) -> bool:
+    """Whether they hold the same: which parts may be NULL, and what is remarked on them, does not count."""
+    if isinstance(one, StructType) and isinstance(other, StructType):
+        return len(one) == len(other) and all(
+            a.name.lower() == b.name.lower() and same_type(a.dataType, b.dataType)
+            for a, b in zip(one, other, strict=True)
+        )
+    if isinstance(one, ArrayType) and isinstance(other, ArrayType):
+        return same_type(one.elementType, other.elementType)
+    if isinstance(one, MapType) and isinstance(other, MapType):
+        return same_type(one.keyType, other.keyType) and same_type(one.valueType, other.valueType)
+    return one == other
+
+
+def converted_sql(value: str, have: DataType, want: DataType) -> str:
+    """SQL that gives `value`, of the type `have`, as the type `want`: fields it lacks are NULL, others are left out."""
+    if isinstance(have, StructType) and isinstance(want, StructType) and have != want:
+        there = {field.name.lower(): field for field in have}
+        parts = []
+        for field in want:
+            found = there.get(field.name.lower())
+            part = (
+                converted_sql(f"{value}.{quote(found.name)}", found.dataType, field.dataType)
+                if found
+                else f"CAST(NULL AS {_ddl(field.dataType)})"
+            )
+            parts.append(f"{sql_string(field.name)}, {part}")
+        return f"if({value} IS NULL, NULL, named_struct({', '.join(parts)}))"
+    if isinstance(have, ArrayType) and isinstance(want, ArrayType) and have != want:
+        item = converted_sql("item", have.elementType, want.elementType)
+        return f"transform({value}, item -> {item})"
+    return value
+
+
+def _ddl(found: DataType) -> str:
+    """A type as SQL takes it, whatever characters its fields' names have."""
+    if isinstance(found, StructType):
+        return f"STRUCT<{', '.join(f'{quote(field.name)}: {_ddl(field.dataType)}' for field in found)}>"
+    return f"ARRAY<{_ddl(found.elementType)}>" if isinstance(found, ArrayType) else found.simpleString()

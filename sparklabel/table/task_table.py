@@ -1,0 +1,138 @@
+"""The one way to open a table for a task: where its rows are, and where its labels.
+
+In: a table, a task, a key; the name of a table for the labels alone, where they have one. Out: a frozen record.
+Everything wrong is raised here, before any model is loaded and before anything is written; `make_room` is all that
+writes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from pyspark.sql import DataFrame, SparkSession
+
+from sparklabel.delta.snapshot import UNVERSIONED, Target, check_columns, is_delta, open_source, open_target
+from sparklabel.errors import ColumnError, TableError
+from sparklabel.sql import quote
+from sparklabel.table.key import check_key
+from sparklabel.table.label_columns import Owned, add_columns, check_inputs, owned_columns, recorded_column
+from sparklabel.table.labels_table import labels_table, make_labels_table
+from sparklabel.tasks import Task, check_task
+
+_OF_A_VIEW = "Of a view, keep the labels in a table of their own: into='...'."
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTable:
+    """A table opened for a task, pinned. `source` is where the inputs are, `target` where the task's columns are or
+    will be: the same table, or one for labels alone, which has the key and no inputs. `keys` are as `target` and
+    `source` both spell them. `arrived` are rows of the source that a stream brought, in place of all of them, one of
+    each key."""
+
+    source: Target
+    target: Target
+    keys: tuple[str, ...]
+    owned: Owned
+    arrived: DataFrame | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def apart(self) -> bool:
+        """Whether labels have a table of their own."""
+        return self.source is not self.target
+
+    def rows(self, spark: SparkSession) -> DataFrame:
+        """The pinned rows with the task's columns, as far as these are there yet."""
+        rows = self.source.read(spark) if self.arrived is None else self.arrived
+        if not self.apart and self.arrived is None:
+            return rows
+        own = (self.owned.value, self.owned.label)
+        rows = rows.drop(*(c for c in rows.columns if c.lower() in {name.lower() for name in own}))
+        if self.target.version == UNVERSIONED:
+            return rows
+        there = [quote(name) for name in own if name in self.target.schema.fieldNames()]
+        labels = self.target.read(spark).select(*map(quote, self.keys), *there)
+        return rows.join(labels, list(self.keys), "left")
+
+    def check_labelled(self, task: Task, hint: str) -> None:
+        """Raises ColumnError where no pass has written labels of the task yet."""
+        if self.owned.missing:
+            raise ColumnError(f"{self.target.name} has no labels of the task {task.name!r}.", hint=hint)
+
+    def newest(self, spark: SparkSession, task: Task) -> "TaskTable":
+        """The same at the newest versions. The key is not looked at again."""
+        there = self.target.version != UNVERSIONED or is_delta(spark, self.target.sql)
+        target = open_target(spark, self.target.name) if there else self.target
+        source = open_source(spark, self.source.name) if self.apart else target
+        owned = owned_columns(target, task, self.keys, self.owned.value, adopt=True)
+        return replace(self, source=source, target=target, owned=owned)
+
+    def at(self, target: Target) -> "TaskTable":
+        """The same with the table that has the labels as it is now."""
+        return replace(self, target=target, source=self.source if self.apart else target)
+
+    def make_room(self, spark: SparkSession, task: Task) -> "TaskTable":
+        """The same with the task's columns in the table, made where they are missing. Looks at the table again then:
+        another pass may be making the same."""
+        if recorded_column(self.target, task) and not (self.owned.missing or self.owned.new_fields):
+            return self
+        if self.apart and self.target.version == UNVERSIONED:
+            make_labels_table(spark, self.target, self.source, self.keys)
+        latest = open_target(spark, self.target.name)
+        owned = owned_columns(latest, task, self.keys, self.owned.value, adopt=True)
+        target = add_columns(spark, latest, owned, task)
+        return replace(self.at(target), owned=Owned(owned.value, owned.label, ()))
+
+
+def open_task_table(
+    spark: SparkSession,
+    table: str,
+    task: Task,
+    key: str | Sequence[str],
+    column: str | None = None,
+    adopt: bool = False,
+    into: str | None = None,
+) -> TaskTable:
+    """`open_task_tables` for one task."""
+    return open_task_tables(spark, table, [task], key, column, adopt, into)[0]
+
+
+def open_task_tables(
+    spark: SparkSession,
+    table: str,
+    tasks: Sequence[Task],
+    key: str | Sequence[str],
+    column: str | None = None,
+    adopt: bool = False,
+    into: str | None = None,
+) -> list[TaskTable]:
+    """Finds the table, and checks all that tasks need of it. `into` is the table that has, or will have, the labels
+    alone. Raises TaskError, TableError, ColumnError or KeyColumnError."""
+    for task in tasks:
+        check_task(task)
+    source = open_target(spark, table, _OF_A_VIEW) if into is None else open_source(spark, table)
+    keys = check_key(spark, source, key)
+    for task in tasks:
+        check_inputs(source, task)
+    target = source if into is None else labels_table(spark, into, source, keys)
+    if target.properties.get("delta.appendOnly", "false").lower() == "true":
+        raise TableError(
+            f"{target.name} is append-only: no row of it can be changed.",
+            hint=f"ALTER TABLE {target.sql} SET TBLPROPERTIES ('delta.appendOnly' = 'false'); or keep the labels in a "
+            "table of their own: into='...'.",
+        )
+    if into is None:
+        _check_comparable(source, (*keys, *(name for task in tasks for name in task.inputs)))
+    return [
+        TaskTable(source, target, keys, owned_columns(target, task, keys, column, adopt)) for task in tasks
+    ]
+
+
+def _check_comparable(target: Target, names: Sequence[str]) -> None:
+    """Delta 4.4 plans no MERGE whose conditions read a CHAR column: what pads it hides it. Raises ColumnError."""
+    for name in check_columns(target, names, "read"):
+        declared = target.schema[name].metadata.get("__CHAR_VARCHAR_TYPE_STRING", "")
+        if declared.startswith("char"):
+            raise ColumnError(
+                f"The column {name!r} of {target.name} is {declared.upper()}, by which Delta cannot MERGE.",
+                hint=f"ALTER TABLE {target.sql} ALTER COLUMN {quote(name)} TYPE STRING, which rewrites nothing; or "
+                "keep the labels in a table of their own: into='...'.",
+            )

@@ -1,0 +1,126 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparklabel import classification, rating
+from sparklabel.confidence.calibrators import Isotonic, Platt, Temperature, calibrator_from_json, others_of
+from sparklabel.confidence.fit import Judged, fit_calibrator
+from sparklabel.engines.fake import FakeEngine
+from sparklabel.errors import AnswersError
+from sparklabel.labeler import Labeler
+from sparklabel.labels.record import Alternative
+
+TASK = classification("tone", "text", ["calm", "angry"])
+ROWS = [[f"row {n}"] for n in range(20)]
+
+
+def overconfident(n, temperature=3.0, seed=0):
+    """Answers that are right as often as their probability says at `temperature`, and claim more."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(1, 2, n)
+    raw, true = (1 / (1 + np.exp(-logits * scale)) for scale in (temperature, 1.0))
+    return [
+        Judged(float(p), (float(1 - p),), bool(random.random() < t)) for p, t in zip(raw, true, strict=True)
+    ]
+
+
+def test_the_temperature_that_made_answers_overconfident_is_found():
+    fitted = fit_calibrator(overconfident(900), choices=True)
+    assert isinstance(fitted, Temperature)
+    assert fitted.temperature == pytest.approx(3.0, rel=0.2)
+
+
+def test_written_answers_that_are_wrong_although_they_seem_sure_fall_below_a_half():
+    random = np.random.default_rng(0)
+    judged = [Judged(p, (1 - p,), i % 3 == 0) for i, p in enumerate(random.uniform(0.8, 0.98, 300).tolist())]
+    fitted = fit_calibrator(judged, choices=False)
+    assert fitted.confidence(0.9, [0.1]) == pytest.approx(1 / 3, abs=0.05)
+
+
+def test_a_steep_calibrator_makes_nothing_of_an_unsure_answer():
+    assert Platt(91.4, 0.0).confidence(1e-6, []) == pytest.approx(0, abs=1e-300)
+
+
+def test_from_a_thousand_answers_on_the_shape_is_learned():
+    judged = overconfident(4000)
+    fitted = fit_calibrator(judged, choices=True)
+    assert isinstance(fitted, Isotonic)
+    sure = [one for one in judged if one.raw > 0.99]
+    found = np.mean([fitted.confidence(one.raw, one.others) for one in sure])
+    assert found == pytest.approx(np.mean([one.right for one in sure]), abs=0.02)
+
+
+@pytest.mark.parametrize("judged", [overconfident(40), [Judged(0.9, (0.1,), True)] * 200])
+def test_too_little_to_calibrate_with_is_said(judged):
+    with pytest.raises(AnswersError, match="too little to calibrate with"):
+        fit_calibrator(judged, choices=True)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=5), st.floats(0.05, 20))
+def test_a_temperature_gives_probabilities_and_keeps_their_order(numbers, temperature):
+    calibrator = Temperature(temperature)
+    found = [calibrator.confidence(p, others_of(p, None)) for p in sorted(numbers)]
+    assert all(0 <= p <= 1 for p in found)
+    assert found == sorted(found)
+
+
+def test_a_temperature_of_one_changes_nothing():
+    alternatives = [Alternative("a", 0.5), Alternative("b", 0.3)]
+    assert Temperature(1.0).confidence(0.5, others_of(0.5, alternatives)) == pytest.approx(0.5)
+
+
+def test_what_the_alternatives_leave_over_counts_as_one_more():
+    assert others_of(0.5, [Alternative("a", 0.5), Alternative("b", 0.3)]) == pytest.approx([0.3, 0.2])
+
+
+def test_a_value_that_is_no_alternative_stands_against_all_else():
+    assert others_of(0.75, [Alternative(4, 0.5), Alternative(3, 0.25)]) == [0.25]
+
+
+def test_between_points_isotonic_is_a_line_and_flat_beyond():
+    calibrator = Isotonic((0.2, 0.4), (0.1, 0.5))
+    assert [calibrator.confidence(p, []) for p in (0.0, 0.2, 0.3, 0.4, 1.0)] == pytest.approx(
+        [0.1, 0.1, 0.3, 0.5, 0.5]
+    )
+
+
+@pytest.mark.parametrize("calibrator", [Temperature(1.7), Isotonic((0.2, 0.4), (0.1, 0.5)), Platt(0.5, -1.2)])
+def test_a_calibrator_comes_back_from_json(calibrator):
+    assert calibrator_from_json(json.dumps(calibrator.to_dict())) == calibrator
+
+
+def test_an_unknown_calibrator_is_refused():
+    with pytest.raises(ValueError, match="is no calibrator"):
+        calibrator_from_json('{"method": "magic"}')
+
+
+def test_a_calibrator_changes_the_confidence_and_nothing_else():
+    plain = Labeler(TASK, FakeEngine(), model="fake").label(ROWS)
+    calibrated = Labeler(TASK, FakeEngine(), model="fake", calibrator=Temperature(4.0)).label(ROWS)
+    assert [(a.value, a.raw_confidence) for a in plain] == [(b.value, b.raw_confidence) for b in calibrated]
+    assert all(0.5 < b.confidence < a.confidence for a, b in zip(plain, calibrated, strict=True))
+
+
+def test_an_answer_that_is_not_trusted_is_withheld_with_its_guess():
+    (label,) = Labeler(TASK, FakeEngine(), model="fake", min_confidence=0.9).label(
+        [["no word of the labels"]]
+    )
+    assert (label.value, label.status) == (None, "uncertain")
+    assert label.alternatives[0].value in ("calm", "angry")
+    assert "is below 0.9" in label.error
+
+
+def test_a_withheld_rating_keeps_its_own_number_as_the_guess():
+    task = rating("stars", "text", (1, 5))
+    given = Labeler(task, FakeEngine(), model="fake").label([["no number"]])[0]
+    withheld = Labeler(task, FakeEngine(), model="fake", min_confidence=1.0).label([["no number"]])[0]
+    assert withheld.alternatives[0] == Alternative(given.value, given.raw_confidence)
+    assert len(withheld.alternatives) == 5
+
+
+def test_an_answer_that_is_trusted_is_given():
+    (label,) = Labeler(TASK, FakeEngine(), model="fake", min_confidence=0.9).label([["so angry"]])
+    assert (label.value, label.status) == ("angry", "ok")
