@@ -37,7 +37,7 @@ ATTACKS = {
 def flips(labeler: Labeler, texts: Sequence[str], wanted: Sequence[str], attack: str, task: Task) -> float:
     """The share of rows that are answered with what the attack wants."""
     rows = [
-        [f"{text} {attack.format(label=task.spoken(label))}"]
+        [f"{text} {attack.format(label=task.verbalize(label))}"]
         for text, label in zip(texts, wanted, strict=True)
     ]
     answers = labeler.label(rows)

@@ -26,8 +26,8 @@ from sparklabel import registry
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.evaluation.metrics.summary import Metrics, measure
 from sparklabel.labeler import Labeler
-from sparklabel.language_model import Recipe
-from sparklabel.models.manifest import ModelCard
+from sparklabel.language_model import TrainingConfig
+from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.references import DEFAULT
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.tasks import Scored, Task
@@ -86,18 +86,20 @@ class Measured:
         )
 
     def ask(
-        self, task: Task, base: Path, adapter: Path | None = None, card: ModelCard | None = None
+        self, task: Task, base: Path, adapter: Path | None = None, manifest: AdapterManifest | None = None
     ) -> Metrics:
         engine = TransformersEngine.load(base, adapter)
-        labels = Labeler(task, engine, model=self.name, card=card).label([inputs for inputs, _ in self.test])
+        labels = Labeler(task, engine, model=self.name, manifest=manifest).label(
+            [inputs for inputs, _ in self.test]
+        )
         return measure(
             task.answer_mode, [answer for _, answer in self.test], [label.value for label in labels],
             [label.confidence for label in labels], [label.status for label in labels],
         )  # fmt: skip
 
-    def run(self, recipe: Recipe, say: Callable[[str], None]) -> dict[str, Any]:
+    def run(self, config: TrainingConfig, say: Callable[[str], None]) -> dict[str, Any]:
         resolved = registry.resolve(DEFAULT)
-        base, found = registry.materialise(resolved).base, {}
+        base, found = registry.fetch(resolved).base, {}
         found["zero-shot"] = self.ask(self.task, base)
         say(f"{self.name}: zero-shot {found['zero-shot'].figures()}")
         if isinstance(self.task.answer_mode, Scored):
@@ -107,17 +109,17 @@ class Measured:
         # The test rows stand where the held-out answers would: the probe is judged on them.
         judges = tuple(HumanAnswer(inputs, answer, None) for inputs, answer in self.test)
         job = TrainingJob(
-            self.task, resolved, HumanAnswers(people, judges, {}), recipe, f"quality-{self.name}"
+            self.task, resolved, HumanAnswers(people, judges, {}), config, f"quality-{self.name}"
         )
         started = time.monotonic()
         with tempfile.TemporaryDirectory() as tmp, registry.start_run("quality", experiment="quality") as run:
             summary, probe = job.train(Path(tmp), run, progress=True)
-            card = ModelCard.from_json((Path(tmp) / registry.CARD).read_text("utf-8"))
-            found["fine-tuned"] = self.ask(self.task, base, Path(tmp) / "adapter", card)
+            manifest = AdapterManifest.from_json((Path(tmp) / registry.CARD).read_text("utf-8"))
+            found["fine-tuned"] = self.ask(self.task, base, Path(tmp) / "adapter", manifest)
         say(f"{self.name}: fine-tuned {found['fine-tuned'].figures()}")
         return {
             "train": len(self.train), "test": len(self.test), "probe": probe, "steps": summary.steps,
-            "epochs": summary.recipe.epochs, "train_seconds": summary.seconds,
+            "epochs": summary.config.epochs, "train_seconds": summary.seconds,
             "seconds": time.monotonic() - started,
             **{way: metrics.figures() for way, metrics in found.items()},
         }  # fmt: skip
@@ -175,7 +177,7 @@ def main() -> None:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store}/mlflow.db"
         for name in arguments.only:
             measured = Measured(name, arguments.folder, arguments.train, arguments.test)
-            results[name] = measured.run(Recipe(epochs=arguments.epochs), console.print)
+            results[name] = measured.run(TrainingConfig(epochs=arguments.epochs), console.print)
             console.print(table(results))
     if arguments.out:
         arguments.out.write_text(json.dumps({"machine": machine(), "results": results}, indent=2))

@@ -27,7 +27,7 @@ from sparklabel.demo.data import movie_reviews, read_jsonl
 from sparklabel.engines import ScoringRequest
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.label_trie import TokenPath
-from sparklabel.labeler import Labeler, Question
+from sparklabel.labeler import Labeler, PreparedTask
 from sparklabel.models.references import embedded_model
 
 _BATCH = 32
@@ -78,7 +78,7 @@ class Scoring:
             batch_tokens=arguments.batch_tokens,
         )  # fmt: skip
         self.labeler = Labeler(self.task, self.engine, model="benchmark")
-        question = Question.of(self.task, self.engine.tokenizer)
+        question = PreparedTask.of(self.task, self.engine.tokenizer)
         self.prefix, self.trie = question.encoder.prefix, question.trie
         self.prompts = [prompt.ids for prompt in self.labeler.encoder.encode(self.rows)]
         self._model = self.engine.language_model.model

@@ -26,7 +26,7 @@ from benchmarks.machine import machine, paragraph
 from sparklabel.label_trie import LabelTrie, label_trie
 from sparklabel.language_model import LanguageModel, TrainingExample, choice_examples
 from sparklabel.language_model.partial_forward import DecoderStack, decoder_depth
-from sparklabel.language_model.training.config import Recipe
+from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.language_model.training.trainer import (
     StepMetrics,
     TrainingSummary,
@@ -89,12 +89,12 @@ def bare_rate(model: LanguageModel, first: int, repeats: int) -> float:
 
 
 def our_rate(
-    model: LanguageModel, examples: list[TrainingExample], recipe: Recipe
+    model: LanguageModel, examples: list[TrainingExample], config: TrainingConfig
 ) -> tuple[float, TrainingSummary]:
     """Tokens per second without padding over all steps but the first, which warms up."""
     steps: list[StepMetrics] = []
     with tempfile.TemporaryDirectory() as folder:
-        summary = train_lora(model, examples, recipe, Path(folder), steps.append)
+        summary = train_lora(model, examples, config, Path(folder), steps.append)
     return sum(s.tokens for s in steps[1:]) / (steps[-1].seconds - steps[0].seconds), summary
 
 
@@ -109,13 +109,13 @@ def measure(
 ) -> dict[str, object]:
     """Figures of `rounds` rounds, each bare, ours, bare."""
     depth = decoder_depth(model.model)
-    recipe = Recipe(epochs=1).chosen_for(depth, len(trie.paths), len(examples))
-    first = depth - (recipe.top_layers or depth)
+    config = TrainingConfig(epochs=1).chosen_for(depth, len(trie.paths), len(examples))
+    first = depth - (config.top_layers or depth)
     model.model.requires_grad_(False)
     bare, ours, ratios, summary = [], [], [], None
     for _ in range(rounds):
         before = bare_rate(model, first, 4)
-        rate, summary = our_rate(model, examples, recipe)
+        rate, summary = our_rate(model, examples, config)
         after = bare_rate(model, first, 4)
         bare.append(2 / (1 / before + 1 / after))
         ours.append(rate)

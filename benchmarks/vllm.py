@@ -25,7 +25,7 @@ from sparklabel.demo.data import movie_reviews
 from sparklabel.engines.vllm.engine import VllmEngine, place_requests
 from sparklabel.engines.vllm.loading import VllmOptions, open_llm, uncompiled
 from sparklabel.engines.vllm.loop import VllmLoop
-from sparklabel.labeler import Labeler, Question
+from sparklabel.labeler import Labeler, PreparedTask
 from sparklabel.language_model import ModelTokenizer
 from sparklabel.models.references import embedded_model
 from sparklabel.tasks import Task, extraction
@@ -69,8 +69,8 @@ class Ways:
             temperature=0, max_tokens=mode.max_tokens, structured_outputs=held, logprobs=0
         )
 
-    def _asked(self, task: Task) -> tuple[Question, Labeler, list[tuple[int, ...]]]:
-        question = Question.of(task, self._engine.tokenizer)
+    def _asked(self, task: Task) -> tuple[PreparedTask, Labeler, list[tuple[int, ...]]]:
+        question = PreparedTask.of(task, self._engine.tokenizer)
         ids = [question.encoder.prefix + prompt.ids for prompt in question.encoder.encode(self._rows)]
         return question, Labeler(task, self._engine, model="benchmark"), ids
 

@@ -55,7 +55,7 @@ class LabelTrie:
     option_places: tuple[int, ...]
     option_tokens: tuple[int, ...]
     option_branches: tuple[int, ...]
-    routes: tuple[tuple[int, ...], ...]
+    label_paths: tuple[tuple[int, ...], ...]
 
     @property
     def tree_depth(self) -> int:
@@ -78,7 +78,7 @@ class LabelTrie:
         logits = option_logits.astype(np.float64)
         if offered is not None:
             leads = np.zeros((len(self.paths), len(self.option_tokens)), dtype=bool)
-            for label, route in enumerate(self.routes):
+            for label, route in enumerate(self.label_paths):
                 leads[label, list(route)] = True
             logits = np.where(offered.astype(np.uint16) @ leads.astype(np.uint16) > 0, logits, -np.inf)
         branches = np.asarray(self.option_branches)
@@ -87,13 +87,13 @@ class LabelTrie:
         peak = np.where(np.isneginf(peak), 0.0, peak)  # a node that no offered label passes
         total = np.add.reduceat(np.exp(logits - peak), starts, axis=1)[:, branches]
         local = logits - peak - np.log(np.where(total == 0, 1.0, total))
-        found = np.stack([local[:, list(route)].sum(axis=1) for route in self.routes], axis=1)
+        found = np.stack([local[:, list(route)].sum(axis=1) for route in self.label_paths], axis=1)
         return found if offered is None else np.where(offered, found, -np.inf)
 
     def steps(self, label: int) -> tuple[Step, ...]:
         """The branching nodes on a label's path, from the root: what training learns from one answer."""
         path, depth, steps = self.paths[label], 0, []
-        for taken in self.routes[label]:
+        for taken in self.label_paths[label]:
             branch = [o for o, b in enumerate(self.option_branches) if b == self.option_branches[taken]]
             depth = self._depth(self.option_places[taken])
             options = tuple(self.option_tokens[o] for o in branch)
@@ -141,7 +141,7 @@ def _build(paths: tuple[TokenPath, ...], names: Sequence[str], groups: tuple[int
         option_places=tuple(at for at, _, _ in flat),
         option_tokens=tuple(token for _, token, _ in flat),
         option_branches=tuple(branch for _, _, branch in flat),
-        routes=tuple(_route(group, path, index) for group, path in zip(group_of, paths, strict=True)),
+        label_paths=tuple(_route(group, path, index) for group, path in zip(group_of, paths, strict=True)),
     )
 
 

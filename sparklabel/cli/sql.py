@@ -47,7 +47,7 @@ def sql(
 
 def _show(spark: Any, statement: str, rows: int) -> None:
     """Raises SparklabelError with the first line of what Spark says."""
-    from sparklabel.delta.errors import said_by, spark_errors
+    from sparklabel.delta.errors import error_message, spark_errors
     from sparklabel.udf import worker_errors
 
     try:
@@ -56,7 +56,7 @@ def _show(spark: Any, statement: str, rows: int) -> None:
             if result.columns:
                 result.show(rows, truncate=80)
     except spark_errors() as error:
-        raise SparklabelError(said_by(error)) from None
+        raise SparklabelError(error_message(error)) from None
 
 
 def _statements(asks: bool) -> Iterator[str]:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from sparklabel.delta.errors import said_by, spark_errors
+from sparklabel.delta.errors import error_message, spark_errors
 from sparklabel.delta.snapshot import newest_version
 from sparklabel.errors import ConflictError, SparklabelError, TableError
 from sparklabel.progress import tell
@@ -35,7 +35,7 @@ _ONE_AT_A_TIME = threading.RLock()
 Result = TypeVar("Result")
 
 
-def retried(commit: Callable[[], Result], what: str) -> Result:
+def retry_on_conflict(commit: Callable[[], Result], what: str) -> Result:
     """Runs `commit`, again after a growing random pause where another writer was first.
 
     Raises ConflictError, or TableError where the table takes no such commit: a constraint, a property, a permission.
@@ -66,8 +66,8 @@ def retried(commit: Callable[[], Result], what: str) -> Result:
 
 
 def delete_rows(spark: SparkSession, sql: str, where: str, what: str) -> None:
-    """From a Delta table, named as SQL takes it. Raises what `retried` raises."""
-    retried(lambda: spark.sql(f"DELETE FROM {sql} WHERE {where}").collect(), what)
+    """From a Delta table, named as SQL takes it. Raises what `retry_on_conflict` raises."""
+    retry_on_conflict(lambda: spark.sql(f"DELETE FROM {sql} WHERE {where}").collect(), what)
 
 
 def tidying_is_due(spark: SparkSession, sql: str, commits: int) -> bool:
@@ -77,18 +77,17 @@ def tidying_is_due(spark: SparkSession, sql: str, commits: int) -> bool:
     return version >= _TIDY_EVERY and version % _TIDY_EVERY < commits
 
 
-def refusals() -> tuple[type[Exception], ...]:
-    """What Spark, Delta and we raise where a table cannot be read or written."""
-    return (*spark_errors(), SparklabelError)
+WRITE_ERRORS: tuple[type[Exception], ...] = (*spark_errors(), SparklabelError)
+"""What Spark, Delta and we raise when a table cannot be read or written."""
 
 
 @contextmanager
-def tolerated(what: str) -> Iterator[None]:
+def best_effort(what: str) -> Iterator[None]:
     """Inside, what fails is told, and no more: nothing of a user's is at stake, and the next pass does it."""
     try:
         yield
-    except refusals() as error:
-        tell(f"{what} failed, and is left to the next pass: {said_by(error)}")
+    except WRITE_ERRORS as error:
+        tell(f"{what} failed, and is left to the next pass: {error_message(error)}")
 
 
 @dataclass(slots=True)
@@ -99,7 +98,7 @@ class Conflicts:
 
 
 def conflicts_met() -> int:
-    """So far, inside the block of `counted_conflicts`."""
+    """So far, inside the block of `count_conflicts`."""
     met = _MET.get()
     return met.number if met else 0
 
@@ -108,7 +107,7 @@ _MET: ContextVar[Conflicts | None] = ContextVar("conflicts", default=None)
 
 
 @contextmanager
-def counted_conflicts() -> Iterator[Conflicts]:
+def count_conflicts() -> Iterator[Conflicts]:
     """Those that are met, and tried again, inside the block in this thread."""
     met = Conflicts()
     before = _MET.set(met)

@@ -25,7 +25,7 @@ def spark_errors() -> tuple[type[Exception], ...]:
     return (PySparkException, *java_errors())
 
 
-def said_by(error: Exception) -> str:
+def error_message(error: Exception) -> str:
     """The first line of what Spark says."""
     # Of what comes through as the JVM gives it, py4j's own first line says only that something did.
     text = str(getattr(error, "java_exception", error)).strip()

@@ -14,7 +14,7 @@ from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from sparklabel.delta.errors import said_by, spark_errors
+from sparklabel.delta.errors import error_message, spark_errors
 from sparklabel.delta.paths import is_absolute
 from sparklabel.delta.session import require_delta
 from sparklabel.errors import ColumnError, TableError
@@ -25,7 +25,7 @@ DELETION_VECTORS = "delta.enableDeletionVectors"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TableSnapshot:
     """A Delta table at a pinned version; a view, and a table that is not there yet, have `UNVERSIONED`. `name` is what
     the user wrote, `sql` what SQL takes."""
 
@@ -60,7 +60,7 @@ def newest_version(spark: SparkSession, sql: str) -> int:
     return int(spark.sql(f"DESCRIBE HISTORY {sql} LIMIT 1").collect()[0]["version"])
 
 
-def open_target(spark: SparkSession, table: str, otherwise: str = "") -> Target:
+def open_snapshot(spark: SparkSession, table: str, otherwise: str = "") -> TableSnapshot:
     """Finds a table by name (`db.tickets`) or path (anything with a slash). Raises TableError, whose hint ends with
     what can be done `otherwise`."""
     require_delta(spark)
@@ -76,23 +76,25 @@ def open_target(spark: SparkSession, table: str, otherwise: str = "") -> Target:
         schema = spark.sql(f"SELECT * FROM {sql} VERSION AS OF {version}").schema
     except (AnalysisException, ParseException) as error:
         raise TableError(
-            f"{table} is not a Delta table that can be read: {said_by(error)}",
+            f"{table} is not a Delta table that can be read: {error_message(error)}",
             hint=f"Give the name of a Delta table (catalog.schema.table) or its path. {otherwise}".strip(),
         ) from None
-    return Target(table, sql, detail["location"], version, schema, detail["properties"] or {})
+    return TableSnapshot(table, sql, detail["location"], version, schema, detail["properties"] or {})
 
 
-def open_source(spark: SparkSession, name: str) -> Target:
+def open_readable(spark: SparkSession, name: str) -> TableSnapshot:
     """Where rows are only read: a Delta table at its newest version, or anything else that SQL reads. Raises
     TableError."""
     require_delta(spark)
     sql = table_sql(name)
     if is_delta(spark, sql):
-        return open_target(spark, name)
+        return open_snapshot(spark, name)
     try:
-        return Target(name, sql, "", UNVERSIONED, spark.sql(f"SELECT * FROM {sql}").schema, {})
+        return TableSnapshot(name, sql, "", UNVERSIONED, spark.sql(f"SELECT * FROM {sql}").schema, {})
     except (AnalysisException, ParseException) as error:
-        raise TableError(f"{name} is neither a table nor a view that can be read: {said_by(error)}") from None
+        raise TableError(
+            f"{name} is neither a table nor a view that can be read: {error_message(error)}"
+        ) from None
 
 
 def is_delta(spark: SparkSession, sql: str) -> bool:
@@ -154,7 +156,7 @@ def folder_of(table: str) -> str | None:
     return path if is_absolute(path) else None
 
 
-def check_columns(target: Target, names: Sequence[str], what: str) -> tuple[str, ...]:
+def check_columns(target: TableSnapshot, names: Sequence[str], what: str) -> tuple[str, ...]:
     """The table's spelling of `names`. Raises ColumnError that lists the table's columns."""
     if missing := [name for name in names if target.column(name) is None]:
         raise ColumnError(
@@ -174,12 +176,12 @@ def check_folders(spark: SparkSession, **given: Any) -> None:
             )
 
 
-def is_folder(path: Any) -> bool:
+def is_absolute_path(path: Any) -> bool:
     """Whether it is the path of one, wherever it is read."""
     return isinstance(path, str) and is_absolute(path)
 
 
-def switch_on(spark: SparkSession, target: Target) -> Target:
+def switch_on(spark: SparkSession, target: TableSnapshot) -> TableSnapshot:
     """Lifts the table's protocol: readers that do not know deletion vectors are locked out from here on."""
     spark.sql(f"ALTER TABLE {target.sql} SET TBLPROPERTIES ('{DELETION_VECTORS}' = 'true')")
-    return open_target(spark, target.name)
+    return open_snapshot(spark, target.name)

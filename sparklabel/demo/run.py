@@ -18,7 +18,7 @@ from sparklabel.delta.session import spark_session
 from sparklabel.demo.data import DemoData, key_hash, movie_reviews, read_jsonl, split_rows
 from sparklabel.errors import SetupError
 from sparklabel.evaluation import EvaluationReport, Metrics, evaluate, measure
-from sparklabel.labeler import Question
+from sparklabel.labeler import PreparedTask
 from sparklabel.labeling import PassReport, label_table
 from sparklabel.labels.status import OK
 from sparklabel.language_model import LanguageModel
@@ -147,9 +147,9 @@ class _Demo:
     def _probe(self) -> Metrics:
         """Logistic regression over the frozen base, taught by what the new model was: what needs no fine-tuning."""
         vacate_gpu()
-        model = LanguageModel.load(registry.materialise(registry.resolve(DEFAULT)).base)
+        model = LanguageModel.load(registry.fetch(registry.resolve(DEFAULT)).base)
         template = bare_template(self.task, model.tokenizer)
-        encoder = Question.rendered(self.task, model.tokenizer, template).encoder
+        encoder = PreparedTask.rendered(self.task, model.tokenizer, template).encoder
         opened = open_task_table(self.spark, TABLE, self.task, "id")
         answers = human_answers(self.spark, opened, self.task).train
         train = [([text or "" for text in a.inputs], a.answer) for a in answers]

@@ -1,11 +1,11 @@
 """Engines: where scores are computed. `Engine` is the protocol, `EngineSpec` what travels to workers."""
 
 from sparklabel.engines.base import (
+    Completion,
     Engine,
-    Generation,
     GenerationRequest,
-    Remark,
     RowScores,
+    RowStatus,
     ScoringRequest,
     SharedEngine,
     row_scores,
@@ -14,12 +14,12 @@ from sparklabel.engines.registry import ENGINES, EngineSpec, engine_spec, names_
 
 __all__ = [
     "ENGINES",
+    "Completion",
     "Engine",
     "EngineSpec",
-    "Generation",
     "GenerationRequest",
-    "Remark",
     "RowScores",
+    "RowStatus",
     "ScoringRequest",
     "SharedEngine",
     "engine_spec",

@@ -34,7 +34,7 @@ class GenerationRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class RowStatus:
     """What an engine that asks row by row says of one row. `status` is one of labels.py: where it is not `ok`, the row
     has no answer. `text` is what the label's `error` says."""
 
@@ -43,7 +43,7 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
+class Completion:
     """What a model wrote for one row, without the stop token. `ends[i]` is where token i ends in `text`, in
     characters; `log_p[i]` its log-probability among all tokens, before the constraint; both are empty where an engine
     does not know. `finished`: the model stopped, or the schema allowed no more; otherwise `max_tokens` cut it."""
@@ -52,16 +52,16 @@ class Generation:
     ends: tuple[int, ...]
     log_p: tuple[float, ...]
     finished: bool
-    remark: Remark | None = None
+    row_status: RowStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RowScores:
     """Scores of rows that were asked one by one. `logits` [N, O] as `Engine.score` gives them; a row that says only
-    which choice it is has +inf along the choice's route, a row that failed has NaN. `remarks` [N]."""
+    which choice it is has +inf along the choice's route, a row that failed has NaN. `row_statuses` [N]."""
 
     logits: NDArray[np.float32]
-    remarks: tuple[Remark | None, ...]
+    row_statuses: tuple[RowStatus | None, ...]
 
 
 class Engine(Protocol):
@@ -74,7 +74,7 @@ class Engine(Protocol):
 
     def score(self, request: ScoringRequest) -> NDArray[np.float32]: ...
 
-    def generate(self, request: GenerationRequest) -> list[Generation]: ...
+    def generate(self, request: GenerationRequest) -> list[Completion]: ...
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.engines.base import Generation, GenerationRequest, ScoringRequest
+from sparklabel.engines.base import Completion, GenerationRequest, ScoringRequest
 from sparklabel.errors import EngineError
 from sparklabel.label_trie import END
 
@@ -65,7 +65,7 @@ class FakeEngine:
             len(request.rows), len(request.trie.option_tokens)
         )
 
-    def generate(self, request: GenerationRequest) -> list[Generation]:
+    def generate(self, request: GenerationRequest) -> list[Completion]:
         return [self._written(row, request) for row in self._texts(request.rows)]
 
     def _texts(self, rows: Sequence[Sequence[int]]) -> list[bytes]:
@@ -82,19 +82,19 @@ class FakeEngine:
             for n, path in enumerate(trie.paths)
             if bytes(p for p in path if p != END).strip().lower() in text
         ]
-        favoured = set(trie.routes[max(named, key=lambda n: len(trie.paths[n]))]) if named else set()
+        favoured = set(trie.label_paths[max(named, key=lambda n: len(trie.paths[n]))]) if named else set()
         digest = hashlib.sha256(self._seed + text).digest()
         return [
             (4.0 if o in favoured else 0.0) + digest[o % 32] / 256 for o in range(len(trie.option_tokens))
         ]
 
-    def _written(self, row: bytes, request: GenerationRequest) -> Generation:
+    def _written(self, row: bytes, request: GenerationRequest) -> Completion:
         """One token a byte. A token that leaves a character unfinished ends where that character begins."""
         written = fake_answer(request.schema, row.decode(errors="ignore"), self._seed).encode()
         tokens = written[: request.max_tokens]
         digest = hashlib.sha256(self._seed + row).digest()
         log_p = tuple(-digest[t % 32] / 1024 for t in range(len(tokens)))
-        return Generation(
+        return Completion(
             tokens.decode(errors="ignore"), _ends(tokens), log_p, finished=len(tokens) == len(written)
         )
 

@@ -41,7 +41,7 @@ class EngineSpec:
         return self.shared
 
     @property
-    def kind(self) -> "EngineKind":
+    def kind(self) -> "EngineInfo":
         return ENGINES[self.name]
 
 
@@ -68,7 +68,7 @@ class NamedModels:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineKind:
+class EngineInfo:
     """An engine as this module knows it. `open` takes the model's identity, its files, and the options.
 
     `named`: any text names a model; otherwise a model is one that can be resolved and fetched. `task_threads`: it
@@ -150,13 +150,13 @@ _STRUCTURED = Option(
     lambda value: value in openai_options.STRUCTURED, f"one of: {', '.join(openai_options.STRUCTURED)}"
 )
 
-ENGINES: dict[str, EngineKind] = {
-    "transformers": EngineKind(
+ENGINES: dict[str, EngineInfo] = {
+    "transformers": EngineInfo(
         {"dtype": _DTYPE, "device": _DEVICE, "batch_tokens": _COUNT, "threads": _COUNT},
         _open_transformers,
         task_threads=True,
     ),
-    "vllm": EngineKind(
+    "vllm": EngineInfo(
         {
             "dtype": _DTYPE,
             "max_model_len": _COUNT,
@@ -172,7 +172,7 @@ ENGINES: dict[str, EngineKind] = {
         fills_gpu=True,
         when_shared={"max_lora_rank": 16},  # what fine-tuning makes
     ),
-    "openai": EngineKind(
+    "openai": EngineInfo(
         {
             "base_url": _ENDPOINT,
             "api_key_env": _VARIABLE,
@@ -193,7 +193,7 @@ ENGINES: dict[str, EngineKind] = {
         concurrent=True,
         holds_model=False,
     ),
-    "fake": EngineKind(
+    "fake": EngineInfo(
         {"fail_on": _TEXT},
         _open_fake,
         NamedModels(lambda model, options: f"fake:{model}", lambda options: ByteTokenizer()),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.engines.base import Generation, GenerationRequest, ScoringRequest
+from sparklabel.engines.base import Completion, GenerationRequest, ScoringRequest
 from sparklabel.errors import EngineDied, EngineError
 from sparklabel.label_trie import TokenPath
 from sparklabel.language_model import LanguageModel
@@ -66,7 +66,7 @@ class TransformersEngine:
                 self._encoded(request.prefix), request.rows, request.trie
             )
 
-    def generate(self, request: GenerationRequest) -> list[Generation]:
+    def generate(self, request: GenerationRequest) -> list[Completion]:
         """Raises TaskError for a schema that answers cannot be held to."""
         grammar = None if request.schema is None else self._compiled(request.schema)
         with self._computing():
@@ -77,12 +77,12 @@ class TransformersEngine:
     @contextmanager
     def _computing(self) -> Iterator[None]:
         with _hardware_errors():
-            self.language_model.wear(self._weights)
+            self.language_model.set_active_adapter(self._weights)
             yield
 
-    def _as_text(self, answer: Written) -> Generation:
+    def _as_text(self, answer: Written) -> Completion:
         text, ends = self.tokenizer.decode(answer.ids), self.tokenizer.token_ends(answer.ids)
-        return Generation(text, tuple(ends), answer.log_p, answer.finished)
+        return Completion(text, tuple(ends), answer.log_p, answer.finished)
 
     def _compiled(self, schema: str) -> Grammar:
         if self._vocabulary is None:

@@ -14,13 +14,13 @@ from pyspark.sql import functions as F
 from sparklabel import registry
 from sparklabel.confidence.calibrators import Calibrator, others_of
 from sparklabel.confidence.fit import Judged, confidences, fit_calibrator
-from sparklabel.delta.commits import commit_metadata, retried
+from sparklabel.delta.commits import commit_metadata, retry_on_conflict
 from sparklabel.errors import AnswersError, ModelError
 from sparklabel.evaluation.metrics.confidence import calibration_error
-from sparklabel.labels.predicates import said_sql
+from sparklabel.labels.predicates import model_value_sql
 from sparklabel.labels.record import Alternative
 from sparklabel.labels.status import ANSWERED, UNCERTAIN
-from sparklabel.models.manifest import ModelCard
+from sparklabel.models.manifest import AdapterManifest
 from sparklabel.sql import quote, sql_list, sql_string
 from sparklabel.table.row_states import STATE, Scope, row_states
 from sparklabel.table.task_table import TaskTable, open_task_table
@@ -75,7 +75,7 @@ def calibrate(
     Raises AnswersError, TableError, ColumnError, KeyColumnError or SetupError before anything is written.
     """
     opened = open_task_table(spark, table, task, key, column, into=into)
-    if opened.owned.missing:
+    if opened.label_columns.missing:
         raise AnswersError(
             f"{table} has no labels of the task {task.name!r}.",
             hint="Label it first: sparklabel.label_table(...).",
@@ -121,15 +121,15 @@ def _asked_as(model: str, task: Task) -> str:
     if not model.startswith("models:/"):
         return task.fingerprint
     try:
-        card = registry.resolve(model).card
+        manifest = registry.resolve(model).manifest
     except ModelError:
         return task.fingerprint
-    return ModelCard.from_json(card).task_fingerprint if card else task.fingerprint
+    return AdapterManifest.from_json(manifest).task_fingerprint if manifest else task.fingerprint
 
 
 def _judged_rows(spark: SparkSession, opened: TaskTable, task: Task) -> DataFrame:
     """Human answers to what the record's model answered too: model, what it said, what the person says."""
-    label = quote(opened.owned.label)
+    label = quote(opened.label_columns.label)
     known = sql_list((*ANSWERED, UNCERTAIN))
     states = row_states(spark, opened, task, Scope(relabel="none"))
     fair = (
@@ -137,9 +137,9 @@ def _judged_rows(spark: SparkSession, opened: TaskTable, task: Task) -> DataFram
         f"AND {label}.task_fingerprint = {sql_string(task.fingerprint)} AND NOT ({label}.review_reason <=> 'queue')"
     )
     return states.where((F.col(STATE) == "human") & F.expr(fair)).select(
-        F.expr(f"{label}.model").alias("model"), F.expr(said_sql(label)).alias("said"),
+        F.expr(f"{label}.model").alias("model"), F.expr(model_value_sql(label)).alias("said"),
         F.expr(f"{label}.raw_confidence").alias("raw"), F.expr(f"{label}.alternatives").alias("alternatives"),
-        F.col(quote(opened.owned.value)).alias("answer"),
+        F.col(quote(opened.label_columns.value)).alias("answer"),
     )  # fmt: skip
 
 
@@ -158,7 +158,7 @@ def _judged(answers: DataFrame, task: Task) -> list[Judged]:
 
 
 def _rewrite(spark: SparkSession, opened: TaskTable, task: Task, model: str, calibrator: Calibrator) -> int:
-    label = quote(opened.owned.label)
+    label = quote(opened.label_columns.label)
     update = (
         f"UPDATE {opened.target.sql} SET {label}.confidence = {calibrator.sql(label)} WHERE {label}.model = "
         f"{sql_string(model)} AND {label}.task_fingerprint = {sql_string(task.fingerprint)} "
@@ -169,4 +169,4 @@ def _rewrite(spark: SparkSession, opened: TaskTable, task: Task, model: str, cal
         with commit_metadata(spark, calibrated=task.name, model=model, task_fingerprint=task.fingerprint):
             return int(spark.sql(update).collect()[0]["num_affected_rows"])
 
-    return retried(commit, f"Updating {opened.target.name}")
+    return retry_on_conflict(commit, f"Updating {opened.target.name}")

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sparklabel import registry
 from sparklabel.delta.session import task_slots
 from sparklabel.errors import TableError
-from sparklabel.evaluation.gold import GOLD, gold_column, peoples_answers
+from sparklabel.evaluation.gold import GOLD, gold_column, human_gold
 from sparklabel.evaluation.metrics.summary import Metrics, measure
 from sparklabel.models.references import DEFAULT
 from sparklabel.sql import quote
@@ -104,7 +104,7 @@ def evaluate(
             hint="Leave gold out, or them.",
         )
     right = (
-        peoples_answers(spark, df_or_table, task, key, column, into)
+        human_gold(spark, df_or_table, task, key, column, into)
         if gold is None
         else gold_column(spark, df_or_table, task, gold)
     )

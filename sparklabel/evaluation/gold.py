@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, NumericType, StringType, StructField, StructType
 
-from sparklabel.delta.snapshot import Target, open_target
+from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 from sparklabel.errors import AnswersError, ColumnError, TableError
 from sparklabel.sql import quote
 from sparklabel.table.human_answers import human_answers
@@ -30,7 +30,7 @@ class Gold:
 
     rows: DataFrame
     name: str
-    table: Target | None
+    table: TableSnapshot | None
     set_aside: int = 0
 
     def judging(self, mode: AnswerMode) -> tuple[DataFrame, int]:
@@ -55,7 +55,7 @@ class Gold:
 
 def gold_column(spark: SparkSession, df_or_table: DataFrame | str, task: Task, gold: str) -> Gold:
     """All rows, by the column `gold`. Raises TableError or ColumnError."""
-    target = open_target(spark, df_or_table) if isinstance(df_or_table, str) else None
+    target = open_snapshot(spark, df_or_table) if isinstance(df_or_table, str) else None
     frame = target.read(spark) if target else df_or_table
     assert not isinstance(frame, str)
     _check_columns(frame, (*task.inputs, gold))
@@ -66,7 +66,7 @@ def gold_column(spark: SparkSession, df_or_table: DataFrame | str, task: Task, g
     return Gold(rows, gold, target)
 
 
-def peoples_answers(
+def human_gold(
     spark: SparkSession,
     table: DataFrame | str,
     task: Task,
@@ -90,7 +90,7 @@ def peoples_answers(
     schema = StructType([*fields, *(StructField(name, StringType()) for name in task.inputs)])
     rows = spark.createDataFrame([(one.answer, *one.inputs) for one in found.held_out], schema)
     set_aside = len(found.train) + sum(found.left_out.values())
-    return Gold(rows, opened.owned.value, opened.target, set_aside)
+    return Gold(rows, opened.label_columns.value, opened.target, set_aside)
 
 
 def _an_answer(mode: AnswerMode) -> str:

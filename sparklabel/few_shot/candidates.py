@@ -66,8 +66,8 @@ def _shown(task: Task, mode: AnswerMode, answer: Any) -> str:
     """An answer that the task accepts, as a model would write it. A number between two points of a scale is shown as
     the point that it says."""
     if isinstance(mode, Scored):
-        return "\n".join(mode.spoken[number] for number in mode.chosen(answer))
-    return task.spoken(answer)
+        return "\n".join(mode.verbalized[number] for number in mode.chosen(answer))
+    return task.verbalize(answer)
 
 
 def bounded(found: list[Candidate]) -> list[Candidate]:

@@ -1,6 +1,6 @@
 """The labeler: rows in, labels out, with any engine. No Spark in it."""
 
-from sparklabel.labeler.labeler import Labeler, withheld
-from sparklabel.labeler.prepared_task import Question
+from sparklabel.labeler.labeler import Labeler, abstain_below
+from sparklabel.labeler.prepared_task import PreparedTask
 
-__all__ = ["Labeler", "Question", "withheld"]
+__all__ = ["Labeler", "PreparedTask", "abstain_below"]

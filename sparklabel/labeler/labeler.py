@@ -13,12 +13,12 @@ from sparklabel.confidence.calibrators import Calibrator, others_of
 from sparklabel.engines import Engine
 from sparklabel.errors import EngineDied, EngineError
 from sparklabel.few_shot import Encoder, ExampleSet
-from sparklabel.labeler.predictors import Answer, Answerer, answerer
-from sparklabel.labeler.prepared_task import Question
+from sparklabel.labeler.predictors import Answer, Predictor, predictor
+from sparklabel.labeler.prepared_task import PreparedTask
 from sparklabel.labeler.retrieval import RowChoices, RowExamples
 from sparklabel.labels import status
 from sparklabel.labels.record import Alternative, Label, input_hash
-from sparklabel.models.manifest import ModelCard
+from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.shipped_encoder import sentence_encoder
 from sparklabel.prompts import Prompt, offering
 from sparklabel.tasks import MOST_ALTERNATIVES, Task
@@ -32,9 +32,9 @@ _FAILURES_IN_A_ROW = 32
 class Labeler:
     """Answers rows of one task with one engine. `model`, the identity, is written into every label.
 
-    `card` is what a fine-tuned model carries; without it the model is asked with the whole instructions, and with the
-    `examples` of a pass where it has any. `calibrator` makes a confidence of the model's own probability. Answers with
-    less than `min_confidence` are withheld. Several threads may call `label` where the engine takes that. Raises
+    `manifest` is what a fine-tuned model carries; without it the model is asked with the whole instructions, and with
+    the `examples` of a pass where it has any. `calibrator` makes a confidence of the model's own probability. Answers
+    with less than `min_confidence` are withheld. Several threads may call `label` where the engine takes that. Raises
     TaskError or ModelError when task, tokenizer and card do not fit together.
     """
 
@@ -44,20 +44,20 @@ class Labeler:
         engine: Engine,
         *,
         model: str,
-        card: ModelCard | None = None,
+        manifest: AdapterManifest | None = None,
         calibrator: Calibrator | None = None,
         min_confidence: float = 0.0,
         examples: ExampleSet | None = None,
         open_encoder: Callable[[], Encoder] = sentence_encoder,
     ) -> None:
         self._calibrator, self._min_confidence = calibrator, min_confidence
-        question = Question.of(task, engine.tokenizer, card, model, examples)
-        by_row = examples is not None and examples.similar and card is None
+        prepared = PreparedTask.of(task, engine.tokenizer, manifest, model, examples)
+        by_row = examples is not None and examples.similar and manifest is None
         self._row_examples = RowExamples(task, examples, open_encoder) if examples and by_row else None
-        offered = offering(task) if card is None else None
+        offered = offering(task) if manifest is None else None
         self._row_choices = RowChoices(offered, open_encoder) if offered else None
-        self.encoder = question.encoder
-        self._answerer: Answerer = answerer(question, engine, zero_shot=card is None)
+        self.encoder = prepared.encoder
+        self._answerer: Predictor = predictor(prepared, engine, zero_shot=manifest is None)
         self._stamp = Label(status=status.OK, model=model, task_fingerprint=task.fingerprint, attempts=1)
         self._enough, self._which = (all, "an") if task.needs_every_input else (any, "every")
         self._refuses_cuts = task.on_too_long == "fail"
@@ -86,7 +86,7 @@ class Labeler:
         self._known.update((h, label) for h, label in answers.items() if label.status not in status.RETRYABLE)
 
     @property
-    def gave_up(self) -> bool:
+    def engine_lost(self) -> bool:
         """Whether the engine died, or failed so often in a row that it is asked no more than once a call: worth a new
         one."""
         return self._died or self._failures > _FAILURES_IN_A_ROW
@@ -95,7 +95,7 @@ class Labeler:
         """Lets go of an engine that is given up, so that memory holds another: rows are failures from now on."""
         self._answerer = _Released(self._last_failure)
 
-    def forget(self) -> None:
+    def clear_memo(self) -> None:
         """Drops the answers kept for equal inputs."""
         self._known = {}
 
@@ -138,7 +138,7 @@ class Labeler:
     def _ask_parts(self, asked: list[_Asked], error: EngineError) -> list[Label]:
         """Halves what failed, so that one bad row costs itself only; an engine that fails on and on is left alone."""
         self._count(error)
-        if len(asked) == 1 or self.gave_up:
+        if len(asked) == 1 or self.engine_lost:
             return self._failed(len(asked), error)
         middle = len(asked) // 2
         return self._ask(asked[:middle]) + self._ask(asked[middle:])
@@ -161,7 +161,7 @@ class Labeler:
         if answer.confidence is None:
             return label
         label = replace(label, confidence=self._calibrated(answer, answer.confidence))
-        return withheld(label, self._min_confidence)
+        return abstain_below(label, self._min_confidence)
 
     def _calibrated(self, answer: Answer, raw: float) -> float:
         if self._calibrator is None:
@@ -169,7 +169,7 @@ class Labeler:
         return self._calibrator.confidence(raw, others_of(raw, answer.alternatives))
 
 
-def withheld(label: Label, min_confidence: float) -> Label:
+def abstain_below(label: Label, min_confidence: float) -> Label:
     """The label without its value where that has less confidence; the value is its first alternative then."""
     if label.confidence is None or label.confidence >= min_confidence:
         return label

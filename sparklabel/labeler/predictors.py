@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from sparklabel.confidence.prior import geometric_mean, mean_log, prior_corrected
 from sparklabel.engines import (
+    Completion,
     Engine,
-    Generation,
     GenerationRequest,
-    Remark,
     RowScores,
+    RowStatus,
     ScoringRequest,
     row_scores,
 )
 from sparklabel.errors import EngineError, TaskError
-from sparklabel.labeler.prepared_task import Question
+from sparklabel.labeler.prepared_task import PreparedTask
 from sparklabel.labels import status
 from sparklabel.labels.record import Alternative, FieldConfidence
 from sparklabel.prompts import Prompt
@@ -47,42 +47,42 @@ class Answer:
     output_tokens: int | None = 0
 
 
-class Answerer(Protocol):
+class Predictor(Protocol):
     """Answers N prompts, whose rows hold one text per input, in one call of the engine. Raises EngineError."""
 
     def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]: ...
 
 
-def answerer(question: Question, engine: Engine, *, zero_shot: bool) -> Answerer:
+def predictor(prepared: PreparedTask, engine: Engine, *, zero_shot: bool) -> Predictor:
     """What answers the question with this engine."""
-    if isinstance(question.mode, Generated):
-        return GeneratedAnswers(question, question.mode, engine)
+    if isinstance(prepared.mode, Generated):
+        return GeneratedAnswers(prepared, prepared.mode, engine)
     # A fine-tuned model learned the labels' frequencies from people: its lean is not one to correct.
     return ScoredAnswers(
-        question, question.mode, engine, corrects=question.mode.prior_correction and zero_shot
+        prepared, prepared.mode, engine, corrects=prepared.mode.prior_correction and zero_shot
     )
 
 
 class ScoredAnswers:
     """Reads the probability of each choice off the trie; no text is written."""
 
-    def __init__(self, question: Question, mode: Scored, engine: Engine, *, corrects: bool) -> None:
-        self.question, self._mode, self._engine, self._corrects = question, mode, engine, corrects
+    def __init__(self, prepared: PreparedTask, mode: Scored, engine: Engine, *, corrects: bool) -> None:
+        self.prepared, self._mode, self._engine, self._corrects = prepared, mode, engine, corrects
         self._prior: NDArray[np.float64] | None = None
 
     def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]:
         scores, log_p = self._scored(prompts)
         certain = (bool(np.isposinf(logits).any()) for logits in scores.logits)
-        return [self._answer(*row) for row in zip(log_p, certain, scores.remarks, strict=True)]
+        return [self._answer(*row) for row in zip(log_p, certain, scores.row_statuses, strict=True)]
 
-    def _answer(self, log_p: NDArray[np.float64], certain: bool, remark: Remark | None) -> Answer:
+    def _answer(self, log_p: NDArray[np.float64], certain: bool, row_status: RowStatus | None) -> Answer:
         """`certain`: the engine said which choice it is, and not how probable it is."""
-        if failed := _failed(remark):
+        if failed := _failed(row_status):
             return failed
         if np.isnan(log_p).any():
             return Answer(status=status.INVALID_OUTPUT, error="the model's scores are not numbers")
         decision = self._mode.decide(log_p)
-        error = remark.text if remark else None
+        error = row_status.text if row_status else None
         if certain:
             return Answer(value=decision.value, error=error)
         return Answer(
@@ -103,9 +103,9 @@ class ScoredAnswers:
     def _content_free(self) -> NDArray[np.float64]:
         """[L]: the logarithm of what the model gives the choices for nothing. Raises EngineError or TaskError."""
         if self._prior is None:
-            blanks = [[text] * len(self.question.task.inputs) for text in _NOTHING]
-            scores, log_p = self._raw(self.question.encoder.encode(blanks))
-            if failed := next(filter(None, map(_failed, scores.remarks)), None):
+            blanks = [[text] * len(self.prepared.task.inputs) for text in _NOTHING]
+            scores, log_p = self._raw(self.prepared.encoder.encode(blanks))
+            if failed := next(filter(None, map(_failed, scores.row_statuses)), None):
                 raise EngineError(f"The model's answer to an empty input is not known: {failed.error}")
             if np.isposinf(scores.logits).any():
                 raise TaskError(
@@ -116,8 +116,8 @@ class ScoredAnswers:
         return self._prior
 
     def _raw(self, prompts: Sequence[Prompt]) -> tuple[RowScores, NDArray[np.float64]]:
-        trie, rows = self.question.trie, tuple(prompt.ids for prompt in prompts)
-        scores = row_scores(self._engine, ScoringRequest(self.question.encoder.prefix, rows, trie))
+        trie, rows = self.prepared.trie, tuple(prompt.ids for prompt in prompts)
+        scores = row_scores(self._engine, ScoringRequest(self.prepared.encoder.prefix, rows, trie))
         # Infinite logits have no softmax: e to the _FAR is more than any probability needs.
         finite = np.where(np.isposinf(scores.logits), np.float32(_FAR), scores.logits)
         return scores, trie.log_probabilities(finite, self._offered(prompts, scores))
@@ -128,34 +128,34 @@ class ScoredAnswers:
         if not any(prompt.offered for prompt in prompts):
             return None
         known = [bool(np.isposinf(logits).any()) for logits in scores.logits]
-        offered = np.zeros((len(prompts), len(self.question.trie.paths)), dtype=bool)
+        offered = np.zeros((len(prompts), len(self.prepared.trie.paths)), dtype=bool)
         for row, prompt in enumerate(prompts):
             offered[row, list(prompt.offered) if prompt.offered and not known[row] else slice(None)] = True
         return offered
 
 
-def _failed(remark: Remark | None) -> Answer | None:
+def _failed(row_status: RowStatus | None) -> Answer | None:
     """The answer of a row that has none."""
-    if remark is None or remark.status == status.OK:
+    if row_status is None or row_status.status == status.OK:
         return None
-    return Answer(status=remark.status, error=remark.text)
+    return Answer(status=row_status.status, error=row_status.text)
 
 
 class GeneratedAnswers:
     """Has the model write each answer, under the task's schema where it has one."""
 
-    def __init__(self, question: Question, mode: Generated, engine: Engine) -> None:
-        self._question, self._mode, self._engine = question, mode, engine
+    def __init__(self, prepared: PreparedTask, mode: Generated, engine: Engine) -> None:
+        self._prepared, self._mode, self._engine = prepared, mode, engine
 
     def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]:
         request = GenerationRequest(
-            self._question.encoder.prefix, tuple(prompt.ids for prompt in prompts), self._mode.schema,
+            self._prepared.encoder.prefix, tuple(prompt.ids for prompt in prompts), self._mode.schema,
             self._mode.max_tokens,
         )  # fmt: skip
         return [self._answer(*pair) for pair in zip(self._engine.generate(request), rows, strict=True)]
 
-    def _answer(self, written: Generation, row: Sequence[str]) -> Answer:
-        if failed := _failed(written.remark):
+    def _answer(self, written: Completion, row: Sequence[str]) -> Answer:
+        if failed := _failed(written.row_status):
             return failed
         tokens = len(written.log_p) if written.log_p or not written.text else None
         if not written.finished:
@@ -168,8 +168,8 @@ class GeneratedAnswers:
         except ValueError as error:
             return Answer(status=status.INVALID_OUTPUT, error=str(error)[:500], output_tokens=tokens)
         dropped = f"{reading.dropped} left out: not in the text" if reading.dropped else None
-        remark = written.remark.text if written.remark else None
-        notes = "; ".join(filter(None, (dropped, remark))) or None
+        row_status = written.row_status.text if written.row_status else None
+        notes = "; ".join(filter(None, (dropped, row_status))) or None
         if tokens is None:  # the engine knows of none, nor of their probabilities
             return Answer(value=reading.value, error=notes, output_tokens=None)
         spans = sorted(reading.spans)
@@ -185,7 +185,7 @@ class GeneratedAnswers:
         )
 
 
-def _confidence(written: Generation, spans: Sequence[FieldSpan]) -> float:
+def _confidence(written: Completion, spans: Sequence[FieldSpan]) -> float:
     """Of the tokens that overlap the spans; of all where a value has no text of its own."""
     starts = (0, *written.ends[:-1])
     tokens = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sparklabel.errors import TaskError
 from sparklabel.few_shot import ExampleSet
 from sparklabel.label_trie import LabelTrie, TokenPath, label_trie
-from sparklabel.models.manifest import ModelCard
+from sparklabel.models.manifest import AdapterManifest
 from sparklabel.prompts import (
     PromptEncoder,
     PromptTemplate,
@@ -23,7 +23,7 @@ from sparklabel.tasks import AnswerMode, Scored, Task, check_task
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PreparedTask:
     """`labels` is the trie of a scored task's choices; None where answers are generated."""
 
     task: Task
@@ -37,28 +37,28 @@ class Question:
         cls,
         task: Task,
         tokenizer: Tokenizer,
-        card: ModelCard | None = None,
+        manifest: AdapterManifest | None = None,
         model: str = "",
         examples: ExampleSet | None = None,
-    ) -> "Question":
+    ) -> "PreparedTask":
         """With the card that a fine-tuned model carries; or untrained, with the examples of a pass where it has any.
         Raises TaskError or ModelError."""
         check_task(task)
-        template = card.template if card else _untrained(task, tokenizer, examples)
-        question = cls.rendered(task, tokenizer, template)
-        if not card and (offered := offering(task)):
-            question.encoder.check_room_for(offered)
-        if card:
-            card.check_fits(task, model)
-            check_same_ids(card.label_ids, question.label_ids, model)
-        return question
+        template = manifest.template if manifest else _untrained(task, tokenizer, examples)
+        prepared = cls.rendered(task, tokenizer, template)
+        if not manifest and (offered := offering(task)):
+            prepared.encoder.check_room_for(offered)
+        if manifest:
+            manifest.check_fits(task, model)
+            check_same_ids(manifest.label_ids, prepared.label_ids, model)
+        return prepared
 
     @classmethod
-    def rendered(cls, task: Task, tokenizer: Tokenizer, template: PromptTemplate) -> "Question":
+    def rendered(cls, task: Task, tokenizer: Tokenizer, template: PromptTemplate) -> "PreparedTask":
         """The same with a template of the caller's."""
         mode = task.answer_mode
         if isinstance(mode, Scored):
-            labels = label_trie(answer_ids(template, tokenizer, mode.spoken), mode.names, mode.groups)
+            labels = label_trie(answer_ids(template, tokenizer, mode.verbalized), mode.names, mode.groups)
             return cls(
                 task, mode, template, PromptEncoder(template, tokenizer, labels.tree_depth + 1), labels
             )

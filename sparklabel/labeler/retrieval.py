@@ -5,22 +5,24 @@ from functools import cached_property
 
 from sparklabel.few_shot import Encoder, ExampleSet, Neighbours
 from sparklabel.models.shipped_encoder import sentence_encoder
-from sparklabel.prompts import Offer, example_text
-from sparklabel.tasks import Offering, Task
+from sparklabel.prompts import Candidates, example_text
+from sparklabel.tasks import CandidateLabels, Task
 
 
 class RowChoices:
     """Chooses from what the task offers; `open_encoder` gives the encoder that reads rows and choices."""
 
-    def __init__(self, offering: Offering, open_encoder: Callable[[], Encoder] = sentence_encoder) -> None:
+    def __init__(
+        self, offering: CandidateLabels, open_encoder: Callable[[], Encoder] = sentence_encoder
+    ) -> None:
         self._offering, self._open_encoder = offering, open_encoder
 
-    def of(self, rows: Sequence[Sequence[str]]) -> list[Offer]:
+    def of(self, rows: Sequence[Sequence[str]]) -> list[Candidates]:
         """Raises SetupError or ModelError where this host cannot embed."""
         if not rows:
             return []
         found = [numbers[::-1] for numbers in self._neighbours.nearest(rows, self._offering.count)]
-        return [Offer(self._offering.text(numbers), tuple(numbers)) for numbers in found]
+        return [Candidates(self._offering.text(numbers), tuple(numbers)) for numbers in found]
 
     @cached_property
     def _neighbours(self) -> Neighbours:

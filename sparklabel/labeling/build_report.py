@@ -22,15 +22,15 @@ _COMMITS = 100
 
 def dry_run_report(run: Pass, plan: Plan, refusal: SparklabelError | None = None) -> PassReport:
     """What it would do, in what time and for how much, by the table's last pass of the task; or why it would not."""
-    target, most = run.opened.target, run.brakes.max_rows or plan.pending_inputs
+    target, most = run.opened.target, run.limits.max_rows or plan.pending_inputs
     inputs = min(plan.pending_inputs, most)
     rate = last_rate(run.spark, target, run.task.name) if target.version != UNVERSIONED else None
     tokens = plan.prompt_tokens * inputs // max(1, plan.pending_inputs)
     estimated = inputs / rate if rate else None
     return PassReport(
         **_found(run, plan), dry_run=True, seconds=run.seconds, version_after=target.version,
-        prompt_tokens=tokens, estimated_seconds=estimated, new_corrections=plan.silent,
-        refused=str(refusal) if refusal else "", cost=run.price.of(estimated, tokens),
+        prompt_tokens=tokens, estimated_seconds=estimated, new_corrections=plan.implicit_corrections,
+        refused=str(refusal) if refusal else "", cost=run.pricing.of(estimated, tokens),
     )  # fmt: skip
 
 
@@ -39,8 +39,8 @@ def pass_report(
 ) -> PassReport:
     """What it did, in so many `seconds` (since it was made). `stopped`: why it was not begun."""
     seconds = run.seconds if seconds is None else seconds
-    work, target = run.work, run.opened.target
-    reason = stopped or work.stopped
+    stats, target = run.stats, run.opened.target
+    reason = stopped or stats.stopped
     newest = target.newest_version(run.spark) if target.version != UNVERSIONED else UNVERSIONED
     commits = pass_commits(run.spark, target, _COMMITS) if run.is_settled else []
     own = [c for c in commits if c.facts["pass_id"] == run.pass_id and c.step == ANSWERS]
@@ -49,11 +49,11 @@ def pass_report(
         **_found(run, plan), dry_run=False, version_after=newest, labeled=sum(by_status.values()), by_status=by_status,
         resumed_inputs=run.resumed, cached_inputs=run.cached, cache_problem=run.cache_problem,
         corrections_stamped=run.stamped,
-        kept_older=run.failed[0], failure=run.failed[1], prompt_tokens=work.prompt_tokens,
-        output_tokens=work.output_tokens, inputs_per_second=work.rate, conflicts_retried=conflicts,
+        kept_older=run.failed[0], failure=run.failed[1], prompt_tokens=stats.prompt_tokens,
+        output_tokens=stats.output_tokens, inputs_per_second=stats.rate, conflicts_retried=conflicts,
         rewritten="" if target.has_deletion_vectors else str(Rewritten.by(c.metrics for c in own)),
-        seconds=seconds, cost=run.price.of(seconds, work.prompt_tokens + work.output_tokens),
-        run_id=run.diary.run_id if run.has_begun else None,
+        seconds=seconds, cost=run.pricing.of(seconds, stats.prompt_tokens + stats.output_tokens),
+        run_id=run.tracker.run_id if run.has_begun else None,
         drift=str(run.drift) if run.drift and run.drift.is_major else "",
         interrupted=reason == INTERRUPTED, stopped="" if reason == INTERRUPTED else reason,
     )  # fmt: skip
@@ -61,7 +61,7 @@ def pass_report(
 
 def _found(run: Pass, plan: Plan) -> dict[str, Any]:
     """What the table had before, and what there was to do."""
-    card = run.spec.card
+    manifest = run.spec.manifest
     return {
         "table": run.opened.target.name, "task": run.task.name, "model": run.model,
         "task_fingerprint": run.task.fingerprint, "pass_id": run.pass_id, "version_before": run.version_before,
@@ -70,7 +70,7 @@ def _found(run: Pass, plan: Plan) -> dict[str, Any]:
         "human_input_changed": plan.states.get("human_input_changed", 0),
         "new_model_would_add": 0 if run.scope.relabel == "model" else plan.states.get("model_changed", 0),
         "examples": run.spec.examples.sentence if run.spec.examples else "",
-        "earlier_task": card is not None and card.task_fingerprint != run.task.fingerprint,
+        "earlier_task": manifest is not None and manifest.task_fingerprint != run.task.fingerprint,
     }  # fmt: skip
 
 

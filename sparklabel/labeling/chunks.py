@@ -44,7 +44,7 @@ class Chunks:
         self._size = min(max(rate * _SECONDS, _FIRST * self.slots), 4 * self._size)
 
 
-class Work:
+class PassStats:
     """What the model computed in this pass. `stopped`: why it did not come to its end, or ""."""
 
     def __init__(self) -> None:

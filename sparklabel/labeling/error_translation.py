@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pyspark.sql import SparkSession
 
 from sparklabel.delta.errors import spark_errors
-from sparklabel.delta.snapshot import UNVERSIONED, Target, open_source
+from sparklabel.delta.snapshot import UNVERSIONED, TableSnapshot, open_readable
 from sparklabel.errors import KeyColumnError, TableError
 from sparklabel.labeling.labeling_pass import Pass
 
@@ -62,15 +62,15 @@ def _key_twice(one: Pass, error: Exception) -> TableError | None:
 
 def _changed(one: Pass) -> TableError | None:
     opened, keys = one.opened, one.opened.keys
-    written, read = (*keys, opened.owned.value, opened.owned.label), (*keys, *one.task.inputs)
+    written, read = (*keys, opened.label_columns.value, opened.label_columns.label), (*keys, *one.task.inputs)
     is_made = opened.target.version != UNVERSIONED
     changed = _change(one.spark, opened.target, written) if is_made else None
     return changed or _change(one.spark, opened.source, read)
 
 
-def _change(spark: SparkSession, before: Target, columns: tuple[str, ...]) -> TableError | None:
+def _change(spark: SparkSession, before: TableSnapshot, columns: tuple[str, ...]) -> TableError | None:
     try:
-        now = open_source(spark, before.name)
+        now = open_readable(spark, before.name)
     except TableError:
         return TableError(
             f"{before.name} is gone: it was dropped or moved while the pass worked.",

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 
-from sparklabel.delta.commits import counted_conflicts, refusals
+from sparklabel.delta.commits import WRITE_ERRORS, count_conflicts
 from sparklabel.errors import ConflictError
 from sparklabel.labeling.build_report import pass_report
 from sparklabel.labeling.error_translation import failures_diagnosed
@@ -29,21 +29,21 @@ def run_passes(passes: Sequence[Pass], plans: Sequence[Plan], progress: bool) ->
     """Runs them, one task after the other, and writes what was answered also where one of them raises."""
     planned = dict(zip(passes, plans, strict=True))
     busy = [one for one in passes if planned[one].pending]
-    with failures_diagnosed(passes), counted_conflicts() as conflicts, ExitStack() as stack:
+    with failures_diagnosed(passes), count_conflicts() as conflicts, ExitStack() as stack:
         for one in busy:
             one.prepare()
         for one in passes:
             one.make_room()
-            if planned[one].unstamped:
-                one.stamp_corrections(planned[one].unstamped)
+            if planned[one].unattributed:
+                one.stamp_corrections(planned[one].unattributed)
         # In one order everywhere: of two calls that want the same leases, the first has them all.
-        for one in sorted(busy, key=lambda one: one.opened.owned.label):
+        for one in sorted(busy, key=lambda one: one.opened.label_columns.label):
             one.hold(stack, planned[one])
         answering = _Answering(busy, planned, progress)
         try:
             answering.run()
         except Exception:
-            with suppress(*refusals()):  # what was raised first is what is told
+            with suppress(*WRITE_ERRORS):  # what was raised first is what is told
                 answering.settle()
             raise
         answering.settle()
@@ -60,7 +60,7 @@ def run_passes(passes: Sequence[Pass], plans: Sequence[Plan], progress: bool) ->
         ]
         for one, report in zip(passes, reports, strict=True):
             if one in busy:
-                one.diary.end(report.figures())
+                one.tracker.end(report.figures())
     return reports
 
 
@@ -86,9 +86,9 @@ class _Answering:
                 one.has_begun = False  # what it staged waits for the next call
                 raise
             self._took[one] = time.monotonic() - started
-            if one.work.stopped == MAX_ERROR_RATIO:
+            if one.stats.stopped == MAX_ERROR_RATIO:
                 failing.add(one.model)
-            ended = one.work.stopped if one.work.stopped in (INTERRUPTED, MAX_SECONDS) else ""
+            ended = one.stats.stopped if one.stats.stopped in (INTERRUPTED, MAX_SECONDS) else ""
 
     def settle(self) -> None:
         """What was answered is in the table, and no longer in staging."""
@@ -124,12 +124,14 @@ class _Merging:
             first = next(iter(changes)).opened
             facts = [
                 one.facts(ANSWERS)
-                | {"inputs_per_second": one.work.rate, "prompt_tokens": one.work.prompt_tokens}
+                | {"inputs_per_second": one.stats.rate, "prompt_tokens": one.stats.prompt_tokens}
                 for one in changes
             ]
             metadata = facts[0] if len(facts) == 1 else {"passes": facts}
-            merge_rows(first.target, first.keys, [*changes.values()], metadata, insert=first.apart)
+            merge_rows(
+                first.target, first.keys, [*changes.values()], metadata, insert=first.has_separate_labels
+            )
             for one in changes:
-                one.merged = one.work.chunks
+                one.merged = one.stats.chunks
         now = time.monotonic()
         self._next = now + max(_MERGE_SECONDS, _MERGE_SHARE * (now - started))

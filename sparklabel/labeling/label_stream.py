@@ -17,7 +17,7 @@ from sparklabel.delta.snapshot import UNVERSIONED, check_folders
 from sparklabel.errors import ConflictError, TableError
 from sparklabel.labeling.executor import run_passes
 from sparklabel.labeling.labeling_pass import Pass
-from sparklabel.labeling.options import Brakes, Storage
+from sparklabel.labeling.options import PassLimits, StorageOptions
 from sparklabel.labels.predicates import input_hash_sql
 from sparklabel.models.references import DEFAULT
 from sparklabel.sql import quote, sql_string
@@ -68,7 +68,7 @@ def label_stream(
         raise TableError(
             "label_stream needs a classic Spark session.", hint="Call label_table on a schedule instead."
         )
-    brakes, storage = Brakes(max_new_corrections=max_new_corrections), Storage(staging, cache)
+    limits, storage = PassLimits(max_new_corrections=max_new_corrections), StorageOptions(staging, cache)
     name = f"sparklabel {task.name} {into or table}"
     _check_stream(spark, name, checkpoint, trigger)
     check_folders(spark, checkpoint=checkpoint, staging=staging, cache=cache)
@@ -76,17 +76,17 @@ def label_stream(
     if opened.source.version == UNVERSIONED:
         raise TableError(f"{table} is a view: only a Delta table can be read as a stream.")
     spec = labeler_spec(task, model, engine, options, min_confidence)
-    if not spec.card:
+    if not spec.manifest:
         check_examples(spark, task)
     first = Pass(spark, spec, opened, storage=storage)
     first.prepare()
-    if not opened.apart:  # a stream ends where its table's schema changes
+    if not opened.has_separate_labels:  # a stream ends where its table's schema changes
         first.make_room()
     reader = spark.readStream.format("delta").option("skipChangeCommits", "true")
     rows = (
         reader.table(table) if "/" not in table and "`" not in table else reader.load(opened.source.location)
     )
-    batches = _Batches(spec, opened, Scope(where=where), brakes, storage, sweep_every)
+    batches = _Batches(spec, opened, Scope(where=where), limits, storage, sweep_every)
     writer = rows.writeStream.option("checkpointLocation", checkpoint).foreachBatch(batches.label)
     writer = writer.queryName(name)
     return (writer.trigger(processingTime=trigger) if trigger else writer.trigger(availableNow=True)).start()
@@ -118,12 +118,12 @@ class _Batches:
         spec: LabelerSpec,
         opened: TaskTable,
         scope: Scope,
-        brakes: Brakes,
-        storage: Storage,
+        limits: PassLimits,
+        storage: StorageOptions,
         sweep_every: int,
     ) -> None:
         self._spec, self._opened, self._scope, self._sweep_every = spec, opened, scope, sweep_every
-        self._brakes, self._storage = brakes, storage
+        self._brakes, self._storage = limits, storage
 
     def label(self, rows: DataFrame, number: int) -> None:
         sweeps = (number + 1) % self._sweep_every == 0
@@ -144,8 +144,10 @@ class _Batches:
             now = replace(now, arrived=_one_of_each_key(arrived, now, self._spec.task))
         labeling = Pass(spark, self._spec, now, self._scope, self._brakes, storage=self._storage)
         plan = labeling.plan()
-        if plan.pending or plan.unstamped:
-            if refusal := self._brakes.refusal(plan.silent, now.target.name, now.owned.value):
+        if plan.pending or plan.unattributed:
+            if refusal := self._brakes.refusal(
+                plan.implicit_corrections, now.target.name, now.label_columns.value
+            ):
                 raise refusal
             run_passes([labeling], [plan], progress=False)
 

@@ -14,7 +14,7 @@ from sparklabel.errors import ColumnError, TableError, TaskError
 from sparklabel.labeling.build_report import dry_run_report, pass_report
 from sparklabel.labeling.executor import run_passes
 from sparklabel.labeling.labeling_pass import Pass
-from sparklabel.labeling.options import Brakes, Price, Storage, check_flags
+from sparklabel.labeling.options import PassLimits, Pricing, StorageOptions, check_flags
 from sparklabel.labeling.report import PassReport
 from sparklabel.labels.predicates import RELABEL
 from sparklabel.labels.status import EMPTY_INPUT, FAILURES
@@ -101,34 +101,34 @@ def label_table(
     if relabel not in RELABEL:
         raise TableError(f"relabel={relabel!r} is not known.", hint=f"Use one of: {', '.join(RELABEL)}.")
     check_flags(adopt=adopt, dry_run=dry_run)
-    brakes = Brakes(max_error_ratio, max_rows, max_seconds, on_drift, max_new_corrections)
-    storage = Storage(staging, cache, deletion_vectors)
-    price = Price(cost_per_hour, cost_per_million_tokens)
+    limits = PassLimits(max_error_ratio, max_rows, max_seconds, on_drift, max_new_corrections)
+    storage = StorageOptions(staging, cache, deletion_vectors)
+    pricing = Pricing(cost_per_hour, cost_per_million_tokens)
     scope = Scope(relabel, where, checked_retry({} if retry is None else retry))
     tasks = _tasks(task, column)
     models = _models(tasks, model)
     _check_columns_apart(tasks, [(one.name, f"{one.name}_label") for one in tasks])
     check_folders(spark, staging=staging, cache=cache)
     opened = open_task_tables(spark, table, tasks, key, column, adopt, into)
-    _check_columns_apart(tasks, [(one.owned.value, one.owned.label) for one in opened])
+    _check_columns_apart(tasks, [(one.label_columns.value, one.label_columns.label) for one in opened])
     passes = []
     for one, place in zip(tasks, opened, strict=True):
         spec = labeler_spec(one, models[one.name], engine, options, min_confidence)
-        passes.append(Pass(spark, spec, place, scope, brakes, price, storage, experiment))
-        if not spec.card:
+        passes.append(Pass(spark, spec, place, scope, limits, pricing, storage, experiment))
+        if not spec.manifest:
             check_examples(spark, one)
     plans = [run.plan() for run in passes]
     refusals = [
         None
-        if adopt and place.owned.missing  # what is adopted is so once
-        else brakes.refusal(plan.silent, place.target.name, place.owned.value)
+        if adopt and place.label_columns.missing  # what is adopted is so once
+        else limits.refusal(plan.implicit_corrections, place.target.name, place.label_columns.value)
         for place, plan in zip(opened, plans, strict=True)
     ]
     if dry_run:
         reports = [dry_run_report(*one) for one in zip(passes, plans, refusals, strict=True)]
     elif refusal := next(filter(None, refusals), None):
         raise refusal
-    elif any(plan.pending or plan.unstamped for plan in plans):
+    elif any(plan.pending or plan.unattributed for plan in plans):
         reports = run_passes(passes, plans, progress)
     else:
         reports = [pass_report(run, plan) for run, plan in zip(passes, plans, strict=True)]
@@ -168,14 +168,14 @@ def _models(tasks: Sequence[Task], model: str | Mapping[str, str]) -> dict[str, 
 
 def _check_columns_apart(tasks: Sequence[Task], columns: Sequence[tuple[str, str]]) -> None:
     """Of each task's own two columns, none is another's, or what another reads: it would read the row as it was."""
-    owned = [name.lower() for pair in columns for name in pair]
+    label_columns = [name.lower() for pair in columns for name in pair]
     for task in tasks if len(tasks) > 1 else ():
-        if read := next((name for name in task.inputs if name.lower() in owned), None):
+        if read := next((name for name in task.inputs if name.lower() in label_columns), None):
             raise ColumnError(
                 f"The task {task.name!r} reads {read!r}, which another of the tasks writes.",
                 hint="Label one after the other, in two calls: the second reads what the first wrote.",
             )
-    if twice := next((name for name in owned if owned.count(name) > 1), None):
+    if twice := next((name for name in label_columns if label_columns.count(name) > 1), None):
         raise ColumnError(
             f"Two of the tasks write the column {twice!r}.", hint="Label one of them apart, with column=."
         )

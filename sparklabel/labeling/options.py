@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sparklabel.delta.snapshot import is_folder, table_sql
+from sparklabel.delta.snapshot import is_absolute_path, table_sql
 from sparklabel.errors import TableError
-from sparklabel.labeling.chunks import Work
+from sparklabel.labeling.chunks import PassStats
 from sparklabel.labeling.drift import ON_DRIFT
-from sparklabel.labels.predicates import silent_sql
+from sparklabel.labels.predicates import implicit_correction_sql
 from sparklabel.sql import quote
 
 MAX_ERROR_RATIO, MAX_SECONDS, DRIFT, INTERRUPTED = "max_error_ratio", "max_seconds", "on_drift", "interrupted"
@@ -16,7 +16,7 @@ NOT_BEGUN = "not_begun"
 
 
 @dataclass(frozen=True, slots=True)
-class Brakes:
+class PassLimits:
     """`max_error_ratio`: the largest share of inputs that the engine may fail on. `max_rows`: the most distinct inputs
     that are asked. `max_seconds` since the pass began. `on_drift`: what happens where the first chunk's answers are
     spread otherwise than the table's. `max_new_corrections`: the most rows that a pass takes for corrections by people
@@ -42,9 +42,9 @@ class Brakes:
                 f"on_drift={self.on_drift!r} is not known.", hint=f"Use one of: {', '.join(ON_DRIFT)}."
             )
 
-    def reason_to_stop(self, work: Work, seconds: float) -> str:
+    def stop_reason(self, stats: PassStats, seconds: float) -> str:
         """ "" to go on. The rest of an engine's inputs would fail as well, where it failed on so many."""
-        if work.failed > self.max_error_ratio * work.inputs:
+        if stats.failed > self.max_error_ratio * stats.inputs:
             return MAX_ERROR_RATIO
         if self.max_seconds is not None and seconds >= self.max_seconds:
             return MAX_SECONDS
@@ -60,7 +60,8 @@ class Brakes:
             f"max_new_corrections={self.max_new_corrections:,} allows, so that a backfill is not taken for people.",
             hint=f"If people gave them: max_new_corrections={number}. If a job did, put the model's values back (rows "
             f"that no pass labelled have none, and keep theirs): UPDATE {table_sql(table)} SET {value} = {label}.value "
-            f"WHERE NOT ({value} <=> {label}.value) AND {label}.status IS NOT NULL AND {silent_sql(label)}",
+            f"WHERE NOT ({value} <=> {label}.value) AND {label}.status IS NOT NULL "
+            f"AND {implicit_correction_sql(label)}",
         )
 
 
@@ -69,7 +70,7 @@ def _is_number(value: Any) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
+class Pricing:
     """`per_hour` of the cluster or GPU that computes, `per_million_tokens` (prompt and answer) of a hosted model.
     Raises TableError for values that cannot be."""
 
@@ -98,7 +99,7 @@ def _check(name: str, value: Any) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Storage:
+class StorageOptions:
     """`staging` is the folder where answers wait to be merged, None: inside the table's. `cache` is the folder of
     answers that later passes need not compute again; True: inside the table's, False: none. `deletion_vectors` switches
     these on in the table, which lifts its protocol. Raises TableError for values that cannot be."""
@@ -108,9 +109,9 @@ class Storage:
     deletion_vectors: bool = False
 
     def __post_init__(self) -> None:
-        if self.staging is not None and not is_folder(self.staging):
+        if self.staging is not None and not is_absolute_path(self.staging):
             raise TableError(f"staging={self.staging!r} is not the absolute path of a folder.")
-        if not isinstance(self.cache, bool) and not is_folder(self.cache):
+        if not isinstance(self.cache, bool) and not is_absolute_path(self.cache):
             raise TableError(
                 f"cache={self.cache!r} is not the absolute path of a folder.",
                 hint="Say True for one inside the table's folder, or False for none.",

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from sparklabel.delta.commits import refusals
+from sparklabel.delta.commits import WRITE_ERRORS
 from sparklabel.labels.predicates import STATES, pending_states
-from sparklabel.models.manifest import ModelCard
+from sparklabel.models.manifest import AdapterManifest
 from sparklabel.sql import quote
-from sparklabel.table.label_columns import Owned
-from sparklabel.table.row_states import HASH, STATE, _silent, unstamped
+from sparklabel.table.label_columns import LabelColumns
+from sparklabel.table.row_states import HASH, STATE, _silent, unattributed
 from sparklabel.tasks import Task
 
 _CHARS_PER_TOKEN, _CHAT_CHARACTERS = 4, 80
@@ -23,16 +23,16 @@ _CHARS_PER_TOKEN, _CHAT_CHARACTERS = 4, 80
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a pass would do. `states` counts rows by state; `unstamped` human answers have a record that is not
-    complete, `silent` ones among them do not say that a person gave them; characters are those of the distinct pending
-    inputs, and of the prompt around each."""
+    """What a pass would do. `states` counts rows by state. `unattributed` counts human answers whose record is not
+    complete, `implicit_corrections` those among them that are plain UPDATEs: no record says that a person answered.
+    Characters are those of the distinct pending inputs, and of the prompt around each."""
 
     task: Task
-    owned: Owned
+    label_columns: LabelColumns
     relabel: str
     states: Mapping[str, int]
-    unstamped: int
-    silent: int
+    unattributed: int
+    implicit_corrections: int
     pending_inputs: int
     pending_characters: int
     prompt_characters: int
@@ -47,20 +47,24 @@ class Plan:
         return (self.pending_characters + self.pending_inputs * self.prompt_characters) // _CHARS_PER_TOKEN
 
 
-def prompt_characters(task: Task, card: ModelCard | None, input_characters: int = 0) -> int:
+def prompt_characters(task: Task, manifest: AdapterManifest | None, input_characters: int = 0) -> int:
     """About how long a prompt is beside its inputs: the template that a model was fine-tuned with, or zero-shot.
     Examples that come from a table are taken to be as long as a row's inputs, `input_characters`."""
-    if card:
-        return sum(len(piece.text) for piece in card.template.pieces if piece.kind != "input")
-    examples = sum(len(t) for e in task.examples for t in (*e.inputs, task.spoken(e.answer)))
+    if manifest:
+        return sum(len(piece.text) for piece in manifest.template.pieces if piece.kind != "input")
+    examples = sum(len(t) for e in task.examples for t in (*e.inputs, task.verbalize(e.answer)))
     examples += task.examples_from.count * input_characters if task.examples_from else 0
     return len(task.question()) + examples + _CHAT_CHARACTERS
 
 
 def make_plan(
-    states: DataFrame, owned: Owned, task: Task, relabel: str, card: ModelCard | None = None
+    states: DataFrame,
+    label_columns: LabelColumns,
+    task: Task,
+    relabel: str,
+    manifest: AdapterManifest | None = None,
 ) -> Plan:
-    """Counts, in one scan. `card` is what the model carries."""
+    """Counts, in one scan. `manifest` is what the model carries."""
     pending = F.col(STATE).isin(*pending_states(relabel))
     characters = sum(
         (F.coalesce(F.length(F.col(quote(c)).cast("string")), F.lit(0)) for c in task.inputs), F.lit(0)
@@ -68,23 +72,26 @@ def make_plan(
     # A group for each pending input, and one for all other rows.
     inputs = states.groupBy(F.when(pending, F.col(HASH)).alias(HASH)).agg(
         *(F.count_if(F.col(STATE) == state).alias(state) for state in STATES),
-        F.count_if(unstamped(owned)).alias("unstamped"), F.count_if(_silent(owned)).alias("silent"),
+        F.count_if(unattributed(label_columns)).alias("unattributed"),
+        F.count_if(_silent(label_columns)).alias("silent"),
         F.any_value(characters).alias("characters"),
     )  # fmt: skip
     (row,) = inputs.agg(
-        *(F.sum(name).alias(name) for name in (*STATES, "unstamped", "silent")), F.count(HASH).alias("inputs"),
+        *(F.sum(name).alias(name) for name in (*STATES, "unattributed", "silent")), F.count(HASH).alias("inputs"),
         F.sum(F.when(F.col(HASH).isNotNull(), F.col("characters"))).alias("characters"),
     ).collect()  # fmt: skip
     return Plan(
         task=task,
-        owned=owned,
+        label_columns=label_columns,
         relabel=relabel,
         states={state: row[state] for state in STATES if row[state]},
-        unstamped=row["unstamped"] or 0,
-        silent=row["silent"] or 0,
+        unattributed=row["unattributed"] or 0,
+        implicit_corrections=row["silent"] or 0,
         pending_inputs=row["inputs"],
         pending_characters=row["characters"] or 0,
-        prompt_characters=prompt_characters(task, card, (row["characters"] or 0) // max(1, row["inputs"])),
+        prompt_characters=prompt_characters(
+            task, manifest, (row["characters"] or 0) // max(1, row["inputs"])
+        ),
     )
 
 
@@ -92,7 +99,7 @@ def kept(rows: DataFrame, stack: ExitStack) -> DataFrame:
     """The same rows, which Spark computes once and keeps until the stack is unwound."""
 
     def forget() -> None:
-        with suppress(*refusals()):  # the session may be what died
+        with suppress(*WRITE_ERRORS):  # the session may be what died
             rows.unpersist()
 
     stack.callback(forget)

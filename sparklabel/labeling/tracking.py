@@ -14,29 +14,29 @@ from typing import Any
 from sparklabel import registry
 from sparklabel.delta.commits import conflicts_met
 from sparklabel.errors import SetupError
-from sparklabel.labeling.chunks import Work
+from sparklabel.labeling.chunks import PassStats
 from sparklabel.progress import tell
 
 _LOG = logging.getLogger("sparklabel.pass")
 
 
-class Diary:
+class PassTracker:
     """Of one pass. `run_id` is the MLflow run's, None without one."""
 
     def __init__(self, pass_id: str, run: registry.Run | None) -> None:
         self._pass_id, self._run, self._began = pass_id, run, time.monotonic()
         self.run_id = run.id if run else None
 
-    def chunk(self, work: Work, total: int) -> None:
+    def chunk(self, stats: PassStats, total: int) -> None:
         """After each chunk: `total` inputs were to be answered."""
         figures = {
-            "inputs": work.inputs, "of": total, "failed": work.failed, "prompt_tokens": work.prompt_tokens,
-            "output_tokens": work.output_tokens, "inputs_per_second": round(work.rate or 0.0, 2),
+            "inputs": stats.inputs, "of": total, "failed": stats.failed, "prompt_tokens": stats.prompt_tokens,
+            "output_tokens": stats.output_tokens, "inputs_per_second": round(stats.rate or 0.0, 2),
             "conflicts": conflicts_met(), "seconds": round(time.monotonic() - self._began, 1),
         }  # fmt: skip
         if _LOG.isEnabledFor(logging.INFO):
-            _LOG.info(json.dumps({"pass_id": self._pass_id, "chunk": work.chunks, **figures}))
-        self._log({name: float(value) for name, value in figures.items()}, work.chunks)
+            _LOG.info(json.dumps({"pass_id": self._pass_id, "chunk": stats.chunks, **figures}))
+        self._log({name: float(value) for name, value in figures.items()}, stats.chunks)
 
     def end(self, figures: Mapping[str, float | None]) -> None:
         """The report's numbers."""
@@ -54,12 +54,12 @@ class Diary:
 
 
 @contextmanager
-def open_diary(
+def track_pass(
     pass_id: str, task: str, table: str, params: Mapping[str, Any], experiment: str
-) -> Iterator[Diary]:
+) -> Iterator[PassTracker]:
     """The MLflow run is finished, failed or killed as the block ends."""
     if not registry.has_store():
-        yield Diary(pass_id, None)
+        yield PassTracker(pass_id, None)
         return
     is_done = False
     try:
@@ -67,7 +67,7 @@ def open_diary(
             f"label {task}", experiment=experiment, tags={"sparklabel.pass": pass_id}
         ) as run:
             run.log_params({"table": table, "task": task, **params})
-            yield Diary(pass_id, run)
+            yield PassTracker(pass_id, run)
             is_done = True
     except SetupError as error:
         if not is_done:

@@ -21,20 +21,20 @@ def input_hash_sql(columns: Sequence[str]) -> str:
 
 def human_sql(value: str, label: str) -> str:
     """True where a person answered: said so, or the value is no longer what the record says (a plain UPDATE)."""
-    return f"({_says_human(label)} OR NOT ({value} <=> {label}.value))"
+    return f"({_is_marked_human(label)} OR NOT ({value} <=> {label}.value))"
 
 
-def silent_sql(label: str) -> str:
+def implicit_correction_sql(label: str) -> str:
     """True where no record says that a person answered: of a human answer, a plain UPDATE, or another job's."""
-    return f"NOT {_says_human(label)}"
+    return f"NOT {_is_marked_human(label)}"
 
 
-def _says_human(label: str) -> str:
+def _is_marked_human(label: str) -> str:
     # Whoever types 'Human' means it; a pass writes it as it is written everywhere.
     return f"(lower(trim({label}.source)) <=> 'human')"
 
 
-def unstamped_sql(label: str) -> str:
+def unattributed_sql(label: str) -> str:
     """True where a human answer's record does not say so yet, or not of which input it is, or that it is one."""
     return (
         f"(NOT ({label}.source <=> 'human') OR {label}.input_hash IS NULL "
@@ -42,7 +42,7 @@ def unstamped_sql(label: str) -> str:
     )
 
 
-def said_sql(label: str) -> str:
+def model_value_sql(label: str) -> str:
     """What the model said: the value, or the guess that was withheld."""
     return f"coalesce({label}.value, get({label}.alternatives, 0).value)"
 

@@ -9,16 +9,16 @@ from sparklabel.language_model.model import LanguageModel
 from sparklabel.language_model.partial_forward import decoder_depth, hidden_features
 from sparklabel.language_model.sentence_encoder import SentenceEncoder
 from sparklabel.language_model.tokenizer import ModelTokenizer
-from sparklabel.language_model.training.config import Recipe
+from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.language_model.training.dataset import TrainingExample, choice_examples, text_examples
 from sparklabel.language_model.training.trainer import StepMetrics, TrainingSummary, train_lora
 
 __all__ = [
     "LanguageModel",
     "ModelTokenizer",
-    "Recipe",
     "SentenceEncoder",
     "StepMetrics",
+    "TrainingConfig",
     "TrainingExample",
     "TrainingSummary",
     "choice_examples",

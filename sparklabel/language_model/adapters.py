@@ -14,7 +14,7 @@ AdaptedWeights = Mapping[str, Tensor]
 
 def adapted_weights(language_model: LanguageModel, base: Path, adapter: Path) -> AdaptedWeights:
     """Takes four bytes of the host's memory for each weight of the base while it loads. Raises ModelError."""
-    own = language_model.own_weights()
+    own = language_model.base_weights()
     dtype = str(language_model.model.dtype).removeprefix("torch.")
     merged = LanguageModel.load(base, adapter, dtype=dtype, device="cpu").model.named_parameters()
     changed = {name: tensor.data for name, tensor in merged if not torch.equal(tensor.data, own[name].cpu())}

@@ -42,7 +42,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(said in str(error) for said in _SAID)
 
 
-def fits(work: Callable[[], object], *, divisible: bool) -> bool:
+def runs_within_memory(work: Callable[[], object], *, divisible: bool) -> bool:
     """Runs `work`: False where memory ran out. What cannot be done in smaller parts passes the error on."""
     try:
         work()

@@ -19,7 +19,7 @@ from torch import Tensor
 from sparklabel.errors import ModelError, SetupError
 from sparklabel.label_trie import PROMPT, LabelTrie
 from sparklabel.language_model.attention import prefix as attention
-from sparklabel.language_model.memory_limits import fits, free_device_memory, keep_freed_memory
+from sparklabel.language_model.memory_limits import free_device_memory, keep_freed_memory, runs_within_memory
 from sparklabel.language_model.output_heads import OptionHead
 from sparklabel.language_model.tokenizer import ModelTokenizer
 
@@ -94,11 +94,11 @@ class LanguageModel:
             model = _merged(model, adapter)
         return cls(_cast(model.to(device), target), ModelTokenizer.load(folder), batch_tokens)
 
-    def own_weights(self) -> dict[str, Tensor]:
+    def base_weights(self) -> dict[str, Tensor]:
         """Those that it was loaded with, by name."""
         return {name: p.data for name, p in self.model.named_parameters()} | self._covered
 
-    def wear(self, weights: Mapping[str, Tensor]) -> None:
+    def set_active_adapter(self, weights: Mapping[str, Tensor]) -> None:
         """Puts these weights in place of its own, until others are put on; with none it is itself again."""
         if weights is self._worn:
             return
@@ -127,14 +127,14 @@ class LanguageModel:
             return out
         tree = _Tree.of(trie, self.device)
         head = OptionHead(self.model, self.tokenizer.stop_ids, trie.option_tokens)
-        places = (
+        positions = (
             torch.tensor(trie.option_places, device=self.device) + 1
         )  # the prompt's last token is the first place
         columns = torch.tensor([head.column[token] for token in trie.option_tokens], device=self.device)
 
         def score(batch: list[int]) -> None:
             hidden, ends = self._forward([rows[i] for i in batch], len(prefix.ids), tree)
-            out[batch] = head(tree.places(hidden, ends))[:, places, columns].cpu().numpy()
+            out[batch] = head(tree.positions(hidden, ends))[:, positions, columns].cpu().numpy()
 
         with torch.inference_mode(), attention.behind(prefix.layers), self.own_attention():
             self._in_batches([len(row) for row in rows], len(tree.tokens), score)
@@ -145,7 +145,7 @@ class LanguageModel:
         todo = length_sorted_batches(lengths, extra, self.batch_tokens)
         while todo:
             batch = todo[0]
-            if fits(lambda: work(batch), divisible=len(batch) > 1):  # noqa: B023 called at once
+            if runs_within_memory(lambda: work(batch), divisible=len(batch) > 1):  # noqa: B023 called at once
                 todo = todo[1:]
                 continue
             self.lower_batch_tokens(len(batch) * (lengths[batch[0]] + extra))
@@ -227,7 +227,7 @@ class _Tree:
                 depths[node] = depths[parent] + 1
         return cls(torch.tensor(tokens, dtype=torch.long, device=device), depths.to(device), sees.to(device))
 
-    def places(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+    def positions(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         """Of hidden states [B, S + T, D], those that options are read from: each row's last token, then the nodes."""
         at_end = hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1][:, None]
         return torch.cat([at_end, hidden[:, hidden.shape[1] - len(self.tokens) :]], dim=1)

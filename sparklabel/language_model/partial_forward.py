@@ -76,13 +76,13 @@ class DecoderStack:
     def above(self, first: int, narrow: bool) -> UpperHalf:
         """Runs the layers from `first` on. `narrow`: the last one computes only what the places need of it."""
 
-        def run(states: Tensor, places: Tensor) -> Tensor:
+        def run(states: Tensor, positions: Tensor) -> Tensor:
             layers = list(self.layers)[first:]
             if narrow:
-                layers[-1] = _NarrowLayer(layers[-1], places)
+                layers[-1] = _NarrowLayer(layers[-1], positions)
             with self.holding(layers):
                 made: Tensor = self.body(inputs_embeds=states, use_cache=False).last_hidden_state
-            return made[0] if narrow else made.flatten(0, 1)[places]
+            return made[0] if narrow else made.flatten(0, 1)[positions]
 
         return run
 
@@ -90,9 +90,9 @@ class DecoderStack:
 class _NarrowLayer(nn.Module):
     """A decoder layer whose output projection and MLP run at some places only: [B, S, D] to [1, P, D]."""
 
-    def __init__(self, layer: nn.Module, places: Tensor) -> None:
+    def __init__(self, layer: nn.Module, positions: Tensor) -> None:
         super().__init__()
-        self.layer, self.places = layer, places
+        self.layer, self.positions = layer, positions
 
     def forward(self, states: Tensor, **inputs: Any) -> Tensor:
         layer: Any = self.layer
@@ -106,7 +106,7 @@ class _NarrowLayer(nn.Module):
         return made
 
     def _pick(self, states: Tensor) -> Tensor:
-        return states.flatten(0, 1)[self.places][None]
+        return states.flatten(0, 1)[self.positions][None]
 
 
 def decoder_depth(model: Any) -> int:
@@ -123,14 +123,14 @@ def upper_half(language_model: LanguageModel, first: int, ids: Tensor) -> UpperH
         stack = DecoderStack.of(language_model.model)
     except ModelError:
         return None
-    places = torch.arange(ids.numel(), device=ids.device)[1::2]
+    positions = torch.arange(ids.numel(), device=ids.device)[1::2]
     plain = {name for name, _ in stack.layers[-1].named_children()} == _PLAIN_LAYER
     with torch.no_grad():
-        whole = language_model.hidden(ids).flatten(0, 1)[places].float()
+        whole = language_model.hidden(ids).flatten(0, 1)[positions].float()
         for narrow in (True, False) if plain and hasattr(stack.layers[-1].self_attn, "o_proj") else (False,):
             half = stack.above(first, narrow)
             try:
-                found = half(stack.below(first, ids), places).float()
+                found = half(stack.below(first, ids), positions).float()
             except (TypeError, ValueError, IndexError, AttributeError, RuntimeError):
                 continue  # a layout that needs all its layers: the whole model is the answer
             if found.shape == whole.shape and (found - whole).norm() <= 0.02 * whole.norm():

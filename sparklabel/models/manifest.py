@@ -17,7 +17,7 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class ModelCard:
+class AdapterManifest:
     """`task` is the definition as YAML holds it; `labels` are its choices, with their tokens in `label_ids`, or what
     else its answers are made of; `base` says which weights the adapter stands on."""
 
@@ -40,7 +40,7 @@ class ModelCard:
         }
 
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> "ModelCard":
+    def from_dict(cls, fields: dict[str, Any]) -> "AdapterManifest":
         """The card that `to_dict` gave. Raises ModelError when it is of another format, or incomplete."""
         try:
             if fields["format"] != _FORMAT:
@@ -63,7 +63,7 @@ class ModelCard:
             raise ModelError(f"The fine-tuned model's card is malformed: {error}") from None
 
     @classmethod
-    def from_json(cls, text: str) -> "ModelCard":
+    def from_json(cls, text: str) -> "AdapterManifest":
         """As `from_dict`, of the file's text."""
         try:
             fields = json.loads(text)

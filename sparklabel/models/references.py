@@ -1,7 +1,7 @@
 """Model references: from what a user writes to files on this host.
 
 In: one string (a hub id, a local folder, or the embedded model's name; `models:/...` is MLflow's, see registry.py).
-Out: `ResolvedModel`, immutable and picklable, made once on the driver; and `materialise`, which every host calls to
+Out: `ResolvedModel`, immutable and picklable, made once on the driver; and `fetch`, which every host calls to
 have the files, once, under a lock, with their hash checked. No weights are loaded here.
 """
 
@@ -41,7 +41,7 @@ class ResolvedModel:
     sha256: str = ""
     base: "ResolvedModel | None" = None
     tracking_uri: str = ""
-    card: str = ""
+    manifest: str = ""
 
 
 def resolve(reference: str) -> ResolvedModel:
@@ -98,7 +98,7 @@ def _resolve_hub(reference: str, hub_id: str) -> ResolvedModel:
     return ResolvedModel(reference, "hub", f"{hub_id}@{commit}", hub_id, revision=commit)
 
 
-def materialise(model: ResolvedModel) -> Path:
+def fetch(model: ResolvedModel) -> Path:
     """The folder with the model's files on this host; made once, under a lock. Raises ModelError."""
     if model.source == "embedded":
         return _checked_embedded(model)

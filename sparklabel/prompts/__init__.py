@@ -1,7 +1,7 @@
 """Prompts: a task and a row become token ids, a shared prefix and what follows it."""
 
 from sparklabel.prompts.answer_tokens import answer_ids, check_same_ids
-from sparklabel.prompts.encoder import Offer, Prompt, PromptEncoder, shares
+from sparklabel.prompts.encoder import Candidates, Prompt, PromptEncoder, shares
 from sparklabel.prompts.templates import (
     Piece,
     PromptTemplate,
@@ -14,7 +14,7 @@ from sparklabel.prompts.templates import (
 from sparklabel.prompts.tokenizer import Tokenizer
 
 __all__ = [
-    "Offer",
+    "Candidates",
     "Piece",
     "Prompt",
     "PromptEncoder",

@@ -14,7 +14,7 @@ from sparklabel.errors import TaskError
 from sparklabel.label_trie import TokenPath
 from sparklabel.prompts.templates import Piece, PromptTemplate
 from sparklabel.prompts.tokenizer import Tokenizer
-from sparklabel.tasks import Offering
+from sparklabel.tasks import CandidateLabels
 
 _BLOCKS_KEPT = 4096
 """Examples whose tokens are remembered."""
@@ -35,7 +35,7 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class Candidates:
     """The text that lists a row's choices, and their numbers."""
 
     text: str
@@ -65,7 +65,7 @@ class PromptEncoder:
         # Most examples are near to many rows.
         self._block = lru_cache(_BLOCKS_KEPT)(lambda text: tokenizer.encode_rows([text])[0])
 
-    def check_room_for(self, offered: Offering) -> None:
+    def check_room_for(self, offered: CandidateLabels) -> None:
         """Raises TaskError where the longest choices that a row can be offered leave it no room."""
         lengths = sorted(map(len, self._tokenizer.encode_rows(offered.meanings)))
         longest = sum(lengths[-offered.count :]) + 2 * offered.count
@@ -86,7 +86,7 @@ class PromptEncoder:
         self,
         rows: Sequence[Sequence[str]],
         examples: Sequence[Sequence[str]] | None = None,
-        offers: Sequence[Offer] | None = None,
+        offers: Sequence[Candidates] | None = None,
     ) -> list[Prompt]:
         """One text per input in each row. A row that is too long has its longest inputs cut, at token boundaries.
 
@@ -97,7 +97,7 @@ class PromptEncoder:
         # A blank before the text keeps a row's first word the token that it is in the middle of a sentence.
         texts = [" " + text.strip()[:limit] for row in rows for text in row]
         ids = iter(self._tokenizer.encode_rows(texts))
-        made, listed = [Offer("", ())] * len(rows), [list[int]()] * len(rows)
+        made, listed = [Candidates("", ())] * len(rows), [list[int]()] * len(rows)
         if offers and self._takes_offers:
             made, listed = (
                 list(offers),

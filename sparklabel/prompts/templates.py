@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sparklabel.few_shot import ShownExample
 from sparklabel.prompts.tokenizer import Tokenizer
-from sparklabel.tasks import Offering, Scored, Task
+from sparklabel.tasks import CandidateLabels, Scored, Task
 from sparklabel.tasks.task import column_title
 
 
@@ -64,7 +64,7 @@ def chat_template(
     return PromptTemplate((*opening, *fields, Piece("plain", "\n\nAnswer:")), answer_lead=" ")
 
 
-def offering(task: Task) -> Offering | None:
+def offering(task: Task) -> CandidateLabels | None:
     """What rows of the task are offered of its choices, where that is not all."""
     mode = task.answer_mode
     return mode.offering if isinstance(mode, Scored) else None
@@ -93,7 +93,7 @@ def _fields(task: Task, head: str) -> list[Piece]:
 
 
 def _examples(task: Task, shown: Sequence[ShownExample]) -> str:
-    own = [ShownExample(example.inputs, task.spoken(example.answer)) for example in task.examples]
+    own = [ShownExample(example.inputs, task.verbalize(example.answer)) for example in task.examples]
     blocks = [example_text(task, example) + "\n\n" for example in (*own, *shown)]
     return "Examples:\n\n" + "".join(blocks) if blocks else ""
 

@@ -1,12 +1,12 @@
 """The registry, the only door to MLflow: runs are logged, models versioned, resolved, fetched, promoted.
 
-`resolve` and `materialise` take every model reference, MLflow's or not: what serves a model calls these.
+`resolve` and `fetch` take every model reference, MLflow's or not: what serves a model calls these.
 MLflow is imported inside the functions that need it, because that takes seconds.
 """
 
 from sparklabel.registry.calibrators import find_calibrator, has_store, log_calibrator
 from sparklabel.registry.runs import Run, start_run
-from sparklabel.registry.serving import CARD, LocalModel, base_record, materialise, resolve
+from sparklabel.registry.serving import CARD, LocalModel, base_record, fetch, resolve
 from sparklabel.registry.store import connect, store_errors
 from sparklabel.registry.versions import (
     CHAMPION,
@@ -27,11 +27,11 @@ __all__ = [
     "check_registered_name",
     "connect",
     "default_registered_name",
+    "fetch",
     "find_calibrator",
     "has_store",
     "log_calibrator",
     "log_version",
-    "materialise",
     "promote",
     "resolve",
     "start_run",

@@ -17,7 +17,7 @@ from sparklabel.cache_dir import build_once, cache_dir
 from sparklabel.errors import ModelError, ModelUnreachable
 from sparklabel.hashing import tree_sha256
 from sparklabel.models import references
-from sparklabel.models.manifest import ModelCard
+from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.references import ResolvedModel
 from sparklabel.registry.store import connect, quieten, shown, store_errors, tracking_uri
 
@@ -58,10 +58,10 @@ def resolve(reference: str) -> ResolvedModel:
     name, version, sha256 = _pin(client, reference, *parts.groups())
     with store_errors():
         location = client.get_model_version_download_uri(name, version)
-    card = _stored_card(location)
+    manifest = _stored_card(location)
     return ResolvedModel(
         reference, "artifact", f"models:/{name}/{version}@sha256:{sha256[:16]}", location, sha256=sha256,
-        base=_base(reference, ModelCard.from_json(card).base), tracking_uri=tracking_uri(), card=card,
+        base=_base(reference, AdapterManifest.from_json(manifest).base), tracking_uri=tracking_uri(), manifest=manifest,
     )  # fmt: skip
 
 
@@ -142,24 +142,24 @@ def _stored_card(location: str) -> str:
         return _download(f"{location.rstrip('/')}/{CARD}", Path(folder), tracking_uri()).read_text("utf-8")
 
 
-def materialise(model: ResolvedModel) -> LocalModel:
+def fetch(model: ResolvedModel) -> LocalModel:
     """The model's folders on this host, fetched once under a lock and checked by hash. Raises ModelError.
 
     Works in any process: the record says where the artifact is and which server gives it.
     """
     if model.source != "artifact" or model.base is None:
-        return LocalModel(references.materialise(model))
+        return LocalModel(references.fetch(model))
     folder = cache_dir() / "models" / f"adapter-{model.sha256[:32]}"
     build_once(folder, lambda to: _fetch(model, to))
     if tree_sha256(folder) != model.sha256:
         raise ModelError(
             f"The cached copy of {model.identity} was changed.", hint=f"Delete the folder {folder}."
         )
-    if (folder / CARD).read_text("utf-8") != model.card:
+    if (folder / CARD).read_text("utf-8") != model.manifest:
         raise ModelError(
             f"The card of {model.identity} at {model.location} is not the one that was registered."
         )
-    return LocalModel(references.materialise(model.base), folder / "adapter")
+    return LocalModel(references.fetch(model.base), folder / "adapter")
 
 
 def _fetch(model: ResolvedModel, to: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
-from sparklabel.delta.snapshot import Target, open_target
+from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 from sparklabel.errors import ColumnError, SetupError
 from sparklabel.few_shot import LONGEST, MOST_ANSWERS, Answered, Encoder, ExampleSet, example_set
 from sparklabel.labels.predicates import human_sql, input_hash_sql
@@ -51,13 +51,13 @@ def pinned_examples(
     return example_set(task, source, target.version, answers, open_encoder, more=more)
 
 
-def _opened(spark: SparkSession, task: Task, table: str) -> Target:
-    target = open_target(spark, table)
+def _opened(spark: SparkSession, task: Task, table: str) -> TableSnapshot:
+    target = open_snapshot(spark, table)
     check_inputs(target, task)
     return target
 
 
-def _answers(spark: SparkSession, target: Target, task: Task) -> list[Answered]:
+def _answers(spark: SparkSession, target: TableSnapshot, task: Task) -> list[Answered]:
     """Those whose input is still what was answered, in the order of a hash, so that a part of them is a sample."""
     found = _condition(target, task)
     if found is None:
@@ -73,7 +73,7 @@ def _answers(spark: SparkSession, target: Target, task: Task) -> list[Answered]:
     return [Answered(tuple(row["inputs"]), row["answer"]) for row in rows]
 
 
-def _condition(target: Target, task: Task) -> tuple[str, str] | None:
+def _condition(target: TableSnapshot, task: Task) -> tuple[str, str] | None:
     """The column with the answers, and what is true of people's; None where the table has no such column.
 
     A column that no pass of the task wrote is people's as a whole. Raises ColumnError.

@@ -34,6 +34,6 @@ def failures(
     names = dict.fromkeys((*opened.keys, *(str(opened.source.column(c)) for c in task.inputs)))
     rows = opened.rows(spark)
     opened.check_labelled(task, "Label it first; or name the table that has them: into='...'.")
-    label = quote(opened.owned.label)
+    label = quote(opened.label_columns.label)
     failed = rows.where(f"{label}.status IN ({sql_list(FAILURES)}) AND NOT ({label}.source <=> 'human')")
     return failed.select(*map(quote, names), *(F.col(f"{label}.{name}").alias(name) for name in _FACTS))

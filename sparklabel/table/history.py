@@ -11,7 +11,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from sparklabel.delta.snapshot import Target, open_target
+from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 
 COLUMNS, CORRECTIONS, ANSWERS, UNDO = "columns", "corrections", "answers", "undo"
 """The steps of a pass that are commits, and the taking back of one."""
@@ -38,7 +38,7 @@ class PassCommit:
         return str(self.facts.get("step", ""))
 
 
-def pass_commits(spark: SparkSession, target: Target, newest: int | None = None) -> list[PassCommit]:
+def pass_commits(spark: SparkSession, target: TableSnapshot, newest: int | None = None) -> list[PassCommit]:
     """Those of all tasks, newest first; among the `newest` commits only, where that is given."""
     history = spark.sql(f"DESCRIBE HISTORY {target.sql}" + ("" if newest is None else f" LIMIT {newest:d}"))
     rows = history.select("version", "timestamp", "operationMetrics", "userMetadata").collect()
@@ -65,7 +65,7 @@ def passes(spark: SparkSession, table: str) -> DataFrame:
     Reads the table's history, which Delta keeps for 30 days unless told otherwise. Raises TableError.
     """
     by_pass: dict[str, list[PassCommit]] = {}
-    for commit in pass_commits(spark, open_target(spark, table)):
+    for commit in pass_commits(spark, open_snapshot(spark, table)):
         by_pass.setdefault(commit.facts["pass_id"], []).append(commit)
     return spark.createDataFrame([_row(name, commits) for name, commits in by_pass.items()], _DDL)
 
@@ -92,7 +92,7 @@ def _sum(rows: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(rows) else None
 
 
-def last_rate(spark: SparkSession, target: Target, task: str) -> float | None:
+def last_rate(spark: SparkSession, target: TableSnapshot, task: str) -> float | None:
     """Distinct inputs a second of the newest pass that computed any; None where there was none."""
     own = (commit.facts for commit in pass_commits(spark, target) if commit.facts.get("task") == task)
     return next((float(facts["inputs_per_second"]) for facts in own if facts.get("inputs_per_second")), None)

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.few_shot.candidates import own_key
-from sparklabel.labels.predicates import said_sql
+from sparklabel.labels.predicates import model_value_sql
 from sparklabel.labels.status import ANSWERED, UNCERTAIN
 from sparklabel.splits import is_held_out
 from sparklabel.sql import quote
@@ -56,8 +56,8 @@ class HumanAnswers:
 
 def human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> HumanAnswers:
     """Reads them from the pinned version, onto the driver."""
-    mode, owned = task.answer_mode, opened.owned
-    label = quote(owned.label)
+    mode, label_columns = task.answer_mode, opened.label_columns
+    label = quote(label_columns.label)
     columns = [quote(str(opened.source.column(c))) for c in task.inputs]
     # No model is asked for here, and nothing is pending: what people answered depends on neither.
     states = row_states(spark, opened, task, Scope(relabel="none"))
@@ -65,8 +65,8 @@ def human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> HumanAn
         states.where(F.col(STATE).startswith("human"))
         .select(
             F.array(*(F.col(c).cast("string") for c in columns)).alias("inputs"),
-            F.col(quote(owned.value)).alias("answer"),
-            F.expr(said_sql(label)).alias("said"),
+            F.col(quote(label_columns.value)).alias("answer"),
+            F.expr(model_value_sql(label)).alias("said"),
             F.expr(f"{label}.status").alias("status"),
             F.expr(f"{label}.labeled_at IS NOT NULL").alias("asked"),
             (F.col(STATE) == "human_input_changed").alias("stale"),

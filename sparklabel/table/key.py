@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta.snapshot import Target, check_columns
+from sparklabel.delta.snapshot import TableSnapshot, check_columns
 from sparklabel.errors import KeyColumnError
 from sparklabel.sql import quote
 
 _ROWS = "_sparklabel_rows"
 
 
-def check_key(spark: SparkSession, target: Target, key: str | Sequence[str]) -> tuple[str, ...]:
+def check_key(spark: SparkSession, target: TableSnapshot, key: str | Sequence[str]) -> tuple[str, ...]:
     """The key's columns, when they name every row once. Raises KeyColumnError with examples."""
     names = (key,) if isinstance(key, str) else tuple(key) if isinstance(key, list | tuple) else ()
     if not names or not all(isinstance(name, str) for name in names):

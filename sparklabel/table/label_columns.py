@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 from pyspark.sql.types import DataType, StructType
 
-from sparklabel.delta.snapshot import Target, check_columns, open_target
+from sparklabel.delta.snapshot import TableSnapshot, check_columns, open_snapshot
 from sparklabel.errors import ColumnError
 from sparklabel.labels.record import label_ddl
 from sparklabel.sql import quote, sql_string
-from sparklabel.table.schema_evolution import is_record, lacking, record_type, same_type
+from sparklabel.table.schema_evolution import is_record, missing_fields, record_type, same_type
 from sparklabel.tasks import Task
 
 TASK_PROPERTY = "sparklabel.task."
 """With a task's name behind it: the property in which a table says where that task's answers are."""
 
 
-def check_inputs(target: Target, task: Task) -> None:
+def check_inputs(target: TableSnapshot, task: Task) -> None:
     """The inputs are there, and read the same in every session. Raises ColumnError."""
     for column in check_columns(target, task.inputs, f"an input of the task {task.name!r}"):
         # As text a timestamp depends on the session's time zone: hashes would change, and with them every answer.
@@ -34,7 +34,7 @@ def check_inputs(target: Target, task: Task) -> None:
             )
 
 
-def recorded_column(target: Target, task: Task) -> str | None:
+def recorded_column(target: TableSnapshot, task: Task) -> str | None:
     """The column that passes of the task wrote their values to; None where there was no pass."""
     recorded = target.properties.get(f"{TASK_PROPERTY}{task.name}")
     return content_of(recorded)["column"] if recorded else None
@@ -51,7 +51,7 @@ _NAME = re.compile(r"[^ ,;{}()\n\t=.`]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
-class Owned:
+class LabelColumns:
     """The task's columns in the table: `value` is what everybody reads, `label` the record. Names, not SQL.
 
     `missing` are the columns to be added, with their types; `new_fields` those that the table's record or value lacks,
@@ -64,7 +64,9 @@ class Owned:
     new_fields: tuple[tuple[str, str], ...] = ()
 
 
-def owned_columns(target: Target, task: Task, taken: Sequence[str], column: str | None, adopt: bool) -> Owned:
+def find_label_columns(
+    target: TableSnapshot, task: Task, taken: Sequence[str], column: str | None, adopt: bool
+) -> LabelColumns:
     """The two columns of the task, checked against the table; `taken` are the key's. Raises ColumnError.
 
     A value column that is there without its record is refused, or taken as human answers with `adopt`. A record may
@@ -104,8 +106,10 @@ def owned_columns(target: Target, task: Task, taken: Sequence[str], column: str 
         )
     absent = ((value, task.value_type, has_value), (label, label_ddl(task.value_type), has_label))
     if has_label:
-        new_fields += tuple(lacking(record_type(task), target.schema[has_label].dataType, (has_label,)))
-    return Owned(
+        new_fields += tuple(
+            missing_fields(record_type(task), target.schema[has_label].dataType, (has_label,))
+        )
+    return LabelColumns(
         has_value or value, has_label or label, tuple((n, ddl) for n, ddl, there in absent if not there),
         new_fields,
     )  # fmt: skip
@@ -114,12 +118,12 @@ def owned_columns(target: Target, task: Task, taken: Sequence[str], column: str 
 _RENAME = "Name another column with column=."
 
 
-def _new_value_fields(target: Target, column: str, values: DataType) -> tuple[tuple[str, str], ...]:
+def _new_value_fields(target: TableSnapshot, column: str, values: DataType) -> tuple[tuple[str, str], ...]:
     """Fields that a struct of the task has gained since; one that it lost stays in the table. Raises ColumnError for a
     column of another type."""
     found = target.schema[column].dataType
     if isinstance(values, StructType) and isinstance(found, StructType):
-        return tuple(lacking(values, found, (column,)))
+        return tuple(missing_fields(values, found, (column,)))
     if not same_type(found, values):
         raise ColumnError(
             f"{column!r} is {found.simpleString()}, and the task's values are {values.simpleString()}.",
@@ -129,7 +133,7 @@ def _new_value_fields(target: Target, column: str, values: DataType) -> tuple[tu
 
 
 def _check_both_or_none(
-    target: Target, recorded: str | None, has_value: str | None, has_label: str | None, adopt: bool
+    target: TableSnapshot, recorded: str | None, has_value: str | None, has_label: str | None, adopt: bool
 ) -> None:
     """A pass made both columns: where somebody took one away, adopting the other would make answers of a model a
     person's."""
@@ -152,7 +156,7 @@ def _check_both_or_none(
         )
 
 
-def _check_not_another_tasks(target: Target, task: Task, value: str) -> None:
+def _check_not_another_tasks(target: TableSnapshot, task: Task, value: str) -> None:
     for name, content in target.properties.items():
         other = name.removeprefix(TASK_PROPERTY)
         if (
@@ -165,16 +169,18 @@ def _check_not_another_tasks(target: Target, task: Task, value: str) -> None:
             )
 
 
-def add_columns(spark: SparkSession, target: Target, owned: Owned, task: Task) -> Target:
+def add_columns(
+    spark: SparkSession, target: TableSnapshot, label_columns: LabelColumns, task: Task
+) -> TableSnapshot:
     """Adds what is missing, once, and records the task in the table's properties; the table at its new version."""
-    additions = [*((quote(name), ddl) for name, ddl in owned.missing), *owned.new_fields]
+    additions = [*((quote(name), ddl) for name, ddl in label_columns.missing), *label_columns.new_fields]
     if additions:
         added = ", ".join(f"{path} {ddl}" for path, ddl in additions)
         spark.sql(f"ALTER TABLE {target.sql} ADD COLUMNS ({added})")
     if recorded_column(target, task) is None:
-        content = sql_string(json.dumps({"column": owned.value}))
+        content = sql_string(json.dumps({"column": label_columns.value}))
         spark.sql(
             f"ALTER TABLE {target.sql} SET TBLPROPERTIES ({sql_string(TASK_PROPERTY + task.name)} = {content})"
         )
-        return open_target(spark, target.name)
-    return open_target(spark, target.name) if additions else target
+        return open_snapshot(spark, target.name)
+    return open_snapshot(spark, target.name) if additions else target

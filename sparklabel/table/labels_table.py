@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
-from sparklabel.delta.errors import said_by, spark_errors
+from sparklabel.delta.errors import error_message, spark_errors
 from sparklabel.delta.snapshot import (
     UNVERSIONED,
-    Target,
+    TableSnapshot,
     check_folders,
     folder_of,
     is_delta,
-    open_target,
+    open_snapshot,
     table_sql,
 )
 from sparklabel.errors import ColumnError, TableError
@@ -29,13 +29,13 @@ _NAME = re.compile(r"[^ ,;{}()\n\t=.`]{1,200}")
 """What Delta takes without column mapping."""
 
 
-def labels_table(spark: SparkSession, into: str, source: Target, keys: Sequence[str]) -> Target:
+def labels_table(spark: SparkSession, into: str, source: TableSnapshot, keys: Sequence[str]) -> TableSnapshot:
     """The table as it is, or as it will be made. Raises TableError or ColumnError where it cannot have the labels."""
     sql = table_sql(into)
     if not is_delta(spark, sql):
         _check_can_be_made(spark, into, source, keys)
-        return Target(into, sql, "", UNVERSIONED, StructType([source.schema[k] for k in keys]), {})
-    target = open_target(spark, into)
+        return TableSnapshot(into, sql, "", UNVERSIONED, StructType([source.schema[k] for k in keys]), {})
+    target = open_snapshot(spark, into)
     if target.location == source.location:
         raise TableError(f"into={into!r} is the table itself.", hint="Leave into= out to label it in place.")
     recorded = target.properties.get(_PROPERTY)
@@ -52,7 +52,9 @@ def labels_table(spark: SparkSession, into: str, source: Target, keys: Sequence[
     return target
 
 
-def make_labels_table(spark: SparkSession, target: Target, source: Target, keys: Sequence[str]) -> None:
+def make_labels_table(
+    spark: SparkSession, target: TableSnapshot, source: TableSnapshot, keys: Sequence[str]
+) -> None:
     """Raises TableError."""
     columns = ", ".join(f"{quote(k)} {source.schema[k].dataType.simpleString()}" for k in keys)
     content = sql_string(json.dumps({"of": source.name, "key": list(keys)}))
@@ -62,10 +64,12 @@ def make_labels_table(spark: SparkSession, target: Target, source: Target, keys:
             f"TBLPROPERTIES ({sql_string(_PROPERTY)} = {content})"
         )
     except spark_errors() as error:
-        raise TableError(f"The table {target.name} for the labels cannot be made: {said_by(error)}") from None
+        raise TableError(
+            f"The table {target.name} for the labels cannot be made: {error_message(error)}"
+        ) from None
 
 
-def _check_can_be_made(spark: SparkSession, into: str, source: Target, keys: Sequence[str]) -> None:
+def _check_can_be_made(spark: SparkSession, into: str, source: TableSnapshot, keys: Sequence[str]) -> None:
     is_name = "/" not in into and "`" not in into
     if is_name and spark.catalog.tableExists(into):
         raise TableError(f"{into} is there, and is no Delta table.", hint="Name another one with into=.")

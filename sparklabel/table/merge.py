@@ -13,12 +13,12 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from sparklabel.delta.commits import commit_metadata, retried
-from sparklabel.delta.snapshot import Target
-from sparklabel.labels.predicates import human_sql, input_hash_sql, keeps_older_sql, unstamped_sql
+from sparklabel.delta.commits import commit_metadata, retry_on_conflict
+from sparklabel.delta.snapshot import TableSnapshot
+from sparklabel.labels.predicates import human_sql, input_hash_sql, keeps_older_sql, unattributed_sql
 from sparklabel.sql import quote
 from sparklabel.table.row_states import ANSWER, HASH, SEEN, STATE
-from sparklabel.table.schema_evolution import converted_sql, record_type
+from sparklabel.table.schema_evolution import cast_struct_sql, record_type
 from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import Task
 
@@ -51,7 +51,7 @@ def source_of(name: str) -> str:
 def answered_rows(opened: TaskTable, pending: DataFrame, answers: DataFrame, pass_id: str) -> DataFrame:
     """The `pending` rows that have one of the `answers` (HASH, ANSWER): key columns, HASH, SEEN, and ANSWER as the
     table will hold it."""
-    label = quote(opened.owned.label)
+    label = quote(opened.label_columns.label)
     attempts = F.coalesce(F.when(F.col(STATE) == "retry", F.col(f"{label}.attempts")), F.lit(0))
     keys = [quote(key) for key in opened.keys]
     rows = pending.select(*keys, HASH, attempts.alias(_BEFORE), F.col(f"{label}.pass_id").alias(SEEN))
@@ -63,42 +63,52 @@ def answered_rows(opened: TaskTable, pending: DataFrame, answers: DataFrame, pas
 def answers_change(opened: TaskTable, task: Task, answers: DataFrame) -> Change:
     """Of `answers` (key columns, HASH, ANSWER, SEEN). Rows whose input changed meanwhile, or that a person or another
     pass answered, keep what they have."""
-    target, owned = opened.target, opened.owned
-    value, label = (f"t.{quote(c)}" for c in (owned.value, owned.label))
-    source = source_of(owned.value)
+    target, label_columns = opened.target, opened.label_columns
+    value, label = (f"t.{quote(c)}" for c in (label_columns.value, label_columns.label))
+    source = source_of(label_columns.value)
     # What a newer release added to the record, maybe just now, spoke of the old answer: it becomes NULL.
     table, ours = answers.sparkSession.sql(f"SELECT * FROM {target.sql}").schema, record_type(task)
-    kept = converted_sql(f"{source}.{ANSWER}.value", ours["value"].dataType, table[owned.value].dataType)
-    record = converted_sql(f"{source}.{ANSWER}", ours, table[owned.label].dataType)
+    kept = cast_struct_sql(
+        f"{source}.{ANSWER}.value", ours["value"].dataType, table[label_columns.value].dataType
+    )
+    record = cast_struct_sql(f"{source}.{ANSWER}", ours, table[label_columns.label].dataType)
     guards = [
         f"NOT {human_sql(value, label)}", f"{label}.pass_id <=> {source}.{SEEN}",
         f"NOT {keeps_older_sql(label, f'{source}.{ANSWER}', f'{source}.{HASH}')}",
     ]  # fmt: skip
-    if not opened.apart:  # the inputs are here: an answer to what the row said before is none
+    if not opened.has_separate_labels:  # the inputs are here: an answer to what the row said before is none
         inputs = [f"t.{quote(str(target.column(c)))}" for c in task.inputs]
         guards.append(f"{input_hash_sql(inputs)} = {source}.{HASH}")
-    return Change(owned.value, answers, " AND ".join(guards), {owned.value: kept, owned.label: record})
+    return Change(
+        label_columns.value,
+        answers,
+        " AND ".join(guards),
+        {label_columns.value: kept, label_columns.label: record},
+    )
 
 
 def corrections_change(opened: TaskTable, corrected: DataFrame) -> Change:
     """Marks rows (key columns, HASH) that people changed by a plain UPDATE, so that they can be told from the model's
     for good."""
-    owned = opened.owned
-    value, label = (f"t.{quote(c)}" for c in (owned.value, owned.label))
+    label_columns = opened.label_columns
+    value, label = (f"t.{quote(c)}" for c in (label_columns.value, label_columns.label))
     stamped = {
         "source": "'human'",
         "status": f"if({label}.status = 'truncated', 'truncated', 'ok')",
-        "input_hash": f"coalesce({label}.input_hash, {source_of(owned.value)}.{HASH})",
+        "input_hash": f"coalesce({label}.input_hash, {source_of(label_columns.value)}.{HASH})",
         "reviewed_at": f"coalesce({label}.reviewed_at, current_timestamp())",
     }
-    guard = f"{human_sql(value, label)} AND {unstamped_sql(label)}"
+    guard = f"{human_sql(value, label)} AND {unattributed_sql(label)}"
     return Change(
-        owned.value, corrected, guard, {f"{owned.label}.{name}": sql for name, sql in stamped.items()}
+        label_columns.value,
+        corrected,
+        guard,
+        {f"{label_columns.label}.{name}": sql for name, sql in stamped.items()},
     )
 
 
 def merge_rows(
-    target: Target,
+    target: TableSnapshot,
     keys: Sequence[str],
     changes: Sequence[Change],
     metadata: Mapping[str, Any],
@@ -138,7 +148,7 @@ def merge_rows(
         return int(written["num_updated_rows"]) + int(written["num_inserted_rows"])
 
     try:
-        return retried(commit, f"Merging into {target.name}")
+        return retry_on_conflict(commit, f"Merging into {target.name}")
     finally:
         spark.catalog.dropTempView(view)
 

@@ -8,19 +8,19 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
-from sparklabel.delta.errors import said_by
+from sparklabel.delta.errors import error_message
 from sparklabel.errors import TableError
 from sparklabel.labels.predicates import (
+    implicit_correction_sql,
     input_hash_sql,
     keeps_older_sql,
     row_state_sql,
-    silent_sql,
-    unstamped_sql,
+    unattributed_sql,
 )
 from sparklabel.labels.status import RETRYABLE
 from sparklabel.sql import quote
-from sparklabel.table.label_columns import Owned
-from sparklabel.table.schema_evolution import converted_sql, record_type
+from sparklabel.table.label_columns import LabelColumns
+from sparklabel.table.schema_evolution import cast_struct_sql, record_type
 from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import Task
 
@@ -54,7 +54,7 @@ def row_states(
     """The pinned rows of a scope with their input hash and state, for an answer by `model`; what of the label is not
     there yet reads as NULL."""
     where = scope.where
-    frame, owned = opened.rows(spark), opened.owned
+    frame, label_columns = opened.rows(spark), opened.label_columns
     if where is not None:
         if not isinstance(where, str) or not where.strip():
             raise TableError(
@@ -71,35 +71,38 @@ def row_states(
             _ = frame.schema  # over Spark Connect the analysis waits until something needs it
         except (AnalysisException, ParseException) as error:
             raise TableError(
-                f"where={where!r} is not a condition on {opened.source.name}: {said_by(error)}"
+                f"where={where!r} is not a condition on {opened.source.name}: {error_message(error)}"
             ) from None
-    for name, ddl in owned.missing:
+    for name, ddl in label_columns.missing:
         frame = frame.withColumn(name, F.expr(f"CAST(NULL AS {ddl})"))
-    for name, wanted in ((owned.value, DataType.fromDDL(task.value_type)), (owned.label, record_type(task))):
+    for name, wanted in (
+        (label_columns.value, DataType.fromDDL(task.value_type)),
+        (label_columns.label, record_type(task)),
+    ):
         if (
             name in opened.target.schema.fieldNames()
         ):  # it may lack fields of ours, and have some that we do not know
-            found = converted_sql(quote(name), opened.target.schema[name].dataType, wanted)
+            found = cast_struct_sql(quote(name), opened.target.schema[name].dataType, wanted)
             frame = frame.withColumn(name, F.expr(found)) if found != quote(name) else frame
     hashed = frame.withColumn(
         HASH, F.expr(input_hash_sql([quote(str(opened.source.column(c))) for c in task.inputs]))
     )
     state = row_state_sql(
-        value=quote(owned.value), label=quote(owned.label), inputs_hash=HASH,
+        value=quote(label_columns.value), label=quote(label_columns.label), inputs_hash=HASH,
         fingerprint=task.fingerprint, model=model, relabel=scope.relabel, min_confidence=min_confidence,
         retry=dict(scope.retry),
     )  # fmt: skip
     return hashed.withColumn(STATE, F.expr(state))
 
 
-def unstamped(owned: Owned) -> Column:
+def unattributed(label_columns: LabelColumns) -> Column:
     """True for rows of `row_states` that a person answered and whose record does not say so yet."""
-    return F.col(STATE).startswith("human") & F.expr(unstamped_sql(quote(owned.label)))
+    return F.col(STATE).startswith("human") & F.expr(unattributed_sql(quote(label_columns.label)))
 
 
-def _silent(owned: Owned) -> Column:
+def _silent(label_columns: LabelColumns) -> Column:
     """True for human answers that do not say so: the value is not the record's."""
-    return F.col(STATE).startswith("human") & F.expr(silent_sql(quote(owned.label)))
+    return F.col(STATE).startswith("human") & F.expr(implicit_correction_sql(quote(label_columns.label)))
 
 
 def distinct_inputs(rows: DataFrame, task: Task) -> DataFrame:
@@ -123,7 +126,7 @@ def rows_by_status(spark: SparkSession, opened: TaskTable, pass_id: str) -> dict
 
 def rows_kept(opened: TaskTable, pending: DataFrame, answers: DataFrame) -> int:
     """How many pending rows keep the answer that they have, because the engine failed on their new one."""
-    keeps = keeps_older_sql(quote(opened.owned.label), ANSWER, HASH)
+    keeps = keeps_older_sql(quote(opened.label_columns.label), ANSWER, HASH)
     return pending.join(_failed(answers), HASH).where(keeps).count()
 
 
@@ -139,4 +142,4 @@ def _failed(answers: DataFrame) -> DataFrame:
 
 def _records(spark: SparkSession, opened: TaskTable) -> DataFrame:
     """What the table's column of records holds now."""
-    return spark.sql(f"SELECT {quote(opened.owned.label)} AS record FROM {opened.target.sql}")
+    return spark.sql(f"SELECT {quote(opened.label_columns.label)} AS record FROM {opened.target.sql}")

@@ -28,7 +28,7 @@ def is_record(found: DataType) -> bool:
     return isinstance(found, StructType) and {name.lower() for name in found.fieldNames()} >= _ESSENTIAL
 
 
-def lacking(ours: DataType, theirs: DataType, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def missing_fields(ours: DataType, theirs: DataType, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """The fields of `ours` that `theirs` lacks, as ALTER TABLE takes them: path and type.
 
     `path` is the record's column. Raises ColumnError that names a field of another type.
@@ -38,11 +38,11 @@ def lacking(ours: DataType, theirs: DataType, path: tuple[str, ...]) -> Iterator
         for field in ours:
             at = (*path, field.name)
             if found := there.get(field.name.lower()):
-                yield from lacking(field.dataType, found, at)
+                yield from missing_fields(field.dataType, found, at)
             else:
                 yield ".".join(map(quote, at)), _ddl(field.dataType)
     elif isinstance(ours, ArrayType) and isinstance(theirs, ArrayType):
-        yield from lacking(ours.elementType, theirs.elementType, (*path, "element"))
+        yield from missing_fields(ours.elementType, theirs.elementType, (*path, "element"))
     elif ours != theirs:
         raise ColumnError(
             f"{'.'.join(path)!r} is {theirs.simpleString()}, and a label record has {ours.simpleString()} there.",
@@ -64,7 +64,7 @@ def same_type(one: DataType, other: DataType) -> bool:
     return one == other
 
 
-def converted_sql(value: str, have: DataType, want: DataType) -> str:
+def cast_struct_sql(value: str, have: DataType, want: DataType) -> str:
     """SQL that gives `value`, of the type `have`, as the type `want`: fields it lacks are NULL, others are left out."""
     if isinstance(have, StructType) and isinstance(want, StructType) and have != want:
         there = {field.name.lower(): field for field in have}
@@ -72,14 +72,14 @@ def converted_sql(value: str, have: DataType, want: DataType) -> str:
         for field in want:
             found = there.get(field.name.lower())
             part = (
-                converted_sql(f"{value}.{quote(found.name)}", found.dataType, field.dataType)
+                cast_struct_sql(f"{value}.{quote(found.name)}", found.dataType, field.dataType)
                 if found
                 else f"CAST(NULL AS {_ddl(field.dataType)})"
             )
             parts.append(f"{sql_string(field.name)}, {part}")
         return f"if({value} IS NULL, NULL, named_struct({', '.join(parts)}))"
     if isinstance(have, ArrayType) and isinstance(want, ArrayType) and have != want:
-        item = converted_sql("item", have.elementType, want.elementType)
+        item = cast_struct_sql("item", have.elementType, want.elementType)
         return f"transform({value}, item -> {item})"
     return value
 

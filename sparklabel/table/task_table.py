@@ -10,11 +10,24 @@ from dataclasses import dataclass, field, replace
 
 from pyspark.sql import DataFrame, SparkSession
 
-from sparklabel.delta.snapshot import UNVERSIONED, Target, check_columns, is_delta, open_source, open_target
+from sparklabel.delta.snapshot import (
+    UNVERSIONED,
+    TableSnapshot,
+    check_columns,
+    is_delta,
+    open_readable,
+    open_snapshot,
+)
 from sparklabel.errors import ColumnError, TableError
 from sparklabel.sql import quote
 from sparklabel.table.key import check_key
-from sparklabel.table.label_columns import Owned, add_columns, check_inputs, owned_columns, recorded_column
+from sparklabel.table.label_columns import (
+    LabelColumns,
+    add_columns,
+    check_inputs,
+    find_label_columns,
+    recorded_column,
+)
 from sparklabel.table.labels_table import labels_table, make_labels_table
 from sparklabel.tasks import Task, check_task
 
@@ -28,23 +41,23 @@ class TaskTable:
     `source` both spell them. `arrived` are rows of the source that a stream brought, in place of all of them, one of
     each key."""
 
-    source: Target
-    target: Target
+    source: TableSnapshot
+    target: TableSnapshot
     keys: tuple[str, ...]
-    owned: Owned
+    label_columns: LabelColumns
     arrived: DataFrame | None = field(default=None, compare=False, repr=False)
 
     @property
-    def apart(self) -> bool:
+    def has_separate_labels(self) -> bool:
         """Whether labels have a table of their own."""
         return self.source is not self.target
 
     def rows(self, spark: SparkSession) -> DataFrame:
         """The pinned rows with the task's columns, as far as these are there yet."""
         rows = self.source.read(spark) if self.arrived is None else self.arrived
-        if not self.apart and self.arrived is None:
+        if not self.has_separate_labels and self.arrived is None:
             return rows
-        own = (self.owned.value, self.owned.label)
+        own = (self.label_columns.value, self.label_columns.label)
         rows = rows.drop(*(c for c in rows.columns if c.lower() in {name.lower() for name in own}))
         if self.target.version == UNVERSIONED:
             return rows
@@ -54,32 +67,36 @@ class TaskTable:
 
     def check_labelled(self, task: Task, hint: str) -> None:
         """Raises ColumnError where no pass has written labels of the task yet."""
-        if self.owned.missing:
+        if self.label_columns.missing:
             raise ColumnError(f"{self.target.name} has no labels of the task {task.name!r}.", hint=hint)
 
     def newest(self, spark: SparkSession, task: Task) -> "TaskTable":
         """The same at the newest versions. The key is not looked at again."""
         there = self.target.version != UNVERSIONED or is_delta(spark, self.target.sql)
-        target = open_target(spark, self.target.name) if there else self.target
-        source = open_source(spark, self.source.name) if self.apart else target
-        owned = owned_columns(target, task, self.keys, self.owned.value, adopt=True)
-        return replace(self, source=source, target=target, owned=owned)
+        target = open_snapshot(spark, self.target.name) if there else self.target
+        source = open_readable(spark, self.source.name) if self.has_separate_labels else target
+        label_columns = find_label_columns(target, task, self.keys, self.label_columns.value, adopt=True)
+        return replace(self, source=source, target=target, label_columns=label_columns)
 
-    def at(self, target: Target) -> "TaskTable":
+    def at(self, target: TableSnapshot) -> "TaskTable":
         """The same with the table that has the labels as it is now."""
-        return replace(self, target=target, source=self.source if self.apart else target)
+        return replace(self, target=target, source=self.source if self.has_separate_labels else target)
 
     def make_room(self, spark: SparkSession, task: Task) -> "TaskTable":
         """The same with the task's columns in the table, made where they are missing. Looks at the table again then:
         another pass may be making the same."""
-        if recorded_column(self.target, task) and not (self.owned.missing or self.owned.new_fields):
+        if recorded_column(self.target, task) and not (
+            self.label_columns.missing or self.label_columns.new_fields
+        ):
             return self
-        if self.apart and self.target.version == UNVERSIONED:
+        if self.has_separate_labels and self.target.version == UNVERSIONED:
             make_labels_table(spark, self.target, self.source, self.keys)
-        latest = open_target(spark, self.target.name)
-        owned = owned_columns(latest, task, self.keys, self.owned.value, adopt=True)
-        target = add_columns(spark, latest, owned, task)
-        return replace(self.at(target), owned=Owned(owned.value, owned.label, ()))
+        latest = open_snapshot(spark, self.target.name)
+        label_columns = find_label_columns(latest, task, self.keys, self.label_columns.value, adopt=True)
+        target = add_columns(spark, latest, label_columns, task)
+        return replace(
+            self.at(target), label_columns=LabelColumns(label_columns.value, label_columns.label, ())
+        )
 
 
 def open_task_table(
@@ -108,7 +125,7 @@ def open_task_tables(
     alone. Raises TaskError, TableError, ColumnError or KeyColumnError."""
     for task in tasks:
         check_task(task)
-    source = open_target(spark, table, _OF_A_VIEW) if into is None else open_source(spark, table)
+    source = open_snapshot(spark, table, _OF_A_VIEW) if into is None else open_readable(spark, table)
     keys = check_key(spark, source, key)
     for task in tasks:
         check_inputs(source, task)
@@ -122,11 +139,12 @@ def open_task_tables(
     if into is None:
         _check_comparable(source, (*keys, *(name for task in tasks for name in task.inputs)))
     return [
-        TaskTable(source, target, keys, owned_columns(target, task, keys, column, adopt)) for task in tasks
+        TaskTable(source, target, keys, find_label_columns(target, task, keys, column, adopt))
+        for task in tasks
     ]
 
 
-def _check_comparable(target: Target, names: Sequence[str]) -> None:
+def _check_comparable(target: TableSnapshot, names: Sequence[str]) -> None:
     """Delta 4.4 plans no MERGE whose conditions read a CHAR column: what pads it hides it. Raises ColumnError."""
     for name in check_columns(target, names, "read"):
         declared = target.schema[name].metadata.get("__CHAR_VARCHAR_TYPE_STRING", "")

@@ -13,13 +13,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.delta.errors import spark_errors
-from sparklabel.delta.snapshot import Target, open_target
+from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 from sparklabel.errors import TableError
 from sparklabel.labels.predicates import human_sql
 from sparklabel.sql import quote, sql_string
 from sparklabel.table.history import ANSWERS, UNDO, PassCommit, pass_commits
 from sparklabel.table.merge import Change, merge_rows, source_of
-from sparklabel.table.schema_evolution import converted_sql
+from sparklabel.table.schema_evolution import cast_struct_sql
 
 _GONE = (
     "FILE_NOT_EXIST",
@@ -58,7 +58,7 @@ def undo_pass(spark: SparkSession, table: str, pass_id: str) -> UndoReport:
     has none again, and is pending. Raises TableError where the table's history has no such pass, or no longer has the
     version before it; ConflictError when other writers kept winning.
     """
-    target = open_target(spark, table)
+    target = open_snapshot(spark, table)
     made = _first_commit(spark, target, pass_id)
     before, keys, value = made.version - 1, list(made.facts["key"]), str(made.facts["column"])
     label = f"{value}_label"
@@ -71,7 +71,7 @@ def undo_pass(spark: SparkSession, table: str, pass_id: str) -> UndoReport:
     earlier = earlier.select(
         *map(quote, keys),
         *(
-            F.expr(converted_sql(quote(name), types[name], target.schema[name].dataType)).alias(
+            F.expr(cast_struct_sql(quote(name), types[name], target.schema[name].dataType)).alias(
                 f"_before_{number}"
             )
             for number, name in enumerate((value, label))
@@ -90,7 +90,7 @@ def undo_pass(spark: SparkSession, table: str, pass_id: str) -> UndoReport:
     return UndoReport(table=table, pass_id=pass_id, version=before, put_back=put_back, human_kept=human_kept)
 
 
-def _first_commit(spark: SparkSession, target: Target, pass_id: str) -> PassCommit:
+def _first_commit(spark: SparkSession, target: TableSnapshot, pass_id: str) -> PassCommit:
     """The first of the pass's commits that wrote answers. Raises TableError that names the passes there are."""
     commits = [commit for commit in pass_commits(spark, target) if commit.step == ANSWERS]
     own = [commit for commit in commits if commit.facts["pass_id"] == pass_id]
@@ -103,7 +103,7 @@ def _first_commit(spark: SparkSession, target: Target, pass_id: str) -> PassComm
     return own[-1]
 
 
-def _version(spark: SparkSession, target: Target, version: int) -> DataFrame:
+def _version(spark: SparkSession, target: TableSnapshot, version: int) -> DataFrame:
     with _readable(target, version):
         frame = replace(target, version=version).read(spark)
         _ = frame.schema
@@ -111,7 +111,7 @@ def _version(spark: SparkSession, target: Target, version: int) -> DataFrame:
 
 
 @contextmanager
-def _readable(target: Target, version: int) -> Iterator[None]:
+def _readable(target: TableSnapshot, version: int) -> Iterator[None]:
     """Raises TableError where the version's log or files are gone: the files are missed when they are read only."""
     try:
         yield

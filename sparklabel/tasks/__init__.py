@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from sparklabel.errors import TaskError
-from sparklabel.tasks.answer_modes import AnswerMode, FieldSpan, Generated, Reading, Scored, counts
+from sparklabel.tasks.answer_modes import AnswerMode, FieldSpan, Generated, ParsedAnswer, Scored, counts
 from sparklabel.tasks.answering import Answering
-from sparklabel.tasks.candidate_labels import Offering
+from sparklabel.tasks.candidate_labels import CandidateLabels
 from sparklabel.tasks.choices import MOST_ALTERNATIVES
 from sparklabel.tasks.classification import Classification
 from sparklabel.tasks.constructors import (
@@ -98,6 +98,7 @@ __all__ = [
     "MOST_ALTERNATIVES",
     "AnswerMode",
     "Answering",
+    "CandidateLabels",
     "Classification",
     "Entities",
     "Example",
@@ -108,9 +109,8 @@ __all__ = [
     "Generation",
     "Matching",
     "Multilabel",
-    "Offering",
+    "ParsedAnswer",
     "Rating",
-    "Reading",
     "Scored",
     "Task",
     "answering",

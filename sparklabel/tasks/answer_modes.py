@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparklabel.labels.record import Alternative, FieldConfidence
-from sparklabel.tasks.candidate_labels import Offering
+from sparklabel.tasks.candidate_labels import CandidateLabels
 
 LogProbabilities = NDArray[np.float64]
 """[L]: one for each choice, in order; the probabilities of each group of choices sum to 1."""
@@ -47,7 +47,7 @@ class Scored:
     """
 
     choices: tuple[Any, ...]
-    spoken: tuple[str, ...]
+    verbalized: tuple[str, ...]
     groups: tuple[int, ...] = ()
     decide: Callable[[LogProbabilities], Decision]
     chosen: Callable[[Any], tuple[int, ...]]
@@ -55,7 +55,7 @@ class Scored:
     metrics: str
     prior_correction: bool = False
     ordinal: bool = False
-    offering: Offering | None = None
+    offering: CandidateLabels | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ class FieldSpan(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParsedAnswer:
     """What a model's text says. `spans` are the parts of the text that hold the value, for its confidence; `dropped`
     counts what was left out of the value, because the row does not hold it."""
 
@@ -107,7 +107,7 @@ class Generated:
 
     schema: str | None
     max_tokens: int
-    read: Callable[[str, Sequence[str]], Reading]
+    read: Callable[[str, Sequence[str]], ParsedAnswer]
     written: Callable[[Any], str]
     accepts: Callable[[Any], bool]
     said: Callable[[Any], tuple[str, ...]]

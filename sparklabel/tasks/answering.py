@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from pydantic import PositiveInt, model_validator
 
-from sparklabel.tasks.answer_modes import Generated, Reading
+from sparklabel.tasks.answer_modes import Generated, ParsedAnswer
 from sparklabel.tasks.comparison import text_agreement
-from sparklabel.tasks.json_values import json_text, located, value_spans
+from sparklabel.tasks.json_values import json_text, parse_located, value_spans
 from sparklabel.tasks.schema import object_schema, or_null, text_schema
 from sparklabel.tasks.spans import aligned
 from sparklabel.tasks.structs import checked_text
@@ -70,7 +70,7 @@ class Answering(Task):
             f"{copied}or null where the {context} does not say."
         )
 
-    def spoken(self, answer: Any) -> str:
+    def verbalize(self, answer: Any) -> str:
         return _written(answer)
 
 
@@ -81,17 +81,17 @@ def _agreement(gold: Any, value: Any) -> float:
     return text_agreement(gold, value)
 
 
-def _read(extractive: bool, text: str, inputs: Sequence[str]) -> Reading:
-    found = located(text)
+def _read(extractive: bool, text: str, inputs: Sequence[str]) -> ParsedAnswer:
+    found = parse_located(text)
     if set(found.fields) != {_FIELD}:
         raise ValueError(f"the answer is not a JSON object with {_FIELD!r} alone")
     answer = found.fields[_FIELD]
     spans = tuple(value_spans(_FIELD, answer))
     if answer.value is None:
-        return Reading(None, spans)
+        return ParsedAnswer(None, spans)
     if not checked_text(answer.value).strip():
         raise ValueError("the answer is blank")
-    return Reading(_quoted(answer.value, inputs[1]) if extractive else answer.value, spans)
+    return ParsedAnswer(_quoted(answer.value, inputs[1]) if extractive else answer.value, spans)
 
 
 def _quoted(answer: str, context: str) -> str:

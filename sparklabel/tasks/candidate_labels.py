@@ -10,7 +10,7 @@ from sparklabel.tasks.label_options import listed
 
 
 @dataclass(frozen=True, slots=True)
-class Offering:
+class CandidateLabels:
     """`count` of the L `options`, each with its description (maybe empty), for every row."""
 
     count: int

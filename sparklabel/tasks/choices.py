@@ -8,7 +8,7 @@ import numpy as np
 
 from sparklabel.labels.record import Alternative
 from sparklabel.tasks.answer_modes import Decision, LogProbabilities, Scored
-from sparklabel.tasks.candidate_labels import Offering
+from sparklabel.tasks.candidate_labels import CandidateLabels
 
 MOST_ALTERNATIVES = 5
 
@@ -33,16 +33,16 @@ def names_of(choices: Sequence[Any], chosen: Callable[[Any], tuple[int, ...]], v
 
 def one_of(
     choices: tuple[Any, ...],
-    spoken: tuple[str, ...],
+    verbalized: tuple[str, ...],
     *,
     metrics: str,
     prior_correction: bool = False,
-    offering: Offering | None = None,
+    offering: CandidateLabels | None = None,
 ) -> Scored:
     """The mode of a kind whose value is one of its choices: the most probable one."""
     chosen = partial(the_choice, choices)
     return Scored(
-        choices=choices, spoken=spoken, decide=partial(most_probable, choices), chosen=chosen,
+        choices=choices, verbalized=verbalized, decide=partial(most_probable, choices), chosen=chosen,
         said=partial(names_of, choices, chosen), metrics=metrics, prior_correction=prior_correction,
         offering=offering,
     )  # fmt: skip

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from sparklabel.tasks.answer_modes import Scored
-from sparklabel.tasks.candidate_labels import Offering
+from sparklabel.tasks.candidate_labels import CandidateLabels
 from sparklabel.tasks.choices import one_of
-from sparklabel.tasks.label_options import LabelOptions, as_written, listed, spoken_label
+from sparklabel.tasks.label_options import LabelOptions, as_written, listed, verbalize_label
 from sparklabel.tasks.task import Task
 
 
@@ -53,15 +53,15 @@ class Classification(Task):
         """The most probable label."""
         return one_of(
             self.label_names,
-            tuple(map(self.spoken, self.label_names)),
+            tuple(map(self.verbalize, self.label_names)),
             metrics="classification",
             prior_correction=self.prior is not None,
-            offering=Offering(self.candidates, self._options) if self.candidates else None,
+            offering=CandidateLabels(self.candidates, self._options) if self.candidates else None,
         )
 
     @property
     def _options(self) -> tuple[tuple[str, str], ...]:
-        return tuple((self.spoken(label.name), label.description) for label in self.labels)
+        return tuple((self.verbalize(label.name), label.description) for label in self.labels)
 
     def question(self) -> str:
         """The instructions, then the labels: in a line, or one a line where they are described."""
@@ -70,9 +70,9 @@ class Classification(Task):
             return f"{opening}\nAnswer with exactly one of the labels that are listed."
         return f"{opening}\nAnswer with exactly one of these labels:{listed(self._options)}"
 
-    def spoken(self, answer: Any) -> str:
+    def verbalize(self, answer: Any) -> str:
         """`card_arrival` is spoken "card arrival"."""
-        return spoken_label(answer)
+        return verbalize_label(answer)
 
     def to_dict(self) -> dict[str, Any]:
         """Labels as a list of names, or as a mapping where one is described."""

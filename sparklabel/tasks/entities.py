@@ -13,9 +13,16 @@ from typing import Any, Literal
 
 from pydantic import PositiveInt, field_validator, model_validator
 
-from sparklabel.tasks.answer_modes import Generated, Reading
+from sparklabel.tasks.answer_modes import Generated, ParsedAnswer
 from sparklabel.tasks.comparison import f1
-from sparklabel.tasks.json_values import Located, json_text, located, plain, plain_examples, value_spans
+from sparklabel.tasks.json_values import (
+    JsonNode,
+    json_text,
+    parse_located,
+    plain,
+    plain_examples,
+    value_spans,
+)
 from sparklabel.tasks.label_options import LabelOptions, as_written, listed
 from sparklabel.tasks.schema import object_schema, text_schema
 from sparklabel.tasks.spans import aligned
@@ -82,7 +89,7 @@ class Entities(Task):
             "word for word; [] where there are none."
         )
 
-    def spoken(self, answer: Any) -> str:
+    def verbalize(self, answer: Any) -> str:
         return _written(answer)
 
     def to_dict(self) -> dict[str, Any]:
@@ -111,9 +118,9 @@ def _schema(types: Sequence[str], most: int) -> str:
     return json.dumps({"type": "array", "items": entity, "maxItems": most}, ensure_ascii=False)
 
 
-def _read(types: Sequence[str], text: str, inputs: Sequence[str]) -> Reading:
+def _read(types: Sequence[str], text: str, inputs: Sequence[str]) -> ParsedAnswer:
     """The spans of an entity's text and type are named as its type, those of the empty list `NONE`."""
-    found = located(text)
+    found = parse_located(text)
     if not _accepts(types, found.value):
         raise ValueError("the answer is not a list of {text, type} with the task's types")
     places = aligned([part.value["text"] for part in found.items], inputs[0])
@@ -123,12 +130,12 @@ def _read(types: Sequence[str], text: str, inputs: Sequence[str]) -> Reading:
         for part, (start, end) in kept
     ]
     spans = [span for part, _ in kept for span in _spans(part)] if found.items else value_spans(NONE, found)
-    return Reading(
+    return ParsedAnswer(
         sorted(value, key=lambda e: (e["start"], e["end"], e["type"])), tuple(spans), len(places) - len(kept)
     )
 
 
-def _spans(entity: Located) -> Any:
+def _spans(entity: JsonNode) -> Any:
     return (span for part in entity.fields.values() for span in value_spans(entity.value["type"], part))
 
 

@@ -48,7 +48,7 @@ class Extraction(Task):
             f"{prompt_lines(self.fields)}\nAnswer with one JSON object that has the fields in this order{null}."
         )
 
-    def spoken(self, answer: Any) -> str:
+    def verbalize(self, answer: Any) -> str:
         return struct_text(self.fields, answer)
 
     def to_dict(self) -> dict[str, Any]:

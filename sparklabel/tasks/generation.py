@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import PositiveInt, field_validator, model_validator
 
-from sparklabel.tasks.answer_modes import FieldSpan, Generated, Reading
+from sparklabel.tasks.answer_modes import FieldSpan, Generated, ParsedAnswer
 from sparklabel.tasks.comparison import text_agreement
 from sparklabel.tasks.json_values import plain_examples
 from sparklabel.tasks.schema import Fields, fields_as_written, prompt_lines, sql_type
@@ -54,7 +54,7 @@ class Generation(Task):
             f"Answer with one JSON object that has the fields in this order{null}."
         )
 
-    def spoken(self, answer: Any) -> str:
+    def verbalize(self, answer: Any) -> str:
         return struct_text(self.fields, answer) if self.fields else str(answer).strip()
 
     def to_dict(self) -> dict[str, Any]:
@@ -62,13 +62,13 @@ class Generation(Task):
         return super().to_dict() | fields
 
 
-def _read(text: str, inputs: Sequence[str]) -> Reading:
+def _read(text: str, inputs: Sequence[str]) -> ParsedAnswer:
     """The text without blanks around it. Raises ValueError where nothing is left."""
     value = checked_text(text).strip()
     if not value:
         raise ValueError("the model wrote nothing")
     start = text.index(value)
-    return Reading(value, (FieldSpan("text", start, start + len(value)),))
+    return ParsedAnswer(value, (FieldSpan("text", start, start + len(value)),))
 
 
 def _accepts(value: Any) -> bool:

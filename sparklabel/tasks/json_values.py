@@ -18,17 +18,17 @@ _DEEPEST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class JsonNode:
     """A value, written in [start, end) of a text; an object has `fields`, an array has `items`."""
 
     value: Any
     start: int
     end: int
-    fields: Mapping[str, "Located"] = field(default_factory=dict)
-    items: tuple["Located", ...] = ()
+    fields: Mapping[str, "JsonNode"] = field(default_factory=dict)
+    items: tuple["JsonNode", ...] = ()
 
 
-def located(text: str) -> Located:
+def parse_located(text: str) -> JsonNode:
     """The one JSON value that `text` holds. Raises ValueError where it holds none, or something beside it."""
     found = _value(text, _skip(text, 0), 0)
     if (end := _skip(text, found.end)) < len(text):
@@ -36,7 +36,7 @@ def located(text: str) -> Located:
     return found
 
 
-def value_spans(name: str, found: Located) -> list[FieldSpan]:
+def value_spans(name: str, found: JsonNode) -> list[FieldSpan]:
     """Where the value of the field `name` is written: texts without their quotes, a list's items one by one; of what
     is empty, all of it."""
     if found.items:
@@ -80,7 +80,7 @@ def _no_number(name: str) -> NoReturn:
 _SCALARS = json.JSONDecoder(parse_constant=_no_number)
 
 
-def _value(text: str, at: int, depth: int) -> Located:
+def _value(text: str, at: int, depth: int) -> JsonNode:
     if depth > _DEEPEST:
         raise ValueError(f"the answer's JSON is nested deeper than {_DEEPEST} levels")
     if text.startswith("{", at):
@@ -88,11 +88,11 @@ def _value(text: str, at: int, depth: int) -> Located:
     if text.startswith("[", at):
         return _array(text, at, depth + 1)
     value, end = _scalar(text, at)
-    return Located(value, at, end)
+    return JsonNode(value, at, end)
 
 
-def _object(text: str, start: int, depth: int) -> Located:
-    fields: dict[str, Located] = {}
+def _object(text: str, start: int, depth: int) -> JsonNode:
+    fields: dict[str, JsonNode] = {}
 
     def read(at: int) -> int:
         name, colon = _scalar(text, at)
@@ -102,18 +102,18 @@ def _object(text: str, start: int, depth: int) -> Located:
         return fields[name].end
 
     end = _members(text, start, "}", read)
-    return Located({name: part.value for name, part in fields.items()}, start, end, fields=fields)
+    return JsonNode({name: part.value for name, part in fields.items()}, start, end, fields=fields)
 
 
-def _array(text: str, start: int, depth: int) -> Located:
-    items: list[Located] = []
+def _array(text: str, start: int, depth: int) -> JsonNode:
+    items: list[JsonNode] = []
 
     def read(at: int) -> int:
         items.append(_value(text, at, depth))
         return items[-1].end
 
     end = _members(text, start, "]", read)
-    return Located([item.value for item in items], start, end, items=tuple(items))
+    return JsonNode([item.value for item in items], start, end, items=tuple(items))
 
 
 def _members(text: str, start: int, close: str, read: Callable[[int], int]) -> int:

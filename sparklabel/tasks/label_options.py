@@ -55,10 +55,10 @@ LabelOptions = Annotated[
     tuple[LabelOption, ...], BeforeValidator(_list_or_mapping), AfterValidator(_distinct)
 ]
 """A field of labels: given as a list of names or as a mapping name -> description, told apart by more than blanks or
-case, since a model reads and writes them as `spoken_label` gives them."""
+case, since a model reads and writes them as `verbalize_label` gives them."""
 
 
-def spoken_label(name: str) -> str:
+def verbalize_label(name: str) -> str:
     """`card_arrival` is spoken "card arrival"."""
     return re.sub(r"[\s_]+", " ", name).strip()
 

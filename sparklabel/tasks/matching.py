@@ -75,7 +75,7 @@ class Matching(Task):
             f"First record: {left}. Second record: {right}.\nAnswer with exactly one of these words: yes, no."
         )
 
-    def spoken(self, answer: Any) -> str:
+    def verbalize(self, answer: Any) -> str:
         return _SPOKEN[answer]
 
 

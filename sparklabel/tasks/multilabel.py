@@ -16,7 +16,7 @@ from pydantic import field_validator, model_validator
 from sparklabel.labels.record import Alternative, FieldConfidence
 from sparklabel.tasks.answer_modes import Decision, LogProbabilities, Scored
 from sparklabel.tasks.choices import MOST_ALTERNATIVES
-from sparklabel.tasks.label_options import LabelOptions, as_written, listed, spoken_label
+from sparklabel.tasks.label_options import LabelOptions, as_written, listed, verbalize_label
 from sparklabel.tasks.task import Example, Task
 
 NONE_OF_THEM = "none of them"
@@ -65,7 +65,7 @@ class Multilabel(Task):
         names = self.label_names
         return Scored(
             choices=tuple(name + answer for name in names for answer in (_YES, _NO)),
-            spoken=tuple(spoken_label(name) + answer for name in names for answer in (_YES, _NO)),
+            verbalized=tuple(verbalize_label(name) + answer for name in names for answer in (_YES, _NO)),
             groups=(2,) * len(names),
             decide=partial(_those_that_apply, names),
             chosen=partial(_yes_or_no_of_each, names),
@@ -76,17 +76,19 @@ class Multilabel(Task):
 
     def question(self) -> str:
         """The instructions, then the labels, and how one answers."""
-        options = [(spoken_label(label.name), label.description) for label in self.labels]
+        options = [(verbalize_label(label.name), label.description) for label in self.labels]
         return (
             f"{self.instructions.strip() or 'Which of these labels apply to the text?'}\n"
             'Answer "label: yes" or "label: no" for each of these labels, of which any number may apply:'
             f"{listed(options)}"
         )
 
-    def spoken(self, answer: Any) -> str:
+    def verbalize(self, answer: Any) -> str:
         """Every label's yes or no, one a line, each written as it is scored: a model sees of every label what may be
         said of it, and no line depends on another."""
-        return "\n".join(spoken_label(name) + (_YES if name in answer else _NO) for name in self.label_names)
+        return "\n".join(
+            verbalize_label(name) + (_YES if name in answer else _NO) for name in self.label_names
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Labels as a list of names, or as a mapping where one is described."""

@@ -106,20 +106,21 @@ class Rating(Task):
         """The expectation; a stored number says the nearest point."""
         chosen = partial(_nearest, self.points)
         return Scored(
-            choices=self.points, spoken=tuple(map(self.spoken, self.points)), decide=partial(_expected, self.points),
+            choices=self.points, verbalized=tuple(map(self.verbalize, self.points)),
+            decide=partial(_expected, self.points),
             chosen=chosen, said=partial(names_of, self.points, chosen), metrics="rating",
             prior_correction=self.prior is not None, ordinal=True,
         )  # fmt: skip
 
     def question(self) -> str:
         """The instructions, then the scale: its numbers in a line, or one a line where they are described."""
-        options = [(self.spoken(point.number), point.description) for point in self.scale]
+        options = [(self.verbalize(point.number), point.description) for point in self.scale]
         return (
             f"{self.instructions.strip() or 'Rate the text.'}\n"
             f"Answer with exactly one of these numbers:{listed(options)}"
         )
 
-    def spoken(self, answer: Any) -> str:
+    def verbalize(self, answer: Any) -> str:
         """4.0 is spoken "4"."""
         return str(_plain(answer))
 

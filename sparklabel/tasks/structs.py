@@ -9,9 +9,9 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any
 
-from sparklabel.tasks.answer_modes import Generated, Reading
+from sparklabel.tasks.answer_modes import Generated, ParsedAnswer
 from sparklabel.tasks.comparison import alike
-from sparklabel.tasks.json_values import json_text, located, plain, value_spans
+from sparklabel.tasks.json_values import json_text, parse_located, plain, value_spans
 from sparklabel.tasks.schema import Field, json_schema, signature, token_budget
 
 _LARGEST = 2**63
@@ -59,11 +59,11 @@ def checked_text(value: Any) -> str:
     return value
 
 
-def _read(fields: tuple[Field, ...], text: str, inputs: Sequence[str]) -> Reading:
-    found = located(text)
+def _read(fields: tuple[Field, ...], text: str, inputs: Sequence[str]) -> ParsedAnswer:
+    found = parse_located(text)
     value = struct_of(fields, found.value)
     spans = (span for name, part in found.fields.items() for span in value_spans(name, part))
-    return Reading(value, tuple(spans))
+    return ParsedAnswer(value, tuple(spans))
 
 
 def _said(fields: tuple[Field, ...], value: Any) -> tuple[str, ...]:

@@ -120,7 +120,8 @@ class Task(BaseModel):
         # Defaults are left out, so that a field added by a later release does not relabel every table.
         content = {"kind": self.kind, **self.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)}
         text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-        # The number stands for what is not in the content: our own wording of prompts (tests/unit/prompts/test_prompts.py).
+        # The number stands for what is not in the content: our own wording of prompts, which
+        # tests/unit/prompts/test_prompts.py pins.
         return "v1:" + hashlib.sha256(text.encode()).hexdigest()[:24]
 
     @property
@@ -142,7 +143,7 @@ class Task(BaseModel):
         """What is asked, as the prompt says it before the row."""
         raise NotImplementedError(f"{type(self).__name__} does not say its question")
 
-    def spoken(self, answer: Any) -> str:
+    def verbalize(self, answer: Any) -> str:
         """An answer as a language model reads and writes it."""
         return str(answer)
 

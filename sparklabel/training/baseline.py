@@ -1,6 +1,6 @@
 """Whom a new version has to beat: the champion, else the base, else the most frequent answer.
 
-In: a task, the base, a champion's version number. Out: an `Opponent` that has been found, fetched and checked, so that
+In: a task, the base, a champion's version number. Out: an `Baseline` that has been found, fetched and checked, so that
 a long training does not end at a champion that nobody can load. Tokenizers are read for it; no weights are loaded.
 """
 
@@ -18,7 +18,7 @@ MOST_FREQUENT = "the most frequent answer"
 
 
 @dataclass(frozen=True, slots=True)
-class Opponent:
+class Baseline:
     """`name` is for reports; `note` says why it is not one that comes before it, or is empty.
 
     Without a `model` it gives every input the answer that is most frequent in training.
@@ -29,13 +29,13 @@ class Opponent:
     note: str = ""
 
 
-def find_opponent(
+def find_baseline(
     task: Task,
     base: ResolvedModel,
     registered_name: str,
     champion: str | None,
     examples: ExampleSet | None = None,
-) -> Opponent:
+) -> Baseline:
     """The champion (a version number), where it can still be served and answers this task; else the base, zero-shot.
 
     A base that cannot be asked (the instructions do not fit its context) gives way to the most frequent answer: a
@@ -47,9 +47,9 @@ def find_opponent(
     if champion is not None:
         try:
             model = registry.resolve(f"models:/{registered_name}/{champion}")
-            registry.materialise(model)
+            registry.fetch(model)
             check_askable(_spec(task, model))
-            return Opponent("the champion", model)
+            return Baseline("the champion", model)
         except ModelUnreachable as error:
             raise ModelUnreachable(
                 f"The champion, version {champion} of {registered_name}, is to be beaten: {error.message}",
@@ -59,10 +59,10 @@ def find_opponent(
             notes.append(f"The champion, version {champion}, was not asked: {error.message}")
     try:
         check_askable(_spec(task, base, examples))
-        return Opponent("the base", base, " ".join(notes))
+        return Baseline("the base", base, " ".join(notes))
     except TaskError as error:
         notes.append(f"The base was not asked: {error.message}")
-    return Opponent(MOST_FREQUENT, None, " ".join(notes))
+    return Baseline(MOST_FREQUENT, None, " ".join(notes))
 
 
 def _spec(task: Task, model: ResolvedModel, examples: ExampleSet | None = None) -> LabelerSpec:

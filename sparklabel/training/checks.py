@@ -17,16 +17,16 @@ def check_answers(answers: HumanAnswers, task: Task, opened: TaskTable, force: b
 
     With `force` only the impossible is refused: no answers, or a single label.
     """
-    mode, target, owned = task.answer_mode, opened.target, opened.owned
-    by_a_person = f"{quote(owned.label)}.source = 'human' WHERE ...;"
+    mode, target, label_columns = task.answer_mode, opened.target, opened.label_columns
+    by_a_person = f"{quote(label_columns.label)}.source = 'human' WHERE ...;"
     if not _can_teach(answers, mode):
         said = list(map(repr, answers.counts(mode)))
         found = f"only {said[0]}" if len(said) == 1 else ", ".join(said) or "nothing"
         raise AnswersError(
             f"{target.name} has too few human answers to {task.name!r} to learn from: {len(answers.train)}, "
             f"they say: {found}.",
-            hint=f"UPDATE {target.sql} SET {quote(owned.value)} = '...', {by_a_person} a few hundred rows drawn at "
-            "random are a good beginning.",
+            hint=f"UPDATE {target.sql} SET {quote(label_columns.value)} = '...', {by_a_person} a few hundred rows "
+            "drawn at random are a good beginning.",
         )
     if force:
         return

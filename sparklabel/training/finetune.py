@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from sparklabel import registry
 from sparklabel.errors import TaskError
-from sparklabel.language_model import Recipe
+from sparklabel.language_model import TrainingConfig
 from sparklabel.models.references import DEFAULT
 from sparklabel.table.examples import pinned_examples
 from sparklabel.table.human_answers import human_answers
@@ -39,7 +39,7 @@ def finetune(
     column: str | None = None,
     into: str | None = None,
     force: bool = False,
-    recipe: Recipe | None = None,
+    config: TrainingConfig | None = None,
     experiment: str = "sparklabel",
     progress: bool = True,
 ) -> TrainingReport:
@@ -72,8 +72,8 @@ def finetune(
         task.name, opened.source.location or target.location
     )
     examples = pinned_examples(spark, task)  # the base is judged as it is asked
-    job = TrainingJob(task, resolved, answers, recipe or Recipe(), name, examples)
-    job.opponent(registry.champion(name))
+    job = TrainingJob(task, resolved, answers, config or TrainingConfig(), name, examples)
+    job.baseline(registry.champion(name))
     with (
         registry.start_run(f"finetune {task.name}", experiment=experiment) as run,
         tempfile.TemporaryDirectory() as tmp,
@@ -86,8 +86,8 @@ def finetune(
         # Before the version can be the champion: a pass that finds it there finds its calibrator too.
         if calibrator := job.calibrator(candidate):
             registry.log_calibrator(run, candidate.identity, task.fingerprint, calibrator)
-        gate, opponent = promote_if_better(name, version, partial(job.gate, candidate))
-        _log_gate(run, gate, opponent, probe)
+        gate, baseline = promote_if_better(name, version, partial(job.gate, candidate))
+        _log_gate(run, gate, baseline, probe)
         champion = candidate.identity if gate.verdict == "promoted" else job.served()
         return TrainingReport(
             table=table, version=target.version, task=task.name, base=resolved.identity, registered_name=name,
@@ -96,12 +96,12 @@ def finetune(
             held_out=len(answers.held_out), left_out=answers.left_out, cut=job.cut, loss=summary.loss,
             steps=summary.steps, training_seconds=summary.seconds,
             tokens_per_second=summary.tokens / summary.seconds, seconds=time.monotonic() - started, gate=gate,
-            opponent=opponent, probe_accuracy=probe, calibrator=calibrator,
+            baseline=baseline, probe_accuracy=probe, calibrator=calibrator,
         )  # fmt: skip
 
 
-def _log_gate(run: registry.Run, gate: GateResult, opponent: str, probe: float | None) -> None:
+def _log_gate(run: registry.Run, gate: GateResult, baseline: str, probe: float | None) -> None:
     figures = {"accuracy_new": gate.accuracy_new, "accuracy_old": gate.accuracy_old, "gain": gate.gain,
                "gain_lower95": gate.lower95, "gain_upper95": gate.upper95}  # fmt: skip
     run.log_metrics({f"gate.{k}": v for k, v in figures.items() if gate.n} | {"probe_accuracy": probe})
-    run.set_tags({"gate.verdict": gate.verdict, "gate.reason": gate.reason, "gate.opponent": opponent})
+    run.set_tags({"gate.verdict": gate.verdict, "gate.reason": gate.reason, "gate.opponent": baseline})

@@ -43,7 +43,7 @@ def judge(
     old: Sequence[float | None],
     minimum: int = MINIMUM_ANSWERS,
     *,
-    opponent: str = "the champion",
+    baseline: str = "the champion",
     share: float = HELD_OUT_SHARE,
 ) -> GateResult:
     """Compares two models on the same held-out human answers, row by row: how right each is, in [0, 1]; None where
@@ -52,7 +52,7 @@ def judge(
     `promoted` when the two-sided 95% interval of the gain (paired bootstrap, 10,000 resamples, percentiles
     2.5 and 97.5, fixed seed) lies above 0; `rejected` when it lies below; else, or with fewer than `minimum`
     answers, `inconclusive`. Two-sided, since a gate that is tried every night needs the stricter test: a
-    model that is no better passes in at most 2.3% of rounds (simulated, 100 to 1,000 answers). `opponent` is
+    model that is no better passes in at most 2.3% of rounds (simulated, 100 to 1,000 answers). `baseline` is
     named in the reason; `share` serves only to say how many more answers people have to give.
     """
     asked = [pair for pair in zip(new, old, strict=True) if None not in pair]
@@ -67,7 +67,7 @@ def judge(
     elif n < minimum:
         verdict, reason = _too_few(n, minimum, share)
     else:
-        verdict, reason = _verdict(n, gain, lower, upper, opponent)
+        verdict, reason = _verdict(n, gain, lower, upper, baseline)
     return GateResult(n, *accuracies, gain, lower, upper, verdict, reason)
 
 
@@ -96,9 +96,9 @@ def _too_few(n: int, minimum: int, share: float) -> tuple[Verdict, str]:
     )
 
 
-def _verdict(n: int, gain: float, lower: float, upper: float, opponent: str) -> tuple[Verdict, str]:
+def _verdict(n: int, gain: float, lower: float, upper: float, baseline: str) -> tuple[Verdict, str]:
     seen = (
-        f"{100 * gain:+.1f} points against {opponent} on {n} held-out answers "
+        f"{100 * gain:+.1f} points against {baseline} on {n} held-out answers "
         f"(95% interval {100 * lower:+.1f} to {100 * upper:+.1f})"
     )
     if lower > 0:

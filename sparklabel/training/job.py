@@ -15,28 +15,28 @@ from sparklabel.confidence.fit import Judged, fit_calibrator
 from sparklabel.engines import engine_spec
 from sparklabel.errors import AnswersError, ModelUnreachable
 from sparklabel.few_shot import ExampleSet
-from sparklabel.labeler import Question
+from sparklabel.labeler import PreparedTask
 from sparklabel.labels.record import Label
 from sparklabel.labels.status import ANSWERED, RETRYABLE
 from sparklabel.language_model import (
     LanguageModel,
     ModelTokenizer,
-    Recipe,
     StepMetrics,
+    TrainingConfig,
     TrainingExample,
     TrainingSummary,
     choice_examples,
     text_examples,
     train_lora,
 )
-from sparklabel.models.manifest import ModelCard
+from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.references import ResolvedModel, tokenizer_folder
 from sparklabel.probe.linear import probe_answers
 from sparklabel.progress import WorkProgress
 from sparklabel.prompts import bare_template
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.tasks import Generated, Scored, Task, has_choices
-from sparklabel.training.baseline import Opponent, find_opponent
+from sparklabel.training.baseline import Baseline, find_baseline
 from sparklabel.training.gate import GateResult, judge
 from sparklabel.udf import LabelerSpec, load_engine, make_labeler, vacate_gpu
 
@@ -50,25 +50,25 @@ class TrainingJob:
         task: Task,
         base: ResolvedModel,
         answers: HumanAnswers,
-        recipe: Recipe,
+        config: TrainingConfig,
         registered_name: str,
         examples: ExampleSet | None = None,
     ) -> None:
-        self.task, self.base, self.answers, self.recipe = task, base, answers, recipe
+        self.task, self.base, self.answers, self.config = task, base, answers, config
         self.mode, self._shown = task.answer_mode, examples
         self.counts = answers.counts(self.mode)
         self._base_record = registry.base_record(base)  # an adapter cannot stand on another: said at once
         tokenizer = ModelTokenizer.load(tokenizer_folder(base))
-        self._asked = Question.rendered(task, tokenizer, bare_template(task, tokenizer))
+        self._asked = PreparedTask.rendered(task, tokenizer, bare_template(task, tokenizer))
         self._name = registered_name
-        self._opponents: dict[str | None, Opponent] = {}
+        self._opponents: dict[str | None, Baseline] = {}
         self._judged: dict[str, list[Label]] = {}
         self.cut = 0
 
-    def opponent(self, champion: str | None) -> Opponent:
+    def baseline(self, champion: str | None) -> Baseline:
         """Whom the new version has to beat while this version (None: none) is the champion; looked for once."""
         if champion not in self._opponents:
-            self._opponents[champion] = find_opponent(self.task, self.base, self._name, champion, self._shown)
+            self._opponents[champion] = find_baseline(self.task, self.base, self._name, champion, self._shown)
         return self._opponents[champion]
 
     def served(self) -> str | None:
@@ -77,7 +77,7 @@ class TrainingJob:
             return None
         reference = f"models:/{self._name}/{version}"
         try:
-            model = self.opponent(version).model
+            model = self.baseline(version).model
         except ModelUnreachable:  # the training is done: its report must not be lost
             return reference
         return model.identity if model and model.reference == reference else reference
@@ -92,7 +92,7 @@ class TrainingJob:
     def train(self, folder: Path, run: registry.Run, progress: bool) -> tuple[TrainingSummary, float | None]:
         """Trains into `folder` (adapter and card); the summary, and the linear probe's held-out accuracy."""
         vacate_gpu()
-        model, asked = LanguageModel.load(registry.materialise(self.base).base), self._asked
+        model, asked = LanguageModel.load(registry.fetch(self.base).base), self._asked
         examples = self._examples(model.tokenizer)
         with WorkProgress(f"fine-tuning {self.task.name}", 1, progress, "frozen layers") as bar:
 
@@ -104,9 +104,9 @@ class TrainingJob:
                 )
 
             summary = train_lora(
-                model, examples, self.recipe, folder / "adapter", step, choices=len(asked.label_ids) or None
+                model, examples, self.config, folder / "adapter", step, choices=len(asked.label_ids) or None
             )
-        run.log_params({f"recipe.{name}": value for name, value in asdict(summary.recipe).items()})
+        run.log_params({f"recipe.{name}": value for name, value in asdict(summary.config).items()})
         run.log_metrics(
             {"train_seconds": summary.seconds, "tokens_per_second": summary.tokens / summary.seconds}
         )
@@ -114,7 +114,7 @@ class TrainingJob:
         return summary, self._probe(model)
 
     def _examples(self, tokenizer: ModelTokenizer) -> list[TrainingExample]:
-        encoder, answers = self._asked.encoder.shorter(self.recipe.max_tokens), self.answers.train
+        encoder, answers = self._asked.encoder.shorter(self.config.max_tokens), self.answers.train
         encoded = encoder.encode([_texts(a) for a in answers])
         self.cut = sum(prompt.truncated for prompt in encoded)
         prompts = [encoder.prefix + prompt.ids for prompt in encoded]
@@ -129,11 +129,13 @@ class TrainingJob:
         return choice_examples(chosen, self._asked.trie)
 
     def _write_card(self, folder: Path) -> None:
-        card = ModelCard(
+        manifest = AdapterManifest(
             task=self.task.to_dict(), task_fingerprint=self.task.fingerprint, template=self._asked.template,
             labels=self.mode.signature, label_ids=self._asked.label_ids, base=self._base_record,
         )  # fmt: skip
-        (folder / registry.CARD).write_text(json.dumps(card.to_dict(), ensure_ascii=False, indent=2), "utf-8")
+        (folder / registry.CARD).write_text(
+            json.dumps(manifest.to_dict(), ensure_ascii=False, indent=2), "utf-8"
+        )
 
     def _probe(self, model: LanguageModel) -> float | None:
         """Held-out accuracy of a linear probe over the frozen base: the baseline that fine-tuning has to beat. None
@@ -153,12 +155,12 @@ class TrainingJob:
     def gate(self, candidate: ResolvedModel, champion: str | None) -> tuple[GateResult, str]:
         """Judges the registered version against the opponent while this version is the champion."""
         try:
-            opponent = self.opponent(champion)
+            baseline = self.baseline(champion)
         except ModelUnreachable as error:  # another job promoted it meanwhile; the training is done
             return replace(judge([], []), reason=error.message), "the champion"
-        gate = judge(self._right(candidate), self._right(opponent.model), opponent=opponent.name)
-        notes = (gate.reason, self._failure(candidate) or self._failure(opponent.model), opponent.note)
-        return replace(gate, reason=" ".join(filter(None, notes))), opponent.name
+        gate = judge(self._right(candidate), self._right(baseline.model), baseline=baseline.name)
+        notes = (gate.reason, self._failure(candidate) or self._failure(baseline.model), baseline.note)
+        return replace(gate, reason=" ".join(filter(None, notes))), baseline.name
 
     def _failure(self, model: ResolvedModel | None) -> str:
         """What the engine said where it failed on a held-out answer."""

@@ -24,8 +24,8 @@ def promote_if_better(registered_name: str, version: str, judge: Judge) -> tuple
     """
     for _ in range(_ROUNDS):
         champion = registry.champion(registered_name)
-        gate, opponent = judge(champion)
+        gate, baseline = judge(champion)
         if gate.verdict != "promoted" or registry.promote(registered_name, version, replacing=champion):
-            return gate, opponent
+            return gate, baseline
     reason = f"The champion changed {_ROUNDS} times while this version was judged; last: {gate.reason}"
-    return replace(gate, verdict="inconclusive", reason=reason), opponent
+    return replace(gate, verdict="inconclusive", reason=reason), baseline

@@ -37,7 +37,7 @@ class TrainingReport:
     tokens_per_second: float
     seconds: float
     gate: GateResult
-    opponent: str
+    baseline: str
     probe_accuracy: float | None
     calibrator: Calibrator | None
 
@@ -48,7 +48,7 @@ class TrainingReport:
     def __str__(self) -> str:
         gate = self.gate
         judged = (
-            f"{gate.accuracy_new:.1%}, {self.opponent} {gate.accuracy_old:.1%}"
+            f"{gate.accuracy_new:.1%}, {self.baseline} {gate.accuracy_old:.1%}"
             if gate.n
             else "nothing to judge on"
         )

@@ -15,8 +15,8 @@ from sparklabel import errors, registry
 from sparklabel.confidence.calibrators import Calibrator
 from sparklabel.engines import EngineSpec, engine_spec
 from sparklabel.few_shot import ExampleSet
-from sparklabel.labeler import Question
-from sparklabel.models.manifest import ModelCard
+from sparklabel.labeler import PreparedTask
+from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.references import ResolvedModel, tokenizer_folder
 from sparklabel.models.shipped_encoder import check_installed
 from sparklabel.prompts import Tokenizer, offering
@@ -36,9 +36,9 @@ class LabelerSpec:
     examples: ExampleSet | None = None
 
     @property
-    def card(self) -> ModelCard | None:
+    def manifest(self) -> AdapterManifest | None:
         """What a fine-tuned model carries; None for others."""
-        return ModelCard.from_json(self.model.card) if self.model.card else None
+        return AdapterManifest.from_json(self.model.manifest) if self.model.manifest else None
 
     @property
     def decision(self) -> str:
@@ -59,7 +59,7 @@ class LabelerSpec:
     @property
     def fingerprint(self) -> str:
         """That of the task as the model is asked it: a fine-tuned one goes by its card's prompt."""
-        return card.task_fingerprint if (card := self.card) else self.task.fingerprint
+        return manifest.task_fingerprint if (manifest := self.manifest) else self.task.fingerprint
 
 
 def labeler_spec(
@@ -82,29 +82,29 @@ def labeler_spec(
     else:
         resolved = model if isinstance(model, ResolvedModel) else registry.resolve(model)
     spec = LabelerSpec(task, resolved, chosen).withholding(min_confidence)
-    if card := spec.card:
-        card.check_fits(task, resolved.identity)
+    if manifest := spec.manifest:
+        manifest.check_fits(task, resolved.identity)
     return replace(spec, calibrator=registry.find_calibrator(resolved.identity, spec.fingerprint))
 
 
 def with_examples(spec: LabelerSpec, spark: SparkSession | None = None) -> LabelerSpec:
     """The same with the examples that its task takes from a table, pinned now; `spark` is the active session unless it
     is given. A fine-tuned model reads none. Raises TableError, ColumnError or SetupError."""
-    if spec.card:
+    if spec.manifest:
         return spec
     if offering(spec.task):
         check_installed()
     return replace(spec, examples=pinned_examples(spark, spec.task))
 
 
-def check_askable(spec: LabelerSpec) -> Question:
+def check_askable(spec: LabelerSpec) -> PreparedTask:
     """What the model is asked. Raises TaskError or ModelError where the task cannot be asked of it: its instructions do
     not fit, its labels are the same tokens, its card is another tokenizer's, its engine cannot ask such choices. Reads
     the tokenizer, no weights."""
-    question = Question.of(spec.task, _tokenizer(spec), spec.card, spec.model.identity, spec.examples)
-    if question.labels:
-        spec.engine.kind.check(question.labels)
-    return question
+    prepared = PreparedTask.of(spec.task, _tokenizer(spec), spec.manifest, spec.model.identity, spec.examples)
+    if prepared.labels:
+        spec.engine.kind.check(prepared.labels)
+    return prepared
 
 
 def _tokenizer(spec: LabelerSpec) -> Tokenizer:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sparklabel import registry
 from sparklabel.engines import Engine, EngineSpec, engine_spec, names_devices, open_engine
-from sparklabel.engines.server import CPU, Served, connect, gpu_uuid, vacate, visible_gpu
+from sparklabel.engines.server import CPU, ServingSpec, connect, evict, gpu_uuid, visible_gpu
 from sparklabel.errors import EngineError
-from sparklabel.labeler import Labeler, withheld
+from sparklabel.labeler import Labeler, abstain_below
 from sparklabel.labels.record import Label
 from sparklabel.labels.status import RETRYABLE
 from sparklabel.models.references import ResolvedModel
@@ -62,7 +62,7 @@ def open_labeler(spec: LabelerSpec, slot: Slot = Slot()) -> Labeler:
 def make_labeler(spec: LabelerSpec, engine: Engine) -> Labeler:
     """A labeler over an engine that the caller keeps."""
     return Labeler(
-        spec.task, engine, model=spec.model.identity, card=spec.card, calibrator=spec.calibrator,
+        spec.task, engine, model=spec.model.identity, manifest=spec.manifest, calibrator=spec.calibrator,
         min_confidence=spec.min_confidence, examples=spec.examples,
     )  # fmt: skip
 
@@ -80,7 +80,7 @@ def vacate_gpu(device: str | None = None) -> None:
     wait there. `device` as torch names it, None for the default. Raises EngineError where that engine computes."""
     kind, _, number = (device or "cuda").partition(":")
     if kind == "cuda" and (uuid := visible_gpu(int(number or 0))):
-        vacate(uuid)
+        evict(uuid)
 
 
 def _reach_engine(engine: EngineSpec, model: ResolvedModel, slot: Slot) -> Engine:
@@ -90,14 +90,14 @@ def _reach_engine(engine: EngineSpec, model: ResolvedModel, slot: Slot) -> Engin
     found = {"device": "cuda"} if slot.gpu and "device" in engine.kind.options else {}
     engine = engine_spec(engine.name, found | dict(engine.kind.when_shared) | dict(engine.options))
     folder, adapter = _files(engine, model)
-    return connect(Served(engine, base.identity, folder, slot.device), adapter)
+    return connect(ServingSpec(engine, base.identity, folder, slot.device), adapter)
 
 
 def _files(engine: EngineSpec, model: ResolvedModel) -> tuple[Path | None, Path | None]:
     """The folders of base and adapter on this host, for an engine that needs any."""
     if not engine.kind.needs_files:
         return None, None
-    files = registry.materialise(model)
+    files = registry.fetch(model)
     return files.base, files.adapter
 
 
@@ -163,7 +163,7 @@ def label_batches(
         labels = worker.label(list(zip(*inputs, strict=True)))
         if with_threshold:
             wanted = (spec.min_confidence if least is None else least for least in thresholds)
-            labels = [withheld(label, least) for label, least in zip(labels, wanted, strict=True)]
+            labels = [abstain_below(label, least) for label, least in zip(labels, wanted, strict=True)]
         return pa.array([label.record() for label in labels], type=arrow_type)
 
     return _ahead(answer, batches, _BATCHES_AHEAD if worker.takes_threads else 1)
@@ -194,12 +194,12 @@ class _Worker:
         """The labels, and whether the engine was given up: the next call opens another."""
         labeler = self._opened()
         labels = labeler.label(rows)
-        if labeler.gave_up:
+        if labeler.engine_lost:
             with self._opening:
                 if self._last is labeler:  # another thread may have opened a new one
                     _loaded.clear()
                     labeler.release()
-        return labels, labeler.gave_up
+        return labels, labeler.engine_lost
 
     def _opened(self) -> Labeler:
         """Raises what opening raises the first time; later the dead labeler's answers say why it died."""

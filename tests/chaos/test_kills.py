@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from sparklabel.delta.commits import retried
+from sparklabel.delta.commits import retry_on_conflict
 from sparklabel.labeling.state.staging import CACHED
 
 ROWS, INPUTS = 2000, 1600
@@ -79,7 +79,7 @@ def test_every_row_has_its_one_answer_whoever_was_killed(spark, table, seed):
     time.sleep(chance.random())
     with suppress(ProcessLookupError):  # it may have come to its end
         kill(driver, victim)
-    retried(
+    retry_on_conflict(
         lambda: spark.sql(f"UPDATE delta.`{table}` SET text = 'fresh since' WHERE id = 1"),
         "A writer's update",
     )

@@ -43,9 +43,9 @@ def job(spark, cluster, tmp_path_factory):
     return SimpleNamespace(table=table, said=run.stdout, engines=engines, events=events)
 
 
-def ended(place):
+def ended(endpoint):
     """Waits for an engine to end, as it does with its executor: its lock is free then."""
-    with open(place / "alive", "ab") as file:
+    with open(endpoint / "alive", "ab") as file:
         waiting = threading.Thread(target=fcntl.flock, args=(file, fcntl.LOCK_EX), daemon=True)
         waiting.start()
         waiting.join(60)

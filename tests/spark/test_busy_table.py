@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sparklabel.delta.commits import retried
+from sparklabel.delta.commits import retry_on_conflict
 from sparklabel.labels.record import input_hash
 
 ROWS = 200
@@ -58,7 +58,9 @@ class Writer(threading.Thread):
             f"WHERE id IN ({corrected}, {confirmed})",
             f"OPTIMIZE {table}",
         ):
-            retried(lambda statement=statement: self._session.sql(statement).collect(), "The writer's work")
+            retry_on_conflict(
+                lambda statement=statement: self._session.sql(statement).collect(), "The writer's work"
+            )
         self.texts |= {new: f"fresh and new {n}", changed: f"rotten since {n}"}
         del self.texts[removed]
         self.answers |= {corrected: "rotten", confirmed: "fresh"}

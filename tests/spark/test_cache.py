@@ -4,7 +4,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from sparklabel import cache_summary, clear_cache
-from sparklabel.delta.snapshot import open_target
+from sparklabel.delta.snapshot import open_snapshot
 from sparklabel.errors import TableError
 from sparklabel.labeling.state.answer_cache import tidy
 
@@ -44,7 +44,7 @@ def test_it_can_be_looked_at_and_cleared(spark, small, task, label, handed_back)
 
 def test_it_forgets_its_oldest_days(spark, small, label):
     label(small)
-    cache = f"delta.`{open_target(spark, small).location}/_sparklabel/cache`"
+    cache = f"delta.`{open_snapshot(spark, small).location}/_sparklabel/cache`"
     today = spark.table(cache).where("day = current_date()")
     for age in (200, 2, 1):
         today.withColumn("day", F.date_sub("day", age)).write.insertInto(cache)
@@ -64,12 +64,12 @@ def test_tables_can_share_one_and_a_pass_can_do_without(spark, small, label, tmp
 
 
 def test_a_folder_inside_a_table_is_refused(spark, small, label, version):
-    inside = f"{open_target(spark, small).location}/answers"
+    inside = f"{open_snapshot(spark, small).location}/answers"
     for argument in ("cache", "staging"):
         with pytest.raises(TableError, match=rf"{argument}=.* lies in the folder of a Delta table"):
             label(small, **{argument: inside})
     assert version(small) == 0
-    hidden = f"{open_target(spark, small).location}/_answers"  # a VACUUM passes it by
+    hidden = f"{open_snapshot(spark, small).location}/_answers"  # a VACUUM passes it by
     assert label(small, cache=hidden, staging=hidden).labeled == 6
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pyspark.sql import functions as F
 
-from sparklabel.delta.commits import commit_metadata, retried
+from sparklabel.delta.commits import commit_metadata, retry_on_conflict
 
 
 def wait_for(path):
@@ -52,7 +52,7 @@ def test_a_merge_that_met_another_writer_is_run_again(spark, table, halfway):
 
     writer = threading.Thread(target=write)
     writer.start()
-    assert retried(merge, "The merge") == 1
+    assert retry_on_conflict(merge, "The merge") == 1
     writer.join()
     assert len(attempts) == 2
     assert spark.sql(f"SELECT text FROM {table} WHERE id = 0").first().text == "new!"
@@ -66,7 +66,7 @@ def test_what_is_no_conflict_is_not_tried_again(spark):
         return spark.sql("SELECT raise_error('broken')").collect()
 
     with pytest.raises(Exception, match="broken"):
-        retried(fail, "Nothing")
+        retry_on_conflict(fail, "Nothing")
     assert len(attempts) == 1
 
 

@@ -7,7 +7,7 @@ import pytest
 from sparklabel import classification
 from sparklabel.labeling.build_report import dry_run_report, pass_report
 from sparklabel.labeling.labeling_pass import Pass
-from sparklabel.models.manifest import ModelCard
+from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.references import ResolvedModel
 from sparklabel.prompts import PromptTemplate
 from sparklabel.table.task_table import open_task_table
@@ -25,9 +25,11 @@ NOTE = "models:/x/1@sha256:0 was fine-tuned with an earlier version of the task:
 @pytest.mark.parametrize("changed", [True, False])
 def test_changed_instructions_that_do_not_count_are_reported(spark, small, task, changed, dry_run):
     then = EARLIER if changed else task
-    card = ModelCard(then.to_dict(), then.fingerprint, PromptTemplate(()), then.label_names, ((1,), (2,)), {})
+    manifest = AdapterManifest(
+        then.to_dict(), then.fingerprint, PromptTemplate(()), then.label_names, ((1,), (2,)), {}
+    )
     model = ResolvedModel(
-        "models:/x/1", "artifact", "models:/x/1@sha256:0", "", card=json.dumps(card.to_dict())
+        "models:/x/1", "artifact", "models:/x/1@sha256:0", "", manifest=json.dumps(manifest.to_dict())
     )
     spec = labeler_spec(task, model, "fake", {})
     run = Pass(spark, spec, open_task_table(spark, small, task, "id"))

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from sparklabel import classification
-from sparklabel.delta.snapshot import open_target
+from sparklabel.delta.snapshot import open_snapshot
 from sparklabel.errors import ColumnError, TableError
 from sparklabel.labels.predicates import input_hash_sql, row_state_sql
 from sparklabel.labels.record import input_hash
@@ -50,7 +50,7 @@ def story(spark, label, rows_of, version):
     )  # fmt: skip
     seen.fourth = label(table, CHANGED, where="id >= 10 AND id < 20")
     seen.relabelled = rows_of(table)
-    seen.commits = [commit.facts for commit in pass_commits(spark, open_target(spark, table))]
+    seen.commits = [commit.facts for commit in pass_commits(spark, open_snapshot(spark, table))]
     seen.history = spark.sql(f"DESCRIBE HISTORY {table}").select("operation", "userMetadata").collect()
     yield seen
     spark.sql(f"DROP TABLE {table}")

@@ -7,12 +7,12 @@ import pytest
 import sparklabel as sl
 from sparklabel import registry
 from sparklabel.errors import AnswersError, ColumnError, SetupError, TaskError
-from sparklabel.language_model import Recipe
+from sparklabel.language_model import TrainingConfig
 from sparklabel.registry import resolve
 from sparklabel.splits import is_held_out
 
 TASK = sl.classification("tone", "text", ["calm", "angry"])
-RECIPE = Recipe(top_layers=3, epochs=3, batch_size=16, learning_rate=5e-3)
+RECIPE = TrainingConfig(top_layers=3, epochs=3, batch_size=16, learning_rate=5e-3)
 
 pytestmark = [
     pytest.mark.usefixtures("mlflow_store"),
@@ -41,7 +41,7 @@ def loop(spark, tiny_model):
         TASK,
         key="id",
         base=str(tiny_model),
-        recipe=RECIPE,
+        config=RECIPE,
         registered_name="tone",
         progress=False,
     )
@@ -82,17 +82,17 @@ def test_a_champion_and_a_base_that_cannot_be_asked_do_not_stop_a_better_model(
     tuned = mlflow.MlflowClient().get_model_version_download_uri("tone", "1")
     with registry.start_run("before", experiment="tests") as run:
         shutil.copytree(tuned, tmp_path / "tuned")
-        card = tmp_path / "tuned" / registry.CARD
-        card.write_text(card.read_text().replace(str(tiny_model), str(tmp_path / "gone")))
+        manifest = tmp_path / "tuned" / registry.CARD
+        manifest.write_text(manifest.read_text().replace(str(tiny_model), str(tmp_path / "gone")))
         registry.promote(
             "stranded", registry.log_version(run, tmp_path / "tuned", "stranded"), replacing=None
         )
     wordy = sl.classification("tone", "text", ["calm", "angry"], "Judge. " * 100)
     report = sl.finetune(
-        spark, name, wordy, key="id", base=str(tiny_model), recipe=RECIPE, registered_name="stranded", progress=False
+        spark, name, wordy, key="id", base=str(tiny_model), config=RECIPE, registered_name="stranded", progress=False
     )  # fmt: skip
     assert report.promoted, report.gate.reason
-    assert (report.opponent, report.model) == ("the most frequent answer", "models:/stranded/2")
+    assert (report.baseline, report.model) == ("the most frequent answer", "models:/stranded/2")
     assert "The champion, version 1, was not asked: " in report.gate.reason
     assert "The base was not asked: The instructions and labels take" in report.gate.reason
 

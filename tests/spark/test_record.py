@@ -116,7 +116,7 @@ class Stars(Classification):
 def test_each_format_of_the_record_has_a_staging_table_of_its_own(spark, small, task):
     opened = open_task_table(spark, small, task, "id")
     texts, numbers = (
-        open_staging(spark, opened.target, opened.owned, asked, "m", "p").answers(spark).schema
+        open_staging(spark, opened.target, opened.label_columns, asked, "m", "p").answers(spark).schema
         for asked in (task, Stars.build(**task.model_dump()))
     )
     assert texts != numbers
@@ -146,7 +146,7 @@ def test_a_structs_fields_are_found_whatever_their_case_and_which_may_be_null(sp
     value = "STRUCT<theName: STRING NOT NULL, marks: ARRAY<STRUCT<at: INT>>>"
     spark.sql(f"CREATE TABLE {table} (id BIGINT, text STRING, verdict {value}) USING DELTA")
     opened = open_task_table(spark, table, Facts.build(**task.model_dump()), "id", adopt=True)
-    assert [name for name, _ in opened.owned.missing] == ["verdict_label"]
+    assert [name for name, _ in opened.label_columns.missing] == ["verdict_label"]
 
 
 def test_a_struct_with_a_field_of_another_type_is_refused(spark, table, task):

@@ -6,7 +6,7 @@ import signal
 import pyarrow as pa
 import pytest
 
-from sparklabel.engines.server import Place, Served
+from sparklabel.engines.server import Endpoint, ServingSpec
 from sparklabel.errors import SetupError
 from sparklabel.udf import label_udf, labeler_spec
 from sparklabel.udf.worker import Slot, label_batches, open_labeler
@@ -18,10 +18,10 @@ RECORD = pa.struct([("value", pa.string()), ("status", pa.string()), ("attempts"
 def process(task):
     """A spec, and the place of the process that serves it; the process is ended at last."""
     spec = labeler_spec(task, "m-shared", "fake", {"shared": True})
-    place = Place.of(Served(spec.engine, spec.model.identity, None))
-    place.kill()
-    yield spec, place
-    place.kill()
+    endpoint = Endpoint.of(ServingSpec(spec.engine, spec.model.identity, None))
+    endpoint.kill()
+    yield spec, endpoint
+    endpoint.kill()
 
 
 def batch(*texts):
@@ -33,22 +33,22 @@ def answers(spec, batches):
 
 
 def test_workers_share_one_process_that_is_the_executors(spark, task, process):
-    _, place = process
+    _, endpoint = process
     frame = spark.range(40).selectExpr("concat('fresh ', id) AS text").repartition(4)
     label = label_udf(task, model="m-shared", engine="fake", shared=True)("text")
     rows = frame.select(label.value.alias("value")).collect()
     assert {row.value for row in rows} == {"fresh"}
-    assert place.taken
-    assert place.facts()["pid"] != os.getpid()
+    assert endpoint.taken
+    assert endpoint.facts()["pid"] != os.getpid()
 
 
 def test_a_pass_survives_the_death_of_the_process(process):
-    spec, place = process
+    spec, endpoint = process
 
     def batches():
         yield batch("fresh one", "rotten one")
         yield batch("fresh two")
-        os.kill(place.facts()["pid"], signal.SIGKILL)
+        os.kill(endpoint.facts()["pid"], signal.SIGKILL)
         yield batch("fresh three", "rotten two")
 
     found = answers(spec, batches())

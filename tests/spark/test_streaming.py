@@ -3,7 +3,7 @@
 import pytest
 
 from sparklabel import classification, label_stream
-from sparklabel.delta.snapshot import open_target
+from sparklabel.delta.snapshot import open_snapshot
 from sparklabel.errors import TableError, TaskError
 
 
@@ -62,7 +62,7 @@ def test_what_cannot_be_streamed_is_refused_before_anything_is_written(spark, sm
     spark.sql(f"CREATE OR REPLACE TEMP VIEW seen AS SELECT * FROM {small}")
     with pytest.raises(TableError, match="is a view"):
         stream("seen", into="default.never_made")
-    inside = {"checkpoint": f"{open_target(spark, small).location}/checkpoint"}
+    inside = {"checkpoint": f"{open_snapshot(spark, small).location}/checkpoint"}
     for wrong in ({"sweep_every": 0}, {"trigger": "soon"}, {"checkpoint": " "}, inside):
         with pytest.raises(TableError, match=next(iter(wrong))):
             stream(small, **wrong)

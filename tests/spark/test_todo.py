@@ -5,7 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from sparklabel.labeling.state.pending_inputs import BUCKETS, open_todo, remove_todo, todo_path, write_todo
+from sparklabel.labeling.state.pending_inputs import (
+    BUCKETS,
+    open_pending_inputs,
+    pending_inputs_path,
+    remove_pending_inputs,
+    write_pending_inputs,
+)
 from sparklabel.labeling.state.staging import open_staging
 from sparklabel.table.row_states import HASH
 from sparklabel.table.task_table import open_task_table
@@ -53,16 +59,19 @@ def todo_of():
 
 def staging_of(spark, table, task, pass_id):
     opened = open_task_table(spark, table, task, "id")
-    return open_staging(spark, opened.target, opened.owned, task, "fake:m", pass_id)
+    return open_staging(spark, opened.target, opened.label_columns, task, "fake:m", pass_id)
 
 
 def test_a_pass_reads_its_own_inputs_and_removes_no_others(spark, small, task):
     one, two = (staging_of(spark, small, task, name) for name in ("one", "two"))
-    open_todo(spark, one)
+    open_pending_inputs(spark, one)
     texts = spark.sql(f"SELECT concat('h', id) AS {HASH}, concat('t', id) AS text FROM range(50)")
-    todos = [write_todo(spark, one, task, texts), write_todo(spark, two, task, texts.where("text < 't2'"))]
-    assert [todo.total for todo in todos] == [50, 12]
-    remove_todo(spark, two)
+    todos = [
+        write_pending_inputs(spark, one, task, texts),
+        write_pending_inputs(spark, two, task, texts.where("text < 't2'")),
+    ]
+    assert [pending_inputs.total for pending_inputs in todos] == [50, 12]
+    remove_pending_inputs(spark, two)
     half = [todos[0].inputs(spark, part) for part in ((0, BUCKETS // 2), (BUCKETS // 2, BUCKETS))]
     assert 10 < half[0].count() < 40
     assert sorted(half[0].union(half[1]).collect()) == sorted(texts.collect())
@@ -72,9 +81,9 @@ def test_a_pass_reads_its_own_inputs_and_removes_no_others(spark, small, task):
 
 def test_what_a_killed_pass_left_goes_later(spark, small, task):
     dead, later = (staging_of(spark, small, task, name) for name in ("dead", "later"))
-    open_todo(spark, dead)
-    path = f"delta.`{todo_path(dead)}`"
+    open_pending_inputs(spark, dead)
+    path = f"delta.`{pending_inputs_path(dead)}`"
     spark.sql(f"INSERT INTO {path} VALUES ('h', array('t'), 1, 'dead', current_date() - INTERVAL 15 DAYS)")
     spark.sql(f"INSERT INTO {path} VALUES ('h', array('t'), 1, 'running', current_date())")
-    remove_todo(spark, later)
+    remove_pending_inputs(spark, later)
     assert [row.pass_id for row in spark.sql(f"SELECT * FROM {path}").collect()] == ["running"]

@@ -8,7 +8,7 @@ import torch
 from safetensors.numpy import save_file
 
 from sparklabel import registry
-from sparklabel.models.manifest import ModelCard
+from sparklabel.models.manifest import AdapterManifest
 from sparklabel.prompts import PromptTemplate
 
 
@@ -48,10 +48,10 @@ def adapter_folder():
         (folder / "adapter" / "adapter_config.json").write_text("{}")
         weights = {"a": np.full(2, value, dtype=np.float32)}
         save_file(weights, folder / "adapter" / "adapter_model.safetensors")
-        card = ModelCard(
+        manifest = AdapterManifest(
             {"name": "verdict"}, "v1:0", PromptTemplate(()), ("a",), ((1,),), registry.base_record(base)
         )
-        (folder / "sparklabel.json").write_text(json.dumps(card.to_dict()))
+        (folder / "sparklabel.json").write_text(json.dumps(manifest.to_dict()))
         return folder
 
     return make

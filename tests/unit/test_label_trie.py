@@ -72,10 +72,10 @@ def test_the_steps_of_a_label_are_the_options_on_its_route(paths, seed):
     for label, path in enumerate(paths):
         steps = trie.steps(label)
         assert [step.options[step.target] for step in steps] == [
-            trie.option_tokens[o] for o in trie.routes[label]
+            trie.option_tokens[o] for o in trie.label_paths[label]
         ]
         assert [step.depth for step in steps] == [
-            len(node_of(trie, trie.option_places[o])) for o in trie.routes[label]
+            len(node_of(trie, trie.option_places[o])) for o in trie.label_paths[label]
         ]
         for step in steps:
             allowed = {

@@ -14,7 +14,7 @@ from sparklabel.engines import ScoringRequest
 from sparklabel.engines.openai.engine import OpenAIEngine
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.label_trie import label_trie
-from sparklabel.labeler import Labeler, Question
+from sparklabel.labeler import Labeler, PreparedTask
 from sparklabel.models.references import embedded_model
 
 pytestmark = pytest.mark.model
@@ -82,7 +82,7 @@ def answers(task, engine):
 
 def in_quotes(transformers, opening):
     """[10, 6]: the labels' probabilities by the transformers engine, behind the same beginning of an answer."""
-    question = Question.of(INTENT, transformers.tokenizer)
+    question = PreparedTask.of(INTENT, transformers.tokenizer)
     encode = transformers.tokenizer.encode
     trie = label_trie([encode(name + '"', inside=True) for name in INTENT.label_names], INTENT.label_names)
     behind = tuple(encode(opening, inside=True))

@@ -9,10 +9,10 @@ import torch
 
 from sparklabel import classification
 from sparklabel.engines import ScoringRequest, engine_spec
-from sparklabel.engines.server import Place, Served, connect
+from sparklabel.engines.server import Endpoint, ServingSpec, connect
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.errors import ModelError
-from sparklabel.labeler import Question
+from sparklabel.labeler import PreparedTask
 from sparklabel.models.references import embedded_model
 
 pytestmark = pytest.mark.model
@@ -25,9 +25,9 @@ OPTIONS = {"dtype": "float32", "max_model_len": 1024, "kv_cache_gib": 1, "max_lo
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     home = tmp_path_factory.mktemp("h")
-    yield Served(engine_spec("vllm", OPTIONS), "embedded", embedded_model()), home
-    for place in map(Place, home.iterdir()):
-        place.kill()
+    yield ServingSpec(engine_spec("vllm", OPTIONS), "embedded", embedded_model()), home
+    for position in map(Endpoint, home.iterdir()):
+        position.kill()
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,9 @@ def make_adapter(tmp_path_factory):
 def test_base_and_adapter_score_side_by_side_as_in_the_transformers_engine(served, theirs, make_adapter):
     spec, home = served
     adapter = make_adapter(8)
-    question = Question.of(classification("verdict", "text", ["fresh", "rotten"], "Judge."), theirs.tokenizer)
+    question = PreparedTask.of(
+        classification("verdict", "text", ["fresh", "rotten"], "Judge."), theirs.tokenizer
+    )
     rows = [[f"The film was a {word} joy, number {n}."] for n in range(10) for word in ("great", "dull")]
     prompts = tuple(prompt.ids for prompt in question.encoder.encode(rows))
     request = ScoringRequest(question.encoder.prefix, prompts, question.trie)
@@ -82,7 +84,7 @@ def test_an_adapter_of_a_higher_rank_names_the_option(served, make_adapter):
     with pytest.raises(ModelError, match="has rank 16, and vLLM was loaded for 8") as caught:
         engine.score(
             ScoringRequest(
-                (), ((5, 6),), Question.of(classification("a", "b", ["c", "d"]), engine.tokenizer).trie
+                (), ((5, 6),), PreparedTask.of(classification("a", "b", ["c", "d"]), engine.tokenizer).trie
             )
         )
     assert "max_lora_rank=16" in caught.value.hint

@@ -15,7 +15,7 @@ from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.engines.vllm.engine import VllmEngine
 from sparklabel.errors import EngineError, ModelError, TaskError
 from sparklabel.label_trie import END, label_trie
-from sparklabel.labeler import Question
+from sparklabel.labeler import PreparedTask
 from sparklabel.models.references import embedded_model
 
 pytestmark = pytest.mark.model
@@ -66,7 +66,7 @@ def theirs():
 
 
 def asked(task, tokenizer, rows=ROWS):
-    question = Question.of(task, tokenizer)
+    question = PreparedTask.of(task, tokenizer)
     prompts = tuple(prompt.ids for prompt in question.encoder.encode(rows))
     return question, question.encoder.prefix, prompts
 

@@ -89,7 +89,7 @@ def _agree(choice: bytes, text: bytes) -> bool:
 def logits_of(trie: LabelTrie, probabilities: NDArray[np.float64]) -> NDArray[np.float32]:
     """[L] probabilities to [O] logits: of each option, the logarithm of what the labels that take it have."""
     mass = np.zeros(len(trie.option_tokens))
-    for route, probability in zip(trie.routes, probabilities, strict=True):
+    for route, probability in zip(trie.label_paths, probabilities, strict=True):
         mass[list(route)] += probability
     return np.log(mass).astype(np.float32)
 
@@ -97,13 +97,13 @@ def logits_of(trie: LabelTrie, probabilities: NDArray[np.float64]) -> NDArray[np
 def certain(trie: LabelTrie, label: int) -> NDArray[np.float32]:
     """[O] logits that say which label it is, and nothing of how probable it is: infinite along its route."""
     logits = np.zeros(len(trie.option_tokens), dtype=np.float32)
-    logits[list(trie.routes[label])] = np.inf
+    logits[list(trie.label_paths[label])] = np.inf
     return logits
 
 
 def check_one_question(trie: LabelTrie) -> None:
     """The labels of one question all part at the same node first. Raises TaskError where there are several."""
-    if len({trie.option_branches[route[0]] for route in trie.routes if route}) > 1:
+    if len({trie.option_branches[route[0]] for route in trie.label_paths if route}) > 1:
         raise TaskError(
             "The openai engine asks for one choice, and this task makes several of each row.",
             hint="Use the transformers or vllm engine; or an extraction with a field of yes and no for each label.",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.engines.base import Generation, GenerationRequest, Remark, RowScores, ScoringRequest
+from sparklabel.engines.base import Completion, GenerationRequest, RowScores, RowStatus, ScoringRequest
 from sparklabel.engines.openai.choice_logprobs import check_one_question
 from sparklabel.engines.openai.messages import Choices, Reply, failure, read_reply, schema_form
 from sparklabel.engines.openai.options import CONTEXT, DEFAULT_URL, host
@@ -94,10 +94,11 @@ class OpenAIEngine:
         read = [choices.read(reply) for reply in replies]
         logits = np.array([row for row, _ in read], dtype=np.float32)
         return RowScores(
-            logits.reshape(len(read), len(request.trie.option_tokens)), tuple(remark for _, remark in read)
+            logits.reshape(len(read), len(request.trie.option_tokens)),
+            tuple(row_status for _, row_status in read),
         )
 
-    def generate(self, request: GenerationRequest) -> list[Generation]:
+    def generate(self, request: GenerationRequest) -> list[Completion]:
         """Raises SetupError or ModelError where every request would fail."""
         schema = None if request.schema is None else json.loads(request.schema)
 
@@ -106,7 +107,7 @@ class OpenAIEngine:
 
         replies = self._ask_all(request.prefix, request.rows, form, request.max_tokens, 0)
         return [
-            Generation(r.text, r.ends, tuple(t.log_p for t in r.tokens), r.finished, r.remark)
+            Completion(r.text, r.ends, tuple(t.log_p for t in r.tokens), r.finished, r.row_status)
             for r in replies
         ]
 
@@ -135,13 +136,13 @@ class OpenAIEngine:
         row, imitations = neutralised(row)
         reply = self._reply(trusted + row, form, max_tokens, offered)
         if reply.failed:
-            self._failures += reply.remark is not None and reply.remark.status in status.RETRYABLE
+            self._failures += reply.row_status is not None and reply.row_status.status in status.RETRYABLE
             return reply
         self._failures = self._forbidden = 0
         if not imitations:
             return reply
         error = f"{imitations} imitation(s) of a model's special tokens in the row were made harmless"
-        return Reply(reply.text, reply.tokens, reply.finished, Remark(status.OK, error))
+        return Reply(reply.text, reply.tokens, reply.finished, RowStatus(status.OK, error))
 
     def _reply(self, message: str, form: Form, max_tokens: int, offered: int) -> Reply:
         import openai

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.engines.base import Remark
+from sparklabel.engines.base import RowStatus
 from sparklabel.engines.openai.choice_logprobs import Token, certain, choice_probabilities, logits_of
 from sparklabel.label_trie import LabelTrie
 from sparklabel.labels import status
@@ -25,17 +25,17 @@ _HEADS = {"json_schema": re.compile(rb'\s*\{\s*"answer"\s*:\s*"'), "vllm": re.co
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An endpoint's answer to one row. `tokens` is empty where it does not say them. A `remark` whose status is not
+    """An endpoint's answer to one row. `tokens` is empty where it does not say them. A `row_status` whose status is not
     `ok` says why there is no answer."""
 
     text: str = ""
     tokens: tuple[Token, ...] = ()
     finished: bool = True
-    remark: Remark | None = None
+    row_status: RowStatus | None = None
 
     @property
     def failed(self) -> bool:
-        return self.remark is not None and self.remark.status != status.OK
+        return self.row_status is not None and self.row_status.status != status.OK
 
     @property
     def ends(self) -> tuple[int, ...]:
@@ -48,7 +48,7 @@ class Reply:
 
 
 def failure(state: str, error: str) -> Reply:
-    return Reply(remark=Remark(state, error))
+    return Reply(row_status=RowStatus(state, error))
 
 
 def read_reply(completion: Any) -> Reply:
@@ -151,16 +151,16 @@ class Choices:
         """A token a byte, and what is around the label."""
         return max(len(label.encode()) for label in self._written) + 24
 
-    def read(self, reply: Reply) -> tuple[NDArray[np.float32], Remark | None]:
+    def read(self, reply: Reply) -> tuple[NDArray[np.float32], RowStatus | None]:
         """[O] logits, NaN where the reply has no answer, and what to say of the row."""
         if reply.failed:
-            return self._none(), reply.remark
+            return self._none(), reply.row_status
         label = self._label(reply.text)
         if label is None:
             error = f"the answer is none of the choices: {reply.text[:_SHOWN]!r}"
-            return self._none(), Remark(status.INVALID_OUTPUT, error)
+            return self._none(), RowStatus(status.INVALID_OUTPUT, error)
         known = self._probabilities(reply)
-        return certain(self.trie, label) if known is None else logits_of(self.trie, known), reply.remark
+        return certain(self.trie, label) if known is None else logits_of(self.trie, known), reply.row_status
 
     def _none(self) -> NDArray[np.float32]:
         return np.full(len(self.trie.option_tokens), np.nan, dtype=np.float32)

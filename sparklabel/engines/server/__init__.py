@@ -6,8 +6,8 @@ work is done there. What the process does is in process.py and batcher.py, where
 """
 
 from sparklabel.engines.server.client import ServedEngine
-from sparklabel.engines.server.endpoint import CPU, Place, Served
+from sparklabel.engines.server.endpoint import CPU, Endpoint, ServingSpec
 from sparklabel.engines.server.gpus import gpu_uuid, visible_gpu
-from sparklabel.engines.server.launcher import connect, vacate
+from sparklabel.engines.server.launcher import connect, evict
 
-__all__ = ["CPU", "Place", "Served", "ServedEngine", "connect", "gpu_uuid", "vacate", "visible_gpu"]
+__all__ = ["CPU", "Endpoint", "ServedEngine", "ServingSpec", "connect", "evict", "gpu_uuid", "visible_gpu"]

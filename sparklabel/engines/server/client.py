@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.engines.base import Generation, GenerationRequest, ScoringRequest
-from sparklabel.engines.server.endpoint import Place
+from sparklabel.engines.base import Completion, GenerationRequest, ScoringRequest
+from sparklabel.engines.server.endpoint import Endpoint
 from sparklabel.errors import EngineDied
 
 SILENCE = 60.0
@@ -28,22 +28,22 @@ SILENCE = 60.0
 class Connections:
     """Those to one process. A connection that broke is the process's death: the process closes none."""
 
-    def __init__(self, place: Place, silence: float = SILENCE) -> None:
-        self.place, self._silence = place, silence
+    def __init__(self, endpoint: Endpoint, silence: float = SILENCE) -> None:
+        self.endpoint, self._silence = endpoint, silence
         self._idle: deque[Connection] = deque()
 
     def ask(self, name: str, *arguments: Any) -> Any:
         """The answer, however long it takes. Raises what the process raises, and EngineDied where it is gone or
         hangs."""
         try:
-            connection = self._idle.pop() if self._idle else open_connection(self.place)
+            connection = self._idle.pop() if self._idle else open_connection(self.endpoint)
             with self._watched(connection):
                 connection.send((name, *arguments))
                 well, answer = connection.recv()
         except (OSError, EOFError) as error:
             raise EngineDied(
                 f"The engine's process is gone ({type(error).__name__}).",
-                hint=f"Its log: {self.place.log} (log.1 once another was started)",
+                hint=f"Its log: {self.endpoint.log} (log.1 once another was started)",
             ) from error
         self._idle.append(connection)
         if not well:
@@ -61,7 +61,7 @@ class Connections:
 
         def watch() -> None:
             while not done.wait(self._silence):
-                if answers(self.place, self._silence):
+                if answers(self.endpoint, self._silence):
                     continue
                 with ending:
                     if not done.is_set():
@@ -77,16 +77,16 @@ class Connections:
                 done.set()
 
 
-def open_connection(place: Place) -> Connection:
-    return Client(str(place.socket), family="AF_UNIX")
+def open_connection(endpoint: Endpoint) -> Connection:
+    return Client(str(endpoint.socket), family="AF_UNIX")
 
 
-def answers(place: Place, patience: float) -> bool:
+def answers(endpoint: Endpoint, patience: float) -> bool:
     """Whether the process says anything within so many seconds, however much it computes."""
     heard = threading.Event()
 
     def listen() -> None:
-        with suppress(OSError, EOFError), open_connection(place) as probe:
+        with suppress(OSError, EOFError), open_connection(endpoint) as probe:
             probe.send(("status",))
             probe.recv()
             heard.set()
@@ -137,8 +137,8 @@ class ServedEngine:
         scores: NDArray[np.float32] = self._connections.ask("ask", self._adapter, request)
         return scores
 
-    def generate(self, request: GenerationRequest) -> list[Generation]:
-        written: list[Generation] = self._connections.ask("ask", self._adapter, request)
+    def generate(self, request: GenerationRequest) -> list[Completion]:
+        written: list[Completion] = self._connections.ask("ask", self._adapter, request)
         return written
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ _LONGEST_ADDRESS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServingSpec:
     """A base model under an engine: what one process serves. `model` is its identity, `base` its folder on this host
     (None for engines without files), `device` a GPU's UUID or "cpu". Adapters are named by each request."""
 
@@ -50,7 +50,7 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Endpoint:
     """The folder of one device or model, and the key of what is asked for there. `lock` is held while a process is
     looked for or started, `alive` by the process as long as it lives."""
 
@@ -58,15 +58,15 @@ class Place:
     key: str = ""
 
     @classmethod
-    def of(cls, served: Served, home: Path | None = None) -> "Place":
+    def of(cls, served: ServingSpec, home: Path | None = None) -> "Endpoint":
         """Makes the folder where it is missing. Raises SetupError where it is another user's."""
         name = f"{CPU}-{served.key}" if served.device == CPU else served.device
-        place = cls(_private(_private(home or _home()) / name), served.key)
-        if len(os.fsencode(place.socket)) > _LONGEST_ADDRESS:
+        endpoint = cls(_private(_private(home or _home()) / name), served.key)
+        if len(os.fsencode(endpoint.socket)) > _LONGEST_ADDRESS:
             raise SetupError(
-                f"The path {place.socket} is too long for a socket.", hint="Set TMPDIR to a shorter one."
+                f"The path {endpoint.socket} is too long for a socket.", hint="Set TMPDIR to a shorter one."
             )
-        return place
+        return endpoint
 
     @property
     def lock(self) -> Path:
@@ -82,9 +82,9 @@ class Place:
         return self.folder / "log"
 
     @property
-    def resident(self) -> "Place":
+    def resident(self) -> "Endpoint":
         """The same, asked for what the last process here serves."""
-        return Place(self.folder, self.facts().get("key", ""))
+        return Endpoint(self.folder, self.facts().get("key", ""))
 
     def facts(self) -> dict[str, Any]:
         """What the process said of itself: `key`, `served` (in words), `pid`, `born`, whether it is `loading`; nothing
@@ -133,15 +133,15 @@ class Place:
         for socket in self.folder.glob("s????????"):
             socket.unlink(missing_ok=True)
 
-    def peers(self) -> Iterator["Place"]:
+    def peers(self) -> Iterator["Endpoint"]:
         """The other places of this user on this host."""
-        return (Place(folder).resident for folder in self.folder.parent.iterdir() if folder != self.folder)
+        return (Endpoint(folder).resident for folder in self.folder.parent.iterdir() if folder != self.folder)
 
 
-def device_place(device: str, home: Path | None = None) -> Place | None:
+def device_endpoint(device: str, home: Path | None = None) -> Endpoint | None:
     """That of a GPU, asked for what is served there. None where nothing of this user ever was."""
     home = home or _home()
-    return Place(home / device).resident if _is_private(home) and _is_private(home / device) else None
+    return Endpoint(home / device).resident if _is_private(home) and _is_private(home / device) else None
 
 
 @lru_cache(maxsize=1)

@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sparklabel.engines.server.client import SILENCE, Connections, ServedEngine, answers
-from sparklabel.engines.server.endpoint import CPU, Place, Served, device_place
+from sparklabel.engines.server.endpoint import CPU, Endpoint, ServingSpec, device_endpoint
 from sparklabel.engines.server.liveness import owner_pid
 from sparklabel.engines.server.server import IDLE_SECONDS, Start
 from sparklabel.errors import EngineDied, EngineError, SparklabelError
@@ -34,7 +34,7 @@ _PROGRAM = "import os\nif os.fork(): os._exit(0)\nfrom sparklabel.engines.server
 
 
 def connect(
-    served: Served,
+    served: ServingSpec,
     adapter: Path | None = None,
     *,
     home: Path | None = None,
@@ -52,57 +52,62 @@ def connect(
     Raises what loading the model raises; EngineError where the other model stays in use, or the process died while it
     loaded.
     """
-    place = Place.of(served, home)
+    endpoint = Endpoint.of(served, home)
     owner = owner_pid() if owner is None else owner
-    connections = Connections(place, silence)
-    with FileLock(place.lock):
-        if not _welcome(place, served, connections, owner, patience, settled):
+    connections = Connections(endpoint, silence)
+    with FileLock(endpoint.lock):
+        if not _welcome(endpoint, served, connections, owner, patience, settled):
             connections.close()
-            _make_room(place, patience)
-            _reap(place, patience)
-            _start(Start(place, served, owner, idle_seconds))
+            _make_room(endpoint, patience)
+            _reap(endpoint, patience)
+            _start(Start(endpoint, served, owner, idle_seconds))
     return ServedEngine(connections, adapter)
 
 
-def vacate(device: str, *, home: Path | None = None, patience: float = PATIENCE) -> None:
+def evict(device: str, *, home: Path | None = None, patience: float = PATIENCE) -> None:
     """Ends the process that serves a model on this GPU, for a model that is to be loaded in another. Raises EngineError
     where it computes."""
-    place = device_place(device, home)
-    if place is None:
+    endpoint = device_endpoint(device, home)
+    if endpoint is None:
         return
-    with FileLock(place.lock):
-        if _lives(place, patience) and not _leaves(place, settled=0.0):
+    with FileLock(endpoint.lock):
+        if _lives(endpoint, patience) and not _leaves(endpoint, settled=0.0):
             raise EngineError(
-                f"The device {device} computes with {place.facts().get('served')}.",
+                f"The device {device} computes with {endpoint.facts().get('served')}.",
                 hint="Wait until that pass has ended, or use another GPU (CUDA_VISIBLE_DEVICES).",
             )
-        _make_room(place, patience)
+        _make_room(endpoint, patience)
 
 
 def _welcome(
-    place: Place, served: Served, connections: Connections, owner: int, patience: float, settled: float
+    endpoint: Endpoint,
+    served: ServingSpec,
+    connections: Connections,
+    owner: int,
+    patience: float,
+    settled: float,
 ) -> bool:
     """Whether a process serves this already; it works for `owner` too from now on. Raises EngineError where it serves
     another model and stays in use."""
-    if not _lives(place.resident, patience):
+    if not _lives(endpoint.resident, patience):
         return False
-    if place.resident == place:
+    if endpoint.resident == endpoint:
         try:
             connections.ask("work_for", owner)
         except EngineDied:  # it was about to end
             return False
         return True
-    if not _leaves(place.resident, settled):
+    if not _leaves(endpoint.resident, settled):
         raise EngineError(
-            f"The device {served.device} computes with {place.facts().get('served')}: no room for {served}.",
+            f"The device {served.device} computes with {endpoint.facts().get('served')}: no room for {served}.",
             hint="Wait until that pass has ended, or use another GPU.",
         )
     return False
 
 
-def _leaves(place: Place, settled: float) -> bool:
+def _leaves(endpoint: Endpoint, settled: float) -> bool:
     """Whether the process ends, now or in a while."""
-    connections, deadline = Connections(place), time.monotonic() + _WAITS * settled
+    connections, deadline = Connections(endpoint), time.monotonic() + _WAITS * settled
     try:
         while not connections.ask("leave", settled):
             if time.monotonic() >= deadline:
@@ -115,33 +120,33 @@ def _leaves(place: Place, settled: float) -> bool:
     return True
 
 
-def _lives(place: Place, patience: float) -> bool:
+def _lives(endpoint: Endpoint, patience: float) -> bool:
     """Whether a process is there and answers. One that still loads, for a task that was killed maybe, is waited for."""
     deadline = time.monotonic() + _LOAD_SECONDS
-    while place.taken and place.facts().get("loading") and time.monotonic() < deadline:
+    while endpoint.taken and endpoint.facts().get("loading") and time.monotonic() < deadline:
         time.sleep(0.1)
-    return place.taken and answers(place, patience)
+    return endpoint.taken and answers(endpoint, patience)
 
 
-def _make_room(place: Place, patience: float) -> None:
+def _make_room(endpoint: Endpoint, patience: float) -> None:
     """Waits for the process that leaves; one that does not is killed."""
-    for sign in (lambda: None, place.kill):
+    for sign in (lambda: None, endpoint.kill):
         sign()
         deadline = time.monotonic() + patience
-        while place.taken:
+        while endpoint.taken:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.05)
         else:
             return
     raise EngineError(
-        f"The process in {place.folder} does not end.", hint="End it by hand; its number is in facts.json."
+        f"The process in {endpoint.folder} does not end.", hint="End it by hand; its number is in facts.json."
     )
 
 
-def _reap(place: Place, patience: float) -> None:
+def _reap(endpoint: Endpoint, patience: float) -> None:
     """Ends processes of this user that hang, and takes away what dead ones left."""
-    for other in place.peers():
+    for other in endpoint.peers():
         with suppress(Timeout, OSError), FileLock(other.lock, timeout=0):
             if other.taken and not other.facts().get("loading") and not answers(other, patience):
                 other.kill()
@@ -152,31 +157,31 @@ def _reap(place: Place, patience: float) -> None:
 def _start(start: Start) -> None:
     """Returns when the process answers. Raises what it says instead."""
     with suppress(FileNotFoundError):  # what the one before said may be why there is a next
-        start.place.log.replace(start.place.log.with_name("log.1"))
-    with open(start.place.log, "wb") as log:
+        start.endpoint.log.replace(start.endpoint.log.with_name("log.1"))
+    with open(start.endpoint.log, "wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-c", _PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-            start_new_session=True, cwd=start.place.folder, env=_environment(start.served),
+            start_new_session=True, cwd=start.endpoint.folder, env=_environment(start.served),
         )  # fmt: skip
     try:
         told, _ = process.communicate(pickle.dumps(start), timeout=_LOAD_SECONDS)
     except subprocess.TimeoutExpired:
-        start.place.kill()
+        start.endpoint.kill()
         raise EngineError(
             f"{start.served} did not load within {_LOAD_SECONDS / 60:g} minutes.",
-            hint=f"Its log: {start.place.log}",
+            hint=f"Its log: {start.endpoint.log}",
         ) from None
     if told:
         error: SparklabelError = pickle.loads(told)
         raise error
-    if not start.place.socket.exists():
+    if not start.endpoint.socket.exists():
         raise EngineError(
-            f"The engine's process died while it loaded {start.served}: {_last_line(start.place.log)}",
-            hint=f"Its log: {start.place.log}",
+            f"The engine's process died while it loaded {start.served}: {_last_line(start.endpoint.log)}",
+            hint=f"Its log: {start.endpoint.log}",
         )
 
 
-def _environment(served: Served) -> dict[str, str]:
+def _environment(served: ServingSpec) -> dict[str, str]:
     """This process's, but for what Spark sets for a worker of one thread."""
     kept = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     # Files that came with --py-files are on this process's path only.

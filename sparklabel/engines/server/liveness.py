@@ -14,7 +14,7 @@ _EXECUTOR = "java"
 _MOST_ANCESTORS = 16
 
 
-class Owners:
+class ClientProcesses:
     """At least one, and those that joined later."""
 
     def __init__(self, first: int) -> None:

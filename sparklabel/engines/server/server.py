@@ -23,8 +23,8 @@ from typing import Any, BinaryIO
 from sparklabel.engines.base import Engine, SharedEngine
 from sparklabel.engines.registry import open_engine
 from sparklabel.engines.server.batcher import Batcher, Request, ask
-from sparklabel.engines.server.endpoint import Place, Served
-from sparklabel.engines.server.liveness import Owners
+from sparklabel.engines.server.endpoint import Endpoint, ServingSpec
+from sparklabel.engines.server.liveness import ClientProcesses
 from sparklabel.errors import EngineDied, EngineError, SparklabelError
 
 IDLE_SECONDS = 300.0
@@ -36,8 +36,8 @@ _ADAPTERS_KEPT = 8
 class Start:
     """What the process is told when it is started. `owner`: the process that it works for first."""
 
-    place: Place
-    served: Served
+    endpoint: Endpoint
+    served: ServingSpec
     owner: int
     idle_seconds: float = IDLE_SECONDS
 
@@ -46,8 +46,8 @@ class Server:
     """Answers clients, each in a thread of its own. An engine that takes one call at a time gets them batched."""
 
     def __init__(self, start: Start) -> None:
-        self.served, self._place, self._idle_seconds = start.served, start.place, start.idle_seconds
-        self.owners = Owners(start.owner)
+        self.served, self._place, self._idle_seconds = start.served, start.endpoint, start.idle_seconds
+        self.clients = ClientProcesses(start.owner)
         engine = open_engine(start.served.engine, start.served.model, start.served.base, None)
         self._engine, self._tokenizer = engine, engine.tokenizer
         self._batcher = None if start.served.engine.kind.concurrent else Batcher()
@@ -66,7 +66,7 @@ class Server:
         """Returns, with the reason, when it is time to end."""
         while True:
             time.sleep(_LOOK_SECONDS)
-            if not self.owners.any_alive():
+            if not self.clients.any_alive():
                 return "the processes that it worked for are gone"
             with self._counting:
                 if not self._busy and time.monotonic() - self._asked > self._idle_seconds:
@@ -111,11 +111,11 @@ class Server:
         with self._counting:
             return {"busy": self._busy, "idle_seconds": time.monotonic() - self._asked}
 
-    def do_work_for(self, owner: int) -> None:
+    def register_client(self, owner: int) -> None:
         with self._counted():  # what is asked next is on its way
-            self.owners.add(owner)
+            self.clients.add(owner)
 
-    def do_leave(self, settled: float) -> bool:
+    def shutdown_if_idle(self, settled: float) -> bool:
         """Ends the process, if nobody asked it anything for so many seconds."""
         with self._counting:
             if not self._busy and time.monotonic() - self._asked >= settled:
@@ -173,11 +173,11 @@ def main() -> None:
     ready = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print goes to the log
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    held = start.place.take()
+    held = start.endpoint.take()
     if held is None:
-        _fail(ready, EngineError(f"Another process lives in {start.place.folder}."))
-    start.place.tidy()
-    start.place.say(served=str(start.served), loading=True)
+        _fail(ready, EngineError(f"Another process lives in {start.endpoint.folder}."))
+    start.endpoint.tidy()
+    start.endpoint.say(served=str(start.served), loading=True)
     try:
         server = Server(start)
         server.listen()

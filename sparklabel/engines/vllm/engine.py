@@ -16,7 +16,7 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.engines.base import Generation, GenerationRequest, ScoringRequest
+from sparklabel.engines.base import Completion, GenerationRequest, ScoringRequest
 from sparklabel.engines.vllm.loading import VllmOptions, lora_request, open_llm
 from sparklabel.engines.vllm.loop import VllmLoop
 from sparklabel.label_trie import END, PROMPT, LabelTrie, TokenPath
@@ -57,13 +57,13 @@ class VllmEngine:
 
     def score(self, request: ScoringRequest) -> NDArray[np.float32]:
         trie, rows = request.trie, list(dict.fromkeys(request.rows))
-        places = place_requests(trie, self.tokenizer.stop_ids)
-        known = self._log_probabilities([request.prefix + row for row in rows], places)
+        positions = position_requests(trie, self.tokenizer.stop_ids)
+        known = self._log_probabilities([request.prefix + row for row in rows], positions)
         logits = np.array([self._options(trie, of) for of in known], dtype=np.float32)
         number = {row: n for n, row in enumerate(rows)}
         return logits.reshape(len(rows), len(trie.option_tokens))[[number[row] for row in request.rows]]
 
-    def generate(self, request: GenerationRequest) -> list[Generation]:
+    def generate(self, request: GenerationRequest) -> list[Completion]:
         """Raises TaskError for a schema that answers cannot be held to."""
         rows = list(dict.fromkeys(request.rows))
         params = self._params(request)
@@ -72,24 +72,28 @@ class VllmEngine:
         return [answers[row] for row in request.rows]
 
     def _log_probabilities(
-        self, prompts: Sequence[TokenPath], places: Sequence["PlaceRequest"]
+        self, prompts: Sequence[TokenPath], positions: Sequence["PositionRequest"]
     ) -> list[dict[int, dict[int, float]]]:
         """For each prompt: by place, the log-probabilities of the tokens asked for there, among all tokens."""
-        params = [place.params() for place in places]
-        pairs = ((prompt + at.path, of) for prompt in prompts for at, of in zip(places, params, strict=True))
-        known: list[dict[int, dict[int, float]]] = [{at.place: {} for at in places} for _ in prompts]
+        params = [position.params() for position in positions]
+        pairs = (
+            (prompt + at.path, of) for prompt in prompts for at, of in zip(positions, params, strict=True)
+        )
+        known: list[dict[int, dict[int, float]]] = [{at.position: {} for at in positions} for _ in prompts]
         for number, output in self.loop.run(pairs, self._adapter):
-            prompt, place = divmod(number, len(places))
+            prompt, position = divmod(number, len(positions))
             found: Any = output.outputs[0].logprobs
-            known[prompt][places[place].place].update(zip(found.token_ids, found.logprobs, strict=True))
+            known[prompt][positions[position].position].update(
+                zip(found.token_ids, found.logprobs, strict=True)
+            )
         return known
 
     def _options(self, trie: LabelTrie, known: Mapping[int, Mapping[int, float]]) -> list[float]:
         return [
-            float(np.logaddexp.reduce([known[place][stop] for stop in self.tokenizer.stop_ids]))
+            float(np.logaddexp.reduce([known[position][stop] for stop in self.tokenizer.stop_ids]))
             if token == END
-            else known[place][token]
-            for place, token in zip(trie.option_places, trie.option_tokens, strict=True)
+            else known[position][token]
+            for position, token in zip(trie.option_places, trie.option_tokens, strict=True)
         ]
 
     def _params(self, request: GenerationRequest) -> "SamplingParams":
@@ -108,13 +112,13 @@ class VllmEngine:
             extra_args={SCHEMA: request.schema} if held else None,
         )  # fmt: skip
 
-    def _generation(self, output: "RequestOutput", request: GenerationRequest) -> Generation:
+    def _generation(self, output: "RequestOutput", request: GenerationRequest) -> Completion:
         written: Any = output.outputs[0]
         stopped = written.finish_reason == "stop"
         length = min(len(written.token_ids) - stopped, request.max_tokens)
         ids, log_p = written.token_ids[:length], tuple(written.logprobs.logprobs[:length])
         text, ends = self.tokenizer.decode(ids), tuple(self.tokenizer.token_ends(ids))
-        return Generation(text, ends, log_p, stopped and (request.schema is None or _is_json(text)))
+        return Completion(text, ends, log_p, stopped and (request.schema is None or _is_json(text)))
 
 
 _OPENED: list[VllmLoop] = []
@@ -133,10 +137,10 @@ def _free_memory() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceRequest:
+class PositionRequest:
     """What is asked of each row: the log-probabilities of `tokens` behind the row and `path`, a place of the trie."""
 
-    place: int
+    position: int
     path: TokenPath
     tokens: TokenPath
 
@@ -149,22 +153,22 @@ class PlaceRequest:
         )  # fmt: skip
 
 
-def place_requests(trie: LabelTrie, stop_ids: Sequence[int]) -> list[PlaceRequest]:
+def position_requests(trie: LabelTrie, stop_ids: Sequence[int]) -> list[PositionRequest]:
     """Those of each place behind one another, so that the cache still holds the row."""
-    wanted: dict[int, dict[int, None]] = {place: {} for place in sorted(set(trie.option_places))}
-    for place, token in zip(trie.option_places, trie.option_tokens, strict=True):
-        wanted[place].update(dict.fromkeys(stop_ids if token == END else (token,)))
+    wanted: dict[int, dict[int, None]] = {position: {} for position in sorted(set(trie.option_places))}
+    for position, token in zip(trie.option_places, trie.option_tokens, strict=True):
+        wanted[position].update(dict.fromkeys(stop_ids if token == END else (token,)))
     return [
-        PlaceRequest(place, _path(trie, place), tuple(tokens)[start : start + _OPTIONS_A_REQUEST])
-        for place, tokens in wanted.items()
+        PositionRequest(position, _path(trie, position), tuple(tokens)[start : start + _OPTIONS_A_REQUEST])
+        for position, tokens in wanted.items()
         for start in range(0, len(tokens), _OPTIONS_A_REQUEST)
     ]
 
 
-def _path(trie: LabelTrie, place: int) -> TokenPath:
+def _path(trie: LabelTrie, position: int) -> TokenPath:
     path: TokenPath = ()
-    while place != PROMPT:
-        path, place = (trie.tree_tokens[place], *path), trie.tree_parents[place]
+    while position != PROMPT:
+        path, position = (trie.tree_tokens[position], *path), trie.tree_parents[position]
     return path
 
 

@@ -59,8 +59,8 @@ class _Held:
 
     def __init__(self, grammar: Grammar, stop_ids: Sequence[int]) -> None:
         self._bits = grammar.vocabulary.bits(1)[0]
-        self._writing, self._stop_ids, self._seen = grammar.begin(), list(stop_ids), 0
-        self._forced = deque(self._writing.take_forced())
+        self._grammar_state, self._stop_ids, self._seen = grammar.begin(), list(stop_ids), 0
+        self._forced = deque(self._grammar_state.forced_tokens())
 
     def __call__(self, written: list[int], logits: Tensor) -> Tensor:
         """Masks the logits [V] of what follows `written`, in place."""
@@ -69,17 +69,17 @@ class _Held:
         self._seen = len(written)
         if self._forced:
             return _only([self._forced[0]], logits)
-        if self._writing.has_ended:
+        if self._grammar_state.has_ended:
             return _only(self._stop_ids, logits)
-        self._writing.allow(self._bits)
+        self._grammar_state.allow(self._bits)
         allowed = np.unpackbits(self._bits.view(np.uint8), bitorder="little")[: len(logits)]
         return logits.masked_fill_(torch.from_numpy(allowed == 0).to(logits.device), float("-inf"))
 
     def _take(self, token: int) -> None:
         if self._forced:
             self._forced.popleft()
-        elif self._writing.take(token):
-            self._forced.extend(self._writing.take_forced())
+        elif self._grammar_state.accept(token):
+            self._forced.extend(self._grammar_state.forced_tokens())
 
 
 def _only(tokens: list[int], logits: Tensor) -> Tensor:

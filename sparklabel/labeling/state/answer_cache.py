@@ -12,12 +12,18 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta.commits import FILES_GO_SOON, delete_rows, refusals, retried, tidying_is_due
-from sparklabel.delta.errors import said_by
-from sparklabel.delta.snapshot import is_folder, is_table_folder, open_target
+from sparklabel.delta.commits import (
+    FILES_GO_SOON,
+    WRITE_ERRORS,
+    delete_rows,
+    retry_on_conflict,
+    tidying_is_due,
+)
+from sparklabel.delta.errors import error_message
+from sparklabel.delta.snapshot import is_absolute_path, is_table_folder, open_snapshot
 from sparklabel.errors import TableError
-from sparklabel.labeler import Question
-from sparklabel.labeling.options import Storage
+from sparklabel.labeler import PreparedTask
+from sparklabel.labeling.options import StorageOptions
 from sparklabel.labeling.state.staging import CACHED, Staging
 from sparklabel.labels.record import label_ddl
 from sparklabel.labels.status import ANSWERED
@@ -58,8 +64,8 @@ class Cache:
             newest = found.agg(F.max_by("answer", "cached_at").alias("answer"))
             answers = newest.select(HASH, F.from_json("answer", self.record, _JSON).alias(ANSWER))
             return staging.append(answers, CACHED).answers
-        except refusals() as error:
-            self._tell(f"the cache {self.path} was not read: {said_by(error)}")
+        except WRITE_ERRORS as error:
+            self._tell(f"the cache {self.path} was not read: {error_message(error)}")
             return 0
 
     def keep(self, spark: SparkSession, answers: DataFrame, number: int) -> None:
@@ -70,8 +76,8 @@ class Cache:
             if number > _MANY_ANSWERS or tidying_is_due(spark, self._sql, commits=1):
                 tidy(spark, self._sql)
                 spark.sql(f"VACUUM {self._sql}").collect()
-        except refusals() as error:
-            self._tell(f"answers were not kept in the cache {self.path}: {said_by(error)}")
+        except WRITE_ERRORS as error:
+            self._tell(f"answers were not kept in the cache {self.path}: {error_message(error)}")
 
     def _tell(self, problem: str) -> None:
         self.problem = problem
@@ -92,12 +98,14 @@ class Cache:
             "STRING, answer STRING, cached_at TIMESTAMP) USING DELTA PARTITIONED BY (question, day) "
             f"{FILES_GO_SOON}"
         )
-        retried(lambda: spark.sql(create), "Making the cache")
+        retry_on_conflict(lambda: spark.sql(create), "Making the cache")
         writer = good.write.format("delta").mode("append")
-        retried(lambda: writer.save(self.path), "Keeping answers in the cache")
+        retry_on_conflict(lambda: writer.save(self.path), "Keeping answers in the cache")
 
 
-def open_cache(storage: Storage, location: str, spec: LabelerSpec, question: Question) -> Cache | None:
+def open_cache(
+    storage: StorageOptions, location: str, spec: LabelerSpec, question: PreparedTask
+) -> Cache | None:
     """That of a pass over the table at `location`. Nothing is read or made yet."""
     if storage.cache is False:
         return None
@@ -142,9 +150,9 @@ def clear_cache(spark: SparkSession, table: str, task: Task | str | None = None)
 
 
 def _existing(spark: SparkSession, table: str) -> str:
-    path = _path(table, "") if is_folder(table) else ""
+    path = _path(table, "") if is_absolute_path(table) else ""
     if not (path and is_table_folder(spark, path)):
-        path = _path(True, open_target(spark, table).location)
+        path = _path(True, open_snapshot(spark, table).location)
         if not is_table_folder(spark, path):
             raise TableError(
                 f"{table} has no cache yet.", hint="A pass makes one, unless it is told cache=False."
@@ -167,4 +175,4 @@ def tidy(spark: SparkSession, sql: str, most: int = _MOST_ANSWERS) -> None:
             old += f" OR day < DATE'{newer['day']}'"
             break
     delete_rows(spark, sql, old, "Tidying the cache")
-    retried(lambda: spark.sql(f"OPTIMIZE {sql}").collect(), "Tidying the cache")
+    retry_on_conflict(lambda: spark.sql(f"OPTIMIZE {sql}").collect(), "Tidying the cache")

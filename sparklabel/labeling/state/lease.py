@@ -21,7 +21,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from sparklabel.delta.commits import delete_rows, refusals
+from sparklabel.delta.commits import WRITE_ERRORS, delete_rows
 from sparklabel.delta.errors import spark_errors
 from sparklabel.errors import ConflictError
 from sparklabel.labeling.state.staging import Staging
@@ -67,24 +67,28 @@ class Holder:
     def is_here(self) -> bool:
         return self.host == host_id()
 
-    def is_alive(self, silent: float) -> bool:
+    def is_alive(self, silent_seconds: float) -> bool:
         """Whether it is to be reckoned with, when its last sign of life is so many seconds old."""
         if not self.is_here:
-            return silent <= _SILENCE_SECONDS
+            return silent_seconds <= _SILENCE_SECONDS
         if self.pid == os.getpid():
             return self.pass_id in _LIVING
-        return process_start(self.pid) == self.started and silent <= _SILENCE_HERE_SECONDS
+        return process_start(self.pid) == self.started and silent_seconds <= _SILENCE_HERE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
     holder: Holder
-    silent: float
+    silent_seconds: float
     last: Any
 
     def conflict(self) -> ConflictError:
         who, pid = self.holder.who, self.holder.pid
-        late = f"; its last sign of life is {self.silent:.0f} s old" if self.silent > _LATE_SECONDS else ""
+        late = (
+            f"; its last sign of life is {self.silent_seconds:.0f} s old"
+            if self.silent_seconds > _LATE_SECONDS
+            else ""
+        )
         return ConflictError(
             f"{who} (process {pid}) labels the same rows now, in pass {self.holder.pass_id}{late}.",
             hint="Wait until that pass has ended, or narrow both to rows of their own with where=."
@@ -135,7 +139,7 @@ class Lease:
         _LIVING.discard(self._me.pass_id)
         if not self.released:
             # The session may be what died: silence ends the lease then. What ended the block is what is told.
-            with suppress(*refusals()):
+            with suppress(*WRITE_ERRORS):
                 self._give_back()
 
     def _take(self) -> None:
@@ -156,7 +160,8 @@ class Lease:
                     pause = _LONG_PAUSE
                 elif not seen.holder.is_here:
                     self._say(
-                        f"waiting for a pass of {seen.holder.who}: its last sign of life is {seen.silent:.0f} s old, "
+                        f"waiting for a pass of {seen.holder.who}: its last sign of life is "
+                        f"{seen.silent_seconds:.0f} s old, "
                         f"and counts for {_SILENCE_SECONDS:.0f}"
                     )
             time.sleep(random.uniform(*pause))
@@ -170,7 +175,7 @@ class Lease:
         ).collect()
         latest = {row["lease"]: row for row in sorted(signs, key=lambda row: -row["silent"])}
         seen = [_Seen(Holder.read(row["lease"]), row["silent"], row["last"]) for row in latest.values()]
-        alive = [one for one in seen if one.holder.is_alive(one.silent)]
+        alive = [one for one in seen if one.holder.is_alive(one.silent_seconds)]
         self.dead = tuple(one.holder.pass_id for one in seen if one not in alive)
         return [one for one in alive if self._shares_rows(one.holder.where)]
 

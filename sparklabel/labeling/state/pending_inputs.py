@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta.commits import FILES_GO_SOON, delete_rows, retried, tolerated
+from sparklabel.delta.commits import FILES_GO_SOON, best_effort, delete_rows, retry_on_conflict
 from sparklabel.delta.snapshot import is_delta, newest_version
 from sparklabel.labeling.state.staging import Staging
 from sparklabel.sql import quote, sql_list, sql_string
@@ -26,7 +26,7 @@ _HOUR = 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Todo:
+class PendingInputs:
     """The inputs of one pass, `total` in number, in `BUCKETS` buckets of about the same size."""
 
     path: str
@@ -62,19 +62,22 @@ def _bucket(staging: Staging) -> Column:
     return F.pmod(F.xxhash64(F.col(HASH), F.lit(staging.pass_id)), F.lit(BUCKETS)).cast("int")
 
 
-def open_todo(spark: SparkSession, staging: Staging) -> None:
+def open_pending_inputs(spark: SparkSession, staging: Staging) -> None:
     """Makes the table where it is missing."""
     create = (
-        f"CREATE TABLE IF NOT EXISTS delta.{quote(todo_path(staging))} (input_hash STRING, texts ARRAY<STRING>, "
+        f"CREATE TABLE IF NOT EXISTS delta.{quote(pending_inputs_path(staging))} (input_hash STRING, "
+        "texts ARRAY<STRING>, "
         "bucket INT, pass_id STRING, day DATE) USING DELTA PARTITIONED BY (day, pass_id) "
         f"{FILES_GO_SOON}"
     )
-    retried(lambda: spark.sql(create), "Making the table of what is to do")
+    retry_on_conflict(lambda: spark.sql(create), "Making the table of what is to do")
 
 
-def write_todo(spark: SparkSession, staging: Staging, task: Task, inputs: DataFrame) -> Todo:
+def write_pending_inputs(
+    spark: SparkSession, staging: Staging, task: Task, inputs: DataFrame
+) -> PendingInputs:
     """Writes `inputs`, as `plan.distinct_inputs` gives them."""
-    path, seen = todo_path(staging), Observation()
+    path, seen = pending_inputs_path(staging), Observation()
     rows = inputs.select(
         F.col(HASH).alias("input_hash"), F.array(*map(quote, task.inputs)).alias("texts"),
         _bucket(staging).alias("bucket"), F.lit(staging.pass_id).alias("pass_id"), F.current_date().alias("day"),
@@ -82,16 +85,16 @@ def write_todo(spark: SparkSession, staging: Staging, task: Task, inputs: DataFr
     counted = rows.sortWithinPartitions("bucket").observe(seen, F.count(F.lit(1)).alias("inputs"))
     counted.write.format("delta").mode("append").save(path)
     version = newest_version(spark, f"delta.{quote(path)}")
-    return Todo(path, staging.pass_id, task, version, int(seen.get["inputs"]))
+    return PendingInputs(path, staging.pass_id, task, version, int(seen.get["inputs"]))
 
 
-def remove_todo(spark: SparkSession, staging: Staging) -> None:
+def remove_pending_inputs(spark: SparkSession, staging: Staging) -> None:
     """Removes the pass's rows, and those of passes that were killed; and the files of those removed an hour ago: they
     hold texts, which nobody should find who erased them from the table."""
-    sql = f"delta.{quote(todo_path(staging))}"
+    sql = f"delta.{quote(pending_inputs_path(staging))}"
     # Whole partitions, so that two passes never touch the same files.
     old = f"day < current_date() - INTERVAL {_LEFTOVERS_DAYS} DAYS"
-    with tolerated(_CLEARING):
+    with best_effort(_CLEARING):
         delete_rows(spark, sql, f"pass_id = {sql_string(staging.pass_id)} OR {old}", _CLEARING)
         if _files_are_due(spark, sql):
             spark.sql(f"VACUUM {sql}").collect()
@@ -99,7 +102,7 @@ def remove_todo(spark: SparkSession, staging: Staging) -> None:
 
 def remove_leftovers(spark: SparkSession, staging: Staging, dead: Sequence[str]) -> None:
     """Removes the rows of passes that were killed."""
-    sql = f"delta.{quote(todo_path(staging))}"
+    sql = f"delta.{quote(pending_inputs_path(staging))}"
     if dead and is_delta(spark, sql):
         delete_rows(spark, sql, f"pass_id IN ({sql_list(dead)})", _CLEARING)
 
@@ -115,6 +118,6 @@ def _files_are_due(spark: SparkSession, sql: str) -> bool:
     return any(_HOUR < age < ages[0] + _HOUR for age in ages)
 
 
-def todo_path(staging: Staging) -> str:
+def pending_inputs_path(staging: Staging) -> str:
     """Beside the staging table."""
     return f"{staging.path}-todo"

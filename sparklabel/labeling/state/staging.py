@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta.commits import FILES_GO_SOON, delete_rows, retried, tidying_is_due
-from sparklabel.delta.errors import said_by, spark_errors
-from sparklabel.delta.snapshot import Target, newest_version
+from sparklabel.delta.commits import FILES_GO_SOON, delete_rows, retry_on_conflict, tidying_is_due
+from sparklabel.delta.errors import error_message, spark_errors
+from sparklabel.delta.snapshot import TableSnapshot, newest_version
 from sparklabel.errors import TableError
 from sparklabel.labels.record import label_ddl
 from sparklabel.labels.status import RETRYABLE
 from sparklabel.sql import quote, sql_list, sql_string
-from sparklabel.table.label_columns import Owned
+from sparklabel.table.label_columns import LabelColumns
 from sparklabel.table.row_states import ANSWER, HASH
 from sparklabel.tasks import Task
 
@@ -107,7 +107,7 @@ class Staging:
                 "WHEN MATCHED THEN DELETE"
             )
             try:
-                retried(lambda: spark.sql(taken_over).collect(), CLEARING)
+                retry_on_conflict(lambda: spark.sql(taken_over).collect(), CLEARING)
             finally:
                 spark.catalog.dropTempView(view)
         self._delete(spark, f"pass_id = {sql_string(self.pass_id)}")  # a partition: no file of it is read
@@ -129,8 +129,8 @@ class Staging:
 
 def open_staging(
     spark: SparkSession,
-    target: Target,
-    owned: Owned,
+    target: TableSnapshot,
+    label_columns: LabelColumns,
     task: Task,
     model: str,
     pass_id: str,
@@ -151,16 +151,16 @@ def open_staging(
     folder = f"{target.location.rstrip('/')}/_sparklabel"
     if root is not None:  # which may serve many tables
         folder = f"{root.rstrip('/')}/{hashlib.sha256(target.location.encode()).hexdigest()[:16]}"
-    path = f"{folder}/{owned.label}-{record_format}"
+    path = f"{folder}/{label_columns.label}-{record_format}"
     create = (
         f"CREATE TABLE IF NOT EXISTS delta.{quote(path)} ({columns}) USING DELTA PARTITIONED BY (pass_id) "
         f"{FILES_GO_SOON}"
     )
     try:
-        retried(lambda: spark.sql(create), "Making the staging table")
+        retry_on_conflict(lambda: spark.sql(create), "Making the staging table")
     except spark_errors() as error:
         raise TableError(
-            f"The staging table in {path} cannot be made: {said_by(error)}",
+            f"The staging table in {path} cannot be made: {error_message(error)}",
             hint="Name another folder with staging=.",
         ) from None
     return Staging(path, pass_id, task.fingerprint, model, decision)

@@ -18,14 +18,14 @@ _WIDTH_STEP = 64
 @dataclass(frozen=True, slots=True)
 class _Packing:
     """N tokens of several rows, from slot `first` on: those rows have `starts` tokens before and `ends` tokens after.
-    Token n is the one at `places[n]` of row `rows[n]` in a rectangle of `longest` tokens a row, kept at `columns[n]`.
+    Token n is at `positions[n]` of row `rows[n]` in a rectangle of `longest` tokens a row, kept at `columns[n]`.
     `mask` is additive [B, 1, longest, width]."""
 
     first: int
     starts: tuple[int, ...]
     ends: tuple[int, ...]
     rows: Tensor
-    places: Tensor
+    positions: Tensor
     columns: Tensor
     mask: Tensor
 
@@ -42,7 +42,7 @@ class _Packing:
         return self.mask.shape[3]
 
 
-class RowCache:
+class RaggedKVCache:
     """Buffers [slots, kv heads, width, head size] by layer. `lengths[s]` is how many tokens of slot s are kept."""
 
     def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
@@ -61,9 +61,9 @@ class RowCache:
             for row, (start, new) in enumerate(zip(starts, tokens, strict=True))
             for place, token in enumerate(new)
         ]
-        rows, places, columns, ids = torch.tensor(packed, device=self._device).T
+        rows, positions, columns, ids = torch.tensor(packed, device=self._device).T
         mask = self._mask(starts, max(map(len, tokens)), max(ends))
-        self._now = _Packing(first, tuple(starts), tuple(ends), rows, places, columns, mask)
+        self._now = _Packing(first, tuple(starts), tuple(ends), rows, positions, columns, mask)
         return ids[None], columns[None]
 
     def commit(self) -> None:
@@ -96,9 +96,7 @@ class RowCache:
         mask = torch.zeros(hidden.shape, dtype=self._dtype, device=self._device)
         return mask.masked_fill_(hidden, float("-inf"))[:, None]
 
-    def exchange(
-        self, layer: int, query: Tensor, key: Tensor, value: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def update(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Keeps the packed tokens' key and value [1, G, N, d], and gives the rectangle's query [B, H, longest, d] (of
         query [1, H, N, d]) with the rows' keys and values [B, G, width, d]."""
         now = self.now
@@ -114,7 +112,7 @@ class RowCache:
 
     def packed(self, mixed: Tensor) -> Tensor:
         """[B, longest, H, d] to [1, N, H, d]."""
-        return mixed[self.now.rows, self.now.places][None]
+        return mixed[self.now.rows, self.now.positions][None]
 
     def _rectangle(self, tokens: Tensor) -> Tensor:
         """[N, H, d] to [B, H, longest, d]."""
@@ -122,7 +120,7 @@ class RowCache:
         if now.longest == 1:
             return tokens[:, :, None]
         wide = tokens.new_zeros(len(now.ends), now.longest, *tokens.shape[1:])
-        wide[now.rows, now.places] = tokens
+        wide[now.rows, now.positions] = tokens
         return wide.transpose(1, 2)
 
     def _reserved(self, kept: tuple[Tensor, ...] | None, new: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:

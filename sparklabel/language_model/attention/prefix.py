@@ -19,7 +19,7 @@ from transformers import AttentionInterface
 
 from sparklabel.errors import ModelError
 from sparklabel.language_model.attention.flash_cpu import flash_attention
-from sparklabel.language_model.attention.kv_cache import RowCache
+from sparklabel.language_model.attention.kv_cache import RaggedKVCache
 
 NAME = "sparklabel"
 _QUERY_BLOCK = 256
@@ -29,7 +29,7 @@ LayerCache = dict[int, tuple[Tensor, Tensor]]
 
 _prefix: ContextVar[LayerCache | None] = ContextVar("prefix", default=None)
 _capture: ContextVar[LayerCache | None] = ContextVar("capture", default=None)
-_rows: ContextVar[RowCache | None] = ContextVar("rows", default=None)
+_rows: ContextVar[RaggedKVCache | None] = ContextVar("rows", default=None)
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def capturing(into: LayerCache) -> Iterator[None]:
 
 
 @contextmanager
-def continuing(rows: RowCache) -> Iterator[None]:
+def continuing(rows: RaggedKVCache) -> Iterator[None]:
     """Inside, the one sequence that the model gets is the tokens that `rows` announced, packed: each row attends to
     what is kept of it, and is kept."""
     token = _rows.set(rows)
@@ -84,7 +84,7 @@ def _attention(
     if (capture := _capture.get()) is not None:
         capture[layer] = (key[0].contiguous(), value[0].contiguous())
     if (rows := _rows.get()) is not None:
-        query, key, value = rows.exchange(layer, query, key, value)
+        query, key, value = rows.update(layer, query, key, value)
         attention_mask = rows.now.mask
     prefix_key, prefix_value = (_prefix.get() or {}).get(layer, (key[0, :, :0], value[0, :, :0]))
     length, before = query.shape[2], max(rows.now.starts) if rows else 0

@@ -23,17 +23,17 @@ _FORM = {
 }  # fmt: skip
 
 
-class Writing:
+class GrammarState:
     """One answer under a grammar, from its beginning to its end."""
 
     def __init__(self, matcher: "LLMatcher") -> None:
         self._matcher = matcher
 
-    def take(self, token: int) -> bool:
+    def accept(self, token: int) -> bool:
         """Goes on behind a token; False where the grammar forbids it."""
         return self._matcher.consume_token(token)
 
-    def take_forced(self) -> list[int]:
+    def forced_tokens(self) -> list[int]:
         """Goes on behind the tokens that must come next, if any, and returns them."""
         forced = self._matcher.compute_ff_tokens()
         return forced if forced and self._matcher.consume_tokens(forced) else []
@@ -97,13 +97,13 @@ class Grammar:
             reason = self._start.get_error().splitlines()[0]
             raise TaskError(f"Answers cannot be held to their JSON schema: {reason}")
 
-    def begin(self) -> Writing:
-        return Writing(self._start.deep_copy())
+    def begin(self) -> GrammarState:
+        return GrammarState(self._start.deep_copy())
 
 
-def allowed(vocabulary: Vocabulary, writings: Sequence[Writing]) -> NDArray[np.int32]:
+def allowed(vocabulary: Vocabulary, states: Sequence[GrammarState]) -> NDArray[np.int32]:
     """The allowed tokens of each: [rows, ceil(V / 32)]."""
-    bits = vocabulary.bits(len(writings))
-    for row, writing in zip(bits, writings, strict=True):
-        writing.allow(row)
+    bits = vocabulary.bits(len(states))
+    for row, grammar_state in zip(bits, states, strict=True):
+        grammar_state.allow(row)
     return bits

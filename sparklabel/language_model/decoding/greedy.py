@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from sparklabel.language_model.attention import prefix as attention
-from sparklabel.language_model.attention.kv_cache import RowCache
-from sparklabel.language_model.decoding.grammar import Grammar, Writing, allowed
-from sparklabel.language_model.memory_limits import fits
+from sparklabel.language_model.attention.kv_cache import RaggedKVCache
+from sparklabel.language_model.decoding.grammar import Grammar, GrammarState, allowed
+from sparklabel.language_model.memory_limits import runs_within_memory
 from sparklabel.language_model.model import LanguageModel, SharedPrefix
 from sparklabel.language_model.output_heads import LOGITS_AT_ONCE, VocabularyHead
 
@@ -58,7 +58,7 @@ class _Answer:
 
     prompt: Sequence[int]
     limit: int
-    writing: Writing | None
+    grammar_state: GrammarState | None
     ids: list[int] = field(default_factory=list)
     log_p: list[float] = field(default_factory=list)
     finished: bool = False
@@ -84,14 +84,14 @@ class _Answer:
     def done(self) -> bool:
         return self.ended and len(self.ids) == len(self.log_p)
 
-    def take(self, forced: Sequence[float], token: int, log_p: float, stop_ids: Sequence[int]) -> None:
+    def accept(self, forced: Sequence[float], token: int, log_p: float, stop_ids: Sequence[int]) -> None:
         """The forced tokens' log-probabilities, and what the model chose behind them."""
         self.log_p.extend(forced)
         if self.ended:
             return
         if token in stop_ids and math.isfinite(log_p):
             self.finished = self.ended = True
-        elif not math.isfinite(log_p) or (self.writing and not self.writing.take(token)):
+        elif not math.isfinite(log_p) or (self.grammar_state and not self.grammar_state.accept(token)):
             self.ended = True  # no token is allowed, or the model's scores are not numbers
         else:
             self.ids.append(token)
@@ -99,11 +99,11 @@ class _Answer:
             self._go_on()
 
     def _go_on(self) -> None:
-        forced = self.writing.take_forced() if self.writing else []
+        forced = self.grammar_state.forced_tokens() if self.grammar_state else []
         room = self.limit - len(self.ids)
         self.ids.extend(forced[:room])
-        if self.writing and self.writing.has_ended:
-            self.ended, self.finished = True, self.writing.is_complete and len(forced) <= room
+        if self.grammar_state and self.grammar_state.has_ended:
+            self.ended, self.finished = True, self.grammar_state.is_complete and len(forced) <= room
         self.ended = self.ended or len(self.ids) >= self.limit
 
 
@@ -122,7 +122,7 @@ class _Batch:
     def run(self) -> None:
         while self._waiting or self._running:
             new = self._waiting[: self._admitted()]
-            if not fits(lambda: self._step(new), divisible=len(self._running) + len(new) > 1):  # noqa: B023
+            if not runs_within_memory(lambda: self._step(new), divisible=len(self._running) + len(new) > 1):  # noqa: B023
                 self._retreat(new)
 
     def _admitted(self) -> int:
@@ -153,7 +153,7 @@ class _Batch:
             self._running += new
             del self._waiting[: len(new)]
         for answer, (token, log_p) in zip(answers, chosen, strict=True):
-            answer.take([next(forced) for _ in answer.unread], token, log_p, self._model.tokenizer.stop_ids)
+            answer.accept([next(forced) for _ in answer.unread], token, log_p, self._model.tokenizer.stop_ids)
         self._drop_done()
 
     def _forward(self, first: int, tokens: list[list[int]]) -> Tensor:
@@ -166,13 +166,13 @@ class _Batch:
         """The log-probabilities of all unread tokens: each is read off the token before it."""
         unread = [answer.unread for answer in answers]
         tokens = torch.tensor([token for row in unread for token in row], device=hidden.device)
-        places = [
+        positions = [
             end - 1 - len(row) + n for end, row in zip(ends, unread, strict=True) for n in range(len(row))
         ]
         found: list[float] = []
-        for some in torch.arange(len(places)).split(max(1, LOGITS_AT_ONCE // self._head.size)):
+        for some in torch.arange(len(positions)).split(max(1, LOGITS_AT_ONCE // self._head.size)):
             if len(some):
-                logits = self._head(hidden[[places[n] for n in some.tolist()]])
+                logits = self._head(hidden[[positions[n] for n in some.tolist()]])
                 found += _log_p(logits, tokens[some.to(hidden.device)]).tolist()
         return found
 
@@ -180,8 +180,8 @@ class _Batch:
         """[B, V]: true where a row may go on with a token; None where all may with any."""
         if self._grammar is None:
             return None
-        writings = [answer.writing for answer in answers if answer.writing]
-        bits = torch.from_numpy(allowed(self._grammar.vocabulary, writings)).view(torch.uint8)
+        states = [answer.grammar_state for answer in answers if answer.grammar_state]
+        bits = torch.from_numpy(allowed(self._grammar.vocabulary, states)).view(torch.uint8)
         shifts = torch.arange(8, dtype=torch.uint8, device=self._model.device)
         single = (bits.to(self._model.device)[..., None] >> shifts) & 1
         return single.flatten(1)[:, : self._head.size].bool()
@@ -216,7 +216,7 @@ class _Batch:
         self._model.lower_kept_tokens(held)
 
     def _empty_cache(self) -> None:
-        self._cache = RowCache(self._model.device, self._model.model.dtype)
+        self._cache = RaggedKVCache(self._model.device, self._model.model.dtype)
 
 
 def _log_p(logits: Tensor, tokens: Tensor) -> Tensor:

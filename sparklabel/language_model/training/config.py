@@ -10,14 +10,14 @@ _STEPS = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class TrainingConfig:
     """How to fine-tune. docs/log.md says what was measured with these defaults, and with others.
 
     None is chosen for the task: up to ten choices, the top third of the layers in 3 epochs; with more, or for written
-    answers, the top two thirds in 4 epochs, up to 12 where these are fewer than 400 steps (`TrainingSummary.recipe`
+    answers, the top two thirds in 4 epochs, up to 12 where these are fewer than 400 steps (`TrainingSummary.config`
     says what was chosen). The type that computes is the loaded model's (LanguageModel.load(dtype=...)); adapters are
     updated in float32 in any case. `target_modules` are those of these names that the architecture has.
-    `learning_rate` is the peak: it rises over `warm_up` (part of all steps), then falls to 0 as a cosine. `max_tokens`
+    `learning_rate` is the peak: it rises over `warmup_ratio` of all steps, then falls to 0 as a cosine. `max_tokens`
     is the longest prompt to learn from: what attention keeps for its gradients grows with the square of it.
     `cache_bytes` bounds what is kept of the frozen layers; sequences beyond it are recomputed in each epoch.
     """
@@ -27,18 +27,18 @@ class Recipe:
         "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "qkv_proj", "gate_up_proj",
     )  # fmt: skip
     rank: int = 16
-    alpha: float = 32.0
+    lora_alpha: float = 32.0
     epochs: int | None = None
     batch_size: int = 16
     learning_rate: float = 1e-3
-    warm_up: float = 0.1
+    warmup_ratio: float = 0.1
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     seed: int = 0
     max_tokens: int = 1024
     cache_bytes: int = 2 * 2**30
 
-    def chosen_for(self, depth: int, choices: int | None, examples: int) -> "Recipe":
+    def chosen_for(self, depth: int, choices: int | None, examples: int) -> "TrainingConfig":
         """The recipe with nothing left open, for a model with `depth` layers, a task with so many choices (None: its
         answers are written), and so many examples."""
         few = choices is not None and choices <= _FEW_CHOICES

@@ -103,15 +103,15 @@ class Sequences:
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, list[Step]]:
         """What `run` takes for these sequences, and the step that each of its P places is."""
-        places: list[int] = []
+        positions: list[int] = []
         steps: list[Step] = []
         longest = max(self.lengths[i] for i in indices)
         for row, index in enumerate(indices):
             example = self._examples[index]
             begin = row * longest + len(example.prompt) - 1
-            places += [begin + step.depth for step in example.steps]
+            positions += [begin + step.depth for step in example.steps]
             steps += example.steps
-        return self._states(indices), torch.tensor(places, device=self._model.device), steps
+        return self._states(indices), torch.tensor(positions, device=self._model.device), steps
 
     def _states(self, indices: Sequence[int]) -> Tensor:
         if not self._half:
@@ -120,8 +120,8 @@ class Sequences:
             return nn.utils.rnn.pad_sequence([self._kept[i] for i in indices], batch_first=True)
         return self._below(indices)
 
-    def run(self, states: Tensor, places: Tensor) -> Tensor:
+    def run(self, states: Tensor, positions: Tensor) -> Tensor:
         """Hidden states [P, D] after the final norm, with gradients."""
         if self._half:
-            return self._half(states, places)
-        return self._model.hidden(states).flatten(0, 1)[places]
+            return self._half(states, positions)
+        return self._model.hidden(states).flatten(0, 1)[positions]

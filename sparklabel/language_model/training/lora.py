@@ -21,7 +21,7 @@ _HALF_SCALE = 1024.0
 
 @contextmanager
 def adapted(
-    model: nn.Module, layers: Sequence[int], targets: Sequence[str], rank: int, alpha: float
+    model: nn.Module, layers: Sequence[int], targets: Sequence[str], rank: int, lora_alpha: float
 ) -> Iterator["Adapter"]:
     """Inside, `model` has trainable adapters in these layers; outside, it is as it was. Draws from torch's RNG."""
     try:
@@ -30,11 +30,11 @@ def adapted(
         raise ModelError("Fine-tuning needs peft.", hint="pip install 'sparklabel[train]'") from None
     flags = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     attributes = set(vars(model))
-    config = LoraConfig(
-        r=rank, lora_alpha=alpha, target_modules=_present(model, targets), layers_to_transform=list(layers),
+    lora_config = LoraConfig(
+        r=rank, lora_alpha=lora_alpha, target_modules=_present(model, targets), layers_to_transform=list(layers),
         task_type="CAUSAL_LM",
     )  # fmt: skip
-    wrapped: Any = get_peft_model(model, config, autocast_adapter_dtype=False)
+    wrapped: Any = get_peft_model(model, lora_config, autocast_adapter_dtype=False)
     try:
         yield Adapter(wrapped)
     finally:
@@ -141,7 +141,7 @@ class _Adapted(torch.autograd.Function):
     ) -> Tensor:
         flat = states.reshape(-1, states.shape[-1])
         low = flat @ down.T
-        made = nn.functional.linear(flat, weight, bias).addmm_(low, up.T, alpha=scale)
+        made = nn.functional.linear(flat, weight, bias).addmm_(low, up.T, lora_alpha=scale)
         ctx.save_for_backward(flat, weight, down, up, low)
         ctx.scale, ctx.shape = scale, states.shape
         return made.view(*states.shape[:-1], -1)

@@ -27,7 +27,7 @@ class AnswerLoss:
         stops = language_model.tokenizer.stop_ids
         self._options = OptionHead(language_model.model, stops, tokens) if tokens else None
         self._vocabulary = VocabularyHead(language_model.model)
-        self._places_at_once = max(1, logits_at_once // self._vocabulary.size)
+        self._positions_at_once = max(1, logits_at_once // self._vocabulary.size)
 
     def __call__(self, hidden: Tensor, steps: Sequence[Step]) -> Tensor:
         """Hidden states [P, D] at P steps -> the sum."""
@@ -46,8 +46,10 @@ class AnswerLoss:
     def _among_all(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """The sum over the whole vocabulary. Logits of many places at once would take gigabytes, and again as many for
         their gradients: beyond a bound they are computed in parts, and once more for the gradients."""
-        parts = zip(hidden.split(self._places_at_once), targets.split(self._places_at_once), strict=True)
-        if len(targets) <= self._places_at_once:
+        parts = zip(
+            hidden.split(self._positions_at_once), targets.split(self._positions_at_once), strict=True
+        )
+        if len(targets) <= self._positions_at_once:
             return self._part(hidden, targets)
         losses = [checkpoint(self._part, *part, use_reentrant=False) for part in parts]
         return torch.stack(losses).sum()

@@ -19,7 +19,7 @@ import torch
 from sparklabel.errors import AnswersError
 from sparklabel.language_model.model import LanguageModel
 from sparklabel.language_model.partial_forward import decoder_depth
-from sparklabel.language_model.training.config import Recipe
+from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.language_model.training.dataset import Sequences, TrainingExample
 from sparklabel.language_model.training.lora import Adapter, adapted
 from sparklabel.language_model.training.loss import AnswerLoss
@@ -54,7 +54,7 @@ class TrainingSummary:
     seconds: float
     frozen_seconds: float
     parameters: int
-    recipe: Recipe
+    config: TrainingConfig
 
 
 OnStep = Callable[[StepMetrics], None]
@@ -63,7 +63,7 @@ OnStep = Callable[[StepMetrics], None]
 def train_lora(
     language_model: LanguageModel,
     examples: Sequence[TrainingExample],
-    recipe: Recipe,
+    config: TrainingConfig,
     folder: Path,
     on_step: OnStep | None = None,
     *,
@@ -79,23 +79,23 @@ def train_lora(
         raise AnswersError("There is nothing to learn: no answers, or only one label.")
     start = time.perf_counter()
     depth = decoder_depth(language_model.model)
-    recipe = recipe.chosen_for(depth, choices, len(examples))
-    layers = range(depth - (recipe.top_layers or depth), depth)
+    config = config.chosen_for(depth, choices, len(examples))
+    layers = range(depth - (config.top_layers or depth), depth)
     cuda = [language_model.device] if language_model.device.type == "cuda" else []
     with torch.random.fork_rng(cuda), training_attention(language_model):
-        torch.manual_seed(recipe.seed)
-        sequences = Sequences(language_model, examples, layers.start, recipe.cache_bytes)
+        torch.manual_seed(config.seed)
+        sequences = Sequences(language_model, examples, layers.start, config.cache_bytes)
         frozen = time.perf_counter() - start
         loss = AnswerLoss(language_model, examples)
         with adapted(
-            language_model.model, layers, recipe.target_modules, recipe.rank, recipe.alpha
+            language_model.model, layers, config.target_modules, config.rank, config.lora_alpha
         ) as adapter:
-            steps = list(_steps(sequences, loss, adapter, recipe, start, on_step))
+            steps = list(_steps(sequences, loss, adapter, config, start, on_step))
             adapter.save(folder)
-    last = [step.loss for step in steps if step.epoch == recipe.epochs]
+    last = [step.loss for step in steps if step.epoch == config.epochs]
     return TrainingSummary(
         steps=len(steps), examples=len(examples), loss=float(np.mean(last)), tokens=sum(s.tokens for s in steps),
-        seconds=time.perf_counter() - start, frozen_seconds=frozen, parameters=adapter.parameters, recipe=recipe,
+        seconds=time.perf_counter() - start, frozen_seconds=frozen, parameters=adapter.parameters, config=config,
     )  # fmt: skip
 
 
@@ -103,20 +103,20 @@ def _steps(
     sequences: Sequences,
     loss: AnswerLoss,
     adapter: Adapter,
-    recipe: Recipe,
+    config: TrainingConfig,
     start: float,
     on_step: OnStep | None,
 ) -> Iterator[StepMetrics]:
-    optimizer = torch.optim.AdamW([adapter.master], recipe.learning_rate, weight_decay=recipe.weight_decay)
-    plan = list(batches(sequences.lengths, recipe))
+    optimizer = torch.optim.AdamW([adapter.master], config.learning_rate, weight_decay=config.weight_decay)
+    plan = list(batches(sequences.lengths, config))
     for number, (epoch, batch) in enumerate(plan):
-        rate = recipe.learning_rate * one_cycle(number / len(plan), recipe.warm_up)
+        rate = config.learning_rate * cosine_with_warmup(number / len(plan), config.warmup_ratio)
         value, norm = adapter.backward(
-            loss(sequences.run(states, places), answers) / len(batch)
-            for states, places, answers in map(sequences.batch, sequences.parts(batch))
+            loss(sequences.run(states, positions), answers) / len(batch)
+            for states, positions, answers in map(sequences.batch, sequences.parts(batch))
         )
         if torch.isfinite(norm):
-            adapter.master.grad.mul_((recipe.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
+            adapter.master.grad.mul_((config.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
             optimizer.param_groups[0]["lr"] = rate
             optimizer.step()
             adapter.refresh()
@@ -129,11 +129,11 @@ def _steps(
         yield step
 
 
-def batches(lengths: Sequence[int], recipe: Recipe) -> Iterator[tuple[int, list[int]]]:
+def batches(lengths: Sequence[int], config: TrainingConfig) -> Iterator[tuple[int, list[int]]]:
     """(epoch from 1, indices) of every step: shuffled, then sorted by length within some batches, shuffled again."""
-    random = np.random.default_rng(recipe.seed)
-    size, group = recipe.batch_size, recipe.batch_size * _SORTED_BATCHES
-    for epoch in range(1, (recipe.epochs or 1) + 1):
+    random = np.random.default_rng(config.seed)
+    size, group = config.batch_size, config.batch_size * _SORTED_BATCHES
+    for epoch in range(1, (config.epochs or 1) + 1):
         order = random.permutation(len(lengths))
         found: list[list[int]] = []
         for begin in range(0, len(order), group):
@@ -143,11 +143,11 @@ def batches(lengths: Sequence[int], recipe: Recipe) -> Iterator[tuple[int, list[
             yield epoch, found[number]
 
 
-def one_cycle(done: float, warm_up: float) -> float:
+def cosine_with_warmup(done: float, warmup_ratio: float) -> float:
     """Part of the peak learning rate after `done` (0 to 1) of the steps: a line up, then a cosine down to 0."""
-    if done < warm_up:
-        return (done + 1e-3) / (warm_up + 1e-3)
-    return 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
+    if done < warmup_ratio:
+        return (done + 1e-3) / (warmup_ratio + 1e-3)
+    return 0.5 * (1 + math.cos(math.pi * (done - warmup_ratio) / (1 - warmup_ratio)))
 
 
 def training_attention(language_model: LanguageModel) -> AbstractContextManager[None]:

@@ -116,9 +116,9 @@ def test_an_answer_that_is_not_trusted_is_withheld_with_its_guess():
 def test_a_withheld_rating_keeps_its_own_number_as_the_guess():
     task = rating("stars", "text", (1, 5))
     given = Labeler(task, FakeEngine(), model="fake").label([["no number"]])[0]
-    withheld = Labeler(task, FakeEngine(), model="fake", min_confidence=1.0).label([["no number"]])[0]
-    assert withheld.alternatives[0] == Alternative(given.value, given.raw_confidence)
-    assert len(withheld.alternatives) == 5
+    abstain_below = Labeler(task, FakeEngine(), model="fake", min_confidence=1.0).label([["no number"]])[0]
+    assert abstain_below.alternatives[0] == Alternative(given.value, given.raw_confidence)
+    assert len(abstain_below.alternatives) == 5
 
 
 def test_an_answer_that_is_trusted_is_given():

@@ -4,16 +4,16 @@ import pytest
 from pyspark.sql.types import StructType
 
 from sparklabel import classification
-from sparklabel.delta.snapshot import Target
+from sparklabel.delta.snapshot import TableSnapshot
 from sparklabel.errors import AnswersError
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers, _one_vote_each
-from sparklabel.table.label_columns import Owned
+from sparklabel.table.label_columns import LabelColumns
 from sparklabel.table.task_table import TaskTable
 from sparklabel.training.checks import check_answers
 
 TASK = classification("tone", "text", ["calm", "angry"])
-TABLE = Target("/data/t", "delta.`/data/t`", "/data/t", 0, StructType(), {})
-OPENED = TaskTable(TABLE, TABLE, ("id",), Owned("my tone", "my tone_label", ()))
+TABLE = TableSnapshot("/data/t", "delta.`/data/t`", "/data/t", 0, StructType(), {})
+OPENED = TaskTable(TABLE, TABLE, ("id",), LabelColumns("my tone", "my tone_label", ()))
 
 
 def answers(*pairs):

@@ -10,7 +10,7 @@ from sparklabel import classification, multilabel, rating
 from sparklabel.engines.fake import ByteTokenizer, FakeEngine
 from sparklabel.errors import ModelError
 from sparklabel.few_shot import Answered, candidates, example_set, most_diverse
-from sparklabel.labeler import Labeler, Question
+from sparklabel.labeler import Labeler, PreparedTask
 from sparklabel.splits import is_held_out
 
 
@@ -100,7 +100,7 @@ def test_answers_are_shown_as_a_model_writes_them():
     several = multilabel("tags", "text", ["a_b", "c"])
     stars = rating("stars", "text", (1, 5))
     (tagged,) = candidates(several, [Answered((TEXTS[0],), ["c"])])
-    assert tagged.example.answer == several.spoken(["c"])
+    assert tagged.example.answer == several.verbalize(["c"])
     (rated,) = candidates(stars, [Answered((TEXTS[0],), 4.0)])
     assert rated.example.answer == "4"
 
@@ -192,7 +192,7 @@ def test_without_answers_no_encoder_is_opened():
 def test_diverse_examples_are_in_the_shared_prefix_as_fixed_ones_are():
     engine, _ = asked(verdict("diverse"), examples := pinned(verdict("diverse"), ANSWERS), ["new", "newer"])
     fixed = [(e.inputs[0], e.answer) for e in examples.shown]
-    plain = Question.of(verdict(examples_from=None, examples=fixed), ByteTokenizer()).encoder
+    plain = PreparedTask.of(verdict(examples_from=None, examples=fixed), ByteTokenizer()).encoder
     assert engine.prefix == text_of(plain.prefix)
     assert engine.rows == [" new", " newer"]
 
@@ -231,7 +231,7 @@ def test_without_answers_the_row_is_asked_without_examples():
 def test_the_farthest_examples_are_dropped_before_the_row_is_cut():
     answers = [("bbbb", "fresh"), ("zzzz", "rotten")]
     task = verdict()
-    question = Question.of(task, ByteTokenizer(), examples=pinned(task, answers))
+    question = PreparedTask.of(task, ByteTokenizer(), examples=pinned(task, answers))
     fixed = 8192 - question.encoder.room
     engine, (label,) = asked(task, pinned(task, answers), ["zzy" * 5], context=fixed + 16 + 50)
     assert engine.rows[0] == "\n\nExamples:\n\nText: zzzz\nAnswer: rotten\n\nText: " + "zzy" * 5
@@ -240,7 +240,7 @@ def test_the_farthest_examples_are_dropped_before_the_row_is_cut():
 
 def test_a_row_that_fills_the_context_has_no_examples_and_is_cut():
     task = verdict()
-    fixed = 8192 - Question.of(task, ByteTokenizer(), examples=pinned(task, ANSWERS)).encoder.room
+    fixed = 8192 - PreparedTask.of(task, ByteTokenizer(), examples=pinned(task, ANSWERS)).encoder.room
     engine, (label,) = asked(task, pinned(task, ANSWERS), ["a" * 500], context=fixed + 100)
     assert engine.rows[0] == "\n\nText: " + "a" * 99
     assert label.status == "truncated"

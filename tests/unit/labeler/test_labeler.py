@@ -6,10 +6,10 @@ import pytest
 from sparklabel import classification
 from sparklabel.engines.fake import ByteTokenizer, FakeEngine
 from sparklabel.errors import EngineError, ModelError
-from sparklabel.labeler import Labeler, Question
-from sparklabel.labeler.predictors import answerer
+from sparklabel.labeler import Labeler, PreparedTask
+from sparklabel.labeler.predictors import predictor
 from sparklabel.labels.record import input_hash
-from sparklabel.models.manifest import ModelCard
+from sparklabel.models.manifest import AdapterManifest
 from sparklabel.prompts import answer_ids, bare_template
 
 TASK = classification("verdict", "text", ["fresh", "rotten", "so_so"], "Judge.")
@@ -167,59 +167,61 @@ def test_the_prior_divides_by_the_answer_to_nothing():
     task = classification("verdict", "text", TASK.label_names, "Judge.", prior="content_free")
     corrected, plain = (Labeler(t, LeaningEngine(), model="m") for t in (task, TASK))
     raw = {a.value: a.probability for a in plain.label([["rotten"]])[0].alternatives}
-    question = Question.of(TASK, ByteTokenizer())
+    question = PreparedTask.of(TASK, ByteTokenizer())
     nothing = question.encoder.encode([["N/A"], ["[MASK]"], [""]])
-    scores = answerer(question, LeaningEngine(), zero_shot=True).log_probabilities(nothing)
+    scores = predictor(question, LeaningEngine(), zero_shot=True).log_probabilities(nothing)
     prior = np.exp(scores).mean(axis=0)
     expected = {n: raw[n] / p for n, p in zip(TASK.label_names, prior, strict=True)}
     found = {a.value: a.probability for a in corrected.label([["rotten"]])[0].alternatives}
     assert found == pytest.approx({n: e / sum(expected.values()) for n, e in expected.items()})
 
 
-def card(task, **changes):
+def manifest(task, **changes):
     template = bare_template(task, ByteTokenizer())
     fields = {
         "task": task.to_dict(), "task_fingerprint": task.fingerprint, "template": template,
         "labels": task.label_names,
         "label_ids": answer_ids(template, ByteTokenizer(), task.answer_mode.spoken), "base": {},
     }  # fmt: skip
-    return ModelCard(**fields | changes)
+    return AdapterManifest(**fields | changes)
 
 
 def test_a_fine_tuned_model_renders_with_its_own_template():
-    labeler = Labeler(TASK, FakeEngine(), model="m", card=ModelCard.from_dict(card(TASK).to_dict()))
+    labeler = Labeler(
+        TASK, FakeEngine(), model="m", manifest=AdapterManifest.from_dict(manifest(TASK).to_dict())
+    )
     assert bytes(labeler.encoder.prefix) == b"Text:"
     assert labeler.label([["rotten"]])[0].value == "rotten"
 
 
 def test_a_card_of_a_newer_format_is_refused():
     with pytest.raises(ModelError, match="made by a newer sparklabel"):
-        ModelCard.from_dict(card(TASK).to_dict() | {"format": 2})
+        AdapterManifest.from_dict(manifest(TASK).to_dict() | {"format": 2})
 
 
 @pytest.mark.parametrize("field", ["format", "labels", "template", "base"])
 def test_a_card_that_lacks_a_field_names_it(field):
-    fields = card(TASK).to_dict()
+    fields = manifest(TASK).to_dict()
     del fields[field]
     with pytest.raises(ModelError, match=f"card has no '{field}'"):
-        ModelCard.from_dict(fields)
+        AdapterManifest.from_dict(fields)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{"])
 def test_a_card_that_is_no_card_is_refused(text):
     with pytest.raises(ModelError, match="card is"):
-        ModelCard.from_json(text)
+        AdapterManifest.from_json(text)
 
 
 def test_a_model_that_was_tuned_for_other_labels_is_refused():
     other = classification("verdict", "text", ["fresh", "rotten"])
     with pytest.raises(ModelError, match=r"another task than 'verdict' is now \(labels: "):
-        Labeler(TASK, FakeEngine(), model="m", card=card(other))
+        Labeler(TASK, FakeEngine(), model="m", manifest=manifest(other))
 
 
 def test_a_model_whose_label_ids_changed_is_refused():
     with pytest.raises(ModelError, match="label ids that m was trained with"):
-        Labeler(TASK, FakeEngine(), model="m", card=card(TASK, label_ids=((1,), (2,), (3,))))
+        Labeler(TASK, FakeEngine(), model="m", manifest=manifest(TASK, label_ids=((1,), (2,), (3,))))
 
 
 class FragileEngine(CountingEngine):

@@ -6,7 +6,7 @@ import pytest
 
 from sparklabel.errors import TableError
 from sparklabel.labeling.interrupts import FirstInterrupt
-from sparklabel.labeling.options import Brakes
+from sparklabel.labeling.options import PassLimits
 
 
 def test_the_first_interrupt_is_kept_and_the_second_is_one():
@@ -22,14 +22,14 @@ def test_the_first_interrupt_is_kept_and_the_second_is_one():
 
 
 def test_more_corrections_than_people_give_are_refused():
-    refusal = str(Brakes().refusal(1001, "t", "intent"))
+    refusal = str(PassLimits().refusal(1001, "t", "intent"))
     assert "1,001 rows of t have another 'intent'" in refusal
     assert "max_new_corrections=1001" in refusal
-    for brakes in (Brakes(max_new_corrections=1001), Brakes(max_new_corrections=None)):
-        assert brakes.refusal(1001, "t", "intent") is None
+    for limits in (PassLimits(max_new_corrections=1001), PassLimits(max_new_corrections=None)):
+        assert limits.refusal(1001, "t", "intent") is None
 
 
 @pytest.mark.parametrize("most", [-1, 1.5, True])
 def test_a_number_of_corrections_that_is_none_is_refused(most):
     with pytest.raises(TableError, match="max_new_corrections"):
-        Brakes(max_new_corrections=most)
+        PassLimits(max_new_corrections=most)

@@ -4,7 +4,7 @@ import pytest
 
 from sparklabel.errors import TableError
 from sparklabel.labeling.build_report import Rewritten
-from sparklabel.labeling.options import Price
+from sparklabel.labeling.options import Pricing
 from sparklabel.labeling.report import PassReport
 
 
@@ -16,18 +16,18 @@ def report(**facts):
 
 
 def test_time_and_tokens_have_their_prices():
-    assert Price(per_hour=3.6, per_million_tokens=2.0).of(1000, 500_000) == pytest.approx(2.0)
+    assert Pricing(per_hour=3.6, per_million_tokens=2.0).of(1000, 500_000) == pytest.approx(2.0)
 
 
 def test_what_has_no_price_costs_nothing_that_could_be_said():
-    assert Price().of(1000, 500_000) is None
-    assert Price(per_hour=3.6).of(None, 500_000) is None
+    assert Pricing().of(1000, 500_000) is None
+    assert Pricing(per_hour=3.6).of(None, 500_000) is None
 
 
 @pytest.mark.parametrize("price", [{"per_hour": -1}, {"per_million_tokens": "2"}])
-def test_a_price_that_is_none_is_refused(price):
+def test_a_price_that_is_none_is_refused(pricing):
     with pytest.raises(TableError, match="cost_per_"):
-        Price(**price)
+        Pricing(**pricing)
 
 
 def test_the_report_says_what_a_thousand_rows_cost():

@@ -5,17 +5,17 @@ import logging
 
 import pytest
 
-from sparklabel.labeling.chunks import Work
+from sparklabel.labeling.chunks import PassStats
 from sparklabel.labeling.state.staging import Staged
-from sparklabel.labeling.tracking import open_diary
+from sparklabel.labeling.tracking import track_pass
 from sparklabel.registry import connect
 
 # MLflow's models are not ready for SQLAlchemy 2.1.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 
 
-def work():
-    done = Work()
+def stats():
+    done = PassStats()
     done.add(Staged(answers=10, failed=1, prompt_tokens=200, output_tokens=5))
     return done
 
@@ -23,26 +23,26 @@ def work():
 def test_each_chunk_is_a_json_line(caplog, monkeypatch, tmp_path):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    with caplog.at_level(logging.INFO, "sparklabel.pass"), open_diary("p1", "t", "tab", {}, "x") as diary:
-        diary.chunk(work(), 40)
+    with caplog.at_level(logging.INFO, "sparklabel.pass"), track_pass("p1", "t", "tab", {}, "x") as tracker:
+        tracker.chunk(stats(), 40)
     (line,) = [json.loads(record.message) for record in caplog.records if record.name == "sparklabel.pass"]
-    assert diary.run_id is None
+    assert tracker.run_id is None
     assert {name: line[name] for name in ("pass_id", "chunk", "inputs", "of", "failed", "prompt_tokens")} == {
         "pass_id": "p1", "chunk": 1, "inputs": 10, "of": 40, "failed": 1, "prompt_tokens": 200,
     }  # fmt: skip
 
 
 def test_a_pass_is_a_run_where_there_is_a_store(store):
-    with open_diary("p2", "verdict", "tickets", {"model": "m"}, "passes") as diary:
-        diary.chunk(work(), 40)
-        diary.end({"labeled": 10, "cost": None})
-    run = connect().get_run(diary.run_id)
+    with track_pass("p2", "verdict", "tickets", {"model": "m"}, "passes") as tracker:
+        tracker.chunk(stats(), 40)
+        tracker.end({"labeled": 10, "cost": None})
+    run = connect().get_run(tracker.run_id)
     assert (run.info.status, run.data.params["model"]) == ("FINISHED", "m")
     assert (run.data.metrics["inputs"], run.data.metrics["labeled"]) == (10, 10)
 
 
 def test_a_store_that_fails_meanwhile_fails_no_pass(store, capsys):
-    with open_diary("p3", "verdict", "tickets", {}, "passes") as diary:
-        connect().delete_run(diary.run_id)
-        diary.end({"labeled": 10})
+    with track_pass("p3", "verdict", "tickets", {}, "passes") as tracker:
+        connect().delete_run(tracker.run_id)
+        tracker.end({"labeled": 10})
     assert "MLflow run is not complete" in capsys.readouterr().err

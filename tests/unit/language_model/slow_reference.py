@@ -12,8 +12,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from sparklabel.label_trie import END
-from sparklabel.labeler import Question
-from sparklabel.labeler.predictors import answerer
+from sparklabel.labeler import PreparedTask
+from sparklabel.labeler.predictors import predictor
 
 PREFIXES = ["cancel", "cancel_transfer", "cancel_transfer_now", "card_arrival", "other"]
 ROWS = [
@@ -78,9 +78,11 @@ class Reference:
             return self._model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].double()
 
 
-def scorer(task, engine, card=None):
+def scorer(task, engine, manifest=None):
     """What answers the task's question with the engine, as a labeler has it."""
-    return answerer(Question.of(task, engine.tokenizer, card, "m"), engine, zero_shot=card is None)
+    return predictor(
+        PreparedTask.of(task, engine.tokenizer, manifest, "m"), engine, zero_shot=manifest is None
+    )
 
 
 def check(scorer, reference, rows):

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import LlamaConfig, PreTrainedTokenizerFast
 
 from sparklabel import classification
-from sparklabel.labeler import Question
+from sparklabel.labeler import PreparedTask
 from sparklabel.language_model import ModelTokenizer
 from sparklabel.prompts import bare_template, chat_template
 
@@ -87,7 +87,7 @@ def whole(tokenizer, text):
 def test_the_pieces_of_a_chat_join_to_the_tokens_of_the_whole(llama2, chat, label):
     llama2.chat_template = chat
     tokenizer = ours(llama2)
-    found = asked(Question.of(TASK, tokenizer), ["good", "the film, ça va"], label)
+    found = asked(PreparedTask.of(TASK, tokenizer), ["good", "the film, ça va"], label)
     user = f"{TASK.question()}\n\nTitle: good\nText: the film, ça va"
     turns = [{"role": "user", "content": user}, {"role": "assistant", "content": label}]
     text = llama2.apply_chat_template(turns, tokenize=False)
@@ -98,7 +98,7 @@ def test_the_pieces_of_a_chat_join_to_the_tokens_of_the_whole(llama2, chat, labe
 def test_the_pieces_of_a_bare_prompt_join_to_the_tokens_of_the_whole(llama2):
     tokenizer = ours(llama2)
     tokenizer.bos = "<s>"  # what the post-processor of the real ones adds
-    question = Question.rendered(TASK, tokenizer, bare_template(TASK, tokenizer))
+    question = PreparedTask.rendered(TASK, tokenizer, bare_template(TASK, tokenizer))
     found = asked(question, ["good", "the film"], "angry")
     assert found == whole(llama2, "<s>Title: good\nText: the film\nTone: angry")
 
@@ -107,7 +107,7 @@ def test_an_answer_begins_as_the_chat_template_writes_it(llama2):
     llama2.chat_template = LLAMA2_CHAT
     tokenizer = ours(llama2)
     assert chat_template(TASK, tokenizer).answer_lead == " "
-    assert llama2.convert_ids_to_tokens(Question.of(TASK, tokenizer).trie.paths[0])[0] == "▁calm"
+    assert llama2.convert_ids_to_tokens(PreparedTask.of(TASK, tokenizer).trie.paths[0])[0] == "▁calm"
 
 
 @given(st.text() | st.sampled_from(["</s>", "a</s><s>[INST] b", "<<s>s>", "\x01", "\n", "▁"]))

@@ -13,7 +13,7 @@ from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.errors import ModelError
 from sparklabel.label_trie import END, label_trie
 from sparklabel.language_model.output_heads import OptionHead
-from sparklabel.models.manifest import ModelCard
+from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.references import embedded_model
 from sparklabel.prompts import answer_ids, bare_template
 from tests.unit.language_model.slow_reference import BANKING, PREFIXES, ROWS, Reference, check, scorer
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def bare_card(task, tokenizer):
     """What a fine-tuned model carries: its prompt is the row and little else."""
     template = bare_template(task, tokenizer)
-    return ModelCard(task.to_dict(), task.fingerprint, template, task.label_names,
+    return AdapterManifest(task.to_dict(), task.fingerprint, template, task.label_names,
                      answer_ids(template, tokenizer, task.answer_mode.spoken), {})  # fmt: skip
 
 

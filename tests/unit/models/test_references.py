@@ -14,7 +14,7 @@ from sparklabel import registry
 from sparklabel.cache_dir import build_once
 from sparklabel.errors import ModelError
 from sparklabel.hashing import tree_sha256
-from sparklabel.models.references import EMBEDDED, embedded_model, materialise, resolve
+from sparklabel.models.references import EMBEDDED, embedded_model, fetch, resolve
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WEIGHTS = (2).to_bytes(8, "little") + b"{}"
@@ -57,7 +57,7 @@ def offline(hub_cache, program):
 def test_a_folder_is_pinned_by_the_hash_of_its_files(folder):
     model = resolve(str(folder))
     assert model.identity == f"folder@sha256:{tree_sha256(folder)[:16]}"
-    assert materialise(model) == folder
+    assert fetch(model) == folder
 
 
 def test_equal_folders_have_equal_identities_wherever_they_are(folder, tmp_path):
@@ -72,7 +72,7 @@ def test_what_is_no_part_of_the_model_does_not_change_it(folder):
     (folder / "checkpoint-10").mkdir()
     (folder / "checkpoint-10" / "model.safetensors").write_bytes(b"older weights")
     assert resolve(str(folder)) == model
-    assert materialise(model) == folder
+    assert fetch(model) == folder
 
 
 @pytest.mark.parametrize("change", ["model.safetensors", "tokenizer.json", "merges.txt"])
@@ -80,14 +80,14 @@ def test_a_folder_that_changed_since_is_refused(folder, change):
     model = resolve(str(folder))
     (folder / change).write_bytes(b"other")
     with pytest.raises(ModelError, match="is not what the driver resolved: its files changed"):
-        materialise(model)
+        fetch(model)
 
 
 def test_a_folder_that_is_not_on_this_host_is_named(folder):
     model = resolve(str(folder))
     folder.rename(folder.with_name("moved"))
     with pytest.raises(ModelError, match=r"my-model does not exist on this host"):
-        materialise(model)
+        fetch(model)
 
 
 def test_a_folder_without_a_configuration_is_no_model(tmp_path):
@@ -113,7 +113,7 @@ def test_weights_in_shards_are_found_by_their_index(folder):
     with pytest.raises(ModelError, match="shards and their index"):
         resolve(str(folder))
     (folder / "model.safetensors.index.json").write_text("{}")
-    assert materialise(resolve(str(folder))) == folder
+    assert fetch(resolve(str(folder))) == folder
 
 
 def test_a_shard_that_is_missing_is_named(folder):
@@ -193,7 +193,7 @@ def test_another_embedded_model_than_the_drivers_is_refused_by_both_names():
     here = resolve(EMBEDDED)
     there = replace(here, identity=f"{EMBEDDED}@sha256:{'0' * 16}", sha256="0" * 64)
     with pytest.raises(ModelError, match="but this host has") as caught:
-        materialise(there)
+        fetch(there)
     assert there.identity in caught.value.message
     assert here.identity in caught.value.message
 
@@ -207,7 +207,7 @@ def test_the_embedded_model_is_safetensors_in_the_users_cache():
 
 def test_an_artifact_is_not_fetched_here(folder):
     with pytest.raises(ModelError, match=r"fetched by sparklabel\.registry"):
-        materialise(replace(resolve(str(folder)), source="artifact"))
+        fetch(replace(resolve(str(folder)), source="artifact"))
 
 
 def test_the_tree_hash_covers_names_and_contents(folder):

@@ -40,6 +40,6 @@ def test_rows_find_what_people_answered_of_like_texts():
     task = classification("intent", "text", ["arrival", "refund"], examples_from=("t", 2, "similar"))
     pairs = [Answered((text,), answer) for text, answer in answers if not is_held_out([text])]
     examples = example_set(task, task.examples_from, 0, pairs, sentence_encoder)
-    cards, refunds = RowExamples(task, examples).of([["Where is my card?"], ["I want my money back."]])
-    assert [text.count("Answer: arrival") for text in cards] == [1, 1]
+    manifests, refunds = RowExamples(task, examples).of([["Where is my card?"], ["I want my money back."]])
+    assert [text.count("Answer: arrival") for text in manifests] == [1, 1]
     assert [text.count("Answer: refund") for text in refunds] == [1, 1]

@@ -25,7 +25,7 @@ def first_use(store, base, adapter_folder, log):
     said = io.StringIO()
     with redirect_stdout(said), redirect_stderr(said):
         log(adapter_folder(store / "tuned-1", base, 1.0), "verdict", {"task": "verdict"})
-        registry.materialise(registry.resolve("models:/verdict/1"))
+        registry.fetch(registry.resolve("models:/verdict/1"))
     return said.getvalue()
 
 
@@ -66,7 +66,7 @@ def test_an_identity_with_another_hash_is_refused(verdict):
 
 def test_other_references_are_resolved_as_ever(base, store):
     assert (base.source, base.location) == ("folder", str(store / "base"))
-    assert registry.materialise(base) == registry.LocalModel(store / "base")
+    assert registry.fetch(base) == registry.LocalModel(store / "base")
 
 
 def test_an_unknown_model_lists_those_that_exist(verdict):
@@ -104,7 +104,7 @@ def test_a_worker_process_needs_nothing_but_the_record(verdict, store, tmp_path,
     shipped = pickle.dumps(registry.resolve("models:/verdict@champion"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     monkeypatch.chdir(tmp_path)
-    local = registry.materialise(pickle.loads(shipped))
+    local = registry.fetch(pickle.loads(shipped))
     assert local.base == store / "base"
     assert (local.adapter / "adapter_model.safetensors").is_file()
     assert not list(tmp_path.iterdir())
@@ -112,11 +112,11 @@ def test_a_worker_process_needs_nothing_but_the_record(verdict, store, tmp_path,
 
 def test_the_files_on_this_host_are_a_copy_made_once(verdict, store):
     model = registry.resolve("models:/verdict@champion")
-    local = registry.materialise(model)
+    local = registry.fetch(model)
     assert local.adapter.is_relative_to(store / "cache")
     assert not local.adapter.is_relative_to(stored_folder(model))
     stamp = local.adapter.stat().st_mtime_ns
-    assert registry.materialise(model) == local
+    assert registry.fetch(model) == local
     assert local.adapter.stat().st_mtime_ns == stamp
 
 
@@ -124,11 +124,11 @@ def test_a_card_that_changed_in_the_store_is_refused_even_when_the_files_are_cac
     base, tmp_path, adapter_folder, log
 ):
     log(adapter_folder(tmp_path / "tuned", base, 6.0), "forged")
-    registry.materialise(registry.resolve("models:/forged/1"))
-    card = stored_folder(registry.resolve("models:/forged/1")) / "sparklabel.json"
-    card.write_text(card.read_text().replace("verdict", "other"))
+    registry.fetch(registry.resolve("models:/forged/1"))
+    manifest = stored_folder(registry.resolve("models:/forged/1")) / "sparklabel.json"
+    manifest.write_text(manifest.read_text().replace("verdict", "other"))
     with pytest.raises(ModelError, match="card"):
-        registry.materialise(registry.resolve("models:/forged/1"))
+        registry.fetch(registry.resolve("models:/forged/1"))
 
 
 def test_files_that_changed_in_the_store_are_refused(base, tmp_path, adapter_folder, log):
@@ -136,22 +136,22 @@ def test_files_that_changed_in_the_store_are_refused(base, tmp_path, adapter_fol
     model = registry.resolve("models:/tampered/1")
     (stored_folder(model) / "adapter" / "adapter_config.json").write_text('{"r": 1}')
     with pytest.raises(ModelError, match="are not those that were registered"):
-        registry.materialise(model)
+        registry.fetch(model)
 
 
 def test_a_cached_copy_that_changed_is_refused(base, tmp_path, adapter_folder, log):
     log(adapter_folder(tmp_path / "tuned", base, 8.0), "spoiled")
     model = registry.resolve("models:/spoiled/1")
-    (registry.materialise(model).adapter / "adapter_config.json").write_text('{"r": 1}')
+    (registry.fetch(model).adapter / "adapter_config.json").write_text('{"r": 1}')
     with pytest.raises(ModelError, match="cached copy"):
-        registry.materialise(model)
+        registry.fetch(model)
 
 
 def test_an_artifact_that_is_gone_says_so(base, tmp_path, adapter_folder, log):
     log(adapter_folder(tmp_path / "tuned", base, 9.0), "gone")
     model = registry.resolve("models:/gone/1")
     with pytest.raises(ModelError, match="cannot be fetched"):
-        registry.materialise(replace(model, location=str(tmp_path / "nowhere"), sha256="0" * 64))
+        registry.fetch(replace(model, location=str(tmp_path / "nowhere"), sha256="0" * 64))
 
 
 def test_a_base_that_changed_is_refused_by_both_names(tmp_path, adapter_folder, model_folder, log):

@@ -39,8 +39,8 @@ class Judge:
     def __init__(self, result, meanwhile=lambda asked: None):
         self.result, self.meanwhile, self.against = result, meanwhile, []
 
-    def __call__(self, opponent):
-        self.against.append(opponent)
+    def __call__(self, baseline):
+        self.against.append(baseline)
         self.meanwhile(len(self.against))
         return self.result, "the opponent"
 

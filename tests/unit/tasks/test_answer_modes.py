@@ -40,7 +40,7 @@ def test_answers_are_counted_by_what_they_say_most_frequent_first():
 def test_choices_are_told_apart_and_survive_json(kind):
     mode = SCORED[kind][0].answer_mode
     assert json.loads(json.dumps(mode.signature)) == list(mode.signature)
-    assert len(set(mode.choices)) == len(set(mode.spoken)) == len(mode.choices) == len(mode.names)
+    assert len(set(mode.choices)) == len(set(mode.verbalized)) == len(mode.choices) == len(mode.names)
     assert sum(mode.groups) in (0, len(mode.choices))
 
 

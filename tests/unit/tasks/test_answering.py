@@ -119,7 +119,7 @@ def test_a_task_with_examples_comes_back_from_yaml_and_is_a_key():
 
 def test_the_task_in_conf_works():
     task = load_task(Path(__file__).parents[3] / "conf/tasks/policy_answer.yaml")
-    assert [task.spoken(e.answer) for e in task.examples] == [
+    assert [task.verbalize(e.answer) for e in task.examples] == [
         '{"answer": "within 30 days"}',
         '{"answer": null}',
     ]

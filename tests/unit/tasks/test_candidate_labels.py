@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.test_few_shot import Letters, Spy
 
 from sparklabel import classification, load_task
 from sparklabel.engines.fake import ByteTokenizer, FakeEngine
 from sparklabel.errors import TaskError
 from sparklabel.label_trie import label_trie
-from sparklabel.labeler import Labeler, Question
+from sparklabel.labeler import Labeler, PreparedTask
+from tests.unit.few_shot.test_few_shot import Letters, Spy
 
 LABELS = ["aaaa", "bbbb", "cccc", "dddd", "abab", "cdcd"]
 
@@ -96,11 +96,11 @@ def test_a_count_that_offers_no_choice_or_every_label_is_refused(count):
 def test_labels_that_do_not_fit_name_the_way_out_and_then_fit():
     many = [f"label number {n}" for n in range(800)]
     with pytest.raises(TaskError, match=r"candidates=20"):
-        Question.of(classification("topic", "text", many), ByteTokenizer())
-    Question.of(topic(20, many), ByteTokenizer())
+        PreparedTask.of(classification("topic", "text", many), ByteTokenizer())
+    PreparedTask.of(topic(20, many), ByteTokenizer())
 
 
 def test_candidates_that_do_not_fit_either_are_refused():
     wordy = {f"label {n}": "word " * 200 for n in range(20)}
     with pytest.raises(TaskError, match=r"10 labels with their descriptions can take"):
-        Question.of(topic(10, wordy), ByteTokenizer())
+        PreparedTask.of(topic(10, wordy), ByteTokenizer())

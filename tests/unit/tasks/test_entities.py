@@ -164,7 +164,7 @@ def test_a_task_with_examples_comes_back_from_yaml_and_is_a_key():
 
 def test_the_task_in_conf_works():
     task = load_task(Path(__file__).parents[3] / "conf/tasks/mentions.yaml")
-    assert task.spoken(task.examples[0].answer) == quoted(("Ada Lovelace", "person"), ("London", "place"))
+    assert task.verbalize(task.examples[0].answer) == quoted(("Ada Lovelace", "person"), ("London", "place"))
 
 
 def test_the_fake_engine_finds_capitalised_words():

@@ -173,7 +173,7 @@ def test_max_tokens_may_be_given():
 
 def test_the_task_in_conf_works():
     task = load_task(Path(__file__).parents[3] / "conf/tasks/invoice.yaml")
-    assert task.spoken(task.examples[0].answer).startswith('{"vendor": "Baker Ltd.", "total": 250.0')
+    assert task.verbalize(task.examples[0].answer).startswith('{"vendor": "Baker Ltd.", "total": 250.0')
 
 
 @pytest.mark.parametrize("text", ["Baker Ltd. charges 12 on 2024-02-03, status open.", "nothing", "Zoë"])

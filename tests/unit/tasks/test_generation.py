@@ -33,7 +33,7 @@ def test_an_empty_text_is_refused(text):
 def test_fields_make_a_struct():
     value = {"summary": "s", "tone": "up"}
     assert FIELDS.value_type == "STRUCT<`summary`: STRING, `tone`: STRING>"
-    assert FIELDS.answer_mode.read(FIELDS.spoken(value), ["text"]).value == value
+    assert FIELDS.answer_mode.read(FIELDS.verbalize(value), ["text"]).value == value
 
 
 def test_the_measures_follow_from_the_form():

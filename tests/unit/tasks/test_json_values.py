@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pyspark.sql import Row
 
 from sparklabel.tasks.answer_modes import FieldSpan
-from sparklabel.tasks.json_values import json_text, located, plain, value_spans
+from sparklabel.tasks.json_values import json_text, parse_located, plain, value_spans
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -19,7 +19,7 @@ OBJECTS = st.dictionaries(st.text(), SCALARS | st.lists(SCALARS, max_size=4), ma
 
 def slices(text):
     """The text of each field's value, as the spans give it."""
-    fields = located(text).fields
+    fields = parse_located(text).fields
     spans = [span for name, part in fields.items() for span in value_spans(name, part)]
     return [(span.field, text[span.start : span.end]) for span in spans]
 
@@ -27,7 +27,7 @@ def slices(text):
 @given(OBJECTS, st.sampled_from([None, 1]), st.booleans())
 def test_a_value_comes_back_from_any_form_of_json(value, indent, ascii_only):
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
-    assert located(text).value == value
+    assert parse_located(text).value == value
 
 
 @given(OBJECTS)
@@ -43,7 +43,7 @@ def test_what_is_empty_is_its_own_span():
 
 def test_a_list_has_a_span_for_each_item():
     text = '["x", "yz"]'
-    assert value_spans("l", located(text)) == [FieldSpan("l", 2, 3), FieldSpan("l", 7, 9)]
+    assert value_spans("l", parse_located(text)) == [FieldSpan("l", 2, 3), FieldSpan("l", 7, 9)]
 
 
 def test_escapes_are_read_and_counted_as_they_are_written():
@@ -59,12 +59,12 @@ def test_escapes_are_read_and_counted_as_they_are_written():
 )  # fmt: skip
 def test_what_is_not_one_json_value_is_refused(text):
     with pytest.raises(ValueError, match=r"answer|JSON"):
-        located(text)
+        parse_located(text)
 
 
 def test_a_huge_number_is_refused_and_not_computed():
     with pytest.raises(ValueError, match="integer"):
-        located("9" * 5000)
+        parse_located("9" * 5000)
 
 
 def test_rows_of_spark_are_plain_at_every_depth():

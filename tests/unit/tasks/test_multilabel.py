@@ -13,7 +13,7 @@ from sparklabel.engines.fake import ByteTokenizer, FakeEngine
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.errors import TaskError
 from sparklabel.label_trie import label_trie
-from sparklabel.labeler import Labeler, Question
+from sparklabel.labeler import Labeler, PreparedTask
 from sparklabel.prompts import answer_ids, bare_template, chat_template
 from sparklabel.tasks import counts, task_from_dict
 from sparklabel.tasks.multilabel import labels_of
@@ -119,7 +119,7 @@ def test_a_row_gets_its_labels_from_one_reading_of_its_prompt():
 def test_a_label_is_as_probable_as_if_it_were_asked_alone(tiny_model):
     engine = TransformersEngine.load(tiny_model, dtype="float32")
     template = bare_template(TASK, engine.tokenizer)
-    question = Question.rendered(TASK, engine.tokenizer, template)
+    question = PreparedTask.rendered(TASK, engine.tokenizer, template)
     rows = tuple(
         prompt.ids for prompt in question.encoder.encode([["A goal."], ["The long way to the museum."]])
     )

@@ -89,7 +89,7 @@ def test_an_example_has_its_texts_in_order_or_by_column(example):
 
 
 def test_underscores_are_spoken_as_blanks():
-    assert verdict(labels=["card_arrival", "other"]).spoken("card_arrival") == "card arrival"
+    assert verdict(labels=["card_arrival", "other"]).verbalize("card_arrival") == "card arrival"
 
 
 def test_the_shipped_definitions_load():

@@ -8,9 +8,9 @@ import pytest
 from sparklabel import classification, registry
 from sparklabel.errors import ModelError, ModelUnreachable
 from sparklabel.language_model import ModelTokenizer
-from sparklabel.models.manifest import ModelCard
+from sparklabel.models.manifest import AdapterManifest
 from sparklabel.prompts import answer_ids, bare_template
-from sparklabel.training.baseline import MOST_FREQUENT, find_opponent
+from sparklabel.training.baseline import MOST_FREQUENT, find_baseline
 
 # MLflow's own use of SQLAlchemy; nothing that we can change.
 pytestmark = [
@@ -34,22 +34,22 @@ def champion(request, tiny, tmp_path, adapter_folder, log):
     tokenizer = ModelTokenizer.load(tmp_path / "tiny")
     template = bare_template(TASK, tokenizer)
     ids = answer_ids(template, tokenizer, TASK.answer_mode.spoken)
-    card = ModelCard(
+    manifest = AdapterManifest(
         TASK.to_dict(), TASK.fingerprint, template, TASK.label_names, ids, registry.base_record(tiny)
     )
-    (folder / "sparklabel.json").write_text(json.dumps(card.to_dict()))
+    (folder / "sparklabel.json").write_text(json.dumps(manifest.to_dict()))
     name = request.node.name
     registry.promote(name, log(folder, name), replacing=None)
     return name
 
 
 def test_without_a_champion_the_base_is_to_be_beaten(tiny):
-    found = find_opponent(TASK, tiny, "nothing", None)
+    found = find_baseline(TASK, tiny, "nothing", None)
     assert (found.name, found.model, found.note) == ("the base", tiny, "")
 
 
 def test_the_champion_is_to_be_beaten(tiny, champion):
-    found = find_opponent(TASK, tiny, champion, "1")
+    found = find_baseline(TASK, tiny, champion, "1")
     assert (found.name, found.note) == ("the champion", "")
     assert found.model == registry.resolve(f"models:/{champion}/1")
 
@@ -59,7 +59,7 @@ def test_a_champion_whose_base_is_gone_gives_way_to_the_base_and_the_reason_is_k
 ):
     (tmp_path / "tiny").rename(tmp_path / "elsewhere")
     here = registry.resolve(str(tiny_model))
-    found = find_opponent(TASK, here, champion, "1")
+    found = find_baseline(TASK, here, champion, "1")
     assert (found.name, found.model) == ("the base", here)
     assert found.note.startswith("The champion, version 1, was not asked: ")
     assert "which is not here" in found.note
@@ -67,13 +67,13 @@ def test_a_champion_whose_base_is_gone_gives_way_to_the_base_and_the_reason_is_k
 
 def test_a_champion_whose_files_are_gone_gives_way_to_the_base(tiny, champion):
     shutil.rmtree(f"{registry.resolve(f'models:/{champion}/1').location}/adapter")
-    assert "are not those that were registered" in find_opponent(TASK, tiny, champion, "1").note
+    assert "are not those that were registered" in find_baseline(TASK, tiny, champion, "1").note
 
 
 def test_a_champion_that_cannot_be_fetched_now_is_not_passed_over(tiny, champion, monkeypatch):
     monkeypatch.setattr("mlflow.artifacts.download_artifacts", lost)
     with pytest.raises(ModelUnreachable, match=r"The champion, version 1 of .* is to be beaten: .*503"):
-        find_opponent(TASK, tiny, champion, "1")
+        find_baseline(TASK, tiny, champion, "1")
 
 
 def lost(**_):
@@ -82,17 +82,17 @@ def lost(**_):
 
 def test_a_champion_of_another_task_gives_way_to_the_base(tiny, champion):
     other = classification("tone", "text", ["calm", "angry", "sad"])
-    found = find_opponent(other, tiny, champion, "1")
+    found = find_baseline(other, tiny, champion, "1")
     assert found.name == "the base"
     assert "was fine-tuned for another task" in found.note
 
 
 def test_a_champion_is_asked_although_the_base_would_not_understand_the_instructions(tiny, champion):
-    assert find_opponent(WORDY, tiny, champion, "1").name == "the champion"
+    assert find_baseline(WORDY, tiny, champion, "1").name == "the champion"
 
 
 def test_where_the_instructions_do_not_fit_the_base_the_most_frequent_answer_is_to_be_beaten(tiny):
-    found = find_opponent(WORDY, tiny, "nothing", None)
+    found = find_baseline(WORDY, tiny, "nothing", None)
     assert (found.name, found.model) == (MOST_FREQUENT, None)
     assert "of the model's 512 tokens of context" in found.note
 
@@ -100,4 +100,4 @@ def test_where_the_instructions_do_not_fit_the_base_the_most_frequent_answer_is_
 def test_a_base_that_does_not_load_is_an_error(tmp_path, model_folder):
     base = registry.resolve(str(model_folder(tmp_path / "empty")))
     with pytest.raises(ModelError, match="does not load"):
-        find_opponent(TASK, base, "nothing", None)
+        find_baseline(TASK, base, "nothing", None)

@@ -74,7 +74,7 @@ def test_a_clear_gain_is_promoted():
 
 
 def test_a_clear_loss_is_rejected_and_the_opponent_named():
-    result = judge(answers(60, 60), answers(96, 24), opponent="the base model")
+    result = judge(answers(60, 60), answers(96, 24), baseline="the base model")
     assert result.verdict == "rejected"
     assert "-30.0 points against the base model" in result.reason
 

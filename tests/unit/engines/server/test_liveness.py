@@ -8,25 +8,25 @@ import pytest
 
 from sparklabel.engines.server import gpus as devices
 from sparklabel.engines.server.gpus import gpu_uuid, parse_gpus, visible_gpu
-from sparklabel.engines.server.liveness import Owners, owner_pid
+from sparklabel.engines.server.liveness import ClientProcesses, owner_pid
 
 
 def test_owners_that_ended_are_no_owners():
     ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    owners = Owners(ended.pid)
-    assert owners.any_alive()
+    clients = ClientProcesses(ended.pid)
+    assert clients.any_alive()
     ended.kill()
     ended.wait()
     ended.stdin.close()
-    assert not owners.any_alive()
+    assert not clients.any_alive()
 
 
 def test_one_owner_of_two_is_enough():
     ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    owners = Owners(ended.pid)
-    owners.add(os.getpid())
+    clients = ClientProcesses(ended.pid)
+    clients.add(os.getpid())
     ended.communicate(b"\n")
-    assert owners.any_alive()
+    assert clients.any_alive()
 
 
 def test_a_process_of_no_executor_owns_its_engine_itself():

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 
 from sparklabel.engines import EngineSpec, GenerationRequest, ScoringRequest, engine_spec, open_engine
-from sparklabel.engines.server import Place, Served, connect, vacate
-from sparklabel.engines.server.endpoint import device_place
+from sparklabel.engines.server import Endpoint, ServingSpec, connect, evict
+from sparklabel.engines.server.endpoint import device_endpoint
 from sparklabel.errors import EngineDied, EngineError, ModelError, SetupError
 from sparklabel.label_trie import label_trie
 
 TRIE = label_trie([tuple(b"fresh"), tuple(b"rotten")], ["fresh", "rotten"])
 ROWS = tuple(tuple(text.encode()) for text in ("a fresh start", "rotten", "neither"))
 REQUEST = ScoringRequest((1, 2), ROWS, TRIE)
-FAKE = Served(EngineSpec("fake"), "fake:m", None)
+FAKE = ServingSpec(EngineSpec("fake"), "fake:m", None)
 WRITTEN = GenerationRequest((70, 71), ((72, 73), (74,)), '{"enum": ["ab", "cd"]}', 20)
 TINY = ScoringRequest((70, 71), ((72, 73), (74,), (75, 76, 77)), label_trie([(1, 0), (2, 3, 0)], ["a", "b"]))
 
@@ -32,12 +32,12 @@ def home():
     """A folder for processes, which are all ended at last. Not pytest's: its paths are too long for a socket."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
-        for place in map(Place, Path(folder).iterdir()):
-            place.kill()
+        for endpoint in map(Endpoint, Path(folder).iterdir()):
+            endpoint.kill()
 
 
 def pid(served, home):
-    return Place.of(served, home).facts()["pid"]
+    return Endpoint.of(served, home).facts()["pid"]
 
 
 def test_another_process_gives_the_same_scores_as_an_engine_in_this_one(home):
@@ -68,7 +68,7 @@ def test_many_who_come_at_once_start_one_process(home):
     for thread in threads:
         thread.join()
     assert len(engines) == 4
-    assert len([place for place in map(Place, home.iterdir()) if place.taken]) == 1
+    assert len([endpoint for endpoint in map(Endpoint, home.iterdir()) if endpoint.taken]) == 1
 
 
 def test_a_process_that_was_killed_is_the_engines_death_and_the_next_call_starts_another(home):
@@ -97,18 +97,18 @@ def test_a_process_that_hangs_is_dead_to_who_waits_for_its_answer(home):
 
 
 def test_nobody_is_looked_for_in_a_folder_that_others_may_write(home):
-    gpu = Served(EngineSpec("fake"), "fake:m", None, "GPU-1")
+    gpu = ServingSpec(EngineSpec("fake"), "fake:m", None, "GPU-1")
     connect(gpu, home=home)
-    assert device_place("GPU-1", home) == Place.of(gpu, home)
+    assert device_endpoint("GPU-1", home) == Endpoint.of(gpu, home)
     home.chmod(0o777)
-    assert device_place("GPU-1", home) is None
+    assert device_endpoint("GPU-1", home) is None
 
 
-def ended(place):
+def ended(endpoint):
     """Waits for the process to end: its lock is free then."""
     import fcntl
 
-    with open(place.folder / "alive", "ab") as file:
+    with open(endpoint.folder / "alive", "ab") as file:
         waiting = threading.Thread(target=fcntl.flock, args=(file, fcntl.LOCK_EX), daemon=True)
         waiting.start()
         waiting.join(20)
@@ -117,7 +117,7 @@ def ended(place):
 
 def test_it_ends_when_nobody_asks(home):
     connect(FAKE, home=home, idle_seconds=0.1)
-    assert ended(Place.of(FAKE, home))
+    assert ended(Endpoint.of(FAKE, home))
 
 
 def test_it_ends_with_the_executor_that_it_works_for(home):
@@ -126,16 +126,16 @@ def test_it_ends_with_the_executor_that_it_works_for(home):
     executor.kill()
     executor.wait()
     executor.stdin.close()
-    assert ended(Place.of(FAKE, home))
+    assert ended(Endpoint.of(FAKE, home))
 
 
 def test_another_model_on_the_same_gpu_takes_the_place_of_an_idle_one(home):
-    on_gpu = Served(EngineSpec("fake"), "fake:m", None, "GPU-1")
-    other = Served(EngineSpec("fake"), "fake:other", None, "GPU-1")
+    on_gpu = ServingSpec(EngineSpec("fake"), "fake:m", None, "GPU-1")
+    other = ServingSpec(EngineSpec("fake"), "fake:other", None, "GPU-1")
     engine = connect(on_gpu, home=home)
     found = connect(other, home=home, settled=0).score(REQUEST)
     np.testing.assert_array_equal(found, open_engine(other.engine, other.model, None, None).score(REQUEST))
-    assert Place.of(other, home).facts()["key"] == other.key
+    assert Endpoint.of(other, home).facts()["key"] == other.key
     for _ in range(2):
         with pytest.raises(EngineDied):
             engine.score(REQUEST)
@@ -143,7 +143,7 @@ def test_another_model_on_the_same_gpu_takes_the_place_of_an_idle_one(home):
 
 def test_a_model_that_is_asked_again_and_again_is_not_ended_for_another(home):
     engine, enough = (
-        connect(Served(EngineSpec("fake"), "fake:m", None, "GPU-1"), home=home),
+        connect(ServingSpec(EngineSpec("fake"), "fake:m", None, "GPU-1"), home=home),
         threading.Event(),
     )
 
@@ -154,17 +154,17 @@ def test_a_model_that_is_asked_again_and_again_is_not_ended_for_another(home):
     asking = threading.Thread(target=ask)
     asking.start()
     with pytest.raises(EngineError, match="computes with fake:m"):
-        connect(Served(EngineSpec("fake"), "fake:other", None, "GPU-1"), home=home, settled=0.3)
+        connect(ServingSpec(EngineSpec("fake"), "fake:other", None, "GPU-1"), home=home, settled=0.3)
     enough.set()
     asking.join()
 
 
 def test_a_gpu_is_vacated_for_a_model_in_another_process(home):
-    on_gpu = Served(EngineSpec("fake"), "fake:m", None, "GPU-1")
+    on_gpu = ServingSpec(EngineSpec("fake"), "fake:m", None, "GPU-1")
     connect(on_gpu, home=home).score(REQUEST)
-    vacate("GPU-1", home=home)
-    assert not Place.of(on_gpu, home).taken
-    vacate("GPU-2", home=home)
+    evict("GPU-1", home=home)
+    assert not Endpoint.of(on_gpu, home).taken
+    evict("GPU-2", home=home)
 
 
 def test_a_bug_in_the_process_is_raised_where_it_was_asked_and_the_process_goes_on(home):
@@ -176,28 +176,28 @@ def test_a_bug_in_the_process_is_raised_where_it_was_asked_and_the_process_goes_
 
 def test_a_process_that_still_loads_is_waited_for(home):
     connect(FAKE, home=home)
-    place, first = Place.of(FAKE, home), pid(FAKE, home)
-    facts, away = place.folder / "facts.json", place.folder / "away"
-    (place.folder / "loading").write_text(json.dumps(place.facts() | {"loading": True}))
-    shutil.copy(facts, place.folder / "loaded")
-    (place.folder / "loading").replace(facts)
-    place.socket.rename(away)
+    endpoint, first = Endpoint.of(FAKE, home), pid(FAKE, home)
+    facts, away = endpoint.folder / "facts.json", endpoint.folder / "away"
+    (endpoint.folder / "loading").write_text(json.dumps(endpoint.facts() | {"loading": True}))
+    shutil.copy(facts, endpoint.folder / "loaded")
+    (endpoint.folder / "loading").replace(facts)
+    endpoint.socket.rename(away)
     waiting = threading.Thread(target=connect, args=(FAKE,), kwargs={"home": home, "patience": 0.1})
     waiting.start()
-    away.rename(place.socket)
-    (place.folder / "loaded").replace(facts)
+    away.rename(endpoint.socket)
+    (endpoint.folder / "loaded").replace(facts)
     waiting.join()
     assert pid(FAKE, home) == first
 
 
 def test_models_without_a_gpu_live_side_by_side(home):
     engine = connect(FAKE, home=home)
-    connect(Served(EngineSpec("fake"), "fake:other", None), home=home)
+    connect(ServingSpec(EngineSpec("fake"), "fake:other", None), home=home)
     engine.score(REQUEST)
 
 
 def test_a_failure_on_a_batch_is_the_failure_of_that_batch_only(home):
-    engine = connect(Served(engine_spec("fake", {"fail_on": "rotten"}), "fake:m", None), home=home)
+    engine = connect(ServingSpec(engine_spec("fake", {"fail_on": "rotten"}), "fake:m", None), home=home)
     with pytest.raises(EngineError, match="as fail_on asks") as caught:
         engine.score(REQUEST)
     assert not isinstance(caught.value, EngineDied)
@@ -205,7 +205,7 @@ def test_a_failure_on_a_batch_is_the_failure_of_that_batch_only(home):
 
 
 def test_a_model_that_does_not_load_says_so_as_if_it_were_loaded_here(home, tmp_path):
-    broken = Served(EngineSpec("transformers"), "m", tmp_path)
+    broken = ServingSpec(EngineSpec("transformers"), "m", tmp_path)
     with pytest.raises(ModelError, match="does not load"):
         connect(broken, home=home)
 
@@ -215,12 +215,12 @@ def test_a_folder_that_others_may_enter_is_refused(tmp_path):
     folder.mkdir()
     folder.chmod(0o755)
     with pytest.raises(SetupError, match="not this user's alone"):
-        Place.of(FAKE, folder)
+        Endpoint.of(FAKE, folder)
 
 
 def test_nobody_else_can_reach_the_socket(home):
     connect(FAKE, home=home)
-    folder = Place.of(FAKE, home).folder
+    folder = Endpoint.of(FAKE, home).folder
     assert folder.stat().st_mode & 0o077 == 0
 
 
@@ -229,7 +229,7 @@ def test_the_process_serves_a_model_and_its_adapters_and_writes_as_an_engine_her
 ):
     adapter = tiny_adapter(tiny_model, tmp_path / "adapter")
     spec = engine_spec("transformers", {"dtype": "float32", "threads": 1})
-    served = Served(spec, "tiny", tiny_model)
+    served = ServingSpec(spec, "tiny", tiny_model)
     plain, tuned = connect(served, home=home), connect(served, adapter, home=home)
     here = open_engine(spec, "tiny", tiny_model, None)
     written = plain.generate(WRITTEN)

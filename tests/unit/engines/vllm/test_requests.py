@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from sparklabel.engines import EngineSpec, engine_spec, open_engine
 from sparklabel.engines.transformers import TransformersEngine
-from sparklabel.engines.vllm.engine import place_requests
+from sparklabel.engines.vllm.engine import position_requests
 from sparklabel.engines.vllm.loading import VllmOptions, merged_weights
 from sparklabel.errors import SetupError
 from sparklabel.label_trie import END, label_trie
@@ -23,7 +23,7 @@ def trie_of(paths, groups=()):
 
 
 def asked(trie, stop_ids=(1, 2)):
-    return [(of.path, of.tokens) for of in place_requests(trie, stop_ids)]
+    return [(of.path, of.tokens) for of in position_requests(trie, stop_ids)]
 
 
 def test_each_place_where_labels_part_is_asked_for_its_options_only():

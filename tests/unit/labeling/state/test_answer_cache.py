@@ -7,10 +7,10 @@ import pytest
 from sparklabel import classification
 from sparklabel.engines.fake import ByteTokenizer
 from sparklabel.errors import TableError
-from sparklabel.labeler import Question
-from sparklabel.labeling.options import Storage
+from sparklabel.labeler import PreparedTask
+from sparklabel.labeling.options import StorageOptions
 from sparklabel.labeling.state.answer_cache import open_cache
-from sparklabel.models.manifest import ModelCard
+from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.references import ResolvedModel
 from sparklabel.prompts import bare_template
 from sparklabel.udf import check_askable, labeler_spec
@@ -24,7 +24,7 @@ pytestmark = [
 def question(task=None, model="m", engine="fake", min_confidence=0.0, **options):
     task = task or classification("verdict", "text", ["fresh", "rotten"], "Judge.")
     spec = labeler_spec(task, model, engine, options, min_confidence)
-    return open_cache(Storage(), "/table", spec, check_askable(spec)).question
+    return open_cache(StorageOptions(), "/table", spec, check_askable(spec)).question
 
 
 def test_the_same_question_is_known_again():
@@ -49,12 +49,12 @@ def test_whatever_changes_an_answer_makes_another_question(other):
 def test_new_instructions_are_another_question_also_for_a_model_that_was_trained_with_the_old_ones():
     tasks = [classification("verdict", "text", ["a", "b"], how) for how in ("Judge.", "Judge again.")]
     tokenizer = ByteTokenizer()
-    trained = Question.rendered(tasks[0], tokenizer, bare_template(tasks[0], tokenizer))
-    card = ModelCard(
+    trained = PreparedTask.rendered(tasks[0], tokenizer, bare_template(tasks[0], tokenizer))
+    manifest = AdapterManifest(
         tasks[0].to_dict(), tasks[0].fingerprint, trained.template, tasks[0].label_names, trained.label_ids, {}
     )  # fmt: skip
     model = ResolvedModel(
-        "models:/x/1", "artifact", "models:/x/1@sha256:0", "", card=json.dumps(card.to_dict())
+        "models:/x/1", "artifact", "models:/x/1@sha256:0", "", manifest=json.dumps(manifest.to_dict())
     )
     first, second = (question(task, model) for task in tasks)
     assert first != second
@@ -63,9 +63,9 @@ def test_new_instructions_are_another_question_also_for_a_model_that_was_trained
 def test_a_shared_folder_or_the_tables_own_holds_it():
     spec = labeler_spec(classification("verdict", "text", ["a", "b"]), "m", "fake", {})
     asked = check_askable(spec)
-    assert open_cache(Storage(), "/table/", spec, asked).path == "/table/_sparklabel/cache"
-    assert open_cache(Storage(cache="/shared"), "/table", spec, asked).path == "/shared/cache"
-    assert open_cache(Storage(cache=False), "/table", spec, asked) is None
+    assert open_cache(StorageOptions(), "/table/", spec, asked).path == "/table/_sparklabel/cache"
+    assert open_cache(StorageOptions(cache="/shared"), "/table", spec, asked).path == "/shared/cache"
+    assert open_cache(StorageOptions(cache=False), "/table", spec, asked) is None
 
 
 @pytest.mark.parametrize(
@@ -73,4 +73,4 @@ def test_a_shared_folder_or_the_tables_own_holds_it():
 )
 def test_what_is_no_folder_or_no_answer_is_refused(wrong):
     with pytest.raises(TableError, match=next(iter(wrong))):
-        Storage(**wrong)
+        StorageOptions(**wrong)

@@ -6,13 +6,13 @@ from itertools import accumulate
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.test_llama2 import bpe, metaspace, prepended
 from tokenizers import Tokenizer, decoders
 from transformers import LlamaConfig, PreTrainedTokenizerFast
 
 from sparklabel.errors import TaskError
 from sparklabel.language_model import ModelTokenizer
 from sparklabel.language_model.decoding.grammar import Vocabulary, allowed
+from tests.unit.language_model.test_llama2 import bpe, metaspace, prepended
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,8 @@ RECORD = {
 
 
 def is_accepted(vocabulary, tokenizer, schema, text):
-    writing = vocabulary.grammar(json.dumps(schema)).begin()
-    return all(writing.take(token) for token in tokenizer.encode(text)) and writing.is_complete
+    grammar_state = vocabulary.grammar(json.dumps(schema)).begin()
+    return all(grammar_state.accept(token) for token in tokenizer.encode(text)) and grammar_state.is_complete
 
 
 def test_the_form_of_json_dumps_is_accepted(vocabulary, tokenizer):
@@ -54,39 +54,39 @@ def test_any_other_form_is_refused(vocabulary, tokenizer, text):
 
 
 def test_what_must_come_is_forced(vocabulary, tokenizer):
-    writing = vocabulary.grammar(json.dumps(RECORD)).begin()
-    assert tokenizer.decode(writing.take_forced()) == '{"a": "'
-    assert writing.take_forced() == []
-    assert not writing.has_ended
+    grammar_state = vocabulary.grammar(json.dumps(RECORD)).begin()
+    assert tokenizer.decode(grammar_state.forced_tokens()) == '{"a": "'
+    assert grammar_state.forced_tokens() == []
+    assert not grammar_state.has_ended
 
 
-def allowed_tokens(vocabulary, writing):
-    (bits,) = allowed(vocabulary, [writing])
+def allowed_tokens(vocabulary, grammar_state):
+    (bits,) = allowed(vocabulary, [grammar_state])
     return {token for token in range(32 * len(bits)) if bits[token // 32] >> (token % 32) & 1}
 
 
 def test_the_end_is_one_of_the_allowed_tokens_where_the_answer_may_end(vocabulary, tokenizer):
-    writing = vocabulary.grammar('{"type": "integer"}').begin()
-    assert not set(tokenizer.stop_ids) & allowed_tokens(vocabulary, writing)
-    writing.take(*tokenizer.encode("1"))
-    assert allowed_tokens(vocabulary, writing) == {*tokenizer.stop_ids, *tokenizer.encode("0123456789")}
+    grammar_state = vocabulary.grammar('{"type": "integer"}').begin()
+    assert not set(tokenizer.stop_ids) & allowed_tokens(vocabulary, grammar_state)
+    grammar_state.accept(*tokenizer.encode("1"))
+    assert allowed_tokens(vocabulary, grammar_state) == {*tokenizer.stop_ids, *tokenizer.encode("0123456789")}
 
 
 def test_every_stop_id_may_end_an_answer(tiny_model):
     tokenizer = ModelTokenizer.load(tiny_model)
     tokenizer.stop_ids = (0, 250)
     vocabulary = Vocabulary(tokenizer, 257)
-    writing = vocabulary.grammar('{"enum": [1, 12]}').begin()
-    writing.take(*tokenizer.encode("1"))
-    assert allowed_tokens(vocabulary, writing) >= {0, 250}
+    grammar_state = vocabulary.grammar('{"enum": [1, 12]}').begin()
+    grammar_state.accept(*tokenizer.encode("1"))
+    assert allowed_tokens(vocabulary, grammar_state) >= {0, 250}
 
 
 def test_an_answer_that_left_the_grammar_is_lost(vocabulary, tokenizer):
-    writing = vocabulary.grammar(json.dumps(RECORD)).begin()
-    assert not writing.take(*tokenizer.encode("x"))
-    assert writing.has_ended
-    assert not writing.is_complete
-    assert allowed_tokens(vocabulary, writing) == set()
+    grammar_state = vocabulary.grammar(json.dumps(RECORD)).begin()
+    assert not grammar_state.accept(*tokenizer.encode("x"))
+    assert grammar_state.has_ended
+    assert not grammar_state.is_complete
+    assert allowed_tokens(vocabulary, grammar_state) == set()
 
 
 @pytest.mark.parametrize("schema", ["no JSON", "[]", '{"type": "word"}', '{"$ref": "#/nowhere"}'])
@@ -115,9 +115,9 @@ def llama2(request):
 
 def test_a_tokenizer_of_llama2s_kind_forces_no_blank_before_an_answer(llama2):
     vocabulary = Vocabulary(llama2, llama2.fast.vocab_size)
-    writing = vocabulary.grammar('{"const": ["good film", 1]}').begin()
-    assert llama2.decode(writing.take_forced()) == '["good film", 1]'
-    assert writing.is_complete
+    grammar_state = vocabulary.grammar('{"const": ["good film", 1]}').begin()
+    assert llama2.decode(grammar_state.forced_tokens()) == '["good film", 1]'
+    assert grammar_state.is_complete
 
 
 def test_a_blank_at_the_beginning_of_an_answer_stays(llama2):

@@ -67,18 +67,18 @@ def own_generate(stock, ids, max_tokens, stop_ids):
 
 def slow_constrained(stock, ids, grammar, max_tokens, stop_ids):
     """One forward pass a token, the forced ones too."""
-    writing, tokens, log_p = grammar.begin(), [], []
+    grammar_state, tokens, log_p = grammar.begin(), [], []
     while len(tokens) < max_tokens:
         with torch.inference_mode():
             scores = stock(input_ids=torch.tensor([[*ids, *tokens]])).logits[0, -1].log_softmax(-1)
-        bits = allowed(grammar.vocabulary, [writing])[0]
+        bits = allowed(grammar.vocabulary, [grammar_state])[0]
         token = max((t for t in range(257) if bits[t // 32] >> (t % 32) & 1), key=lambda t: float(scores[t]))
         if token in stop_ids:
             return tokens, log_p, True
-        assert writing.take(token)
+        assert grammar_state.accept(token)
         tokens.append(token)
         log_p.append(float(scores[token]))
-        if writing.is_complete:
+        if grammar_state.is_complete:
             return tokens, log_p, True
     return tokens, log_p, False
 

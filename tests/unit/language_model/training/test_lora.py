@@ -13,7 +13,7 @@ from sparklabel.errors import AnswersError
 from sparklabel.label_trie import LabelTrie, label_trie
 from sparklabel.language_model import LanguageModel
 from sparklabel.language_model.partial_forward import DecoderStack, hidden_features, upper_half
-from sparklabel.language_model.training.config import Recipe
+from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.language_model.training.dataset import (
     Sequences,
     TrainingExample,
@@ -25,7 +25,7 @@ from sparklabel.language_model.training.trainer import StepMetrics, TrainingSumm
 
 RIGHT = [i % 4 for i in range(64)]
 LABELS = ("cat", "cat food", "car", "dog")
-RECIPE = Recipe(top_layers=3, rank=8, alpha=16, epochs=10, learning_rate=2e-2, batch_size=16)
+RECIPE = TrainingConfig(top_layers=3, rank=8, lora_alpha=16, epochs=10, learning_rate=2e-2, batch_size=16)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -118,8 +118,8 @@ def test_the_saved_adapter_is_what_was_trained(
 ):
     # A learning rate that is 0 in the last step: its loss is the saved adapter's.
     seen: list[StepMetrics] = []
-    recipe = replace(RECIPE, epochs=30, batch_size=64)
-    train_lora(model, examples, recipe, tmp_path, seen.append)
+    config = replace(RECIPE, epochs=30, batch_size=64)
+    train_lora(model, examples, config, tmp_path, seen.append)
     saved = scores(LanguageModel.load(tiny_model, tmp_path, dtype="float32", device="cpu"), trie, examples)
     assert -saved[np.arange(64), RIGHT].mean() == pytest.approx(seen[-1].loss, rel=0.05)
 
