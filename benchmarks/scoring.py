@@ -123,7 +123,7 @@ class Scoring:
         return batches * ids.numel() / (time.perf_counter() - start)
 
     def _label_anew(self) -> None:
-        self.labeler.forget()
+        self.labeler.clear_memo()
         self.labeler.label(self.rows)
 
     def _one_prefill(self, whole: list[TokenPath]) -> None:

@@ -61,7 +61,7 @@ class Ways:
             self._asked(verdict),
             self._asked(extraction("review", "text", _FIELDS, max_tokens=_MOST_TOKENS)),
         )
-        choice = StructuredOutputsParams(choice=list(verdict.answer_mode.spoken))  # type: ignore[union-attr]
+        choice = StructuredOutputsParams(choice=list(verdict.answer_mode.verbalized))  # type: ignore[union-attr]
         self._choice = SamplingParams(temperature=0, max_tokens=8, structured_outputs=choice)
         mode: Any = self._written[0].mode
         held = StructuredOutputsParams(json=mode.schema)
@@ -87,7 +87,7 @@ class Ways:
         }
 
     def _label(self, labeler: Labeler) -> int:
-        labeler.forget()
+        labeler.clear_memo()
         return sum(label.output_tokens or 0 for label in labeler.label(self._rows))
 
     def _raw(self, requests: list[tuple[tuple[int, ...], Any]]) -> int:

@@ -93,7 +93,7 @@ def _welcome(
         return False
     if endpoint.resident == endpoint:
         try:
-            connections.ask("work_for", owner)
+            connections.ask("register_client", owner)
         except EngineDied:  # it was about to end
             return False
         return True
@@ -109,7 +109,7 @@ def _leaves(endpoint: Endpoint, settled: float) -> bool:
     """Whether the process ends, now or in a while."""
     connections, deadline = Connections(endpoint), time.monotonic() + _WAITS * settled
     try:
-        while not connections.ask("leave", settled):
+        while not connections.ask("shutdown_if_idle", settled):
             if time.monotonic() >= deadline:
                 return False
             time.sleep(0.5)

@@ -111,11 +111,11 @@ class Server:
         with self._counting:
             return {"busy": self._busy, "idle_seconds": time.monotonic() - self._asked}
 
-    def register_client(self, owner: int) -> None:
+    def do_register_client(self, owner: int) -> None:
         with self._counted():  # what is asked next is on its way
             self.clients.add(owner)
 
-    def shutdown_if_idle(self, settled: float) -> bool:
+    def do_shutdown_if_idle(self, settled: float) -> bool:
         """Ends the process, if nobody asked it anything for so many seconds."""
         with self._counting:
             if not self._busy and time.monotonic() - self._asked >= settled:

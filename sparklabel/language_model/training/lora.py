@@ -141,7 +141,7 @@ class _Adapted(torch.autograd.Function):
     ) -> Tensor:
         flat = states.reshape(-1, states.shape[-1])
         low = flat @ down.T
-        made = nn.functional.linear(flat, weight, bias).addmm_(low, up.T, lora_alpha=scale)
+        made = nn.functional.linear(flat, weight, bias).addmm_(low, up.T, alpha=scale)
         ctx.save_for_backward(flat, weight, down, up, low)
         ctx.scale, ctx.shape = scale, states.shape
         return made.view(*states.shape[:-1], -1)

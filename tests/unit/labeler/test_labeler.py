@@ -181,7 +181,7 @@ def manifest(task, **changes):
     fields = {
         "task": task.to_dict(), "task_fingerprint": task.fingerprint, "template": template,
         "labels": task.label_names,
-        "label_ids": answer_ids(template, ByteTokenizer(), task.answer_mode.spoken), "base": {},
+        "label_ids": answer_ids(template, ByteTokenizer(), task.answer_mode.verbalized), "base": {},
     }  # fmt: skip
     return AdapterManifest(**fields | changes)
 

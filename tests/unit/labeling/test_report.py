@@ -24,7 +24,7 @@ def test_what_has_no_price_costs_nothing_that_could_be_said():
     assert Pricing(per_hour=3.6).of(None, 500_000) is None
 
 
-@pytest.mark.parametrize("price", [{"per_hour": -1}, {"per_million_tokens": "2"}])
+@pytest.mark.parametrize("pricing", [{"per_hour": -1}, {"per_million_tokens": "2"}])
 def test_a_price_that_is_none_is_refused(pricing):
     with pytest.raises(TableError, match="cost_per_"):
         Pricing(**pricing)

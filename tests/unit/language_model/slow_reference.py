@@ -87,7 +87,7 @@ def scorer(task, engine, manifest=None):
 
 def check(scorer, reference, rows):
     """The scorer's probabilities are the reference's, for every label of every row."""
-    encoder, paths = scorer.question.encoder, scorer.question.trie.paths
+    encoder, paths = scorer.prepared.encoder, scorer.prepared.trie.paths
     prompts = encoder.encode(rows)
     found = np.exp(scorer.log_probabilities(prompts))
     for prompt, probabilities in zip(prompts, found, strict=True):

@@ -84,7 +84,7 @@ def test_llama3_row_text_stays_in_the_users_turn(llama3):
 def test_llama3_labels_are_tokenised_as_behind_the_assistants_header(llama3):
     tokenizer = llama3[0].tokenizer
     task = classification("intent", "text", BANKING)
-    paths = answer_ids(chat_template(task, tokenizer), tokenizer, task.answer_mode.spoken)
+    paths = answer_ids(chat_template(task, tokenizer), tokenizer, task.answer_mode.verbalized)
     assert [tokenizer.decode(path) for path in paths] == [name.replace("_", " ") for name in BANKING]
     assert len(set(label_trie(paths, BANKING).option_branches)) < 30
 

@@ -25,7 +25,7 @@ def bare_card(task, tokenizer):
     """What a fine-tuned model carries: its prompt is the row and little else."""
     template = bare_template(task, tokenizer)
     return AdapterManifest(task.to_dict(), task.fingerprint, template, task.label_names,
-                     answer_ids(template, tokenizer, task.answer_mode.spoken), {})  # fmt: skip
+                     answer_ids(template, tokenizer, task.answer_mode.verbalized), {})  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +72,8 @@ def reference(engine):
 def test_labels_of_several_tokens_that_are_prefixes_of_others_equal_the_reference(engine, reference):
     task = classification("intent", "text", PREFIXES, "What does the customer want?")
     scored = scorer(task, engine)
-    assert max(map(len, scored.question.trie.paths)) > 2
-    assert END in scored.question.trie.option_tokens
+    assert max(map(len, scored.prepared.trie.paths)) > 2
+    assert END in scored.prepared.trie.option_tokens
     check(scored, reference, ROWS[:2])
 
 
@@ -81,14 +81,14 @@ def test_labels_of_several_tokens_that_are_prefixes_of_others_equal_the_referenc
 def test_77_banking_labels_equal_the_reference(engine, reference):
     task = classification("intent", "text", BANKING)
     scored = scorer(task, engine, bare_card(task, engine.tokenizer))
-    assert len(set(scored.question.trie.option_branches)) < len(BANKING)
+    assert len(set(scored.prepared.trie.option_branches)) < len(BANKING)
     check(scored, reference, ROWS[:1])
 
 
 @pytest.mark.model
 def test_a_batch_scores_as_its_rows_do_alone(engine):
     scored = scorer(classification("intent", "text", PREFIXES), engine)
-    prompts = scored.question.encoder.encode(ROWS)
+    prompts = scored.prepared.encoder.encode(ROWS)
     alone = [scored.log_probabilities([prompt])[0] for prompt in prompts]
     assert scored.log_probabilities(prompts) == pytest.approx(np.stack(alone), abs=1e-3)
 
@@ -118,7 +118,7 @@ def test_in_bfloat16_a_long_row_scores_about_as_in_float32(engine):
     task = classification("intent", "text", PREFIXES)
     both = [scorer(task, e) for e in (engine, half)]
     rows = [*ROWS, ["The one that I sent. " * 300]]
-    whole, rounded = (np.exp(one.log_probabilities(one.question.encoder.encode(rows))) for one in both)
+    whole, rounded = (np.exp(one.log_probabilities(one.prepared.encoder.encode(rows))) for one in both)
     assert rounded == pytest.approx(whole, abs=0.05)
 
 
@@ -144,7 +144,7 @@ def test_a_label_tree_of_more_tokens_than_the_window_is_scored_as_the_reference_
     engine, reference = windowed
     task = classification("intent", "text", BANKING)
     scored = scorer(task, engine, bare_card(task, engine.tokenizer))
-    assert len(scored.question.trie.tree_tokens) > WINDOW
+    assert len(scored.prepared.trie.tree_tokens) > WINDOW
     check(scored, reference, [["card?"], ["a long row " * 36]])
 
 

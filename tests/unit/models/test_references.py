@@ -47,7 +47,7 @@ def hub_cache(tmp_path):
 def offline(hub_cache, program):
     """What `program` prints in a process that knows this hub cache and has no network."""
     environment = os.environ | {"HF_HUB_CACHE": str(hub_cache), "HF_HUB_OFFLINE": "1"}
-    program = f"from sparklabel.models.references import resolve, materialise\n{program}"
+    program = f"from sparklabel.models.references import resolve, fetch\n{program}"
     run = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
@@ -158,7 +158,7 @@ def test_what_is_no_text_is_no_reference(reference):
 
 
 def test_a_hub_model_is_pinned_to_its_commit_from_the_cache_offline(hub_cache):
-    found = offline(hub_cache, "m = resolve('org/tiny'); print(m.identity, materialise(m))")
+    found = offline(hub_cache, "m = resolve('org/tiny'); print(m.identity, fetch(m))")
     assert found == f"org/tiny@{COMMIT} {hub_cache}/models--org--tiny/snapshots/{COMMIT}"
 
 
@@ -167,7 +167,7 @@ def test_a_hub_model_without_safetensors_is_refused(hub_cache):
     (snapshot / "model.safetensors").rename(snapshot / "pytorch_model.bin")
     program = (
         "from sparklabel.errors import ModelError\n"
-        "try: materialise(resolve('org/tiny'))\n"
+        "try: fetch(resolve('org/tiny'))\n"
         "except ModelError as error: print(error)"
     )
     assert f"The model org/tiny@{COMMIT} has no .safetensors weights" in offline(hub_cache, program)

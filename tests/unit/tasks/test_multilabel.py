@@ -31,7 +31,7 @@ def log_p(yes):
 
 def test_every_label_is_asked_yes_or_no_by_itself():
     assert MODE.choices[2:4] == ("world_news: yes", "world_news: no")
-    assert MODE.spoken[2:4] == ("world news: yes", "world news: no")
+    assert MODE.verbalized[2:4] == ("world news: yes", "world news: no")
     assert MODE.groups == (2, 2, 2)
     assert labels_of(MODE) == TASK.label_names
 
@@ -131,7 +131,7 @@ def test_a_label_is_as_probable_as_if_it_were_asked_alone(tiny_model):
 
     alone = [
         probabilities(label_trie(answer_ids(template, engine.tokenizer, pair), pair))
-        for pair in (MODE.spoken[at : at + 2] for at in range(0, 6, 2))
+        for pair in (MODE.verbalized[at : at + 2] for at in range(0, 6, 2))
     ]
     assert probabilities(question.trie) == pytest.approx(np.concatenate(alone, axis=1), abs=1e-4)
 

@@ -37,7 +37,7 @@ def test_a_described_point_is_explained_in_the_question():
 
 
 def test_numbers_are_spoken_without_needless_points():
-    assert rating("r", "text", [1.0, 2.5]).answer_mode.spoken == ("1", "2.5")
+    assert rating("r", "text", [1.0, 2.5]).answer_mode.verbalized == ("1", "2.5")
     assert STARS.verbalize(4.0) == "4"
 
 

@@ -33,7 +33,7 @@ def champion(request, tiny, tmp_path, adapter_folder, log):
     folder = adapter_folder(tmp_path / "tuned", tiny)
     tokenizer = ModelTokenizer.load(tmp_path / "tiny")
     template = bare_template(TASK, tokenizer)
-    ids = answer_ids(template, tokenizer, TASK.answer_mode.spoken)
+    ids = answer_ids(template, tokenizer, TASK.answer_mode.verbalized)
     manifest = AdapterManifest(
         TASK.to_dict(), TASK.fingerprint, template, TASK.label_names, ids, registry.base_record(tiny)
     )
