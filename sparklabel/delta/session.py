@@ -81,7 +81,7 @@ def spark_session(conf: Mapping[str, str] | None = None) -> "SparkSession":
 
 def require_delta(spark: "SparkSession") -> None:
     """Raises SetupError unless SQL of this session reaches Delta. Works over Spark Connect; touches no table."""
-    with _query_errors_unprinted():
+    with query_errors_unprinted():
         if _lacks_delta(spark):
             raise SetupError("This Spark session has no Delta.", hint=_HOW_TO_DELTA)
 
@@ -183,7 +183,8 @@ def _query_loggers() -> list[logging.Logger]:
 
 
 @contextmanager
-def _query_errors_unprinted() -> Iterator[None]:
+def query_errors_unprinted() -> Iterator[None]:
+    """Inside, pyspark does not log the errors of statements that are expected to fail."""
     loggers = _query_loggers()
     levels = [logger.level for logger in loggers]
     for logger in loggers:

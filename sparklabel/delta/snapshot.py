@@ -16,7 +16,7 @@ from pyspark.sql.types import StructType
 
 from sparklabel.delta.errors import error_message, spark_errors
 from sparklabel.delta.paths import is_absolute
-from sparklabel.delta.session import require_delta
+from sparklabel.delta.session import query_errors_unprinted, require_delta
 from sparklabel.errors import ColumnError, TableError
 from sparklabel.sql import quote
 
@@ -35,6 +35,7 @@ class TableSnapshot:
     version: int
     schema: StructType
     properties: Mapping[str, str]
+    bytes: int = 0
 
     @property
     def has_deletion_vectors(self) -> bool:
@@ -55,15 +56,27 @@ class TableSnapshot:
         return next((c for c in self.schema.fieldNames() if c.lower() == name.lower()), None)
 
 
+_NO_SUCH_VERSION = 2**62
+
+
 def newest_version(spark: SparkSession, sql: str) -> int:
-    """That of a Delta table, named as SQL takes it."""
+    """The newest version of a Delta table, named as SQL takes it."""
+    # Delta's refusal of a version that cannot exist names the newest one: one SQL execution, where DESCRIBE HISTORY
+    # takes four. It is the fallback for a Delta that words its refusal otherwise.
+    try:
+        with query_errors_unprinted():
+            _ = spark.sql(f"SELECT * FROM {sql} VERSION AS OF {_NO_SUCH_VERSION}").schema
+    except AnalysisException as error:
+        if error.getCondition() == "DELTA_VERSION_NOT_FOUND":
+            newest = (error.getMessageParameters() or {}).get("latest", "")
+            if newest.isdecimal():
+                return int(newest)
     return int(spark.sql(f"DESCRIBE HISTORY {sql} LIMIT 1").collect()[0]["version"])
 
 
 def open_snapshot(spark: SparkSession, table: str, otherwise: str = "") -> TableSnapshot:
     """Finds a table by name (`db.tickets`) or path (anything with a slash). Raises TableError, whose hint ends with
     what can be done `otherwise`."""
-    require_delta(spark)
     sql = table_sql(table)
     try:
         detail = spark.sql(f"DESCRIBE DETAIL {sql}").collect()[0]
@@ -74,12 +87,23 @@ def open_snapshot(spark: SparkSession, table: str, otherwise: str = "") -> Table
             )
         version = newest_version(spark, sql)
         schema = spark.sql(f"SELECT * FROM {sql} VERSION AS OF {version}").schema
-    except (AnalysisException, ParseException) as error:
+    except spark_errors() as error:
+        require_delta(spark)
+        if not isinstance(error, AnalysisException | ParseException):
+            raise
         raise TableError(
             f"{table} is not a Delta table that can be read: {error_message(error)}",
             hint=f"Give the name of a Delta table (catalog.schema.table) or its path. {otherwise}".strip(),
         ) from None
-    return TableSnapshot(table, sql, detail["location"], version, schema, detail["properties"] or {})
+    return TableSnapshot(
+        table,
+        sql,
+        detail["location"],
+        version,
+        schema,
+        detail["properties"] or {},
+        detail["sizeInBytes"] or 0,
+    )
 
 
 def open_readable(spark: SparkSession, name: str) -> TableSnapshot:

@@ -44,7 +44,7 @@ class Drift:
         }
         most = sorted(shares, key=lambda name: (-abs(shares[name][1] - shares[name][0]), name))[:_SHOWN]
         told = ", ".join(f"{name} {shares[name][0]:.0%} -> {shares[name][1]:.0%}" for name in most)
-        return f"answers are spread otherwise than those in the table (PSI {self.index:.2f}): {told}"
+        return f"answer distribution shifted from earlier passes (PSI {self.index:.2f}): {told}"
 
     @property
     def _before(self) -> int:

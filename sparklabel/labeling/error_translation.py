@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from sparklabel.delta.errors import spark_errors
 from sparklabel.delta.snapshot import UNVERSIONED, TableSnapshot, open_readable
 from sparklabel.errors import KeyColumnError, TableError
-from sparklabel.labeling.labeling_pass import Pass
+from sparklabel.labeling.request import PassRequest
 
 _STORAGE = re.compile(
     r"^.*(No space left on device|Disk quota exceeded|File too large|Read-only file system|Permission denied|"
@@ -26,33 +26,33 @@ _SHOWN = 300
 
 
 @contextmanager
-def failures_diagnosed(passes: Sequence[Pass]) -> Iterator[None]:
+def failures_diagnosed(spark: SparkSession, requests: Sequence[PassRequest]) -> Iterator[None]:
     """Around all that the passes do."""
     try:
         yield
     except spark_errors() as error:
-        for one in passes:
-            if known := _refused(one, error) or _key_twice(one, error) or _changed(one):
+        for one in requests:
+            if known := _refused(one, error) or _key_twice(one, error) or _changed(spark, one):
                 raise known from None
         raise
 
 
-def _refused(one: Pass, error: Exception) -> TableError | None:
+def _refused(one: PassRequest, error: Exception) -> TableError | None:
     refused = _STORAGE.search(str(error))
     if not refused:
         return None
     return TableError(
-        f"The pass over {one.opened.target.name} could not write: {refused[0].strip(' :')[:_SHOWN]}",
+        f"The pass over {one.table.target.name} could not write: {refused[0].strip(' :')[:_SHOWN]}",
         hint="Make room, or get the right to write, where the table, its staging (staging= names another folder) and "
         "Spark's own files (spark.local.dir) are, and on the executors where models are kept (SPARKLABEL_CACHE, "
         "HF_HOME). Then call again: what is staged is not computed twice.",
     )
 
 
-def _key_twice(one: Pass, error: Exception) -> TableError | None:
+def _key_twice(one: PassRequest, error: Exception) -> TableError | None:
     if _TWICE not in str(error):
         return None
-    keys, source = ", ".join(one.opened.keys), one.opened.source
+    keys, source = ", ".join(one.table.keys), one.table.source
     return KeyColumnError(
         f"The key {keys} of {source.name} is not unique any more: rows came with a key that another has.",
         hint=f"Find them: SELECT {keys} FROM {source.sql} GROUP BY {keys} HAVING count(*) > 1. Remove one, and "
@@ -60,12 +60,12 @@ def _key_twice(one: Pass, error: Exception) -> TableError | None:
     )
 
 
-def _changed(one: Pass) -> TableError | None:
-    opened, keys = one.opened, one.opened.keys
-    written, read = (*keys, opened.label_columns.value, opened.label_columns.label), (*keys, *one.task.inputs)
-    is_made = opened.target.version != UNVERSIONED
-    changed = _change(one.spark, opened.target, written) if is_made else None
-    return changed or _change(one.spark, opened.source, read)
+def _changed(spark: SparkSession, one: PassRequest) -> TableError | None:
+    table, keys = one.table, one.table.keys
+    written, read = (*keys, table.label_columns.value, table.label_columns.label), (*keys, *one.task.inputs)
+    is_made = table.target.version != UNVERSIONED
+    changed = _change(spark, table.target, written) if is_made else None
+    return changed or _change(spark, table.source, read)
 
 
 def _change(spark: SparkSession, before: TableSnapshot, columns: tuple[str, ...]) -> TableError | None:

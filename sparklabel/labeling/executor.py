@@ -1,137 +1,271 @@
-"""Passes of one call, one for each task, in the order that keeps what they find and what they compute.
+"""Runs the passes of one call, one for each task, in an order in which nothing is lost.
 
-In: passes over one table, their plans. Out: a report each, and the table with their columns written. The protocol: add
-columns; stamp corrections; take the leases; answer the distinct pending inputs of a pinned version in chunks, each
-appended to staging; MERGE from staging, now and then and at the end, all tasks in one and without a model in it,
-guarded so that no human answer, no later pass's answer and no changed input gets a stale one; clear staging.
+In: plans over one table. Out: a report each, and the table with the tasks' columns written. The order: refuse what can
+be refused; add columns; attribute corrections; take the leases; answer the distinct pending inputs of the pinned
+version chunk by chunk; MERGE, now and then and at the end, all tasks in one commit, guarded so that no human answer, no
+later pass's answer and no changed input gets a stale one; clear staging.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 
-from sparklabel.delta.commits import WRITE_ERRORS, count_conflicts
+from pyspark.sql import SparkSession
+
+from sparklabel.delta.commits import (
+    WRITE_ERRORS,
+    commit_metadata,
+    count_conflicts,
+    retry_on_conflict,
+)
+from sparklabel.delta.snapshot import UNVERSIONED, switch_on
 from sparklabel.errors import ConflictError
-from sparklabel.labeling.build_report import pass_report
+from sparklabel.labeler import PreparedTask
+from sparklabel.labeling.build_report import build_report
 from sparklabel.labeling.error_translation import failures_diagnosed
-from sparklabel.labeling.labeling_pass import Pass
-from sparklabel.labeling.options import INTERRUPTED, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN
-from sparklabel.labeling.plan import Plan
+from sparklabel.labeling.limits import INTERRUPTED, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN
+from sparklabel.labeling.outcome import Answered, PassOutcome
+from sparklabel.labeling.plan import PassPlan, keep
 from sparklabel.labeling.report import PassReport
-from sparklabel.table.history import ANSWERS
-from sparklabel.table.merge import merge_rows
+from sparklabel.labeling.request import PassRequest
+from sparklabel.labeling.running_pass import Ready, RunningPass, SmallPass, StagedPass
+from sparklabel.labeling.state.lease import Lease
+from sparklabel.labeling.state.staging import Staging, open_staging
+from sparklabel.labeling.tracking import track_pass
+from sparklabel.progress import tell
+from sparklabel.sql import quote
+from sparklabel.table.history import ANSWERS, COLUMNS, CORRECTIONS, Rewritten, pass_commits
+from sparklabel.table.merge import corrections_change, merge_rows
+from sparklabel.table.row_states import HASH, row_states, rows_by_status, unattributed
+from sparklabel.table.task_table import TaskTable
+from sparklabel.udf import check_askable, with_examples
 
 _MERGE_SECONDS, _MERGE_SHARE = 300.0, 10.0
-"""A MERGE can rewrite the whole table: what it takes shall stay a tenth of the pass."""
+"""A MERGE can rewrite the whole table: it should take no more than a tenth of the pass."""
+_NEWEST_COMMITS = 100
+"""A pass looks for its own commits among the newest ones."""
 
 
-def run_passes(passes: Sequence[Pass], plans: Sequence[Plan], progress: bool) -> list[PassReport]:
-    """Runs them, one task after the other, and writes what was answered also where one of them raises."""
-    planned = dict(zip(passes, plans, strict=True))
-    busy = [one for one in passes if planned[one].pending]
-    with failures_diagnosed(passes), count_conflicts() as conflicts, ExitStack() as stack:
-        for one in busy:
-            one.prepare()
-        for one in passes:
-            one.make_room()
-            if planned[one].unattributed:
-                one.stamp_corrections(planned[one].unattributed)
-        # In one order everywhere: of two calls that want the same leases, the first has them all.
-        for one in sorted(busy, key=lambda one: one.opened.label_columns.label):
-            one.hold(stack, planned[one])
-        answering = _Answering(busy, planned, progress)
+def run_passes(spark: SparkSession, plans: Sequence[PassPlan], progress: bool) -> list[PassReport]:
+    """Runs them one after the other, and writes what was answered even if one of them raises."""
+    clock, requests = time.monotonic(), [plan.request for plan in plans]
+    with failures_diagnosed(spark, requests), count_conflicts() as conflicts, ExitStack() as stack:
+        prepared = [_prepare(spark, plan) for plan in plans]
+        ready = [_ready(spark, *pair, progress, stack) for pair in zip(plans, prepared, strict=True)]
+        passes, merger = _start(ready, stack), _Merger()
         try:
-            answering.run()
+            _answer(passes, merger)
         except Exception:
             with suppress(*WRITE_ERRORS):  # what was raised first is what is told
-                answering.settle()
+                merger.settle()
             raise
-        answering.settle()
-        own = {one: answering.seconds(one, len(passes)) for one in passes}
-        reports = [
-            pass_report(
-                one,
-                planned[one],
-                seconds=own[one],
-                conflicts=conflicts.number,
-                stopped=answering.stopped.get(one, ""),
+        merger.settle()
+        return _reports(ready, passes, time.monotonic() - clock, conflicts.number)
+
+
+def _prepare(spark: SparkSession, plan: PassPlan) -> tuple[PassRequest, PreparedTask | None]:
+    """Finds out what refuses the pass before the table changes: examples, prompts, a folder that cannot be written."""
+    if not plan.pending:
+        return plan.request, None
+    request = replace(plan.request, spec=with_examples(plan.request.spec, spark))
+    prepared = check_askable(request.spec)
+    if not plan.is_small and request.table.target.version != UNVERSIONED:
+        staging_of(spark, request, request.table)
+    return request, prepared
+
+
+def _ready(
+    spark: SparkSession,
+    plan: PassPlan,
+    prepared: tuple[PassRequest, PreparedTask | None],
+    progress: bool,
+    stack: ExitStack,
+) -> Ready:
+    """From here on the table has the task's columns, and says of each correction that a person made it."""
+    request, asked = prepared
+    table = make_room(spark, request)
+    corrections = _attribute_corrections(spark, request, table) if plan.unattributed else 0
+    assert plan.rows is not None
+    rows = keep(plan.rows, stack) if asked else plan.rows
+    return Ready(spark, plan, request, asked, rows, table, corrections, progress)
+
+
+def make_room(spark: SparkSession, request: PassRequest) -> TaskTable:
+    """Adds the task's columns if they are missing, and enables deletion vectors if that was asked for."""
+
+    def commit() -> TaskTable:
+        with commit_metadata(spark, **request.facts(COLUMNS)):
+            table = request.table.make_room(spark, request.task)
+            if request.storage.deletion_vectors and not table.target.has_deletion_vectors:
+                return table.at(switch_on(spark, table.target))
+            return table
+
+    return retry_on_conflict(commit, f"Adding columns to {request.table.target.name}")
+
+
+def _attribute_corrections(spark: SparkSession, request: PassRequest, table: TaskTable) -> int:
+    """Writes into the records of human answers that a person gave them; how many there were."""
+    states = row_states(spark, table, request.task, request.scope, request.model, request.spec.min_confidence)
+    corrected = states.where(unattributed(table.label_columns)).select(*map(quote, table.keys), HASH)
+    change = corrections_change(table, corrected)
+    return merge_rows(table.target, table.keys, [change], request.facts(CORRECTIONS))
+
+
+def staging_of(spark: SparkSession, request: PassRequest, table: TaskTable) -> Staging:
+    """The staging table of a pass, made if it is missing. Raises TableError."""
+    return open_staging(
+        spark,
+        table.target,
+        table.label_columns,
+        request.task,
+        request.model,
+        request.pass_id,
+        request.spec.decision,
+        request.storage.staging,
+    )
+
+
+def _start(ready: Sequence[Ready], stack: ExitStack) -> list[RunningPass]:
+    """The passes that have something to ask, in the order of `ready`; those that stage hold their leases."""
+    asking = [one for one in ready if one.prepared]
+    started: dict[str, RunningPass] = {}
+    # In the same order everywhere: of two calls that want the same leases, the first gets them all.
+    for one in sorted(asking, key=lambda one: one.table.label_columns.label):
+        started[one.request.pass_id] = _started(one, stack)
+    return [started[one.request.pass_id] for one in asking]
+
+
+def _started(ready: Ready, stack: ExitStack) -> RunningPass:
+    request = ready.request
+    if ready.plan.is_small:
+        return SmallPass(ready, stack.enter_context(track_pass(request)))
+    staging = staging_of(ready.spark, request, ready.table)
+    lease = stack.enter_context(lease_of(ready.spark, request, ready.table, staging))
+    return StagedPass(ready, stack.enter_context(track_pass(request)), staging, lease, stack)
+
+
+def lease_of(spark: SparkSession, request: PassRequest, table: TaskTable, staging: Staging) -> Lease:
+    """The lease of a pass, not taken yet."""
+
+    def shares_rows(where: str | None) -> bool:
+        """Whether another pass's condition holds for rows of this one."""
+        if where is None or request.scope.where is None:
+            return True
+        states = row_states(spark, table, request.task, request.scope, request.model)
+        return bool(states.where(where).take(1))
+
+    return Lease(spark, staging, request.scope.where, shares_rows, tell)
+
+
+def _answer(passes: Sequence[RunningPass], merger: "_Merger") -> None:
+    """In turn. Ctrl-C and `max_seconds` end all that is left; a failing engine ends the passes with the same model."""
+    ended, failing = "", set[str]()
+    for one in passes:
+        model = one.ready.request.model
+        if ended or model in failing:
+            one.answered = Answered(stop_reason=ended if ended == INTERRUPTED else NOT_BEGUN)
+            continue
+        merger.add(one)
+        try:
+            one.answer(merger.merge_if_due)
+        except BaseException:
+            merger.remove(one)  # what it staged waits for the next call
+            raise
+        reason = one.answered.stop_reason
+        if reason == MAX_ERROR_RATIO:
+            failing.add(model)
+        ended = reason if reason in (INTERRUPTED, MAX_SECONDS) else ""
+
+
+class _Merger:
+    """Merges the answers of several passes into the table in one commit."""
+
+    def __init__(self) -> None:
+        self._passes: list[RunningPass] = []
+        self._next = time.monotonic() + _MERGE_SECONDS
+
+    def add(self, one: RunningPass) -> None:
+        self._passes.append(one)
+
+    def remove(self, one: RunningPass) -> None:
+        self._passes.remove(one)
+
+    def merge_if_due(self) -> None:
+        """Between two chunks. If other writers win every time, the next one may succeed."""
+        if time.monotonic() >= self._next:
+            with suppress(ConflictError):
+                self.merge()
+            self._next = max(self._next, time.monotonic() + _MERGE_SECONDS)
+
+    def merge(self) -> None:
+        started = time.monotonic()
+        changes = [(one, change) for one in self._passes if (change := one.change())]
+        if changes:
+            facts = [_answer_facts(one) for one, _ in changes]
+            metadata = facts[0] if len(facts) == 1 else {"passes": facts}
+            table = changes[0][0].ready.table
+            written = merge_rows(
+                table.target, table.keys, [c for _, c in changes], metadata, insert=table.has_separate_labels
             )
-            for one in passes
-        ]
-        for one, report in zip(passes, reports, strict=True):
-            if one in busy:
-                one.tracker.end(report.figures())
+            for one, _ in changes:
+                one.merged(written if len(changes) == 1 else -1)
+        now = time.monotonic()
+        self._next = now + max(_MERGE_SECONDS, _MERGE_SHARE * (now - started))
+
+    def settle(self) -> None:
+        """Everything that was answered is in the table, and no longer in staging."""
+        self.merge()
+        for one in self._passes:
+            if one.answered.is_to_merge:
+                one.settle()
+
+
+def _answer_facts(one: RunningPass) -> dict[str, object]:
+    stats = one.stats
+    return one.ready.request.facts(ANSWERS) | {
+        "inputs_per_second": stats.rate,
+        "prompt_tokens": stats.prompt_tokens,
+    }
+
+
+def _reports(
+    ready: Sequence[Ready], passes: Sequence[RunningPass], seconds: float, conflicts: int
+) -> list[PassReport]:
+    """Each pass took its own time to answer, and its part of what the call shares."""
+    running = {one.ready.request.pass_id: one for one in passes}
+    shared = (seconds - sum(one.answered.seconds for one in passes)) / len(ready)
+    spark, target = ready[0].spark, ready[0].table.target
+    version = target.newest_version(spark)
+    reports = []
+    for one in ready:
+        outcome = PassOutcome(version, shared, corrections_stamped=one.corrections, conflicts=conflicts)
+        if found := running.get(one.request.pass_id):
+            outcome = _outcome_of(found, outcome)
+        report = build_report(replace(one.plan, request=one.request), outcome)
+        if found:
+            found.tracker.end(report.figures())
+        reports.append(report)
     return reports
 
 
-class _Answering:
-    """Passes answered in turn. `stopped`: why one was not begun."""
-
-    def __init__(self, busy: Sequence[Pass], plans: Mapping[Pass, Plan], progress: bool) -> None:
-        self._busy, self._plans, self._progress = busy, plans, progress
-        self._merging, self._took = _Merging(busy), dict[Pass, float]()
-        self.stopped: dict[Pass, str] = {}
-
-    def run(self) -> None:
-        """Time that is over and Ctrl-C end all that is left; an engine that fails ends what has the same model."""
-        ended, failing = "", set[str]()
-        for one in self._busy:
-            if ended or one.model in failing:
-                self.stopped[one] = ended if ended == INTERRUPTED else NOT_BEGUN
-                continue
-            started = time.monotonic()
-            try:
-                one.answer(self._plans[one], self._progress, self._merging.when_due)
-            except BaseException:
-                one.has_begun = False  # what it staged waits for the next call
-                raise
-            self._took[one] = time.monotonic() - started
-            if one.stats.stopped == MAX_ERROR_RATIO:
-                failing.add(one.model)
-            ended = one.stats.stopped if one.stats.stopped in (INTERRUPTED, MAX_SECONDS) else ""
-
-    def settle(self) -> None:
-        """What was answered is in the table, and no longer in staging."""
-        self._merging.now()
-        for one in self._busy:
-            if one.is_settled:
-                one.settle()
-
-    def seconds(self, one: Pass, number: int) -> float:
-        """What a pass took: its own answering, and its part of what the passes share."""
-        shared = one.seconds - sum(self._took.values())
-        return self._took.get(one, 0.0) + shared / number
-
-
-class _Merging:
-    """What passes have staged goes into the table together, when it is worth its while."""
-
-    def __init__(self, passes: Sequence[Pass]) -> None:
-        self._passes = passes
-        self._next = time.monotonic() + _MERGE_SECONDS
-
-    def when_due(self) -> None:
-        """After a chunk. Where other writers win each time, a later one may do."""
-        if time.monotonic() >= self._next:
-            with suppress(ConflictError):
-                self.now()
-            self._next = max(self._next, time.monotonic() + _MERGE_SECONDS)
-
-    def now(self) -> None:
-        started = time.monotonic()
-        changes = {one: change for one in self._passes if (change := one.change())}
-        if changes:
-            first = next(iter(changes)).opened
-            facts = [
-                one.facts(ANSWERS)
-                | {"inputs_per_second": one.stats.rate, "prompt_tokens": one.stats.prompt_tokens}
-                for one in changes
-            ]
-            metadata = facts[0] if len(facts) == 1 else {"passes": facts}
-            merge_rows(
-                first.target, first.keys, [*changes.values()], metadata, insert=first.has_separate_labels
-            )
-            for one in changes:
-                one.merged = one.stats.chunks
-        now = time.monotonic()
-        self._next = now + max(_MERGE_SECONDS, _MERGE_SHARE * (now - started))
+def _outcome_of(one: RunningPass, outcome: PassOutcome) -> PassOutcome:
+    """With what came of asking the model. Only the table knows how many rows a guard kept."""
+    ready, answered = one.ready, one.answered
+    spark, table, pass_id = ready.spark, ready.table, ready.request.pass_id
+    by_status = one.by_status() if answered.is_to_merge else {}
+    if by_status is None:
+        by_status = rows_by_status(spark, table, pass_id)
+    rewritten = ""
+    if by_status and not table.target.has_deletion_vectors and table.target.bytes >= Rewritten.WORTH_TELLING:
+        commits = pass_commits(spark, table.target, _NEWEST_COMMITS)
+        own = [c for c in commits if c.facts["pass_id"] == pass_id and c.step == ANSWERS]
+        rewritten = str(Rewritten.by(c.metrics for c in own))
+    return replace(
+        outcome,
+        seconds=outcome.seconds + answered.seconds,
+        answered=answered,
+        by_status=by_status,
+        rewritten=rewritten,
+        run_id=one.tracker.run_id if answered.stop_reason != NOT_BEGUN else None,
+    )

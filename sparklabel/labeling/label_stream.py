@@ -14,10 +14,13 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from sparklabel.delta.snapshot import UNVERSIONED, check_folders
-from sparklabel.errors import ConflictError, TableError
-from sparklabel.labeling.executor import run_passes
-from sparklabel.labeling.labeling_pass import Pass
-from sparklabel.labeling.options import PassLimits, StorageOptions
+from sparklabel.errors import ConflictError, EngineError, TableError
+from sparklabel.labeling.executor import make_room, run_passes
+from sparklabel.labeling.limits import DEFAULT_ERROR_RATIO, MAX_ERROR_RATIO, PassLimits
+from sparklabel.labeling.options import StorageOptions
+from sparklabel.labeling.plan import make_plan
+from sparklabel.labeling.report import PassReport
+from sparklabel.labeling.request import PassRequest
 from sparklabel.labels.predicates import input_hash_sql
 from sparklabel.models.references import DEFAULT
 from sparklabel.sql import quote, sql_string
@@ -25,7 +28,7 @@ from sparklabel.table.examples import check_examples
 from sparklabel.table.row_states import Scope
 from sparklabel.table.task_table import TaskTable, open_task_table
 from sparklabel.tasks import Task
-from sparklabel.udf import LabelerSpec, labeler_spec
+from sparklabel.udf import LabelerSpec, check_askable, labeler_spec, with_examples
 
 _ROW = "_sparklabel_row"
 _WAITS, _WAIT_SECONDS = 60, 10.0
@@ -37,7 +40,7 @@ def label_stream(
     table: str,
     task: Task,
     *,
-    key: str | Sequence[str],
+    key: str | Sequence[str] | None = None,
     checkpoint: str,
     model: str = DEFAULT,
     engine: str = "auto",
@@ -47,6 +50,7 @@ def label_stream(
     column: str | None = None,
     into: str | None = None,
     min_confidence: float = 0.0,
+    max_error_ratio: float = DEFAULT_ERROR_RATIO,
     max_new_corrections: int | None = 1000,
     staging: str | None = None,
     cache: bool | str = True,
@@ -68,7 +72,8 @@ def label_stream(
         raise TableError(
             "label_stream needs a classic Spark session.", hint="Call label_table on a schedule instead."
         )
-    limits, storage = PassLimits(max_new_corrections=max_new_corrections), StorageOptions(staging, cache)
+    limits = PassLimits(max_error_ratio, max_new_corrections=max_new_corrections)
+    storage = StorageOptions(staging, cache)
     name = f"sparklabel {task.name} {into or table}"
     _check_stream(spark, name, checkpoint, trigger)
     check_folders(spark, checkpoint=checkpoint, staging=staging, cache=cache)
@@ -78,10 +83,9 @@ def label_stream(
     spec = labeler_spec(task, model, engine, options, min_confidence)
     if not spec.manifest:
         check_examples(spark, task)
-    first = Pass(spark, spec, opened, storage=storage)
-    first.prepare()
+    check_askable(with_examples(spec, spark))
     if not opened.has_separate_labels:  # a stream ends where its table's schema changes
-        first.make_room()
+        make_room(spark, PassRequest(spec, opened, storage=storage))
     reader = spark.readStream.format("delta").option("skipChangeCommits", "true")
     rows = (
         reader.table(table) if "/" not in table and "`" not in table else reader.load(opened.source.location)
@@ -123,7 +127,7 @@ class _Batches:
         sweep_every: int,
     ) -> None:
         self._spec, self._opened, self._scope, self._sweep_every = spec, opened, scope, sweep_every
-        self._brakes, self._storage = limits, storage
+        self._limits, self._storage = limits, storage
 
     def label(self, rows: DataFrame, number: int) -> None:
         sweeps = (number + 1) % self._sweep_every == 0
@@ -142,14 +146,24 @@ class _Batches:
         now = self._opened.newest(spark, self._spec.task)
         if arrived is not None:
             now = replace(now, arrived=_one_of_each_key(arrived, now, self._spec.task))
-        labeling = Pass(spark, self._spec, now, self._scope, self._brakes, storage=self._storage)
-        plan = labeling.plan()
+        request = PassRequest(self._spec, now, self._scope, self._limits, storage=self._storage)
+        plan = make_plan(spark, request)
         if plan.pending or plan.unattributed:
-            if refusal := self._brakes.refusal(
-                plan.implicit_corrections, now.target.name, now.label_columns.value
-            ):
+            columns = now.label_columns
+            if refusal := self._limits.refusal(plan.implicit_corrections, now.target.name, columns.value):
                 raise refusal
-            run_passes([labeling], [plan], progress=False)
+            (report,) = run_passes(spark, [plan], progress=False)
+            _check_engine(report)
+
+
+def _check_engine(report: PassReport) -> None:
+    """Ends the query if the engine failed on too many inputs: later batches would fail as well."""
+    if report.stopped == MAX_ERROR_RATIO:
+        raise EngineError(
+            f"The engine failed on too many inputs of {report.table}, for instance: {report.failure}",
+            hint="What it answered is in the table. Mend the engine, or allow more failures with max_error_ratio=, and "
+            "start the stream again.",
+        )
 
 
 def _one_of_each_key(arrived: DataFrame, opened: TaskTable, task: Task) -> DataFrame:

@@ -4,6 +4,7 @@ In: a table, a task or several, a key, a model. Out: a PassReport for each task.
 anything is loaded or written; what a pass then does is in running.py.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
@@ -11,11 +12,14 @@ from pyspark.sql import SparkSession
 
 from sparklabel.delta.snapshot import check_folders
 from sparklabel.errors import ColumnError, TableError, TaskError
-from sparklabel.labeling.build_report import dry_run_report, pass_report
+from sparklabel.labeling.build_report import build_report, dry_run_report
 from sparklabel.labeling.executor import run_passes
-from sparklabel.labeling.labeling_pass import Pass
-from sparklabel.labeling.options import PassLimits, Pricing, StorageOptions, check_flags
+from sparklabel.labeling.limits import DEFAULT_ERROR_RATIO, PassLimits
+from sparklabel.labeling.options import Pricing, StorageOptions, check_flags
+from sparklabel.labeling.outcome import PassOutcome
+from sparklabel.labeling.plan import PassPlan, make_plan
 from sparklabel.labeling.report import PassReport
+from sparklabel.labeling.request import PassRequest
 from sparklabel.labels.predicates import RELABEL
 from sparklabel.labels.status import EMPTY_INPUT, FAILURES
 from sparklabel.models.references import DEFAULT
@@ -28,18 +32,23 @@ from sparklabel.udf import labeler_spec
 
 @overload
 def label_table(
-    spark: SparkSession, table: str, task: Task, *, key: str | Sequence[str], **arguments: Any
+    spark: SparkSession, table: str, task: Task, *, key: str | Sequence[str] | None = None, **arguments: Any
 ) -> PassReport: ...
 @overload
 def label_table(
-    spark: SparkSession, table: str, task: Sequence[Task], *, key: str | Sequence[str], **arguments: Any
+    spark: SparkSession,
+    table: str,
+    task: Sequence[Task],
+    *,
+    key: str | Sequence[str] | None = None,
+    **arguments: Any,
 ) -> list[PassReport]: ...
 def label_table(
     spark: SparkSession,
     table: str,
     task: Task | Sequence[Task],
     *,
-    key: str | Sequence[str],
+    key: str | Sequence[str] | None = None,
     model: str | Mapping[str, str] = DEFAULT,
     engine: str = "auto",
     where: str | None = None,
@@ -51,7 +60,7 @@ def label_table(
     min_confidence: float = 0.0,
     max_rows: int | None = None,
     max_seconds: float | None = None,
-    max_error_ratio: float = 0.5,
+    max_error_ratio: float = DEFAULT_ERROR_RATIO,
     max_new_corrections: int | None = 1000,
     on_drift: str = "warn",
     cost_per_hour: float | None = None,
@@ -108,31 +117,42 @@ def label_table(
     tasks = _tasks(task, column)
     models = _models(tasks, model)
     _check_columns_apart(tasks, [(one.name, f"{one.name}_label") for one in tasks])
+    began = time.monotonic()
     check_folders(spark, staging=staging, cache=cache)
     opened = open_task_tables(spark, table, tasks, key, column, adopt, into)
     _check_columns_apart(tasks, [(one.label_columns.value, one.label_columns.label) for one in opened])
-    passes = []
-    for one, place in zip(tasks, opened, strict=True):
+    requests = []
+    for one, found in zip(tasks, opened, strict=True):
         spec = labeler_spec(one, models[one.name], engine, options, min_confidence)
-        passes.append(Pass(spark, spec, place, scope, limits, pricing, storage, experiment))
+        requests.append(PassRequest(spec, found, scope, limits, pricing, storage, experiment))
         if not spec.manifest:
             check_examples(spark, one)
-    plans = [run.plan() for run in passes]
-    refusals = [
-        None
-        if adopt and place.label_columns.missing  # what is adopted is so once
-        else limits.refusal(plan.implicit_corrections, place.target.name, place.label_columns.value)
-        for place, plan in zip(opened, plans, strict=True)
-    ]
+    plans = [make_plan(spark, request) for request in requests]
+    refusals = [_refusal(plan, adopt) for plan in plans]
     if dry_run:
-        reports = [dry_run_report(*one) for one in zip(passes, plans, refusals, strict=True)]
+        seconds = (time.monotonic() - began) / len(plans)
+        reports = [dry_run_report(plan, seconds, no) for plan, no in zip(plans, refusals, strict=True)]
     elif refusal := next(filter(None, refusals), None):
         raise refusal
     elif any(plan.pending or plan.unattributed for plan in plans):
-        reports = run_passes(passes, plans, progress)
+        reports = run_passes(spark, plans, progress)
     else:
-        reports = [pass_report(run, plan) for run, plan in zip(passes, plans, strict=True)]
+        reports = [_nothing_to_do(plan, (time.monotonic() - began) / len(plans)) for plan in plans]
     return reports[0] if isinstance(task, Task) else reports
+
+
+def _refusal(plan: PassPlan, adopt: bool) -> TableError | None:
+    """Too many implicit corrections. A column that is adopted counts as people's answers, once."""
+    table = plan.request.table
+    if adopt and table.label_columns.missing:
+        return None
+    return plan.request.limits.refusal(
+        plan.implicit_corrections, table.target.name, table.label_columns.value
+    )
+
+
+def _nothing_to_do(plan: PassPlan, seconds: float) -> PassReport:
+    return build_report(plan, PassOutcome(plan.request.table.target.version, seconds))
 
 
 def _tasks(task: Task | Sequence[Task], column: str | None) -> list[Task]:
@@ -185,7 +205,7 @@ def checked_retry(retry: Mapping[str, int | None]) -> tuple[tuple[str, int | Non
     """Raises TableError for a status that no failure has, or a number that cannot be."""
     if not isinstance(retry, Mapping):
         raise TableError(
-            f"retry={retry!r} is no mapping.", hint="Say of a status how often: retry={'timeout': 5}."
+            f"retry={retry!r} must be a dict of status to attempts.", hint="For example retry={'timeout': 5}."
         )
     takes = [status for status in FAILURES if status != EMPTY_INPUT]  # nothing was asked
     for status, most in retry.items():

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sparklabel.labeling.options import DRIFT, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN
+from sparklabel.labeling.limits import DRIFT, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN
 from sparklabel.labels.status import ANSWERED
 
 _STOPS = {

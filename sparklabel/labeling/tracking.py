@@ -9,12 +9,12 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from sparklabel import registry
 from sparklabel.delta.commits import conflicts_met
 from sparklabel.errors import SetupError
-from sparklabel.labeling.chunks import PassStats
+from sparklabel.labeling.request import PassRequest
+from sparklabel.labeling.stats import PassStats
 from sparklabel.progress import tell
 
 _LOG = logging.getLogger("sparklabel.pass")
@@ -54,19 +54,18 @@ class PassTracker:
 
 
 @contextmanager
-def track_pass(
-    pass_id: str, task: str, table: str, params: Mapping[str, Any], experiment: str
-) -> Iterator[PassTracker]:
+def track_pass(request: PassRequest) -> Iterator[PassTracker]:
     """The MLflow run is finished, failed or killed as the block ends."""
+    pass_id, task, params = request.pass_id, request.task.name, request.run_params()
     if not registry.has_store():
         yield PassTracker(pass_id, None)
         return
     is_done = False
     try:
         with registry.start_run(
-            f"label {task}", experiment=experiment, tags={"sparklabel.pass": pass_id}
+            f"label {task}", experiment=request.experiment, tags={"sparklabel.pass": pass_id}
         ) as run:
-            run.log_params({"table": table, "task": task, **params})
+            run.log_params({"table": request.table.target.name, "task": task, **params})
             yield PassTracker(pass_id, run)
             is_done = True
     except SetupError as error:

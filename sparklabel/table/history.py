@@ -4,10 +4,10 @@ In: a table. Out: records, newest first. Nothing else keeps a list of passes: th
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -16,6 +16,8 @@ from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 COLUMNS, CORRECTIONS, ANSWERS, UNDO = "columns", "corrections", "answers", "undo"
 """The steps of a pass that are commits, and the taking back of one."""
 
+_NEWEST_COMMITS = 100
+"""Where the last rate is looked for."""
 _DDL = (
     "pass_id STRING, task STRING, model STRING, began TIMESTAMP, ended TIMESTAMP, rows BIGINT, version_before BIGINT, "
     "version_after BIGINT, task_fingerprint STRING, condition STRING, undone STRING"
@@ -36,6 +38,41 @@ class PassCommit:
     @property
     def step(self) -> str:
         return str(self.facts.get("step", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """What commits wrote: bytes of files, rows that changed, and unchanged rows that were copied beside them."""
+
+    WORTH_TELLING: ClassVar[int] = 10 * 2**20
+
+    bytes: int = 0
+    changed: int = 0
+    copied: int = 0
+
+    @classmethod
+    def by(cls, commits: Iterable[Mapping[str, Any]]) -> "Rewritten":
+        """Sums over commits, given by the metrics that Delta keeps of each."""
+        metrics = [{name: int(value) for name, value in commit.items()} for commit in commits]
+        return cls(
+            sum(m.get("numTargetBytesAdded", 0) for m in metrics),
+            sum(m.get("numTargetRowsUpdated", 0) + m.get("numTargetRowsInserted", 0) for m in metrics),
+            sum(m.get("numTargetRowsCopied", 0) for m in metrics),
+        )
+
+    @property
+    def saved(self) -> int:
+        """About how many bytes deletion vectors would have saved: those of the copied rows."""
+        return self.bytes * self.copied // max(1, self.changed + self.copied)
+
+    def __str__(self) -> str:
+        """What to do about it; nothing if it is little."""
+        if self.saved < self.WORTH_TELLING:
+            return ""
+        return (
+            f"{self.bytes / 2**20:,.0f} MiB were written, {self.saved / 2**20:,.0f} of them for {self.copied:,} rows "
+            "that did not change: deletion_vectors=True would save these, and upgrades the table protocol"
+        )
 
 
 def pass_commits(spark: SparkSession, target: TableSnapshot, newest: int | None = None) -> list[PassCommit]:
@@ -92,9 +129,11 @@ def _sum(rows: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(rows) else None
 
 
-def last_rate(spark: SparkSession, target: TableSnapshot, task: str) -> float | None:
-    """Distinct inputs a second of the newest pass that computed any; None where there was none."""
-    own = (commit.facts for commit in pass_commits(spark, target) if commit.facts.get("task") == task)
+def last_rate(spark: SparkSession, target: TableSnapshot, task: str, model: str) -> float | None:
+    """Distinct inputs a second of the newest pass of the task with the model that computed any; None if there was none
+    among the newest commits."""
+    commits = pass_commits(spark, target, _NEWEST_COMMITS)
+    own = (c.facts for c in commits if (c.facts.get("task"), c.facts.get("model")) == (task, model))
     return next((float(facts["inputs_per_second"]) for facts in own if facts.get("inputs_per_second")), None)
 
 

@@ -3,9 +3,11 @@
 In: a table at a pinned version, column names. Out: the table's spelling of them. Reads only.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.delta.snapshot import TableSnapshot, check_columns
@@ -15,8 +17,8 @@ from sparklabel.sql import quote
 _ROWS = "_sparklabel_rows"
 
 
-def check_key(spark: SparkSession, target: TableSnapshot, key: str | Sequence[str]) -> tuple[str, ...]:
-    """The key's columns, when they name every row once. Raises KeyColumnError with examples."""
+def key_columns(target: TableSnapshot, key: str | Sequence[str]) -> tuple[str, ...]:
+    """The table's spelling of the key's columns. Raises ColumnError, or KeyColumnError for what cannot be a key."""
     names = (key,) if isinstance(key, str) else tuple(key) if isinstance(key, list | tuple) else ()
     if not names or not all(isinstance(name, str) for name in names):
         raise KeyColumnError(
@@ -33,20 +35,47 @@ def check_key(spark: SparkSession, target: TableSnapshot, key: str | Sequence[st
                 f"{target.schema[column].dataType.simpleString()}.",
                 hint="Name columns of other types.",
             )
+    return columns
+
+
+def check_key(spark: SparkSession, target: TableSnapshot, key: str | Sequence[str]) -> tuple[str, ...]:
+    """The key's columns, when they name every row once. Raises KeyColumnError with examples."""
+    columns = key_columns(target, key)
+    check_unique(target.read(spark), target.name, columns)
+    return columns
+
+
+def check_unique(rows: DataFrame, table: str, columns: Sequence[str]) -> None:
+    """Raises KeyColumnError with examples unless `columns` name each of the `rows` once."""
     null = " OR ".join(f"{quote(c)} IS NULL" for c in columns)
     # One scan: groups that hold more than one row, or any row without a key.
-    groups = target.read(spark).groupBy(*map(quote, columns)).agg(F.count("*").alias(_ROWS))
+    groups = rows.groupBy(*map(quote, columns)).agg(F.count("*").alias(_ROWS))
     wrong = groups.where(f"{_ROWS} > 1 OR {null}").limit(3).collect()
-    for row in wrong:
-        if any(row[c] is None for c in columns):
-            raise KeyColumnError(
-                f"The key {', '.join(columns)} of {target.name} is NULL in some rows.",
-                hint="Fill it in, or name a key that every row has.",
-            )
     if wrong:
-        examples = ", ".join(str(tuple(row)[:-1] if len(columns) > 1 else row[0]) for row in wrong)
-        raise KeyColumnError(
-            f"The key {', '.join(columns)} of {target.name} is not unique; found more than once: {examples}.",
-            hint="Name columns that together are unique: key=['a', 'b'].",
+        raise _not_unique([tuple(row)[:-1] for row in wrong], table, columns)
+
+
+def check_unique_rows(rows: Sequence[Mapping[str, Any]], table: str, columns: Sequence[str]) -> None:
+    """As `check_unique`, of rows on the driver."""
+    keys = [tuple(_comparable(row[column]) for column in columns) for row in rows]
+    counts = Counter(keys)
+    if wrong := [key for key in counts if counts[key] > 1 or None in key][:3]:
+        raise _not_unique(wrong, table, columns)
+
+
+def _comparable(value: Any) -> Any:
+    """A key's value, hashable: structs and arrays come as dicts and lists."""
+    return value if value is None or isinstance(value, Hashable) else repr(value)
+
+
+def _not_unique(keys: Sequence[tuple[Any, ...]], table: str, columns: Sequence[str]) -> KeyColumnError:
+    if any(value is None for key in keys for value in key):
+        return KeyColumnError(
+            f"The key {', '.join(columns)} of {table} is NULL in some rows.",
+            hint="Fill it in, or name a key that every row has.",
         )
-    return columns
+    examples = ", ".join(str(key if len(columns) > 1 else key[0]) for key in keys)
+    return KeyColumnError(
+        f"The key {', '.join(columns)} of {table} is not unique; found more than once: {examples}.",
+        hint="Name columns that together are unique: key=['a', 'b'].",
+    )

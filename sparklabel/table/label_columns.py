@@ -34,16 +34,34 @@ def check_inputs(target: TableSnapshot, task: Task) -> None:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedTask:
+    """What a table's property says about a task: the column of its values, and the key by which passes write them
+    (empty in tables of an earlier release)."""
+
+    column: str
+    key: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, content: str) -> "RecordedTask":
+        """From the property's JSON. Fields that a newer release adds are ignored."""
+        found = json.loads(content)
+        return cls(str(found.get("column", "")), tuple(found.get("key", ())))
+
+    def to_json(self) -> str:
+        return json.dumps({"column": self.column} | ({"key": list(self.key)} if self.key else {}))
+
+
+def recorded_task(target: TableSnapshot, task: Task) -> RecordedTask | None:
+    """What the table remembers of the task; None if there was no pass."""
+    content = target.properties.get(f"{TASK_PROPERTY}{task.name}")
+    return RecordedTask.read(content) if content else None
+
+
 def recorded_column(target: TableSnapshot, task: Task) -> str | None:
-    """The column that passes of the task wrote their values to; None where there was no pass."""
-    recorded = target.properties.get(f"{TASK_PROPERTY}{task.name}")
-    return content_of(recorded)["column"] if recorded else None
-
-
-def content_of(recorded: str) -> dict[str, str]:
-    """What a task's property says; fields that a newer release adds do no harm."""
-    found = json.loads(recorded)
-    return {"column": str(found.get("column", ""))}
+    """The column that passes of the task wrote their values to; None if there was no pass."""
+    recorded = recorded_task(target, task)
+    return recorded.column if recorded else None
 
 
 _NAME = re.compile(r"[^ ,;{}()\n\t=.`]{1,100}")
@@ -162,7 +180,7 @@ def _check_not_another_tasks(target: TableSnapshot, task: Task, value: str) -> N
         if (
             name.startswith(TASK_PROPERTY)
             and other != task.name
-            and content_of(content)["column"].lower() == value.lower()
+            and RecordedTask.read(content).column.lower() == value.lower()
         ):
             raise ColumnError(
                 f"The column {value!r} of {target.name} belongs to the task {other!r}.", hint=_RENAME
@@ -170,17 +188,20 @@ def _check_not_another_tasks(target: TableSnapshot, task: Task, value: str) -> N
 
 
 def add_columns(
-    spark: SparkSession, target: TableSnapshot, label_columns: LabelColumns, task: Task
+    spark: SparkSession, target: TableSnapshot, label_columns: LabelColumns, task: Task, key: Sequence[str]
 ) -> TableSnapshot:
-    """Adds what is missing, once, and records the task in the table's properties; the table at its new version."""
+    """Adds what is missing, once, and records the task with its key in the table's properties.
+
+    Returns:
+        The table at its new version.
+    """
     additions = [*((quote(name), ddl) for name, ddl in label_columns.missing), *label_columns.new_fields]
     if additions:
         added = ", ".join(f"{path} {ddl}" for path, ddl in additions)
         spark.sql(f"ALTER TABLE {target.sql} ADD COLUMNS ({added})")
-    if recorded_column(target, task) is None:
-        content = sql_string(json.dumps({"column": label_columns.value}))
-        spark.sql(
-            f"ALTER TABLE {target.sql} SET TBLPROPERTIES ({sql_string(TASK_PROPERTY + task.name)} = {content})"
-        )
-        return open_snapshot(spark, target.name)
-    return open_snapshot(spark, target.name) if additions else target
+    wanted = RecordedTask(label_columns.value, tuple(key))
+    is_new = recorded_task(target, task) != wanted
+    if is_new:
+        name, content = sql_string(TASK_PROPERTY + task.name), sql_string(wanted.to_json())
+        spark.sql(f"ALTER TABLE {target.sql} SET TBLPROPERTIES ({name} = {content})")
+    return open_snapshot(spark, target.name) if additions or is_new else target

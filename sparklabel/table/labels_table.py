@@ -52,6 +52,13 @@ def labels_table(spark: SparkSession, into: str, source: TableSnapshot, keys: Se
     return target
 
 
+def remembered_key(spark: SparkSession, into: str) -> tuple[str, ...]:
+    """The key that the table was made with; empty if it is not there yet."""
+    sql = table_sql(into)
+    recorded = open_snapshot(spark, into).properties.get(_PROPERTY) if is_delta(spark, sql) else None
+    return tuple(json.loads(recorded).get("key", ())) if recorded else ()
+
+
 def make_labels_table(
     spark: SparkSession, target: TableSnapshot, source: TableSnapshot, keys: Sequence[str]
 ) -> None:

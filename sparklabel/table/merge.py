@@ -60,7 +60,7 @@ def answered_rows(opened: TaskTable, pending: DataFrame, answers: DataFrame, pas
     return rows.join(answers, HASH).select(*keys, HASH, SEEN, answer.alias(ANSWER))
 
 
-def answers_change(opened: TaskTable, task: Task, answers: DataFrame) -> Change:
+def answers_change(opened: TaskTable, task: Task, answers: DataFrame, *, few: bool = False) -> Change:
     """Of `answers` (key columns, HASH, ANSWER, SEEN). Rows whose input changed meanwhile, or that a person or another
     pass answered, keep what they have."""
     target, label_columns = opened.target, opened.label_columns
@@ -84,6 +84,7 @@ def answers_change(opened: TaskTable, task: Task, answers: DataFrame) -> Change:
         answers,
         " AND ".join(guards),
         {label_columns.value: kept, label_columns.label: record},
+        few,
     )
 
 

@@ -25,9 +25,10 @@ from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import Task
 
 HASH, STATE, ANSWER = "_sparklabel_hash", "_sparklabel_state", "_sparklabel_answer"
-SEEN = "_sparklabel_pass_seen"
+SEEN, TEXT = "_sparklabel_pass_seen", "_sparklabel_text"
 """Which pass had written a row's record when this one began."""
 
+_RECORD_FIELDS = ("pass_id", "attempts", "status", "input_hash")
 _NONDETERMINISTIC = re.compile(
     r"\b(rand|randn|random|randstr|uniform|uuid|shuffle|monotonically_increasing_id)\s*\(", re.IGNORECASE
 )
@@ -100,15 +101,28 @@ def unattributed(label_columns: LabelColumns) -> Column:
     return F.col(STATE).startswith("human") & F.expr(unattributed_sql(quote(label_columns.label)))
 
 
-def _silent(label_columns: LabelColumns) -> Column:
+def implicit_corrections(label_columns: LabelColumns) -> Column:
     """True for human answers that do not say so: the value is not the record's."""
     return F.col(STATE).startswith("human") & F.expr(implicit_correction_sql(quote(label_columns.label)))
 
 
-def distinct_inputs(rows: DataFrame, task: Task) -> DataFrame:
-    """Each distinct input of `row_states` once: its hash, and the inputs as the task names them."""
-    texts = [F.any_value(F.col(quote(c)).cast("string")).alias(c) for c in task.inputs]
-    return rows.groupBy(HASH).agg(*texts)
+def pending_columns(table: TaskTable, task: Task) -> list[Column]:
+    """What a pass needs of a row of `row_states`: its key, its inputs as text (TEXT and a number), the fields of its
+    record that decide whether an answer may replace it, HASH and STATE."""
+    label = table.label_columns.label
+    keys = [F.col(quote(key)) for key in table.keys]
+    texts = [F.col(quote(str(table.source.column(c)))).cast("string") for c in task.inputs]
+    record = F.struct(*(F.col(f"{quote(label)}.{field}") for field in _RECORD_FIELDS)).alias(label)
+    # Under names of their own: an input may be part of the key.
+    own = [text.alias(f"{TEXT}{number}") for number, text in enumerate(texts)]
+    return [*keys, *own, record, F.col(HASH), F.col(STATE)]
+
+
+def distinct_inputs(rows: DataFrame, task: Task, *others: str) -> DataFrame:
+    """Each distinct input of rows with `pending_columns` once: HASH, its texts under the task's names, and `others`,
+    columns that follow from the hash."""
+    texts = [F.any_value(f"{TEXT}{number}").alias(c) for number, c in enumerate(task.inputs)]
+    return rows.groupBy(HASH, *others).agg(*texts)
 
 
 def records_of(spark: SparkSession, opened: TaskTable, model: str, fingerprint: str) -> DataFrame:

@@ -18,17 +18,18 @@ from sparklabel.delta.snapshot import (
     open_readable,
     open_snapshot,
 )
-from sparklabel.errors import ColumnError, TableError
+from sparklabel.errors import ColumnError, KeyColumnError, TableError
 from sparklabel.sql import quote
-from sparklabel.table.key import check_key
+from sparklabel.table.key import check_unique, key_columns
 from sparklabel.table.label_columns import (
     LabelColumns,
+    RecordedTask,
     add_columns,
     check_inputs,
     find_label_columns,
-    recorded_column,
+    recorded_task,
 )
-from sparklabel.table.labels_table import labels_table, make_labels_table
+from sparklabel.table.labels_table import labels_table, make_labels_table, remembered_key
 from sparklabel.tasks import Task, check_task
 
 _OF_A_VIEW = "Of a view, keep the labels in a table of their own: into='...'."
@@ -85,7 +86,8 @@ class TaskTable:
     def make_room(self, spark: SparkSession, task: Task) -> "TaskTable":
         """The same with the task's columns in the table, made where they are missing. Looks at the table again then:
         another pass may be making the same."""
-        if recorded_column(self.target, task) and not (
+        recorded = RecordedTask(self.label_columns.value, self.keys)
+        if recorded_task(self.target, task) == recorded and not (
             self.label_columns.missing or self.label_columns.new_fields
         ):
             return self
@@ -93,7 +95,7 @@ class TaskTable:
             make_labels_table(spark, self.target, self.source, self.keys)
         latest = open_snapshot(spark, self.target.name)
         label_columns = find_label_columns(latest, task, self.keys, self.label_columns.value, adopt=True)
-        target = add_columns(spark, latest, label_columns, task)
+        target = add_columns(spark, latest, label_columns, task, self.keys)
         return replace(
             self.at(target), label_columns=LabelColumns(label_columns.value, label_columns.label, ())
         )
@@ -103,7 +105,7 @@ def open_task_table(
     spark: SparkSession,
     table: str,
     task: Task,
-    key: str | Sequence[str],
+    key: str | Sequence[str] | None = None,
     column: str | None = None,
     adopt: bool = False,
     into: str | None = None,
@@ -116,17 +118,27 @@ def open_task_tables(
     spark: SparkSession,
     table: str,
     tasks: Sequence[Task],
-    key: str | Sequence[str],
+    key: str | Sequence[str] | None = None,
     column: str | None = None,
     adopt: bool = False,
     into: str | None = None,
 ) -> list[TaskTable]:
-    """Finds the table, and checks all that tasks need of it. `into` is the table that has, or will have, the labels
-    alone. Raises TaskError, TableError, ColumnError or KeyColumnError."""
+    """Finds the table, and checks all that the tasks need of it.
+
+    Args:
+        key: The columns that name each row once. None: those that the table remembers from the first pass.
+        into: The table that has, or will have, the labels alone.
+
+    Raises:
+        TaskError, TableError, ColumnError or KeyColumnError.
+    """
     for task in tasks:
         check_task(task)
     source = open_snapshot(spark, table, _OF_A_VIEW) if into is None else open_readable(spark, table)
-    keys = check_key(spark, source, key)
+    remembered = _remembered_key(spark, source, tasks, into)
+    keys = key_columns(source, _checked_key(source, tasks[0], key, remembered))
+    if not remembered:  # later passes check the rows that they answer
+        check_unique(source.read(spark), source.name, keys)
     for task in tasks:
         check_inputs(source, task)
     target = source if into is None else labels_table(spark, into, source, keys)
@@ -142,6 +154,37 @@ def open_task_tables(
         TaskTable(source, target, keys, find_label_columns(target, task, keys, column, adopt))
         for task in tasks
     ]
+
+
+def _remembered_key(
+    spark: SparkSession, source: TableSnapshot, tasks: Sequence[Task], into: str | None
+) -> tuple[str, ...]:
+    """The key of the first pass, if every one of the tasks had one; else empty."""
+    if into is not None:
+        return remembered_key(spark, into)
+    found = [recorded_task(source, task) for task in tasks]
+    keys = {one.key if one else () for one in found}
+    return keys.pop() if len(keys) == 1 else ()
+
+
+def _checked_key(
+    source: TableSnapshot, task: Task, key: str | Sequence[str] | None, remembered: tuple[str, ...]
+) -> str | Sequence[str]:
+    """Raises KeyColumnError if there is no key, or another one than the table remembers."""
+    if key is None:
+        if not remembered:
+            raise KeyColumnError(
+                f"The first pass of the task {task.name!r} over {source.name} needs a key.",
+                hint="Name the columns that identify each row: key='id', or key=['a', 'b']. Later calls remember it.",
+            )
+        return remembered
+    given = key_columns(source, key)
+    if remembered and [c.lower() for c in given] != [c.lower() for c in remembered]:
+        raise KeyColumnError(
+            f"{source.name} was labeled by the key {', '.join(remembered)}, not by {', '.join(given)}.",
+            hint="Leave key= out: the table remembers it.",
+        )
+    return key
 
 
 def _check_comparable(target: TableSnapshot, names: Sequence[str]) -> None:

@@ -15,10 +15,12 @@ def handed_back(spark):
     return lambda table: spark.sql(f"UPDATE {table} SET verdict = NULL, verdict_label = NULL")
 
 
-def test_what_is_in_the_cache_is_not_computed(small, label, rows_of, handed_back):
+def test_what_is_in_the_cache_is_not_computed(spark, small, label, rows_of, handed_back):
     first, before = label(small, where="id < 4"), rows_of(small)
     handed_back(small)
-    again = label(small)
+    again = label(
+        small, cache=f"{open_snapshot(spark, small).location}/_sparklabel"
+    )  # named: asked even for few rows
     assert (first.cached_inputs, again.labeled, again.cached_inputs) == (0, 6, 4)
     assert 0 < again.prompt_tokens < first.prompt_tokens
     assert "4 answers were in the cache" in str(again)
@@ -39,7 +41,7 @@ def test_it_can_be_looked_at_and_cleared(spark, small, task, label, handed_back)
         clear_cache(spark, small, "another")
     assert clear_cache(spark, small, task) == 6
     handed_back(small)
-    assert label(small).cached_inputs == 0
+    assert label(small, cache=f"{open_snapshot(spark, small).location}/_sparklabel").cached_inputs == 0
 
 
 def test_it_forgets_its_oldest_days(spark, small, label):

@@ -5,8 +5,10 @@ import json
 import pytest
 
 from sparklabel import classification
-from sparklabel.labeling.build_report import dry_run_report, pass_report
-from sparklabel.labeling.labeling_pass import Pass
+from sparklabel.labeling.build_report import build_report, dry_run_report
+from sparklabel.labeling.outcome import PassOutcome
+from sparklabel.labeling.plan import PassPlan
+from sparklabel.labeling.request import PassRequest
 from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.references import ResolvedModel
 from sparklabel.prompts import PromptTemplate
@@ -32,6 +34,6 @@ def test_changed_instructions_that_do_not_count_are_reported(spark, small, task,
         "models:/x/1", "artifact", "models:/x/1@sha256:0", "", manifest=json.dumps(manifest.to_dict())
     )
     spec = labeler_spec(task, model, "fake", {})
-    run = Pass(spark, spec, open_task_table(spark, small, task, "id"))
-    report = dry_run_report if dry_run else pass_report
-    assert (NOTE in str(report(run, run.plan()))) is changed
+    plan = PassPlan(PassRequest(spec, open_task_table(spark, small, task, "id")), {"new": 6})
+    report = dry_run_report(plan, 1.0) if dry_run else build_report(plan, PassOutcome(1, 1.0))
+    assert (NOTE in str(report)) is changed

@@ -9,8 +9,9 @@ from dataclasses import asdict, replace
 import pytest
 
 from sparklabel.errors import ConflictError
-from sparklabel.labeling.labeling_pass import Pass
-from sparklabel.labeling.state.lease import Holder, Lease
+from sparklabel.labeling.executor import lease_of, make_room, staging_of
+from sparklabel.labeling.request import PassRequest
+from sparklabel.labeling.state.lease import Holder
 from sparklabel.machine import process_start
 from sparklabel.sql import sql_string
 from sparklabel.table.row_states import Scope
@@ -23,21 +24,13 @@ def running(spark, small, task):
     """A pass with its staging open, which may hold a lease on `small`."""
 
     def start(where=None):
-        run = Pass(
-            spark,
-            labeler_spec(task, "m", "fake", {}),
-            open_task_table(spark, small, task, "id"),
-            Scope(where=where),
-        )
-        run.make_room()
-        return run, run.open_staging()
+        spec, table = labeler_spec(task, "m", "fake", {}), open_task_table(spark, small, task, "id")
+        request = PassRequest(spec, table, Scope(where=where))
+        opened = make_room(spark, request)
+        staging = staging_of(spark, request, opened)
+        return lease_of(spark, request, opened, staging), staging
 
     return start
-
-
-def lease(spark, run, staging, said=None):
-    tell = (lambda line: None) if said is None else said.append
-    return Lease(spark, staging, run.scope.where, run.shares_rows, tell)
 
 
 def left_behind(spark, staging, holder, age="0 SECONDS"):
@@ -49,28 +42,28 @@ def left_behind(spark, staging, holder, age="0 SECONDS"):
 
 
 def test_a_second_pass_is_told_who_labels_the_rows(spark, small, running, label):
-    run, staging = running()
+    lease, staging = running()
     with (
-        lease(spark, run, staging),
-        pytest.raises(ConflictError, match=f"process {os.getpid()}.*{run.pass_id}"),
+        lease,
+        pytest.raises(ConflictError, match=f"process {os.getpid()}.*{staging.pass_id}"),
     ):
         label(small)
     assert label(small).labeled == 6
 
 
 def test_passes_on_rows_of_their_own_work_side_by_side(spark, small, running, label):
-    run, staging = running("id < 2")
-    with lease(spark, run, staging):
+    lease, _ = running("id < 2")
+    with lease:
         assert label(small, where="id >= 2").labeled == 4
         with pytest.raises(ConflictError):
-            label(small, where="id < 3")
+            label(small, where="id < 3", model="another")  # whose rate is unknown: no small pass
 
 
 def test_another_task_of_the_table_is_nobodys_business(spark, small, running, label):
     from sparklabel import classification
 
-    run, staging = running()
-    with lease(spark, run, staging):
+    lease, _ = running()
+    with lease:
         assert label(small, task=classification("tone", "text", ["fresh", "rotten"])).labeled == 6
 
 
@@ -101,7 +94,7 @@ def test_a_pass_of_another_machine_that_is_silent_for_long_holds_nobody_up(spark
 
 
 def test_a_lease_is_given_back_when_the_pass_fails(spark, small, running, label):
-    run, staging = running()
-    with pytest.raises(ZeroDivisionError), lease(spark, run, staging):
+    lease, staging = running()
+    with pytest.raises(ZeroDivisionError), lease:
         raise ZeroDivisionError
     assert spark.sql(f"SELECT * FROM {staging.sql}").count() == 0

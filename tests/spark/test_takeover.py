@@ -4,10 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pyspark.sql import functions as F
 
-from sparklabel.labeling.labeling_pass import Pass
+from sparklabel.labeling.executor import make_room, staging_of
+from sparklabel.labeling.request import PassRequest
 from sparklabel.labels.predicates import input_hash_sql
-from sparklabel.table.merge import answers_change, merge_rows
-from sparklabel.table.row_states import ANSWER, HASH
+from sparklabel.table.merge import answered_rows, answers_change, merge_rows
+from sparklabel.table.row_states import ANSWER, HASH, STATE, row_states
 from sparklabel.table.task_table import open_task_table
 from sparklabel.udf import labeler_spec, udf_of
 
@@ -16,10 +17,15 @@ class Opened:
     """A pass over `table` with its columns added and its staging open, to be driven step by step."""
 
     def __init__(self, spark, table, task, model="m"):
-        self.spec = labeler_spec(task, model, "fake", {})
-        self.run = Pass(spark, self.spec, open_task_table(spark, table, task, "id"))
-        self.run.make_room()
-        self.staging, self.chunk = self.run.open_staging(), 0
+        self.spark, self.spec = spark, labeler_spec(task, model, "fake", {})
+        request = PassRequest(self.spec, open_task_table(spark, table, task, "id"))
+        self.request, self.table = request, make_room(spark, request)
+        self.staging, self.chunk = staging_of(spark, request, self.table), 0
+
+    @property
+    def pending(self):
+        states = row_states(self.spark, self.table, self.request.task, self.request.scope)
+        return states.where(f"{STATE} = 'new'")
 
     def stage(self, spark, texts, **fields):
         """Stages the answers to `texts`, with some of their fields replaced."""
@@ -32,9 +38,9 @@ class Opened:
         self.staging.append(hashed, self.chunk)
 
     def merge(self):
-        opened = self.run.opened
-        change = answers_change(opened, self.run.task, self.run.source(self.staging))
-        return merge_rows(opened.target, opened.keys, [change], {"pass_id": "p"})
+        rows = answered_rows(self.table, self.pending, self.staging.answers(self.spark), "p")
+        change = answers_change(self.table, self.request.task, rows)
+        return merge_rows(self.table.target, self.table.keys, [change], {"pass_id": "p"})
 
 
 def test_answers_of_a_pass_that_died_are_taken_over(spark, small, task, label, rows_of):
@@ -68,7 +74,7 @@ def test_a_sign_of_life_while_the_rest_is_computed_is_no_conflict(spark, small, 
 
     dead, now = Opened(spark, small, task), Opened(spark, small, task)
     dead.stage(spark, ["fresh 1", "fresh 2"])
-    rest = now.run.states().join(dead.staging.answers(spark, pinned=True), HASH, "left_anti")
+    rest = now.pending.select(HASH, "text").join(dead.staging.answers(spark, pinned=True), HASH, "left_anti")
     one_slot = rest.repartition(1)
     answers = one_slot.where(waited.asNondeterministic()("text")).select(
         HASH, udf_of(now.spec)("text").alias(ANSWER)

@@ -14,8 +14,9 @@ from pyspark.sql import functions as F
 
 from sparklabel.delta.commits import FILES_GO_SOON, delete_rows, retry_on_conflict, tidying_is_due
 from sparklabel.delta.errors import error_message, spark_errors
-from sparklabel.delta.snapshot import TableSnapshot, newest_version
+from sparklabel.delta.snapshot import TableSnapshot, is_delta, newest_version
 from sparklabel.errors import TableError
+from sparklabel.labeling.stats import ChunkStats
 from sparklabel.labels.record import label_ddl
 from sparklabel.labels.status import RETRYABLE
 from sparklabel.sql import quote, sql_list, sql_string
@@ -28,16 +29,6 @@ CACHED = 0
 CLEARING = "Clearing the staging table"
 _KEPT_DAYS = 30
 """Answers that no pass came back for (another model, a dropped task) are forgotten after this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """How many answers were staged, how many of them are failures of the engine, and their tokens."""
-
-    answers: int
-    failed: int
-    prompt_tokens: int
-    output_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +45,7 @@ class Staging:
     def sql(self) -> str:
         return f"delta.{quote(self.path)}"
 
-    def append(self, answers: DataFrame, chunk: int) -> Staged:
+    def append(self, answers: DataFrame, chunk: int) -> ChunkStats:
         """Computes `answers` (columns HASH and ANSWER) and commits them, once: a chunk that is there is not written
         again."""
         seen = Observation()
@@ -70,7 +61,11 @@ class Staging:
         writer = counted.write.format("delta").mode("append")
         writer.option("txnAppId", self.pass_id).option("txnVersion", chunk).save(self.path)
         counts = {name: int(value or 0) for name, value in seen.get.items()}
-        return Staged(counts["answers"], counts["failed"], counts["tokens"], counts["written"])
+        return ChunkStats(counts["answers"], counts["failed"], counts["tokens"], counts["written"])
+
+    def holds_answers(self, spark: SparkSession) -> bool:
+        """Whether there are usable answers, of this pass or another."""
+        return bool(self.answers(spark).take(1))
 
     def answers(self, spark: SparkSession, after: int = 0, pinned: bool = False) -> DataFrame:
         """One usable answer an input: HASH, ANSWER. Of this pass, of one that died, of one beside it: an answer to
@@ -113,9 +108,17 @@ class Staging:
         self._delete(spark, f"pass_id = {sql_string(self.pass_id)}")  # a partition: no file of it is read
         if dead:
             self._delete(spark, f"pass_id IN ({sql_list(dead)}) AND lease IS NOT NULL")
+            self._remove_inputs(spark)
         if tidying_is_due(spark, self.sql, commits):
             self._delete(spark, f"staged_at < current_timestamp() - INTERVAL {_KEPT_DAYS} DAYS")
             spark.sql(f"VACUUM {self.sql}").collect()
+
+    def _remove_inputs(self, spark: SparkSession) -> None:
+        """Removes the pending texts that earlier releases wrote beside staging, and that a killed pass left there."""
+        inputs = f"delta.{quote(self.path + '-todo')}"
+        if is_delta(spark, inputs):
+            delete_rows(spark, inputs, "true", CLEARING)
+            spark.sql(f"VACUUM {inputs}").collect()
 
     def _delete(self, spark: SparkSession, where: str) -> None:
         delete_rows(spark, self.sql, where, CLEARING)

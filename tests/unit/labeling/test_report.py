@@ -3,9 +3,9 @@
 import pytest
 
 from sparklabel.errors import TableError
-from sparklabel.labeling.build_report import Rewritten
 from sparklabel.labeling.options import Pricing
 from sparklabel.labeling.report import PassReport
+from sparklabel.table.history import Rewritten
 
 
 def report(**facts):

@@ -5,8 +5,7 @@ import logging
 
 import pytest
 
-from sparklabel.labeling.chunks import PassStats
-from sparklabel.labeling.state.staging import Staged
+from sparklabel.labeling.stats import ChunkStats, PassStats
 from sparklabel.labeling.tracking import track_pass
 from sparklabel.registry import connect
 
@@ -16,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy i
 
 def stats():
     done = PassStats()
-    done.add(Staged(answers=10, failed=1, prompt_tokens=200, output_tokens=5))
+    done.add(ChunkStats(answers=10, failed=1, prompt_tokens=200, output_tokens=5))
     return done
 
 

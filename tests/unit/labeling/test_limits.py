@@ -6,7 +6,7 @@ import pytest
 
 from sparklabel.errors import TableError
 from sparklabel.labeling.interrupts import FirstInterrupt
-from sparklabel.labeling.options import PassLimits
+from sparklabel.labeling.limits import PassLimits
 
 
 def test_the_first_interrupt_is_kept_and_the_second_is_one():
@@ -23,7 +23,7 @@ def test_the_first_interrupt_is_kept_and_the_second_is_one():
 
 def test_more_corrections_than_people_give_are_refused():
     refusal = str(PassLimits().refusal(1001, "t", "intent"))
-    assert "1,001 rows of t have another 'intent'" in refusal
+    assert "1,001 rows of t differ from the model's recorded 'intent'" in refusal
     assert "max_new_corrections=1001" in refusal
     for limits in (PassLimits(max_new_corrections=1001), PassLimits(max_new_corrections=None)):
         assert limits.refusal(1001, "t", "intent") is None

@@ -1,0 +1,75 @@
+"""What was asked of one pass.
+
+In: a user's arguments, checked. Out: a frozen record that everything later carries along: the plan, the running pass,
+its commits. Makes and reads nothing.
+"""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sparklabel.labeling.limits import PassLimits
+from sparklabel.labeling.options import Pricing, StorageOptions
+from sparklabel.table.row_states import Scope
+from sparklabel.table.task_table import TaskTable
+from sparklabel.tasks import Task
+from sparklabel.udf import LabelerSpec
+
+
+@dataclass(frozen=True, slots=True)
+class PassRequest:
+    """One pass over one table with one task. `table` is pinned, `experiment` is MLflow's."""
+
+    spec: LabelerSpec
+    table: TaskTable
+    scope: Scope = field(default_factory=Scope)
+    limits: PassLimits = field(default_factory=PassLimits)
+    pricing: Pricing = field(default_factory=Pricing)
+    storage: StorageOptions = field(default_factory=StorageOptions)
+    experiment: str = "sparklabel"
+    pass_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def task(self) -> Task:
+        return self.spec.task
+
+    @property
+    def model(self) -> str:
+        """The model's identity, as labels and commits carry it."""
+        return self.spec.model.identity
+
+    @property
+    def title(self) -> str:
+        """What the progress bar calls the pass."""
+        return f"{self.table.target.name}: {self.task.name}"
+
+    def facts(self, step: str) -> dict[str, Any]:
+        """What a commit of this pass says about it, as JSON in the commit's userMetadata. These names are stored."""
+        facts = {
+            "pass_id": self.pass_id,
+            "step": step,
+            "began": self.began_at.isoformat(),
+            "task": self.task.name,
+            "model": self.model,
+            "task_fingerprint": self.task.fingerprint,
+            "min_confidence": self.spec.min_confidence,
+            "column": self.table.label_columns.value,
+            "key": list(self.table.keys),
+            "version_before": self.table.target.version,
+            "where": self.scope.where,
+            "relabel": self.scope.relabel,
+        }
+        return facts | ({"examples": self.spec.examples.facts} if self.spec.examples else {})
+
+    def run_params(self) -> dict[str, Any]:
+        """The parameters of the pass's MLflow run."""
+        return {
+            "pass_id": self.pass_id,
+            "model": self.model,
+            "engine": str(self.spec.engine),
+            "task_fingerprint": self.task.fingerprint,
+            "where": self.scope.where,
+            "relabel": self.scope.relabel,
+        }
