@@ -19,10 +19,10 @@ def stats():
     return done
 
 
-def test_each_chunk_is_a_json_line(caplog, monkeypatch, tmp_path):
+def test_each_chunk_is_a_json_line(request_of, caplog, monkeypatch, tmp_path):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    with caplog.at_level(logging.INFO, "sparklabel.pass"), track_pass("p1", "t", "tab", {}, "x") as tracker:
+    with caplog.at_level(logging.INFO, "sparklabel.pass"), track_pass(request_of(pass_id="p1")) as tracker:
         tracker.chunk(stats(), 40)
     (line,) = [json.loads(record.message) for record in caplog.records if record.name == "sparklabel.pass"]
     assert tracker.run_id is None
@@ -31,17 +31,17 @@ def test_each_chunk_is_a_json_line(caplog, monkeypatch, tmp_path):
     }  # fmt: skip
 
 
-def test_a_pass_is_a_run_where_there_is_a_store(store):
-    with track_pass("p2", "verdict", "tickets", {"model": "m"}, "passes") as tracker:
+def test_a_pass_is_a_run_if_there_is_a_store(request_of, store):
+    with track_pass(request_of()) as tracker:
         tracker.chunk(stats(), 40)
         tracker.end({"labeled": 10, "cost": None})
     run = connect().get_run(tracker.run_id)
-    assert (run.info.status, run.data.params["model"]) == ("FINISHED", "m")
+    assert (run.info.status, run.data.params["model"]) == ("FINISHED", "fake:m")
     assert (run.data.metrics["inputs"], run.data.metrics["labeled"]) == (10, 10)
 
 
-def test_a_store_that_fails_meanwhile_fails_no_pass(store, capsys):
-    with track_pass("p3", "verdict", "tickets", {}, "passes") as tracker:
+def test_a_store_that_fails_meanwhile_fails_no_pass(request_of, store, capsys):
+    with track_pass(request_of()) as tracker:
         connect().delete_run(tracker.run_id)
         tracker.end({"labeled": 10})
     assert "MLflow run is not complete" in capsys.readouterr().err
