@@ -1,7 +1,7 @@
-"""Whether a pass answers otherwise than the passes before it: the shares of the answers, compared.
+"""Drift: whether a pass's answers are distributed unlike those of earlier passes.
 
-In: counts of answers. Out: the population stability index, and whether it is more than chance. A model that says the
-same label to everything, or a table that was filled from elsewhere, is seen after one chunk instead of after the pass.
+In: counts of answers. Out: the population stability index (PSI), and whether it is more than chance. It shows after one
+chunk that a model gives the same label to everything, or that the table was filled from another source.
 """
 
 import math
@@ -14,16 +14,16 @@ from pyspark.sql.types import ArrayType
 
 ON_DRIFT = ("warn", "stop", "ignore")
 LEAST = 50
-"""Answers on either side; fewer say nothing."""
+"""Answers needed on either side."""
 _MAJOR = 0.25
-"""From here on a shift counts as a major one by the usual rule."""
+"""The usual rule: a PSI above 0.25 is a major shift."""
 _Z = 1.645
 _SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """`index` is the PSI; `before` and `now` are the counts that it compares."""
+    """`index` is the PSI of the counts `before` and `now`."""
 
     index: float
     before: Mapping[str, int]
@@ -31,8 +31,8 @@ class Drift:
 
     @property
     def is_major(self) -> bool:
-        """Above 0.25, and above what equal shares give by chance in 95% of the samples of this size: the index is
-        distributed as chi-squared with k - 1 degrees of freedom, times 1/n + 1/m (Yurdakul 2018)."""
+        """Whether the index is above 0.25, and above what equal distributions give in 95% of samples of this size: it
+        is distributed as chi-squared with k - 1 degrees of freedom, times 1/n + 1/m (Yurdakul 2018)."""
         freedom = len(self.before.keys() | self.now.keys()) - 1
         by_chance = (freedom + _Z * math.sqrt(2 * freedom)) * (1 / self._before + 1 / self._now)
         return self.index > max(_MAJOR, by_chance)
@@ -56,11 +56,11 @@ class Drift:
 
 
 def compared(before: Mapping[str, int], now: Mapping[str, int]) -> Drift | None:
-    """None where there are too few on one side."""
+    """The drift between two counts of answers; None if there are too few on one side."""
     if sum(before.values()) < LEAST or sum(now.values()) < LEAST:
         return None
     names = sorted(before.keys() | now.keys())
-    # Half a count more for each keeps an answer that is new, or gone, from being infinitely far.
+    # Half a count more for each answer keeps the index finite if one is new, or gone.
     shares = [
         [(counts.get(name, 0) + 0.5) / (sum(counts.values()) + 0.5 * len(names)) for name in names]
         for counts in (before, now)
@@ -69,7 +69,7 @@ def compared(before: Mapping[str, int], now: Mapping[str, int]) -> Drift | None:
 
 
 def answer_counts(records: DataFrame, record: str) -> dict[str, int]:
-    """How often each value was answered, in a column of label records; of arrays, each item."""
+    """How often models gave each value, in a column of label records; for arrays, each item."""
     answered = records.where(f"{record}.status IN ('ok', 'truncated') AND {record}.source = 'model'")
     values = answered.select(F.col(f"{record}.value").alias("value"))
     if isinstance(values.schema["value"].dataType, ArrayType):

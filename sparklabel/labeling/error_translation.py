@@ -1,7 +1,8 @@
-"""Why a pass failed, where the reason lies outside: its table was dropped or altered, a disk is full, a right missing.
+"""Translates what Spark raises during a pass when the cause lies outside: a table was dropped or altered, a disk is
+full, a permission is missing.
 
-In: passes, and what Spark raised in one. Out: a TableError that says what happened and what to do; anything else goes
-on as it is. Looks at the tables again only when something was raised.
+In: requests, and what Spark raised. Out: a TableError that says what happened and what to do; other errors pass as they
+are. Looks at the tables again only after an error.
 """
 
 import re
@@ -20,14 +21,14 @@ _STORAGE = re.compile(
     r"Access ?Denied|AccessControlException|not authorized to perform).*$",
     re.IGNORECASE | re.MULTILINE,
 )
-"""The line in which a file system or an object store says it; Spark has no name of its own for it."""
+"""The line in which a file system or an object store says so: Spark has no error condition for it."""
 _TWICE = "DELTA_MULTIPLE_SOURCE_ROW_MATCHING_TARGET_ROW"
 _SHOWN = 300
 
 
 @contextmanager
 def failures_diagnosed(spark: SparkSession, requests: Sequence[PassRequest]) -> Iterator[None]:
-    """Around all that the passes do."""
+    """Translates errors raised in its block."""
     try:
         yield
     except spark_errors() as error:
@@ -43,9 +44,9 @@ def _refused(one: PassRequest, error: Exception) -> TableError | None:
         return None
     return TableError(
         f"The pass over {one.table.target.name} could not write: {refused[0].strip(' :')[:_SHOWN]}",
-        hint="Make room, or get the right to write, where the table, its staging (staging= names another folder) and "
-        "Spark's own files (spark.local.dir) are, and on the executors where models are kept (SPARKLABEL_CACHE, "
-        "HF_HOME). Then call again: what is staged is not computed twice.",
+        hint="Make room, or get permission to write, where the table, its staging (staging= names another folder) and "
+        "Spark's own files (spark.local.dir) are, and where executors keep models (SPARKLABEL_CACHE, HF_HOME). Then "
+        "call again: staged answers are not computed twice.",
     )
 
 
@@ -54,9 +55,9 @@ def _key_twice(one: PassRequest, error: Exception) -> TableError | None:
         return None
     keys, source = ", ".join(one.table.keys), one.table.source
     return KeyColumnError(
-        f"The key {keys} of {source.name} is not unique any more: rows came with a key that another has.",
+        f"The key {keys} of {source.name} is no longer unique: rows arrived with a key that other rows have.",
         hint=f"Find them: SELECT {keys} FROM {source.sql} GROUP BY {keys} HAVING count(*) > 1. Remove one, and "
-        "call again: what was computed waits in staging.",
+        "call again: computed answers wait in staging.",
     )
 
 
@@ -73,14 +74,14 @@ def _change(spark: SparkSession, before: TableSnapshot, columns: tuple[str, ...]
         now = open_readable(spark, before.name)
     except TableError:
         return TableError(
-            f"{before.name} is gone: it was dropped or moved while the pass worked.",
-            hint="What was computed and not merged waits in staging, unless that was inside the table's folder.",
+            f"{before.name} is gone: it was dropped or moved during the pass.",
+            hint="Computed answers wait in staging, unless that was inside the table's folder.",
         )
     gone = [c for c in columns if before.column(c) and not now.column(c)]
     if not gone:
         return None
     return TableError(
-        f"The column {gone[0]!r} of {before.name} is gone: it was dropped or renamed while the pass worked.",
-        hint=f"Bring it back (RENAME COLUMN, or RESTORE: DESCRIBE HISTORY {before.sql}) and call again: what was "
-        "computed waits in staging.",
+        f"The column {gone[0]!r} of {before.name} is gone: it was dropped or renamed during the pass.",
+        hint=f"Bring it back (RENAME COLUMN, or RESTORE: DESCRIBE HISTORY {before.sql}) and call again: computed "
+        "answers wait in staging.",
     )

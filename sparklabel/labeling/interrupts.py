@@ -10,8 +10,8 @@ from pyspark.sql import SparkSession
 
 
 class FirstInterrupt:
-    """Inside, the first Ctrl-C is remembered in `heard`, so that the chunk at hand can be finished; the second one is
-    what it always is. Where signals do not reach this thread nothing changes."""
+    """Remembers the first Ctrl-C in `heard`, so that the current chunk can be finished; the second one raises
+    KeyboardInterrupt as usual. Does nothing in threads that get no signals."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.heard, self._say = False, say
@@ -30,14 +30,14 @@ class FirstInterrupt:
         if self.heard:
             raise KeyboardInterrupt
         self.heard = True
-        self._say("interrupted: this chunk is finished and written first; Ctrl-C again stops at once")
+        self._say("interrupted: finishing and writing the current chunk; press Ctrl-C again to stop at once")
 
 
 _STOPS, _STOP_SECONDS = 8, 0.25
 
 
 class TaggedJobs:
-    """Inside, this thread's Spark jobs carry a tag, by which they can be ended: those of others go on."""
+    """Tags this thread's Spark jobs, so that they can be canceled and those of others are not."""
 
     def __init__(self, spark: SparkSession, tag: str) -> None:
         self._tag = tag
@@ -58,10 +58,9 @@ class TaggedJobs:
         self._remove(self._tag)
 
     def stop(self) -> None:
-        """Ends what runs. Ctrl-C ends the driver's waiting only: the chunk's tasks would compute on, and what follows
-        would wait for their slots. PySpark's own handler for it fails inside a call to the JVM."""
-        for _ in range(
-            _STOPS
-        ):  # a query that was being planned, or between two stages, starts its next job after it
+        """Cancels the running jobs. Ctrl-C ends only the driver's waiting: the chunk's tasks would go on computing and
+        keep their slots. PySpark's own handler fails inside a call to the JVM."""
+        # Repeated: a query that is being planned, or between two stages, starts its next job after the first one.
+        for _ in range(_STOPS):
             self._stop(self._tag)
             time.sleep(_STOP_SECONDS)

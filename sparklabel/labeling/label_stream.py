@@ -1,7 +1,7 @@
-"""A table labelled as rows arrive.
+"""`label_stream`: labels the rows of a table as they arrive.
 
-In: what a pass takes, and where the stream keeps its place. Out: a running query. Each batch of appended rows is a pass
-over these rows alone; now and then one over the whole table answers what came otherwise (upserts, updates).
+In: what a pass takes, and a checkpoint folder. Out: a running query. Each micro-batch of appended rows is a pass over
+these rows alone; now and then a pass over the whole table answers rows that were updated or upserted.
 """
 
 import time
@@ -32,7 +32,7 @@ from sparklabel.udf import LabelerSpec, check_askable, labeler_spec, with_exampl
 
 _ROW = "_sparklabel_row"
 _WAITS, _WAIT_SECONDS = 60, 10.0
-"""How often a batch waits for a pass that works on the same rows, before the query fails."""
+"""How often a batch waits for another pass on the same rows before the query fails."""
 
 
 def label_stream(
@@ -56,15 +56,25 @@ def label_stream(
     cache: bool | str = True,
     **options: Any,
 ) -> StreamingQuery:
-    """Labels the rows of a Delta table as they are appended, in place or `into` a table of labels; the query.
+    """Labels the rows of a Delta table as they are appended, in place or `into` a table of labels.
 
-    `trigger=None` answers what has arrived since the last time, and ends: call `.awaitTermination()`, each night say;
-    "1 minute" goes on and looks that often. `checkpoint` is the folder in which the stream keeps its place; the first
-    time all rows are new. Streams bring appended rows only: every `sweep_every` batches (1: each time) a pass over the
-    whole table answers what was updated or upserted. The other arguments are those of `label_table`. Labels that people
-    give are kept, and a batch that is brought twice is answered once.
+    Human answers are kept, and a batch that is delivered twice is answered once. The arguments that are not listed are
+    those of `label_table`.
 
-    Raises what `label_table` raises before anything is loaded or written; later errors are the query's.
+    Args:
+        checkpoint: The folder in which the stream keeps its position. The first time, all rows are new.
+        trigger: None to answer what has arrived since the last time and end (call `.awaitTermination()`, for example
+            every night); or an interval such as "1 minute" to keep running.
+        sweep_every: After so many batches, a pass over the whole table answers rows that were updated or upserted: a
+            stream delivers appended rows only. 1 does so after every batch.
+        max_error_ratio: End the query if the engine failed on a larger share of a batch's inputs, from 0 to 1.
+
+    Returns:
+        The running query.
+
+    Raises:
+        TableError, ColumnError, KeyColumnError, TaskError, ModelError or SetupError: Before anything is loaded or
+            written. Later errors are the query's.
     """
     if type(sweep_every) is not int or sweep_every < 1:
         raise TableError(f"sweep_every={sweep_every!r} is not a whole number above 0.")
@@ -100,22 +110,24 @@ def _check_stream(spark: SparkSession, name: str, checkpoint: str, trigger: str 
     """Before anything is written. Raises TableError."""
     if not (isinstance(checkpoint, str) and checkpoint.strip()):
         raise TableError(
-            f"checkpoint={checkpoint!r} is no folder.", hint="Give the path where the stream keeps its place."
+            f"checkpoint={checkpoint!r} is not a folder.",
+            hint="Give the path in which the stream keeps its position.",
         )
     cast = f"SELECT CAST(CAST({sql_string(str(trigger or '1 day'))} AS INTERVAL) AS STRING) AS time"
     if spark.sql(cast).collect()[0]["time"] is None:
         raise TableError(
-            f"trigger={trigger!r} is no time.", hint="Say '30 seconds' or '1 minute', or leave it out."
+            f"trigger={trigger!r} is not an interval.",
+            hint="For example '30 seconds' or '1 minute'; or leave it out.",
         )
     if any(query.name == name for query in spark.streams.active):
         raise TableError(
-            f"A stream does this already ({name}).",
+            f"A stream with this task is already running ({name}).",
             hint="Wait for it, or stop it: spark.streams.active lists them.",
         )
 
 
 class _Batches:
-    """What is done with each batch."""
+    """Runs a pass for each micro-batch."""
 
     def __init__(
         self,
@@ -167,8 +179,8 @@ def _check_engine(report: PassReport) -> None:
 
 
 def _one_of_each_key(arrived: DataFrame, opened: TaskTable, task: Task) -> DataFrame:
-    """A row that was deleted and came again between two batches arrives twice. Which of them is there now is not known
-    here: the wrong one's answer counts for its own text only, and the next sweep answers the row."""
+    """One row of each key. A row that was deleted and inserted again between two batches arrives twice, and which one
+    is current is not known here: an answer counts only for its own text, and the next sweep answers the other."""
     inputs = [quote(str(opened.source.column(c))) for c in task.inputs]
     one = F.max_by(F.struct("*"), F.expr(input_hash_sql(inputs)))  # the same one at each evaluation
     return arrived.groupBy(*map(quote, opened.keys)).agg(one.alias(_ROW)).select(f"{_ROW}.*")

@@ -1,7 +1,7 @@
-"""`label_table`: the pending rows of a table answered in place.
+"""`label_table`: labels the pending rows of a table in place.
 
-In: a table, a task or several, a key, a model. Out: a PassReport for each task. Everything is checked here before
-anything is loaded or written; what a pass then does is in running.py.
+In: a table, a task or several, a model. Out: a PassReport for each task. All arguments are checked here, before
+anything is loaded or written; `run_passes` does the rest.
 """
 
 import time
@@ -73,39 +73,62 @@ def label_table(
     progress: bool = True,
     **options: Any,
 ) -> PassReport | list[PassReport]:
-    """Labels the pending rows of a Delta table in place, in two columns: the task's name, and the record beside it.
+    """Labels the pending rows of a Delta table in place.
 
-    `table` is a name or a path; `key` a column, or several, that name each row once; `where` a SQL condition that
-    narrows the pass. Pending is what has no answer, whose input changed, that failed in a way worth another try, and
-    with relabel="task" what an earlier version of the task answered, with "model" also what another model answered;
-    "none" leaves both. Human answers are kept, whatever changed. `column` names the value column otherwise;
-    `adopt=True` takes an existing column as human answers. `into` names a table of key and labels, made where it is
-    missing: `table`, which may be a view then, is only read. `dry_run` writes nothing and loads no model. An answer
-    with less than `min_confidence` is withheld: status `uncertain`, a NULL value, the best guess in `alternatives`.
+    A task owns two columns: its value, and the record beside it. Rows are pending if they have no answer; changed their
+    input; failed with a retryable status; or, with relabel="task" (the default), were answered by an earlier version of
+    the task; with relabel="model", also by another model. Human answers are kept, whatever changed. Equal inputs are
+    asked once.
 
-    Several tasks are answered one after the other, each in a pass of its own, and written by one MERGE; a report each.
-    `model` may give each task, by its name, a model of its own then.
+    A call that is interrupted or killed is continued by the next one. A pass that takes longer than seconds keeps its
+    answers in `staging` until they are merged, and in the `cache` for later passes: an answer to the same prompt,
+    input, model, engine and options is not computed again.
 
-    At most `max_rows` distinct inputs are asked. The pass ends early, says so in its report, and has written what it
-    answered: after the chunk in which `max_seconds` have passed, on Ctrl-C, and when the engine failed on a larger
-    share of the inputs than `max_error_ratio`. Where the first chunk's answers are spread otherwise than those in the
-    table, the report says so; `on_drift="stop"` ends the pass then, and writes nothing. Called again after any of this
-    or any death it goes on: answers that wait in `staging` (a folder; inside the table's by default) are not computed
-    twice. Answers are kept in a `cache`, True: inside the table's folder, or a folder that several tables share; one to
-    the same prompt, inputs, model, engine and its options is not computed again. `options` go to the engine.
+    Args:
+        spark: A session with Delta, classic or Connect.
+        table: The name or the absolute path of a Delta table; with `into`, also of a view.
+        task: A task, or several. Several are answered one after the other, and written by one MERGE.
+        key: The column, or columns, that identify each row. Only the first pass needs it: the table remembers it.
+        model: A model reference; for several tasks also a dict of task name to reference.
+        engine: "auto", "transformers", "vllm", "openai" or "fake".
+        where: A SQL condition that narrows the pass, for example "day = current_date()".
+        relabel: Which answers to renew: "none", "task" or "model".
+        column: The value column, if it is not named as the task.
+        adopt: Take an existing value column as human answers.
+        into: The table for key and labels, created if it is missing; `table` is only read then.
+        dry_run: Report what the pass would do. Writes nothing and loads no model.
+        min_confidence: Withhold answers with less: status `uncertain`, a NULL value, the best guess in `alternatives`.
+        max_rows: The most distinct inputs to ask.
+        max_seconds: Stop after the chunk in which so many seconds have passed.
+        max_error_ratio: Stop if the engine failed on a larger share of the inputs, from 0 to 1.
+        max_new_corrections: Refuse the pass if more values than this differ from the model's recorded ones without a
+            record that a person changed them; None for no limit.
+        on_drift: When the first answers are distributed unlike those of earlier passes: "warn" in the report, "stop"
+            and write nothing, or "ignore".
+        cost_per_hour: The price of an hour of what computes, in any currency, for the report.
+        cost_per_million_tokens: The price of a million prompt and output tokens.
+        retry: The most attempts by status: {"invalid_output": 3} tries such rows at most three times in all,
+            {"timeout": 5} at most five. By default `timeout` and `engine_error` are retried in every pass; other
+            failures wait for a changed input or task.
+        staging: The folder for answers that wait to be merged; by default inside the table's folder.
+        cache: True for a cache inside the table's folder, False for none, or a folder that several tables share.
+        deletion_vectors: Enable deletion vectors in the table, so that a MERGE rewrites only changed rows. Upgrades the
+            table protocol: readers that do not support it are locked out.
+        experiment: The MLflow experiment of the pass's run, if there is an MLflow store.
+        progress: Show progress on stderr.
+        **options: Options of the engine, for example dtype="float32".
 
-    A value that differs from its record is a correction by a person; with more than `max_new_corrections` of them that
-    do not say so the pass is refused. `deletion_vectors` switches these on in the table: a MERGE then leaves the files
-    of rows that do not change alone, and readers that do not know them are locked out.
+    Returns:
+        A PassReport, or a list of them for several tasks. `print` it for a summary.
 
-    Where there is an MLflow store, the pass is a run of `experiment`; each chunk is a JSON line of the logger
-    `sparklabel.pass`. `cost_per_hour` (of what computes) and `cost_per_million_tokens` make the report say what it
-    cost, or would. `retry` says how often rows with a status are asked at most: {"invalid_output": 3} asks such rows
-    twice more, and {"timeout": 5} gives those up after five attempts, which are otherwise asked in each pass, as those
-    with `engine_error` are.
+    Raises:
+        TableError, ColumnError, KeyColumnError, TaskError, ModelError or SetupError: Before anything is loaded or
+            written.
+        ConflictError: Another pass works on the same rows, or other writers kept winning.
 
-    Raises TableError, ColumnError, KeyColumnError, TaskError, ModelError or SetupError before anything is loaded or
-    written; ConflictError where another pass works on the same rows, or other writers kept winning.
+    Example:
+        >>> report = sl.label_table(spark, "support.tickets", intent, key="ticket_id")  # doctest: +SKIP
+        >>> print(report)  # doctest: +SKIP
     """
     if relabel not in RELABEL:
         raise TableError(f"relabel={relabel!r} is not known.", hint=f"Use one of: {', '.join(RELABEL)}.")

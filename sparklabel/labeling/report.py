@@ -8,11 +8,11 @@ from sparklabel.labels.status import ANSWERED
 
 _STOPS = {
     MAX_ERROR_RATIO: "the engine failed on too many inputs",
-    MAX_SECONDS: "the time was over",
+    MAX_SECONDS: "the time limit was reached",
     DRIFT: "nothing was written",
-    NOT_BEGUN: "another task's pass ended the call",
+    NOT_BEGUN: "the pass of another task ended the call",
 }
-_GO_ON = ("call again to go on", "on_drift='ignore' takes the answers")
+_GO_ON = ("call again to continue", "on_drift='ignore' accepts the answers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,40 +102,40 @@ class PassReport:
             return f"{where}\n  nothing to do (version {self.version_after})"
         before = "none" if self.version_before < 0 else self.version_before
         without = sum(rows for status, rows in self.by_status.items() if status not in ANSWERED)
-        labelled = f"labelled {self.labeled - without:,} rows" + (
+        labeled = f"labeled {self.labeled - without:,} rows" + (
             f", {without:,} without an answer" if without else ""
         )
-        return f"{where}\n  {labelled}; version {before} -> {self.version_after}"
+        return f"{where}\n  {labeled}; version {before} -> {self.version_after}"
 
     def _details(self) -> list[str]:
         lines = ["rows before: " + _counts(self.states)]
         if self.by_status:
             lines.append("written: " + _counts(self.by_status))
         if not self.dry_run and self.pending > self.labeled:
-            lines.append(f"{self.pending - self.labeled:,} rows that were pending are not labelled")
+            lines.append(f"{self.pending - self.labeled:,} pending rows are not labeled yet")
         if self.resumed_inputs:
-            lines.append(f"{self.resumed_inputs:,} answers were taken over from a pass that did not end")
+            lines.append(f"{self.resumed_inputs:,} answers were taken over from a pass that did not finish")
         if self.cache_problem:
             lines.append(self.cache_problem)
         if self.cached_inputs:
             lines.append(f"{self.cached_inputs:,} answers were in the cache")
         if self.new_corrections:
-            lines.append(f"corrections by people that would be stamped: {self.new_corrections:,}")
+            lines.append(f"corrections that would be attributed to people: {self.new_corrections:,}")
         if self.refused:
-            lines.append(f"it would be refused: {self.refused}")
+            lines.append(f"the pass would be refused: {self.refused}")
         if self.corrections_stamped:
-            lines.append(f"corrections by people that were stamped: {self.corrections_stamped:,}")
+            lines.append(f"corrections attributed to people: {self.corrections_stamped:,}")
         if self.kept_older:
-            lines.append(f"{self.kept_older:,} rows kept their older answer, because the engine failed")
+            lines.append(f"{self.kept_older:,} rows keep their older answer because the engine failed")
         if self.human_kept:
-            lines.append(f"{self.human_kept:,} human answers were left alone")
+            lines.append(f"{self.human_kept:,} human answers were kept")
         if self.human_input_changed:
             lines.append(
-                f"{self.human_input_changed:,} of them are for an input that has changed since: look at them"
+                f"{self.human_input_changed:,} of them answer an input that has changed since: review them"
             )
         if self.new_model_would_add:
             lines.append(
-                f"{self.new_model_would_add:,} rows have another model's answer: relabel='model' redoes them"
+                f"{self.new_model_would_add:,} rows have another model's answer: relabel='model' renews them"
             )
         if self.dry_run and self.pending:
             time = f", about {max(1, self.estimated_seconds):,.0f} s" if self.estimated_seconds else ""
@@ -150,7 +150,9 @@ class PassReport:
             would = "would cost about" if self.dry_run else "cost"
             lines.append(f"{would} {self.cost:,.2f}, {self.cost_per_1000_rows:,.3f} for 1,000 rows")
         if self.conflicts_retried:
-            lines.append(f"{self.conflicts_retried:,} commits met other writers and were made again")
+            lines.append(
+                f"{self.conflicts_retried:,} commits conflicted with other writers and were repeated"
+            )
         if self.rewritten:
             lines.append(self.rewritten)
         if self.run_id:
@@ -159,17 +161,17 @@ class PassReport:
             lines.append(self.examples)
         if self.earlier_task:
             lines.append(
-                f"{self.model} was fine-tuned with an earlier version of the task: it answers with the prompt it was "
-                "trained with; fine-tune again for the new instructions to count"
+                f"{self.model} was fine-tuned with an earlier version of the task and answers with the prompt of then; "
+                "fine-tune again to apply the new instructions"
             )
         if self.drift:
             lines.append(self.drift)
         if self.failure:
-            lines.append(f"the engine failed, for instance: {self.failure}")
+            lines.append(f"the engine failed, for example: {self.failure}")
         if self.stopped:
             lines.append(f"stopped: {_STOPS[self.stopped]} ({self.stopped}); {_GO_ON[self.stopped == DRIFT]}")
         if self.interrupted:
-            lines.append("interrupted: call again to go on where it stopped")
+            lines.append("interrupted: call again to continue where it stopped")
         return lines
 
 

@@ -1,7 +1,7 @@
-"""What a pass says of itself while it works: a JSON line a chunk for logs, and the same as an MLflow run's metrics.
+"""The progress of a pass, for machines: one JSON line per chunk in the log, and the same as metrics of an MLflow run.
 
-In: what was computed so far. Out: lines of the logger "sparklabel.pass" (level INFO), and a run where there is an
-MLflow store; a pass makes none.
+In: what was computed so far. Out: lines of the logger "sparklabel.pass" at level INFO, and a run if there is an MLflow
+store. A pass never creates a store.
 """
 
 import json
@@ -21,14 +21,14 @@ _LOG = logging.getLogger("sparklabel.pass")
 
 
 class PassTracker:
-    """Of one pass. `run_id` is the MLflow run's, None without one."""
+    """Tracks one pass. `run_id` is that of its MLflow run, None without one."""
 
     def __init__(self, pass_id: str, run: registry.Run | None) -> None:
         self._pass_id, self._run, self._began = pass_id, run, time.monotonic()
         self.run_id = run.id if run else None
 
     def chunk(self, stats: PassStats, total: int) -> None:
-        """After each chunk: `total` inputs were to be answered."""
+        """After each chunk of a pass over `total` inputs."""
         figures = {
             "inputs": stats.inputs, "of": total, "failed": stats.failed, "prompt_tokens": stats.prompt_tokens,
             "output_tokens": stats.output_tokens, "inputs_per_second": round(stats.rate or 0.0, 2),
@@ -39,7 +39,7 @@ class PassTracker:
         self._log({name: float(value) for name, value in figures.items()}, stats.chunks)
 
     def end(self, figures: Mapping[str, float | None]) -> None:
-        """The report's numbers."""
+        """The numbers of the report, when the pass has ended."""
         self._log(figures, 0)
 
     def _log(self, figures: Mapping[str, float | None], step: int) -> None:
@@ -48,14 +48,14 @@ class PassTracker:
         try:
             with registry.store_errors():
                 self._run.log_metrics(figures, step)
-        except SetupError as error:  # labels do not wait for figures
-            tell(f"the pass goes on without its MLflow run: {error.message}")
+        except SetupError as error:  # labels matter more than metrics
+            tell(f"the pass continues without its MLflow run: {error.message}")
             self._run = None
 
 
 @contextmanager
 def track_pass(request: PassRequest) -> Iterator[PassTracker]:
-    """The MLflow run is finished, failed or killed as the block ends."""
+    """Tracks a pass in its block. The MLflow run is finished, failed or killed as the block is."""
     pass_id, task, params = request.pass_id, request.task.name, request.run_params()
     if not registry.has_store():
         yield PassTracker(pass_id, None)
@@ -71,4 +71,4 @@ def track_pass(request: PassRequest) -> Iterator[PassTracker]:
     except SetupError as error:
         if not is_done:
             raise
-        tell(f"the pass is done, and its MLflow run is not complete: {error.message}")
+        tell(f"the pass has ended, but its MLflow run is not complete: {error.message}")

@@ -53,7 +53,7 @@ def ended(endpoint):
 
 
 def test_the_job_labels_the_table_in_place(spark, job):
-    assert f"labelled {ROWS} rows" in job.said
+    assert f"labeled {ROWS} rows" in job.said
     wrong = "NOT (verdict <=> split(text, ' ')[0] AND verdict_label.status <=> 'ok')"
     assert spark.sql(f"SELECT count(*), count_if({wrong}) FROM delta.`{job.table}`").first()[:] == (ROWS, 0)
 

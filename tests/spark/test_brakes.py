@@ -8,7 +8,7 @@ from sparklabel.errors import TableError
 def test_at_most_so_many_rows_are_asked(small, label):
     report = label(small, max_rows=2)
     assert (report.labeled, report.pending, report.stopped) == (2, 6, "")
-    assert "4 rows that were pending are not labelled" in str(report)
+    assert "4 pending rows are not labeled yet" in str(report)
     assert label(small).labeled == 4
 
 
@@ -17,7 +17,7 @@ def test_the_chunk_in_which_the_time_is_over_is_the_last(spark, table, label):
     report = label(table, max_seconds=0.001)
     assert report.stopped == "max_seconds"
     assert 0 < report.labeled < 400
-    assert "call again to go on" in str(report)
+    assert "call again to continue" in str(report)
     assert label(table).labeled == 400 - report.labeled
 
 

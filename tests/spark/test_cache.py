@@ -37,7 +37,7 @@ def test_it_can_be_looked_at_and_cleared(spark, small, task, label, handed_back)
     label(small)
     (row,) = cache_summary(spark, small).collect()
     assert (row.task, row.model, row.answers) == ("verdict", "fake:m", 6), "a failure is not kept"
-    with pytest.raises(TableError, match=r"(?s)no answers to the task 'another'.*those to: verdict"):
+    with pytest.raises(TableError, match=r"(?s)no answers to the task 'another'.*answers to: verdict"):
         clear_cache(spark, small, "another")
     assert clear_cache(spark, small, task) == 6
     handed_back(small)
@@ -78,4 +78,4 @@ def test_a_folder_inside_a_table_is_refused(spark, small, label, version):
 def test_one_that_cannot_be_used_is_told_in_the_report(small, label):
     report = label(small, cache="/proc/nowhere")
     assert report.labeled == 6
-    assert "answers were not kept in the cache /proc/nowhere/cache" in str(report)
+    assert "answers could not be added to the cache /proc/nowhere/cache" in str(report)

@@ -20,7 +20,7 @@ def once(act):
 def test_a_table_that_is_dropped_meanwhile_is_named(spark, small, label, behind_chunk):
     with (
         behind_chunk(once(lambda: spark.sql(f"DROP TABLE {small}"))),
-        pytest.raises(TableError, match=f"{small} is gone: it was dropped or moved while the pass worked"),
+        pytest.raises(TableError, match=f"{small} is gone: it was dropped or moved during the pass"),
     ):
         label(small)
     assert not spark.catalog.tableExists(small)
@@ -41,7 +41,9 @@ def test_a_column_that_is_renamed_meanwhile_is_named_and_brought_back_costs_noth
 ):
     with (
         behind_chunk(once(lambda: spark.sql(f"ALTER TABLE {mapped} RENAME COLUMN verdict TO mine"))),
-        pytest.raises(TableError, match=f"The column 'verdict' of {mapped} is gone.*\n.*waits in staging"),
+        pytest.raises(
+            TableError, match=f"The column 'verdict' of {mapped} is gone.*\n.*answers wait in staging"
+        ),
     ):
         label(mapped)
     assert {tuple(row) for row in spark.sql(f"SELECT mine, verdict_label FROM {mapped}").collect()} == {

@@ -44,7 +44,7 @@ def test_what_failed_is_still_pending(failed):
 
 
 def test_the_report_says_what_the_engine_said(failed):
-    assert "the engine failed, for instance: The fake engine fails, as fail_on asks." in str(failed[0])
+    assert "the engine failed, for example: The fake engine fails, as fail_on asks." in str(failed[0])
 
 
 def test_a_pass_stops_when_too_much_fails_and_keeps_what_was_answered(spark, table, label):
@@ -52,7 +52,7 @@ def test_a_pass_stops_when_too_much_fails_and_keeps_what_was_answered(spark, tab
     report = label(table, fail_on="1", max_error_ratio=0.1)
     assert report.stopped
     assert 0 < report.by_status["ok"] < 323
-    assert "stopped: the engine failed on too many inputs (max_error_ratio); call again to go on" in str(
+    assert "stopped: the engine failed on too many inputs (max_error_ratio); call again to continue" in str(
         report
     )
     assert not label(table, max_error_ratio=0.1).stopped

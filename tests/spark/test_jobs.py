@@ -41,6 +41,6 @@ def test_the_labeling_job_labels_a_table_in_place(spark, tmp_path):
         str(ROOT / "jobs" / "label.py"), "--table", str(path), "--task", str(task), "--key", "id", "--engine", "fake"
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    assert "labelled 5 rows" in run.stdout
+    assert "labeled 5 rows" in run.stdout
     rows = spark.sql(f"SELECT verdict, verdict_label.status AS status FROM delta.`{path}`").collect()
     assert [tuple(row) for row in rows] == [("rotten", "ok")] * 5

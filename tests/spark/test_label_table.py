@@ -105,7 +105,7 @@ def test_a_backfill_is_not_taken_for_people(spark, small, label, version):
     assert version(small) == before
     would = label(small, max_new_corrections=2, dry_run=True)
     assert would.new_corrections == 3
-    assert "it would be refused: 3 rows of" in str(would)
+    assert "the pass would be refused: 3 rows of" in str(would)
     assert label(small, max_new_corrections=3).corrections_stamped == 3
 
 
@@ -132,7 +132,7 @@ def test_a_human_answer_is_kept_although_its_input_changed(story, row, value):
     assert (story.corrected[row].value, story.corrected[row].label.source) == (value, "human")
     assert story.third.human_input_changed == 2
     assert story.third.human_kept == 5
-    assert "look at them" in str(story.third)
+    assert "review them" in str(story.third)
 
 
 def test_a_row_handed_back_is_answered_by_the_model(story):

@@ -83,7 +83,7 @@ def test_a_pass_whose_process_lives_holds_its_rows_though_its_signs_are_late(spa
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as living:
         holder = replace(Holder.this("other", None), pid=living.pid, started=process_start(living.pid))
         left_behind(spark, staging, holder, age="5 MINUTES")
-        with pytest.raises(ConflictError, match=rf"process {living.pid}.*last sign of life is 3\d\d s old"):
+        with pytest.raises(ConflictError, match=rf"process {living.pid}.*last heartbeat is 3\d\d s old"):
             label(small)
 
 

@@ -45,7 +45,7 @@ def last_table(shown):
 
 
 def test_every_pending_row_is_labelled(shown):
-    assert "labelled 10 rows, 2 without an answer" in shown
+    assert "labeled 10 rows, 2 without an answer" in shown
     assert "written: 2 empty input, 10 ok" in shown
 
 

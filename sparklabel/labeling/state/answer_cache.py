@@ -1,8 +1,8 @@
-"""Answers that were given before: in a Delta table beside the labelled one, or in a folder that many tables share.
+"""The answer cache: a Delta table beside the labeled one, or in a folder that many tables share.
 
-In: answers that a pass computed. Out: those to the same question, so that no model is asked twice: the same prompt
-around the same inputs, model, engine, calibrator and threshold. Failures are not kept. Inputs are kept as hashes only.
-It is bounded: the oldest days go.
+In: answers that a pass computed. Out: answers to the same question, so that no model is asked twice: the same prompt
+around the same inputs, model, engine, calibrator and threshold. Failures are not kept, inputs only as hashes. Its size
+is bounded: the oldest days are removed.
 """
 
 import hashlib
@@ -35,14 +35,16 @@ from sparklabel.udf import LabelerSpec
 
 _MOST_ANSWERS, _MOST_DAYS = 5_000_000, 180
 _MANY_ANSWERS = _MOST_ANSWERS // 20
-"""A pass that keeps more tidies the cache."""
+"""A pass that adds more than this runs maintenance afterwards."""
 _JSON = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 
 
 @dataclass(slots=True)
 class Cache:
-    """Answers to one `question` (a hash) in the table at `path`, which holds those to others too. `record` is the SQL
-    type of an answer; `task` and `model` are for people who look. `problem` says why it could not be used."""
+    """Answers to one `question` (a hash) in the table at `path`, which holds answers to other questions, too.
+
+    `record` is the SQL type of an answer; `task` and `model` are for people who inspect it; `problem` says why it was
+    not usable."""
 
     path: str
     question: str
@@ -52,7 +54,7 @@ class Cache:
     problem: str = ""
 
     def move_known(self, spark: SparkSession, inputs: DataFrame, staging: Staging) -> int:
-        """Stages those to `inputs` (HASH), and says how many there were. A cache that cannot be read has none."""
+        """Stages the answers to `inputs` (HASH), and returns how many there were: 0 if the cache cannot be read."""
         try:
             if not is_table_folder(spark, self.path):
                 return 0
@@ -65,19 +67,19 @@ class Cache:
             answers = newest.select(HASH, F.from_json("answer", self.record, _JSON).alias(ANSWER))
             return staging.append(answers, CACHED).answers
         except WRITE_ERRORS as error:
-            self._tell(f"the cache {self.path} was not read: {error_message(error)}")
+            self._tell(f"the cache {self.path} could not be read: {error_message(error)}")
             return 0
 
     def keep(self, spark: SparkSession, answers: DataFrame, number: int) -> None:
-        """Adds `answers` (HASH, ANSWER), about `number` of them. They are in the table already: where the cache takes
-        none, that is told, and the pass goes on."""
+        """Adds `answers` (HASH, ANSWER), about `number` of them. They are in the table already: if the cache cannot be
+        written, the report says so, and the pass continues."""
         try:
             self._append(spark, answers.sample(_MOST_ANSWERS / number) if number > _MOST_ANSWERS else answers)
             if number > _MANY_ANSWERS or tidying_is_due(spark, self._sql, commits=1):
                 tidy(spark, self._sql)
                 spark.sql(f"VACUUM {self._sql}").collect()
         except WRITE_ERRORS as error:
-            self._tell(f"answers were not kept in the cache {self.path}: {error_message(error)}")
+            self._tell(f"answers could not be added to the cache {self.path}: {error_message(error)}")
 
     def _tell(self, problem: str) -> None:
         self.problem = problem
@@ -106,7 +108,7 @@ class Cache:
 def open_cache(
     storage: StorageOptions, location: str, spec: LabelerSpec, question: PreparedTask
 ) -> Cache | None:
-    """That of a pass over the table at `location`. Nothing is read or made yet."""
+    """The cache of a pass over the table at `location`; None without one. Reads and creates nothing yet."""
     if storage.cache is False:
         return None
     asked = [
@@ -115,14 +117,21 @@ def open_cache(
     ]  # fmt: skip
     content = hashlib.sha256(json.dumps(asked, default=str).encode()).hexdigest()[:32]
     record = label_ddl(spec.task.value_type)
-    # Who names another folder for staging does so because the table's is not to be written.
+    # If staging has another folder, the table's own should not be written.
     root = storage.staging if storage.cache is True and storage.staging else storage.cache
     return Cache(_path(root, location), content, record, spec.task.name, spec.model.identity)
 
 
 def cache_summary(spark: SparkSession, table: str) -> DataFrame:
-    """What is in the cache of a table, or in the folder that was given as `cache=`: a row for each question, with task,
-    model, how many `answers`, and when the first and the last were kept. Raises TableError where there is none."""
+    """What is in the cache of a table, or of the folder that was given as `cache=`.
+
+    Returns:
+        One row per question: its task and model, how many `answers` there are, and when the `first` and the `last` one
+        was added.
+
+    Raises:
+        TableError: There is no cache.
+    """
     found = spark.sql(f"SELECT * FROM {_existing(spark, table)}").groupBy("question", "task", "model")
     return found.agg(
         F.count(F.lit(1)).alias("answers"), F.min("cached_at").alias("first"), F.max("cached_at").alias("last")
@@ -130,9 +139,17 @@ def cache_summary(spark: SparkSession, table: str) -> DataFrame:
 
 
 def clear_cache(spark: SparkSession, table: str, task: Task | str | None = None) -> int:
-    """Forgets the answers in the cache of a table, or in the folder that was given as `cache=`; those of one task where
-    it, or its name, is given. How many there were. Labels in tables stay; files of the cache that were removed more
-    than an hour ago go for good. Raises TableError where there is no cache, or no answer to such a task."""
+    """Removes the answers in the cache of a table, or of the folder that was given as `cache=`. Labels in tables stay.
+
+    Args:
+        task: A task, or its name, whose answers to remove; None for all.
+
+    Returns:
+        How many answers were removed. Their files are deleted by the first call an hour later or more.
+
+    Raises:
+        TableError: There is no cache, or it has no answers to that task.
+    """
     sql = _existing(spark, table)
     name = task.name if isinstance(task, Task) else task
     kept = spark.sql(f"SELECT task, count(*) AS answers FROM {sql} GROUP BY task ORDER BY task").collect()
@@ -140,7 +157,7 @@ def clear_cache(spark: SparkSession, table: str, task: Task | str | None = None)
     if name is not None and name not in answers:
         raise TableError(
             f"The cache of {table} has no answers to the task {name!r}.",
-            hint=f"It has those to: {', '.join(answers) or 'none'}.",
+            hint=f"It has answers to: {', '.join(answers) or 'none'}.",
         )
     where = "true" if name is None else f"task = {sql_string(name)}"
     number = sum(answers.values()) if name is None else answers[name]
@@ -155,7 +172,7 @@ def _existing(spark: SparkSession, table: str) -> str:
         path = _path(True, open_snapshot(spark, table).location)
         if not is_table_folder(spark, path):
             raise TableError(
-                f"{table} has no cache yet.", hint="A pass makes one, unless it is told cache=False."
+                f"{table} has no cache yet.", hint="A staged pass creates one, unless it has cache=False."
             )
     return f"delta.{quote(path)}"
 
@@ -166,7 +183,7 @@ def _path(root: str | bool, location: str) -> str:
 
 
 def tidy(spark: SparkSession, sql: str, most: int = _MOST_ANSWERS) -> None:
-    """Forgets whole days, the oldest first, until `most` answers are left or one day, and makes few files of many."""
+    """Removes whole days, the oldest first, until `most` answers or one day are left; then compacts the files."""
     days = spark.sql(f"SELECT day, count(*) AS answers FROM {sql} GROUP BY day ORDER BY day DESC").collect()
     kept, old = 0, f"day < date_sub(current_date(), {_MOST_DAYS})"
     for newer, row in zip((None, *days), days, strict=False):

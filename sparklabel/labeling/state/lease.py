@@ -1,10 +1,10 @@
-"""Who labels a task's column in a table now: two passes on the same rows would compute everything twice.
+"""The lease of a pass: two passes over the same rows would compute everything twice.
 
-In: the staging table of table and task. Out: a lease, held while the block runs, or an error that names the holder. A
-lease is a row in staging, and signs of life are further ones: appends, which never conflict. Whoever wants it appends
-first and looks then: of two that come at once, the later one sees the other, and draws back. A pass that was killed
-loses its lease at once where that can be seen (its process is gone from this machine), else after some silence. Signs
-are late where chunks and MERGEs keep every slot of the cluster: silence is longer than these take.
+In: the staging table of a table and task. Out: a lease, held while its block runs, or an error that names the holder. A
+lease is a row in staging, and heartbeats are further rows: appends, which never conflict. A pass appends first and then
+looks, so of two that start at once, the later one sees the other and withdraws. A killed pass loses its lease at once
+if its process is seen to be gone from this machine, otherwise after some silence. Heartbeats are late while chunks and
+MERGEs occupy every slot of the cluster, so the silence is longer than these take.
 """
 
 import getpass
@@ -30,16 +30,17 @@ from sparklabel.sql import sql_string
 
 _BEAT_SECONDS, _LATE_SECONDS = 20.0, 60.0
 _SILENCE_SECONDS, _SILENCE_HERE_SECONDS = 300.0, 1800.0
-"""Of a pass on another machine, and of one whose process is alive on this one: its session may have ended."""
+"""After so long without a heartbeat a pass on another machine counts as dead; and so does one whose process is alive on
+this machine, as its Spark session may have ended."""
 _PAUSE, _LONG_PAUSE = (0.5, 3.0), (5.0, 10.0)
-"""Seconds between two looks at who works; the long one while a silent pass is waited for."""
+"""Seconds between two checks for other passes; the long pause while waiting for a silent one."""
 _LIVING: set[str] = set()
-"""The passes of this process. One that is not among them left its lease behind: its session had died."""
+"""The passes running in this process. A lease of this process that is not among them was left by a dead session."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A pass that works: who started it and where, and the condition on its rows (None: all)."""
+    """A running pass: who started it and where, and the condition on its rows (None for all)."""
 
     pass_id: str
     who: str
@@ -59,7 +60,7 @@ class Holder:
 
     @classmethod
     def read(cls, sign: str) -> "Holder":
-        """From a row's JSON; what a newer release adds does no harm."""
+        """From a row's JSON. Fields that a newer release adds are ignored."""
         found = json.loads(sign)
         return cls(**{field.name: found.get(field.name) for field in fields(cls)})
 
@@ -68,7 +69,7 @@ class Holder:
         return self.host == host_id()
 
     def is_alive(self, silent_seconds: float) -> bool:
-        """Whether it is to be reckoned with, when its last sign of life is so many seconds old."""
+        """Whether the pass may still be running, `silent_seconds` after its last heartbeat."""
         if not self.is_here:
             return silent_seconds <= _SILENCE_SECONDS
         if self.pid == os.getpid():
@@ -85,15 +86,15 @@ class _Seen:
     def conflict(self) -> ConflictError:
         who, pid = self.holder.who, self.holder.pid
         late = (
-            f"; its last sign of life is {self.silent_seconds:.0f} s old"
+            f"; its last heartbeat is {self.silent_seconds:.0f} s old"
             if self.silent_seconds > _LATE_SECONDS
             else ""
         )
         return ConflictError(
-            f"{who} (process {pid}) labels the same rows now, in pass {self.holder.pass_id}{late}.",
-            hint="Wait until that pass has ended, or narrow both to rows of their own with where=."
+            f"{who} (process {pid}) is labeling the same rows, in pass {self.holder.pass_id}{late}.",
+            hint="Wait until that pass has ended, or give each its own rows with where=."
             + (
-                f" Where process {pid} no longer labels, because its Spark session is gone, end it."
+                f" If process {pid} no longer labels because its Spark session is gone, end it."
                 if late
                 else ""
             ),
@@ -101,8 +102,8 @@ class _Seen:
 
 
 class Lease:
-    """Held inside its block. `shares_rows` says whether a condition and this pass's have rows in common; `say` tells
-    the user what is waited for. `dead` are the passes that ended without giving theirs back."""
+    """Held inside its block. `shares_rows` says whether a condition and this pass's have rows in common, `say` tells
+    the user about waiting. `dead` are the passes that ended without giving their lease back."""
 
     def __init__(
         self,
@@ -130,7 +131,7 @@ class Lease:
         return self
 
     def stop(self) -> None:
-        """No more signs of life: what they leave is to be cleared."""
+        """Stops the heartbeats, before their rows are cleared."""
         self._ended.set()
         self._beating.join()
 
@@ -138,7 +139,7 @@ class Lease:
         self.stop()
         _LIVING.discard(self._me.pass_id)
         if not self.released:
-            # The session may be what died: silence ends the lease then. What ended the block is what is told.
+            # The session may be what died; then silence ends the lease. The error to report is what ended the block.
             with suppress(*WRITE_ERRORS):
                 self._give_back()
 
@@ -153,21 +154,20 @@ class Lease:
             pause = _PAUSE
             for seen in others:
                 before = waited_for.setdefault(seen.holder.pass_id, seen)
-                # The first sight may be of one that draws back as well.
+                # The first time, the other one may be about to withdraw as well.
                 if before is not seen and (seen.holder.is_here or seen.last != before.last):
                     raise seen.conflict()
                 if before is not seen:
                     pause = _LONG_PAUSE
                 elif not seen.holder.is_here:
                     self._say(
-                        f"waiting for a pass of {seen.holder.who}: its last sign of life is "
-                        f"{seen.silent_seconds:.0f} s old, "
-                        f"and counts for {_SILENCE_SECONDS:.0f}"
+                        f"waiting for a pass of {seen.holder.who}: its last heartbeat is {seen.silent_seconds:.0f} s "
+                        f"old, and it counts as dead after {_SILENCE_SECONDS:.0f} s"
                     )
             time.sleep(random.uniform(*pause))
 
     def _others(self) -> list[_Seen]:
-        """Those who live, and work on rows of ours."""
+        """The living passes that share rows with this one."""
         signs = self._spark.sql(
             "SELECT lease, staged_at AS last, "
             "unix_timestamp(current_timestamp()) - unix_timestamp(staged_at) AS silent "

@@ -1,8 +1,8 @@
-"""Staging: answers that are computed and not yet merged, in a Delta table beside the labelled one.
+"""Staging: answers that are computed and not yet merged, in a Delta table beside the labeled one.
 
-An answer is kept by its input's hash, so that it holds whoever computed it: a pass that died is continued by the next
-call, which finds its answers here. Each pass appends to a partition of its own, so that two never conflict. Signs that
-a pass lives are rows here too (lease.py).
+Answers are keyed by their input's hash, so that it does not matter which pass computed them: the next call continues a
+pass that died. Each pass appends to its own partition, so that two passes never conflict. A pass's `Lease` and its
+heartbeats are rows here, too.
 """
 
 import hashlib
@@ -25,15 +25,15 @@ from sparklabel.table.row_states import ANSWER, HASH
 from sparklabel.tasks import Task
 
 CACHED = 0
-"""The chunk of answers that were not computed, but taken from the cache."""
+"""The chunk number of answers that came from the cache."""
 CLEARING = "Clearing the staging table"
 _KEPT_DAYS = 30
-"""Answers that no pass came back for (another model, a dropped task) are forgotten after this."""
+"""Answers that no later pass used (another model, a dropped task) are removed after this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """The staging table of one task in one table, as one pass sees it."""
+    """The staging table of a task and a table, as one pass uses it."""
 
     path: str
     pass_id: str
@@ -46,8 +46,8 @@ class Staging:
         return f"delta.{quote(self.path)}"
 
     def append(self, answers: DataFrame, chunk: int) -> ChunkStats:
-        """Computes `answers` (columns HASH and ANSWER) and commits them, once: a chunk that is there is not written
-        again."""
+        """Computes `answers` (HASH, ANSWER) and commits them as a chunk. A chunk that was committed before is not
+        written again."""
         seen = Observation()
         staged = answers.select(
             F.col(HASH).alias("input_hash"), F.col(ANSWER).alias("answer"), F.current_timestamp().alias("staged_at"),
@@ -68,10 +68,14 @@ class Staging:
         return bool(self.answers(spark).take(1))
 
     def answers(self, spark: SparkSession, after: int = 0, pinned: bool = False) -> DataFrame:
-        """One usable answer an input: HASH, ANSWER. Of this pass, of one that died, of one beside it: an answer to
-        the same input by the same model and task, calibrated and withheld alike, is the same answer. `after` a chunk of
-        this pass: those of its later chunks only. `pinned`: those of this moment, for what is appended here itself: a
-        writer that reads the newest version conflicts with everybody's signs of life."""
+        """One usable answer per input (HASH, ANSWER), from this pass or another one with the same model, task,
+        calibrator and threshold.
+
+        Args:
+            after: Only this pass's chunks after that number.
+            pinned: Read the current version. Needed if the result is appended here: Delta would report a conflict
+                with other passes' heartbeats.
+        """
         done = f"answer.status NOT IN ({sql_list(RETRYABLE)})"
         own = f"pass_id = {sql_string(self.pass_id)}"
         usable = f"{self._ours()} AND " + (f"{own} AND chunk > {after}" if after else f"({own} OR {done})")
@@ -82,17 +86,15 @@ class Staging:
         )
 
     def computed(self, spark: SparkSession) -> DataFrame:
-        """What this pass computed: HASH, ANSWER. Another's may be of another engine."""
+        """What this pass computed (HASH, ANSWER). Answers of other passes may come from another engine."""
         staged = spark.sql(f"SELECT * FROM {self.sql}")
         own = staged.where(f"pass_id = {sql_string(self.pass_id)} AND chunk > {CACHED}")
         return own.select(F.col("input_hash").alias(HASH), F.col("answer").alias(ANSWER))
 
     def clear(self, spark: SparkSession, merged: DataFrame | None, dead: Sequence[str], commits: int) -> None:
-        """Forgets this pass's answers and its lease, the leases of the `dead`, and the answers of others to the inputs
-        of `merged`, rows with a `record`.
-
-        What another pass staged and is not merged stays: it may be of another model, or outside `where`. Now and then
-        the files go too; `commits` are those that this pass made here, or somewhat more.
+        """Removes this pass's answers and lease, the leases of the `dead` passes, and other passes' answers to the
+        inputs of `merged`, rows with a `record`. Other answers stay: they may be of another model, or outside `where`.
+        Now and then it vacuums; `commits` is at least the number of commits that this pass made here.
         """
         if merged is not None:
             view = f"_sparklabel_merged_{self.pass_id}"
@@ -140,10 +142,14 @@ def open_staging(
     decision: str = "",
     root: str | None = None,
 ) -> Staging:
-    """The staging table, made where it is missing. Each format of the record has its own: none meets another's.
+    """The staging table, created if it is missing. Each format of the record has its own.
 
-    `decision` says how probabilities become answers: an answer that another threshold withheld is another answer.
-    `root` is the folder that it is made in, by default one inside the table's.
+    Args:
+        decision: How probabilities become answers: with another threshold or calibrator, an answer is another one.
+        root: The folder to create it in; by default inside the table's folder.
+
+    Raises:
+        TableError: It cannot be created.
     """
     record = label_ddl(task.value_type)
     columns = (
@@ -160,10 +166,10 @@ def open_staging(
         f"{FILES_GO_SOON}"
     )
     try:
-        retry_on_conflict(lambda: spark.sql(create), "Making the staging table")
+        retry_on_conflict(lambda: spark.sql(create), "Creating the staging table")
     except spark_errors() as error:
         raise TableError(
-            f"The staging table in {path} cannot be made: {error_message(error)}",
+            f"The staging table in {path} cannot be created: {error_message(error)}",
             hint="Name another folder with staging=.",
         ) from None
     return Staging(path, pass_id, task.fingerprint, model, decision)
