@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sparklabel.errors import SparklabelError
     from sparklabel.evaluation.calibrate import CalibrationReport, calibrate
     from sparklabel.evaluation.evaluate import EvaluationReport, evaluate
+    from sparklabel.labeled_table import LabeledTable, open_table
     from sparklabel.labeling.label_stream import label_stream
     from sparklabel.labeling.label_table import label_table
     from sparklabel.labeling.report import PassReport
@@ -44,6 +45,7 @@ _HOMES = {
     "DEFAULT": "models.references",
     "EvaluationReport": "evaluation",
     "Label": "labels.record",
+    "LabeledTable": "labeled_table",
     "PassReport": "labeling",
     "SparklabelError": "errors",
     "Task": "tasks",
@@ -66,6 +68,7 @@ _HOMES = {
     "load_task": "tasks",
     "matching": "tasks",
     "multilabel": "tasks",
+    "open_table": "labeled_table",
     "passes": "table",
     "rating": "tasks",
     "register": "udf",
@@ -79,6 +82,7 @@ __all__ = [
     "CalibrationReport",
     "EvaluationReport",
     "Label",
+    "LabeledTable",
     "PassReport",
     "SparklabelError",
     "Task",
@@ -101,6 +105,7 @@ __all__ = [
     "load_task",
     "matching",
     "multilabel",
+    "open_table",
     "passes",
     "rating",
     "register",

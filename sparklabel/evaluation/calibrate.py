@@ -59,7 +59,7 @@ def calibrate(
     table: str,
     task: Task,
     *,
-    key: str | Sequence[str],
+    key: str | Sequence[str] | None = None,
     model: str | None = None,
     column: str | None = None,
     into: str | None = None,

@@ -82,7 +82,7 @@ def human_gold(
             hint="Name a column of right answers: gold='...'; or a table and its key: people's answers count then.",
         )
     opened = open_task_table(spark, table, task, key, column, into=into)
-    opened.check_labelled(
+    opened.check_labeled(
         task, "Label it and correct some rows, or name a column of right answers: gold='...'."
     )
     found = human_answers(spark, opened, task)

@@ -6,12 +6,13 @@ anything is loaded or written; `run_passes` does the rest.
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 from pyspark.sql import SparkSession
 
 from sparklabel.delta.snapshot import check_folders
 from sparklabel.errors import ColumnError, TableError, TaskError
+from sparklabel.labeling.arguments import LabelArguments
 from sparklabel.labeling.build_report import build_report, dry_run_report
 from sparklabel.labeling.executor import run_passes
 from sparklabel.labeling.limits import DEFAULT_ERROR_RATIO, PassLimits
@@ -32,16 +33,11 @@ from sparklabel.udf import labeler_spec
 
 @overload
 def label_table(
-    spark: SparkSession, table: str, task: Task, *, key: str | Sequence[str] | None = None, **arguments: Any
+    spark: SparkSession, table: str, task: Task, **arguments: Unpack[LabelArguments]
 ) -> PassReport: ...
 @overload
 def label_table(
-    spark: SparkSession,
-    table: str,
-    task: Sequence[Task],
-    *,
-    key: str | Sequence[str] | None = None,
-    **arguments: Any,
+    spark: SparkSession, table: str, task: Sequence[Task], **arguments: Unpack[LabelArguments]
 ) -> list[PassReport]: ...
 def label_table(
     spark: SparkSession,

@@ -1,6 +1,6 @@
-"""The rows that have no answer because something failed: a view to look at, as a DataFrame.
+"""The rows that have no answer because something failed, as a DataFrame to look at.
 
-In: a table, a task, a key. Out: a DataFrame, which reads the table when it is used.
+In: a table, a task. Out: a DataFrame, which reads the table when it is used.
 """
 
 from collections.abc import Sequence
@@ -21,19 +21,27 @@ def failures(
     table: str,
     task: Task,
     *,
-    key: str | Sequence[str],
+    key: str | Sequence[str] | None = None,
     column: str | None = None,
     into: str | None = None,
 ) -> DataFrame:
-    """The rows that a pass failed on: key, inputs, and of the record `status`, `error`, `attempts`, `model`, `pass_id`
-    and `labeled_at`. Rows that were withheld (`uncertain`) are no failures.
+    """The rows that a pass failed on. Withheld answers (`uncertain`) are not failures.
 
-    Raises TableError, ColumnError or KeyColumnError.
+    Args:
+        key: The columns that identify each row; only needed if no pass has remembered them.
+        column: The value column, if it is not named as the task.
+        into: The table that has the labels, if `table` has not.
+
+    Returns:
+        The key, the inputs, and `status`, `error`, `attempts`, `model`, `pass_id` and `labeled_at` of the record.
+
+    Raises:
+        TableError, ColumnError or KeyColumnError.
     """
     opened = open_task_table(spark, table, task, key, column, into=into)
     names = dict.fromkeys((*opened.keys, *(str(opened.source.column(c)) for c in task.inputs)))
     rows = opened.rows(spark)
-    opened.check_labelled(task, "Label it first; or name the table that has them: into='...'.")
+    opened.check_labeled(task, "Label it first; or name the table that has the labels: into='...'.")
     label = quote(opened.label_columns.label)
     failed = rows.where(f"{label}.status IN ({sql_list(FAILURES)}) AND NOT ({label}.source <=> 'human')")
     return failed.select(*map(quote, names), *(F.col(f"{label}.{name}").alias(name) for name in _FACTS))

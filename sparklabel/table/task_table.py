@@ -66,7 +66,7 @@ class TaskTable:
         labels = self.target.read(spark).select(*map(quote, self.keys), *there)
         return rows.join(labels, list(self.keys), "left")
 
-    def check_labelled(self, task: Task, hint: str) -> None:
+    def check_labeled(self, task: Task, hint: str) -> None:
         """Raises ColumnError where no pass has written labels of the task yet."""
         if self.label_columns.missing:
             raise ColumnError(f"{self.target.name} has no labels of the task {task.name!r}.", hint=hint)
@@ -154,6 +154,15 @@ def open_task_tables(
         TaskTable(source, target, keys, find_label_columns(target, task, keys, column, adopt))
         for task in tasks
     ]
+
+
+def check_table(
+    spark: SparkSession, table: str, task: Task, key: str | Sequence[str] | None, into: str | None
+) -> None:
+    """Raises TableError or KeyColumnError for a table that cannot be read, or a key that cannot be its. Does not look
+    at rows."""
+    source = open_snapshot(spark, table, _OF_A_VIEW) if into is None else open_readable(spark, table)
+    key_columns(source, _checked_key(source, task, key, _remembered_key(spark, source, [task], into)))
 
 
 def _remembered_key(

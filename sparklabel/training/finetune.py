@@ -32,7 +32,7 @@ def finetune(
     table: str,
     task: Task,
     *,
-    key: str | Sequence[str],
+    key: str | Sequence[str] | None = None,
     base: str = DEFAULT,
     registered_name: str | None = None,
     num_processes: int = 1,
@@ -64,7 +64,7 @@ def finetune(
         registry.check_registered_name(registered_name)
     opened = open_task_table(spark, table, task, key, column, into=into)
     target = opened.target
-    opened.check_labelled(task, "Label it first: sparklabel.label_table(...).")
+    opened.check_labeled(task, "Label it first: sparklabel.label_table(...).")
     answers = human_answers(spark, opened, task)
     check_answers(answers, task, opened, force)
     resolved = registry.resolve(base)

@@ -20,6 +20,7 @@ FLOORS = {
             "udf",
             "labeling",
             "evaluation training",
+            "labeled_table",
             "demo cli",
         )
     )

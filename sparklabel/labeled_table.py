@@ -1,0 +1,156 @@
+"""`open_table`: one table, one task, and everything that can be done with them.
+
+In: a table, a task, how rows and columns are named. Out: a handle whose methods call the functions of the same names.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Unpack
+
+from pyspark.sql import DataFrame, SparkSession
+
+from sparklabel.evaluation.calibrate import CalibrationReport, calibrate
+from sparklabel.evaluation.evaluate import EvaluationReport, evaluate
+from sparklabel.labeling.arguments import EngineArguments, PassArguments
+from sparklabel.labeling.label_table import label_table
+from sparklabel.labeling.report import PassReport
+from sparklabel.language_model.training.config import TrainingConfig
+from sparklabel.models.references import DEFAULT
+from sparklabel.table.answers import answers
+from sparklabel.table.failures import failures
+from sparklabel.table.history import passes
+from sparklabel.table.task_table import check_table
+from sparklabel.table.undo import UndoReport, undo_pass
+from sparklabel.tasks import Task, check_task
+from sparklabel.training.finetune import finetune
+from sparklabel.training.report import TrainingReport
+
+
+@dataclass(frozen=True, slots=True)
+class LabeledTable:
+    """A table opened for a task. Made by `open_table`; nothing is cached, every method reads the table as it is."""
+
+    spark: SparkSession
+    table: str
+    task: Task
+    key: str | Sequence[str] | None = None
+    column: str | None = None
+    into: str | None = None
+
+    def label(self, **arguments: Unpack[PassArguments]) -> PassReport:
+        """Labels the pending rows. The arguments are those of `label_table`."""
+        return label_table(self.spark, self.table, self.task, **self._names, **arguments)
+
+    def dry_run(self, **arguments: Unpack[PassArguments]) -> PassReport:
+        """Reports what `label` would do, how long it would take and what it would cost; writes nothing."""
+        return label_table(self.spark, self.table, self.task, dry_run=True, **self._names, **arguments)
+
+    def finetune(
+        self,
+        *,
+        base: str = DEFAULT,
+        registered_name: str | None = None,
+        config: TrainingConfig | None = None,
+        force: bool = False,
+        num_processes: int = 1,
+        experiment: str = "sparklabel",
+        progress: bool = True,
+    ) -> TrainingReport:
+        """Fine-tunes `base` on people's answers, as the function `finetune` does."""
+        return finetune(
+            self.spark,
+            self.table,
+            self.task,
+            **self._names,
+            base=base,
+            registered_name=registered_name,
+            config=config,
+            force=force,
+            num_processes=num_processes,
+            experiment=experiment,
+            progress=progress,
+        )
+
+    def evaluate(
+        self,
+        *,
+        gold: str | None = None,
+        model: str = DEFAULT,
+        engine: Any = "auto",
+        experiment: str = "sparklabel",
+        **options: Unpack[EngineArguments],
+    ) -> EvaluationReport:
+        """Measures a model on people's held-out answers, or on the column `gold`."""
+        names = {} if gold else self._names
+        return evaluate(
+            self.spark,
+            self.table,
+            self.task,
+            gold=gold,
+            model=model,
+            engine=engine,
+            experiment=experiment,
+            **names,
+            **options,
+        )
+
+    def calibrate(self, *, model: str | None = None, experiment: str = "sparklabel") -> CalibrationReport:
+        """Fits a calibrator to people's answers and recomputes the table's confidences."""
+        return calibrate(self.spark, self.table, self.task, **self._names, model=model, experiment=experiment)
+
+    def failures(self) -> DataFrame:
+        """The rows that have no answer because something failed."""
+        return failures(self.spark, self.table, self.task, **self._names)
+
+    def answers(self) -> DataFrame:
+        """The rows that people answered, with what the model had said."""
+        return answers(self.spark, self.table, self.task, **self._names)
+
+    def passes(self) -> DataFrame:
+        """The passes over the table that wrote this task's labels, newest first."""
+        return passes(self.spark, self.into or self.table).where(f"task = '{self.task.name}'")
+
+    def undo(self, pass_id: str) -> UndoReport:
+        """Takes back what a pass wrote; human answers are kept."""
+        return undo_pass(self.spark, self.into or self.table, pass_id)
+
+    @property
+    def _names(self) -> dict[str, Any]:
+        return {"key": self.key, "column": self.column, "into": self.into}
+
+
+def open_table(
+    spark: SparkSession,
+    table: str,
+    task: Task,
+    *,
+    key: str | Sequence[str] | None = None,
+    column: str | None = None,
+    into: str | None = None,
+) -> LabeledTable:
+    """Opens a table for a task.
+
+    Args:
+        spark: A session with Delta, classic or Connect.
+        table: The name or the absolute path of a Delta table; with `into`, also of a view.
+        task: What to ask about each row.
+        key: The column, or columns, that identify each row. Only needed before the first pass: the table remembers it.
+        column: The value column, if it is not named as the task.
+        into: The table for key and labels, if they should not be in `table` itself.
+
+    Returns:
+        A handle with the methods `label`, `dry_run`, `finetune`, `evaluate`, `calibrate`, `failures`, `answers`,
+        `passes` and `undo`.
+
+    Raises:
+        TableError: The table cannot be read.
+        KeyColumnError: There is no key, or it is not the one that the table remembers.
+        TaskError: `task` is not a task.
+
+    Example:
+        >>> tickets = sl.open_table(spark, "support.tickets", intent, key="ticket_id")  # doctest: +SKIP
+        >>> print(tickets.label())  # doctest: +SKIP
+    """
+    check_task(task)
+    check_table(spark, table, task, key, into)
+    return LabeledTable(spark, table, task, key, column, into)

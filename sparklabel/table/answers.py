@@ -1,0 +1,54 @@
+"""People's answers in a labeled table, as a DataFrame to look at.
+
+In: a table, a task. Out: a DataFrame, which reads the table when it is used. Training and judging read answers by
+`human_answers`.
+"""
+
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparklabel.labels.predicates import human_sql, model_value_sql
+from sparklabel.sql import quote
+from sparklabel.table.task_table import open_task_table
+from sparklabel.tasks import Task
+
+
+def answers(
+    spark: SparkSession,
+    table: str,
+    task: Task,
+    *,
+    key: str | Sequence[str] | None = None,
+    column: str | None = None,
+    into: str | None = None,
+) -> DataFrame:
+    """The rows that people answered, by a plain UPDATE or by setting the record's source to 'human'.
+
+    Args:
+        key: The columns that identify each row; only needed if no pass has remembered them.
+        column: The value column, if it is not named as the task.
+        into: The table that has the labels, if `table` has not.
+
+    Returns:
+        One row per answer: the key, the inputs, `answer`, `model_answer` (what the model had said, NULL without one),
+        `reviewer`, `reviewed_at` and `review_reason`.
+
+    Raises:
+        TableError, ColumnError or KeyColumnError.
+    """
+    opened = open_task_table(spark, table, task, key, column, into=into)
+    opened.check_labeled(task, "Label it first; or name the table that has the labels: into='...'.")
+    value, label = quote(opened.label_columns.value), quote(opened.label_columns.label)
+    names = dict.fromkeys((*opened.keys, *(str(opened.source.column(c)) for c in task.inputs)))
+    return (
+        opened.rows(spark)
+        .where(human_sql(value, label))
+        .select(
+            *map(quote, names),
+            F.expr(value).alias("answer"),
+            F.expr(model_value_sql(label)).alias("model_answer"),
+            *(F.col(f"{label}.{name}").alias(name) for name in ("reviewer", "reviewed_at", "review_reason")),
+        )
+    )
