@@ -26,7 +26,7 @@ from sparklabel.labeling.build_report import build_report
 from sparklabel.labeling.error_translation import failures_diagnosed
 from sparklabel.labeling.limits import INTERRUPTED, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN
 from sparklabel.labeling.outcome import Answered, PassOutcome
-from sparklabel.labeling.plan import PassPlan, keep
+from sparklabel.labeling.plan import PassPlan
 from sparklabel.labeling.report import PassReport
 from sparklabel.labeling.request import PassRequest
 from sparklabel.labeling.running_pass import Ready, RunningPass, SmallPass, StagedPass
@@ -36,6 +36,7 @@ from sparklabel.labeling.tracking import track_pass
 from sparklabel.progress import tell
 from sparklabel.sql import quote
 from sparklabel.table.history import ANSWERS, COLUMNS, CORRECTIONS, Rewritten, pass_commits
+from sparklabel.table.key import check_unique
 from sparklabel.table.merge import corrections_change, merge_rows
 from sparklabel.table.row_states import HASH, row_states, rows_by_status, unattributed
 from sparklabel.table.task_table import TaskTable
@@ -51,8 +52,9 @@ def run_passes(spark: SparkSession, plans: Sequence[PassPlan], progress: bool) -
     """Runs them one after the other, and writes what was answered even if one of them raises."""
     clock, requests = time.monotonic(), [plan.request for plan in plans]
     with failures_diagnosed(spark, requests), count_conflicts() as conflicts, ExitStack() as stack:
+        plans = [plan.keeping_rows(stack) for plan in plans]
         prepared = [_prepare(spark, plan) for plan in plans]
-        ready = [_ready(spark, *pair, progress, stack) for pair in zip(plans, prepared, strict=True)]
+        ready = [_ready(spark, *pair, progress) for pair in zip(plans, prepared, strict=True)]
         passes, merger = _start(ready, stack), _Merger()
         try:
             _answer(passes, merger)
@@ -70,8 +72,10 @@ def _prepare(spark: SparkSession, plan: PassPlan) -> tuple[PassRequest, Prepared
         return plan.request, None
     request = replace(plan.request, spec=with_examples(plan.request.spec, spark))
     prepared = check_askable(request.spec)
-    if not plan.is_small and request.table.target.version != UNVERSIONED:
-        staging_of(spark, request, request.table)
+    if not plan.is_small:  # a small pass checks its rows when it has them
+        check_key_of(plan)
+        if request.table.target.version != UNVERSIONED:
+            staging_of(spark, request, request.table)
     return request, prepared
 
 
@@ -80,15 +84,18 @@ def _ready(
     plan: PassPlan,
     prepared: tuple[PassRequest, PreparedTask | None],
     progress: bool,
-    stack: ExitStack,
 ) -> Ready:
     """From here on the table has the task's columns, and says of each correction that a person made it."""
     request, asked = prepared
     table = make_room(spark, request)
     corrections = _attribute_corrections(spark, request, table) if plan.unattributed else 0
-    assert plan.rows is not None
-    rows = keep(plan.rows, stack) if asked else plan.rows
-    return Ready(spark, plan, request, asked, rows, table, corrections, progress)
+    return Ready(spark, plan, request, asked, table, corrections, progress)
+
+
+def check_key_of(plan: PassPlan) -> None:
+    """Raises KeyColumnError unless the key names each pending row once: a MERGE could not write them."""
+    table = plan.request.table
+    check_unique(plan.pending_rows, table.source.name, table.keys)
 
 
 def make_room(spark: SparkSession, request: PassRequest) -> TaskTable:

@@ -14,7 +14,7 @@ from sparklabel.delta.snapshot import check_folders
 from sparklabel.errors import ColumnError, TableError, TaskError
 from sparklabel.labeling.arguments import LabelArguments
 from sparklabel.labeling.build_report import build_report, dry_run_report
-from sparklabel.labeling.executor import run_passes
+from sparklabel.labeling.executor import check_key_of, run_passes
 from sparklabel.labeling.limits import DEFAULT_ERROR_RATIO, PassLimits
 from sparklabel.labeling.options import Pricing, StorageOptions, check_flags
 from sparklabel.labeling.outcome import PassOutcome
@@ -138,7 +138,7 @@ def label_table(
     _check_columns_apart(tasks, [(one.name, f"{one.name}_label") for one in tasks])
     began = time.monotonic()
     check_folders(spark, staging=staging, cache=cache)
-    opened = open_task_tables(spark, table, tasks, key, column, adopt, into)
+    opened = open_task_tables(spark, table, tasks, key, column, adopt, into, check_rows=False)
     _check_columns_apart(tasks, [(one.label_columns.value, one.label_columns.label) for one in opened])
     requests = []
     for one, found in zip(tasks, opened, strict=True):
@@ -149,6 +149,8 @@ def label_table(
     plans = [make_plan(spark, request) for request in requests]
     refusals = [_refusal(plan, adopt) for plan in plans]
     if dry_run:
+        for plan in plans:
+            check_key_of(plan)
         seconds = (time.monotonic() - began) / len(plans)
         reports = [dry_run_report(plan, seconds, no) for plan, no in zip(plans, refusals, strict=True)]
     elif refusal := next(filter(None, refusals), None):

@@ -5,7 +5,7 @@ In: a request. Out: counts, and the pending rows, which Spark keeps on disk unti
 
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -58,6 +58,16 @@ class PassPlan:
     prompt_characters: int = 0
     inputs_per_second: float | None = None
     rows: DataFrame | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def pending_rows(self) -> DataFrame:
+        """`rows`, of a plan that was made for a table."""
+        assert self.rows is not None
+        return self.rows
+
+    def keeping_rows(self, stack: ExitStack) -> "PassPlan":
+        """The same. Once its rows are read, Spark keeps them until the stack is unwound."""
+        return replace(self, rows=keep(self.pending_rows, stack)) if self.pending else self
 
     @property
     def pending(self) -> int:

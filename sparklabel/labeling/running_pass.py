@@ -31,7 +31,6 @@ from sparklabel.labeling.stats import PassStats
 from sparklabel.labeling.tracking import PassTracker
 from sparklabel.progress import WorkProgress, tell
 from sparklabel.sql import quote
-from sparklabel.table.key import check_unique
 from sparklabel.table.merge import Change, answered_rows, answers_change
 from sparklabel.table.row_states import (
     ANSWER,
@@ -51,17 +50,20 @@ _OTHER_COMMITS = 8
 @dataclass(frozen=True, slots=True)
 class Ready:
     """A plan that nothing refuses any more, with the table, which has the task's columns. `prepared` is what the model
-    is asked, None if nothing is pending. `rows` are the pending rows; once read, Spark keeps them. `corrections` counts
-    the rows that were just attributed to people."""
+    is asked, None if nothing is pending. `corrections` counts the rows that were just attributed to people."""
 
     spark: SparkSession
     plan: PassPlan
     request: PassRequest
     prepared: PreparedTask | None
-    rows: DataFrame
     table: TaskTable
     corrections: int
     progress: bool
+
+    @property
+    def rows(self) -> DataFrame:
+        """The pending rows."""
+        return self.plan.pending_rows
 
 
 class RunningPass(Protocol):
@@ -164,7 +166,6 @@ class StagedPass:
     def answer(self, merge_if_due: Callable[[], None]) -> None:
         ready, request = self.ready, self.ready.request
         began = time.monotonic()
-        check_unique(ready.rows, ready.table.source.name, ready.table.keys)
         inputs = self._take_known(_inputs(ready))
         left = ready.plan.inputs - self._resumed - self._cached
         drift = self._drift(ready.plan.pending_inputs) if self._resumed else None
@@ -246,7 +247,9 @@ class StagedPass:
         if nothing or self._is_held_back or self._merged_chunks == stats.chunks:
             return None
         ready = self.ready
-        answers = self._staging.answers(ready.spark, after=self._merged_chunks or 0)
+        # Without answers of others there is one for each input: no need to look for the newest.
+        own = not self._resumed
+        answers = self._staging.answers(ready.spark, after=self._merged_chunks or 0, own=own)
         rows = answered_rows(ready.table, ready.rows, answers, ready.request.pass_id)
         return answers_change(ready.table, ready.request.task, rows, few=ready.plan.has_few_rows)
 
@@ -280,7 +283,9 @@ class StagedPass:
 
 def _inputs(ready: Ready) -> DataFrame:
     """The distinct inputs to ask: HASH, BUCKET and the texts, at most `max_rows`."""
-    inputs = distinct_inputs(ready.rows, ready.request.task, BUCKET)
+    plan = ready.plan
+    are_distinct = plan.pending_inputs == plan.pending
+    inputs = distinct_inputs(ready.rows, ready.request.task, BUCKET, are_distinct=are_distinct)
     most = ready.request.limits.max_rows
     return inputs.orderBy(HASH).limit(most) if most else inputs
 

@@ -118,9 +118,12 @@ def pending_columns(table: TaskTable, task: Task) -> list[Column]:
     return [*keys, *own, record, F.col(HASH), F.col(STATE)]
 
 
-def distinct_inputs(rows: DataFrame, task: Task, *others: str) -> DataFrame:
+def distinct_inputs(rows: DataFrame, task: Task, *others: str, are_distinct: bool = False) -> DataFrame:
     """Each distinct input of rows with `pending_columns` once: HASH, its texts under the task's names, and `others`,
-    columns that follow from the hash."""
+    columns that follow from the hash. No shuffle if the inputs are known to be distinct already."""
+    if are_distinct:
+        texts = [F.col(f"{TEXT}{number}").alias(c) for number, c in enumerate(task.inputs)]
+        return rows.select(HASH, *others, *texts)
     texts = [F.any_value(f"{TEXT}{number}").alias(c) for number, c in enumerate(task.inputs)]
     return rows.groupBy(HASH, *others).agg(*texts)
 

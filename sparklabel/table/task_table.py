@@ -122,12 +122,14 @@ def open_task_tables(
     column: str | None = None,
     adopt: bool = False,
     into: str | None = None,
+    check_rows: bool = True,
 ) -> list[TaskTable]:
     """Finds the table, and checks all that the tasks need of it.
 
     Args:
         key: The columns that name each row once. None: those that the table remembers from the first pass.
         into: The table that has, or will have, the labels alone.
+        check_rows: Check that the key is unique, if no pass has done so. A pass checks the rows that it answers.
 
     Raises:
         TaskError, TableError, ColumnError or KeyColumnError.
@@ -137,7 +139,7 @@ def open_task_tables(
     source = open_snapshot(spark, table, _OF_A_VIEW) if into is None else open_readable(spark, table)
     remembered = _remembered_key(spark, source, tasks, into)
     keys = key_columns(source, _checked_key(source, tasks[0], key, remembered))
-    if not remembered:  # later passes check the rows that they answer
+    if check_rows and not remembered:
         check_unique(source.read(spark), source.name, keys)
     for task in tasks:
         check_inputs(source, task)

@@ -67,7 +67,9 @@ class Staging:
         """Whether there are usable answers, of this pass or another."""
         return bool(self.answers(spark).take(1))
 
-    def answers(self, spark: SparkSession, after: int = 0, pinned: bool = False) -> DataFrame:
+    def answers(
+        self, spark: SparkSession, after: int = 0, pinned: bool = False, own: bool = False
+    ) -> DataFrame:
         """One usable answer per input (HASH, ANSWER), from this pass or another one with the same model, task,
         calibrator and threshold.
 
@@ -75,12 +77,15 @@ class Staging:
             after: Only this pass's chunks after that number.
             pinned: Read the current version. Needed if the result is appended here: Delta would report a conflict
                 with other passes' heartbeats.
+            own: Only this pass's answers, of which there is one per input.
         """
         done = f"answer.status NOT IN ({sql_list(RETRYABLE)})"
-        own = f"pass_id = {sql_string(self.pass_id)}"
-        usable = f"{self._ours()} AND " + (f"{own} AND chunk > {after}" if after else f"({own} OR {done})")
+        mine = f"pass_id = {sql_string(self.pass_id)}"
+        scope = f"{mine} AND chunk > {after}" if after else mine if own else f"({mine} OR {done})"
         version = f" VERSION AS OF {newest_version(spark, self.sql)}" if pinned else ""
-        staged = spark.sql(f"SELECT * FROM {self.sql}{version}").where(usable)
+        staged = spark.sql(f"SELECT * FROM {self.sql}{version}").where(f"{self._ours()} AND {scope}")
+        if own:
+            return staged.select(F.col("input_hash").alias(HASH), F.col("answer").alias(ANSWER))
         return staged.groupBy(F.col("input_hash").alias(HASH)).agg(
             F.max_by("answer", "staged_at").alias(ANSWER)
         )
