@@ -50,11 +50,16 @@ _NEWEST_COMMITS = 100
 
 def run_passes(spark: SparkSession, plans: Sequence[PassPlan], progress: bool) -> list[PassReport]:
     """Runs them one after the other, and writes what was answered even if one of them raises."""
-    clock, requests = time.monotonic(), [plan.request for plan in plans]
-    with failures_diagnosed(spark, requests), count_conflicts() as conflicts, ExitStack() as stack:
+    clock = time.monotonic()
+    with count_conflicts() as conflicts, ExitStack() as stack:
         plans = [plan.keeping_rows(stack) for plan in plans]
-        prepared = [_prepare(spark, plan) for plan in plans]
-        ready = [_ready(spark, *pair, progress) for pair in zip(plans, prepared, strict=True)]
+        with failures_diagnosed(spark, [plan.request for plan in plans]):
+            prepared = [_prepare(spark, plan) for plan in plans]
+            ready = [_ready(spark, *pair, progress) for pair in zip(plans, prepared, strict=True)]
+        # From here on the tables have the tasks' columns, whose loss is an error of its own.
+        stack.enter_context(
+            failures_diagnosed(spark, [replace(one.request, table=one.table) for one in ready])
+        )
         passes, merger = _start(ready, stack), _Merger()
         try:
             _answer(passes, merger)
@@ -271,7 +276,7 @@ def _outcome_of(one: RunningPass, outcome: PassOutcome) -> PassOutcome:
     return replace(
         outcome,
         seconds=outcome.seconds + answered.seconds,
-        answered=answered,
+        answered=replace(answered, cache_problem=one.cache_problem),
         by_status=by_status,
         rewritten=rewritten,
         run_id=one.tracker.run_id if answered.stop_reason != NOT_BEGUN else None,

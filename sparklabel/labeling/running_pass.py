@@ -89,6 +89,10 @@ class RunningPass(Protocol):
     def by_status(self) -> dict[str, int] | None:
         """The rows written, by status; None if only the table knows."""
 
+    @property
+    def cache_problem(self) -> str:
+        """Why the cache could not be read or written, or ""."""
+
 
 class SmallPass:
     """A pass that takes seconds. Its answers go through the driver: nothing is staged, no lease is held, the cache is
@@ -145,6 +149,10 @@ class SmallPass:
     def settle(self) -> None:
         """Nothing was kept."""
 
+    @property
+    def cache_problem(self) -> str:
+        return ""
+
     def by_status(self) -> dict[str, int] | None:
         return self._statuses if self._written == sum(self._statuses.values()) else None
 
@@ -181,9 +189,9 @@ class StagedPass:
             time.monotonic() - began,
             self._resumed,
             self._cached,
-            self._cache.problem if self._cache else "",
-            drift,
-            *failed,
+            drift=drift,
+            kept_older=failed[0],
+            failure=failed[1],
         )
 
     def _take_known(self, inputs: DataFrame) -> DataFrame:
@@ -270,6 +278,10 @@ class StagedPass:
         with best_effort(CLEARING):
             staging.clear(spark, merged, lease.dead, commits=stats.chunks + _OTHER_COMMITS)
             lease.released = True
+
+    @property
+    def cache_problem(self) -> str:
+        return self._cache.problem if self._cache else ""
 
     def by_status(self) -> dict[str, int] | None:
         return None

@@ -45,7 +45,7 @@ def test_a_staging_folder_that_cannot_be_made_leaves_the_table_as_it_was(small, 
 
 
 def test_answers_that_are_spread_otherwise_are_reported_or_wait_for_somebody_to_take_them(
-    spark, table, label
+    spark, table, label, tmp_path
 ):
     spark.sql(
         f"CREATE TABLE {table} USING DELTA AS SELECT id, concat(if(id % 2 = 0, 'fresh ', 'rotten '), id) AS text "
@@ -53,11 +53,13 @@ def test_answers_that_are_spread_otherwise_are_reported_or_wait_for_somebody_to_
     )
     assert label(table).drift == ""
     spark.sql(f"INSERT INTO {table} (id, text) SELECT id, concat('rotten ', id) FROM range(60, 120)")
-    stopped = label(table, on_drift="stop")
+    unstaged = label(table, on_drift="stop")  # a pass of seconds computes them again
+    assert (unstaged.labeled, unstaged.stopped) == (0, "on_drift")
+    stopped = label(table, on_drift="stop", staging=str(tmp_path))
     assert (stopped.labeled, stopped.stopped) == (0, "on_drift")
     assert "fresh 50% -> 0%" in stopped.drift
     assert "nothing was written" in str(stopped)
-    again = label(table, on_drift="stop")
+    again = label(table, on_drift="stop", staging=str(tmp_path))
     assert (again.labeled, again.stopped) == (0, "on_drift"), "staged answers are looked at as well"
-    taken = label(table, on_drift="ignore")
+    taken = label(table, on_drift="ignore", staging=str(tmp_path))
     assert (taken.labeled, taken.resumed_inputs) == (60, 60)

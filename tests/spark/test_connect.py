@@ -48,7 +48,7 @@ import sys
 # What pyspark-client, the client of Spark Connect alone, comes without.
 sys.modules["py4j"] = sys.modules["pyspark.core"] = None
 import sparklabel
-from sparklabel.session import java_errors
+from sparklabel.delta.errors import java_errors
 
 print(sparklabel.label_table.__name__, sparklabel.finetune.__name__, java_errors())
 """
