@@ -109,7 +109,7 @@ def test_a_table_that_nobody_may_write_is_named_whenever_that_is_found_out(
     spark.sql(f"CREATE TABLE delta.`{folder}` USING DELTA AS SELECT id, 'fresh' AS text FROM range(3)")
     subprocess.run(close, check=True)
     refusal = r"(Read-only file system|Permission denied)"
-    with pytest.raises(TableError, match=r"The staging table in .* cannot be made: .*Cannot create"):
+    with pytest.raises(TableError, match=r"The staging table in .* cannot be created: .*Cannot create"):
         label(str(folder))
     with pytest.raises(TableError, match=rf"could not write: .*{refusal}.*\n.*get the right to write"):
         label(str(folder), staging=str(tmp_path_factory.mktemp("staging")))

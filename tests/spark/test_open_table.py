@@ -52,7 +52,7 @@ def test_a_first_pass_without_a_key_is_refused_before_anything_is_written(spark,
 
 
 def test_a_table_that_is_not_there_is_named(spark, task):
-    with pytest.raises(TableError, match="default.nowhere"):
+    with pytest.raises(TableError, match=r"default\.nowhere"):
         sl.open_table(spark, "default.nowhere", task, key="id")
 
 
