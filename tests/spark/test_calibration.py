@@ -71,7 +71,7 @@ def test_answers_of_people_set_the_confidence_of_the_whole_table(spark, table, t
         "tone_label.source = 'human' WHERE id < 90"
     )
     report = sl.calibrate(spark, table, task, key="id")
-    assert (report.answers, report.right, report.rows) == (90, 30, 120)
+    assert (report.answers, report.correct, report.rows) == (90, 30, 120)
     assert report.error_after < report.error_before
     assert [a < b for a, b in zip(confidences(spark, table), before, strict=True)] == [True] * 120
 
@@ -94,7 +94,7 @@ def test_a_later_pass_uses_what_was_calibrated(spark, table, task):
 def test_answers_to_rows_that_were_chosen_as_uncertain_do_not_calibrate(spark, table, task):
     label(spark, table, task)
     spark.sql(f"UPDATE {table} SET tone_label.source = 'human', tone_label.review_reason = 'queue'")
-    with pytest.raises(AnswersError, match="has no human answers to what a model said"):
+    with pytest.raises(AnswersError, match="has no human answers to compare a model's answers"):
         sl.calibrate(spark, table, task, key="id")
 
 

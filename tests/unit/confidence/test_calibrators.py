@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sparklabel import classification, rating
 from sparklabel.confidence.calibrators import Isotonic, Platt, Temperature, calibrator_from_json, others_of
-from sparklabel.confidence.fit import Judged, fit_calibrator
+from sparklabel.confidence.fit import JudgedAnswer, fit_calibrator
 from sparklabel.engines.fake import FakeEngine
 from sparklabel.errors import AnswersError
 from sparklabel.labeler import Labeler
@@ -23,7 +23,8 @@ def overconfident(n, temperature=3.0, seed=0):
     logits = random.normal(1, 2, n)
     raw, true = (1 / (1 + np.exp(-logits * scale)) for scale in (temperature, 1.0))
     return [
-        Judged(float(p), (float(1 - p),), bool(random.random() < t)) for p, t in zip(raw, true, strict=True)
+        JudgedAnswer(float(p), (float(1 - p),), bool(random.random() < t))
+        for p, t in zip(raw, true, strict=True)
     ]
 
 
@@ -35,7 +36,9 @@ def test_the_temperature_that_made_answers_overconfident_is_found():
 
 def test_written_answers_that_are_wrong_although_they_seem_sure_fall_below_a_half():
     random = np.random.default_rng(0)
-    judged = [Judged(p, (1 - p,), i % 3 == 0) for i, p in enumerate(random.uniform(0.8, 0.98, 300).tolist())]
+    judged = [
+        JudgedAnswer(p, (1 - p,), i % 3 == 0) for i, p in enumerate(random.uniform(0.8, 0.98, 300).tolist())
+    ]
     fitted = fit_calibrator(judged, choices=False)
     assert fitted.confidence(0.9, [0.1]) == pytest.approx(1 / 3, abs=0.05)
 
@@ -50,12 +53,12 @@ def test_from_a_thousand_answers_on_the_shape_is_learned():
     assert isinstance(fitted, Isotonic)
     sure = [one for one in judged if one.raw > 0.99]
     found = np.mean([fitted.confidence(one.raw, one.others) for one in sure])
-    assert found == pytest.approx(np.mean([one.right for one in sure]), abs=0.02)
+    assert found == pytest.approx(np.mean([one.correct for one in sure]), abs=0.02)
 
 
-@pytest.mark.parametrize("judged", [overconfident(40), [Judged(0.9, (0.1,), True)] * 200])
+@pytest.mark.parametrize("judged", [overconfident(40), [JudgedAnswer(0.9, (0.1,), True)] * 200])
 def test_too_little_to_calibrate_with_is_said(judged):
-    with pytest.raises(AnswersError, match="too little to calibrate with"):
+    with pytest.raises(AnswersError, match="not enough to calibrate with"):
         fit_calibrator(judged, choices=True)
 
 
@@ -93,7 +96,7 @@ def test_a_calibrator_comes_back_from_json(calibrator):
 
 
 def test_an_unknown_calibrator_is_refused():
-    with pytest.raises(ValueError, match="is no calibrator"):
+    with pytest.raises(ValueError, match="is not a calibrator"):
         calibrator_from_json('{"method": "magic"}')
 
 

@@ -73,7 +73,7 @@ def test_a_clear_gain_is_promoted():
     assert "+30.0 points against the champion on 120 held-out answers" in result.reason
 
 
-def test_a_clear_loss_is_rejected_and_the_opponent_named():
+def test_a_clear_loss_is_rejected_and_names_the_baseline():
     result = judge(answers(60, 60), answers(96, 24), baseline="the base model")
     assert result.verdict == "rejected"
     assert "-30.0 points against the base model" in result.reason
