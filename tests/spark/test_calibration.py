@@ -5,7 +5,7 @@ from pyspark.sql import functions as F
 
 import sparklabel as sl
 from sparklabel.confidence.calibrators import Isotonic, Platt, Temperature, others_of
-from sparklabel.errors import AnswersError
+from sparklabel.errors import AnswersError, ColumnError
 from sparklabel.labeling.state.staging import open_staging
 from sparklabel.labels.record import Alternative
 from sparklabel.table.human_answers import human_answers
@@ -131,3 +131,9 @@ def test_answers_staged_under_another_threshold_are_not_taken_over(spark, table,
     answer = sl.label_udf(task, model="m", engine="fake")("text").alias(ANSWER)
     lax.append(spark.table(table).limit(3).select(F.col("text").alias(HASH), answer), 1)
     assert (lax.answers(spark).count(), strict.answers(spark).count()) == (3, 0)
+
+
+@pytest.mark.parametrize("call", [sl.calibrate, sl.evaluate, sl.finetune, sl.failures])
+def test_a_table_without_labels_is_refused_alike_by_all_that_need_them(spark, table, task, call):
+    with pytest.raises(ColumnError, match="has no labels of the task 'tone'"):
+        call(spark, table, task, key="id")
