@@ -108,17 +108,16 @@ class Measured:
         people = tuple(HumanAnswer(inputs, answer, None) for inputs, answer in self.train)
         # The test rows stand where the held-out answers would: the probe is judged on them.
         judges = tuple(HumanAnswer(inputs, answer, None) for inputs, answer in self.test)
-        job = TrainingJob(
-            self.task, resolved, HumanAnswers(people, judges, {}), config, f"quality-{self.name}"
-        )
+        job = TrainingJob.prepare(self.task, resolved, HumanAnswers(people, judges, {}), config)
         started = time.monotonic()
         with tempfile.TemporaryDirectory() as tmp, registry.start_run("quality", experiment="quality") as run:
-            summary, probe = job.train(Path(tmp), run, progress=True)
+            outcome = job.train(Path(tmp), run, progress=True)
             manifest = AdapterManifest.from_json((Path(tmp) / registry.CARD).read_text("utf-8"))
             found["fine-tuned"] = self.ask(self.task, base, Path(tmp) / "adapter", manifest)
         say(f"{self.name}: fine-tuned {found['fine-tuned'].figures()}")
+        summary = outcome.summary
         return {
-            "train": len(self.train), "test": len(self.test), "probe": probe, "steps": summary.steps,
+            "train": len(self.train), "test": len(self.test), "probe": outcome.probe_accuracy, "steps": summary.steps,
             "epochs": summary.config.epochs, "train_seconds": summary.seconds,
             "seconds": time.monotonic() - started,
             **{way: metrics.figures() for way, metrics in found.items()},

@@ -145,8 +145,8 @@ def evaluate(
     spark, options = session(conf), engine_options(option)
     print(
         run(
-            spark, absolute(table), load_task(task), gold, model=model, engine=engine, key=key or None, column=column,
-            into=optional(into), **options,
+            spark, absolute(table), load_task(task), gold=gold, model=model, engine=engine, key=key or None,
+            column=column, into=optional(into), **options,
         )
     )  # fmt: skip
 

@@ -1,1 +1,1 @@
-"""From a model's probabilities to a confidence: prior correction, calibrators, fitting. Numpy only."""
+"""From a model's probabilities to a confidence: prior correction, calibrators, and how these are fitted."""

@@ -1,16 +1,17 @@
-"""Calibrators: from the probability that a model gives its answer to the probability that the answer is right.
+"""Calibrators: from the probability that a model gives its answer to the probability that the answer is correct.
 
-In: a label's own probability and its alternatives. Out: a confidence in [0, 1], the same from Python and from SQL, so
-that a table's confidence can be computed anew without a model. A calibrator never changes which answer is given.
-Fitting is in evaluation/fitting.py.
+In: an answer's own probability and those of its alternatives. Out: a confidence in [0, 1], the same from Python and
+from SQL, so that a table's confidence can be recomputed without a model. A calibrator never changes an answer.
+`fit_calibrator` fits one.
 """
 
 import json
 import math
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from sparklabel.labels.record import Alternative
 
@@ -19,10 +20,10 @@ _TINY, _SAME, _NEAR = 1e-12, 1e-9, 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Temperature:
-    """Temperature scaling: p ** (1 / T), normalised (Guo et al. 2017, arXiv:1706.04599).
+    """Temperature scaling: p ** (1 / T), normalized (Guo et al. 2017, arXiv:1706.04599).
 
-    Over the alternatives, and what they leave over as one more, where the probability is that of the first of them;
-    otherwise (a rating, a written answer) over the answer and all else.
+    If the answer is the first of its alternatives, it is normalized over these and, as one more, the probability that
+    they leave over. Otherwise (a rating, a generated answer) it is normalized over the answer and everything else.
     """
 
     temperature: float
@@ -31,7 +32,7 @@ class Temperature:
         return f"temperature {self.temperature:.3g}"
 
     def confidence(self, raw: float, others: Sequence[float]) -> float:
-        """`others` are the probabilities of all but the answer, as `others_of` gives them."""
+        """The calibrated confidence of an answer with the probability `raw`; `others` as `others_of` gives them."""
         powers = [max(p, 0.0) ** (1 / self.temperature) for p in (max(raw, _TINY), *others)]
         return powers[0] / sum(powers)
 
@@ -55,8 +56,8 @@ class Temperature:
 
 @dataclass(frozen=True, slots=True)
 class Isotonic:
-    """Isotonic regression: a line through K points, rising in both, flat beyond them (Zadrozny and Elkan 2002,
-    doi:10.1145/775047.775151)."""
+    """Isotonic regression: a line through K points that rises in both coordinates and is flat beyond them (Zadrozny
+    and Elkan 2002, doi:10.1145/775047.775151). It ignores alternatives."""
 
     raw: tuple[float, ...]
     confidences: tuple[float, ...]
@@ -65,11 +66,7 @@ class Isotonic:
         return f"isotonic regression through {len(self.raw)} points"
 
     def confidence(self, raw: float, others: Sequence[float]) -> float:
-        after = bisect_right(self.raw, raw)
-        if after in (0, len(self.raw)):
-            return self.confidences[min(after, len(self.raw) - 1)]
-        (x0, x1), (y0, y1) = self.raw[after - 1 : after + 1], self.confidences[after - 1 : after + 1]
-        return y0 + (y1 - y0) * (raw - x0) / (x1 - x0)
+        return float(np.interp(raw, self.raw, self.confidences))
 
     def sql(self, label: str) -> str:
         p = f"{label}.raw_confidence"
@@ -86,7 +83,7 @@ class Isotonic:
 @dataclass(frozen=True, slots=True)
 class Platt:
     """Platt scaling: the logistic function of `slope` times the probability's log-odds, plus `intercept` (Platt 1999).
-    It takes no notice of alternatives."""
+    It ignores alternatives."""
 
     slope: float
     intercept: float
@@ -95,7 +92,7 @@ class Platt:
         return f"Platt scaling, {self.slope:.3g} x log-odds {self.intercept:+.3g}"
 
     def confidence(self, raw: float, others: Sequence[float]) -> float:
-        # Beyond 700 exp overflows, and the confidence is 0 to all digits: SQL's exp is infinite there.
+        # Above 700, exp overflows here and is infinite in SQL; the confidence is 0 to all digits either way.
         return 1 / (1 + math.exp(min(-(self.slope * logit(raw) + self.intercept), 700)))
 
     def sql(self, label: str) -> str:
@@ -110,22 +107,22 @@ Calibrator = Temperature | Isotonic | Platt
 
 
 def logit(p: float) -> float:
-    """Log-odds, of probabilities a little away from 0 and 1."""
+    """The log-odds of a probability, which is first moved slightly away from 0 and 1."""
     p = min(max(p, _NEAR), 1 - _NEAR)
     return math.log(p / (1 - p))
 
 
 def others_of(raw: float, alternatives: Sequence[Alternative] | None) -> list[float]:
-    """The probabilities of what else the answer could have been: together with `raw` they sum to 1."""
+    """The probabilities of everything that the answer could have been instead; together with `raw` they sum to 1."""
     if alternatives and abs(alternatives[0].probability - raw) < _SAME:
         rest = [a.probability for a in alternatives[1:]]
         left = 1 - sum(a.probability for a in alternatives)
-        return [*rest, left if left >= _SAME else 0.0]  # rounding is no choice
+        return [*rest, left if left >= _SAME else 0.0]  # what rounding leaves over is not a choice
     return [max(1 - raw, 0.0)]
 
 
 def calibrator_from_json(text: str) -> Calibrator:
-    """What `to_dict` gave, as JSON. Raises ValueError for what is none."""
+    """The calibrator whose `to_dict` gave this JSON. Raises ValueError if the JSON is not a calibrator's."""
     fields = json.loads(text)
     if fields.get("method") == "temperature" and 0 < fields["temperature"] < math.inf:
         return Temperature(float(fields["temperature"]))
@@ -133,4 +130,4 @@ def calibrator_from_json(text: str) -> Calibrator:
         return Isotonic(tuple(fields["raw"]), tuple(fields["confidences"]))
     if fields.get("method") == "platt":
         return Platt(float(fields["slope"]), float(fields["intercept"]))
-    raise ValueError(f"{fields.get('method')!r} is no calibrator")
+    raise ValueError(f"{fields.get('method')!r} is not a calibrator")

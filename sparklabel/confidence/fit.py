@@ -1,8 +1,9 @@
-"""Fits calibrators to answers that people judged. No Spark and no model.
+"""Fits a calibrator to answers that people judged.
 
-In: the model's own probabilities, and whether each answer was right. Out: a calibrator.
+In: for each answer, the model's own probabilities and whether it was correct. Out: a calibrator. No Spark, no model.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,77 +16,83 @@ from sparklabel.errors import AnswersError
 FEWEST_ANSWERS = 50
 _FEWEST_FOR_ISOTONIC = 1_000
 _MOST_POINTS = 64
-_TEMPERATURES = np.exp(np.linspace(np.log(0.05), np.log(20), 400))
+_LOWEST_TEMPERATURE, _HIGHEST_TEMPERATURE = 0.05, 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """One answer of a model that people judged: the probability that it gave, those of all else, and whether it was
-    right."""
+class JudgedAnswer:
+    """A model's answer that people judged: the model's probability for it, its probabilities for everything else
+    (`others_of`), and whether the answer was correct."""
 
     raw: float
     others: tuple[float, ...]
-    right: bool
+    correct: bool
 
 
-def fit_calibrator(judged: Sequence[Judged], *, choices: bool) -> Calibrator:
-    """By maximum likelihood: one temperature where answers are `choices`, whose probabilities sum to 1; Platt's two
-    numbers elsewhere, since nothing ties a written answer's probability to 0.5. From 1,000 answers on isotonic
-    regression.
+def fit_calibrator(judged: Sequence[JudgedAnswer], *, choices: bool) -> Calibrator:
+    """Fits a calibrator by maximum likelihood; from 1,000 answers on, by isotonic regression.
 
-    Raises AnswersError where there are fewer than 50, or all are right, or all wrong.
+    Args:
+        judged: Answers of one model to one task.
+        choices: Whether answers are choices, whose probabilities sum to 1: one temperature then. Otherwise Platt's two
+            parameters, because nothing ties a generated answer's probability to 0.5.
+
+    Raises:
+        AnswersError: There are fewer than 50 answers, or all of them are correct, or all are wrong.
     """
-    right = sum(one.right for one in judged)
-    if len(judged) < FEWEST_ANSWERS or right in (0, len(judged)):
+    correct = sum(answer.correct for answer in judged)
+    if len(judged) < FEWEST_ANSWERS or correct in (0, len(judged)):
         raise AnswersError(
-            f"{len(judged)} answers, {right} of them right, are too little to calibrate with.",
-            hint=f"It takes at least {FEWEST_ANSWERS} answers of one model, right ones and wrong ones, that people "
-            "corrected or confirmed; drawn at random, not because they looked wrong.",
+            f"{len(judged)} answers, {correct} of them correct, are not enough to calibrate with.",
+            hint=f"Correct or confirm at least {FEWEST_ANSWERS} answers of one model, some right and some wrong. Draw "
+            "the rows at random, not because their answers look wrong.",
         )
     if len(judged) >= _FEWEST_FOR_ISOTONIC:
         return _isotonic(judged)
     return _temperature(judged) if choices else _platt(judged)
 
 
-def _temperature(judged: Sequence[Judged]) -> Temperature:
-    losses = [_negative_log_likelihood(Temperature(float(t)), judged) for t in _TEMPERATURES]
-    return Temperature(round(float(_TEMPERATURES[int(np.argmin(losses))]), 4))
+def confidences(calibrator: Calibrator, judged: Sequence[JudgedAnswer]) -> NDArray[np.float64]:
+    """[N] calibrated confidences of N answers."""
+    return np.array([calibrator.confidence(answer.raw, answer.others) for answer in judged])
 
 
-def _platt(judged: Sequence[Judged]) -> Platt:
+def _temperature(judged: Sequence[JudgedAnswer]) -> Temperature:
+    from scipy.optimize import minimize_scalar
+
+    correct = np.array([answer.correct for answer in judged])
+
+    def loss(log_temperature: float) -> float:
+        """The negative log-likelihood of whether the answers are correct."""
+        p = np.clip(confidences(Temperature(math.exp(log_temperature)), judged), 1e-9, 1 - 1e-9)
+        return float(-np.log(np.where(correct, p, 1 - p)).mean())
+
+    bounds = (math.log(_LOWEST_TEMPERATURE), math.log(_HIGHEST_TEMPERATURE))
+    best = minimize_scalar(loss, bounds=bounds, method="bounded")
+    return Temperature(round(math.exp(best.x), 4))
+
+
+def _platt(judged: Sequence[JudgedAnswer]) -> Platt:
     from sklearn.linear_model import LogisticRegression
 
-    logits = np.array([[logit(one.raw)] for one in judged])
-    # Nearly no penalty: enough that answers which are told apart perfectly do not make it endless.
-    fit = LogisticRegression(C=100.0).fit(logits, [one.right for one in judged])
+    correct = [answer.correct for answer in judged]
+    # Almost no penalty: just enough to keep the slope finite when correct and wrong answers separate perfectly.
+    fit = LogisticRegression(C=100.0).fit([[logit(answer.raw)] for answer in judged], correct)
     slope, intercept = float(fit.coef_[0, 0]), float(fit.intercept_[0])
-    if slope <= 0:  # the model's probability says nothing: everything gets the share of right answers
-        slope, intercept = 0.0, logit(sum(one.right for one in judged) / len(judged))
+    if slope <= 0:  # the model's probability says nothing, so every answer gets the share of correct ones
+        slope, intercept = 0.0, logit(sum(correct) / len(correct))
     return Platt(round(slope, 6), round(intercept, 6))
 
 
-def _isotonic(judged: Sequence[Judged]) -> Isotonic:
+def _isotonic(judged: Sequence[JudgedAnswer]) -> Isotonic:
     from sklearn.isotonic import IsotonicRegression
 
     n = len(judged)
-    # A bin of right answers only is no proof that all are.
+    # Bounds, because a bin of correct answers only does not prove that all such answers are correct.
     fit = IsotonicRegression(y_min=1 / (n + 2), y_max=1 - 1 / (n + 2)).fit(
-        [one.raw for one in judged], [one.right for one in judged]
+        [answer.raw for answer in judged], [answer.correct for answer in judged]
     )
-    kept = np.unique(np.linspace(0, len(fit.X_thresholds_) - 1, _MOST_POINTS).round().astype(int))
-    raw, confidences = (
-        np.round(points[kept], 6).tolist() for points in (fit.X_thresholds_, fit.y_thresholds_)
-    )
-    # Rounding may have made neighbours equal; a line needs two places.
-    distinct = [i for i, x in enumerate(raw) if i == 0 or x > raw[i - 1]]
-    return Isotonic(tuple(raw[i] for i in distinct), tuple(confidences[i] for i in distinct))
-
-
-def _negative_log_likelihood(calibrator: Calibrator, judged: Sequence[Judged]) -> float:
-    p = np.clip(confidences(calibrator, judged), 1e-9, 1 - 1e-9)
-    right = np.array([one.right for one in judged])
-    return float(-np.log(np.where(right, p, 1 - p)).mean())
-
-
-def confidences(calibrator: Calibrator, judged: Sequence[Judged]) -> NDArray[np.float64]:
-    return np.array([calibrator.confidence(one.raw, one.others) for one in judged])
+    kept = np.linspace(0, len(fit.X_thresholds_) - 1, _MOST_POINTS).round().astype(int)
+    # Rounding may make neighbors equal, and a line needs two distinct places: the first of each is kept.
+    raw, first = np.unique(fit.X_thresholds_[kept].round(6), return_index=True)
+    return Isotonic(tuple(raw.tolist()), tuple(fit.y_thresholds_[kept][first].round(6).tolist()))

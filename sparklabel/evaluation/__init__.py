@@ -1,4 +1,4 @@
-"""Evaluation: how good answers are, and whether their confidence can be trusted."""
+"""Evaluation: how good a model's answers are, and whether their confidence can be trusted."""
 
 from sparklabel.evaluation.calibrate import CalibrationReport, calibrate
 from sparklabel.evaluation.evaluate import EvaluationReport, evaluate

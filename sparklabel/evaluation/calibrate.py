@@ -1,7 +1,7 @@
-"""Calibration: confidence that means what it says, learned from people's answers.
+"""`calibrate`: makes confidence the share of such answers that are correct, as people's answers show it.
 
-In: answers of a model with its own probabilities, and whether people say the same. Out: a calibrator, logged to
-MLflow, and the table's `confidence` computed anew from what its records hold. No model is loaded, no value changes.
+In: answers of a model with its own probabilities, and what people answered instead. Out: a calibrator, logged to
+MLflow, and the table's `confidence`, recomputed from its records. No model is loaded, and no value changes.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from sparklabel import registry
 from sparklabel.confidence.calibrators import Calibrator, others_of
-from sparklabel.confidence.fit import Judged, confidences, fit_calibrator
+from sparklabel.confidence.fit import JudgedAnswer, confidences, fit_calibrator
 from sparklabel.delta.commits import commit_metadata, retry_on_conflict
 from sparklabel.errors import AnswersError, ModelError
 from sparklabel.evaluation.metrics.confidence import calibration_error
@@ -30,14 +30,26 @@ from sparklabel.tasks.json_values import plain
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationReport:
-    """What `calibrate` found; `str()` of it is a summary. The errors are expected calibration errors on the answers
-    that it learned from; `rows` have a new confidence."""
+    """The result of `calibrate`; `str()` of it is a summary to print.
+
+    Attributes:
+        table: The table, as it was named.
+        task: The task's name.
+        model: The identity of the model whose answers were judged.
+        answers: Human answers that the calibrator was fitted to.
+        correct: How many of them say what the model said.
+        calibrator: What was fitted.
+        error_before: The expected calibration error on these answers before.
+        error_after: The same with the calibrator; since it was fitted to them, expect more on other rows.
+        rows: Rows of the table whose confidence was recomputed.
+        run_id: The MLflow run that has the calibrator.
+    """
 
     table: str
     task: str
     model: str
     answers: int
-    right: int
+    correct: int
     calibrator: Calibrator
     error_before: float
     error_after: float
@@ -47,9 +59,9 @@ class CalibrationReport:
     def __str__(self) -> str:
         return "\n  ".join((
             f"{self.table}: task {self.task}, model {self.model}",
-            f"{self.answers:,} answers judged by people, {self.right / self.answers:.1%} right: {self.calibrator}",
+            f"{self.answers:,} answers judged by people, {self.correct / self.answers:.1%} correct: {self.calibrator}",
             f"expected calibration error {self.error_before:.3f} -> {self.error_after:.3f} on these answers",
-            f"{self.rows:,} rows have a new confidence; passes with this model and task use it from now on "
+            f"confidence of {self.rows:,} rows recomputed; later passes with this model and task use the calibrator "
             f"(MLflow run {self.run_id})",
         ))  # fmt: skip
 
@@ -60,43 +72,59 @@ def calibrate(
     task: Task,
     *,
     key: str | Sequence[str] | None = None,
-    model: str | None = None,
     column: str | None = None,
     into: str | None = None,
+    model: str | None = None,
     experiment: str = "sparklabel",
 ) -> CalibrationReport:
-    """Fits a calibrator on the human answers of a table, logs it to MLflow, and computes `confidence` anew.
+    """Fits a calibrator to a table's human answers, logs it to MLflow, and recomputes the table's `confidence`.
 
-    Learns from rows whose record holds an answer of `model` (a reference, or what `intent_label.model` says; by default
-    the one with most such rows) to the task and text of today, and whose value people corrected or confirmed. Rows that
-    were chosen because the model was uncertain (`review_reason = 'queue'`) are left out: they are no fair sample. All
-    rows with answers of this model to this task get a new confidence; later passes use the calibrator too.
+    It learns from rows that people corrected or confirmed and whose record holds the model's answer to the current
+    task and input. Rows that people were asked about because the model was uncertain (`review_reason` is `queue`) are
+    left out: they are not a fair sample. The confidence of every row with an answer of this model to this task is
+    recomputed in one UPDATE; later passes with this model and task use the calibrator too. Values do not change.
 
-    Raises AnswersError, TableError, ColumnError, KeyColumnError or SetupError before anything is written.
+    Args:
+        spark: The session.
+        table: The labeled table's name or path.
+        task: The task that it was labeled with.
+        key: The column, or columns, that name each row once.
+        column: The value column, if it is not named like the task.
+        into: The table that has the labels, if `table` has not.
+        model: Whose answers to calibrate: a reference, or what the records say (`intent_label.model`). By default the
+            model with the most human answers.
+        experiment: The MLflow experiment to log to.
+
+    Returns:
+        The calibrator, the calibration error before and after it, and how many rows changed.
+
+    Raises:
+        TableError: The table cannot be opened.
+        ColumnError: The table has no labels of the task, or a column is missing.
+        KeyColumnError: The key has NULLs or duplicates.
+        AnswersError: There are fewer than 50 such answers, or all of them are correct, or all are wrong.
+        ModelError: `model` does not resolve.
+        SetupError: MLflow is not available.
+        ConflictError: Other writers of the table kept winning.
+
+    All but ConflictError are raised before anything is written.
+
+    Example:
+        ```python
+        report = sl.calibrate(spark, "tickets", intent, key="id")
+        print(report.error_before, report.error_after)
+        ```
     """
     opened = open_task_table(spark, table, task, key, column, into=into)
-    if opened.label_columns.missing:
-        raise AnswersError(
-            f"{table} has no labels of the task {task.name!r}.",
-            hint="Label it first: sparklabel.label_table(...).",
-        )
-    answers = _judged_rows(spark, opened, task)
-    if model is None:  # the identity that most records name
-        counts = answers.groupBy("model").count().orderBy(F.desc("count"), "model").limit(1).collect()
-        if not counts:
-            raise AnswersError(
-                f"{table} has no human answers to what a model said of the task {task.name!r} as it is now.",
-                hint="Label it with the task of today, then correct and confirm rows that are drawn at random.",
-            )
-        model = counts[0]["model"]
-    elif not answers.where(F.col("model") == model).take(1):
-        model = registry.resolve(model).identity
-    judged = _judged(answers.where(F.col("model") == model), task)
+    opened.check_labeled(task, "Label it first: sparklabel.label_table(...).")
+    answers = _human_answers(spark, opened, task)
+    identity = _model_of(answers, model, opened, task)
+    judged = _judged(answers.where(F.col("model") == identity), task)
     calibrator = fit_calibrator(judged, choices=has_choices(task))
-    right = np.array([one.right for one in judged])
+    correct = np.array([answer.correct for answer in judged])
     before, after = (
-        calibration_error(p, right) or 0.0
-        for p in (np.array([one.raw for one in judged]), confidences(calibrator, judged))
+        calibration_error(p, correct) or 0.0
+        for p in (np.array([answer.raw for answer in judged]), confidences(calibrator, judged))
     )
     with registry.start_run(f"calibrate {task.name}", experiment=experiment) as run:
         run.log_table(
@@ -105,19 +133,68 @@ def calibrate(
             version=opened.target.version,
             context="calibration",
         )
-        run.log_params({"task": task.name, "task_fingerprint": task.fingerprint, "model": model,
+        run.log_params({"task": task.name, "task_fingerprint": task.fingerprint, "model": identity,
                         "answers": len(judged), "calibrator": calibrator.to_dict()})  # fmt: skip
         run.log_metrics({"ece_before": before, "ece_after": after})
-        rows = _rewrite(spark, opened, task, model, calibrator)
-        registry.log_calibrator(run, model, _asked_as(model, task), calibrator)
+        rows = _rewrite_confidence(spark, opened, task, identity, calibrator)
+        registry.log_calibrator(run, identity, _prompt_fingerprint(identity, task), calibrator)
     return CalibrationReport(
-        table=table, task=task.name, model=model, answers=len(judged), right=int(right.sum()), calibrator=calibrator,
-        error_before=before, error_after=after, rows=rows, run_id=run.id,
+        table=table, task=task.name, model=identity, answers=len(judged), correct=int(correct.sum()),
+        calibrator=calibrator, error_before=before, error_after=after, rows=rows, run_id=run.id,
     )  # fmt: skip
 
 
-def _asked_as(model: str, task: Task) -> str:
-    """The fingerprint that passes look a calibrator up by: that of the prompt which a fine-tuned model carries."""
+def _human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> DataFrame:
+    """Human answers to rows that a model answered too: `model`, its value (`predicted`), its own probability (`raw`)
+    and `alternatives`, and the human `answer`."""
+    label = quote(opened.label_columns.label)
+    known = sql_list((*ANSWERED, UNCERTAIN))
+    states = row_states(spark, opened, task, Scope(relabel="none"))
+    fair = (
+        f"{label}.labeled_at IS NOT NULL AND {label}.raw_confidence IS NOT NULL AND {label}.status IN ({known}) "
+        f"AND {label}.task_fingerprint = {sql_string(task.fingerprint)} AND NOT ({label}.review_reason <=> 'queue')"
+    )
+    return states.where((F.col(STATE) == "human") & F.expr(fair)).select(
+        F.expr(f"{label}.model").alias("model"),
+        F.expr(model_value_sql(label)).alias("predicted"),
+        F.expr(f"{label}.raw_confidence").alias("raw"),
+        F.expr(f"{label}.alternatives").alias("alternatives"),
+        F.col(quote(opened.label_columns.value)).alias("answer"),
+    )
+
+
+def _model_of(answers: DataFrame, model: str | None, opened: TaskTable, task: Task) -> str:
+    """The identity, as records have it, of the model that is asked for; by default the one with the most answers."""
+    if model is not None:
+        is_identity = bool(answers.where(F.col("model") == model).take(1))
+        return model if is_identity else registry.resolve(model).identity
+    most = answers.groupBy("model").count().orderBy(F.desc("count"), "model").first()
+    if most is None:
+        raise AnswersError(
+            f"{opened.target.name} has no human answers to compare a model's answers to {task.name!r} with.",
+            hint="Label it with the current task, then correct and confirm rows that are drawn at random.",
+        )
+    return str(most["model"])
+
+
+def _judged(answers: DataFrame, task: Task) -> list[JudgedAnswer]:
+    """The answers that the task accepts, on the driver."""
+    mode = task.answer_mode
+    judged = []
+    for row in answers.collect():
+        answer = plain(row["answer"])
+        if mode.accepts(answer):
+            alternatives = [
+                Alternative(a["value"], a["probability"]) for a in plain(row["alternatives"]) or ()
+            ]
+            others = tuple(others_of(row["raw"], alternatives))
+            correct = mode.agreement(answer, plain(row["predicted"])) == 1
+            judged.append(JudgedAnswer(row["raw"], others, correct))
+    return judged
+
+
+def _prompt_fingerprint(model: str, task: Task) -> str:
+    """The fingerprint by which passes look up a calibrator: a fine-tuned model's is that of the prompt it carries."""
     if not model.startswith("models:/"):
         return task.fingerprint
     try:
@@ -127,37 +204,10 @@ def _asked_as(model: str, task: Task) -> str:
     return AdapterManifest.from_json(manifest).task_fingerprint if manifest else task.fingerprint
 
 
-def _judged_rows(spark: SparkSession, opened: TaskTable, task: Task) -> DataFrame:
-    """Human answers to what the record's model answered too: model, what it said, what the person says."""
-    label = quote(opened.label_columns.label)
-    known = sql_list((*ANSWERED, UNCERTAIN))
-    states = row_states(spark, opened, task, Scope(relabel="none"))
-    fair = (
-        f"{label}.labeled_at IS NOT NULL AND {label}.raw_confidence IS NOT NULL AND {label}.status IN ({known}) "
-        f"AND {label}.task_fingerprint = {sql_string(task.fingerprint)} AND NOT ({label}.review_reason <=> 'queue')"
-    )
-    return states.where((F.col(STATE) == "human") & F.expr(fair)).select(
-        F.expr(f"{label}.model").alias("model"), F.expr(model_value_sql(label)).alias("said"),
-        F.expr(f"{label}.raw_confidence").alias("raw"), F.expr(f"{label}.alternatives").alias("alternatives"),
-        F.col(quote(opened.label_columns.value)).alias("answer"),
-    )  # fmt: skip
-
-
-def _judged(answers: DataFrame, task: Task) -> list[Judged]:
-    mode = task.answer_mode
-    found = []
-    for row in answers.collect():
-        said, answer = plain(row["said"]), plain(row["answer"])
-        if mode.accepts(answer):
-            alternatives = [
-                Alternative(a["value"], a["probability"]) for a in plain(row["alternatives"]) or ()
-            ]
-            others = tuple(others_of(row["raw"], alternatives))
-            found.append(Judged(row["raw"], others, mode.agreement(answer, said) == 1))
-    return found
-
-
-def _rewrite(spark: SparkSession, opened: TaskTable, task: Task, model: str, calibrator: Calibrator) -> int:
+def _rewrite_confidence(
+    spark: SparkSession, opened: TaskTable, task: Task, model: str, calibrator: Calibrator
+) -> int:
+    """Recomputes the confidence of the model's answers to the task; how many rows it changed."""
     label = quote(opened.label_columns.label)
     update = (
         f"UPDATE {opened.target.sql} SET {label}.confidence = {calibrator.sql(label)} WHERE {label}.model = "

@@ -1,6 +1,6 @@
-"""Evaluation: a model's answers to rows whose right answer is known, as a report and an MLflow run.
+"""`evaluate`: how good a model's answers are on rows whose gold answer is known.
 
-In: a task, a model, right answers (gold.py). Out: an EvaluationReport. Nothing is written to the table.
+In: a task, a model, gold answers (`Gold`). Out: an EvaluationReport and an MLflow run. Nothing is written to the table.
 """
 
 import time
@@ -8,27 +8,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 
 from sparklabel import registry
 from sparklabel.delta.session import task_slots
 from sparklabel.errors import TableError
-from sparklabel.evaluation.gold import GOLD, gold_column, human_gold
+from sparklabel.evaluation.gold import GOLD, Gold, drop_missing, gold_column, human_gold
 from sparklabel.evaluation.metrics.summary import Metrics, measure
 from sparklabel.models.references import DEFAULT
 from sparklabel.sql import quote
 from sparklabel.tasks import Task, check_task
 from sparklabel.tasks.json_values import plain
-from sparklabel.udf import check_askable, labeler_spec, udf_of, with_examples, worker_errors
+from sparklabel.udf import LabelerSpec, check_askable, labeler_spec, udf_of, with_examples, worker_errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationReport:
-    """`metrics` over the rows that have a gold value; `without_gold` have none. `str()` of it is a summary.
+    """The result of `evaluate`; `str()` of it is a summary to print.
 
-    `set_aside` are human answers that do not judge: four fifths of the inputs may train a model, and rows that were
-    asked for because a model was uncertain are no fair sample. `prompt_tokens` is the mean of a row's prompt;
-    `rows_per_second` counts from the job's start, the model's loading included.
+    Attributes:
+        task: The task's name.
+        model: The model's identity.
+        metrics: Accuracy, its interval, the kind's own metrics, and how far the confidence can be trusted.
+        without_gold: Rows that were left out because they have no gold answer.
+        prompt_tokens: The mean length of a row's prompt, in tokens.
+        seconds: How long the rows took, including the time to load the model.
+        rows_per_second: Rows by `seconds`.
+        run_id: The MLflow run that has the same figures.
+        set_aside: Human answers that did not judge: a model may be trained on four fifths of the inputs, and rows that
+            people were asked about because a model was uncertain are not a fair sample.
     """
 
     task: str
@@ -43,15 +51,17 @@ class EvaluationReport:
 
     @property
     def accuracy(self) -> float:
-        """Failures count as wrong."""
+        """The share of rows answered correctly, in [0, 1]; failed rows are wrong."""
         return self.metrics.accuracy
 
     def __str__(self) -> str:
         m = self.metrics
         low, high = m.accuracy_interval
-        completed = "" if m.accuracy_completed is None else f", {m.accuracy_completed:.1%} of those completed"
+        completed = (
+            "" if m.accuracy_completed is None else f", {m.accuracy_completed:.1%} of the completed rows"
+        )
         without = f", {self.without_gold:,} without a gold value left out" if self.without_gold else ""
-        aside = f", {self.set_aside:,} human answers that do not judge set aside" if self.set_aside else ""
+        aside = f", {self.set_aside:,} human answers that do not judge left out" if self.set_aside else ""
         always = f"always {m.majority[0]!r}: {m.majority[1]:.1%}" if m.majority else ""
         measures = ", ".join(f"{_title(name)} {value:.3f}" for name, value in m.measures.items())
         auroc = "-" if m.confidence_auroc is None else f"{m.confidence_auroc:.3f}"
@@ -69,73 +79,115 @@ class EvaluationReport:
 
 
 def _title(measure: str) -> str:
-    """`macro_f1` is read as "macro F1"."""
+    """`macro_f1` as "macro F1"."""
     return measure.replace("_", " ").replace("f1", "F1").replace("mae", "MAE")
 
 
 def evaluate(
     spark: SparkSession,
-    df_or_table: DataFrame | str,
+    table: DataFrame | str,
     task: Task,
-    gold: str | None = None,
-    model: str = DEFAULT,
-    engine: str = "auto",
     *,
+    gold: str | None = None,
     key: str | Sequence[str] | None = None,
     column: str | None = None,
     into: str | None = None,
+    model: str = DEFAULT,
+    engine: str = "auto",
     experiment: str = "sparklabel",
     **options: Any,
 ) -> EvaluationReport:
-    """Asks `model` every row that has a right answer, and compares; also an MLflow run with the figures.
+    """Asks a model about rows whose gold answer is known, and measures how good its answers are.
 
-    Right is what the column `gold` says. Rows whose gold is NULL are left out and counted, unless NULL is an answer to
-    the task. Without `gold`, right is what people answered in a labelled table (`key`, `column` and `into` as
-    `label_table` had them), on the rows that the gate of `finetune` judges on. A row that fails counts as wrong.
-    `options` go to the engine. Raises TableError, ColumnError, KeyColumnError, TaskError, ModelError or SetupError
-    before a model is loaded, and AnswersError when no row has a right answer, or one has a value that the task does not
-    take as an answer.
+    Gold is the column `gold`, or, without one, what people answered in a labeled table: on the held-out inputs that
+    the gate of `finetune` judges on, so that two evaluations compare. The figures are also logged as an MLflow run.
+    Rows that fail count as wrong.
+
+    Args:
+        spark: The session.
+        table: A DataFrame, or a table's name or path.
+        task: What to ask about each row.
+        gold: A column of gold answers. Rows where it is NULL are left out and counted, unless NULL is an answer to the
+            task.
+        key: Without `gold`: the column, or columns, that name each row once, as for `label_table`.
+        column: Without `gold`: the value column, if it is not named like the task.
+        into: Without `gold`: the table that has the labels, if `table` has not.
+        model: The model to evaluate: a name, a folder, `hf:...` or `models:/...`.
+        engine: The engine that runs the model; "auto" chooses one.
+        experiment: The MLflow experiment to log to.
+        **options: Options of the engine, as for `label_table`.
+
+    Returns:
+        The figures, and the id of the MLflow run.
+
+    Raises:
+        TableError: There is nothing to compare with, or the table cannot be opened.
+        ColumnError: A column is missing or has the wrong type, or the table has no labels of the task.
+        KeyColumnError: The key has NULLs or duplicates.
+        TaskError: The task cannot be asked of this model.
+        ModelError: The model does not resolve.
+        SetupError: The engine, an option or MLflow is not available.
+        AnswersError: No row has a gold answer, or one has a value that the task does not accept.
+
+    All of these are raised before a model is loaded.
+
+    Example:
+        ```python
+        report = sl.evaluate(spark, "tickets", intent, gold="gold", engine="fake")
+        print(report.accuracy, report.metrics.accuracy_interval)
+        ```
     """
     check_task(task)
-    mode = task.answer_mode
     if gold is not None and (key or column or into):
         raise TableError(
-            f"gold={gold!r} says what is right, and key, column or into where people's answers are.",
-            hint="Leave gold out, or them.",
+            f"gold={gold!r} names a column of gold answers; key, column and into say where people's answers are.",
+            hint="Give either gold, or key, column and into.",
         )
-    right = (
-        human_gold(spark, df_or_table, task, key, column, into)
+    truth = (
+        human_gold(spark, table, task, key, column, into)
         if gold is None
-        else gold_column(spark, df_or_table, task, gold)
+        else gold_column(spark, table, task, gold)
     )
     spec = with_examples(labeler_spec(task, model, engine, options), spark)
     check_askable(spec)
-    registry.connect()  # where MLflow is missing, that is said before anything is computed
+    registry.connect()  # a missing MLflow is reported before anything is computed
+    if gold is not None:
+        truth = drop_missing(truth, gold, task.answer_mode)
     started = time.monotonic()
-    judging, without_gold = right.judging(mode)
-    label = udf_of(spec)(*map(quote, task.inputs))
-    asked = judging.repartition(task_slots(spark)).withColumn("_label", label)
-    with worker_errors():
-        rows = asked.select(
-            GOLD, "_label.value", "_label.confidence", "_label.status", "_label.prompt_tokens"
-        ).collect()
+    rows = _answered_rows(spark, spec, truth)
     seconds = time.monotonic() - started
     columns = ([plain(row[name]) for row in rows] for name in (GOLD, "value", "confidence", "status"))
-    metrics = measure(mode, *columns)
+    metrics = measure(task.answer_mode, *columns)
     tokens = [row["prompt_tokens"] for row in rows if row["prompt_tokens"] is not None]
-    mean_tokens = sum(tokens) / len(tokens) if tokens else 0.0
-    with registry.start_run(f"evaluate {task.name}", experiment=experiment) as run:
-        if table := right.table:
+    speed = {
+        "rows_per_second": len(rows) / seconds,
+        "prompt_tokens": sum(tokens) / len(tokens) if tokens else 0.0,
+    }
+    run_id = _log(spec, truth, metrics.figures() | speed, experiment)
+    return EvaluationReport(
+        task=task.name, model=spec.model.identity, metrics=metrics, without_gold=truth.without_gold, seconds=seconds,
+        run_id=run_id, set_aside=truth.set_aside, **speed,
+    )  # fmt: skip
+
+
+def _answered_rows(spark: SparkSession, spec: LabelerSpec, gold: Gold) -> list[Row]:
+    """The gold answer of each row beside the model's: value, confidence, status, and the prompt's tokens."""
+    label = udf_of(spec)(*map(quote, spec.task.inputs))
+    asked = gold.rows.repartition(task_slots(spark)).withColumn("_label", label)
+    with worker_errors():
+        return asked.select(
+            GOLD, "_label.value", "_label.confidence", "_label.status", "_label.prompt_tokens"
+        ).collect()
+
+
+def _log(spec: LabelerSpec, gold: Gold, figures: dict[str, float], experiment: str) -> str:
+    """The id of an MLflow run that has the figures and what they are of."""
+    with registry.start_run(f"evaluate {spec.task.name}", experiment=experiment) as run:
+        if table := gold.table:
             run.log_table(table.name, location=table.location, version=table.version, context="evaluation")
-        run.log_params({"task": task.name, "task_fingerprint": task.fingerprint, "model": spec.model.identity,
-                        "engine": str(spec.engine)})  # fmt: skip
+        run.log_params({"task": spec.task.name, "task_fingerprint": spec.task.fingerprint,
+                        "model": spec.model.identity, "engine": str(spec.engine)})  # fmt: skip
         if spec.examples:
             run.log_params({f"examples.{name}": value for name, value in spec.examples.facts.items()})
-        run.log_metrics(
-            {**metrics.figures(), "rows_per_second": len(rows) / seconds, "prompt_tokens": mean_tokens}
-        )
-    return EvaluationReport(
-        task=task.name, model=spec.model.identity, metrics=metrics, without_gold=without_gold,
-        prompt_tokens=mean_tokens, seconds=seconds, rows_per_second=len(rows) / seconds, run_id=run.id,
-        set_aside=right.set_aside,
-    )  # fmt: skip
+        run.log_metrics(figures)
+        return run.id

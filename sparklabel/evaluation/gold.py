@@ -1,11 +1,11 @@
-"""Right answers to compare a model's with: a column of them, or what people answered.
+"""Gold answers to compare a model's answers with: a column of them, or what people answered.
 
-In: a DataFrame, or a table and where its labels are. Out: `Gold`, rows with inputs and right answers. No model is asked
+In: a DataFrame, or a table and where its labels are. Out: `Gold`, rows with inputs and gold answers. No model is asked
 here, and nothing is written.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -25,45 +25,56 @@ GOLD = "_gold"
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """`rows` have the task's inputs by their names, and what is right (GOLD). `name` is the column that says what is
-    right; `table` is where it is, if not in a DataFrame. `set_aside` are human answers that do not judge."""
+    """Rows to judge a model on.
+
+    Attributes:
+        rows: The task's inputs by their names, and the gold answer (GOLD).
+        table: The table that has the gold answers; None for a DataFrame.
+        without_gold: Rows that were left out because they have no gold answer.
+        set_aside: Human answers that were left out because they do not judge.
+    """
 
     rows: DataFrame
-    name: str
-    table: TableSnapshot | None
+    table: TableSnapshot | None = None
+    without_gold: int = 0
     set_aside: int = 0
 
-    def judging(self, mode: AnswerMode) -> tuple[DataFrame, int]:
-        """The rows that have a right answer, and how many others there are. Raises AnswersError where nothing judges,
-        or one has a value that the task does not take as an answer."""
-        counts = [(plain(row[GOLD]), int(row["count"])) for row in self.rows.groupBy(GOLD).count().collect()]
-        missing = 0 if mode.accepts(None) else sum(count for value, count in counts if value is None)
-        if not counts or (missing and all(value is None for value, _ in counts)):
-            aside = f", beside {self.set_aside:,} human answers that do not judge" if self.set_aside else ""
-            raise AnswersError(
-                f"There is nothing to evaluate: {self.name!r} has a right answer in no row{aside}.",
-                hint="A fifth of the inputs, by a hash, judges: answer more rows." if self.set_aside else "",
-            )
-        wrong = [(value, count) for value, count in counts if value is not None and not mode.accepts(value)]
-        if wrong:
-            raise AnswersError(
-                f"{self.name!r} holds {wrong[0][0]!r}, which is not {_an_answer(mode)}",
-                hint=f"Leave these {sum(count for _, count in wrong):,} row(s) out, or make the column NULL there.",
-            )
-        return self.rows if mode.accepts(None) else self.rows.where(f"{GOLD} IS NOT NULL"), missing
+
+def gold_column(spark: SparkSession, table: DataFrame | str, task: Task, gold: str) -> Gold:
+    """All rows, with the column `gold` as their gold answers; nothing is read yet.
+
+    Raises:
+        TableError: The table cannot be opened.
+        ColumnError: An input or `gold` is missing; or `gold` has another type than the task's values, or is a column
+            that passes write.
+    """
+    if isinstance(table, str):
+        snapshot = open_snapshot(spark, table)
+        return replace(gold_column(spark, snapshot.read(spark), task, gold), table=snapshot)
+    _check_columns(table, (*task.inputs, gold))
+    _check_not_written_by_passes(table, gold)
+    _check_type(table, gold, task)
+    answers = F.col(quote(gold)).cast(task.value_type).alias(GOLD)
+    return Gold(table.select(answers, *map(quote, task.inputs)))
 
 
-def gold_column(spark: SparkSession, df_or_table: DataFrame | str, task: Task, gold: str) -> Gold:
-    """All rows, by the column `gold`. Raises TableError or ColumnError."""
-    target = open_snapshot(spark, df_or_table) if isinstance(df_or_table, str) else None
-    frame = target.read(spark) if target else df_or_table
-    assert not isinstance(frame, str)
-    _check_columns(frame, (*task.inputs, gold))
-    _check_not_a_models(frame, gold)
-    _check_type(frame, gold, task)
-    right = F.col(quote(gold)).cast(task.value_type)
-    rows = frame.select(right.alias(GOLD), *map(quote, task.inputs))
-    return Gold(rows, gold, target)
+def drop_missing(gold: Gold, column: str, mode: AnswerMode) -> Gold:
+    """The rows whose gold `column` has an answer; NULL is one only if the task accepts it. Runs one aggregation.
+
+    Raises:
+        AnswersError: No row has an answer, or one has a value that the task does not accept.
+    """
+    counts = [(plain(row[GOLD]), int(row["count"])) for row in gold.rows.groupBy(GOLD).count().collect()]
+    if wrong := [(value, count) for value, count in counts if value is not None and not mode.accepts(value)]:
+        raise AnswersError(
+            f"{column!r} holds {wrong[0][0]!r}, which is not {_an_answer(mode)}",
+            hint=f"Leave these {sum(count for _, count in wrong):,} row(s) out, or set the column to NULL there.",
+        )
+    missing = 0 if mode.accepts(None) else sum(count for value, count in counts if value is None)
+    if missing == sum(count for _, count in counts):
+        raise AnswersError(f"There is nothing to evaluate: {column!r} has a gold answer in no row.")
+    rows = gold.rows.where(f"{GOLD} IS NOT NULL") if missing else gold.rows
+    return replace(gold, rows=rows, without_gold=missing)
 
 
 def human_gold(
@@ -74,23 +85,36 @@ def human_gold(
     column: str | None,
     into: str | None,
 ) -> Gold:
-    """What people answered, as the gate judges on it, whichever model is asked. Raises TableError, ColumnError or
-    KeyColumnError."""
-    if not isinstance(table, str) or key is None:
+    """The human answers that the gate judges on, whichever model is evaluated. The task accepts all of them.
+
+    Raises:
+        TableError: `table` is a DataFrame, or has no `key`; or it cannot be opened.
+        ColumnError: The table has no labels of the task, or an input is missing.
+        KeyColumnError: The key has NULLs or duplicates.
+        AnswersError: No human answer judges.
+    """
+    if not isinstance(table, str):
         raise TableError(
             "There is nothing to compare with.",
-            hint="Name a column of right answers: gold='...'; or a table and its key: people's answers count then.",
+            hint="Name a column of gold answers, gold=...; or give a labeled table, to compare with what people "
+            "answered there.",
         )
     opened = open_task_table(spark, table, task, key, column, into=into)
     opened.check_labeled(
-        task, "Label it and correct some rows, or name a column of right answers: gold='...'."
+        task, "Label it and correct some rows, or name a column of gold answers: gold='...'."
     )
-    found = human_answers(spark, opened, task)
+    answers = human_answers(spark, opened, task)
+    set_aside = len(answers.train) + sum(answers.left_out.values())
+    if not answers.held_out:
+        raise AnswersError(
+            f"There is nothing to evaluate: of {set_aside:,} human answers in {opened.label_columns.value!r}, none is "
+            "held out to judge.",
+            hint="A fixed fifth of the inputs is held out: answer more rows.",
+        )
     fields = [StructField(GOLD, DataType.fromDDL(task.value_type))]
     schema = StructType([*fields, *(StructField(name, StringType()) for name in task.inputs)])
-    rows = spark.createDataFrame([(one.answer, *one.inputs) for one in found.held_out], schema)
-    set_aside = len(found.train) + sum(found.left_out.values())
-    return Gold(rows, opened.label_columns.value, opened.target, set_aside)
+    rows = spark.createDataFrame([(one.answer, *one.inputs) for one in answers.held_out], schema)
+    return Gold(rows, opened.target, set_aside=set_aside)
 
 
 def _an_answer(mode: AnswerMode) -> str:
@@ -100,19 +124,19 @@ def _an_answer(mode: AnswerMode) -> str:
     return f"one of the answers: {', '.join(mode.names[:10])}{more}"
 
 
-def _check_not_a_models(frame: DataFrame, gold: str) -> None:
-    """Raises ColumnError where passes write the column: a model would be right where it says what a model said."""
+def _check_not_written_by_passes(frame: DataFrame, gold: str) -> None:
+    """Raises ColumnError if passes write the column: a model would be judged by what a model answered."""
     records = {field.name.lower() for field in frame.schema if is_record(field.dataType)}
     if f"{gold}_label".lower() in records:
         raise ColumnError(
-            f"{gold!r} is a column that labeling passes write: what models said would count as right.",
-            hint="Leave gold= out, and give the table's key: what people answered there counts then.",
+            f"{gold!r} is written by labeling passes: a model's own answers would count as gold.",
+            hint="Leave gold= out and give the table's key, to compare with what people answered there.",
         )
 
 
 def _check_type(frame: DataFrame, gold: str, task: Task) -> None:
-    """Raises ColumnError where gold is of another type than the task's values; numbers of every type are taken, and
-    text is made of anything that is one value."""
+    """Raises ColumnError unless gold has the type of the task's values. Any numeric type counts as a number, and any
+    single value can be a text."""
     found, wanted = frame.select(quote(gold)).schema[0].dataType, DataType.fromDDL(task.value_type)
     fits = (
         same_type(found, wanted)
@@ -121,14 +145,15 @@ def _check_type(frame: DataFrame, gold: str, task: Task) -> None:
     )
     if not fits:
         raise ColumnError(
-            f"{gold!r} is {found.simpleString()}, and the task's values are {wanted.simpleString()}.",
-            hint="Compare with a column of that type.",
+            f"{gold!r} is {found.simpleString()}, but the task's values are {wanted.simpleString()}.",
+            hint=f"Name a column of type {wanted.simpleString()}.",
         )
 
 
 def _check_columns(frame: DataFrame, names: Sequence[str]) -> None:
-    there = {column.lower() for column in frame.columns}
-    if missing := [name for name in names if name.lower() not in there]:
+    existing = {column.lower() for column in frame.columns}
+    if missing := [name for name in names if name.lower() not in existing]:
         raise ColumnError(
-            f"There is no column {missing[0]!r} to evaluate.", hint=f"There are: {', '.join(frame.columns)}."
+            f"There is no column {missing[0]!r} to evaluate.",
+            hint=f"The columns are: {', '.join(frame.columns)}.",
         )

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sparklabel.splits import is_held_out, normalised
+from sparklabel.splits import is_held_out, normalized
 from sparklabel.tasks import AnswerMode, Scored, Task
 
 MOST_ANSWERS, MOST_CHARACTERS = 20_000, 32_000_000
@@ -45,7 +45,7 @@ class Candidate:
 
 def own_key(inputs: Iterable[str | None]) -> tuple[str, ...]:
     """What makes two rows' inputs the same: case, blanks and Unicode form do not count."""
-    return tuple(normalised(text or "") for text in inputs)
+    return tuple(normalized(text or "") for text in inputs)
 
 
 def candidates(task: Task, answers: Iterable[Answered]) -> list[Candidate]:

@@ -1,1 +1,1 @@
-"""Probes: small classifiers over frozen features."""
+"""Probes: small classifiers over the hidden states of a frozen model."""

@@ -1,4 +1,4 @@
-"""The companion job: human answers in, a gated model version out."""
+"""Fine-tuning: human answers in, a gated model version out."""
 
 from sparklabel.training.finetune import finetune
 from sparklabel.training.report import TrainingReport

@@ -1,7 +1,7 @@
-"""Whom a new version has to beat: the champion, else the base, else the most frequent answer.
+"""What a new version has to beat: the champion, else the base, else the most frequent answer.
 
-In: a task, the base, a champion's version number. Out: an `Baseline` that has been found, fetched and checked, so that
-a long training does not end at a champion that nobody can load. Tokenizers are read for it; no weights are loaded.
+In: a task, the base, a champion's version number. Out: a `Baseline` that was found, fetched and checked before a long
+training starts. Tokenizers are read for that; no weights are loaded.
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,17 @@ from sparklabel.models.references import ResolvedModel
 from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec, check_askable
 
-MOST_FREQUENT = "the most frequent answer"
+CHAMPION, BASE, MOST_FREQUENT = "the champion", "the base", "the most frequent answer"
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """`name` is for reports; `note` says why it is not one that comes before it, or is empty.
+    """What a new version has to beat.
 
-    Without a `model` it gives every input the answer that is most frequent in training.
+    Attributes:
+        name: What reports call it: CHAMPION, BASE or MOST_FREQUENT.
+        model: The model to ask. None: every input gets the answer that is most frequent in training.
+        note: Why a better baseline was passed over; empty if none was.
     """
 
     name: str
@@ -36,12 +39,24 @@ def find_baseline(
     champion: str | None,
     examples: ExampleSet | None = None,
 ) -> Baseline:
-    """The champion (a version number), where it can still be served and answers this task; else the base, zero-shot.
+    """The champion, if it can still be served and answers this task; else the base, zero-shot.
 
-    A base that cannot be asked (the instructions do not fit its context) gives way to the most frequent answer: a
-    fine-tuned model needs no instructions, so such a task must not be refused; and a new version should not become
-    the champion for beating nothing. Raises ModelError for the base, and for a champion whose files cannot be fetched
-    at the moment: an outage must not make a champion of who beats the base. SetupError where MLflow is not there.
+    If the base cannot be asked (the instructions do not fit its context), it is the most frequent answer. A fine-tuned
+    model needs no instructions, so such a task must not be refused; but a new version should not become the champion
+    for beating nothing.
+
+    Args:
+        task: What the models are asked.
+        base: The model that the new version is trained from.
+        registered_name: The registered model that has the champion.
+        champion: The champion's version number; None if there is none.
+        examples: The examples that the base is asked with.
+
+    Raises:
+        ModelUnreachable: The champion's files cannot be downloaded now. An outage must not make a new version the
+            champion for beating the base.
+        ModelError: The base does not load.
+        SetupError: MLflow is not available.
     """
     notes = []
     if champion is not None:
@@ -49,17 +64,17 @@ def find_baseline(
             model = registry.resolve(f"models:/{registered_name}/{champion}")
             registry.fetch(model)
             check_askable(_spec(task, model))
-            return Baseline("the champion", model)
+            return Baseline(CHAMPION, model)
         except ModelUnreachable as error:
             raise ModelUnreachable(
-                f"The champion, version {champion} of {registered_name}, is to be beaten: {error.message}",
-                hint="Try again. If its files are gone for good, take the alias `champion` from it first.",
+                f"The champion, version {champion} of {registered_name}, has to be beaten, but: {error.message}",
+                hint="Try again later. If its files are gone for good, remove its alias `champion` first.",
             ) from error
         except (ModelError, TaskError) as error:
             notes.append(f"The champion, version {champion}, was not asked: {error.message}")
     try:
         check_askable(_spec(task, base, examples))
-        return Baseline("the base", base, " ".join(notes))
+        return Baseline(BASE, base, " ".join(notes))
     except TaskError as error:
         notes.append(f"The base was not asked: {error.message}")
     return Baseline(MOST_FREQUENT, None, " ".join(notes))

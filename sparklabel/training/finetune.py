@@ -1,7 +1,8 @@
-"""The companion job: fine-tune on human answers, log to MLflow, let the gate decide.
+"""`finetune`: trains on human answers, logs to MLflow, and lets the gate decide.
 
-In: a table with human answers. Out: a registered version with its card, promoted when it is better on held-out
-answers, and a TrainingReport. The version that is judged is read back from the registry: what is gated is served.
+In: a table with human answers. Out: a registered version with its manifest, promoted if it is better on held-out
+answers, and a TrainingReport. The version that is judged is read back from the registry, so that what is judged is what
+is served.
 """
 
 import tempfile
@@ -22,6 +23,7 @@ from sparklabel.table.task_table import open_task_table
 from sparklabel.tasks import Task, check_task
 from sparklabel.training.checks import check_answers
 from sparklabel.training.gate import GateResult
+from sparklabel.training.held_out import HeldOutJudge
 from sparklabel.training.job import TrainingJob
 from sparklabel.training.promotion import promote_if_better
 from sparklabel.training.report import TrainingReport
@@ -33,31 +35,63 @@ def finetune(
     task: Task,
     *,
     key: str | Sequence[str] | None = None,
-    base: str = DEFAULT,
-    registered_name: str | None = None,
-    num_processes: int = 1,
     column: str | None = None,
     into: str | None = None,
-    force: bool = False,
+    base: str = DEFAULT,
+    registered_name: str | None = None,
     config: TrainingConfig | None = None,
+    force: bool = False,
+    num_processes: int = 1,
     experiment: str = "sparklabel",
     progress: bool = True,
 ) -> TrainingReport:
-    """Fine-tunes `base` with LoRA on the human answers of a table, and registers the result in MLflow.
+    """Fine-tunes a model on a table's human answers with LoRA, and promotes it if it is better.
 
-    Trains on answers whose input is still what was answered, except a fixed fifth of the inputs that only ever judges.
-    The new version becomes `models:/NAME@champion` when it is better than the champion (or the base, without one that
-    can be asked) on those, with at least 100 of them and 95% confidence. The name comes from task and table unless
-    `registered_name` says otherwise. `into` is the table that has the labels, where they are not in `table` itself.
-    `force` trains although a label or all agreement is missing. Runs in this process; the table is only read.
+    It trains on answers whose input has not changed since, except on a fixed fifth of the inputs, which only judges.
+    The result is registered in MLflow. It becomes `models:/NAME@champion` if it is better on the held-out answers than
+    the champion, with at least 100 of them and 95% confidence; without a champion that can be asked it has to beat the
+    base. It runs in this process, and only reads the table.
 
-    Raises AnswersError, TableError, ColumnError, KeyColumnError, ModelError, SetupError or TaskError before anything
-    is trained.
+    Args:
+        spark: The session.
+        table: The labeled table's name or path.
+        task: The task that it was labeled with.
+        key: The column, or columns, that name each row once.
+        column: The value column, if it is not named like the task.
+        into: The table that has the labels, if `table` has not.
+        base: The model to fine-tune.
+        registered_name: The model's name in MLflow's registry. By default it is made of the task and the table.
+        config: How to train. By default it is chosen for the task.
+        force: Train even though a label has no answer, or no answer agrees with the model.
+        num_processes: Only 1 is supported yet.
+        experiment: The MLflow experiment to log to.
+        progress: Show a progress bar.
+
+    Returns:
+        What was trained, the gate's verdict, and what is served now.
+
+    Raises:
+        AnswersError: The human answers cannot train a model.
+        TableError: The table cannot be opened.
+        ColumnError: The table has no labels of the task, or a column is missing.
+        KeyColumnError: The key has NULLs or duplicates.
+        ModelError: The base, or the champion, does not resolve or load.
+        TaskError: The task cannot be trained on this base; or `num_processes` is not 1.
+        SetupError: MLflow or the extra `train` is not available.
+
+    All of these are raised before anything is trained.
+
+    Example:
+        ```python
+        report = sl.finetune(spark, "tickets", intent, key="id", config=sl.TrainingConfig(epochs=2))
+        print(report.gate.verdict, report.model)
+        ```
     """
     started = time.monotonic()
     if num_processes != 1:
         raise TaskError(
-            f"num_processes={num_processes}: training on several processes is not there yet; use 1."
+            f"num_processes={num_processes} is not supported yet.",
+            hint="Leave it out: training uses one process.",
         )
     check_task(task)
     if registered_name is not None:
@@ -71,32 +105,36 @@ def finetune(
     name = registered_name or registry.default_registered_name(
         task.name, opened.source.location or target.location
     )
-    examples = pinned_examples(spark, task)  # the base is judged as it is asked
-    job = TrainingJob(task, resolved, answers, config or TrainingConfig(), name, examples)
-    job.baseline(registry.champion(name))
+    examples = pinned_examples(spark, task)  # the base is judged with the examples that a pass would show it
+    job = TrainingJob.prepare(task, resolved, answers, config or TrainingConfig())
+    judge = HeldOutJudge(task, resolved, answers, name, examples)
+    judge.baseline(
+        registry.champion(name)
+    )  # found now: a long training must not end at a model that does not load
     with (
         registry.start_run(f"finetune {task.name}", experiment=experiment) as run,
         tempfile.TemporaryDirectory() as tmp,
     ):
         run.log_table(target.name, location=target.location, version=target.version)
         run.log_params(job.params() | {"table": table, "table_version": target.version})
-        summary, probe = job.train(Path(tmp), run, progress)
+        outcome = job.train(Path(tmp), run, progress)
         version = registry.log_version(run, Path(tmp), name, {"task_fingerprint": task.fingerprint})
         candidate = registry.resolve(f"models:/{name}/{version}")
-        # Before the version can be the champion: a pass that finds it there finds its calibrator too.
-        if calibrator := job.calibrator(candidate):
+        # Before the version can become the champion: a pass that finds it must find its calibrator too.
+        if calibrator := judge.calibrator(candidate):
             registry.log_calibrator(run, candidate.identity, task.fingerprint, calibrator)
-        gate, baseline = promote_if_better(name, version, partial(job.gate, candidate))
-        _log_gate(run, gate, baseline, probe)
-        champion = candidate.identity if gate.verdict == "promoted" else job.served()
+        gate, baseline = promote_if_better(name, version, partial(judge.gate, candidate))
+        _log_gate(run, gate, baseline, outcome.probe_accuracy)
+        summary = outcome.summary
         return TrainingReport(
             table=table, version=target.version, task=task.name, base=resolved.identity, registered_name=name,
-            model=f"models:/{name}/{version}", champion=champion, run_id=run.id,
+            model=f"models:/{name}/{version}",
+            champion=candidate.identity if gate.verdict == "promoted" else judge.champion(), run_id=run.id,
             answers=len(answers.train), counts=job.counts, agreements=answers.agreements,
-            held_out=len(answers.held_out), left_out=answers.left_out, cut=job.cut, loss=summary.loss,
-            steps=summary.steps, training_seconds=summary.seconds,
+            held_out=len(answers.held_out), left_out=answers.left_out, truncated=outcome.truncated,
+            loss=summary.loss, steps=summary.steps, training_seconds=summary.seconds,
             tokens_per_second=summary.tokens / summary.seconds, seconds=time.monotonic() - started, gate=gate,
-            baseline=baseline, probe_accuracy=probe, calibrator=calibrator,
+            baseline=baseline, probe_accuracy=outcome.probe_accuracy, calibrator=calibrator,
         )  # fmt: skip
 
 
@@ -104,4 +142,5 @@ def _log_gate(run: registry.Run, gate: GateResult, baseline: str, probe: float |
     figures = {"accuracy_new": gate.accuracy_new, "accuracy_old": gate.accuracy_old, "gain": gate.gain,
                "gain_lower95": gate.lower95, "gain_upper95": gate.upper95}  # fmt: skip
     run.log_metrics({f"gate.{k}": v for k, v in figures.items() if gate.n} | {"probe_accuracy": probe})
+    # The tag was named before "baseline" was; stored names do not change.
     run.set_tags({"gate.verdict": gate.verdict, "gate.reason": gate.reason, "gate.opponent": baseline})

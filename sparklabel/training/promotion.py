@@ -1,7 +1,7 @@
-"""Promotion: a version becomes the champion only when it was judged against the one that it replaces.
+"""Promotion: a version becomes the champion only if it was judged against the one that it replaces.
 
-In: a registered version, and how it is judged. Out: the gate's last result. Companion jobs may run at once: whoever
-finds another champion than the one it was judged against is judged again.
+In: a registered version, and a function that judges it. Out: the gate's last result. Several jobs may run at once: a
+version whose champion changed while it was judged is judged again.
 """
 
 from collections.abc import Callable
@@ -13,14 +13,13 @@ from sparklabel.training.gate import GateResult
 _ROUNDS = 3
 
 Judge = Callable[[str | None], tuple[GateResult, str]]
-"""Judges against the champion, a version number (None: there is none): the result, and the opponent's name."""
+"""Judges against a champion, a version number (None: there is none): the result, and the baseline's name."""
 
 
 def promote_if_better(registered_name: str, version: str, judge: Judge) -> tuple[GateResult, str]:
-    """Promotes the version if `judge` finds so, and says what it found.
+    """Promotes the version if `judge` says so; returns what it said last.
 
-    Where the champion changed in every one of three rounds the verdict is `inconclusive`: the version stays
-    registered.
+    The verdict is `inconclusive` if the champion changed in each of three rounds; the version stays registered.
     """
     for _ in range(_ROUNDS):
         champion = registry.champion(registered_name)

@@ -1,4 +1,4 @@
-"""What a fine-tuning did."""
+"""What a fine-tuning did, as a record and as a summary to print."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,15 +6,37 @@ from dataclasses import dataclass
 from sparklabel.confidence.calibrators import Calibrator
 from sparklabel.training.gate import GateResult
 
+_MOST_COUNTS = 12
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingReport:
-    """The outcome of `finetune`; `str()` of it is a summary to print.
+    """The result of `finetune`; `str()` of it is a summary to print.
 
-    `model` is the new version's reference, promoted or not; `champion` what `models:/NAME@champion` serves now, or
-    None. `answers` is how many it learned from, `counts` what they say, `cut` how many of
-    them were too long for the recipe. `probe_accuracy` is the linear probe's, on the answers that
-    judged the gate; `calibrator` was fitted on them, None where they are too few.
+    Attributes:
+        table: The table, as it was named.
+        version: The table's version that was read.
+        task: The task's name.
+        base: The identity of the model that was fine-tuned.
+        registered_name: The model's name in MLflow's registry.
+        model: The new version's reference, promoted or not.
+        champion: What `models:/NAME@champion` serves now; None if there is no champion yet.
+        run_id: The MLflow run.
+        answers: Human answers that it was trained on.
+        counts: The same by what they say, most frequent first.
+        agreements: How many of them say what the model had said.
+        held_out: Human answers that judge, and never train.
+        left_out: Human answers that were not used, by reason.
+        truncated: Training answers whose prompt was longer than `TrainingConfig.max_tokens`.
+        loss: The mean loss of the last epoch, in nats for each answer.
+        steps: Optimizer steps.
+        training_seconds: How long the training took.
+        tokens_per_second: Training tokens by `training_seconds`.
+        seconds: How long all of `finetune` took.
+        gate: The verdict, and the figures behind it.
+        baseline: What the gate compared with: "the champion", "the base" or "the most frequent answer".
+        probe_accuracy: The held-out accuracy of a linear probe over the frozen base; None for generated answers.
+        calibrator: The new version's, fitted to the held-out answers; None if they are too few.
     """
 
     table: str
@@ -30,7 +52,7 @@ class TrainingReport:
     agreements: int
     held_out: int
     left_out: Mapping[str, int]
-    cut: int
+    truncated: int
     loss: float
     steps: int
     training_seconds: float
@@ -43,6 +65,7 @@ class TrainingReport:
 
     @property
     def promoted(self) -> bool:
+        """Whether the new version is now the champion."""
         return self.gate.verdict == "promoted"
 
     def __str__(self) -> str:
@@ -56,9 +79,9 @@ class TrainingReport:
         lines = [
             f"{self.table} version {self.version}: task {self.task}, {self.answers:,} answers to learn from "
             f"({self.agreements:,} agree with the model), {self.held_out:,} held out",
-            f"they say: {_counts(self.counts)}",
-            *([f"left out: {_counts(self.left_out)}"] if self.left_out else []),
-            *([f"cut to the longest prompt of the recipe: {self.cut:,}"] if self.cut else []),
+            f"they say: {_listed(self.counts)}",
+            *([f"left out: {_listed(self.left_out)}"] if self.left_out else []),
+            *([f"prompts truncated to max_tokens: {self.truncated:,}"] if self.truncated else []),
             f"{self.steps} steps in {self.training_seconds:.1f} s ({self.tokens_per_second:,.0f} tokens/s), "
             f"last loss {self.loss:.3f}",
             f"held-out accuracy: new model {judged}{probe}",
@@ -72,6 +95,7 @@ class TrainingReport:
         return "\n  ".join(lines)
 
 
-def _counts(counts: Mapping[str, int]) -> str:
-    shown = [f"{name} {count:,}" for name, count in list(counts.items())[:12]]
-    return ", ".join(shown) + (f" and {len(counts) - 12} more" if len(counts) > 12 else "")
+def _listed(counts: Mapping[str, int]) -> str:
+    shown = [f"{name} {count:,}" for name, count in list(counts.items())[:_MOST_COUNTS]]
+    more = len(counts) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -5,7 +5,7 @@ from pyspark.sql import functions as F
 
 import sparklabel as sl
 from sparklabel.confidence.calibrators import Isotonic, Platt, Temperature, others_of
-from sparklabel.errors import AnswersError
+from sparklabel.errors import AnswersError, ColumnError
 from sparklabel.labeling.state.staging import open_staging
 from sparklabel.labels.record import Alternative
 from sparklabel.table.human_answers import human_answers
@@ -71,7 +71,7 @@ def test_answers_of_people_set_the_confidence_of_the_whole_table(spark, table, t
         "tone_label.source = 'human' WHERE id < 90"
     )
     report = sl.calibrate(spark, table, task, key="id")
-    assert (report.answers, report.right, report.rows) == (90, 30, 120)
+    assert (report.answers, report.correct, report.rows) == (90, 30, 120)
     assert report.error_after < report.error_before
     assert [a < b for a, b in zip(confidences(spark, table), before, strict=True)] == [True] * 120
 
@@ -94,7 +94,7 @@ def test_a_later_pass_uses_what_was_calibrated(spark, table, task):
 def test_answers_to_rows_that_were_chosen_as_uncertain_do_not_calibrate(spark, table, task):
     label(spark, table, task)
     spark.sql(f"UPDATE {table} SET tone_label.source = 'human', tone_label.review_reason = 'queue'")
-    with pytest.raises(AnswersError, match="has no human answers to what a model said"):
+    with pytest.raises(AnswersError, match="has no human answers to compare a model's answers"):
         sl.calibrate(spark, table, task, key="id")
 
 
@@ -131,3 +131,9 @@ def test_answers_staged_under_another_threshold_are_not_taken_over(spark, table,
     answer = sl.label_udf(task, model="m", engine="fake")("text").alias(ANSWER)
     lax.append(spark.table(table).limit(3).select(F.col("text").alias(HASH), answer), 1)
     assert (lax.answers(spark).count(), strict.answers(spark).count()) == (3, 0)
+
+
+@pytest.mark.parametrize("call", [sl.calibrate, sl.evaluate, sl.finetune, sl.failures])
+def test_a_table_without_labels_is_refused_alike_by_all_that_need_them(spark, table, task, call):
+    with pytest.raises(ColumnError, match="has no labels of the task 'tone'"):
+        call(spark, table, task, key="id")

@@ -37,7 +37,7 @@ def test_without_gold_a_model_is_judged_as_the_gate_judges(spark, answered, task
 
 
 def test_a_column_that_passes_write_is_not_gold(spark, answered, task):
-    with pytest.raises(ColumnError, match="what models said would count as right"):
+    with pytest.raises(ColumnError, match="own answers would count as gold"):
         sl.evaluate(spark, answered, task, gold="verdict", engine="fake")
 
 
@@ -48,7 +48,9 @@ def test_nothing_to_compare_with_is_said(spark, answered, task):
 
 def test_answers_that_only_train_judge_nothing(spark, answered, label, task):
     spark.sql(f"DELETE FROM {answered} WHERE id IN ({', '.join(map(str, HELD_OUT))})")
-    with pytest.raises(AnswersError, match=f"beside {60 - len(HELD_OUT)} human answers that do not judge"):
+    with pytest.raises(
+        AnswersError, match=f"of {60 - len(HELD_OUT)} human answers in 'verdict', none is held out"
+    ):
         sl.evaluate(spark, answered, task, key="id", engine="fake")
 
 

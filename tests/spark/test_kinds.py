@@ -76,7 +76,7 @@ def test_a_table_with_poison_is_labelled_corrected_and_evaluated(spark, passes, 
     # What the fake engine said as gold: it says the same again, and every kind's values go the way through Spark.
     said = spark.table(passes.table).where(f"{record}.status = 'ok' AND {record}.source = 'model'")
     report = sl.evaluate(
-        spark, said.select(*task.inputs, F.col(task.name).alias("gold")), task, "gold", engine="fake"
+        spark, said.select(*task.inputs, F.col(task.name).alias("gold")), task, gold="gold", engine="fake"
     )
     assert report.accuracy == 1.0
 

@@ -1,1 +1,1 @@
-"""Quality measures for each kind of task."""
+"""Metrics for each kind of task, and of its confidence."""

@@ -1,10 +1,10 @@
-"""The figures of the scored kinds, and their labels one by one.
+"""Metrics of the scored kinds, and of each of their labels.
 
-In: how the task is answered, gold and predicted values, and which rows were answered, in parallel. Out: scores of
-labels, and the kind's figures by name. A row that was not answered says nothing: it misses what gold says.
+In: the task's answer mode, gold and predicted values, and which rows were completed, as parallel sequences. Out: a
+`LabelScore` per label, and the kind's metrics by name. A row that was not completed predicts nothing, so it counts
+against the recall of its gold labels. Kinds whose answers are generated are measured by `generated_metrics`.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +14,8 @@ import numpy as np
 from sparklabel.tasks import Scored
 from sparklabel.tasks.multilabel import labels_of
 
-_Said = Sequence[frozenset[int]]
-"""For each row, the numbers of the choices that it says."""
+Indicators = Any
+"""A sparse 0/1 matrix [N, C]: whether the value of row n stands for choice c. An unanswered row is all 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,80 +30,91 @@ class LabelScore:
     f1: float
 
 
-_Found = tuple[tuple[LabelScore, ...], dict[str, float]]
-
-
 def scored_metrics(
     mode: Scored, gold: Sequence[Any], predicted: Sequence[Any], completed: Sequence[bool]
-) -> _Found:
-    """`mode.metrics` says which: classification has macro_f1; multilabel macro_f1 and micro_f1; matching f1, precision
-    and recall of True; rating mae and within_one."""
-    said = [frozenset(mode.chosen(value)) for value in gold]
-    answered = [
-        frozenset(mode.chosen(value) if done else ())
-        for value, done in zip(predicted, completed, strict=True)
-    ]
+) -> tuple[tuple[LabelScore, ...], dict[str, float]]:
+    """The metrics that `mode.metrics` names: classification has macro_f1; multilabel has macro_f1 and micro_f1;
+    matching has f1, precision and recall of True; rating has mae and within_one, and no label scores.
+
+    Raises:
+        ValueError: `mode.metrics` is none of these.
+    """
+    if mode.metrics == "rating":
+        return (), _rating_metrics(mode, gold, predicted, completed)
+    completed_only = [value if done else None for value, done in zip(predicted, completed, strict=True)]
+    truth, answers = _indicators(mode, gold), _indicators(mode, completed_only)
+    scores = label_scores(truth, answers, _labels(mode))
     match mode.metrics:
         case "classification":
-            scores = label_scores(said, answered, dict(enumerate(mode.names)))
             return scores, {"macro_f1": macro_f1(scores)}
         case "multilabel":
-            scores = label_scores(said, answered, {2 * i: label for i, label in enumerate(labels_of(mode))})
-            return scores, {"macro_f1": macro_f1(scores), "micro_f1": micro_f1(said, answered)}
+            micro = micro_f1(truth, answers, _labels(mode))
+            return scores, {"macro_f1": macro_f1(scores), "micro_f1": micro}
         case "matching":
-            scores = label_scores(said, answered, dict(enumerate(mode.names)))
             true = next((score for score in scores if score.label == "True"), None)
             return scores, {name: getattr(true, name, 0.0) for name in ("f1", "precision", "recall")}
-        case "rating":
-            return (), _distances(gold, predicted, said, answered)
-    raise ValueError(f"there are no measures {mode.metrics!r}")
+    raise ValueError(f"unknown metrics: {mode.metrics!r}")
 
 
-def label_scores(gold: _Said, answered: _Said, names: Mapping[int, str]) -> tuple[LabelScore, ...]:
-    """Precision, recall and F1 of each choice in `names` that occurs, in their order.
+def label_scores(
+    gold: Indicators, predicted: Indicators, labels: Mapping[int, str]
+) -> tuple[LabelScore, ...]:
+    """Precision, recall and F1 of each label that occurs, in the order of `labels`, which maps columns to names.
 
-    What has no denominator is 0: the precision of a label that was never answered, the recall of one without support.
+    A ratio without a denominator is 0: the precision of a label that was never predicted, the recall of one without
+    support.
     """
-    support, predicted = (Counter(number for row in rows for number in row) for rows in (gold, answered))
-    hits = Counter(number for g, a in zip(gold, answered, strict=True) for number in g & a)
+    from sklearn.metrics import precision_recall_fscore_support
+
+    columns = list(labels)
+    scores = precision_recall_fscore_support(gold, predicted, labels=columns, zero_division=0)
+    counts = np.asarray(predicted[:, columns].sum(axis=0)).ravel()
     return tuple(
-        LabelScore(
-            label=name,
-            support=support[i],
-            predicted=predicted[i],
-            precision=_share(hits[i], predicted[i]),
-            recall=_share(hits[i], support[i]),
-            f1=_share(2 * hits[i], support[i] + predicted[i]),
-        )
-        for i, name in names.items()
-        if support[i] or predicted[i]
+        LabelScore(label, int(support), int(count), float(precision), float(recall), float(f1))
+        for label, count, precision, recall, f1, support in zip(labels.values(), counts, *scores, strict=True)
+        if support or count
     )
 
 
 def macro_f1(scores: Sequence[LabelScore]) -> float:
-    """The mean F1 of the labels that occur in gold, each weighing the same; 0 where none does."""
-    found = [score.f1 for score in scores if score.support]
-    return float(np.mean(found)) if found else 0.0
+    """The mean F1 of the labels that occur in gold, equally weighted; 0 if none does."""
+    f1s = [score.f1 for score in scores if score.support]
+    return float(np.mean(f1s)) if f1s else 0.0
 
 
-def micro_f1(gold: _Said, answered: _Said) -> float:
-    """F1 over all pairs of a row and a label that applies to it, which the choices with even numbers say."""
-    pairs = [[{n for n in row if n % 2 == 0} for row in rows] for rows in (gold, answered)]
-    hits = sum(len(g & a) for g, a in zip(*pairs, strict=True))
-    return _share(2 * hits, sum(len(row) for rows in pairs for row in rows))
+def micro_f1(gold: Indicators, predicted: Indicators, labels: Mapping[int, str]) -> float:
+    """F1 over all pairs of a row and a label; 0 if there are no such pairs."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(gold, predicted, labels=list(labels), average="micro", zero_division=0))
 
 
-def _distances(
-    gold: Sequence[Any], predicted: Sequence[Any], said: _Said, answered: _Said
+def _labels(mode: Scored) -> dict[int, str]:
+    """The label that each choice stands for; only the "yes" choices of a multilabel task stand for one."""
+    if mode.metrics == "multilabel":
+        return {2 * i: label for i, label in enumerate(labels_of(mode))}
+    return dict(enumerate(mode.names))
+
+
+def _indicators(mode: Scored, values: Sequence[Any]) -> Indicators:
+    from sklearn.preprocessing import MultiLabelBinarizer
+
+    binarizer = MultiLabelBinarizer(classes=range(len(mode.choices)), sparse_output=True)
+    return binarizer.fit_transform([mode.chosen(value) for value in values])
+
+
+def _rating_metrics(
+    mode: Scored, gold: Sequence[Any], predicted: Sequence[Any], completed: Sequence[bool]
 ) -> dict[str, float]:
-    """`mae`, the mean distance from gold, of the rows that were answered, and left out where none was; `within_one`,
-    the share of all rows whose nearest point is gold's or next to it."""
-    both = [bool(g and a) for g, a in zip(said, answered, strict=True)]
-    apart = [abs(g - p) for g, p, there in zip(gold, predicted, both, strict=True) if there]
-    steps = [abs(min(g) - min(a)) for g, a, there in zip(said, answered, both, strict=True) if there]
-    found = {"within_one": sum(step <= 1 for step in steps) / len(gold)}
-    return {"mae": float(np.mean(apart)), **found} if apart else found
+    """`mae` is the mean absolute error of the completed rows, left out if there are none. `within_one` is the share of
+    all rows whose nearest point on the scale is gold's or next to it."""
+    from sklearn.metrics import mean_absolute_error
 
-
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
+    pairs = [
+        (truth, value)
+        for truth, value, done in zip(gold, predicted, completed, strict=True)
+        if done and mode.accepts(truth) and mode.accepts(value)
+    ]
+    steps = [abs(min(mode.chosen(truth)) - min(mode.chosen(value))) for truth, value in pairs]
+    metrics = {"within_one": sum(step <= 1 for step in steps) / len(gold)}
+    return {"mae": float(mean_absolute_error(*zip(*pairs, strict=True))), **metrics} if pairs else metrics

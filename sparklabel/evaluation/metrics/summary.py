@@ -1,8 +1,8 @@
-"""How good a set of answers is, whatever the kind of its task: one record, with the kind's own figures in it.
+"""How good a set of answers is, whatever the task's kind.
 
-In: how the task is answered, and gold values, predicted values, confidences and statuses, in parallel. Out: one frozen
-`Metrics`. No Spark and no model; rows without a gold value must have been left out. A failed row counts as a wrong
-answer.
+In: the task's answer mode, and gold values, predicted values, confidences and statuses as parallel sequences. Out: one
+frozen `Metrics`, with the kind's own metrics in it. No Spark and no model. Callers leave out rows without a gold value;
+a failed row counts as a wrong answer.
 """
 
 from collections import Counter
@@ -28,13 +28,23 @@ from sparklabel.tasks import AnswerMode, Scored
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """What `measure` found; shares are in [0, 1], intervals are 95% (low, high).
+    """What `measure` found. Shares are in [0, 1]; intervals are (low, high) at 95%.
 
-    `accuracy` is the share of rows whose answer says just what gold says: the same label, the same set of labels, the
-    nearest point of a scale, the same text. `majority` is gold's most frequent answer, with the accuracy that giving
-    it to every row would have; None where answers are generated. `confidence_auroc` is the probability that a right
-    answer has more confidence than a wrong one: None where all are right, or none is. `measures` are the figures of
-    the kind, and `labels` its labels one by one, where it has some.
+    Attributes:
+        n: Rows with a gold value.
+        completed: Rows that the model answered; the others failed.
+        completion_rate: `completed` / `n`.
+        accuracy: The share of rows whose answer says what gold says: the same label, the same set of labels, the
+            nearest point of a scale, the same text. A failed row is wrong.
+        accuracy_interval: Wilson's interval of `accuracy`.
+        accuracy_completed: The accuracy of the completed rows; None if there are none.
+        majority: Gold's most frequent answer, and the accuracy of giving it to every row. None for generated answers.
+        confidence_auroc: The probability that a correct answer has a higher confidence than a wrong one. None if all
+            answers are correct or all are wrong.
+        ece: The expected calibration error of the confidence; None without confidences.
+        ece_interval: The interval of `ece`.
+        measures: The kind's own metrics by name, such as macro_f1.
+        labels: Precision, recall and F1 per label, for kinds that have labels.
     """
 
     n: int
@@ -51,17 +61,17 @@ class Metrics:
     labels: tuple[LabelScore, ...] = ()
 
     def figures(self) -> dict[str, float]:
-        """The single numbers by name, as MLflow takes them; what is None is left out."""
+        """The single numbers by name, as they are logged to MLflow. None is left out."""
         names = (
             "n", "completed", "completion_rate", "accuracy", "accuracy_completed", "confidence_auroc", "ece",
         )  # fmt: skip
-        found = {name: float(value) for name in names if (value := getattr(self, name)) is not None}
+        numbers = {name: float(value) for name in names if (value := getattr(self, name)) is not None}
         if self.majority:
-            found["majority_accuracy"] = self.majority[1]
+            numbers["majority_accuracy"] = self.majority[1]
         for name, interval in (("accuracy", self.accuracy_interval), ("ece", self.ece_interval)):
             if interval is not None:
-                found |= {f"{name}_lower95": interval[0], f"{name}_upper95": interval[1]}
-        return found | self.measures
+                numbers |= {f"{name}_lower95": interval[0], f"{name}_upper95": interval[1]}
+        return numbers | self.measures
 
 
 def measure(
@@ -71,40 +81,49 @@ def measure(
     confidence: Sequence[float | None],
     status: Sequence[str | None],
 ) -> Metrics:
-    """Compares answers with the truth; the four sequences are parallel, the values are those of a task with `mode`.
+    """Compares a model's answers with gold.
 
-    A row is completed when its status says that it was answered. A gold value that the task does not accept can only
-    be answered wrongly; it counts in the accuracy and not in the kind's figures. Raises AnswersError when there is no
-    row.
+    Args:
+        mode: How the task is answered.
+        gold: The right values. A value that the task does not accept can only be answered wrongly; it counts in the
+            accuracy and not in the kind's own metrics.
+        predicted: The model's values.
+        confidence: The confidence of each value, in [0, 1].
+        status: Each row's status, which says whether the row was completed.
+
+    Raises:
+        AnswersError: There are no rows.
+        ValueError: The sequences differ in length.
     """
     if not len(gold) == len(predicted) == len(confidence) == len(status):
         raise ValueError("gold, predicted, confidence and status differ in length")
     if not len(gold):
         raise AnswersError("There is nothing to evaluate: no row has a gold value.")
     completed = np.array([s in ANSWERED for s in status])
-    right = np.array(
+    correct = np.array(
         [bool(c) and mode.agreement(g, p) == 1 for g, p, c in zip(gold, predicted, completed, strict=True)]
     )
-    known = completed & np.array([c is not None for c in confidence])
-    trust = np.array([c for c, k in zip(confidence, known, strict=True) if k], dtype=np.float64)
-    labels, measures = _of_the_kind(mode, gold, predicted, completed.tolist())
+    # NULL confidences become NaN.
+    confidences = np.array(confidence, dtype=np.float64)
+    known = completed & ~np.isnan(confidences)
+    labels, measures = _kind_metrics(mode, gold, predicted, completed.tolist())
     return Metrics(
         n=len(gold),
         completed=int(completed.sum()),
         completion_rate=float(completed.mean()),
-        accuracy=float(right.mean()),
-        accuracy_interval=wilson_interval(int(right.sum()), len(gold)),
-        accuracy_completed=float(right[completed].mean()) if completed.any() else None,
+        accuracy=float(correct.mean()),
+        accuracy_interval=wilson_interval(int(correct.sum()), len(gold)),
+        accuracy_completed=float(correct[completed].mean()) if completed.any() else None,
         majority=_majority(mode, gold),
-        confidence_auroc=confidence_auroc(trust, right[known]),
-        ece=calibration_error(trust, right[known]),
-        ece_interval=calibration_interval(trust, right[known]),
+        confidence_auroc=confidence_auroc(confidences[known], correct[known]),
+        ece=calibration_error(confidences[known], correct[known]),
+        ece_interval=calibration_interval(confidences[known], correct[known]),
         measures=measures,
         labels=labels,
     )
 
 
-def _of_the_kind(
+def _kind_metrics(
     mode: AnswerMode, gold: Sequence[Any], predicted: Sequence[Any], completed: Sequence[bool]
 ) -> tuple[tuple[LabelScore, ...], dict[str, float]]:
     if isinstance(mode, Scored):
@@ -113,8 +132,8 @@ def _of_the_kind(
 
 
 def _majority(mode: AnswerMode, gold: Sequence[Any]) -> tuple[str, float] | None:
-    """What is said most often, and how often; what the task does not accept is nobody's answer."""
+    """The most frequent gold answer and its share of all rows; values that the task does not accept are skipped."""
     if not isinstance(mode, Scored):
         return None
-    said = Counter(", ".join(mode.said(value)) for value in gold if mode.accepts(value))
-    return next(((name, count / len(gold)) for name, count in said.most_common(1)), None)
+    answers = Counter(", ".join(mode.said(value)) for value in gold if mode.accepts(value))
+    return next(((name, count / len(gold)) for name, count in answers.most_common(1)), None)

@@ -1,15 +1,14 @@
+"""Calibrators: their confidence, how they are stored, and what a labeler does with them."""
+
 import json
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sparklabel import classification, rating
 from sparklabel.confidence.calibrators import Isotonic, Platt, Temperature, calibrator_from_json, others_of
-from sparklabel.confidence.fit import Judged, fit_calibrator
 from sparklabel.engines.fake import FakeEngine
-from sparklabel.errors import AnswersError
 from sparklabel.labeler import Labeler
 from sparklabel.labels.record import Alternative
 
@@ -17,46 +16,8 @@ TASK = classification("tone", "text", ["calm", "angry"])
 ROWS = [[f"row {n}"] for n in range(20)]
 
 
-def overconfident(n, temperature=3.0, seed=0):
-    """Answers that are right as often as their probability says at `temperature`, and claim more."""
-    random = np.random.default_rng(seed)
-    logits = random.normal(1, 2, n)
-    raw, true = (1 / (1 + np.exp(-logits * scale)) for scale in (temperature, 1.0))
-    return [
-        Judged(float(p), (float(1 - p),), bool(random.random() < t)) for p, t in zip(raw, true, strict=True)
-    ]
-
-
-def test_the_temperature_that_made_answers_overconfident_is_found():
-    fitted = fit_calibrator(overconfident(900), choices=True)
-    assert isinstance(fitted, Temperature)
-    assert fitted.temperature == pytest.approx(3.0, rel=0.2)
-
-
-def test_written_answers_that_are_wrong_although_they_seem_sure_fall_below_a_half():
-    random = np.random.default_rng(0)
-    judged = [Judged(p, (1 - p,), i % 3 == 0) for i, p in enumerate(random.uniform(0.8, 0.98, 300).tolist())]
-    fitted = fit_calibrator(judged, choices=False)
-    assert fitted.confidence(0.9, [0.1]) == pytest.approx(1 / 3, abs=0.05)
-
-
 def test_a_steep_calibrator_makes_nothing_of_an_unsure_answer():
     assert Platt(91.4, 0.0).confidence(1e-6, []) == pytest.approx(0, abs=1e-300)
-
-
-def test_from_a_thousand_answers_on_the_shape_is_learned():
-    judged = overconfident(4000)
-    fitted = fit_calibrator(judged, choices=True)
-    assert isinstance(fitted, Isotonic)
-    sure = [one for one in judged if one.raw > 0.99]
-    found = np.mean([fitted.confidence(one.raw, one.others) for one in sure])
-    assert found == pytest.approx(np.mean([one.right for one in sure]), abs=0.02)
-
-
-@pytest.mark.parametrize("judged", [overconfident(40), [Judged(0.9, (0.1,), True)] * 200])
-def test_too_little_to_calibrate_with_is_said(judged):
-    with pytest.raises(AnswersError, match="too little to calibrate with"):
-        fit_calibrator(judged, choices=True)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=5), st.floats(0.05, 20))
@@ -80,6 +41,17 @@ def test_a_value_that_is_no_alternative_stands_against_all_else():
     assert others_of(0.75, [Alternative(4, 0.5), Alternative(3, 0.25)]) == [0.25]
 
 
+@given(st.floats(0, 1))
+def test_isotonic_regression_agrees_with_the_line_by_hand(raw):
+    places, confidences = (0.1, 0.4, 0.45, 0.9), (0.05, 0.3, 0.8, 0.85)
+    expected = confidences[0] if raw < places[0] else confidences[-1]
+    for i in range(3):
+        if places[i] <= raw <= places[i + 1]:
+            share = (raw - places[i]) / (places[i + 1] - places[i])
+            expected = confidences[i] + share * (confidences[i + 1] - confidences[i])
+    assert Isotonic(places, confidences).confidence(raw, []) == pytest.approx(expected)
+
+
 def test_between_points_isotonic_is_a_line_and_flat_beyond():
     calibrator = Isotonic((0.2, 0.4), (0.1, 0.5))
     assert [calibrator.confidence(p, []) for p in (0.0, 0.2, 0.3, 0.4, 1.0)] == pytest.approx(
@@ -93,7 +65,7 @@ def test_a_calibrator_comes_back_from_json(calibrator):
 
 
 def test_an_unknown_calibrator_is_refused():
-    with pytest.raises(ValueError, match="is no calibrator"):
+    with pytest.raises(ValueError, match="is not a calibrator"):
         calibrator_from_json('{"method": "magic"}')
 
 

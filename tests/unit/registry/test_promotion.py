@@ -42,7 +42,7 @@ class Judge:
     def __call__(self, baseline):
         self.against.append(baseline)
         self.meanwhile(len(self.against))
-        return self.result, "the opponent"
+        return self.result, "the base"
 
 
 def test_the_champion_is_the_version_that_was_promoted(season):
@@ -79,7 +79,7 @@ def test_of_two_that_promote_at_once_one_does(season):
 
 
 def test_a_better_version_is_promoted(season):
-    assert promote_if_better(season, "1", Judge(BETTER)) == (BETTER, "the opponent")
+    assert promote_if_better(season, "1", Judge(BETTER)) == (BETTER, "the base")
     assert champion(season) == "1"
 
 
@@ -111,7 +111,7 @@ def test_a_champion_that_cannot_be_served_can_be_replaced(model_folder, adapter_
         log(adapter_folder(tmp_path / str(value), gone, value), "stranded")
     registry.promote("stranded", "1", replacing=None)
     (tmp_path / "gone").rename(tmp_path / "elsewhere")
-    assert promote_if_better("stranded", "2", Judge(BETTER)) == (BETTER, "the opponent")
+    assert promote_if_better("stranded", "2", Judge(BETTER)) == (BETTER, "the base")
     assert champion("stranded") == "2"
 
 

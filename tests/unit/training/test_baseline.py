@@ -72,7 +72,7 @@ def test_a_champion_whose_files_are_gone_gives_way_to_the_base(tiny, champion):
 
 def test_a_champion_that_cannot_be_fetched_now_is_not_passed_over(tiny, champion, monkeypatch):
     monkeypatch.setattr("mlflow.artifacts.download_artifacts", lost)
-    with pytest.raises(ModelUnreachable, match=r"The champion, version 1 of .* is to be beaten: .*503"):
+    with pytest.raises(ModelUnreachable, match=r"The champion, version 1 of .* has to be beaten, but: .*503"):
         find_baseline(TASK, tiny, champion, "1")
 
 

@@ -1,18 +1,9 @@
-"""What evaluation measures: what every kind has, what each has of its own, and whether confidence can be trusted."""
+"""What evaluation measures: what every kind has, and what each has of its own."""
 
-import time
-
-import numpy as np
 import pytest
 
 from sparklabel import classification, matching, multilabel, rating
 from sparklabel.errors import AnswersError
-from sparklabel.evaluation.metrics.confidence import (
-    calibration_error,
-    calibration_interval,
-    confidence_auroc,
-    wilson_interval,
-)
 from sparklabel.evaluation.metrics.summary import measure
 
 VERDICT = classification("verdict", "text", ["bad", "good", "odd"])
@@ -114,44 +105,6 @@ def test_a_list_of_labels_is_right_as_a_whole_and_f1_is_about_each_label():
 def test_the_most_frequent_list_may_be_the_empty_one():
     found = answered([([], []), ([], ["art"]), (["art", "war"], [])], TOPICS)
     assert found.majority == ("none of them", pytest.approx(2 / 3))
-
-
-def test_auroc_counts_ties_half_and_is_none_without_two_kinds():
-    right = np.array([True, True, False])
-    assert confidence_auroc(np.array([0.9, 0.5, 0.5]), right) == pytest.approx(0.75)
-    assert confidence_auroc(np.array([0.9, 0.5]), np.array([True, True])) is None
-
-
-def test_calibration_error_is_the_gap_weighed_by_rows():
-    confidence = np.array([0.95, 0.95, 0.55, 0.55])
-    right = np.array([True, False, True, True])
-    assert calibration_error(confidence, right) == pytest.approx((2 * 0.45 + 2 * 0.45) / 4)
-
-
-def test_a_confidence_of_one_is_in_the_last_bin():
-    assert calibration_error(np.array([1.0, 0.99]), np.array([True, True])) == pytest.approx(0.005)
-
-
-def test_the_calibration_interval_is_repeatable_and_holds_the_error():
-    random = np.random.default_rng(1)
-    confidence = random.uniform(0.5, 1.0, 800)
-    right = random.uniform(size=800) < confidence - 0.1
-    low, high = calibration_interval(confidence, right)
-    assert low < calibration_error(confidence, right) < high
-    assert low < 0.1 < high
-    assert (low, high) == calibration_interval(confidence, right)
-
-
-def test_five_thousand_rows_are_resampled_in_a_moment():
-    confidence = np.linspace(0.3, 1.0, 5000)
-    started = time.process_time()
-    calibration_interval(confidence, confidence > 0.6)
-    assert time.process_time() - started < 1.0  # 0.07 s where this was written
-
-
-@pytest.mark.parametrize(("right", "n", "low", "high"), [(0, 10, 0.0, 0.2775), (82, 100, 0.7333, 0.8830)])
-def test_the_wilson_interval_is_the_published_one(right, n, low, high):
-    assert wilson_interval(right, n) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_figures_leave_out_what_is_none():
