@@ -133,7 +133,7 @@ class TrainingJob:
             task=self.task.to_dict(), task_fingerprint=self.task.fingerprint, template=self._asked.template,
             labels=self.mode.signature, label_ids=self._asked.label_ids, base=self._base_record,
         )  # fmt: skip
-        (folder / registry.CARD).write_text(
+        (folder / registry.MANIFEST).write_text(
             json.dumps(manifest.to_dict(), ensure_ascii=False, indent=2), "utf-8"
         )
 
