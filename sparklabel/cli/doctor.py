@@ -234,7 +234,10 @@ def _http_store(uri: str) -> Check:
         urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=3).close()
     except (OSError, ValueError) as error:
         return Check(
-            "MLflow store", "warn", f"{without_credentials(uri)}: {error}", "Start it, or mend MLFLOW_TRACKING_URI."
+            "MLflow store",
+            "warn",
+            f"{without_credentials(uri)}: {error}",
+            "Start it, or mend MLFLOW_TRACKING_URI.",
         )
     return Check("MLflow store", "ok", f"{without_credentials(uri)} answers")
 

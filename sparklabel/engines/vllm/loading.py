@@ -192,4 +192,3 @@ def uncompiled() -> Iterator[None]:
     stance: Callable[[str], Any] = torch.compiler.set_stance
     with stance("force_eager" if current_platform.is_cpu() else "default"):
         yield
-
