@@ -32,23 +32,13 @@ def write_flavor(folder: Path, run_id: str) -> None:
     from mlflow.models import Model
 
     task = task_from_dict(AdapterManifest.from_json((folder / MANIFEST).read_text("utf-8")).task)
-    example = _input_example(task)
-    _write_json(folder / _EXAMPLE, example)
-    _write_json(folder / _REQUEST, {"dataframe_split": example})
-    # Given explicitly: to infer them, MLflow would load the model in another process.
-    (folder / _REQUIREMENTS).write_text(f"{_requirement()}\n", "utf-8")
-    environment = {
-        "python": platform.python_version(), "build_dependencies": ["pip"], "dependencies": [f"-r {_REQUIREMENTS}"],
-    }  # fmt: skip
-    (folder / _ENVIRONMENT).write_text(yaml.safe_dump(environment, sort_keys=False), "utf-8")
-    info = {
-        "artifact_path": _EXAMPLE, "serving_input_path": _REQUEST, "type": "dataframe", "pandas_orient": "split",
-    }  # fmt: skip
-    model = Model(run_id=run_id, signature=signature(task), saved_input_example_info=info)
+    model = Model(
+        run_id=run_id, signature=signature(task), saved_input_example_info=_write_example(folder, task)
+    )
     # As `mlflow.pyfunc.add_to_model` does, whose import warns of MLflow's own type hints.
     model.add_flavor(
         "python_function", loader_module=_LOADER, python_version=platform.python_version(),
-        env={"virtualenv": _ENVIRONMENT},
+        env={"virtualenv": _write_environment(folder)},
     )  # fmt: skip
     model.save(str(folder / "MLmodel"))
 
@@ -65,6 +55,19 @@ def signature(task: Task) -> "ModelSignature":
         outputs=Schema([ColSpec(kind, name, required=False) for name, kind in record]),
         params=ParamSchema([ParamSpec("min_confidence", DataType.double, 0.0)]),
     )
+
+
+def _write_environment(folder: Path) -> str:
+    """Writes the Python version and the requirements; returns the name of the file that has them.
+
+    They are not left to MLflow, which would load the model in another process to see what it imports.
+    """
+    (folder / _REQUIREMENTS).write_text(f"{_requirement()}\n", "utf-8")
+    environment = {
+        "python": platform.python_version(), "build_dependencies": ["pip"], "dependencies": [f"-r {_REQUIREMENTS}"],
+    }  # fmt: skip
+    (folder / _ENVIRONMENT).write_text(yaml.safe_dump(environment, sort_keys=False), "utf-8")
+    return _ENVIRONMENT
 
 
 def _requirement() -> str:
@@ -112,14 +115,16 @@ def _type(tokens: deque[str]) -> Any:
     return simple[name]
 
 
-def _input_example(task: Task) -> dict[str, Any]:
-    """One row, as in `DataFrame.to_dict("split")`: the first of the task's examples, or else a placeholder.
+def _write_example(folder: Path, task: Task) -> dict[str, Any]:
+    """Writes an input example and the request that has it; returns what MLmodel says of them.
 
-    Never a row of the table: people who may read the registry need not be allowed to read the table.
+    The row is the first of the task's own examples, or else a placeholder. It is never a row of the table: people who
+    may read the registry need not be allowed to read the table.
     """
     texts = task.examples[0].inputs if task.examples else [f"The {name} of a row" for name in task.inputs]
-    return {"columns": list(task.inputs), "data": [list(texts)]}
-
-
-def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, ensure_ascii=False), "utf-8")
+    row = {"columns": list(task.inputs), "data": [list(texts)]}  # as in DataFrame.to_dict("split")
+    for name, content in ((_EXAMPLE, row), (_REQUEST, {"dataframe_split": row})):
+        (folder / name).write_text(json.dumps(content, ensure_ascii=False), "utf-8")
+    return {
+        "artifact_path": _EXAMPLE, "serving_input_path": _REQUEST, "type": "dataframe", "pandas_orient": "split",
+    }  # fmt: skip

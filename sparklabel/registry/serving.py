@@ -219,7 +219,8 @@ def _download(uri: str, to: Path, server: str) -> Path:
         # Asked first: a tracking server's 404 comes out of the download as an internal error, like an outage.
         if name not in _names(mlflow.artifacts.list_artifacts(artifact_uri=above, tracking_uri=server)):
             raise ModelError(
-                f"MLflow's artifact {uri} cannot be fetched: it does not exist in the store.", hint=_HINT
+                f"MLflow's artifact {uri} cannot be fetched: it does not exist in the store.",
+                hint="Restore it in the store, or fine-tune again.",
             )
         return Path(
             mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(to), tracking_uri=server)
