@@ -27,6 +27,7 @@ from sparklabel.cache_dir import cache_dir
 from sparklabel.delta import jars
 from sparklabel.errors import SetupError
 from sparklabel.models.references import EMBEDDED
+from sparklabel.redaction import without_credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +213,7 @@ def mlflow_store() -> Check:
             "Set MLFLOW_TRACKING_URI=sqlite:////path/to/mlflow.db (mlflow migrate-filestore moves the data)."
         )
         return Check("MLflow store", "warn", f"{uri}: MLflow no longer takes a folder", fix)
-    return Check("MLflow store", "ok", f"{_no_password(uri)} (not asked; --deep asks it)")
+    return Check("MLflow store", "ok", f"{without_credentials(uri)} (not asked; --deep asks it)")
 
 
 def _sqlite_store(path: Path, uri: str) -> Check:
@@ -233,14 +234,12 @@ def _http_store(uri: str) -> Check:
         urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=3).close()
     except (OSError, ValueError) as error:
         return Check(
-            "MLflow store", "warn", f"{_no_password(uri)}: {error}", "Start it, or mend MLFLOW_TRACKING_URI."
+            "MLflow store",
+            "warn",
+            f"{without_credentials(uri)}: {error}",
+            "Start it, or mend MLFLOW_TRACKING_URI.",
         )
-    return Check("MLflow store", "ok", f"{_no_password(uri)} answers")
-
-
-def _no_password(uri: str) -> str:
-    scheme, mark, rest = uri.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
+    return Check("MLflow store", "ok", f"{without_credentials(uri)} answers")
 
 
 def _delta_write() -> Check:

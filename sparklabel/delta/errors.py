@@ -1,11 +1,6 @@
 """What Spark and Delta raise, and the sentence in it that a user can read."""
 
-from typing import TYPE_CHECKING
-
-from sparklabel.delta.jars import delta_jars as delta_jars
-
-if TYPE_CHECKING:
-    pass
+from sparklabel.redaction import first_line
 
 
 def java_errors() -> tuple[type[Exception], ...]:
@@ -28,5 +23,4 @@ def spark_errors() -> tuple[type[Exception], ...]:
 def error_message(error: Exception) -> str:
     """The first line of what Spark says."""
     # Of what comes through as the JVM gives it, py4j's own first line says only that something did.
-    text = str(getattr(error, "java_exception", error)).strip()
-    return (text or type(error).__name__).splitlines()[0][:300]
+    return first_line(getattr(error, "java_exception", error), longest=300)

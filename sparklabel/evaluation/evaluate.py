@@ -19,7 +19,7 @@ from sparklabel.models.references import DEFAULT
 from sparklabel.sql import quote
 from sparklabel.tasks import Task, check_task
 from sparklabel.tasks.json_values import plain
-from sparklabel.udf import LabelerSpec, check_askable, labeler_spec, udf_of, with_examples, worker_errors
+from sparklabel.udf import LabelerSpec, labeler_spec, prepare, udf_of, worker_errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +148,7 @@ def evaluate(
         if gold is None
         else gold_column(spark, table, task, gold)
     )
-    spec = with_examples(labeler_spec(task, model, engine, options), spark)
-    check_askable(spec)
+    spec = prepare(labeler_spec(task, model, engine, options), spark).spec
     registry.connect()  # a missing MLflow is reported before anything is computed
     if gold is not None:
         truth = drop_missing(truth, gold, task.answer_mode)

@@ -40,7 +40,7 @@ from sparklabel.table.key import check_unique
 from sparklabel.table.merge import corrections_change, merge_rows
 from sparklabel.table.row_states import HASH, row_states, rows_by_status, unattributed
 from sparklabel.table.task_table import TaskTable
-from sparklabel.udf import check_askable, with_examples
+from sparklabel.udf import prepare
 
 _MERGE_SECONDS, _MERGE_SHARE = 300.0, 10.0
 """A MERGE can rewrite the whole table: it should take no more than a tenth of the pass."""
@@ -75,13 +75,13 @@ def _prepare(spark: SparkSession, plan: PassPlan) -> tuple[PassRequest, Prepared
     """Finds out what refuses the pass before the table changes: examples, prompts, a folder that cannot be written."""
     if not plan.pending:
         return plan.request, None
-    request = replace(plan.request, spec=with_examples(plan.request.spec, spark))
-    prepared = check_askable(request.spec)
+    labeler = prepare(plan.request.spec, spark)
+    request = replace(plan.request, spec=labeler.spec)
     if not plan.is_small:  # a small pass checks its rows when it has them
         check_key_of(plan)
         if request.table.target.version != UNVERSIONED:
             staging_of(spark, request, request.table)
-    return request, prepared
+    return request, labeler.task
 
 
 def _ready(

@@ -28,7 +28,7 @@ from sparklabel.table.examples import check_examples
 from sparklabel.table.row_states import Scope
 from sparklabel.table.task_table import TaskTable, open_task_table
 from sparklabel.tasks import Task
-from sparklabel.udf import LabelerSpec, check_askable, labeler_spec, with_examples
+from sparklabel.udf import LabelerSpec, labeler_spec, prepare
 
 _ROW = "_sparklabel_row"
 _WAITS, _WAIT_SECONDS = 60, 10.0
@@ -93,7 +93,7 @@ def label_stream(
     spec = labeler_spec(task, model, engine, options, min_confidence)
     if not spec.manifest:
         check_examples(spark, task)
-    check_askable(with_examples(spec, spark))
+    prepare(spec, spark)
     if not opened.has_separate_labels:  # a stream ends where its table's schema changes
         make_room(spark, PassRequest(spec, opened, storage=storage))
     reader = spark.readStream.format("delta").option("skipChangeCommits", "true")

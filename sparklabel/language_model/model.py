@@ -22,6 +22,7 @@ from sparklabel.language_model.attention import prefix as attention
 from sparklabel.language_model.memory_limits import free_device_memory, keep_freed_memory, runs_within_memory
 from sparklabel.language_model.output_heads import OptionHead
 from sparklabel.language_model.tokenizer import ModelTokenizer
+from sparklabel.redaction import first_line
 
 _CPU_BATCH_TOKENS, _AMX_BATCH_TOKENS, _GPU_BATCH_TOKENS = 1024, 1536, 32768
 """What was measured of others is in docs/log.md."""
@@ -89,7 +90,7 @@ class LanguageModel:
                 trust_remote_code=False,
             )
         except (OSError, ValueError, SafetensorError) as error:
-            raise ModelError(f"The model in {folder} does not load: {str(error).splitlines()[0]}") from None
+            raise ModelError(f"The model in {folder} does not load: {first_line(error)}") from None
         if adapter is not None:
             model = _merged(model, adapter)
         return cls(_cast(model.to(device), target), ModelTokenizer.load(folder), batch_tokens)
@@ -261,7 +262,7 @@ def _check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
-        raise SetupError(f"There is no device {device!r} here: {str(error).splitlines()[0]}") from None
+        raise SetupError(f"There is no device {device!r} here: {first_line(error)}") from None
 
 
 def _best_batch_tokens(device: torch.device) -> int:

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 from sparklabel.errors import ModelError
+from sparklabel.redaction import first_line
 
 _BLANK = "▁"
 """How SentencePiece writes a blank: what tokens of a word's beginning begin with."""
@@ -52,7 +53,7 @@ class ModelTokenizer:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         except (OSError, ValueError) as error:
-            raise ModelError(f"The model in {folder} does not load: {str(error).splitlines()[0]}") from None
+            raise ModelError(f"The model in {folder} does not load: {first_line(error)}") from None
         has_defaults = (folder / "generation_config.json").is_file()
         return cls(tokenizer, config, GenerationConfig.from_pretrained(folder) if has_defaults else None)
 

@@ -1,6 +1,7 @@
-"""The card that a fine-tuned model carries: the prompt and the label ids it was trained with, its base and its task.
+"""The manifest beside a fine-tuned adapter: the prompt and label ids it was trained with, its base and its task.
 
-A pass with the model renders with the card's template, so that what was trained, gated and served is the same.
+In: JSON, or what a training knows. Out: an `AdapterManifest`. Whatever asks the model renders with the manifest's
+template, so that training, gate and serving use the same prompt. No files are read or written here.
 """
 
 import json
@@ -13,13 +14,16 @@ from sparklabel.prompts import PromptTemplate
 from sparklabel.tasks import Task
 
 _FORMAT = 1
-"""How cards are written. It grows when a card means something that an older sparklabel would misread."""
+"""The format's version; raised when an older sparklabel would misread a manifest."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterManifest:
-    """`task` is the definition as YAML holds it; `labels` are its choices, with their tokens in `label_ids`, or what
-    else its answers are made of; `base` says which weights the adapter stands on."""
+    """What an adapter was trained to answer, and on which base.
+
+    `task` is the definition as in YAML; `labels` are its choices, with their tokens in `label_ids`, or, of a generated
+    task, the signature of its fields; `base` names the weights under the adapter (see `base_record`).
+    """
 
     task: dict[str, Any]
     task_fingerprint: str
@@ -41,11 +45,11 @@ class AdapterManifest:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "AdapterManifest":
-        """The card that `to_dict` gave. Raises ModelError when it is of another format, or incomplete."""
+        """The inverse of `to_dict`. Raises ModelError for another format, or a missing field."""
         try:
             if fields["format"] != _FORMAT:
                 raise ModelError(
-                    f"The fine-tuned model's card has the format {fields['format']!r}, not {_FORMAT}: "
+                    f"The fine-tuned model's manifest has the format {fields['format']!r}, not {_FORMAT}: "
                     "it was made by a newer sparklabel.",
                     hint="Update sparklabel.",
                 )
@@ -58,21 +62,21 @@ class AdapterManifest:
                 base=fields["base"],
             )
         except KeyError as error:
-            raise ModelError(f"The fine-tuned model's card has no {error}.") from None
+            raise ModelError(f"The fine-tuned model's manifest has no {error}.") from None
         except TypeError as error:
-            raise ModelError(f"The fine-tuned model's card is malformed: {error}") from None
+            raise ModelError(f"The fine-tuned model's manifest is malformed: {error}") from None
 
     @classmethod
     def from_json(cls, text: str) -> "AdapterManifest":
-        """As `from_dict`, of the file's text."""
+        """As `from_dict`, from the text of the file."""
         try:
             fields = json.loads(text)
         except json.JSONDecodeError as error:
-            raise ModelError(f"The fine-tuned model's card is not JSON: {error}") from None
+            raise ModelError(f"The fine-tuned model's manifest is not JSON: {error}") from None
         return cls.from_dict(fields)
 
     def check_fits(self, task: Task, model: str) -> None:
-        """Raises ModelError when the model was trained to answer something else than `task` asks."""
+        """Raises ModelError if the model was trained on other labels or inputs than `task` has."""
         wrong = [
             f"{what}: {list(then)} then, {list(now)} now"
             for what, then, now in (

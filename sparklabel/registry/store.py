@@ -1,12 +1,11 @@
-"""The connection to MLflow's store: which one, quietly, and with our errors.
+"""The connection to MLflow's store.
 
-The store is what MLFLOW_TRACKING_URI or mlflow.set_tracking_uri says, else MLflow's own default, `mlflow.db`
-in the working directory. Nothing here changes MLflow's global state, except that its chatter is turned down.
+In: MLFLOW_TRACKING_URI or `mlflow.set_tracking_uri`, else MLflow's own default, `mlflow.db` in the working directory.
+Out: a client whose errors are ours. MLflow's global state stays as it is, except that it logs less.
 """
 
 import logging
 import os
-import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from urllib.request import getproxies
 from filelock import FileLock
 
 from sparklabel.errors import SetupError
+from sparklabel.redaction import first_line, without_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,7 +28,7 @@ _HINT = "MLFLOW_TRACKING_URI names the store: a tracking server, or sqlite:////p
 
 
 def tracking_uri() -> str:
-    """The tracking URI in force, absolute, so that it means the same in another process."""
+    """The current tracking URI, made absolute so that it means the same in another process."""
     import mlflow
 
     uri: str = mlflow.get_tracking_uri()
@@ -37,34 +37,34 @@ def tracking_uri() -> str:
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """The file of a SQLite store; None for others."""
+    """The file of a SQLite store; None for other stores."""
     path = uri.removeprefix(_SQLITE).partition("?")[0]
     return Path(path) if uri.startswith(_SQLITE) and path else None
 
 
 def connect() -> "MlflowClient":
-    """A client of the store in force; the first use of a new one creates its tables (two seconds)."""
+    """A client of the current store. The first use of a new store creates its tables, which takes two seconds."""
     with store_errors():
         import mlflow
 
         quieten()
-        _knock(uri := tracking_uri())
+        _check_reachable(uri := tracking_uri())
         client = mlflow.MlflowClient(tracking_uri=uri)
-        _make(uri, client)
+        _create_tables(uri, client)
         return client
 
 
-def _make(uri: str, client: "MlflowClient") -> None:
-    """Two that meet a new SQLite file at once would both make its tables, and one would fail."""
+def _create_tables(uri: str, client: "MlflowClient") -> None:
+    """Under a lock: of two processes that create the tables of a new SQLite file at once, one would fail."""
     if (file := sqlite_file(uri)) and not file.exists():
         with store_lock():
             client.search_experiments(max_results=1)
 
 
 def quieten() -> None:
-    """Turns off reports of set-up and waiting, and progress bars over a handful of files; warnings stay.
+    """Turns off messages about set-up and waiting, and progress bars over a handful of files; warnings stay.
 
-    To be called after mlflow's import, which sets its log levels. What a user set in the environment wins.
+    Call it after the import of mlflow, which sets its log levels. What a user set in the environment wins.
     """
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
@@ -73,8 +73,8 @@ def quieten() -> None:
 
 
 @lru_cache
-def _knock(uri: str) -> None:
-    """Fails within seconds where no server listens: MLflow itself retries for more than five minutes."""
+def _check_reachable(uri: str) -> None:
+    """Raises SetupError within seconds if no server listens; MLflow itself would retry for more than five minutes."""
     server = urlsplit(uri)
     if server.scheme not in ("http", "https") or {"http", "https", "all"} & getproxies().keys():
         return
@@ -82,17 +82,14 @@ def _knock(uri: str) -> None:
         port = server.port or (443 if server.scheme == "https" else 80)
         socket.create_connection((server.hostname or "", port), timeout=10).close()
     except OSError as error:
-        raise SetupError(f"No tracking server answers at {shown(uri)}: {error}.", hint=_HINT) from error
-
-
-def shown(uri: str) -> str:
-    """A URI without the password that it may hold."""
-    return re.sub(r"//[^/@]+@", "//", uri)
+        raise SetupError(
+            f"No tracking server answers at {without_credentials(uri)}: {error}.", hint=_HINT
+        ) from error
 
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turns what MLflow raises into a SetupError that names the store."""
+    """Turns MLflow's errors into a SetupError that names the store."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -100,14 +97,14 @@ def store_errors() -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError) as error:
         raise SetupError(
-            f"MLflow at {shown(tracking_uri())} failed: {str(error).strip().partition(chr(10))[0]}",
+            f"MLflow at {without_credentials(tracking_uri())} failed: {first_line(error)}",
             hint=_HINT,
         ) from error
 
 
 @contextmanager
 def store_lock() -> Iterator[None]:
-    """Held by one at a time of those that share a SQLite store; a tracking server has no lock to offer."""
+    """A lock among the processes that share a SQLite store; nothing for a tracking server, which has no lock."""
     if (file := sqlite_file(tracking_uri())) is None:
         yield
         return
@@ -116,9 +113,9 @@ def store_lock() -> Iterator[None]:
 
 
 def artifact_location(experiment: str) -> str | None:
-    """Where a new experiment keeps its files: beside a SQLite store; None leaves the choice to the server.
+    """The folder for a new experiment's files: beside a SQLite store; None leaves the choice to the server.
 
-    MLflow's own default is the working directory of whoever comes first, even when the database is elsewhere.
+    MLflow's own default is the working directory of the process that comes first, even if the database is elsewhere.
     """
     if (file := sqlite_file(tracking_uri())) is None:
         return None

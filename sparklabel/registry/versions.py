@@ -1,7 +1,7 @@
-"""Registered models: a fine-tuned adapter becomes a version, and the best one the champion.
+"""Registered models: a fine-tuned adapter becomes a version, and the best version the champion.
 
-In: an open run and a folder with `adapter/` (PEFT layout) and `sparklabel.json`. Out: a version number, with
-the hash of its files in a tag. Whether a version deserves to be champion is the gate's business.
+In: an open run and a folder with `adapter/` (PEFT layout) and the manifest. Out: a version number; the hash of its
+files is a tag of the version. Which version should be the champion is decided by the gate, not here.
 """
 
 import hashlib
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparklabel.errors import ModelError
-from sparklabel.hashing import tree_sha256
+from sparklabel.registry.flavor import write_flavor
 from sparklabel.registry.runs import Run
-from sparklabel.registry.serving import CARD, SHA256_TAG, UNKNOWN, what_exists
+from sparklabel.registry.serving import MANIFEST, SHA256_TAG, UNKNOWN, version_sha256, what_exists
 from sparklabel.registry.store import connect, store_errors, store_lock
 
 if TYPE_CHECKING:
@@ -23,14 +23,18 @@ CHAMPION = "champion"
 
 
 def log_version(run: Run, folder: Path, registered_name: str, tags: Mapping[str, Any] | None = None) -> str:
-    """Logs the folder under the run and registers it: the new version's number. Never changes an alias.
+    """Logs the folder under the run and registers it; returns the new version's number. Never changes an alias.
 
-    The files go to a place named by their hash, so two versions logged by one run do not mix.
+    The folder becomes an MLflow model first: `write_flavor` adds MLmodel and a few small files to it. The artifact path
+    contains the hash of all files, so two versions logged by one run do not mix.
+
+    Raises ModelError if the folder is not a fine-tuned model, SetupError if the store fails.
     """
-    if missing := [f for f in (CARD, "adapter/adapter_config.json", "adapter/adapter_model.safetensors")
+    if missing := [f for f in (MANIFEST, "adapter/adapter_config.json", "adapter/adapter_model.safetensors")
                    if not (folder / f).is_file()]:  # fmt: skip
         raise ModelError(f"The folder {folder} is not a fine-tuned model: it has no {', no '.join(missing)}.")
-    sha256 = tree_sha256(folder)
+    write_flavor(folder, run.id)
+    sha256 = version_sha256(folder)
     place = f"model-{sha256[:16]}"
     run.log_folder(folder, place)
     client = connect()
@@ -54,18 +58,18 @@ def _create_registered_model(client: "MlflowClient", name: str) -> None:
 
 
 def check_registered_name(name: str) -> None:
-    """Raises ModelError for what MLflow takes for no name."""
+    """Raises ModelError for what MLflow does not accept as a name."""
     if not isinstance(name, str) or not name.strip() or set("/:") & set(name):
         raise ModelError(
-            f"registered_name={name!r} is no name for a model.",
+            f"registered_name={name!r} is not a name for a model.",
             hint="Give one without '/' and ':', such as intent.",
         )
 
 
 def champion(registered_name: str) -> str | None:
-    """The number of the version that `models:/NAME@champion` names, or None where nothing was promoted yet.
+    """The number of the version that `models:/NAME@champion` names, or None if nothing was promoted yet.
 
-    Whether it can still be served is another question: its base may be gone. Resolve it to find out.
+    It may be impossible to serve by now, because its base is gone: `resolve` finds that out.
     """
     client = connect()
     with store_errors():
@@ -85,12 +89,12 @@ def _champion_version(client: "MlflowClient", name: str) -> str | None:
 
 
 def promote(registered_name: str, version: str, *, replacing: str | None) -> bool:
-    """Makes a version the champion while the version `replacing` is (None: there is none): whether it did.
+    """Makes a version the champion if the champion is still `replacing` (None: there is none).
 
-    Passes that resolve `models:/NAME@champion` from now on get it. False means that another version was promoted
-    meanwhile, which this one was not judged against. MLflow sets an alias whatever it was before, so it is read right
-    before that: under a lock where the store is a SQLite file; on a tracking server two that promote within the same
-    few milliseconds are not told apart.
+    Returns True if it did; passes that resolve `models:/NAME@champion` from now on get this version. False means that
+    another version, which this one was not judged against, was promoted in the meantime. MLflow cannot compare and set
+    an alias in one step, so the alias is read right before it is set: under a lock if the store is a SQLite file. On a
+    tracking server, of two jobs that promote within the same few milliseconds both succeed.
     """
     from mlflow.exceptions import MlflowException
 
@@ -109,11 +113,10 @@ def promote(registered_name: str, version: str, *, replacing: str | None) -> boo
 
 
 def default_registered_name(task_name: str, table_location: str) -> str:
-    """A registered name for a task on a table: readable, and its own for every table.
+    """A registered name for a task on a table: readable, and different for every table.
 
-    The last part of the table's location is for people; a hash of the location and of the task tells tables
-    apart. What was typed does not count: the same table by name and by path gets the same name. Not for Unity
-    Catalog, whose names have three parts.
+    The last part of the table's location is there for readers; a hash of location and task keeps tables apart. A table
+    has one name, whether it was given by name or by path. Not for Unity Catalog, whose names have three parts.
     """
     location = re.sub(r"^file:/+", "/", table_location).rstrip("/")
     last = location.rpartition("/")[2]

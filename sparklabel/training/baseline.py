@@ -12,7 +12,7 @@ from sparklabel.errors import ModelError, ModelUnreachable, TaskError
 from sparklabel.few_shot import ExampleSet
 from sparklabel.models.references import ResolvedModel
 from sparklabel.tasks import Task
-from sparklabel.udf import LabelerSpec, check_askable
+from sparklabel.udf import LabelerSpec, prepare
 
 CHAMPION, BASE, MOST_FREQUENT = "the champion", "the base", "the most frequent answer"
 
@@ -63,7 +63,7 @@ def find_baseline(
         try:
             model = registry.resolve(f"models:/{registered_name}/{champion}")
             registry.fetch(model)
-            check_askable(_spec(task, model))
+            prepare(_spec(task, model))
             return Baseline(CHAMPION, model)
         except ModelUnreachable as error:
             raise ModelUnreachable(
@@ -73,7 +73,7 @@ def find_baseline(
         except (ModelError, TaskError) as error:
             notes.append(f"The champion, version {champion}, was not asked: {error.message}")
     try:
-        check_askable(_spec(task, base, examples))
+        prepare(_spec(task, base, examples))
         return Baseline(BASE, base, " ".join(notes))
     except TaskError as error:
         notes.append(f"The base was not asked: {error.message}")

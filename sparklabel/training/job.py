@@ -128,7 +128,7 @@ class TrainingJob:
             {"train_seconds": summary.seconds, "tokens_per_second": summary.tokens / summary.seconds}
         )
         manifest = json.dumps(self._manifest().to_dict(), ensure_ascii=False, indent=2)
-        (folder / registry.CARD).write_text(manifest, "utf-8")
+        (folder / registry.MANIFEST).write_text(manifest, "utf-8")
         return TrainingOutcome(
             summary, sum(prompt.truncated for prompt in prompts), self._probe_accuracy(model)
         )

@@ -1,21 +1,25 @@
-"""The labeler inside Spark: spec.py is what travels, worker.py what a worker does with it, functions.py the columns and
-SQL functions."""
+"""The labeler inside Spark.
+
+A `LabelerSpec` is what travels to the workers, `prepare` checks it on the driver, `label_batches` answers in a worker,
+and `label_udf` and `register` make columns and SQL functions of it.
+"""
 
 from sparklabel.udf.functions import label_udf, register, register_all, udf_of, worker_errors
-from sparklabel.udf.spec import LabelerSpec, check_askable, labeler_spec, with_examples
+from sparklabel.udf.prepare import PreparedLabeler, prepare
+from sparklabel.udf.spec import LabelerSpec, labeler_spec
 from sparklabel.udf.worker import load_engine, make_labeler, vacate_gpu
 
 __all__ = [
     "LabelerSpec",
-    "check_askable",
+    "PreparedLabeler",
     "label_udf",
     "labeler_spec",
     "load_engine",
     "make_labeler",
+    "prepare",
     "register",
     "register_all",
     "udf_of",
     "vacate_gpu",
-    "with_examples",
     "worker_errors",
 ]

@@ -1,7 +1,8 @@
-"""The labeler inside Spark: a column function, and a SQL function.
+"""The labeler inside Spark: a column function and SQL functions.
 
-In: a task, a model, an engine. Out: a struct column, the record of labels.py. The function is marked nondeterministic,
-or Spark would run the model once for each field that a query reads.
+In: a task, a model, an engine. Out: a struct column, the label record (`label_ddl`). Rows of a table are not changed
+here. The functions are nondeterministic to Spark, which would otherwise run the model once for each field that a query
+reads.
 """
 
 import re
@@ -18,13 +19,14 @@ from sparklabel.labels.record import label_ddl
 from sparklabel.models.references import DEFAULT
 from sparklabel.sql import quote, sql_string
 from sparklabel.tasks import Task, load_task
-from sparklabel.udf.spec import LabelerSpec, check_askable, labeler_spec, with_examples
+from sparklabel.udf.prepare import prepare
+from sparklabel.udf.spec import LabelerSpec, labeler_spec
 from sparklabel.udf.worker import label_batches
 
 
 @contextmanager
 def worker_errors() -> Iterator[None]:
-    """Inside, what we raise in a worker comes out of Spark's actions as itself: Spark has its text only."""
+    """Re-raises errors of sparklabel that a worker raised as themselves: Spark hands on their text only."""
     from pyspark.errors import PythonException
 
     try:
@@ -43,21 +45,43 @@ _OURS = re.compile(r"^sparklabel\.errors\.(\w+): (.*)(?:\n  (.*))?", re.MULTILIN
 def label_udf(
     task: Task, model: str = DEFAULT, engine: str = "auto", *, min_confidence: float = 0.0, **options: Any
 ) -> Callable[..., Column]:
-    """A function of columns, one per input of the task, that gives the label: `label_udf(task)("text")`.
+    """A function of columns that labels each row: `label_udf(task)("text")`.
 
-    The result is a struct: `.value`, `.confidence`, `.status` and the rest of the record. Answers with less than
-    `min_confidence` are withheld (status `uncertain`, the best guess in `alternatives`). `options` go to the engine
-    (transformers: dtype, device, batch_tokens, threads). The model is pinned now, so that every executor uses the
-    same one, and so are the examples that the task takes from a table. Raises ModelError, SetupError, TaskError or
-    TableError.
+    The model is pinned when this is called, so that every executor loads the same one; so are the examples that the
+    task takes from a table. Nothing is loaded or computed before Spark runs a query that reads the label.
+
+    Args:
+        task: What is asked of each row.
+        model: The embedded model's name, a local folder, a hub id (`org/name`), an MLflow model
+            (`models:/NAME@ALIAS`, `models:/NAME/VERSION`), or the name of a model behind HTTP (engine "openai").
+        engine: "transformers" ("auto" is the same), "vllm", "openai" or "fake".
+        min_confidence: In [0, 1]. An answer with less confidence gets a NULL value and the status `uncertain`; what
+            the model would have said is the first of its `alternatives`.
+        **options: Options of the engine, for transformers: dtype, device, batch_tokens, threads, shared.
+
+    Returns:
+        A function that takes one column, or column name, for each of the task's inputs. It returns a struct column,
+        the label record: `value`, `confidence`, `status`, `error`, `alternatives` and more. A row that cannot be
+        answered has a NULL value and a status that says why; it does not fail the job.
+
+    Raises:
+        TaskError: The task cannot be asked of this model.
+        ModelError: The model does not resolve, or was fine-tuned for another task.
+        TableError: The table of the task's examples cannot be read.
+        SetupError: The engine or an option does not exist, or something is not installed.
+
+    Example:
+        >>> task = sl.classification("verdict", "text", ["fresh", "rotten"])
+        >>> label = sl.label_udf(task, model="any", engine="fake")
+        >>> reviews = spark.createDataFrame([("a fresh start",)], ["text"])
+        >>> reviews.select(label("text").value.alias("verdict")).first()
+        Row(verdict='fresh')
     """
-    spec = with_examples(labeler_spec(task, model, engine, options, min_confidence))
-    check_askable(spec)
-    return udf_of(spec)
+    return udf_of(prepare(labeler_spec(task, model, engine, options, min_confidence)).spec)
 
 
 def udf_of(spec: LabelerSpec) -> Callable[..., Column]:
-    """`label_udf` for a spec that was made before."""
+    """As `label_udf`, for a spec that is prepared already."""
 
     def label(*columns: Column | str) -> Column:
         inputs = spec.task.inputs
@@ -84,15 +108,38 @@ def register(
     min_confidence: float = 0.0,
     **options: Any,
 ) -> str:
-    """Makes the task a SQL function of this session, `label_<task>` unless `name` says otherwise; gives its name.
+    """Makes the task a SQL function of this session: `SELECT label_intent(text).value FROM tickets`.
 
-    `SELECT label_intent(text).value FROM tickets`. Its parameters are named as the task's inputs, and the last is
-    `min_confidence`, by default the one given here: `label_intent(text => body, min_confidence => 0.8)`. Raises
-    ModelError, SetupError, TaskError or TableError.
+    Its parameters have the names of the task's inputs; the last one is `min_confidence`, which a query may set for
+    each row: `label_intent(text => body, min_confidence => 0.8)`. A function of the same name is replaced.
+
+    Args:
+        spark: The session whose queries can call the function.
+        task: What is asked of each row.
+        model: As for `label_udf`.
+        engine: As for `label_udf`.
+        name: The function's name; `label_` and the task's name by default.
+        min_confidence: In [0, 1]: the default of the function's parameter of this name.
+        **options: Options of the engine, as for `label_udf`.
+
+    Returns:
+        The function's name.
+
+    Raises:
+        TaskError: The task cannot be asked of this model.
+        ModelError: The model does not resolve, or was fine-tuned for another task.
+        TableError: The table of the task's examples cannot be read.
+        SetupError: The engine or an option does not exist, or something is not installed.
+
+    Example:
+        >>> task = sl.classification("verdict", "text", ["fresh", "rotten"])
+        >>> sl.register(spark, task, model="any", engine="fake")
+        'label_verdict'
+        >>> spark.sql("SELECT label_verdict('a fresh start').value AS verdict").first()
+        Row(verdict='fresh')
     """
     name = name or f"label_{task.name}"
-    spec = with_examples(labeler_spec(task, model, engine, options, min_confidence), spark)
-    check_askable(spec)
+    spec = prepare(labeler_spec(task, model, engine, options, min_confidence), spark).spec
     spark.udf.register(f"_{name}", _arrow_udf(spec, with_threshold=True))
     columns = ", ".join(f"{quote(column)} STRING" for column in task.inputs)
     threshold = _free_name("min_confidence", task.inputs)
@@ -106,31 +153,59 @@ def register(
 
 
 def register_all(
-    spark: SparkSession, folder: str | Path, model: str = DEFAULT, engine: str = "auto", **options: Any
+    spark: SparkSession,
+    folder: str | Path,
+    model: str = DEFAULT,
+    engine: str = "auto",
+    *,
+    min_confidence: float = 0.0,
+    **options: Any,
 ) -> list[str]:
-    """Makes each task of a folder (its YAML files) a SQL function of this session, `label_<task>`; gives their names.
+    """Makes each task of a folder a SQL function of this session, `label_` and the task's name.
 
-    Raises TaskError where there are no tasks, or two of the same name, and what `register` raises.
+    Args:
+        spark: The session whose queries can call the functions.
+        folder: A folder of tasks in YAML: its files that end in `.yaml` or `.yml`, without subfolders.
+        model: The model of all functions, as for `label_udf`.
+        engine: As for `label_udf`.
+        min_confidence: In [0, 1]: the default of the functions' parameter of this name.
+        **options: Options of the engine, as for `label_udf`.
+
+    Returns:
+        The functions' names, in the order of the files' names.
+
+    Raises:
+        TaskError: The folder has no tasks, or two of the same name, or a file that is not one.
+        ModelError: The model does not resolve, or was fine-tuned for another task.
+        TableError: The table of a task's examples cannot be read.
+        SetupError: The engine or an option does not exist, or something is not installed.
+
+    Example:
+        >>> sl.register_all(spark, "conf/tasks", model="any", engine="fake")[:2]
+        ['label_intent', 'label_invoice']
     """
     files = sorted(path for path in Path(folder).glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
     if not files:
-        raise errors.TaskError(f"There are no tasks in {folder}: no file that ends in .yaml.")
+        raise errors.TaskError(f"There are no tasks in {folder}: no file that ends in .yaml or .yml.")
     tasks: dict[str, Task] = {}
     for path in files:
         task = load_task(path)
         if task.name in tasks:
             raise errors.TaskError(f"{path} has a task {task.name!r}, as another file of the folder does.")
         tasks[task.name] = task
-    return [register(spark, task, model, engine, **options) for task in tasks.values()]
+    return [
+        register(spark, task, model, engine, min_confidence=min_confidence, **options)
+        for task in tasks.values()
+    ]
 
 
 def _free_name(name: str, taken: Sequence[str]) -> str:
-    """The name, with a line before it where an input has it already."""
+    """The name, with underscores before it as long as an input has it already; SQL ignores case."""
     return name if name.lower() not in {one.lower() for one in taken} else _free_name(f"_{name}", taken)
 
 
 def _arrow_udf(spec: LabelerSpec, *, with_threshold: bool = False) -> Any:
-    """Of a struct of the inputs; `with_threshold`: and, as its last field, each row's own `min_confidence`."""
+    """An Arrow UDF of a struct of the inputs; `with_threshold`: its last field is each row's own `min_confidence`."""
     import pyarrow as pa
     from pyspark.sql.pandas import functions as pandas_functions
     from pyspark.sql.pandas.types import to_arrow_type
@@ -142,6 +217,6 @@ def _arrow_udf(spec: LabelerSpec, *, with_threshold: bool = False) -> Any:
     def label(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
         return label_batches(spec, batches, arrow_type, with_threshold)
 
-    # Its stubs know no iterator that returns structs.
+    # pyspark's stubs do not have the kind of function that takes and returns an iterator of structs.
     arrow_udf: Any = pandas_functions.arrow_udf
     return arrow_udf(label, returnType=return_type).asNondeterministic()

@@ -1,7 +1,7 @@
-"""The labeler in a Spark worker: opened once, kept for the next batches, stages and jobs, and opened anew when it dies.
+"""The labeler in a Spark worker: opened once, kept for later batches, stages and jobs, reopened if its engine dies.
 
-In: a spec, and batches of inputs. Out: the labels of each batch. With an engine that several threads may ask, the next
-batches are on their way while one is computed.
+In: a spec, and batches of inputs. Out: the labels of each batch. If the engine takes calls of several threads, the next
+batches are under way while one is computed. Nothing is decided here about which rows are asked.
 """
 
 import os
@@ -30,15 +30,18 @@ _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 _LABELERS_KEPT = 8
 _ENGINES_KEPT = 2
-"""A worker that two UDFs of one query use in turn would load each model again for each task."""
+"""Two, because two UDFs of one query use a worker in turn: with one, each task would load each model again."""
 _BATCHES_AHEAD = 2
-"""Batches under way at once. One is computed while the next is rendered, or waits where the engine takes it from."""
+"""Batches under way at once: one is computed while the next is rendered, or waits in the engine's queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What Spark gave this task: how many CPU cores, and the address of its GPU where it has one. `device` is that
-    GPU's UUID (its address where no driver tells of one), or the UUID of a GPU which is there anyway, or "cpu"."""
+    """What Spark assigned to this task: a number of CPU cores, and the address of a GPU if it has one.
+
+    `device` is the UUID of that GPU (its address if no driver gives one), or else of a GPU that is visible anyway, or
+    "cpu".
+    """
 
     cores: int | None = None
     gpu: str = ""
@@ -50,7 +53,7 @@ class Slot:
 
 
 def open_labeler(spec: LabelerSpec, slot: Slot = Slot()) -> Labeler:
-    """The labeler of this process; its model is fetched to this host and loaded where it is not there yet."""
+    """The labeler of this process. Downloads and loads its model unless that was done before."""
     loaded = _load(spec.engine, spec.model, slot)
     if spec not in loaded.labelers:
         if len(loaded.labelers) >= _LABELERS_KEPT:  # each pass with new examples brings one
@@ -60,7 +63,7 @@ def open_labeler(spec: LabelerSpec, slot: Slot = Slot()) -> Labeler:
 
 
 def make_labeler(spec: LabelerSpec, engine: Engine) -> Labeler:
-    """A labeler over an engine that the caller keeps."""
+    """A labeler over an engine that belongs to the caller."""
     return Labeler(
         spec.task, engine, model=spec.model.identity, manifest=spec.manifest, calibrator=spec.calibrator,
         min_confidence=spec.min_confidence, examples=spec.examples,
@@ -68,7 +71,7 @@ def make_labeler(spec: LabelerSpec, engine: Engine) -> Labeler:
 
 
 def load_engine(engine: EngineSpec, model: ResolvedModel) -> Engine:
-    """An engine in this process with its model, fetched to this host where it is not there yet."""
+    """An engine in this process with its model loaded; downloads the model if this host does not have it."""
     base, adapter = _files(engine, model)
     if base:
         vacate_gpu(dict(engine.options).get("device"))
@@ -76,16 +79,20 @@ def load_engine(engine: EngineSpec, model: ResolvedModel) -> Engine:
 
 
 def vacate_gpu(device: str | None = None) -> None:
-    """Makes room on the GPU for what is to be loaded in this process: the engine that an earlier pass shared may still
-    wait there. `device` as torch names it, None for the default. Raises EngineError where that engine computes."""
+    """Frees the GPU for a model that this process is about to load: an earlier pass's shared engine may still hold it.
+
+    `device` is torch's name of it, None for the default. Raises EngineError if that engine is computing.
+    """
     kind, _, number = (device or "cuda").partition(":")
     if kind == "cuda" and (uuid := visible_gpu(int(number or 0))):
         evict(uuid)
 
 
 def _reach_engine(engine: EngineSpec, model: ResolvedModel, slot: Slot) -> Engine:
-    """The engine that all tasks on the device share, in a process that is started where it does not run yet. Where
-    Spark gave a GPU that the library does not find, that is an error: a pass on the CPU would take days unseen."""
+    """The engine that all tasks on the device share, in a process that is started if it does not run yet.
+
+    A GPU that Spark assigned and torch does not find is an error: a pass on the CPU would silently take days.
+    """
     base = model.base or model
     found = {"device": "cuda"} if slot.gpu and "device" in engine.kind.options else {}
     engine = engine_spec(engine.name, found | dict(engine.kind.when_shared) | dict(engine.options))
@@ -94,7 +101,7 @@ def _reach_engine(engine: EngineSpec, model: ResolvedModel, slot: Slot) -> Engin
 
 
 def _files(engine: EngineSpec, model: ResolvedModel) -> tuple[Path | None, Path | None]:
-    """The folders of base and adapter on this host, for an engine that needs any."""
+    """The folders of base and adapter on this host; None for an engine that needs no files."""
     if not engine.kind.needs_files:
         return None, None
     files = registry.fetch(model)
@@ -103,14 +110,14 @@ def _files(engine: EngineSpec, model: ResolvedModel) -> tuple[Path | None, Path 
 
 @dataclass(slots=True)
 class _Loaded:
-    """A loaded model, and the labelers of what is asked of it: they go when it goes."""
+    """A loaded model, and the labelers that ask it; they are dropped together."""
 
     engine: Engine
     labelers: dict[LabelerSpec, Labeler]
 
 
 _loaded: dict[tuple[EngineSpec, ResolvedModel, Slot], _Loaded] = {}
-"""The latest last."""
+"""The most recently used one is last."""
 
 
 def _load(engine: EngineSpec, model: ResolvedModel, slot: Slot) -> _Loaded:
@@ -132,9 +139,10 @@ def _fills_gpu(engine: EngineSpec) -> bool:
 
 
 def _in_slot(engine: EngineSpec, slot: Slot) -> EngineSpec:
-    """An engine in a worker gets what its task has: Spark gives workers OMP_NUM_THREADS=1, and many share a machine."""
+    """The engine with the threads and the GPU of its Spark task: workers share a machine, and start with
+    OMP_NUM_THREADS=1."""
     if slot.gpu and "device" not in engine.kind.options and not names_devices(dict(engine.options)):
-        os.environ["CUDA_VISIBLE_DEVICES"] = slot.device  # read where CUDA is first used
+        os.environ["CUDA_VISIBLE_DEVICES"] = slot.device  # read when CUDA is first used
     given = {"threads": slot.cores, "device": f"cuda:{slot.gpu}" if slot.gpu else None}
     known = engine.kind.options if engine.kind.task_threads else {}
     options = {name: value for name, value in given.items() if value is not None and name in known}
@@ -147,10 +155,12 @@ def label_batches(
     arrow_type: "pa.DataType",
     with_threshold: bool = False,
 ) -> "Iterator[pa.Array]":
-    """The labels of each batch of inputs, in order. An engine that dies is opened anew once for each batch: the rows
-    that it failed on are asked again, and are failures if that one dies too. `with_threshold`: the last field of a
-    batch is each row's `min_confidence`, NULL for the spec's."""
-    # What is withheld is seen in the finished label: rows of different thresholds are asked together.
+    """The labels of each batch of inputs, in order.
+
+    An engine that dies is reopened once for each batch, and asked again for the rows that failed; if it dies again,
+    they are failures. `with_threshold`: the last field of a batch is each row's `min_confidence`, NULL for the spec's.
+    """
+    # Withholding looks at the finished label only, so rows with different thresholds are asked together.
     worker = _Worker(spec.withholding(0.0) if with_threshold else spec, _slot())
 
     def answer(batch: "pa.StructArray") -> "pa.Array":
@@ -158,7 +168,7 @@ def label_batches(
 
         columns = batch.flatten()
         thresholds = columns.pop().to_pylist() if with_threshold else []
-        # As bytes: a Spark string may hold invalid UTF-8, and one such row must not fail the job.
+        # As bytes: a Spark string can hold invalid UTF-8, and one such row must not fail the job.
         inputs = [column.cast(pa.binary()).to_pylist() for column in columns]
         labels = worker.label(list(zip(*inputs, strict=True)))
         if with_threshold:
@@ -170,7 +180,7 @@ def label_batches(
 
 
 class _Worker:
-    """What this process answers a spec with. Several threads may ask."""
+    """Answers rows of one spec in this process. Several threads may call `label`."""
 
     def __init__(self, spec: LabelerSpec, slot: Slot) -> None:
         self._spec, self._slot, self._opening = spec, slot, Lock()
@@ -191,7 +201,7 @@ class _Worker:
         return labels
 
     def _asked(self, rows: Sequence[Sequence[bytes | None]]) -> tuple[list[Label], bool]:
-        """The labels, and whether the engine was given up: the next call opens another."""
+        """The labels, and whether the engine is lost; the next call then opens another one."""
         labeler = self._opened()
         labels = labeler.label(rows)
         if labeler.engine_lost:
@@ -202,7 +212,7 @@ class _Worker:
         return labels, labeler.engine_lost
 
     def _opened(self) -> Labeler:
-        """Raises what opening raises the first time; later the dead labeler's answers say why it died."""
+        """The labeler. Raises what opening it raises, the first time only: a dead one's answers say why it died."""
         with self._opening:
             try:
                 self._last = open_labeler(self._spec, self._slot)
@@ -213,7 +223,7 @@ class _Worker:
 
 
 def _ahead(work: Callable[[_Given], _Made], given: Iterator[_Given], number: int) -> Iterator[_Made]:
-    """`work` on each, in order; so many are under way at once."""
+    """The results of `work` on each item, in order; `number` of them are under way at once."""
     if number == 1:
         yield from map(work, given)
         return

@@ -82,7 +82,7 @@ def test_a_champion_and_a_base_that_cannot_be_asked_do_not_stop_a_better_model(
     tuned = mlflow.MlflowClient().get_model_version_download_uri("tone", "1")
     with registry.start_run("before", experiment="tests") as run:
         shutil.copytree(tuned, tmp_path / "tuned")
-        manifest = tmp_path / "tuned" / registry.CARD
+        manifest = tmp_path / "tuned" / registry.MANIFEST
         manifest.write_text(manifest.read_text().replace(str(tiny_model), str(tmp_path / "gone")))
         registry.promote(
             "stranded", registry.log_version(run, tmp_path / "tuned", "stranded"), replacing=None

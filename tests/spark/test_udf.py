@@ -1,10 +1,12 @@
 """The labeler as a column and as a SQL function, with the fake engine."""
 
+import doctest
 import time
 
 import pytest
 from pyspark.sql import functions as F
 
+import sparklabel
 from sparklabel import classification, label_udf, register, register_all
 from sparklabel.errors import ColumnError, ModelError, SetupError, TaskError
 from sparklabel.labels.record import label_ddl
@@ -179,3 +181,10 @@ def test_a_folder_without_tasks_or_with_one_twice_is_refused(spark, tmp_path):
         (tmp_path / f"{name}.yaml").write_text(classification("mood", "text", ["fresh", "rotten"]).to_yaml())
     with pytest.raises(TaskError, match=r"b\.yaml has a task 'mood'"):
         register_all(spark, tmp_path)
+
+
+@pytest.mark.parametrize("function", [label_udf, register, register_all])
+def test_the_example_of_a_function_runs_as_written(spark, function):
+    finder = doctest.DocTestFinder(recurse=False)
+    (example,) = finder.find(function, function.__name__, globs={"spark": spark, "sl": sparklabel})
+    assert doctest.DocTestRunner().run(example).failed == 0

@@ -10,6 +10,9 @@ from safetensors.numpy import save_file
 from sparklabel import registry
 from sparklabel.models.manifest import AdapterManifest
 from sparklabel.prompts import PromptTemplate
+from sparklabel.tasks import classification
+
+VERDICT = classification("verdict", "text", ["a", "b"])
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +52,7 @@ def adapter_folder():
         weights = {"a": np.full(2, value, dtype=np.float32)}
         save_file(weights, folder / "adapter" / "adapter_model.safetensors")
         manifest = AdapterManifest(
-            {"name": "verdict"}, "v1:0", PromptTemplate(()), ("a",), ((1,),), registry.base_record(base)
+            VERDICT.to_dict(), "v1:0", PromptTemplate(()), ("a",), ((1,),), registry.base_record(base)
         )
         (folder / "sparklabel.json").write_text(json.dumps(manifest.to_dict()))
         return folder

@@ -21,6 +21,7 @@ from sparklabel.cache_dir import build_once, cache_dir
 from sparklabel.errors import ModelError, SetupError
 from sparklabel.hashing import files_sha256, tree_sha256
 from sparklabel.language_model.adapters import dtype_name, save_merged
+from sparklabel.redaction import first_line
 
 if TYPE_CHECKING:
     from vllm import LLM
@@ -191,8 +192,3 @@ def uncompiled() -> Iterator[None]:
     stance: Callable[[str], Any] = torch.compiler.set_stance
     with stance("force_eager" if current_platform.is_cpu() else "default"):
         yield
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in short."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:500]

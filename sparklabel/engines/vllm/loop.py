@@ -13,10 +13,11 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
-from sparklabel.engines.vllm.loading import first_line, uncompiled
+from sparklabel.engines.vllm.loading import uncompiled
 from sparklabel.errors import EngineDied, EngineError
 from sparklabel.label_trie import TokenPath
 from sparklabel.language_model.memory_limits import is_out_of_memory
+from sparklabel.redaction import first_line
 
 if TYPE_CHECKING:
     from vllm import LLM, RequestOutput, SamplingParams

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sparklabel.errors import ModelError, TaskError
 from sparklabel.language_model.tokenizer import ModelTokenizer
+from sparklabel.redaction import first_line
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
@@ -94,7 +95,7 @@ class Grammar:
             raise TaskError(f"The answers' JSON schema is not JSON: {error}") from None
         self._start = LLMatcher(tokens, text, log_level=0)
         if self._start.is_error():
-            reason = self._start.get_error().splitlines()[0]
+            reason = first_line(self._start.get_error())
             raise TaskError(f"Answers cannot be held to their JSON schema: {reason}")
 
     def begin(self) -> GrammarState:

@@ -203,13 +203,13 @@ def test_a_card_of_a_newer_format_is_refused():
 def test_a_card_that_lacks_a_field_names_it(field):
     fields = manifest(TASK).to_dict()
     del fields[field]
-    with pytest.raises(ModelError, match=f"card has no '{field}'"):
+    with pytest.raises(ModelError, match=f"manifest has no '{field}'"):
         AdapterManifest.from_dict(fields)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{"])
 def test_a_card_that_is_no_card_is_refused(text):
-    with pytest.raises(ModelError, match="card is"):
+    with pytest.raises(ModelError, match="manifest is"):
         AdapterManifest.from_json(text)
 
 

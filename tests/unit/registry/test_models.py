@@ -120,14 +120,14 @@ def test_the_files_on_this_host_are_a_copy_made_once(verdict, store):
     assert local.adapter.stat().st_mtime_ns == stamp
 
 
-def test_a_card_that_changed_in_the_store_is_refused_even_when_the_files_are_cached(
+def test_a_manifest_that_changed_in_the_store_is_refused_even_when_the_files_are_cached(
     base, tmp_path, adapter_folder, log
 ):
     log(adapter_folder(tmp_path / "tuned", base, 6.0), "forged")
     registry.fetch(registry.resolve("models:/forged/1"))
     manifest = stored_folder(registry.resolve("models:/forged/1")) / "sparklabel.json"
     manifest.write_text(manifest.read_text().replace("verdict", "other"))
-    with pytest.raises(ModelError, match="card"):
+    with pytest.raises(ModelError, match="manifest"):
         registry.fetch(registry.resolve("models:/forged/1"))
 
 
@@ -147,11 +147,12 @@ def test_a_cached_copy_that_changed_is_refused(base, tmp_path, adapter_folder, l
         registry.fetch(model)
 
 
-def test_an_artifact_that_is_gone_says_so(base, tmp_path, adapter_folder, log):
+def test_an_artifact_that_is_gone_says_so_and_is_not_an_outage(base, tmp_path, adapter_folder, log):
     log(adapter_folder(tmp_path / "tuned", base, 9.0), "gone")
     model = registry.resolve("models:/gone/1")
-    with pytest.raises(ModelError, match="cannot be fetched"):
+    with pytest.raises(ModelError, match=r"cannot be fetched: it does not exist") as caught:
         registry.fetch(replace(model, location=str(tmp_path / "nowhere"), sha256="0" * 64))
+    assert not caught.value.retryable
 
 
 def test_a_base_that_changed_is_refused_by_both_names(tmp_path, adapter_folder, model_folder, log):
@@ -173,10 +174,9 @@ def test_a_base_that_is_gone_is_named(tmp_path, adapter_folder, model_folder, lo
         registry.resolve("models:/orphan/1")
 
 
-def test_a_version_with_a_card_of_a_newer_format_is_refused(base, tmp_path, adapter_folder, log):
-    folder = adapter_folder(tmp_path / "tuned", base)
-    (folder / "sparklabel.json").write_text('{"format": 2}')
-    log(folder, "newer")
+def test_a_version_with_a_manifest_of_a_newer_format_is_refused(base, tmp_path, adapter_folder, log):
+    log(adapter_folder(tmp_path / "tuned", base, 10.0), "newer")
+    (stored_folder(registry.resolve("models:/newer/1")) / "sparklabel.json").write_text('{"format": 2}')
     with pytest.raises(ModelError, match="made by a newer sparklabel"):
         registry.resolve("models:/newer/1")
 

@@ -6,7 +6,7 @@ from sparklabel import matching, multilabel
 from sparklabel.engines import engine_spec, open_engine
 from sparklabel.engines.openai.engine import OpenAIEngine
 from sparklabel.errors import SetupError, TaskError
-from sparklabel.udf import check_askable, labeler_spec
+from sparklabel.udf import labeler_spec, prepare
 from tests.unit.engines.openai.endpoint import KEY, MOOD, answers, mood
 
 
@@ -58,7 +58,7 @@ def test_nothing_else_that_is_openais_goes_to_another_host(engine, server, monke
 def test_a_task_of_several_choices_is_refused_before_anything_is_asked(engine, server):
     topics = multilabel("topics", inputs="text", labels=["sport", "money"])
     with pytest.raises(TaskError, match="several"):
-        check_askable(labeler_spec(topics, "m", "openai", {"base_url": server.url}))
+        prepare(labeler_spec(topics, "m", "openai", {"base_url": server.url}))
     with pytest.raises(TaskError, match="several"):
         answers(topics, engine(mood), "so-so")
     assert server.seen == []
@@ -66,4 +66,4 @@ def test_a_task_of_several_choices_is_refused_before_anything_is_asked(engine, s
 
 def test_a_boolean_is_a_choice_too(server):
     same = matching("same", left="a", right="b")
-    check_askable(labeler_spec(same, "m", "openai", {"base_url": server.url}))
+    prepare(labeler_spec(same, "m", "openai", {"base_url": server.url}))

@@ -13,7 +13,7 @@ from sparklabel.labeling.state.answer_cache import open_cache
 from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.references import ResolvedModel
 from sparklabel.prompts import bare_template
-from sparklabel.udf import check_askable, labeler_spec
+from sparklabel.udf import labeler_spec, prepare
 
 pytestmark = [
     pytest.mark.usefixtures("store"),
@@ -24,7 +24,7 @@ pytestmark = [
 def question(task=None, model="m", engine="fake", min_confidence=0.0, **options):
     task = task or classification("verdict", "text", ["fresh", "rotten"], "Judge.")
     spec = labeler_spec(task, model, engine, options, min_confidence)
-    return open_cache(StorageOptions(), "/table", spec, check_askable(spec)).question
+    return open_cache(StorageOptions(), "/table", spec, prepare(spec).task).question
 
 
 def test_the_same_question_is_known_again():
@@ -62,7 +62,7 @@ def test_new_instructions_are_another_question_also_for_a_model_that_was_trained
 
 def test_a_shared_folder_or_the_tables_own_holds_it():
     spec = labeler_spec(classification("verdict", "text", ["a", "b"]), "m", "fake", {})
-    asked = check_askable(spec)
+    asked = prepare(spec).task
     assert open_cache(StorageOptions(), "/table/", spec, asked).path == "/table/_sparklabel/cache"
     assert open_cache(StorageOptions(cache="/shared"), "/table", spec, asked).path == "/shared/cache"
     assert open_cache(StorageOptions(cache=False), "/table", spec, asked) is None

@@ -1,0 +1,21 @@
+"""What a message may quote from elsewhere: an error's first line, and a URI without its credentials.
+
+In: an error of any library, a URI. Out: one line of text. Nothing is logged or raised here.
+"""
+
+
+def first_line(error: object, longest: int = 500) -> str:
+    """The first line of an error's text, at most `longest` characters; the error's class where it has no text."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:longest]
+
+
+def without_credentials(uri: str) -> str:
+    """The URI without user, password and query: `http://me:secret@host/x?token=t` gives `http://host/x`.
+
+    An "@" of the path may take more with it than the credentials: a password must not be shown, whatever is in it.
+    """
+    scheme, mark, rest = uri.partition("://")
+    if not rest.startswith("/"):  # the path of a file, or of SQLite, has no credentials before it
+        rest = rest.rpartition("@")[2]
+    return f"{scheme}{mark}{rest}".partition("?")[0]

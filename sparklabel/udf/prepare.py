@@ -1,0 +1,72 @@
+"""A labeler made ready on the driver: its examples are pinned, and its task is rendered for the model's tokenizer.
+
+In: a `LabelerSpec` (task, pinned model, engine). Out: a `PreparedLabeler`, or an error that says why the model cannot
+be asked this task. A tokenizer is read; no weights are loaded, and no table is written.
+"""
+
+from dataclasses import dataclass, replace
+
+from pyspark.sql import SparkSession
+
+from sparklabel.labeler import PreparedTask
+from sparklabel.models.references import tokenizer_folder
+from sparklabel.models.shipped_encoder import check_installed
+from sparklabel.prompts import Tokenizer, offering
+from sparklabel.table.examples import pinned_examples
+from sparklabel.udf.spec import LabelerSpec
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedLabeler:
+    """`spec` travels to the workers, with its examples; `task` stays on the driver: the same task, rendered."""
+
+    spec: LabelerSpec
+    task: PreparedTask
+
+
+def prepare(spec: LabelerSpec, spark: SparkSession | None = None) -> PreparedLabeler:
+    """Pins the examples that the task takes from a table, and checks that the model can be asked the task.
+
+    Args:
+        spec: From `labeler_spec`. Examples that it has already are kept; a fine-tuned model reads none.
+        spark: The session that reads the examples; the active one by default.
+
+    Returns:
+        The spec as it travels to the workers, and the task rendered for the model's tokenizer.
+
+    Raises:
+        TaskError: The instructions do not fit the model's context, two labels are the same tokens, or the engine
+            cannot ask such choices.
+        ModelError: The fine-tuned model's manifest belongs to another task or tokenizer.
+        TableError: The table of the examples cannot be read, or a column is missing (ColumnError).
+        SetupError: The encoder that chooses examples is not installed, or there is no session to read them with.
+    """
+    spec = _with_examples(spec, spark)
+    return PreparedLabeler(spec, _check_askable(spec))
+
+
+def _with_examples(spec: LabelerSpec, spark: SparkSession | None = None) -> LabelerSpec:
+    """The first half of `prepare`: the spec with the task's examples, read now."""
+    if spec.manifest:
+        return spec
+    if offering(spec.task):
+        check_installed()
+    if spec.examples is not None:
+        return spec
+    return replace(spec, examples=pinned_examples(spark, spec.task))
+
+
+def _check_askable(spec: LabelerSpec) -> PreparedTask:
+    """The second half of `prepare`: the task rendered, or the error that says why it cannot be asked."""
+    prepared = PreparedTask.of(spec.task, _tokenizer(spec), spec.manifest, spec.model.identity, spec.examples)
+    if prepared.labels:
+        spec.engine.kind.check(prepared.labels)
+    return prepared
+
+
+def _tokenizer(spec: LabelerSpec) -> Tokenizer:
+    if named := spec.engine.kind.named:
+        return named.tokenizer(dict(spec.engine.options))
+    from sparklabel.language_model import ModelTokenizer
+
+    return ModelTokenizer.load(tokenizer_folder(spec.model))
