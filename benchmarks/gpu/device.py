@@ -27,7 +27,7 @@ class Device:
     def now(self) -> float:
         """Seconds, once the device is through with all it was given."""
         if self.is_gpu:
-            torch.cuda.synchronize(self.name)
+            torch.cuda.synchronize()
         return time.perf_counter()
 
     def seconds(self, work: Callable[[], Any]) -> float:
@@ -56,22 +56,22 @@ class Device:
         """Bytes in use on the whole card, by all processes; 0 on a CPU, where that says nothing."""
         if not self.is_gpu:
             return 0
-        free, total = torch.cuda.mem_get_info(self.name)
+        free, total = torch.cuda.mem_get_info()
         return total - free
 
     def left(self) -> int | None:
         """Bytes that a tensor may still take on the card; None on a CPU."""
-        return torch.cuda.mem_get_info(self.name)[0] if self.is_gpu else None
+        return torch.cuda.mem_get_info()[0] if self.is_gpu else None
 
     def forget_peak(self) -> None:
         """The next peak is that of what comes now. A CPU's process keeps its own for good."""
         if self.is_gpu:
-            torch.cuda.reset_peak_memory_stats(self.name)
+            torch.cuda.reset_peak_memory_stats()
 
     def peak(self) -> int:
         """The most bytes that were in use at once: of tensors on a GPU, else of the process since it began."""
         if self.is_gpu:
-            return torch.cuda.max_memory_allocated(self.name)
+            return torch.cuda.max_memory_allocated()
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     def matmul_rate(self, dtype: torch.dtype) -> float:

@@ -13,6 +13,8 @@ from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
 
+_ROOT = Path(__file__).parents[2]
+
 
 @dataclass(frozen=True, slots=True)
 class Need:
@@ -74,15 +76,24 @@ def check(models: Iterable[str]) -> None:
         return
     for need, problem in missing:
         print(f"gpu kit: {need.name}>={need.least} ({need.why}) {problem}", file=sys.stderr)
-    names = " ".join(f"'{need.name}>={need.least}'" for need, _ in missing)
+    names = " ".join(_pinned(need) for need, _ in missing)
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     print(
-        "Where there is a network:\n"
+        "gpu kit: on a machine with a network (benchmarks/gpu/README.md says more)\n"
         f"  pip download --no-deps --only-binary=:all: --python-version {python} -d wheels {names}\n"
-        "and here: python -m benchmarks.gpu.run --wheels wheels",
+        "and here, with that folder: --wheels wheels",
         file=sys.stderr,
     )
     raise SystemExit(2)
+
+
+def _pinned(need: Need) -> str:
+    """The version that the project's locks have: some packages fit one version of another only."""
+    for lock in ("requirements.lock", "requirements-data.lock"):
+        for line in (_ROOT / lock).read_text("utf-8").splitlines() if (_ROOT / lock).is_file() else ():
+            if line.startswith(f"{need.name}=="):
+                return line.split()[0]
+    return f"'{need.name}>={need.least}'"
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -73,14 +73,14 @@ def short_of_memory(device: Device, engine: TransformersEngine, needed: int) -> 
 def _held(device: Device, engine: TransformersEngine, needed: int) -> Iterator[Shortage]:
     shortage = Shortage()
     device.free()
-    own, total = torch.cuda.memory_reserved(device.name), torch.cuda.mem_get_info(device.name)[1]
-    before = torch.cuda.memory_stats(device.name).get("num_ooms", 0)
-    torch.cuda.set_per_process_memory_fraction(min(1.0, (own + _PART * (needed - own)) / total), device.name)
+    own, total = torch.cuda.memory_reserved(), torch.cuda.mem_get_info()[1]
+    before = torch.cuda.memory_stats().get("num_ooms", 0)
+    torch.cuda.set_per_process_memory_fraction(min(1.0, (own + _PART * (needed - own)) / total))
     try:
         yield shortage
     finally:
-        torch.cuda.set_per_process_memory_fraction(1.0, device.name)
-        shortage.errors = torch.cuda.memory_stats(device.name).get("num_ooms", 0) - before
+        torch.cuda.set_per_process_memory_fraction(1.0)
+        shortage.errors = torch.cuda.memory_stats().get("num_ooms", 0) - before
 
 
 @contextmanager
