@@ -5,7 +5,7 @@ In: nothing. Out: a dictionary for the figures and one paragraph for the reader.
 
 import platform
 import re
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sparklabel.machine import cores, cpu_flags, memory_bytes
@@ -27,8 +27,16 @@ def machine() -> dict[str, object]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "torch_threads": torch.get_num_threads(),
         "python": platform.python_version(),
-        "versions": {package: version(package) for package in _PACKAGES},
+        "versions": {package: found for package in _PACKAGES if (found := _version(package))},
     }
+
+
+def _version(package: str) -> str | None:
+    """None where it is not installed: not every benchmark needs Spark."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def cpu_model() -> str:
