@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import get_cosine_schedule_with_warmup
 
 from sparklabel.errors import AnswersError
 from sparklabel.language_model.model import LanguageModel
@@ -109,16 +111,17 @@ def _steps(
 ) -> Iterator[StepMetrics]:
     optimizer = torch.optim.AdamW([adapter.master], config.learning_rate, weight_decay=config.weight_decay)
     plan = list(batches(sequences.lengths, config))
+    schedule = cosine_schedule(optimizer, len(plan), config.warmup_ratio)
     for number, (epoch, batch) in enumerate(plan):
-        rate = config.learning_rate * cosine_with_warmup(number / len(plan), config.warmup_ratio)
+        (rate,) = schedule.get_last_lr()
         value, norm = adapter.backward(
             loss(sequences.run(states, positions), answers) / len(batch)
             for states, positions, answers in map(sequences.batch, sequences.parts(batch))
         )
         if torch.isfinite(norm):
             adapter.master.grad.mul_((config.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
-            optimizer.param_groups[0]["lr"] = rate
             optimizer.step()
+            schedule.step()
             adapter.refresh()
         tokens = sum(sequences.lengths[i] for i in batch)
         step = StepMetrics(
@@ -143,11 +146,12 @@ def batches(lengths: Sequence[int], config: TrainingConfig) -> Iterator[tuple[in
             yield epoch, found[number]
 
 
-def cosine_with_warmup(done: float, warmup_ratio: float) -> float:
-    """Part of the peak learning rate after `done` (0 to 1) of the steps: a line up, then a cosine down to 0."""
-    if done < warmup_ratio:
-        return (done + 1e-3) / (warmup_ratio + 1e-3)
-    return 0.5 * (1 + math.cos(math.pi * (done - warmup_ratio) / (1 - warmup_ratio)))
+def cosine_schedule(optimizer: torch.optim.Optimizer, steps: int, warmup_ratio: float) -> LambdaLR:
+    """Sets the learning rate of each of `steps` optimizer steps: from 0 linearly up to the optimizer's own rate, then
+    down as a cosine that would reach 0 after the last one. A single step runs at the peak."""
+    warmup = min(math.ceil(warmup_ratio * steps), steps - 1)
+    schedule: LambdaLR = get_cosine_schedule_with_warmup(optimizer, warmup, steps)
+    return schedule
 
 
 def training_attention(language_model: LanguageModel) -> AbstractContextManager[None]:
