@@ -12,7 +12,12 @@ import torch
 from torch import Tensor
 
 _WIDTH_STEP = 64
-"""Buffers grow by so many tokens at once, since growing copies them."""
+"""Buffers grow by this many tokens a row at once, since growing copies them."""
+
+
+def cache_tokens(rows: int, width: int) -> int:
+    """Tokens that buffers for `rows` rows of up to `width` tokens hold: a rectangle, rounded up."""
+    return rows * -(-width // _WIDTH_STEP) * _WIDTH_STEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,7 @@ class RaggedKVCache:
             return kept
         slots = max(now.slots.stop, held)
         # More slots may come when the long rows are gone: the width is what is needed now, not what it was.
-        width = -(-max(now.width, *self.lengths, 1) // _WIDTH_STEP) * _WIDTH_STEP
+        width = cache_tokens(1, max(now.width, *self.lengths, 1))
         grown = []
         for number, like in enumerate(new):
             buffer = like.new_zeros(slots, like.shape[1], width, like.shape[3])
