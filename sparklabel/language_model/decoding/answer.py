@@ -1,7 +1,7 @@
 """One answer while it is written.
 
 In: a row's prompt, then the tokens that the model chooses. Out: the answer's tokens with their log-probabilities, and
-what the model has yet to read. Batches and tensors are greedy.py's.
+the tokens that the model has yet to read. It knows no tensors, and no other rows.
 """
 
 import math

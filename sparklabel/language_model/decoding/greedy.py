@@ -59,7 +59,7 @@ def generate(
         MemoryError, RuntimeError: as torch raises them, if memory does not even hold a single row.
     """
     answers = [AnswerInProgress(row, max_tokens, grammar.begin() if grammar else None) for row in rows]
-    with torch.inference_mode(), attention.behind(prefix.layers), model.own_attention():
+    with torch.inference_mode(), attention.after_prefix(prefix.layers), model.own_attention():
         _Batch(model, len(prefix.ids), grammar, answers).run()
     return [Written(tuple(a.ids), tuple(a.log_p), a.finished) for a in answers]
 
@@ -177,8 +177,8 @@ class _Batch:
         return removed
 
     def _give_back(self) -> None:
-        """Before the cache outgrows its budget, the youngest rows wait again. The oldest always goes on, so each row
-        ends at some time."""
+        """Puts the youngest rows back before the cache outgrows its budget. The oldest always goes on, so every row
+        is finished in time."""
         returned = []
         while len(self._running) > self._room():
             youngest = max(range(len(self._running)), key=lambda slot: self._running[slot].admission)

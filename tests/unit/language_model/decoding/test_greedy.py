@@ -43,7 +43,7 @@ def vocabulary(engine):
 
 
 def written(engine, rows, grammar=None, prefix=PREFIX, max_tokens=24, batch_tokens=1024):
-    """What a model with batches of that size writes; the size is the model's own state."""
+    """What the model writes with batches of that size, which is the model's own state."""
     model = engine.language_model
     before = model.batch_tokens, model.kept_tokens
     model.batch_tokens, model.kept_tokens = batch_tokens, 8 * batch_tokens
@@ -248,13 +248,13 @@ def test_what_a_random_model_writes_fits_any_schema_in_the_form_of_json_dumps(en
 
 
 @pytest.mark.parametrize("schema", [None, SCHEMAS["string"], SCHEMAS["fixed"]])
-def test_an_answer_that_is_cut_is_not_finished(engine, schema):
+def test_a_truncated_answer_is_not_finished(engine, schema):
     for answer in ask(engine, schema, ROWS[:3], 5):
         assert len(answer.log_p) == 5
         assert not answer.finished
 
 
-def test_an_answer_of_forced_tokens_alone_may_just_fill_the_room(engine):
+def test_an_answer_of_forced_tokens_alone_may_be_as_long_as_the_limit(engine):
     (answer,) = ask(engine, SCHEMAS["fixed"], ROWS[:1], 11)
     assert (answer.text, answer.finished) == ('"only this"', True)
     assert len(answer.log_p) == 11
@@ -278,7 +278,7 @@ def test_no_rows_are_no_answers(engine):
     assert ask(engine, None, (), 5) == []
 
 
-def test_a_model_whose_scores_are_no_numbers_finishes_nothing_and_spoils_no_other_row(tiny_model, engine):
+def test_a_model_whose_scores_are_not_numbers_finishes_nothing_and_spoils_no_other_row(tiny_model, engine):
     broken = TransformersEngine.load(tiny_model, dtype="float32")
     with torch.no_grad():
         broken.language_model.model.get_input_embeddings().weight[99] = float("nan")

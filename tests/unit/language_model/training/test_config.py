@@ -24,7 +24,7 @@ def test_few_answers_to_many_choices_are_seen_more_often(examples: int, epochs: 
     assert TrainingConfig().chosen_for(30, 77, examples).epochs == epochs
 
 
-def test_what_the_user_chose_stays():
+def test_what_the_user_chose_is_kept():
     assert TrainingConfig(top_layers=40, epochs=1).chosen_for(30, 77, 10) == TrainingConfig(
         top_layers=30, epochs=1
     )
