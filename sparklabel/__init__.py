@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sparklabel.labeling.report import PassReport
     from sparklabel.labeling.state.answer_cache import cache_summary, clear_cache
     from sparklabel.labels.record import Label
+    from sparklabel.language_model.training.config import TrainingConfig
     from sparklabel.models.references import DEFAULT
     from sparklabel.table.failures import failures
     from sparklabel.table.history import passes
@@ -49,6 +50,7 @@ _HOMES = {
     "PassReport": "labeling",
     "SparklabelError": "errors",
     "Task": "tasks",
+    "TrainingConfig": "language_model.training.config",
     "TrainingReport": "training",
     "UndoReport": "table",
     "answering": "tasks",
@@ -86,6 +88,7 @@ __all__ = [
     "PassReport",
     "SparklabelError",
     "Task",
+    "TrainingConfig",
     "TrainingReport",
     "UndoReport",
     "answering",

@@ -1,17 +1,37 @@
 """A causal language model: load it, encode a shared prefix once, read next-token scores, fine-tune it with LoRA.
 
 The one door to torch and transformers (and peft). In: folders and token ids. Out: numpy arrays and folders.
-Nothing here knows of tasks, labels or rows.
+Nothing here knows of tasks, labels or rows. Names are loaded when first used, so that `TrainingConfig` needs no torch.
 """
 
-from sparklabel.language_model.gguf import convert_gguf
-from sparklabel.language_model.model import LanguageModel
-from sparklabel.language_model.partial_forward import decoder_depth, hidden_features
-from sparklabel.language_model.sentence_encoder import SentenceEncoder
-from sparklabel.language_model.tokenizer import ModelTokenizer
-from sparklabel.language_model.training.config import TrainingConfig
-from sparklabel.language_model.training.dataset import TrainingExample, choice_examples, text_examples
-from sparklabel.language_model.training.trainer import StepMetrics, TrainingSummary, train_lora
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparklabel.language_model.gguf import convert_gguf
+    from sparklabel.language_model.model import LanguageModel
+    from sparklabel.language_model.partial_forward import decoder_depth, hidden_features
+    from sparklabel.language_model.sentence_encoder import SentenceEncoder
+    from sparklabel.language_model.tokenizer import ModelTokenizer
+    from sparklabel.language_model.training.config import TrainingConfig
+    from sparklabel.language_model.training.dataset import TrainingExample, choice_examples, text_examples
+    from sparklabel.language_model.training.trainer import StepMetrics, TrainingSummary, train_lora
+
+_HOMES = {
+    "LanguageModel": "model",
+    "ModelTokenizer": "tokenizer",
+    "SentenceEncoder": "sentence_encoder",
+    "StepMetrics": "training.trainer",
+    "TrainingConfig": "training.config",
+    "TrainingExample": "training.dataset",
+    "TrainingSummary": "training.trainer",
+    "choice_examples": "training.dataset",
+    "convert_gguf": "gguf",
+    "decoder_depth": "partial_forward",
+    "hidden_features": "partial_forward",
+    "text_examples": "training.dataset",
+    "train_lora": "training.trainer",
+}
 
 __all__ = [
     "LanguageModel",
@@ -28,3 +48,9 @@ __all__ = [
     "text_examples",
     "train_lora",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,4 +1,7 @@
-"""Converts a GGUF file to a safetensors folder that transformers loads like any other model."""
+"""Converts a GGUF file to a safetensors folder that transformers loads like any other model.
+
+In: one file. Out: a folder. It downloads nothing.
+"""
 
 import io
 from contextlib import redirect_stderr
@@ -14,7 +17,7 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     logging.disable_progress_bar()
     with redirect_stderr(io.StringIO()):  # its progress bar cannot be switched off otherwise
         loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-    # transformers marks what it read from GGUF as not serializable: save a fresh model with the same weights.
+    # transformers marks models from GGUF as not serializable: save a fresh model with the same weights.
     settings = {
         k: v for k, v in loaded.config.to_dict().items() if k not in ("quantization_config", "_name_or_path")
     }

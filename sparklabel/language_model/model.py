@@ -1,8 +1,9 @@
-"""A loaded causal language model that reads next-token scores behind a shared prefix.
+"""A loaded causal language model that scores next tokens after a shared prefix.
 
-In: token ids. Out: float32 arrays; answers are written in generation.py. The prefix is encoded once; rows are sorted
-by length into batches of about equal token counts, a token tree behind each row is evaluated in the same forward pass,
-and only the rows of the output matrix that are asked for are multiplied.
+In: token ids. Out: float32 arrays. Answers are written by `generate`, not here.
+
+The prefix is encoded once. Rows are sorted by length into batches of about equal token counts, a token tree after each
+row is evaluated in the same forward pass, and only the rows of the output matrix that are needed are multiplied.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,35 +18,36 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sparklabel.errors import ModelError, SetupError
-from sparklabel.label_trie import PROMPT, LabelTrie
+from sparklabel.label_trie import LabelTrie
 from sparklabel.language_model.attention import prefix as attention
 from sparklabel.language_model.memory_limits import free_device_memory, keep_freed_memory, runs_within_memory
 from sparklabel.language_model.output_heads import OptionHead
+from sparklabel.language_model.token_tree import TokenTree
 from sparklabel.language_model.tokenizer import ModelTokenizer
 from sparklabel.redaction import first_line
 
 _CPU_BATCH_TOKENS, _AMX_BATCH_TOKENS, _GPU_BATCH_TOKENS = 1024, 1536, 32768
-"""What was measured of others is in docs/log.md."""
+"""Other sizes were measured in benchmarks/LOG.md."""
 _SENTENCE = "The customer writes that the parcel came two days late, and asks for the money back."
-"""What attention is checked on. Ordinary words: special tokens that a model was never trained on have states that
-bfloat16 rounds to anything, another on each kind of CPU."""
+"""The text that attention is checked on. It has ordinary words only: the states of special tokens that a model was
+never trained on differ widely between kinds of CPU in bfloat16."""
 _KEPT_PER_BATCH_TOKEN = 8
-"""A token's keys and values take far less memory than its pass through the model."""
+"""A cached token takes far less memory than one that passes through the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedPrefix:
-    """The encoded beginning that all prompts of a task share."""
+    """The encoded beginning that all prompts of a task share: its token ids, and its keys and values by layer."""
 
     ids: tuple[int, ...]
     layers: attention.LayerCache
 
 
 class LanguageModel:
-    """A causal LM on one device. Not safe for two threads at once; load one per process or GPU.
+    """A causal LM on one device. It is not safe for two threads at once; load one per process or GPU.
 
-    `batch_tokens` is how many tokens go through the model at once, `kept_tokens` how many are kept of the rows that
-    are generated at once; both become smaller where memory runs out.
+    `batch_tokens` is the most tokens in one forward pass, and `kept_tokens` the most that are cached of the rows being
+    generated. Both are lowered when memory runs out.
     """
 
     def __init__(self, model: Any, tokenizer: ModelTokenizer, batch_tokens: int | None = None) -> None:
@@ -55,8 +57,8 @@ class LanguageModel:
         self.batch_tokens = batch_tokens or _best_batch_tokens(self.device)
         self.kept_tokens = self.batch_tokens * _KEPT_PER_BATCH_TOKEN
         self._stock_attention = model.config._attn_implementation
-        self._worn: Mapping[str, Tensor] = {}
-        self._covered: dict[str, Tensor] = {}
+        self._active: Mapping[str, Tensor] = {}
+        self._replaced: dict[str, Tensor] = {}
         self._check_attention()
 
     @classmethod
@@ -69,8 +71,19 @@ class LanguageModel:
         device: str | None = None,
         batch_tokens: int | None = None,
     ) -> "LanguageModel":
-        """Reads a model folder, and merges a LoRA adapter (PEFT layout) into it. `dtype` is a torch dtype's name, or
-        "auto": bfloat16 where the hardware computes in it, else float32. Raises ModelError."""
+        """Loads a model folder, and merges a LoRA adapter into it.
+
+        Args:
+            folder: the model, with safetensors weights and its tokenizer.
+            adapter: a folder in PEFT's layout.
+            dtype: a torch dtype's name, or "auto" (`best_dtype`).
+            device: as torch names it; None is a GPU if there is one.
+            batch_tokens: the most tokens in one forward pass; None is the default for the device.
+
+        Raises:
+            ModelError: if the files do not load, or the architecture does not work with sparklabel's attention.
+            SetupError: if there is no such device.
+        """
         from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM
         from transformers.utils import logging
@@ -80,7 +93,7 @@ class LanguageModel:
         _check_device(device)
         if device == "cpu":
             keep_freed_memory()
-        # An adapter is merged in float32: its updates are below bfloat16's resolution of many weights.
+        # An adapter is merged in float32: many of its updates are smaller than a weight's rounding in bfloat16.
         target = best_dtype(device) if dtype == "auto" else getattr(torch, dtype)
         try:
             model: Any = AutoModelForCausalLM.from_pretrained(
@@ -96,23 +109,23 @@ class LanguageModel:
         return cls(_cast(model.to(device), target), ModelTokenizer.load(folder), batch_tokens)
 
     def base_weights(self) -> dict[str, Tensor]:
-        """Those that it was loaded with, by name."""
-        return {name: p.data for name, p in self.model.named_parameters()} | self._covered
+        """The weights that it was loaded with, by name, whatever adapter is active."""
+        return {name: p.data for name, p in self.model.named_parameters()} | self._replaced
 
     def set_active_adapter(self, weights: Mapping[str, Tensor]) -> None:
-        """Puts these weights in place of its own, until others are put on; with none it is itself again."""
-        if weights is self._worn:
+        """Replaces the base weights of these names until the next call; an empty mapping restores the base."""
+        if weights is self._active:
             return
         parameters = dict(self.model.named_parameters())
-        for name, own in self._covered.items():
+        for name, own in self._replaced.items():
             parameters[name].data = own
-        self._covered = {name: parameters[name].data for name in weights}
+        self._replaced = {name: parameters[name].data for name in weights}
         for name, tensor in weights.items():
             parameters[name].data = tensor
-        self._worn = weights
+        self._active = weights
 
     def encode_prefix(self, ids: Sequence[int]) -> SharedPrefix:
-        """Runs the shared prefix once. It may be empty."""
+        """Encodes a shared prefix, which may be empty."""
         layers: attention.LayerCache = {}
         if ids:
             with torch.inference_mode(), attention.capturing(layers), self.own_attention():
@@ -122,27 +135,38 @@ class LanguageModel:
     def option_logits(
         self, prefix: SharedPrefix, rows: Sequence[Sequence[int]], trie: LabelTrie
     ) -> NDArray[np.float32]:
-        """The logits of the trie's O options for N rows: [N, O]. Rows are what follows the prefix, never empty."""
+        """Scores the options of a label trie for each row.
+
+        Args:
+            prefix: the encoded beginning that all prompts share.
+            rows: token ids after the prefix, at least one a row.
+            trie: the labels' tokens, with O options.
+
+        Returns:
+            Logits [N, O] of N rows, up to a constant at each branching node.
+
+        Raises:
+            MemoryError, RuntimeError: as torch raises them, if memory does not even hold a single row.
+        """
         out = np.zeros((len(rows), len(trie.option_tokens)), dtype=np.float32)
         if not trie.option_tokens:
             return out
-        tree = _Tree.of(trie, self.device)
+        tree = TokenTree.of(trie, self.device)
         head = OptionHead(self.model, self.tokenizer.stop_ids, trie.option_tokens)
-        positions = (
-            torch.tensor(trie.option_places, device=self.device) + 1
-        )  # the prompt's last token is the first place
+        # The prompt's last token is position 0.
+        positions = torch.tensor(trie.option_places, device=self.device) + 1
         columns = torch.tensor([head.column[token] for token in trie.option_tokens], device=self.device)
 
         def score(batch: list[int]) -> None:
             hidden, ends = self._forward([rows[i] for i in batch], len(prefix.ids), tree)
             out[batch] = head(tree.positions(hidden, ends))[:, positions, columns].cpu().numpy()
 
-        with torch.inference_mode(), attention.behind(prefix.layers), self.own_attention():
+        with torch.inference_mode(), attention.after_prefix(prefix.layers), self.own_attention():
             self._in_batches([len(row) for row in rows], len(tree.tokens), score)
         return out
 
     def _in_batches(self, lengths: Sequence[int], extra: int, work: Callable[[list[int]], None]) -> None:
-        """Works through all indices; a batch that memory does not hold is halved, and so are those to come."""
+        """Calls `work` with all indices in batches; when memory does not hold one, it and later ones are halved."""
         todo = length_sorted_batches(lengths, extra, self.batch_tokens)
         while todo:
             batch = todo[0]
@@ -155,17 +179,17 @@ class LanguageModel:
             todo = [[rest[i] for i in batch] for batch in again]
 
     def lower_batch_tokens(self, tokens: int) -> None:
-        """So many tokens at once did not fit into memory: from now on it is half of them at most."""
+        """Records that this many tokens did not fit into memory at once: from now on at most half of them are tried."""
         self.batch_tokens = max(1, min(self.batch_tokens, tokens) // 2)
         free_device_memory()
 
     def lower_kept_tokens(self, tokens: int) -> None:
-        """The same for tokens that were kept."""
+        """Does the same for cached tokens."""
         self.kept_tokens = max(1, min(self.kept_tokens, tokens) // 2)
         free_device_memory()
 
     def hidden(self, ids: Tensor, **inputs: Any) -> Tensor:
-        """The last hidden states [B, S, D], after the final norm, without the output matrix."""
+        """The last hidden states [B, S, D] of token ids [B, S]: after the final norm, before the output matrix."""
         states: Tensor = self.model.base_model(input_ids=ids, use_cache=False, **inputs).last_hidden_state
         return states
 
@@ -178,8 +202,8 @@ class LanguageModel:
         finally:
             self.model.set_attn_implementation(self._stock_attention)
 
-    def _forward(self, rows: list[Sequence[int]], start: int, tree: "_Tree") -> tuple[Tensor, Tensor]:
-        """Hidden states of the batch, rows padded on the right and the tree behind; and each row's length."""
+    def _forward(self, rows: list[Sequence[int]], start: int, tree: TokenTree) -> tuple[Tensor, Tensor]:
+        """Hidden states of the rows, padded on the right and followed by the tree; and each row's length."""
         lengths = torch.tensor([len(row) for row in rows])
         longest, nodes = int(lengths.max()), len(tree.tokens)
         ids = torch.zeros(len(rows), longest + nodes, dtype=torch.long)
@@ -194,14 +218,14 @@ class LanguageModel:
         return self.hidden(ids, attention_mask=mask, position_ids=positions), lengths
 
     def _check_attention(self) -> None:
-        """A model whose architecture does not take our attention, or reads it otherwise, is refused at once."""
+        """Refuses an architecture with which our attention does not give about the same states as its own."""
         rows = self.tokenizer.encode_rows([_SENTENCE])[0]
         shared = len(rows) // 2
         with torch.inference_mode():
             expected = self.hidden(torch.tensor([rows], device=self.device))[0, shared:].float()
             prefix = self.encode_prefix(rows[:shared])
-            tree = _Tree.of(None, self.device)
-            with attention.behind(prefix.layers), self.own_attention():
+            tree = TokenTree.of(None, self.device)
+            with attention.after_prefix(prefix.layers), self.own_attention():
                 found = self._forward([rows[shared:]], shared, tree)[0][0].float()
         if not torch.nn.functional.cosine_similarity(expected, found, dim=1).mean() > 0.98:
             raise ModelError(
@@ -210,45 +234,14 @@ class LanguageModel:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class _Tree:
-    """A trie's tokens as tensors: `sees[T, T]` is true where a node may look at another (its ancestors, itself)."""
-
-    tokens: Tensor
-    depths: Tensor
-    sees: Tensor
-
-    @classmethod
-    def of(cls, trie: LabelTrie | None, device: torch.device) -> "_Tree":
-        tokens, parents = (trie.tree_tokens, trie.tree_parents) if trie else ((), ())
-        sees, depths = torch.eye(len(tokens), dtype=torch.bool), torch.zeros(len(tokens), dtype=torch.long)
-        for node, parent in enumerate(parents):
-            if parent != PROMPT:
-                sees[node] |= sees[parent]
-                depths[node] = depths[parent] + 1
-        return cls(torch.tensor(tokens, dtype=torch.long, device=device), depths.to(device), sees.to(device))
-
-    def positions(self, hidden: Tensor, lengths: Tensor) -> Tensor:
-        """Of hidden states [B, S + T, D], those that options are read from: each row's last token, then the nodes."""
-        at_end = hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1][:, None]
-        return torch.cat([at_end, hidden[:, hidden.shape[1] - len(self.tokens) :]], dim=1)
-
-    def mask(self, lengths: Tensor, longest: int, dtype: torch.dtype) -> Tensor:
-        """Additive [B or 1, 1, S + T, S + T]: rows are causal; nodes see their row (not its padding) and ancestors."""
-        nodes, device = len(self.tokens), self.tokens.device
-        if not nodes:
-            return attention.causal_mask(longest, dtype, device)
-        visible = torch.zeros(len(lengths), longest + nodes, longest + nodes, dtype=torch.bool, device=device)
-        visible[:, :longest, :longest] = torch.ones(longest, longest, dtype=torch.bool, device=device).tril()
-        visible[:, longest:, :longest] = torch.arange(longest, device=device) < lengths[:, None, None]
-        visible[:, longest:, longest:] = self.sees
-        return torch.zeros(visible.shape, dtype=dtype, device=device).masked_fill_(~visible, float("-inf"))[
-            :, None
-        ]
-
-
 def length_sorted_batches(lengths: Sequence[int], extra: int, batch_tokens: int) -> list[list[int]]:
-    """Indices in batches of similar lengths, longest first, each of about `batch_tokens` tokens with its padding."""
+    """Divides indices into batches of similar lengths, longest first.
+
+    Args:
+        lengths: of the rows, in tokens.
+        extra: tokens added to each row.
+        batch_tokens: the most tokens in a batch, padding included; a longer row is a batch of its own.
+    """
     batches: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         if batches and (len(batches[-1]) + 1) * (lengths[batches[-1][0]] + extra) <= batch_tokens:
@@ -261,7 +254,7 @@ def length_sorted_batches(lengths: Sequence[int], extra: int, batch_tokens: int)
 def _check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
         raise SetupError(f"There is no device {device!r} here: {first_line(error)}") from None
 
 
@@ -272,7 +265,7 @@ def _best_batch_tokens(device: torch.device) -> int:
 
 
 def best_dtype(device: str) -> torch.dtype:
-    """What "auto" comes to: bfloat16 where the hardware computes in it."""
+    """What "auto" means: bfloat16 if the hardware computes in it, otherwise float16 on GPUs and float32 on CPUs."""
     if device.startswith("cuda"):
         with torch.cuda.device(device):
             native = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -285,7 +278,7 @@ def best_dtype(device: str) -> torch.dtype:
 
 
 def _cast(model: Any, dtype: torch.dtype) -> Any:
-    """Casts the weights alone: rounded to bfloat16, the buffers with rotary frequencies are wrong far into a text."""
+    """Casts the weights but not the buffers: rotary frequencies in bfloat16 are wrong far into a text."""
     for parameter in model.parameters():
         if parameter.is_floating_point():
             parameter.data = parameter.data.to(dtype)

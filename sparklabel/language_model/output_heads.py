@@ -1,7 +1,7 @@
-"""The output matrix, read for a few tokens only, or whole.
+"""The output matrix, for a few tokens or for the whole vocabulary.
 
-In: hidden states, with or without gradients. Out: float32 logits of the tokens that are asked for, and of END; or of
-all tokens. The matrix itself is never trained here.
+In: hidden states, with or without gradients. Out: float32 logits of some tokens and of END, or of all tokens. The
+matrix itself is never trained here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,32 +13,33 @@ from torch import Tensor, nn
 from sparklabel.label_trie import END
 
 LOGITS_AT_ONCE = 2**26
-"""How many of the whole vocabulary are in memory at once: 256 MiB of float32."""
+"""Logits over the vocabulary that are in memory at once: 256 MiB of float32."""
 
 
 class OptionHead:
-    """The rows of a model's output matrix that some tokens and the stop ids need. `column[token]` says where a token's
-    logit is, END included."""
+    """The rows of a model's output matrix for some tokens and the stop ids. `column[token]` is the column of a token's
+    logit, END included."""
 
     def __init__(self, model: Any, stop_ids: Sequence[int], tokens: Iterable[int]) -> None:
         needed = sorted({token for token in tokens if token != END} | set(stop_ids))
         self.column = {token: number for number, token in enumerate(needed)} | {END: len(needed)}
         head = model.get_output_embeddings()
         rows = torch.tensor(needed, device=head.weight.device)
-        # In float32, since these are few: rounded to bfloat16, logits of 30 are an eighth apart.
+        # Few enough for float32. Near 30, bfloat16 rounds logits to eighths.
         self._weight = head.weight.detach()[rows].float()
         self._bias = head.bias.detach()[rows].float() if getattr(head, "bias", None) is not None else None
         self._stops = torch.tensor([self.column[stop] for stop in stop_ids], device=rows.device)
         self._config = model.config
 
     def __call__(self, hidden: Tensor) -> Tensor:
-        """[..., D] after the final norm to [..., C]; the last column is END: the logsumexp over the stop ids."""
+        """Hidden states [..., D] after the final norm to logits [..., C]. The last column is END: the logsumexp over
+        the stop ids."""
         logits = _finished(nn.functional.linear(hidden.float(), self._weight, self._bias), self._config)
         return torch.cat([logits, logits[..., self._stops].logsumexp(-1, keepdim=True)], dim=-1)
 
 
 class VocabularyHead:
-    """A model's whole output matrix; `size` is V."""
+    """A model's whole output matrix. `size` is V, the vocabulary with its padding."""
 
     def __init__(self, model: Any) -> None:
         head = model.get_output_embeddings()
@@ -48,12 +49,12 @@ class VocabularyHead:
         self._config = model.config
 
     def __call__(self, hidden: Tensor) -> Tensor:
-        """[..., D] after the final norm to float32 [..., V]: the logits that the model itself gives."""
+        """Hidden states [..., D] after the final norm to float32 [..., V]: the model's own logits."""
         return _finished(nn.functional.linear(hidden, self._weight, self._bias).float(), self._config)
 
 
 def _finished(logits: Tensor, config: Any) -> Tensor:
-    """What some architectures do to logits after the output matrix (Cohere, Granite, Gemma)."""
+    """Applies what some architectures do to logits after the output matrix (Cohere, Granite, Gemma)."""
     if scale := getattr(config, "logit_scale", None):
         logits = logits * scale
     if scaling := getattr(config, "logits_scaling", None):

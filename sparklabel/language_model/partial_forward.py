@@ -1,9 +1,10 @@
-"""A decoder cut in two: the layers below some layer, and the layers from it on.
+"""A decoder in two halves: the layers below some layer, and the layers from it on.
 
-In: token ids, or the hidden states that the lower layers made of them. Out: hidden states. Fine-tuning runs the
-frozen lower layers once and keeps what they made; a linear probe needs nothing above its layer. The model's own
-forward is used with its list of layers shortened, so positions, masks and scalings stay the architecture's. Where an
-architecture does not take that (`upper_half` compares with the whole forward), the whole model is run instead.
+In: token ids, or the lower half's hidden states. Out: hidden states. It changes no weights.
+
+Fine-tuning runs the frozen lower layers once and keeps their output; a linear probe needs nothing above its layer. The
+model's own forward runs with its list of layers shortened, so positions, masks and scalings stay the architecture's.
+`upper_half` compares with the whole forward; an architecture that gives something else is run whole.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,19 +23,19 @@ from sparklabel.language_model.model import LanguageModel, length_sorted_batches
 _PLAIN_LAYER = {"input_layernorm", "self_attn", "post_attention_layernorm", "mlp"}
 
 UpperHalf = Callable[[Tensor, Tensor], Tensor]
-"""(input [B, S, D] or token ids [B, S]; flat places [P] in B x S) -> hidden states after the final norm [P, D]."""
+"""(input [B, S, D] or token ids [B, S]; flat positions [P] in B x S) -> hidden states after the final norm [P, D]."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecoderStack:
-    """The module of a model that runs its decoder layers, and the name it keeps them under."""
+    """The module of a model that runs its decoder layers, and the name of its attribute with them."""
 
     body: Any
     name: str
 
     @classmethod
     def of(cls, model: nn.Module) -> "DecoderStack":
-        """Finds the list of decoder layers by its length. Raises ModelError."""
+        """Finds the list of decoder layers by its length. Raises ModelError if there is none."""
         depth = decoder_depth(model)
         for path, module in model.named_modules():
             if isinstance(module, nn.ModuleList) and len(module) == depth:
@@ -58,7 +59,7 @@ class DecoderStack:
             setattr(self.body, self.name, kept)
 
     def below(self, first: int, ids: Tensor) -> Tensor:
-        """What layer number `first` is given for `ids` [B, S]: [B, S, D], before any norm."""
+        """The input of layer number `first` for `ids` [B, S]: [B, S, D], before any norm."""
         if first == 0:
             embedded: Tensor = self.body.get_input_embeddings()(ids)
             return embedded
@@ -74,7 +75,8 @@ class DecoderStack:
         return states
 
     def above(self, first: int, narrow: bool) -> UpperHalf:
-        """Runs the layers from `first` on. `narrow`: the last one computes only what the places need of it."""
+        """A function that runs the layers from `first` on. `narrow`: the last layer computes only what the positions
+        need."""
 
         def run(states: Tensor, positions: Tensor) -> Tensor:
             layers = list(self.layers)[first:]
@@ -88,7 +90,7 @@ class DecoderStack:
 
 
 class _NarrowLayer(nn.Module):
-    """A decoder layer whose output projection and MLP run at some places only: [B, S, D] to [1, P, D]."""
+    """A decoder layer whose output projection and MLP run at some positions only: [B, S, D] to [1, P, D]."""
 
     def __init__(self, layer: nn.Module, positions: Tensor) -> None:
         super().__init__()
@@ -110,14 +112,14 @@ class _NarrowLayer(nn.Module):
 
 
 def decoder_depth(model: Any) -> int:
-    """How many decoder layers the model has."""
+    """The number of the model's decoder layers."""
     return int(model.config.get_text_config().num_hidden_layers)
 
 
 def upper_half(language_model: LanguageModel, first: int, ids: Tensor) -> UpperHalf | None:
-    """The fastest way to run the layers from `first` on that gives what the whole model gives for `ids` [B, S].
+    """The fastest way to run the layers from `first` on that agrees with the whole model for `ids` [B, S].
 
-    None where none does: then the whole model must be run. Call it inside the attention that will be used.
+    Call it inside the attention that will be used. Returns None if no way agrees: run the whole model then.
     """
     try:
         stack = DecoderStack.of(language_model.model)
@@ -132,7 +134,7 @@ def upper_half(language_model: LanguageModel, first: int, ids: Tensor) -> UpperH
             try:
                 found = half(stack.below(first, ids), positions).float()
             except (TypeError, ValueError, IndexError, AttributeError, RuntimeError):
-                continue  # a layout that needs all its layers: the whole model is the answer
+                continue  # an architecture that needs all its layers
             if found.shape == whole.shape and (found - whole).norm() <= 0.02 * whole.norm():
                 return half
     return None
@@ -141,8 +143,16 @@ def upper_half(language_model: LanguageModel, first: int, ids: Tensor) -> UpperH
 def hidden_features(
     language_model: LanguageModel, rows: Sequence[Sequence[int]], layer: int
 ) -> NDArray[np.float32]:
-    """Features for a linear probe: the mean over tokens, and the last token, of what comes out of the first `layer`
-    decoder layers. Rows are token ids, none empty: N rows to [N, 2 D]."""
+    """Features for a linear probe, from the output of the first `layer` decoder layers.
+
+    Args:
+        language_model: the model to read.
+        rows: token ids, at least one a row.
+        layer: how many layers to run.
+
+    Returns:
+        [N, 2 D] for N rows: the mean over a row's tokens, then its last token.
+    """
     stack = DecoderStack.of(language_model.model)
     features = np.zeros((len(rows), 2 * stack.body.get_input_embeddings().weight.shape[1]), dtype=np.float32)
     with torch.inference_mode(), language_model.own_attention():

@@ -1,7 +1,9 @@
-"""A sentence encoder: texts in, vectors out, whose products say how alike the texts are.
+"""A sentence encoder.
 
-For models of the kind of all-MiniLM-L6-v2: the mean of the last hidden states of a text's tokens, made one long
-(Reimers and Gurevych 2019, arXiv:1908.10084). Runs on the CPU: the accelerator is the language model's.
+In: texts. Out: unit vectors, whose dot products are the texts' cosine similarities. It searches nothing.
+
+For models like all-MiniLM-L6-v2: the mean of the last hidden states of a text's tokens, scaled to length 1 (Reimers
+and Gurevych 2019, arXiv:1908.10084). It runs on the CPU and leaves the accelerator to the language model.
 """
 
 from collections.abc import Sequence
@@ -12,18 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MOST_TOKENS, _BATCH_TOKENS = 256, 4096
-"""What the model was trained on at most: text behind it is not read. Tokens of a batch, padding included."""
+"""The longest text, as in the model's training: what follows is not read. And a batch's tokens, padding included."""
 
 
 class SentenceEncoder:
-    """`identity` says which model it is: vectors of two identities must not be compared."""
+    """A sentence encoder on the CPU. `identity` names the model: vectors of two identities must not be compared."""
 
     def __init__(self, identity: str, model: Any, tokenizer: Any) -> None:
         self.identity, self._model, self._tokenizer = identity, model, tokenizer
 
     @classmethod
     def load(cls, folder: Path, identity: str) -> "SentenceEncoder":
-        """From a folder with a model and its tokenizer."""
+        """Loads a folder with a model and its tokenizer."""
         import torch
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging
@@ -33,7 +35,7 @@ class SentenceEncoder:
         return cls(identity, model, AutoTokenizer.from_pretrained(folder, local_files_only=True))
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """[N, D], each of length 1. Equal texts are embedded once, texts of about one length together."""
+        """Embeds N texts as unit vectors [N, D]. Equal texts are embedded once, texts of similar length together."""
         distinct = list(dict.fromkeys(texts))
         if not distinct:
             return np.zeros((0, int(self._model.config.hidden_size)), dtype=np.float32)
@@ -42,8 +44,8 @@ class SentenceEncoder:
         vectors = np.zeros((len(ids), int(self._model.config.hidden_size)), dtype=np.float32)
         for batch in _batches(order, ids):
             vectors[batch] = self._embed([ids[number] for number in batch])
-        place = {text: number for number, text in enumerate(distinct)}
-        return vectors[[place[text] for text in texts]]
+        position = {text: number for number, text in enumerate(distinct)}
+        return vectors[[position[text] for text in texts]]
 
     def _embed(self, ids: list[list[int]]) -> NDArray[np.float32]:
         import torch
@@ -58,7 +60,7 @@ class SentenceEncoder:
 
 
 def _batches(order: list[int], ids: list[list[int]]) -> list[list[int]]:
-    """Of positions ordered by length: as many as `_BATCH_TOKENS` hold, padded to the longest."""
+    """Divides positions in order of length into batches of up to `_BATCH_TOKENS`, padded to the longest."""
     batches: list[list[int]] = [[]]
     for number in order:
         if batches[-1] and (len(batches[-1]) + 1) * len(ids[number]) > _BATCH_TOKENS:

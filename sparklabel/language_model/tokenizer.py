@@ -1,4 +1,7 @@
-"""The tokenizer as prompts need it: trusted text with special tokens, row text that can never become one."""
+"""The tokenizer as prompts need it: special tokens count in trusted text, and never in text from rows.
+
+In: texts, or token ids. Out: token ids, or texts. What a prompt says is decided elsewhere.
+"""
 
 import re
 from collections.abc import Sequence
@@ -11,25 +14,26 @@ from typing import Any
 from sparklabel.errors import ModelError
 from sparklabel.redaction import first_line
 
-_BLANK = "▁"
-"""How SentencePiece writes a blank: what tokens of a word's beginning begin with."""
+_SPACE = "▁"
+"""SentencePiece's space: the tokens that begin a word begin with it."""
 _MARK = "SPARKLABELCONTENT"
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
-"""What decoders write for bytes that make no character, or not yet."""
+"""What decoders write for bytes that are not a character, or not yet a whole one."""
 _ANCHORS = ("\x01", "\n")
-"""Texts that merge with nothing behind them: what is encoded behind one is encoded as inside a text."""
+"""Texts that do not merge with what follows: text after one of them is encoded as inside a longer text."""
 _CONTROL = re.compile(r"[<\[]\S+[>\]]")
-"""Tokens that were added to a vocabulary in brackets: `<think>`, `<｜User｜>`, `[INST]`. Text has no such words."""
+"""Tokens in brackets that were added to a vocabulary (`<think>`, `<｜User｜>`, `[INST]`), unlike words of a text."""
 _TODAY = date(2024, 7, 26)
-"""What day a chat template is told that it is: the one that Llama 3.1's has for want of a clock."""
+"""The date that chat templates are given: the one that Llama 3.1's template has as its default."""
 
 
 class ModelTokenizer:
-    """A Hugging Face tokenizer. `stop_ids` end an answer; `context` is the most tokens the model takes."""
+    """A Hugging Face tokenizer. Any of `stop_ids` ends an answer; `context` is the most tokens the model takes, and
+    `bos` the text that begins every prompt."""
 
     def __init__(self, tokenizer: Any, config: Any, generation_config: Any = None) -> None:
         self._tokenizer = tokenizer
-        # Whether special tokens count is a state of the tokenizer: another thread must not change it meanwhile.
+        # Whether special tokens count is the tokenizer's state, which another thread must not change meanwhile.
         self._encoding = Lock()
         self._anchor = self._find_anchor()
         self._control = {
@@ -45,11 +49,11 @@ class ModelTokenizer:
 
     @classmethod
     def load(cls, folder: Path) -> "ModelTokenizer":
-        """Reads tokenizer and configuration of a model folder; no weights. Raises ModelError."""
+        """Loads the tokenizer and configuration of a model folder, without weights. Raises ModelError."""
         from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
         try:
-            # Left open, transformers would ask who sits at the terminal whether the model's own code may run.
+            # Without False, transformers would ask at the terminal whether the model's own code may run.
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         except (OSError, ValueError) as error:
@@ -58,25 +62,34 @@ class ModelTokenizer:
         return cls(tokenizer, config, GenerationConfig.from_pretrained(folder) if has_defaults else None)
 
     def encode(self, text: str, *, inside: bool = False) -> list[int]:
-        """Trusted text; special tokens written in it count. Tokenizers of Llama-2's kind put a blank before a text,
-        unless it is `inside` another."""
+        """Encodes trusted text; special tokens written in it count.
+
+        Args:
+            text: the text.
+            inside: whether it continues another text. Tokenizers like Llama 2's put a space before texts that do not.
+        """
         return self._encoded([text], inside, split_special_tokens=False)[0]
 
     def encode_rows(self, texts: Sequence[str], *, behind: str | None = None) -> list[list[int]]:
-        """Text from rows: whatever it imitates, it becomes ordinary tokens. It is inside a text, unless it comes right
-        `behind` a trusted one, which says by its end whether the tokenizer puts a blank there."""
+        """Encodes text from rows as ordinary tokens, even if it imitates special ones.
+
+        Args:
+            texts: the texts.
+            behind: the trusted text right before them, whose end decides whether the tokenizer puts a space between.
+                None: they are inside a text.
+        """
         if not texts:
             return []
         inside = behind is None or self.encode(behind + "a") != self.encode(behind) + self.encode("a")
         rows = self._encoded(texts, inside, split_special_tokens=True)
         return [
-            ids if self._control.isdisjoint(ids) else self._cut_up(text, inside)
+            ids if self._control.isdisjoint(ids) else self._split_names(text, inside)
             for text, ids in zip(texts, rows, strict=True)
         ]
 
-    def _cut_up(self, text: str, inside: bool) -> list[int]:
-        """Where a token of the chat format is known by its letters, whatever is asked for: each name is cut behind its
-        first. Models of the Unigram kind know special tokens so, and some mark theirs as ordinary ones."""
+    def _split_names(self, text: str, inside: bool) -> list[int]:
+        """Some tokenizers match special tokens by text even when told not to: Unigram models do, and some mark special
+        tokens as ordinary ones. Splits each such name after its first character so that it cannot match."""
         names = "|".join(re.escape(self._tokenizer.convert_ids_to_tokens(i)) for i in self._control)
         cuts = [0, *(found.start() + 1 for found in re.finditer(f"(?={names})", text)), len(text)]
         first, *others = (text[start:end] for start, end in pairwise(cuts))
@@ -91,21 +104,21 @@ class ModelTokenizer:
         return [list(ids[len(anchored) :]) for ids in batch.input_ids]
 
     def _find_anchor(self) -> tuple[str, list[int]]:
-        """What goes before a text so that no blank is put there, and its ids; empty where none is put anyway."""
-        if not self._begins_with_a_blank(self.encode("a")):
+        """A text to put before another so that it gets no space, and its ids; empty if the tokenizer adds none."""
+        if not self._begins_with_space(self.encode("a")):
             return "", []
         for anchor in _ANCHORS:
             ids = self.encode(anchor)
             joint = self.encode(anchor + "a")
-            if joint[: len(ids)] == ids and not self._begins_with_a_blank(joint[len(ids) :]):
+            if joint[: len(ids)] == ids and not self._begins_with_space(joint[len(ids) :]):
                 return anchor, ids
         return "", []
 
-    def _begins_with_a_blank(self, ids: Sequence[int]) -> bool:
-        return any(t.startswith(_BLANK) for t in self._tokenizer.convert_ids_to_tokens(list(ids[:1])))
+    def _begins_with_space(self, ids: Sequence[int]) -> bool:
+        return any(t.startswith(_SPACE) for t in self._tokenizer.convert_ids_to_tokens(list(ids[:1])))
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of an answer as it stands: a blank at its beginning is kept."""
+        """The text of an answer, with a space at its beginning if it has one."""
         _, anchored = self._anchor
         return self._decoded([*anchored, *ids]).removeprefix(self._decoded(anchored))
 
@@ -113,9 +126,9 @@ class ModelTokenizer:
         return str(self._tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
 
     def token_ends(self, ids: Sequence[int]) -> list[int]:
-        """Where each token ends in the decoded text, in characters. One that ends inside a character ends where that
-        begins."""
-        # Decoded from the last whole character on, with the tokens before it, since decoders look back on these.
+        """The end of each token in the decoded text, in characters. A token that ends inside a character ends where the
+        character begins."""
+        # Decodes from the last whole character on, with the tokens before it, which decoders depend on.
         ends: list[int] = []
         end, before, start = 0, 0, 0
         for number in range(1, len(ids) + 1):
@@ -129,13 +142,13 @@ class ModelTokenizer:
 
     @property
     def fast(self) -> Any:
-        """transformers' tokenizer, for what reads its parts."""
+        """transformers' tokenizer, for code that needs its parts."""
         return self._tokenizer
 
     def chat(self) -> tuple[str, str] | None:
-        """What the chat template puts before and after one user message; None for a model without a template.
+        """What the chat template puts before and after one user message, up to where the assistant's answer begins.
 
-        The second part ends where the assistant's answer begins.
+        Returns None for a model without a template. Raises ModelError if the template does not show the message once.
         """
         if not self._tokenizer.chat_template:
             return None
@@ -145,7 +158,7 @@ class ModelTokenizer:
         return before, after
 
     def chat_lead(self) -> str:
-        """The blanks that the chat template puts between the assistant's header and an answer."""
+        """The spaces that the chat template puts between the assistant's header and an answer."""
         _, after = self.chat() or ("", "")
         turns = [{"role": "user", "content": _MARK}, {"role": "assistant", "content": _MARK}]
         said = self._render(turns, False).partition(_MARK)[2]
@@ -153,9 +166,9 @@ class ModelTokenizer:
         return lead if mark and said.startswith(after) and not lead.strip(" ") else ""
 
     def _render(self, messages: list[dict[str, str]], generate: bool) -> str:
-        # Templates that print today's date (Llama 3.1's reads date_string, others strftime_now) would give another
-        # prompt, so other answers, every day: the same model would disagree with its own labels of yesterday. Models
-        # that think first (Qwen3) are told not to: an answer is read where they would begin to.
+        # Templates that print today's date (Llama 3.1's reads date_string, others strftime_now) would change the prompt
+        # every day, and the same model would disagree with its own labels of yesterday. Models that think first (Qwen3)
+        # are told not to: the answer is read where they would begin thinking.
         return str(
             self._tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=generate,
@@ -177,11 +190,11 @@ class ModelTokenizer:
             closing = self._render(turns, False).partition(_MARK)[2].strip()
             found.update(self.encode(closing)[:1])
         if not found:
-            raise ModelError("The model names no token that ends an answer (eos_token_id).")
+            raise ModelError("The model does not say which token ends an answer (eos_token_id).")
         return tuple(sorted(found))
 
 
 def _window(config: Any) -> int | None:
-    """The tokens that a layer looks back on, where that is limited; attention.py takes no longer sequence."""
+    """The sliding window of a model's layers, if they have one; our attention takes no longer sequence."""
     window = getattr(config, "sliding_window", None)
     return window if type(window) is int and getattr(config, "use_sliding_window", True) else None

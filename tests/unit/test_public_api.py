@@ -46,6 +46,7 @@ def test_the_public_names_are_the_promised_ones():
     records = {
         "PassReport",
         "CalibrationReport",
+        "TrainingConfig",
         "TrainingReport",
         "EvaluationReport",
         "UndoReport",
@@ -101,7 +102,7 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_importing_the_package_loads_no_heavy_library():
     program = (
-        "import sys, sparklabel; from sparklabel import classification, load_task, Label; "
+        "import sys, sparklabel; from sparklabel import classification, load_task, Label, TrainingConfig; "
         "print(sorted({'torch', 'transformers', 'pyspark', 'mlflow'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -1,9 +1,11 @@
-"""Attention by torch's flash kernel for CPUs, behind a prefix that all rows share.
+"""Attention by torch's flash kernel for CPUs, after a prefix that all rows share.
 
-In: queries, keys and values of the rows, a mask, the prefix's keys and values. Out: what each token mixes; no
-gradients. The heads that share a key are folded into one long query, so that no key is repeated. The kernel is up to
-three times slower where the number of keys is no multiple of its vectors (docs/log.md): keys are filled up, or taken
-from the prefix's end, until it is.
+In: queries, keys and values of the rows, a mask, the prefix's keys and values. Out: what each token mixes. It has no
+gradients.
+
+The heads that share a key are folded into one long query, so that no key is repeated. The kernel is up to three times
+slower unless the number of keys is a multiple of its vector length (benchmarks/LOG.md), so keys are padded to one, or
+some are taken from the prefix's end.
 """
 
 import torch
@@ -11,14 +13,25 @@ from torch import Tensor, nn
 
 _VECTOR, _LEAST_KEYS = 16, 64
 _LONG_PREFIX = 128
-"""From so many tokens on, merging two parts costs less than a copy of the prefix in every row (docs/log.md)."""
+"""From this many tokens on, merging two parts costs less than copying the prefix into every row (benchmarks/LOG.md)."""
 
 
 def flash_attention(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor, prefix: tuple[Tensor, Tensor], scaling: float
 ) -> Tensor:
-    """query [B, H, S, d], key and value [B, G, K, d], mask additive [B or 1, 1, S, K], the prefix's key and value
-    [G, P, d], which every query sees. Returns [B, S, H, d]."""
+    """Attention over the rows' own keys and over a prefix that every query sees.
+
+    Args:
+        query: [B, H, S, d].
+        key: [B, G, K, d].
+        value: [B, G, K, d].
+        mask: additive, [B or 1, 1, S, K].
+        prefix: its key and value, [G, P, d] each.
+        scaling: of the scores.
+
+    Returns:
+        [B, S, H, d].
+    """
     batch, heads, length, size = query.shape
     groups, shared = key.shape[1], prefix[0].shape[1]
     folded = query.reshape(batch, groups, heads // groups * length, size)
@@ -33,7 +46,7 @@ def flash_attention(
 def _to_own(
     folded: Tensor, key: Tensor, value: Tensor, mask: Tensor, before: list[Tensor], scaling: float
 ) -> tuple[Tensor, Tensor]:
-    """To each row's own keys, behind a copy of `before` (key and value [G, P, d])."""
+    """Attention to a copy of `before` (key and value [G, P, d]) and each row's own keys."""
     copied, own = before[0].shape[1], key.shape[2]
     filling = max(_LEAST_KEYS, -(-(copied + own) // _VECTOR) * _VECTOR) - copied - own
     key, value = (_joined(part, new, filling) for part, new in zip(before, (key, value), strict=True))
@@ -49,7 +62,7 @@ def _joined(before: Tensor, own: Tensor, filling: int) -> Tensor:
 
 
 def _to_prefix(folded: Tensor, prefix: list[Tensor], scaling: float) -> tuple[Tensor, Tensor]:
-    """All rows' queries as one long sequence: the prefix is the same for each of them."""
+    """Attention to the prefix, with all rows' queries as one long sequence: it is the same for each of them."""
     batch, groups, queries, size = folded.shape
     flat = folded.transpose(0, 1).reshape(1, groups, batch * queries, size)
     mixed, sums = _kernel(flat, prefix[0][None], prefix[1][None], scaling)
@@ -68,7 +81,7 @@ def _merged(own: tuple[Tensor, Tensor], before: tuple[Tensor, Tensor]) -> Tensor
 def _kernel(
     query: Tensor, key: Tensor, value: Tensor, scaling: float, mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """What is mixed, and the logarithm of each query's sum of exponentials: the public function keeps that back."""
+    """What is mixed, and the logsumexp of each query's scores, which torch's public function does not return."""
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     mixed, sums = kernel(query, key, value, attn_mask=mask, scale=scaling)
     return mixed, sums

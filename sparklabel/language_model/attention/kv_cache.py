@@ -1,8 +1,11 @@
-"""Keys and values of many rows of different lengths, each written on at its own end.
+"""Keys and values of many rows of different lengths, each extended at its own end.
 
-Tokens of several rows go through the model packed, one row behind another without padding; only attention sees them
-as a rectangle. Rows in use fill the first slots, so what a step needs is a view of the buffers and never a copy. What
-lies behind a row's end in its slot is stale and hidden by the mask. The shared prefix is not in here (attention.py).
+In: new tokens of some rows, then their keys and values layer by layer. Out: what attention needs of those rows. The
+shared prefix is not in here, and which rows are cached is decided elsewhere.
+
+Tokens of several rows go through the model packed, one row after another without padding; only attention sees them
+as a rectangle. Rows in use fill the first slots, so a step needs a view of the buffers and never a copy. Columns after
+a row's end are stale and hidden by the mask.
 """
 
 from collections.abc import Sequence
@@ -12,14 +15,21 @@ import torch
 from torch import Tensor
 
 _WIDTH_STEP = 64
-"""Buffers grow by so many tokens at once, since growing copies them."""
+"""Buffers grow by this many tokens a row at once, since growing copies them."""
+
+
+def cache_tokens(rows: int, width: int) -> int:
+    """Tokens that buffers for `rows` rows of up to `width` tokens hold: a rectangle, rounded up."""
+    return rows * -(-width // _WIDTH_STEP) * _WIDTH_STEP
 
 
 @dataclass(frozen=True, slots=True)
 class _Packing:
-    """N tokens of several rows, from slot `first` on: those rows have `starts` tokens before and `ends` tokens after.
-    Token n is at `positions[n]` of row `rows[n]` in a rectangle of `longest` tokens a row, kept at `columns[n]`.
-    `mask` is additive [B, 1, longest, width]."""
+    """N new tokens of the rows from slot `first` on, which have `starts` tokens before and `ends` tokens after them.
+
+    Token n is at `positions[n]` of row `rows[n]` in a rectangle of `longest` tokens a row, and is cached at
+    `columns[n]`. `mask` is additive [B, 1, longest, width].
+    """
 
     first: int
     starts: tuple[int, ...]
@@ -43,7 +53,7 @@ class _Packing:
 
 
 class RaggedKVCache:
-    """Buffers [slots, kv heads, width, head size] by layer. `lengths[s]` is how many tokens of slot s are kept."""
+    """Buffers [slots, kv heads, width, head size] by layer. `lengths[s]` is how many tokens of slot s are cached."""
 
     def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
         self.lengths: list[int] = []
@@ -52,14 +62,21 @@ class RaggedKVCache:
         self._now: _Packing | None = None
 
     def begin(self, first: int, tokens: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """Announces the tokens that the rows from slot `first` on get in the next forward pass; a slot behind the last
-        one is a new row. Returns token ids and columns, [1, N] each."""
+        """Announces the tokens of the next forward pass.
+
+        Args:
+            first: the slot of the first row; slots after the last one in use are new rows.
+            tokens: the new tokens of each row from `first` on.
+
+        Returns:
+            Token ids and columns, [1, N] each.
+        """
         starts = [self.lengths[s] if s < len(self.lengths) else 0 for s in range(first, first + len(tokens))]
         ends = [start + len(new) for start, new in zip(starts, tokens, strict=True)]
         packed = [
-            (row, place, start + place, token)
+            (row, position, start + position, token)
             for row, (start, new) in enumerate(zip(starts, tokens, strict=True))
-            for place, token in enumerate(new)
+            for position, token in enumerate(new)
         ]
         rows, positions, columns, ids = torch.tensor(packed, device=self._device).T
         mask = self._mask(starts, max(map(len, tokens)), max(ends))
@@ -67,11 +84,11 @@ class RaggedKVCache:
         return ids[None], columns[None]
 
     def commit(self) -> None:
-        """What was announced is kept: the forward pass is through."""
+        """Counts the announced tokens as cached, after the forward pass."""
         self.lengths[self.now.slots] = self.now.ends
 
     def remove(self, slot: int) -> None:
-        """Frees a slot: the row of the last one moves there."""
+        """Frees a slot; the row of the last slot moves there."""
         last = len(self.lengths) - 1
         if slot != last:
             self._move(last, slot)
@@ -85,26 +102,35 @@ class RaggedKVCache:
 
     @property
     def now(self) -> _Packing:
-        """What was announced last."""
+        """The tokens announced last."""
         assert self._now is not None
         return self._now
 
     def _mask(self, starts: Sequence[int], longest: int, width: int) -> Tensor:
-        """A token sees its row up to itself."""
+        """Lets a token see its row up to itself."""
         last = torch.tensor(starts, device=self._device)[:, None] + torch.arange(longest, device=self._device)
         hidden = torch.arange(width, device=self._device) > last[..., None]
         mask = torch.zeros(hidden.shape, dtype=self._dtype, device=self._device)
         return mask.masked_fill_(hidden, float("-inf"))[:, None]
 
     def update(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Keeps the packed tokens' key and value [1, G, N, d], and gives the rectangle's query [B, H, longest, d] (of
-        query [1, H, N, d]) with the rows' keys and values [B, G, width, d]."""
+        """Caches the packed tokens of one layer.
+
+        Args:
+            layer: its number.
+            query: [1, H, N, d].
+            key: [1, G, N, d].
+            value: [1, G, N, d].
+
+        Returns:
+            The queries as a rectangle [B, H, longest, d], and the rows' keys and values [B, G, width, d].
+        """
         now = self.now
         kept = self._layers[layer] = self._reserved(self._layers.get(layer), (key, value))
         views = []
         for buffer, new in zip(kept, (key, value), strict=True):
             if not any(now.starts):
-                # Weights of hidden tokens are 0, but 0 times what a broken row left here may be no number.
+                # Hidden tokens have weight 0, but 0 times the NaN that a broken row left here is NaN.
                 buffer[now.slots] = 0
             buffer[now.first + now.rows, :, now.columns] = new[0].transpose(0, 1)
             views.append(buffer[now.slots, :, : now.width])
@@ -124,13 +150,13 @@ class RaggedKVCache:
         return wide.transpose(1, 2)
 
     def _reserved(self, kept: tuple[Tensor, ...] | None, new: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
-        """Buffers with room for what comes; those there are where they have it."""
+        """Buffers with room for the announced tokens: those there are, if they have it."""
         now, held = self.now, len(self.lengths)
         if kept and kept[0].shape[0] >= now.slots.stop and kept[0].shape[2] >= now.width:
             return kept
         slots = max(now.slots.stop, held)
-        # More slots may come when the long rows are gone: the width is what is needed now, not what it was.
-        width = -(-max(now.width, *self.lengths, 1) // _WIDTH_STEP) * _WIDTH_STEP
+        # Slots may be added after the long rows have left, so the width is what is needed now, not what it was.
+        width = cache_tokens(1, max(now.width, *self.lengths, 1))
         grown = []
         for number, like in enumerate(new):
             buffer = like.new_zeros(slots, like.shape[1], width, like.shape[3])

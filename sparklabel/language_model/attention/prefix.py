@@ -1,11 +1,13 @@
-"""Attention for many short sequences behind one shared prefix, and for training on CPUs.
+"""Attention for many short sequences after one shared prefix, and for training on CPUs.
+
+In: a layer's queries, keys and values, and the prefix or cache that is set around the forward pass. Out: what each
+token mixes. Sliding windows are not computed: every sequence must fit into the window.
 
 Registered with transformers as "sparklabel", so every architecture that uses its attention interface gets it. The
 prefix's keys and values are encoded once and multiplied once for the whole batch, instead of being copied into every
 row. Grouped bmm + softmax also has a bfloat16 backward on CPUs that is several times faster than torch's own
-(docs/log.md). Queries are taken in blocks, so that a long row does not need a square matrix of scores. Where a CPU has
-AMX, torch's own kernel is faster than all this and more exact: it computes what needs no gradients (flash.py). A
-sliding window is not computed: every sequence must fit into it.
+(benchmarks/LOG.md). Queries are taken in blocks, so that a long row does not need a square matrix of scores. On CPUs
+with AMX, torch's kernel is faster and more exact: `flash_attention` computes what needs no gradients.
 """
 
 from collections.abc import Iterator
@@ -33,8 +35,8 @@ _rows: ContextVar[RaggedKVCache | None] = ContextVar("rows", default=None)
 
 
 @contextmanager
-def behind(prefix: LayerCache) -> Iterator[None]:
-    """Inside, every sequence attends to `prefix` before itself."""
+def after_prefix(prefix: LayerCache) -> Iterator[None]:
+    """Inside, every sequence attends to `prefix` and then to itself."""
     token = _prefix.set(prefix)
     try:
         yield
@@ -44,7 +46,7 @@ def behind(prefix: LayerCache) -> Iterator[None]:
 
 @contextmanager
 def capturing(into: LayerCache) -> Iterator[None]:
-    """Inside, the keys and values of the (single) sequence are kept in `into`."""
+    """Inside, the keys and values of the one sequence are stored in `into`."""
     token = _capture.set(into)
     try:
         yield
@@ -54,8 +56,8 @@ def capturing(into: LayerCache) -> Iterator[None]:
 
 @contextmanager
 def continuing(rows: RaggedKVCache) -> Iterator[None]:
-    """Inside, the one sequence that the model gets is the tokens that `rows` announced, packed: each row attends to
-    what is kept of it, and is kept."""
+    """Inside, the model's one sequence is the packed tokens that `rows.begin` announced. Each row attends to its cached
+    tokens, and its new ones are cached."""
     token = _rows.set(rows)
     try:
         yield
@@ -75,10 +77,24 @@ def _attention(
     s_aux: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """query [B, H, S, d], key and value [B, G, S, d], attention_mask additive [B or 1, 1, S, S] or None for causal.
-    Where rows are continued, B is 1 and S counts all their new tokens.
+    """The attention function that transformers calls in each layer.
 
-    Returns [B, S, H, d], as transformers expects of an attention function.
+    Args:
+        module: the layer's attention, for its number.
+        query: [B, H, S, d]. While rows are continued, B is 1 and S counts all their new tokens.
+        key: [B, G, S, d].
+        value: [B, G, S, d].
+        attention_mask: additive [B or 1, 1, S, S]; None is causal.
+        scaling: of the scores; None is d ** -0.5.
+        softcap: bounds the scores by tanh, for architectures that do.
+        sliding_window: how many tokens a layer looks back.
+        s_aux: attention sinks, which are refused.
+
+    Returns:
+        [B, S, H, d], and None in place of the weights.
+
+    Raises:
+        ModelError: if a sequence is longer than the window, or the architecture has sinks.
     """
     layer = int(module.layer_idx)
     if (capture := _capture.get()) is not None:
@@ -145,10 +161,10 @@ def _block(
 
 
 def _is_beyond(window: int | None, shared: int, mask: Tensor) -> bool:
-    """Whether a token would look back further than the window lets it: itself, `shared` and its own at once."""
+    """Whether a token would look back further than the window allows, over `shared` tokens and its own."""
     if not window or shared + mask.shape[-1] <= window:
         return False
-    # A tree's branches stand side by side: what a token sees, not how many tokens there are, is how far it looks.
+    # A tree's branches share positions, so the distance is how many tokens a token sees, not how many there are.
     return shared + int((mask == 0).sum(-1).max()) > window
 
 

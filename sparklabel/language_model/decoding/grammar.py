@@ -1,9 +1,11 @@
 """What a model may write next under a JSON schema. The one door to llguidance.
 
-In: a JSON schema as text, and the tokens chosen so far. Out: the tokens that are allowed, and those that are forced.
-The form is that of `json.dumps(value, ensure_ascii=False)`: keys in the schema's order, ", " and ": ", no other
-whitespace, and no escapes but those of one letter; so most control characters cannot be written. Numbers are as the
-model writes them (1.50, -0).
+In: a JSON schema as text, and the tokens chosen so far. Out: the tokens that are allowed, and those that are forced. It
+runs no model.
+
+Answers have the form of `json.dumps(value, ensure_ascii=False)`: keys in the schema's order, ", " and ": ", no other
+whitespace, and only one-letter escapes, so most control characters cannot be written. Numbers stay as the model writes
+them (1.50, -0).
 """
 
 from collections.abc import Sequence
@@ -25,23 +27,23 @@ _FORM = {
 
 
 class GrammarState:
-    """One answer under a grammar, from its beginning to its end."""
+    """How far one answer has come under a grammar."""
 
     def __init__(self, matcher: "LLMatcher") -> None:
         self._matcher = matcher
 
     def accept(self, token: int) -> bool:
-        """Goes on behind a token; False where the grammar forbids it."""
+        """Advances by a token; returns False if the grammar forbids it."""
         return self._matcher.consume_token(token)
 
     def forced_tokens(self) -> list[int]:
-        """Goes on behind the tokens that must come next, if any, and returns them."""
+        """Advances by the tokens that must come next, if any, and returns them."""
         forced = self._matcher.compute_ff_tokens()
         return forced if forced and self._matcher.consume_tokens(forced) else []
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing can be added, or the grammar lost its way."""
+        """Whether nothing can be added, because the answer is complete or was refused."""
         return self._matcher.is_stopped()
 
     @property
@@ -50,7 +52,8 @@ class GrammarState:
         return self._matcher.is_stopped() and self._matcher.is_accepting()
 
     def allow(self, bits: NDArray[np.int32]) -> None:
-        """Writes the allowed tokens into `bits` [ceil(V / 32)], the first token lowest. None are where it is lost."""
+        """Writes the allowed tokens into `bits` [ceil(V / 32)], the first token lowest. After a refused token, none
+        are allowed."""
         if self._matcher.is_error():
             bits[:] = 0
         else:
@@ -58,8 +61,10 @@ class GrammarState:
 
 
 class Vocabulary:
-    """A model's tokens as grammars need them; making it takes a second. `size` is the model's V, padding included.
-    Raises ModelError for a tokenizer without a fast implementation."""
+    """A model's tokens as grammars need them. Building one takes a second.
+
+    `size` is the model's V, padding included. Raises ModelError for a tokenizer without a fast implementation.
+    """
 
     def __init__(self, tokenizer: ModelTokenizer, size: int) -> None:
         from llguidance.hf import from_tokenizer
@@ -70,20 +75,21 @@ class Vocabulary:
             )
         except ValueError as error:
             raise ModelError(
-                f"This model's tokenizer cannot be held to a schema: {error}", hint="Use another engine."
+                f"This model's tokenizer cannot be constrained to a schema: {error}",
+                hint="Use another engine.",
             ) from None
 
     def bits(self, rows: int) -> NDArray[np.int32]:
-        """Room for the allowed tokens of some rows: [rows, ceil(V / 32)]."""
+        """An empty bit mask of allowed tokens: [rows, ceil(V / 32)]."""
         return np.zeros((rows, -(-self._tokens.vocab_size // 32)), dtype=np.int32)
 
     def grammar(self, schema: str) -> "Grammar":
-        """Raises TaskError for a schema that is none, or has what grammars cannot express."""
+        """Compiles a JSON schema. Raises TaskError if it is not one, or uses what grammars cannot express."""
         return Grammar(self, self._tokens, schema)
 
 
 class Grammar:
-    """A JSON schema made ready for one vocabulary."""
+    """A JSON schema compiled for one vocabulary."""
 
     def __init__(self, vocabulary: Vocabulary, tokens: "LLTokenizer", schema: str) -> None:
         from llguidance import LLMatcher
@@ -96,14 +102,15 @@ class Grammar:
         self._start = LLMatcher(tokens, text, log_level=0)
         if self._start.is_error():
             reason = first_line(self._start.get_error())
-            raise TaskError(f"Answers cannot be held to their JSON schema: {reason}")
+            raise TaskError(f"Answers cannot be constrained to their JSON schema: {reason}")
 
     def begin(self) -> GrammarState:
+        """The state of an answer that is still empty."""
         return GrammarState(self._start.deep_copy())
 
 
 def allowed(vocabulary: Vocabulary, states: Sequence[GrammarState]) -> NDArray[np.int32]:
-    """The allowed tokens of each: [rows, ceil(V / 32)]."""
+    """The allowed tokens of each answer as bits: [rows, ceil(V / 32)]."""
     bits = vocabulary.bits(len(states))
     for row, grammar_state in zip(bits, states, strict=True):
         grammar_state.allow(row)

@@ -1,1 +1,1 @@
-"""LoRA training: configuration, data, loss, loop. Tensors only, no Spark."""
+"""LoRA training: configuration, data, loss and loop. It knows tensors, and no Spark."""

@@ -1,7 +1,7 @@
-"""Answered prompts as training wants them: token sequences, with the positions to learn from.
+"""Answered prompts as training needs them: token sequences, with the positions to learn from.
 
-In: examples, of choices or of written answers. Out: batches of hidden states (frozen layers applied, kept within a
-bound) with the steps to learn at each. It neither changes nor saves weights.
+In: examples, of choices or of written answers. Out: batches of hidden states after the frozen layers, with the step to
+learn at each position. It neither changes nor saves weights.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,13 +15,13 @@ from sparklabel.language_model.model import LanguageModel, length_sorted_batches
 from sparklabel.language_model.partial_forward import DecoderStack, padded, upper_half
 
 _PART_BATCHES = 2
-"""How many batches of scoring, in tokens, a part of a training batch may hold."""
+"""A part of a training batch has at most this many times the tokens of a batch for scoring."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
-    """A prompt's token ids, up to where the answer begins; the answer's tokens, as far as the model must read them;
-    and what it should learn, at least one step."""
+    """A prompt's token ids, up to where the answer begins; the answer's tokens that the model must read; and the steps
+    to learn, at least one."""
 
     prompt: TokenPath
     answer: TokenPath
@@ -29,8 +29,15 @@ class TrainingExample:
 
 
 def choice_examples(chosen: Iterable[tuple[TokenPath, int]], trie: LabelTrie) -> list[TrainingExample]:
-    """Of prompts with the number of the right label: learned is what scoring reads, the branching nodes of its path.
-    Labels without one (a task with one label) are left out."""
+    """Examples that teach what scoring reads: the branching nodes of the right label's path.
+
+    Args:
+        chosen: prompts, each with the number of its right label.
+        trie: the labels' tokens.
+
+    Returns:
+        One example a prompt, without those whose label has no branching node (a task with one label).
+    """
     steps = [trie.steps(label) for label in range(len(trie.paths))]
     return [
         TrainingExample(prompt, trie.paths[label][: max(step.depth for step in steps[label])], steps[label])
@@ -40,7 +47,12 @@ def choice_examples(chosen: Iterable[tuple[TokenPath, int]], trie: LabelTrie) ->
 
 
 def text_examples(written: Iterable[tuple[TokenPath, TokenPath]], stop: int) -> list[TrainingExample]:
-    """Of prompts with the tokens of the right answer: learned is each of them, and then the token `stop`."""
+    """Examples that teach written answers.
+
+    Args:
+        written: prompts, each with the tokens of its right answer.
+        stop: the token that ends an answer, learned after those.
+    """
     return [
         TrainingExample(
             prompt, answer, tuple(Step(depth, (), token) for depth, token in enumerate((*answer, stop)))
@@ -50,10 +62,10 @@ def text_examples(written: Iterable[tuple[TokenPath, TokenPath]], stop: int) -> 
 
 
 class Sequences:
-    """N training sequences: each prompt, and its answer's tokens.
+    """N training sequences, each a prompt and its answer's tokens.
 
-    Layers below `first` run once, here; their output is kept on the model's device while it fits `cache_bytes`, and
-    is computed again for each batch beyond that.
+    Layers below `first` are run once, when this is created. Their output is kept on the model's device up to
+    `cache_bytes`; for sequences beyond, it is computed again in each batch.
     """
 
     def __init__(
@@ -96,13 +108,13 @@ class Sequences:
         return padded(rows, self._model.device)[0]
 
     def parts(self, indices: Sequence[int]) -> list[list[int]]:
-        """A batch in parts that fit into memory together with what their gradients need."""
+        """Divides a batch into parts that fit into memory with what their gradients need."""
         lengths = [self.lengths[i] for i in indices]
         most = _PART_BATCHES * self._model.batch_tokens
         return [[indices[i] for i in part] for part in length_sorted_batches(lengths, 0, most)]
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, list[Step]]:
-        """What `run` takes for these sequences, and the step that each of its P places is."""
+        """The states and positions [P] that `run` takes for these sequences, and the step at each position."""
         positions: list[int] = []
         steps: list[Step] = []
         longest = max(self.lengths[i] for i in indices)

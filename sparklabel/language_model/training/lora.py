@@ -1,8 +1,8 @@
-"""LoRA adapters inside a model, made to train fast: one flat vector of float32 master weights, compute in the model's
-own type, and each adapted matrix as one autograd step.
+"""LoRA adapters inside a model, made to train fast: one flat vector of float32 master weights, computation in the
+model's own type, and each adapted matrix as one autograd step.
 
-In: a loaded model and what to adapt. Out: gradients applied, and a folder in PEFT's layout. PEFT makes, names, saves
-and removes the adapters; only their arithmetic during training is ours. It knows of no loss and no data.
+In: a loaded model and what to adapt. Out: gradients, and a folder in PEFT's layout. It knows no loss and no data. PEFT
+creates, names, saves and removes the adapters; only their arithmetic during training is ours.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,19 @@ _HALF_SCALE = 1024.0
 def adapted(
     model: nn.Module, layers: Sequence[int], targets: Sequence[str], rank: int, lora_alpha: float
 ) -> Iterator["Adapter"]:
-    """Inside, `model` has trainable adapters in these layers; outside, it is as it was. Draws from torch's RNG."""
+    """Inside, `model` has trainable adapters in these layers; afterwards it is as it was. Initial weights come from
+    torch's random number generator.
+
+    Args:
+        model: a transformers model.
+        layers: numbers of the decoder layers to adapt.
+        targets: names of linear modules; those that the model lacks are ignored.
+        rank: LoRA's rank.
+        lora_alpha: LoRA's scale.
+
+    Raises:
+        ModelError: if peft is missing, or the model has no linear layers.
+    """
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError:
@@ -46,7 +58,7 @@ def adapted(
 
 
 def _present(model: nn.Module, targets: Sequence[str]) -> list[str]:
-    """The wanted modules that the model has; an architecture that names them all otherwise gets every linear one."""
+    """The wanted modules that the model has, or all its linear ones if it has none of them."""
     head = model.get_output_embeddings()
     linear = {
         name.rpartition(".")[2] for name, module in model.named_modules()
@@ -59,7 +71,7 @@ def _present(model: nn.Module, targets: Sequence[str]) -> list[str]:
 
 
 class Adapter:
-    """The trainable weights. `parameters` counts them."""
+    """The trainable weights; `parameters` is how many. Optimizers step on `master`, the float32 copy."""
 
     def __init__(self, wrapped: Any) -> None:
         from peft.tuners.lora import Linear
@@ -70,7 +82,7 @@ class Adapter:
         self._scale = _HALF_SCALE if first.dtype is torch.float16 else 1.0
         self.parameters = sum(p.numel() for p in self._weights)
         self.master = torch.cat([p.detach().float().flatten() for p in self._weights]).requires_grad_()
-        # Weights and gradients are views of two flat vectors: one copy, one norm, one optimiser step for all.
+        # Weights and gradients are views of two flat vectors: one copy, one norm and one optimizer step for all.
         self._flat = self.master.detach().to(first.dtype)
         self._gradient = torch.zeros_like(self._flat)
         self.master.grad = torch.zeros_like(self.master)
@@ -83,9 +95,9 @@ class Adapter:
                 module.forward = _Forward(module)
 
     def backward(self, losses: Iterable[Tensor]) -> tuple[float, Tensor]:
-        """Gradients of the sum of `losses` into `master.grad`, one after the other, so that only one is in memory.
+        """Writes the gradients of the sum of `losses` into `master.grad`, one loss at a time to save memory.
 
-        Returns the sum, and the gradients' norm (not finite: leave this step out).
+        Returns the sum and the gradients' norm. If the norm is not finite, skip this step.
         """
         self._gradient.zero_()
         total = 0.0
@@ -97,15 +109,15 @@ class Adapter:
         return total, self.master.grad.norm()
 
     def refresh(self) -> None:
-        """After the optimiser changed `master`: the weights that compute follow."""
+        """Copies `master` into the weights that compute, after an optimizer step."""
         self._flat.copy_(self.master.detach())
 
     def save(self, folder: Path) -> None:
-        """Writes PEFT's layout with the float32 weights."""
+        """Saves the float32 weights in PEFT's layout."""
         computing = [weight.data for weight in self._weights]
         for weight, values in zip(self._weights, self._views(self.master.detach()), strict=True):
             weight.grad, weight.data = None, values.clone()
-        # PEFT would ask the hub whether the vocabulary grew.
+        # By default PEFT asks the hub whether the vocabulary grew.
         self._wrapped.save_pretrained(folder, save_embedding_layers=False)
         for weight, values, gradient in zip(
             self._weights, computing, self._views(self._gradient), strict=True
@@ -118,7 +130,7 @@ class Adapter:
 
 
 class _Forward:
-    """Stands for a PEFT linear layer's forward while training."""
+    """Replaces a PEFT linear layer's forward during training."""
 
     def __init__(self, module: Any) -> None:
         self._base = module.base_layer
@@ -133,7 +145,7 @@ class _Forward:
 
 
 class _Adapted(torch.autograd.Function):
-    """x W' + b + scale (x A') B', adding in place: fewer passes over memory than the sum of separate steps."""
+    """x W' + b + scale (x A') B', added in place: fewer passes over memory than separate steps need."""
 
     @staticmethod
     def forward(

@@ -1,4 +1,7 @@
-"""The loss over the learned positions of a batch."""
+"""The loss over the learned positions of a batch.
+
+In: hidden states and the steps to learn. Out: one differentiable sum. It reads no data and changes no weights.
+"""
 
 from collections.abc import Sequence
 
@@ -13,8 +16,8 @@ from sparklabel.language_model.training.dataset import TrainingExample
 
 
 class AnswerLoss:
-    """The summed negative log-probability of the right options: the scorer's definition of a label's probability,
-    differentiable; or over the whole vocabulary, for steps without options. All examples are of one kind."""
+    """The summed negative log-probability of the right options, as scoring defines a label's probability; or over the
+    whole vocabulary, for steps without options. All examples are of one kind."""
 
     def __init__(
         self,
@@ -30,13 +33,13 @@ class AnswerLoss:
         self._positions_at_once = max(1, logits_at_once // self._vocabulary.size)
 
     def __call__(self, hidden: Tensor, steps: Sequence[Step]) -> Tensor:
-        """Hidden states [P, D] at P steps -> the sum."""
+        """The sum over P steps, in nats, from their hidden states [P, D]."""
         targets = torch.tensor([step.target for step in steps], device=self._device)
         if self._options is None:
             return self._among_all(hidden, targets)
         column = self._options.column
         columns = [torch.tensor([column[token] for token in step.options]) for step in steps]
-        # Short lists of options are filled up with a column that is masked out.
+        # Shorter lists of options are padded with a column that is masked out.
         allowed = nn.utils.rnn.pad_sequence(columns, batch_first=True, padding_value=-1).to(self._device)
         offered = self._options(hidden).gather(1, allowed.clamp(min=0))
         return nn.functional.cross_entropy(
@@ -44,8 +47,8 @@ class AnswerLoss:
         )
 
     def _among_all(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """The sum over the whole vocabulary. Logits of many places at once would take gigabytes, and again as many for
-        their gradients: beyond a bound they are computed in parts, and once more for the gradients."""
+        """The sum over the whole vocabulary. Logits of many positions and their gradients would take gigabytes, so
+        beyond a bound they are computed in parts, and again for the gradients."""
         parts = zip(
             hidden.split(self._positions_at_once), targets.split(self._positions_at_once), strict=True
         )

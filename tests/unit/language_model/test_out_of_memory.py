@@ -19,7 +19,7 @@ def engine(tiny_model):
 
 
 class Memory:
-    """A device that holds so many tokens of a forward pass, and so many rows at once."""
+    """A device that holds this many tokens of a forward pass."""
 
     def __init__(self, engine, tokens):
         self.tokens, self.failures = tokens, 0
@@ -66,7 +66,7 @@ def test_answers_that_are_under_way_go_on_when_memory_runs_out(small, engine):
             expected.finished,
         )
         assert answer.log_p == pytest.approx(expected.log_p, abs=1e-4)
-    # Nobody began anew: 16 rows of 1 and 24 tokens, each evaluated once or, put back after six steps, twice.
+    # No row began anew: 16 rows of 1 and 24 tokens, each evaluated once or, put back after six steps, twice.
     assert sum(steps) <= 17 + 16 * (24 + 7)
 
 

@@ -21,8 +21,8 @@ from tests.unit.language_model.slow_reference import BANKING, PREFIXES, ROWS, Re
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def bare_card(task, tokenizer):
-    """What a fine-tuned model carries: its prompt is the row and little else."""
+def bare_manifest(task, tokenizer):
+    """The manifest of a fine-tuned model, whose prompt is the row and little else."""
     template = bare_template(task, tokenizer)
     return AdapterManifest(task.to_dict(), task.fingerprint, template, task.label_names,
                      answer_ids(template, tokenizer, task.answer_mode.verbalized), {})  # fmt: skip
@@ -54,7 +54,7 @@ def test_any_trie_behind_any_prefix_is_scored_as_the_reference_does(tiny, paths,
 def test_a_long_row_among_short_ones_is_scored_as_the_reference_does(tiny):
     engine, reference = tiny
     task = classification("intent", "text", ["ab", "abc", "b"])
-    scored = scorer(task, engine, bare_card(task, engine.tokenizer))
+    scored = scorer(task, engine, bare_manifest(task, engine.tokenizer))
     check(scored, reference, [["x"], ["a long row " * 36], ["y"]])
 
 
@@ -80,7 +80,7 @@ def test_labels_of_several_tokens_that_are_prefixes_of_others_equal_the_referenc
 @pytest.mark.model
 def test_77_banking_labels_equal_the_reference(engine, reference):
     task = classification("intent", "text", BANKING)
-    scored = scorer(task, engine, bare_card(task, engine.tokenizer))
+    scored = scorer(task, engine, bare_manifest(task, engine.tokenizer))
     assert len(set(scored.prepared.trie.option_branches)) < len(BANKING)
     check(scored, reference, ROWS[:1])
 
@@ -143,7 +143,7 @@ def windowed(tiny_model, tmp_path_factory):
 def test_a_label_tree_of_more_tokens_than_the_window_is_scored_as_the_reference_does(windowed):
     engine, reference = windowed
     task = classification("intent", "text", BANKING)
-    scored = scorer(task, engine, bare_card(task, engine.tokenizer))
+    scored = scorer(task, engine, bare_manifest(task, engine.tokenizer))
     assert len(scored.prepared.trie.tree_tokens) > WINDOW
     check(scored, reference, [["card?"], ["a long row " * 36]])
 

@@ -43,7 +43,7 @@ def vocabulary(engine):
 
 
 def written(engine, rows, grammar=None, prefix=PREFIX, max_tokens=24, batch_tokens=1024):
-    """What a model with batches of that size writes; the size is the model's own state."""
+    """What the model writes with batches of that size, which is the model's own state."""
     model = engine.language_model
     before = model.batch_tokens, model.kept_tokens
     model.batch_tokens, model.kept_tokens = batch_tokens, 8 * batch_tokens
@@ -156,6 +156,66 @@ def test_forced_tokens_and_batches_change_nothing_under_a_grammar(
         check(answer, slow_constrained(stock, (*PREFIX, *row), grammar, 60, engine.tokenizer.stop_ids))
 
 
+class Passes:
+    """The forward passes of a model: of each, the tokens evaluated, and the last position after the prefix."""
+
+    def __init__(self, engine):
+        self.tokens, self.widths = [], []
+        self._hook = engine.language_model.model.base_model.register_forward_pre_hook(
+            self._seen, with_kwargs=True
+        )
+
+    def _seen(self, module, args, kwargs):
+        if "position_ids" in kwargs:  # not the prefix
+            self.tokens.append(kwargs["input_ids"].numel())
+            self.widths.append(int(kwargs["position_ids"].max()) - len(PREFIX) + 1)
+
+    def decoding(self):
+        """(rows, width) of the passes that read one token of each of several rows, and no prompt."""
+        pairs = zip(self.tokens, self.widths, strict=True)
+        return [(rows, width) for rows, width in pairs if 1 < rows < width]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._hook.remove()
+
+
+@pytest.mark.parametrize("batch_tokens", [16, 48, 80])
+def test_rows_that_outgrow_the_cache_are_put_back_and_written_the_same(engine, batch_tokens):
+    expected = written(engine, ROWS, max_tokens=150)
+    with Passes(engine) as passes:
+        found = written(engine, ROWS, max_tokens=150, batch_tokens=batch_tokens)
+    for answer, whole in zip(found, expected, strict=True):
+        check(answer, (list(whole.ids), list(whole.log_p), whole.finished))
+    read_once = sum(len(row) + len(answer.ids) for row, answer in zip(ROWS, found, strict=True))
+    assert sum(passes.tokens) > read_once + 100, "rows were read again"
+
+
+def test_rows_that_are_put_back_are_written_the_same_under_a_grammar(engine, vocabulary):
+    grammar = vocabulary.grammar(json.dumps(SCHEMAS["object"]))
+    for answer, whole in zip(
+        written(engine, ROWS, grammar, max_tokens=120, batch_tokens=40),
+        written(engine, ROWS, grammar, max_tokens=120),
+        strict=True,
+    ):
+        check(answer, (list(whole.ids), list(whole.log_p), whole.finished))
+
+
+def test_rows_that_run_together_fit_into_the_cache(engine):
+    with Passes(engine) as passes:
+        written(engine, ROWS, max_tokens=150, batch_tokens=48)
+    assert max(rows * -(-width // 64) * 64 for rows, width in passes.decoding()) <= 8 * 48
+    assert {width > 128 for _, width in passes.decoding()} == {True, False}
+
+
+def test_rows_of_short_answers_run_together_however_long_answers_may_be(stopping):
+    with Passes(stopping) as passes:
+        written(stopping, ROWS, max_tokens=100_000, batch_tokens=128)
+    assert max(rows for rows, _ in passes.decoding()) > 4
+
+
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=6)
 LEAVES = st.one_of(
     st.just({"type": "boolean"}), st.just({"type": "null"}),
@@ -188,13 +248,13 @@ def test_what_a_random_model_writes_fits_any_schema_in_the_form_of_json_dumps(en
 
 
 @pytest.mark.parametrize("schema", [None, SCHEMAS["string"], SCHEMAS["fixed"]])
-def test_an_answer_that_is_cut_is_not_finished(engine, schema):
+def test_a_truncated_answer_is_not_finished(engine, schema):
     for answer in ask(engine, schema, ROWS[:3], 5):
         assert len(answer.log_p) == 5
         assert not answer.finished
 
 
-def test_an_answer_of_forced_tokens_alone_may_just_fill_the_room(engine):
+def test_an_answer_of_forced_tokens_alone_may_be_as_long_as_the_limit(engine):
     (answer,) = ask(engine, SCHEMAS["fixed"], ROWS[:1], 11)
     assert (answer.text, answer.finished) == ('"only this"', True)
     assert len(answer.log_p) == 11
@@ -218,7 +278,7 @@ def test_no_rows_are_no_answers(engine):
     assert ask(engine, None, (), 5) == []
 
 
-def test_a_model_whose_scores_are_no_numbers_finishes_nothing_and_spoils_no_other_row(tiny_model, engine):
+def test_a_model_whose_scores_are_not_numbers_finishes_nothing_and_spoils_no_other_row(tiny_model, engine):
     broken = TransformersEngine.load(tiny_model, dtype="float32")
     with torch.no_grad():
         broken.language_model.model.get_input_embeddings().weight[99] = float("nan")

@@ -25,7 +25,7 @@ from sparklabel.language_model.training.trainer import StepMetrics, TrainingSumm
 
 RIGHT = [i % 4 for i in range(64)]
 LABELS = ("cat", "cat food", "car", "dog")
-RECIPE = TrainingConfig(top_layers=3, rank=8, lora_alpha=16, epochs=10, learning_rate=2e-2, batch_size=16)
+CONFIG = TrainingConfig(top_layers=3, rank=8, lora_alpha=16, epochs=10, learning_rate=2e-2, batch_size=16)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,7 +49,7 @@ def trie(model: LanguageModel) -> LabelTrie:
 
 @pytest.fixture(scope="module")
 def examples(model: LanguageModel, trie: LabelTrie) -> list[TrainingExample]:
-    """The last letter says the label; the rest is noise of several lengths."""
+    """The last letter decides the label; the rest is noise of several lengths."""
     random = np.random.default_rng(0)
     noise = [
         "".join(random.choice(list("abcdefgh"), size=length)) for length in random.integers(2, 14, size=64)
@@ -69,7 +69,7 @@ def trained(
 ) -> tuple[Path, TrainingSummary, list[StepMetrics], str, str]:
     folder, seen = tmp_path_factory.mktemp("adapter"), []
     before = fingerprint(model)
-    summary = train_lora(model, examples, RECIPE, folder, seen.append)
+    summary = train_lora(model, examples, CONFIG, folder, seen.append)
     return folder, summary, seen, before, fingerprint(model)
 
 
@@ -108,7 +108,7 @@ def test_the_first_loss_is_what_scoring_says(
     model: LanguageModel, trie: LabelTrie, examples: list[TrainingExample], tmp_path: Path
 ):
     seen: list[StepMetrics] = []
-    train_lora(model, examples, replace(RECIPE, epochs=1, batch_size=64), tmp_path, seen.append)
+    train_lora(model, examples, replace(CONFIG, epochs=1, batch_size=64), tmp_path, seen.append)
     expected = -scores(model, trie, examples)[np.arange(64), RIGHT].mean()
     assert seen[0].loss == pytest.approx(expected, abs=1e-5)
 
@@ -118,7 +118,7 @@ def test_the_saved_adapter_is_what_was_trained(
 ):
     # A learning rate that is 0 in the last step: its loss is the saved adapter's.
     seen: list[StepMetrics] = []
-    config = replace(RECIPE, epochs=30, batch_size=64)
+    config = replace(CONFIG, epochs=30, batch_size=64)
     train_lora(model, examples, config, tmp_path, seen.append)
     saved = scores(LanguageModel.load(tiny_model, tmp_path, dtype="float32", device="cpu"), trie, examples)
     assert -saved[np.arange(64), RIGHT].mean() == pytest.approx(seen[-1].loss, rel=0.05)
@@ -136,7 +136,7 @@ def test_the_model_comes_out_unchanged_when_training_is_interrupted(
 
     before = fingerprint(model)
     with pytest.raises(KeyboardInterrupt):
-        train_lora(model, examples, RECIPE, tmp_path, stop)
+        train_lora(model, examples, CONFIG, tmp_path, stop)
     assert fingerprint(model) == before
 
 
@@ -145,7 +145,7 @@ def test_the_same_seed_gives_the_same_adapter(
 ):
     saved = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        train_lora(model, examples, replace(RECIPE, epochs=1, seed=seed), tmp_path / name)
+        train_lora(model, examples, replace(CONFIG, epochs=1, seed=seed), tmp_path / name)
         saved.append(load_file(tmp_path / name / "adapter_model.safetensors"))
     assert all(torch.equal(saved[0][key], saved[1][key]) for key in saved[0])
     assert any(not torch.equal(saved[0][key], saved[2][key]) for key in saved[0])
@@ -164,13 +164,13 @@ def test_sequences_that_do_not_fit_the_cache_are_recomputed(
 
 @pytest.mark.parametrize("first", [0, 1, 3])
 def test_both_halves_give_what_the_whole_model_gives(model: LanguageModel, first: int):
-    ids, places = torch.arange(1, 31).view(2, 15), torch.tensor([3, 14, 20])
+    ids, positions = torch.arange(1, 31).view(2, 15), torch.tensor([3, 14, 20])
     stack = DecoderStack.of(model.model)
     with torch.no_grad(), model.own_attention():
-        whole = model.hidden(ids).flatten(0, 1)[places]
+        whole = model.hidden(ids).flatten(0, 1)[positions]
         half = upper_half(model, first, ids)
         assert half is not None
-        torch.testing.assert_close(half(stack.below(first, ids), places), whole, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(half(stack.below(first, ids), positions), whole, rtol=1e-4, atol=1e-5)
 
 
 def test_gradients_are_those_of_plain_peft(
@@ -185,14 +185,14 @@ def test_gradients_are_those_of_plain_peft(
     sequences, loss = Sequences(model, examples, 2, 2**30), AnswerLoss(model, examples)
     wrapped = get_peft_model(model.model, config)
     try:
-        states, places, answers = sequences.batch([0])
+        states, positions, answers = sequences.batch([0])
         ids = torch.tensor([examples[0].prompt + examples[0].answer])
-        expected_loss = loss(model.hidden(ids).flatten(0, 1)[places], answers)
+        expected_loss = loss(model.hidden(ids).flatten(0, 1)[positions], answers)
         weights = [p for p in wrapped.parameters() if p.requires_grad]
         expected = torch.cat([g.flatten() for g in torch.autograd.grad(expected_loss, weights)])
         adapter = Adapter(wrapped)
         with model.own_attention():
-            adapter.backward([loss(sequences.run(states, places), answers)])
+            adapter.backward([loss(sequences.run(states, positions), answers)])
         torch.testing.assert_close(adapter.master.grad, expected, rtol=1e-3, atol=1e-5)
     finally:
         wrapped.unload()
@@ -215,7 +215,7 @@ def test_a_batch_in_parts_gives_the_same_loss(
     first, before = [], model.batch_tokens
     for tokens in (before, 20):
         model.batch_tokens, seen = tokens, []
-        train_lora(model, examples, replace(RECIPE, epochs=1, batch_size=64), tmp_path, seen.append)
+        train_lora(model, examples, replace(CONFIG, epochs=1, batch_size=64), tmp_path, seen.append)
         first.append(seen[0].loss)
     model.batch_tokens = before
     assert first[0] == pytest.approx(first[1], rel=1e-5)
@@ -225,7 +225,7 @@ def test_nothing_to_learn_is_an_error(
     model: LanguageModel, trie: LabelTrie, examples: list[TrainingExample], tmp_path: Path
 ):
     with pytest.raises(AnswersError, match="nothing to learn"):
-        train_lora(model, [], RECIPE, tmp_path)
+        train_lora(model, [], CONFIG, tmp_path)
 
 
 def test_the_loss_of_a_written_answer_is_that_of_the_whole_vocabulary(model: LanguageModel):
@@ -236,18 +236,18 @@ def test_the_loss_of_a_written_answer_is_that_of_the_whole_vocabulary(model: Lan
             model.model(ids).logits[0, 2:], torch.tensor([4, 5, 7]), reduction="sum"
         )
         sequences = Sequences(model, [example], 0, 2**20)
-        states, places, steps = sequences.batch([0])
-        found = AnswerLoss(model, [example])(sequences.run(states, places), steps)
+        states, positions, steps = sequences.batch([0])
+        found = AnswerLoss(model, [example])(sequences.run(states, positions), steps)
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_the_loss_over_the_vocabulary_is_the_same_in_parts(model: LanguageModel):
     examples = text_examples([((1, 2, 3), (4, 5)), ((6,), (7, 8, 9))], stop=7)
     sequences = Sequences(model, examples, 0, 2**20)
-    states, places, steps = sequences.batch([0, 1])
+    states, positions, steps = sequences.batch([0, 1])
     found = []
     for logits_at_once in (2**26, 1):
-        hidden = sequences.run(states, places).detach().requires_grad_()
+        hidden = sequences.run(states, positions).detach().requires_grad_()
         loss = AnswerLoss(model, examples, logits_at_once)(hidden, steps)
         found.append((loss.detach(), *torch.autograd.grad(loss, hidden)))
     torch.testing.assert_close(found[0], found[1])
@@ -257,7 +257,7 @@ def test_written_answers_are_learned(model: LanguageModel, examples: list[Traini
     seen: list[StepMetrics] = []
     answers = [((4, 5), (6,))[i % 2] for i in RIGHT]
     written = text_examples(((e.prompt, a) for e, a in zip(examples, answers, strict=True)), stop=7)
-    summary = train_lora(model, written, replace(RECIPE, epochs=40), tmp_path, seen.append)
+    summary = train_lora(model, written, replace(CONFIG, epochs=40), tmp_path, seen.append)
     assert summary.loss < 0.2 * seen[0].loss
 
 
