@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sparklabel import registry
 from sparklabel.delta.session import task_slots
+from sparklabel.engines import EngineOptions
 from sparklabel.errors import TableError
 from sparklabel.evaluation.gold import GOLD, gold_column, human_gold
 from sparklabel.evaluation.metrics.summary import Metrics, measure
@@ -79,7 +80,7 @@ def evaluate(
     task: Task,
     gold: str | None = None,
     model: str = DEFAULT,
-    engine: str = "auto",
+    engine: str | EngineOptions = "auto",
     *,
     key: str | Sequence[str] | None = None,
     column: str | None = None,

@@ -14,6 +14,7 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel import errors
+from sparklabel.engines import EngineOptions
 from sparklabel.labels.record import label_ddl
 from sparklabel.models.references import DEFAULT
 from sparklabel.sql import quote, sql_string
@@ -41,7 +42,12 @@ _OURS = re.compile(r"^sparklabel\.errors\.(\w+): (.*)(?:\n  (.*))?", re.MULTILIN
 
 
 def label_udf(
-    task: Task, model: str = DEFAULT, engine: str = "auto", *, min_confidence: float = 0.0, **options: Any
+    task: Task,
+    model: str = DEFAULT,
+    engine: str | EngineOptions = "auto",
+    *,
+    min_confidence: float = 0.0,
+    **options: Any,
 ) -> Callable[..., Column]:
     """A function of columns, one per input of the task, that gives the label: `label_udf(task)("text")`.
 
@@ -78,7 +84,7 @@ def register(
     spark: SparkSession,
     task: Task,
     model: str = DEFAULT,
-    engine: str = "auto",
+    engine: str | EngineOptions = "auto",
     *,
     name: str | None = None,
     min_confidence: float = 0.0,
@@ -106,7 +112,11 @@ def register(
 
 
 def register_all(
-    spark: SparkSession, folder: str | Path, model: str = DEFAULT, engine: str = "auto", **options: Any
+    spark: SparkSession,
+    folder: str | Path,
+    model: str = DEFAULT,
+    engine: str | EngineOptions = "auto",
+    **options: Any,
 ) -> list[str]:
     """Makes each task of a folder (its YAML files) a SQL function of this session, `label_<task>`; gives their names.
 

@@ -49,7 +49,8 @@ def test_the_public_names_are_the_promised_ones():
         "Task",
         "Label",
     }
-    assert set(sl.__all__) == verbs | records | {"DEFAULT", "SparklabelError"}
+    options = {"FakeOptions", "OpenAIOptions", "TransformersOptions", "VllmOptions"}
+    assert set(sl.__all__) == verbs | records | options | {"DEFAULT", "SparklabelError"}
 
 
 @pytest.mark.parametrize("name", sl.__all__)

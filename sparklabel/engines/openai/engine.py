@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparklabel.engines.base import Completion, GenerationRequest, RowScores, RowStatus, ScoringRequest
+from sparklabel.engines.openai.address import DEFAULT_URL, host
 from sparklabel.engines.openai.choice_logprobs import check_one_question
 from sparklabel.engines.openai.messages import Choices, Reply, failure, read_reply, schema_form
-from sparklabel.engines.openai.options import CONTEXT, DEFAULT_URL, host
 from sparklabel.engines.openai.text_tokenizer import TextTokenizer, as_text, neutralised
+from sparklabel.engines.options import OpenAIOptions
 from sparklabel.errors import ModelError, SetupError, SparklabelError
 from sparklabel.label_trie import TokenPath
 from sparklabel.labels import status
@@ -47,28 +48,18 @@ _SHOWN = 300
 class OpenAIEngine:
     """Asks `concurrency` rows at a time, each in a request of its own, greedily. Keeps what the endpoint refused."""
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        base_url: str = DEFAULT_URL,
-        api_key_env: str | None = None,
-        concurrency: int = 16,
-        timeout: float = 60,
-        max_retries: int = 5,
-        context: int = CONTEXT,
-        structured: str = "json_schema",
-        extra_body: str = "{}",
-    ) -> None:
-        """`model` is the name at the endpoint. Raises SetupError where the client or the key is missing."""
-        self.tokenizer = TextTokenizer(context)
-        self._model, self._host, self.structured = model, host(base_url), structured
-        self._timeout = timeout
-        self._extra: dict[str, Any] = json.loads(extra_body)
-        self._key = _key(api_key_env, base_url)
-        self._client = _client(self._key or "none", base_url, timeout, max_retries)
+    def __init__(self, model: str, **options: Any) -> None:
+        """`model` is the name at the endpoint; the options are those of `OpenAIOptions`. Raises SetupError if the
+        client or the key is missing."""
+        chosen = OpenAIOptions(**options)
+        self.tokenizer = TextTokenizer(chosen.context)
+        self._model, self._host, self.structured = model, host(chosen.base_url), chosen.structured
+        self._timeout = chosen.timeout
+        self._extra: dict[str, Any] = json.loads(chosen.extra_body)
+        self._key = _key(chosen.api_key_env, chosen.base_url)
+        self._client = _client(self._key or "none", chosen.base_url, chosen.timeout, chosen.max_retries)
         # Batches may be under way side by side: together they have so many requests out.
-        self._pool = ThreadPoolExecutor(concurrency)
+        self._pool = ThreadPoolExecutor(chosen.concurrency)
         self._refused: set[str] = set()
         self._failures = self._forbidden = 0
 

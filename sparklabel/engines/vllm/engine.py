@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparklabel.engines.base import Completion, GenerationRequest, ScoringRequest
-from sparklabel.engines.vllm.loading import VllmOptions, lora_request, open_llm
+from sparklabel.engines.options import VllmOptions
+from sparklabel.engines.vllm.loading import lora_request, open_llm
 from sparklabel.engines.vllm.loop import VllmLoop
 from sparklabel.label_trie import END, PROMPT, LabelTrie, TokenPath
 from sparklabel.language_model import ModelTokenizer

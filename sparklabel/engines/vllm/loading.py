@@ -12,12 +12,12 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparklabel.cache_dir import build_once, cache_dir
+from sparklabel.engines.options import VllmOptions
 from sparklabel.errors import ModelError, SetupError
 from sparklabel.hashing import files_sha256, tree_sha256
 from sparklabel.language_model.adapters import dtype_name, save_merged
@@ -48,33 +48,17 @@ _ADAPTERS_AT_ONCE = 4
 """In one batch of vLLM."""
 
 
-@dataclass(frozen=True, slots=True)
-class VllmOptions:
-    """`dtype` as in the transformers engine. `max_model_len`: the longest prompt with its answer, in tokens.
-    `gpu_memory_utilization`: vLLM's share of the GPU. `kv_cache_gib`: memory for keys and values instead of that share;
-    2 by default on CPUs. `threads`: torch's CPU threads, left alone when None. `max_lora_rank`: adapters up to this
-    rank can be put beside the base, several at once (vLLM takes 8, 16, 32, 64, 128, 256, 320 or 512). `engine_kwargs`:
-    further arguments of `vllm.LLM` as a JSON object, which win."""
-
-    dtype: str = "auto"
-    max_model_len: int | None = None
-    gpu_memory_utilization: float | None = None
-    kv_cache_gib: int | None = None
-    threads: int | None = None
-    max_lora_rank: int | None = None
-    engine_kwargs: str = "{}"
-
-    def arguments(self, on_cpu: bool) -> dict[str, Any]:
-        """Those of `vllm.LLM` but for the model, its tokenizer and its dtype."""
-        gib = _CPU_CACHE_GIB if self.kv_cache_gib is None and on_cpu else self.kv_cache_gib
-        chosen = {
-            "max_model_len": self.max_model_len, "gpu_memory_utilization": self.gpu_memory_utilization,
-            "kv_cache_memory_bytes": None if gib is None else gib << 30,
-            "enable_lora": True if self.max_lora_rank else None, "max_lora_rank": self.max_lora_rank,
-            "max_loras": _ADAPTERS_AT_ONCE if self.max_lora_rank else None,
-        }  # fmt: skip
-        given = {name: value for name, value in chosen.items() if value is not None}
-        return _ARGUMENTS | (_CPU_ARGUMENTS if on_cpu else {}) | given | json.loads(self.engine_kwargs)
+def llm_arguments(options: VllmOptions, on_cpu: bool) -> dict[str, Any]:
+    """The arguments of `vllm.LLM`, apart from the model, its tokenizer and its dtype."""
+    gib = _CPU_CACHE_GIB if options.kv_cache_gib is None and on_cpu else options.kv_cache_gib
+    chosen = {
+        "max_model_len": options.max_model_len, "gpu_memory_utilization": options.gpu_memory_utilization,
+        "kv_cache_memory_bytes": None if gib is None else gib << 30,
+        "enable_lora": True if options.max_lora_rank else None, "max_lora_rank": options.max_lora_rank,
+        "max_loras": _ADAPTERS_AT_ONCE if options.max_lora_rank else None,
+    }  # fmt: skip
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return _ARGUMENTS | (_CPU_ARGUMENTS if on_cpu else {}) | given | json.loads(options.engine_kwargs)
 
 
 def open_llm(base: Path, adapter: Path | None, options: VllmOptions) -> "LLM":
@@ -87,7 +71,7 @@ def open_llm(base: Path, adapter: Path | None, options: VllmOptions) -> "LLM":
         on_cpu = _prepare(options.threads)
         dtype = dtype_name("cpu" if on_cpu else "cuda") if options.dtype == "auto" else options.dtype
         weights = merged_weights(base, adapter, dtype)
-        settings = {"tokenizer": str(base), "dtype": dtype} | options.arguments(on_cpu)
+        settings = {"tokenizer": str(base), "dtype": dtype} | llm_arguments(options, on_cpu)
         return _open(weights, settings, on_cpu)
 
 
