@@ -123,7 +123,8 @@ def finetune(
     key: Key,
     base: Annotated[str, typer.Option(help="The model to fine-tune, as --model elsewhere.")] = DEFAULT,
     registered_name: Annotated[
-        str | None, typer.Option(help="The name in MLflow's registry. By default the task's name.")
+        str | None,
+        typer.Option(help="The name in MLflow's registry. By default made of the task's and the table's."),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Train even if a label has no answers, or people only corrected.")

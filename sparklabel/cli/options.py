@@ -46,8 +46,8 @@ def absolute(table: str) -> str:
 
 
 def optional(path: str | None) -> str | None:
-    """As `absolute`, for an option that may be missing. An empty text stays empty and is refused later: a shell variable
-    may not be set."""
+    """As `absolute`, for an option that may be missing. An empty text stays empty and is refused later: it may come
+    from a shell variable that is not set."""
     return absolute(path) if path else path
 
 

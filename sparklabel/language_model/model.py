@@ -128,7 +128,7 @@ class LanguageModel:
         tree = _Tree.of(trie, self.device)
         head = OptionHead(self.model, self.tokenizer.stop_ids, trie.option_tokens)
         positions = (
-            torch.tensor(trie.option_places, device=self.device) + 1
+            torch.tensor(trie.option_positions, device=self.device) + 1
         )  # the prompt's last token is the first place
         columns = torch.tensor([head.column[token] for token in trie.option_tokens], device=self.device)
 

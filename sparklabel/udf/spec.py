@@ -19,7 +19,7 @@ from sparklabel.labeler import PreparedTask
 from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.references import ResolvedModel, tokenizer_folder
 from sparklabel.models.shipped_encoder import check_installed
-from sparklabel.prompts import Tokenizer, offering
+from sparklabel.prompts import Tokenizer, candidate_labels
 from sparklabel.table.examples import pinned_examples
 from sparklabel.tasks import Task, check_task
 
@@ -92,7 +92,7 @@ def with_examples(spec: LabelerSpec, spark: SparkSession | None = None) -> Label
     is given. A fine-tuned model reads none. Raises TableError, ColumnError or SetupError."""
     if spec.manifest:
         return spec
-    if offering(spec.task):
+    if candidate_labels(spec.task):
         check_installed()
     return replace(spec, examples=pinned_examples(spark, spec.task))
 
@@ -102,8 +102,8 @@ def check_askable(spec: LabelerSpec) -> PreparedTask:
     not fit, its labels are the same tokens, its card is another tokenizer's, its engine cannot ask such choices. Reads
     the tokenizer, no weights."""
     prepared = PreparedTask.of(spec.task, _tokenizer(spec), spec.manifest, spec.model.identity, spec.examples)
-    if prepared.labels:
-        spec.engine.kind.check(prepared.labels)
+    if prepared.label_trie:
+        spec.engine.kind.check(prepared.label_trie)
     return prepared
 
 

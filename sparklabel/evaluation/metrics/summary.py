@@ -116,5 +116,5 @@ def _majority(mode: AnswerMode, gold: Sequence[Any]) -> tuple[str, float] | None
     """What is said most often, and how often; what the task does not accept is nobody's answer."""
     if not isinstance(mode, Scored):
         return None
-    said = Counter(", ".join(mode.said(value)) for value in gold if mode.accepts(value))
+    said = Counter(", ".join(mode.categories(value)) for value in gold if mode.accepts(value))
     return next(((name, count / len(gold)) for name, count in said.most_common(1)), None)
