@@ -22,8 +22,9 @@ import torch
 
 from benchmarks.machine import machine, paragraph
 from sparklabel.demo.data import movie_reviews
+from sparklabel.engines.options import VllmOptions
 from sparklabel.engines.vllm.engine import VllmEngine, place_requests
-from sparklabel.engines.vllm.loading import VllmOptions, open_llm, uncompiled
+from sparklabel.engines.vllm.loading import open_llm, uncompiled
 from sparklabel.engines.vllm.loop import VllmLoop
 from sparklabel.labeler import Labeler, PreparedTask
 from sparklabel.language_model import ModelTokenizer

@@ -1,6 +1,6 @@
-"""Fine-tunes on the human answers of a Delta table, as a Spark job: the companion of jobs/label.py.
+"""Fine-tunes on the human answers of a Delta table, as a Spark job.
 
-    spark-submit --properties-file conf/spark-local.conf --jars "$(python -m sparklabel.delta.jars)" jobs/finetune.py \\
+    spark-submit --properties-file conf/spark-local.conf --jars "$(sparklabel jars)" jobs/finetune.py \\
         --table support.tickets --task conf/tasks/intent.yaml --key ticket_id
 
 The options are those of `sparklabel finetune` (see --help); both call sparklabel.finetune.

@@ -1,6 +1,6 @@
 """Labels a Delta table in place, as a Spark job.
 
-    spark-submit --properties-file conf/spark-local.conf --jars "$(python -m sparklabel.delta.jars)" jobs/label.py \\
+    spark-submit --properties-file conf/spark-local.conf --jars "$(sparklabel jars)" jobs/label.py \\
         --table support.tickets --task conf/tasks/intent.yaml --key ticket_id
 
 The options are those of `sparklabel label` (see --help); both call sparklabel.label_table.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparklabel.delta.session import spark_session
+    from sparklabel.engines.options import FakeOptions, OpenAIOptions, TransformersOptions, VllmOptions
     from sparklabel.errors import SparklabelError
     from sparklabel.evaluation.calibrate import CalibrationReport, calibrate
     from sparklabel.evaluation.evaluate import EvaluationReport, evaluate
@@ -45,14 +46,18 @@ _HOMES = {
     "CalibrationReport": "evaluation",
     "DEFAULT": "models.references",
     "EvaluationReport": "evaluation",
+    "FakeOptions": "engines",
     "Label": "labels.record",
     "LabeledTable": "labeled_table",
+    "OpenAIOptions": "engines",
     "PassReport": "labeling",
     "SparklabelError": "errors",
     "Task": "tasks",
     "TrainingConfig": "language_model.training.config",
     "TrainingReport": "training",
+    "TransformersOptions": "engines",
     "UndoReport": "table",
+    "VllmOptions": "engines",
     "answering": "tasks",
     "cache_summary": "labeling",
     "calibrate": "evaluation",
@@ -83,14 +88,18 @@ __all__ = [
     "DEFAULT",
     "CalibrationReport",
     "EvaluationReport",
+    "FakeOptions",
     "Label",
     "LabeledTable",
+    "OpenAIOptions",
     "PassReport",
     "SparklabelError",
     "Task",
     "TrainingConfig",
     "TrainingReport",
+    "TransformersOptions",
     "UndoReport",
+    "VllmOptions",
     "answering",
     "cache_summary",
     "calibrate",

@@ -1,4 +1,7 @@
-"""The cache of this host, and folders in it that are built once."""
+"""The cache folder of this host, and folders in it that are built once.
+
+In: the environment, and functions that build a folder. Out: paths. What is kept there is decided elsewhere.
+"""
 
 import os
 import shutil
@@ -16,7 +19,7 @@ def cache_dir() -> Path:
 
 
 def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
-    """`folder`, built by the first process that needs it; others wait. A half-built folder is never seen."""
+    """`folder`, built by the first process that needs it while others wait. No process ever sees it half built."""
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -2,25 +2,25 @@
 
     SparklabelError
     ├── TaskError           a task definition that cannot work, or a YAML file with a wrong field
-    ├── TableError          a table, column or key that cannot be labelled
+    ├── TableError          a table, column or key that cannot be labeled
     │   ├── ColumnError     a column is missing, or its name is taken
     │   └── KeyColumnError  the key has NULLs or duplicates
     ├── AnswersError        the human answers cannot train or judge a model
     ├── ModelError          a model reference that does not resolve, or files that do not load
-    │   └── ModelUnreachable  who has the files did not give them this time
-    ├── EngineError         the engine failed on what it was asked
-    │   └── EngineDied      it will answer nothing more: another one must be opened
+    │   └── ModelUnreachable  the model's files could not be downloaded; retry later
+    ├── EngineError         the engine failed on a batch
+    │   └── EngineDied      the engine failed for good: another one must be opened
     ├── ConflictError       other writers kept winning; nothing was lost
     └── SetupError          something is not installed or configured, or an engine or option is unknown
 
-What fails in one row is never an exception: it is that row's `status` (see labels.py).
+A failure in one row is never an exception: it is that row's `status` (see `sparklabel.labels.status`).
 """
 
 
 class SparklabelError(Exception):
-    """One sentence on what is wrong, then `hint`: what to do about it.
+    """`message` says in one sentence what is wrong, `hint` what to do about it.
 
-    `retryable` says whether the same call can succeed later with nothing changed.
+    `retryable`: the same call may succeed later although nothing was changed.
     """
 
     retryable = False
@@ -34,7 +34,7 @@ class SparklabelError(Exception):
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors cross process borders (Spark workers); keyword arguments do not survive the default pickling.
+        # Errors travel between processes (Spark workers), and default pickling loses keyword arguments.
         return _rebuild, (type(self), self.message, self.hint)
 
 
@@ -47,7 +47,7 @@ class TaskError(SparklabelError):
 
 
 class TableError(SparklabelError):
-    """A table that cannot be labelled as asked."""
+    """A table that cannot be labeled as requested."""
 
 
 class ColumnError(TableError):
@@ -55,7 +55,7 @@ class ColumnError(TableError):
 
 
 class KeyColumnError(TableError):
-    """The key does not name each row once."""
+    """The key does not identify each row: it has NULLs or duplicates."""
 
 
 class AnswersError(SparklabelError):
@@ -67,13 +67,13 @@ class ModelError(SparklabelError):
 
 
 class ModelUnreachable(ModelError):
-    """A model's files could not be fetched this time; that says nothing of the model."""
+    """A model's files could not be downloaded; retry later."""
 
     retryable = True
 
 
 class EngineError(SparklabelError):
-    """The engine failed; another attempt may work."""
+    """The engine failed on a batch; another attempt may work."""
 
     retryable = True
 
@@ -83,7 +83,7 @@ class EngineDied(EngineError):
 
 
 class ConflictError(SparklabelError):
-    """Other writers of the table kept winning; what was computed is kept in staging."""
+    """Other writers of the table kept winning. What was computed is kept in staging."""
 
     retryable = True
 

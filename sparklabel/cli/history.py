@@ -19,10 +19,10 @@ def passes(table: Table, conf: Conf = None) -> None:
 @app.command()
 def undo(
     table: Table,
-    pass_id: Annotated[str, typer.Option("--pass", help="The pass, as `sparklabel passes` lists it.")],
+    pass_id: Annotated[str, typer.Option("--pass", help="The pass, by its id in `sparklabel passes`.")],
     conf: Conf = None,
 ) -> None:
-    """Take a pass back: its rows get the labels that they had before it."""
+    """Undo a pass: its rows get back the labels that they had before."""
     from sparklabel.table import undo_pass
 
     print(undo_pass(session(conf), absolute(table), pass_id))
@@ -35,10 +35,10 @@ def failures(
     key: Key,
     column: Column = None,
     into: Into = None,
-    rows: Annotated[int, typer.Option(min=1, help="How many to show.")] = 20,
+    rows: Annotated[int, typer.Option(min=1, help="How many rows to show.")] = 20,
     conf: Conf = None,
 ) -> None:
-    """Show the rows that have no answer because something failed."""
+    """Show the rows that have no answer because something failed, by status."""
     from sparklabel.table import failures as run
     from sparklabel.tasks import load_task
 
@@ -49,16 +49,22 @@ def failures(
 
 @app.command()
 def cache(
-    table: Annotated[str, typer.Option(help="The table, or the folder that passes were given as --cache.")],
-    clear: Annotated[bool, typer.Option("--clear", help="Forget the answers.")] = False,
-    task: Annotated[str | None, typer.Option(help="With --clear: of this task only, by its name.")] = None,
+    table: Annotated[
+        str, typer.Option(help="The Delta table: a name or a path; or the folder of the answer cache.")
+    ],
+    clear: Annotated[bool, typer.Option("--clear", help="Delete the answers.")] = False,
+    task: Annotated[
+        str | None, typer.Option(help="With --clear: delete the answers of this task only, by its name.")
+    ] = None,
     conf: Conf = None,
 ) -> None:
-    """Look at the answers that passes keep, or forget them."""
+    """Show what the answer cache holds, or clear it."""
     from sparklabel.labeling import cache_summary, clear_cache
 
     spark = session(conf)
     if clear:
-        print(f"{clear_cache(spark, absolute(table), task):,} answers were forgotten; labels in tables stay")
+        print(
+            f"{clear_cache(spark, absolute(table), task):,} answers were deleted from the cache; labels in tables stay"
+        )
     else:
         cache_summary(spark, absolute(table)).show(1000, truncate=False, vertical=True)

@@ -32,52 +32,70 @@ def label(
     key: Key,
     model: Model = DEFAULT,
     engine: EngineOption = "auto",
-    where: Annotated[str | None, typer.Option(help="A SQL condition that narrows the pass.")] = None,
-    relabel: Annotated[str, typer.Option(help="none, task, or model: what else counts as pending.")] = "task",
-    column: Column = None,
-    adopt: Annotated[bool, typer.Option("--adopt", help="Take an existing column as human answers.")] = False,
-    into: Into = None,
+    option: EngineOptions = None,
+    where: Annotated[str | None, typer.Option(help="Label only rows that meet this SQL condition.")] = None,
+    relabel: Annotated[
+        str,
+        typer.Option(
+            help="Which labeled rows to label again: none; task: those of an earlier version of the task; "
+            "model: also those of another model."
+        ),
+    ] = "task",
     min_confidence: Annotated[
-        float, typer.Option(min=0, max=1, help="Answers with less are withheld: status uncertain.")
+        float, typer.Option(min=0, max=1, help="Withhold answers with less confidence (status uncertain).")
     ] = 0.0,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+        bool, typer.Option("--dry-run", help="Say what would be done, without doing it.")
     ] = False,
-    max_error_ratio: Annotated[
-        float, typer.Option(min=0, max=1, help="Stop when the engine fails on a larger share of the inputs.")
-    ] = 0.5,
-    max_rows: Annotated[int | None, typer.Option(min=1, help="Ask at most so many distinct inputs.")] = None,
+    max_rows: Annotated[
+        int | None, typer.Option(min=1, help="Label at most this many distinct inputs.")
+    ] = None,
     max_seconds: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Stop after the chunk in which so many seconds have passed."),
+        typer.Option(min=0.001, help="Stop once this time has passed and the chunk at hand is done."),
     ] = None,
+    max_error_ratio: Annotated[
+        float, typer.Option(min=0, max=1, help="Stop if the engine fails on a larger share of the inputs.")
+    ] = 0.5,
     max_new_corrections: Annotated[
         int,
-        typer.Option(min=0, help="Refuse when more values than so many differ from their records unasked."),
+        typer.Option(
+            min=0,
+            help="Refuse if more values than this differ from their records, in case no person changed them.",
+        ),
     ] = 1000,
     on_drift: Annotated[
-        str, typer.Option(help="warn, stop, ignore: where answers are spread otherwise than the table's.")
+        str,
+        typer.Option(help="If the answer distribution shifts from earlier passes: warn, stop, or ignore."),
     ] = "warn",
     cost_per_hour: Annotated[
-        float | None, typer.Option(min=0, help="Of what computes: the report says what the pass cost.")
+        float | None, typer.Option(min=0, help="The price of the machines, for the cost in the report.")
     ] = None,
     cost_per_million_tokens: Annotated[
-        float | None, typer.Option(min=0, help="Of a hosted model: the report says what the pass cost.")
+        float | None, typer.Option(min=0, help="The price of a hosted model, for the cost in the report.")
     ] = None,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Take the values of an existing column as human answers.")
+    ] = False,
+    column: Column = None,
+    into: Into = None,
     staging: Annotated[
-        str | None, typer.Option(help="The folder where answers wait; by default inside the table's.")
+        str | None,
+        typer.Option(help="The folder for answers until they are written. By default in the table's."),
     ] = None,
     cache: Annotated[
-        str | None, typer.Option(help="The folder of answers given before; by default inside the table's.")
+        str | None, typer.Option(help="The folder of the answer cache. By default in the table's.")
     ] = None,
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Compute answers anew that were given before.")
+        bool, typer.Option("--no-cache", help="Neither read the answer cache nor write it.")
     ] = False,
     deletion_vectors: Annotated[
         bool,
-        typer.Option("--deletion-vectors", help="Switch these on in the table, which lifts its protocol."),
+        typer.Option(
+            "--deletion-vectors",
+            help="Enable deletion vectors in the table: lighter writes, but readers must support them.",
+        ),
     ] = False,
-    option: EngineOptions = None,
     conf: Conf = None,
 ) -> None:
     """Label the pending rows of a Delta table in place."""
@@ -103,16 +121,19 @@ def finetune(
     table: Table,
     task: TaskFile,
     key: Key,
-    base: Annotated[str, typer.Option(help="The model to fine-tune.")] = DEFAULT,
-    registered_name: Annotated[str | None, typer.Option(help="The name in MLflow's registry.")] = None,
+    base: Annotated[str, typer.Option(help="The model to fine-tune, as --model elsewhere.")] = DEFAULT,
+    registered_name: Annotated[
+        str | None,
+        typer.Option(help="The name in MLflow's registry. By default made of the task's and the table's."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Train even if a label has no answers, or people only corrected.")
+    ] = False,
     column: Column = None,
     into: Into = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Train although a label or all agreement is missing.")
-    ] = False,
     conf: Conf = None,
 ) -> None:
-    """Fine-tune on a table's human answers; promote the model when it is better."""
+    """Fine-tune a model on a table's human answers, and promote it if it is better."""
     from sparklabel.tasks import load_task
     from sparklabel.training import finetune as run
 
@@ -126,19 +147,18 @@ def finetune(
 def evaluate(
     table: Table,
     task: TaskFile,
-    gold: Annotated[
-        str | None,
-        typer.Option(help="The column with the right answers; without it, what people answered (--key)."),
-    ] = None,
+    key: OptionalKey = None,
     model: Model = DEFAULT,
     engine: EngineOption = "auto",
     option: EngineOptions = None,
-    key: OptionalKey = None,
+    gold: Annotated[
+        str | None, typer.Option(help="The column of right answers. Without it, people's answers are used.")
+    ] = None,
     column: Column = None,
     into: Into = None,
     conf: Conf = None,
 ) -> None:
-    """Compare a model's answers with a column of right ones, or with people's."""
+    """Compare a model's answers with right ones: a column's, or people's."""
     from sparklabel.evaluation import evaluate as run
     from sparklabel.tasks import load_task
 
@@ -157,7 +177,8 @@ def calibrate(
     task: TaskFile,
     key: Key,
     model: Annotated[
-        str | None, typer.Option(help="As the records name it; by default the one with most human answers.")
+        str | None,
+        typer.Option(help="The model, as the labels record it. By default the one with most human answers."),
     ] = None,
     column: Column = None,
     into: Into = None,

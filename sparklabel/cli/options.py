@@ -1,4 +1,4 @@
-"""Options that several commands take, and what becomes of their texts."""
+"""Options that several commands take, and how their texts are read."""
 
 import json
 from collections.abc import Sequence
@@ -10,37 +10,44 @@ import typer
 from sparklabel.delta.paths import is_absolute
 from sparklabel.errors import SparklabelError
 
-Table = Annotated[str, typer.Option(help="The Delta table: a name, or a path.")]
-TaskFile = Annotated[Path, typer.Option(help="The task's YAML file (see conf/tasks/).")]
+Table = Annotated[str, typer.Option(help="The Delta table: a name or a path.")]
+TaskFile = Annotated[Path, typer.Option(help="The task's YAML file, as in conf/tasks/.")]
 TaskFiles = Annotated[
-    list[Path], typer.Option(help="The task's YAML file (see conf/tasks/); repeat it for several tasks.")
+    list[Path], typer.Option(help="The task's YAML file, as in conf/tasks/. Repeat it for several tasks.")
 ]
-Key = Annotated[list[str], typer.Option(help="A column that names each row once; repeat it for several.")]
+_KEY = "A column that identifies each row. Repeat it for several columns."
+Key = Annotated[list[str], typer.Option(help=_KEY)]
 OptionalKey = Annotated[
-    list[str] | None, typer.Option("--key", help="A column that names each row once; repeat it for several.")
+    list[str] | None, typer.Option("--key", help=f"{_KEY} Needed only to compare with people's answers.")
 ]
 Model = Annotated[
-    str, typer.Option(help="Hub id, local folder, models:/NAME@ALIAS, or the embedded default.")
+    str, typer.Option(help="A hub id, a local folder, models:/NAME@ALIAS, or models:/NAME/VERSION.")
 ]
-EngineOption = Annotated[str, typer.Option(help="auto, transformers, vllm, openai or fake.")]
+EngineOption = Annotated[str, typer.Option(help="The engine: auto, transformers, vllm, openai, or fake.")]
 EngineOptions = Annotated[
-    list[str] | None, typer.Option(help="An option of the engine, NAME=VALUE; repeat it for several.")
+    list[str] | None,
+    typer.Option(help="An option of the engine, as NAME=VALUE. Repeat it for several options."),
 ]
-Conf = Annotated[list[str] | None, typer.Option(help="A Spark setting, KEY=VALUE; repeat it for several.")]
+Column = Annotated[
+    str | None, typer.Option(help="The column of the values. By default it is named like the task.")
+]
 Into = Annotated[
-    str | None, typer.Option(help="The table that has the labels, or will: the labelled one is only read.")
+    str | None, typer.Option(help="A table of key and labels to use instead; --table is then only read.")
 ]
-Column = Annotated[str | None, typer.Option(help="The value column, where it is not the task's name.")]
+Conf = Annotated[
+    list[str] | None, typer.Option(help="A Spark setting, as KEY=VALUE. Repeat it for several settings.")
+]
 
 
 def absolute(table: str) -> str:
-    """A table's path as Spark takes it: not relative to this folder; names and URIs stay."""
+    """A table as Spark takes it: a path relative to this folder becomes absolute; names and URIs stay."""
     relative = "/" in table and "`" not in table and not is_absolute(table)
     return str(Path(table).expanduser().absolute()) if relative else table
 
 
 def optional(path: str | None) -> str | None:
-    """An empty text stays one, and is refused: it may be a variable that is not set."""
+    """As `absolute`, for an option that may be missing. An empty text stays empty and is refused later: it may come
+    from a shell variable that is not set."""
     return absolute(path) if path else path
 
 
@@ -52,7 +59,7 @@ def session(conf: Sequence[str] | None) -> Any:
 
 
 def engine_options(given: Sequence[str] | None) -> dict[str, Any]:
-    """What the shell gives as text, as Python has it: numbers, true and false; all else is text."""
+    """NAME=VALUE pairs as options: numbers, true and false are read as such; anything else is text."""
 
     def read(text: str) -> Any:
         try:

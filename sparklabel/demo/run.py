@@ -1,7 +1,7 @@
-"""The demo: the whole loop on one machine, for real, on movie reviews or on a JSON lines file.
+"""The demo: the whole loop on one machine, on movie reviews or on a JSON Lines file.
 
-In: a folder to work in. Out: Delta tables, an MLflow store, and a table of what the loop brought, on rows that were
-set aside before anything else. The people are simulated by the gold column; nothing else is.
+In: a folder to work in. Out: Delta tables, an MLflow store, and a table of results on rows that were set aside first.
+Only the people are simulated, by the gold column; everything else is real.
 """
 
 import os
@@ -35,9 +35,9 @@ TABLE, TEST_TABLE = "reviews", "reviews_test"
 
 
 def run_demo(directory: Path, rows: int, answers: int, data: Path | None, text: str, label: str) -> None:
-    """Runs the loop in `directory`; a second run there makes the tables anew and keeps MLflow's history.
+    """Runs the loop in `directory`. A second run there replaces the tables and keeps MLflow's history.
 
-    Raises SetupError when the data is missing or too small, and what the steps raise.
+    Raises SetupError if the data is missing or too small, and what the steps raise.
     """
     started, console = time.monotonic(), Console(highlight=False)
     loaded = split_rows(read_jsonl(data, text, label) if data else movie_reviews(), rows, answers)
@@ -51,7 +51,7 @@ def run_demo(directory: Path, rows: int, answers: int, data: Path | None, text: 
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{directory / 'mlflow.db'}"
     console.print(f"[bold]sparklabel demo[/] in {directory}")
     spark = spark_session({"spark.sql.warehouse.dir": str(directory / "warehouse")})
-    # Another file is another problem, whose champion a model of this one need not beat.
+    # Another file is another problem: models are not compared with its champion.
     name = "-".join(["demo", loaded.task.name, *([re.sub(r"\W+", "_", data.stem)] if data else [])])
     _Demo(spark, directory, console, loaded, answers, name, forced=data is not None).run()
     console.print(f"\n{time.monotonic() - started:.0f} s in all\ndemo ok")
@@ -76,18 +76,16 @@ class _Demo:
 
     def run(self) -> None:
         self._step("1/7", f"Delta tables: {TABLE} ({len(self.data.pool):,} rows) and {TEST_TABLE} "
-                   f"({len(self.data.test):,} rows set aside by key hash; nothing below learns from them)")  # fmt: skip
+                   f"({len(self.data.test):,} rows set aside by key hash; nothing learns from them)")  # fmt: skip
         self._make_tables()
-        self._step(
-            "2/7", f"How good is {DEFAULT} without any training? Zero-shot, then with prior correction"
-        )
+        self._step("2/7", f"Evaluate {DEFAULT} without training: zero-shot, then with prior correction")
         zero_shot = self._evaluate(self.task)
         corrected = self._evaluate(self.task.model_copy(update={"prior": "content_free"}))
         self._step("3/7", f"First pass: label {TABLE} in place")
         first = self._label(DEFAULT)
-        self._step("4/7", f"People answer {self.answers:,} rows (simulated: the gold column speaks for them)")
+        self._step("4/7", f"People answer {self.answers:,} rows (simulated by the gold column)")
         self._answer()
-        self._step("5/7", "Fine-tune on the answers, log to MLflow, let the gate judge")
+        self._step("5/7", "Fine-tune on the answers, log to MLflow, let the gate decide")
         training = finetune(
             self.spark,
             TABLE,
@@ -98,15 +96,15 @@ class _Demo:
         )
         self.console.print(str(training))
         model = training.model
-        self._step("6/7", "Second pass: the new champion answers anew what people did not")
+        self._step("6/7", "Second pass: the new champion answers the rows that people did not")
         if training.champion is None:
-            self.console.print("The gate promoted no model, so there is no second pass.")
+            self.console.print("The gate did not promote the model, so there is no second pass.")
         second = (
             self._label(f"models:/{training.registered_name}@champion", "model")
             if training.champion
             else None
         )
-        self._step("7/7", "What did it bring? The test part, with the new model")
+        self._step("7/7", "Results: the new model on the test rows")
         tuned = self._evaluate(self.task, model)
         self._summary(zero_shot, corrected, tuned, self._probe(), training, first, second)
 
@@ -133,7 +131,7 @@ class _Demo:
         return report
 
     def _answer(self) -> None:
-        """One plain UPDATE: whether it changes the value or confirms it, it is an answer."""
+        """One plain UPDATE. It is an answer whether it changes the value or confirms it."""
         last = sorted(key_hash(f"answer {key}") for key in self.data.pool["id"])[self.answers - 1]
         name = self.task.name
         update = (
@@ -145,7 +143,8 @@ class _Demo:
         self.console.print(f"{changed:,} rows answered")
 
     def _probe(self) -> Metrics:
-        """Logistic regression over the frozen base, taught by what the new model was: what needs no fine-tuning."""
+        """Logistic regression over the frozen base, trained on the same answers as the new model: the baseline without
+        fine-tuning."""
         vacate_gpu()
         model = LanguageModel.load(registry.fetch(registry.resolve(DEFAULT)).base)
         template = bare_template(self.task, model.tokenizer)

@@ -1,4 +1,4 @@
-"""Engines: where scores are computed. `Engine` is the protocol, `EngineSpec` what travels to workers."""
+"""Engines: where scores are computed and texts are written. `Engine` is the protocol, `EngineSpec` what travels."""
 
 from sparklabel.engines.base import (
     Completion,
@@ -10,20 +10,34 @@ from sparklabel.engines.base import (
     SharedEngine,
     row_scores,
 )
-from sparklabel.engines.registry import ENGINES, EngineSpec, engine_spec, names_devices, open_engine
+from sparklabel.engines.options import (
+    EngineOptions,
+    FakeOptions,
+    OpenAIOptions,
+    TransformersOptions,
+    VllmOptions,
+    names_devices,
+)
+from sparklabel.engines.registry import ENGINES, EngineSpec, engine_spec, open_engine, option_names
 
 __all__ = [
     "ENGINES",
     "Completion",
     "Engine",
+    "EngineOptions",
     "EngineSpec",
+    "FakeOptions",
     "GenerationRequest",
+    "OpenAIOptions",
     "RowScores",
     "RowStatus",
     "ScoringRequest",
     "SharedEngine",
+    "TransformersOptions",
+    "VllmOptions",
     "engine_spec",
     "names_devices",
     "open_engine",
+    "option_names",
     "row_scores",
 ]

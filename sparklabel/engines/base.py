@@ -1,6 +1,7 @@
 """What an engine is: token ids and a constraint in, scores or texts out.
 
-Prompts, parsing and confidence live outside."""
+Prompts, parsing and confidence live outside: an engine makes one batch call.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from sparklabel.prompts import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class ScoringRequest:
-    """N rows of token ids behind one shared prefix (may be empty), and the labels' trie."""
+    """N rows of token ids after a shared prefix, which may be empty, and the trie of the labels."""
 
     prefix: TokenPath
     rows: tuple[TokenPath, ...]
@@ -24,8 +25,8 @@ class ScoringRequest:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """N rows of token ids behind one shared prefix (may be empty), each to be continued greedily, by `max_tokens`
-    tokens at most: under a JSON schema (as text), or freely where `schema` is None."""
+    """N rows of token ids after a shared prefix, which may be empty. Each is continued greedily by at most `max_tokens`
+    tokens, under a JSON schema (as text), or freely if `schema` is None."""
 
     prefix: TokenPath
     rows: tuple[TokenPath, ...]
@@ -35,8 +36,8 @@ class GenerationRequest:
 
 @dataclass(frozen=True, slots=True)
 class RowStatus:
-    """What an engine that asks row by row says of one row. `status` is one of labels.py: where it is not `ok`, the row
-    has no answer. `text` is what the label's `error` says."""
+    """What an engine that asks row by row reports of one row. `status` is a constant of `sparklabel.labels.status`:
+    unless it is `ok`, the row has no answer. `text` goes into the label's `error`."""
 
     status: str
     text: str
@@ -44,9 +45,12 @@ class RowStatus:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model wrote for one row, without the stop token. `ends[i]` is where token i ends in `text`, in
-    characters; `log_p[i]` its log-probability among all tokens, before the constraint; both are empty where an engine
-    does not know. `finished`: the model stopped, or the schema allowed no more; otherwise `max_tokens` cut it."""
+    """What a model wrote for one row, without the stop token.
+
+    `ends[i]`: where token i ends in `text`, in characters. `log_p[i]`: its log-probability among all tokens, before the
+    constraint. Both are empty if the engine does not know. `finished`: the model stopped, or the schema allowed no
+    more; otherwise the answer was cut at `max_tokens`.
+    """
 
     text: str
     ends: tuple[int, ...]
@@ -57,16 +61,16 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class RowScores:
-    """Scores of rows that were asked one by one. `logits` [N, O] as `Engine.score` gives them; a row that says only
-    which choice it is has +inf along the choice's route, a row that failed has NaN. `row_statuses` [N]."""
+    """Scores of rows that were asked one by one. `logits` [N, O] are as those of `Engine.score`; a row whose choice is
+    known without a probability has +inf along the choice's path, a row that failed has NaN. `row_statuses` [N]."""
 
     logits: NDArray[np.float32]
     row_statuses: tuple[RowStatus | None, ...]
 
 
 class Engine(Protocol):
-    """`score` gives float32 [N, O]: for each row, the logits of the trie's options, up to a constant per branching
-    node. `generate` gives one Generation per row, in order. Both raise EngineError when the batch could not be
+    """`score` returns float32 [N, O]: for each row, the logits of the trie's options, up to a constant per branching
+    node. `generate` returns one `Completion` per row, in order. Both raise EngineError if the batch could not be
     computed."""
 
     @property
@@ -79,23 +83,23 @@ class Engine(Protocol):
 
 @runtime_checkable
 class RowEngine(Engine, Protocol):
-    """An engine that asks row by row, so that a row can fail alone: a batch that fails is asked again in parts, and
-    some engines are paid by the request."""
+    """An engine that asks row by row, so that a row can fail alone. Otherwise a failed batch would be asked again in
+    parts, and some engines are paid by the request."""
 
     def score_rows(self, request: ScoringRequest) -> RowScores: ...
 
 
 @runtime_checkable
 class SharedEngine(Engine, Protocol):
-    """An engine of a base model that several fine-tuned ones stand on. `with_adapter` gives an engine of the base with
-    the LoRA adapter in this folder (PEFT layout); it may share weights and device with all others made so. Raises
+    """An engine of a base model that several fine-tuned models share. `with_adapter` returns an engine of the base with
+    the LoRA adapter in this folder (PEFT layout). It may share weights and device with the others. Raises
     ModelError."""
 
     def with_adapter(self, adapter: Path) -> Engine: ...
 
 
 def row_scores(engine: Engine, request: ScoringRequest) -> RowScores:
-    """What any engine's scores are, row by row. Raises EngineError as `score` does."""
+    """Any engine's scores, row by row. Raises EngineError as `score` does."""
     if isinstance(engine, RowEngine):
         return engine.score_rows(request)
     return RowScores(engine.score(request), (None,) * len(request.rows))

@@ -1,9 +1,9 @@
 """A deterministic engine without a model, for tests, notebooks and dry runs of a pipeline.
 
-It ships with the package and walks the whole path: prompts are really tokenised (one token a byte), tries are really
-read, JSON really fits its schema. A label whose spoken name occurs in the row gets most of the probability; otherwise
-the scores are a hash of the model's name and the row. What it writes comes from the row's words (fake_answers.py). Its
-answers mean nothing.
+In: the same requests as for a real engine. Out: scores and texts by rule; its answers mean nothing. It takes the whole
+path: prompts are really tokenized (one token per byte), tries are really read, JSON really fits its schema. A label
+whose text occurs in the row gets most of the probability; apart from that the scores are a hash of the model's name and
+the row. What it writes consists of the row's words.
 """
 
 import hashlib
@@ -23,9 +23,18 @@ from sparklabel.label_trie import END
 _USER, _ASSISTANT, _STOP = 256, 257, 258
 _SPECIAL = {"<user>": _USER, "<assistant>": _ASSISTANT, "<stop>": _STOP}
 
+_WORD = re.compile(r"[^\W_][\w'’-]*")
+_DATE = re.compile(r"\b[12]\d{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])\b")
+_FIELD_NAME = re.compile(r"\n[^\n:]*:")
+"""How prompts introduce the next input, or the answer."""
+_LAST_FIELD_NAME = re.compile(r"\n[^\n:]*:$")
+
+_WORDS_OF_TEXT = 12
+_MOST_ENTITIES = 8
+
 
 class ByteTokenizer:
-    """One token a byte; three special tokens, which text from rows cannot produce."""
+    """One token per byte, and three special tokens, which text from rows cannot produce."""
 
     bos: str = ""
     stop_ids: tuple[int, ...] = (_STOP,)
@@ -49,9 +58,9 @@ class ByteTokenizer:
 
 
 class FakeEngine:
-    """Scores and writes by rule. Two fakes with different model names agree only on rows that name a label.
+    """Scores and writes by rule. Two fake engines with different model names agree only on rows that mention a label.
 
-    `fail_on` is for trying out failures: a batch with a row that holds this text raises EngineError.
+    `fail_on` is for trying out failures: a batch with a row that contains this text raises EngineError.
     """
 
     def __init__(self, model: str = "fake", fail_on: str | None = None) -> None:
@@ -66,7 +75,7 @@ class FakeEngine:
         )
 
     def generate(self, request: GenerationRequest) -> list[Completion]:
-        return [self._written(row, request) for row in self._texts(request.rows)]
+        return [self._completion(row, request) for row in self._texts(request.rows)]
 
     def _texts(self, rows: Sequence[Sequence[int]]) -> list[bytes]:
         """The rows' text without special tokens. Raises EngineError as `fail_on` asks."""
@@ -77,52 +86,45 @@ class FakeEngine:
 
     def _scores(self, text: bytes, request: ScoringRequest) -> list[float]:
         trie = request.trie
-        named = [
+        mentioned = [
             n
             for n, path in enumerate(trie.paths)
             if bytes(p for p in path if p != END).strip().lower() in text
         ]
-        favoured = set(trie.label_paths[max(named, key=lambda n: len(trie.paths[n]))]) if named else set()
+        favored = (
+            set(trie.label_paths[max(mentioned, key=lambda n: len(trie.paths[n]))]) if mentioned else set()
+        )
         digest = hashlib.sha256(self._seed + text).digest()
-        return [
-            (4.0 if o in favoured else 0.0) + digest[o % 32] / 256 for o in range(len(trie.option_tokens))
-        ]
+        return [(4.0 if o in favored else 0.0) + digest[o % 32] / 256 for o in range(len(trie.option_tokens))]
 
-    def _written(self, row: bytes, request: GenerationRequest) -> Completion:
-        """One token a byte. A token that leaves a character unfinished ends where that character begins."""
-        written = fake_answer(request.schema, row.decode(errors="ignore"), self._seed).encode()
-        tokens = written[: request.max_tokens]
+    def _completion(self, row: bytes, request: GenerationRequest) -> Completion:
+        """One token per byte. A token that leaves a character unfinished ends where that character begins."""
+        text = _answer(request.schema, row.decode(errors="ignore"), self._seed).encode()
+        tokens = text[: request.max_tokens]
         digest = hashlib.sha256(self._seed + row).digest()
         log_p = tuple(-digest[t % 32] / 1024 for t in range(len(tokens)))
         return Completion(
-            tokens.decode(errors="ignore"), _ends(tokens), log_p, finished=len(tokens) == len(written)
+            tokens.decode(errors="ignore"), _ends(tokens), log_p, finished=len(tokens) == len(text)
         )
 
 
 def _ends(text: bytes) -> tuple[int, ...]:
-    """For each byte, how many characters of UTF-8 are complete behind it."""
+    """For each byte, how many characters of UTF-8 are complete after it."""
     return tuple(len(text[: n + 1].decode(errors="ignore")) for n in range(len(text)))
 
 
-_WORD = re.compile(r"[^\W_][\w'’-]*")
-_LABEL = re.compile(r"\n[^\n:]*:")
-"""How prompts introduce the next input, or the answer."""
-
-_WORDS_OF_TEXT = 12
-_MOST_ENTITIES = 8
-
-
-def fake_answer(schema: str | None, row: str, seed: bytes) -> str:
-    """Deterministic: the same for the same arguments."""
-    row = re.sub(r"\n[^\n:]*:$", "", row)
+def _answer(schema: str | None, row: str, seed: bytes) -> str:
+    """The text for a row: JSON under the schema, or the row's first words."""
+    row = _LAST_FIELD_NAME.sub("", row)
     if schema is None:
         return " ".join(row.split()[:_WORDS_OF_TEXT])
-    return json.dumps(_Writer(row, seed).value(json.loads(schema)), ensure_ascii=False)
+    return json.dumps(_JsonWriter(row, seed).value(json.loads(schema)), ensure_ascii=False)
 
 
 @dataclass(frozen=True)
-class _Writer:
-    """Writes values of schemas; `path` is the field's place, so that fields of one row differ."""
+class _JsonWriter:
+    """Writes a value of a JSON schema from a row's text. `path` is the field's position in the schema, so that the
+    fields of one row differ."""
 
     row: str
     seed: bytes
@@ -132,28 +134,26 @@ class _Writer:
         if "anyOf" in schema:
             return self._or_null(next(part for part in schema["anyOf"] if part != {"type": "null"}))
         found = self._found(schema)
-        return self._made_up(schema) if found is None else found
+        return self._invented(schema) if found is None else found
 
     def _or_null(self, schema: Mapping[str, Any]) -> Any:
         return None if self._byte() < 64 else self._found(schema)
 
     def _found(self, schema: Mapping[str, Any]) -> Any:
-        """What the row says; None where it says nothing that fits."""
+        """A value from the row's text; None if nothing in it fits."""
         if "enum" in schema:
-            named = [option for option in schema["enum"] if option.lower() in self.row.lower()]
-            return max(named, key=len, default=None)
+            mentioned = [option for option in schema["enum"] if option.lower() in self.row.lower()]
+            return max(mentioned, key=len, default=None)
         if schema.get("format") == "date":
-            return next(
-                iter(re.findall(r"\b[12]\d{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])\b", self.row)), None
-            )
+            return next(iter(_DATE.findall(self.row)), None)
         kinds = {
             "object": self._object, "array": self._array, "string": self._word, "boolean": self._boolean,
             "integer": self._number, "number": self._number,
         }  # fmt: skip
         return kinds[schema["type"]](schema)
 
-    def _made_up(self, schema: Mapping[str, Any]) -> Any:
-        """Where there is no null to say that nothing fits."""
+    def _invented(self, schema: Mapping[str, Any]) -> Any:
+        """A value for a field that cannot be null."""
         if "enum" in schema:
             return self._pick(schema["enum"])
         if schema["type"] == "string":
@@ -172,14 +172,14 @@ class _Writer:
         return [replace(self, path=f"{self.path}.{n}").value(items) for n in range(min(count, most))]
 
     def _entities(self, parts: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The row's capitalised words, each with a type."""
+        """The row's capitalized words, each with a type."""
         words = [word for word in _WORD.findall(self.row) if word[0].isupper()][:_MOST_ENTITIES]
         of = [(word, replace(self, path=f"{self.path}.{word}")) for word in words]
         return [{"text": word, "type": writer._pick(parts["type"]["enum"])} for word, writer in of]
 
     def _word(self, schema: Mapping[str, Any]) -> str | None:
-        """A word of the last input, so that an answer is in its context."""
-        words = _WORD.findall(_LABEL.split(self.row)[-1])
+        """A word of the last input, so that an extractive answer is in its context."""
+        words = _WORD.findall(_FIELD_NAME.split(self.row)[-1])
         return self._pick(words)[: schema.get("maxLength")] if words else None
 
     def _boolean(self, schema: Mapping[str, Any]) -> bool:

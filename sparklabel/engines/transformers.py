@@ -1,4 +1,7 @@
-"""The transformers engine: one model in this process, on CPU or GPU."""
+"""The transformers engine: one model in this process, on CPU or GPU.
+
+In: requests. Out: scores and texts. The computation itself is in `language_model`.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,14 +23,14 @@ from sparklabel.redaction import first_line
 
 
 class TransformersEngine:
-    """Keeps the encoded prefix and the grammar of the last request, since a task's prompts all share them. Where
-    memory runs out, the language model goes on with smaller batches; EngineError where a single row does not fit."""
+    """Keeps the encoded prefix and the grammar of the last request, because all prompts of a task share them. If memory
+    runs out, the language model continues with smaller batches; EngineError if a single row does not fit."""
 
     def __init__(
         self, language_model: LanguageModel, base: Path | None = None, weights: AdaptedWeights | None = None
     ) -> None:
-        """`base` is the folder that the model was loaded from, where adapters are to be put on it; `weights` are those
-        of an adapter that this engine answers with, whatever others of the same model do."""
+        """`base`: the folder that the model was loaded from, needed for adapters. `weights`: those of the adapter that
+        this engine answers with, whatever other engines of the same model do."""
         self.language_model = language_model
         self.tokenizer = language_model.tokenizer
         self._base, self._weights = base, weights or {}
@@ -46,7 +49,7 @@ class TransformersEngine:
         batch_tokens: int | None = None,
         threads: int | None = None,
     ) -> "TransformersEngine":
-        """`threads`: torch's CPU threads, left alone when None. Raises ModelError."""
+        """The options are those of `TransformersOptions`. Raises ModelError."""
         if threads is not None:
             import torch
 
@@ -56,8 +59,8 @@ class TransformersEngine:
         )
 
     def with_adapter(self, adapter: Path) -> "TransformersEngine":
-        """One that answers with the adapter. They share the model: one of them computes at a time."""
-        assert self._base is not None, "an engine without a folder takes no adapters"
+        """An engine that answers with the adapter. It shares the model, so only one of them computes at a time."""
+        assert self._base is not None, "an engine without its base's folder takes no adapters"
         weights = adapted_weights(self.language_model, self._base, adapter)
         return TransformersEngine(self.language_model, self._base, weights)
 
@@ -68,7 +71,7 @@ class TransformersEngine:
             )
 
     def generate(self, request: GenerationRequest) -> list[Completion]:
-        """Raises TaskError for a schema that answers cannot be held to."""
+        """Raises TaskError for a schema that cannot be enforced."""
         grammar = None if request.schema is None else self._compiled(request.schema)
         with self._computing():
             prefix = self._encoded(request.prefix)
@@ -101,7 +104,7 @@ class TransformersEngine:
 
 @contextmanager
 def _hardware_errors() -> Iterator[None]:
-    """Memory that ran out is a failure, a device that failed the engine's death; every other RuntimeError is a bug and
+    """Out of memory is a failure, and a failed device is the engine's death. Any other RuntimeError is a bug and
     passes."""
     import torch
 

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 
 from sparklabel import registry
 from sparklabel.delta.session import task_slots
+from sparklabel.engines import EngineOptions
 from sparklabel.errors import TableError
 from sparklabel.evaluation.gold import GOLD, Gold, drop_missing, gold_column, human_gold
 from sparklabel.evaluation.metrics.summary import Metrics, measure
@@ -93,7 +94,7 @@ def evaluate(
     column: str | None = None,
     into: str | None = None,
     model: str = DEFAULT,
-    engine: str = "auto",
+    engine: str | EngineOptions = "auto",
     experiment: str = "sparklabel",
     **options: Any,
 ) -> EvaluationReport:

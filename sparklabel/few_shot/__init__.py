@@ -1,4 +1,4 @@
-"""Examples for prompts, taken from people's answers: which may be shown, which are, and what travels to the workers."""
+"""Examples for prompts, taken from human answers: which may be shown, which are shown, and what workers receive."""
 
 from sparklabel.few_shot.candidates import (
     LONGEST,

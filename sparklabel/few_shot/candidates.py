@@ -1,7 +1,7 @@
 """Which human answers may be shown as examples.
 
-In: people's answers as a table holds them. Out: candidates, one for each text, in an order that depends on the texts
-alone. What is held out is never among them: it judges models, and a model that was shown it would pass.
+In: human answers as a table holds them. Out: candidates, one for each text, in an order that depends on the texts
+alone. Held-out answers are never among them: they judge models, and a model that has seen them would pass.
 """
 
 import hashlib
@@ -14,14 +14,14 @@ from sparklabel.splits import is_held_out, normalized
 from sparklabel.tasks import AnswerMode, Scored, Task
 
 MOST_ANSWERS, MOST_CHARACTERS = 20_000, 32_000_000
-"""What travels to every worker is bounded: so many answers, with so many characters together."""
+"""Limits on what every worker receives: answers, and characters of all answers together."""
 
 LONGEST = 8_000
-"""Characters of all inputs of an answer: a longer one would leave no room for others."""
+"""Characters of all inputs of one example: a longer one would leave no room for others."""
 
 
 class Answered(NamedTuple):
-    """A row's inputs, in the task's order, and what a person says of it: a value of the task."""
+    """A row's inputs, in the task's order, and a person's answer: a value of the task."""
 
     inputs: tuple[str | None, ...]
     answer: Any
@@ -37,10 +37,10 @@ class ShownExample:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An example that may be shown, and the names of what it says, by which answers are covered."""
+    """An example that may be shown, and the categories of its answer: a diverse choice covers all categories."""
 
     example: ShownExample
-    said: tuple[str, ...]
+    categories: tuple[str, ...]
 
 
 def own_key(inputs: Iterable[str | None]) -> tuple[str, ...]:
@@ -51,27 +51,27 @@ def own_key(inputs: Iterable[str | None]) -> tuple[str, ...]:
 def candidates(task: Task, answers: Iterable[Answered]) -> list[Candidate]:
     """The usable answers, outside the held-out hash, in the order of a hash of their texts.
 
-    A text that was answered several times has one vote, for what most of its answers say.
+    A text that was answered several times counts once, with its most frequent answer.
     """
     votes: dict[tuple[str, ...], list[tuple[ShownExample, tuple[str, ...]]]] = {}
     mode = task.answer_mode
     for inputs, answer in answers:
         if _usable(mode, inputs, answer):
             example = ShownExample(tuple(text or "" for text in inputs), _shown(task, mode, answer))
-            votes.setdefault(own_key(inputs), []).append((example, mode.said(answer)))
+            votes.setdefault(own_key(inputs), []).append((example, mode.categories(answer)))
     return [Candidate(*_elected(votes[key])) for key in sorted(votes, key=_hash)]
 
 
 def _shown(task: Task, mode: AnswerMode, answer: Any) -> str:
     """An answer that the task accepts, as a model would write it. A number between two points of a scale is shown as
-    the point that it says."""
+    the nearest point."""
     if isinstance(mode, Scored):
         return "\n".join(mode.verbalized[number] for number in mode.chosen(answer))
     return task.verbalize(answer)
 
 
 def bounded(found: list[Candidate]) -> list[Candidate]:
-    """As many, from the first, as may travel."""
+    """As many of the first candidates as workers may receive."""
     kept, characters = [], 0
     for candidate in found[:MOST_ANSWERS]:
         characters += sum(map(len, candidate.example.inputs)) + len(candidate.example.answer)
@@ -92,7 +92,7 @@ def _usable(mode: AnswerMode, inputs: tuple[str | None, ...], answer: Any) -> bo
 
 
 def _elected(votes: list[tuple[ShownExample, tuple[str, ...]]]) -> tuple[ShownExample, tuple[str, ...]]:
-    """One of those that say what most say; of several, whatever the order in which a table gave them, the same."""
+    """One with the most frequent answer. Which one does not depend on the order of the table's rows."""
     counts = Counter(example.answer for example, _ in votes)
     return min(votes, key=lambda vote: (-counts[vote[0].answer], vote[0].answer, vote[0].inputs))
 

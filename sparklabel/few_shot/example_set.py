@@ -1,7 +1,7 @@
-"""The examples of a pass, pinned: made once on the driver, carried to every worker, never changed.
+"""The examples of a pass, pinned: made once on the driver, sent to every worker, never changed.
 
 In: the human answers of one version of a table. Out: an `ExampleSet`. For "diverse" it holds the examples that every
-prompt shows; for "similar" all that rows can choose from, with their vectors.
+prompt shows; for "similar" all examples that a row may get, with their vectors.
 """
 
 import hashlib
@@ -18,14 +18,15 @@ from sparklabel.few_shot.selection import Encoder, Neighbours, joined, most_dive
 from sparklabel.tasks import ExamplesFrom, Task
 
 _MOST_COMPARED = 4_000
-"""Candidates among which diverse ones are looked for, every answer with about as many: more would take minutes to embed
+"""How many candidates a diverse choice compares, about equally many of each category. More would take minutes to embed
 and change little."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExampleSet:
-    """Examples from a version of a table, out of `answers` that may be shown; `sampled`: there were more to choose
-    from. `vectors` are float16 [N, D], row by row, where examples are chosen for each row. Equal content, equal sets.
+    """Examples from one version of a table. `answers`: how many human answers could be shown. `sampled`: not all of
+    them were considered. `vectors`: float16 [N, D] as bytes, row by row, if each row gets examples of its own;
+    otherwise empty. Sets with equal content are equal.
     """
 
     sha256: str
@@ -39,7 +40,7 @@ class ExampleSet:
 
     @property
     def similar(self) -> bool:
-        """Whether each row has examples of its own; else all are shown to every row."""
+        """Whether each row gets examples of its own. Otherwise every row is shown all of them."""
         return self.source.choice == "similar"
 
     @property
@@ -58,7 +59,7 @@ class ExampleSet:
         return {**self.source.model_dump(), "version": self.version, "answers": self.answers}
 
     def neighbours(self, encoder: Encoder) -> Neighbours:
-        """What finds each row's examples. Raises ModelError where this encoder did not make the vectors."""
+        """Finds each row's examples. Raises ModelError if another encoder made the vectors."""
         if encoder.identity != self.encoder:
             raise ModelError(
                 f"The examples were embedded by {self.encoder}, and this host has {encoder.identity}.",
@@ -77,9 +78,15 @@ def example_set(
     *,
     more: bool = False,
 ) -> ExampleSet:
-    """Chooses from the answers of this version of the table. `more`: it has others that were not read.
+    """Chooses examples from the human answers of a version of a table.
 
-    The encoder is opened where there is something to embed.
+    Args:
+        task: The task that the examples are for.
+        source: The table, how many examples, and how they are chosen.
+        version: The version that was read.
+        answers: Its human answers.
+        open_encoder: Opens the encoder of texts. Called only if there is something to embed.
+        more: The table has further answers, which were not read.
     """
     found = candidates(task, answers)
     kept = bounded(found) if source.choice == "similar" else _balanced(found)
@@ -89,7 +96,7 @@ def example_set(
     encoder = open_encoder()
     vectors = encoder.embed([joined(candidate.example.inputs) for candidate in kept])
     if source.choice == "diverse":
-        chosen = most_diverse(vectors, [candidate.said for candidate in kept], source.count)
+        chosen = most_diverse(vectors, [candidate.categories for candidate in kept], source.count)
         return _pinned(
             source, version, len(kept), sampled, [kept[number] for number in chosen], b"", encoder.identity
         )
@@ -97,12 +104,13 @@ def example_set(
 
 
 def _balanced(found: list[Candidate]) -> list[Candidate]:
-    """At most `_MOST_COMPARED`: of each answer the first, then of each the second, so that rare ones are there."""
+    """At most `_MOST_COMPARED` candidates: the first of each category, then the second of each, so that rare categories
+    are represented."""
     seen: dict[tuple[str, ...], int] = {}
     ranks = []
     for candidate in found:
-        ranks.append(seen.get(candidate.said, 0))
-        seen[candidate.said] = ranks[-1] + 1
+        ranks.append(seen.get(candidate.categories, 0))
+        seen[candidate.categories] = ranks[-1] + 1
     order = sorted(range(len(found)), key=lambda number: ranks[number])
     return [found[number] for number in sorted(order[:_MOST_COMPARED])]
 

@@ -1,7 +1,7 @@
-"""Which candidates a prompt shows, by what their texts mean.
+"""Which candidates a prompt shows, by the meaning of their texts.
 
-In: vectors, rows of length 1 whose products are cosine similarities. Out: positions of candidates. Ties go to the one
-that comes first.
+In: vectors of length 1, whose dot products are cosine similarities. Out: positions of candidates. The first candidate
+wins a tie.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from sparklabel.few_shot.candidates import own_key
 
 _DECIMALS = 4
-"""Similarities are compared to so many: the last ones depend on what else was computed in the same batch."""
+"""Similarities are rounded to this many decimals: further ones depend on what else is in the same batch."""
 
 _ROWS_AT_ONCE = 256
 
 
 class Encoder(Protocol):
-    """Gives texts their vectors: float32 [N, D], each of length 1. `identity` changes where the vectors would."""
+    """Turns texts into vectors: float32 [N, D], each of length 1. Encoders with one `identity` give equal vectors."""
 
     identity: str
 
@@ -31,33 +31,33 @@ def joined(inputs: Sequence[str]) -> str:
     return "\n".join(text.strip() for text in inputs)
 
 
-def most_diverse(vectors: NDArray[np.float32], said: Sequence[Sequence[str]], count: int) -> list[int]:
-    """Up to `count` candidates that say all there is to say, as far as `count` allows, and lie far apart.
+def most_diverse(vectors: NDArray[np.float32], categories: Sequence[Sequence[str]], count: int) -> list[int]:
+    """Up to `count` candidates that cover all categories, as far as `count` allows, and lie far apart.
 
-    The greedy choice of k centers (Gonzalez 1985): first what is nearest to the mean of all, then always what is
-    farthest from all that were chosen; while some name in `said` is not covered, among those that say such a one.
+    The greedy choice of k centers (Gonzalez 1985): first the candidate nearest to the mean of all, then each time the
+    one farthest from all chosen ones. While a category is not covered, only candidates that add one are considered.
     """
     if not len(vectors):
         return []
     chosen: list[int] = []
-    open_names = {name for names in said for name in names}
+    open_names = {name for names in categories for name in names}
     free = np.ones(len(vectors), dtype=bool)
-    # The lowest is taken next: against the mean for the first, then the similarity to the nearest chosen one.
+    # The lowest is next: first by the similarity to the mean (negated), then by that to the nearest chosen one.
     closeness = -np.round(vectors @ vectors.mean(axis=0), _DECIMALS)
     while len(chosen) < count and free.any():
-        adds = free & np.array([not open_names.isdisjoint(names) for names in said])
+        adds = free & np.array([not open_names.isdisjoint(names) for names in categories])
         pool = np.flatnonzero(adds if adds.any() else free)
         taken = int(pool[np.argmin(closeness[pool])])
         alike = np.round(vectors @ vectors[taken], _DECIMALS)
         closeness = np.maximum(closeness, alike) if chosen else alike
         chosen.append(taken)
         free[taken] = False
-        open_names.difference_update(said[taken])
+        open_names.difference_update(categories[taken])
     return chosen
 
 
 class Neighbours:
-    """Finds, for rows, the examples most alike to them, never a row's own text.
+    """Finds the examples that are most similar to a row, leaving out the row's own text.
 
     `inputs` are those of the N examples, `vectors` float32 [N, D]; `encoder` must be the one that made them.
     """
@@ -69,7 +69,7 @@ class Neighbours:
         self._own = {own_key(texts): position for position, texts in enumerate(inputs)}
 
     def nearest(self, rows: Sequence[Sequence[str]], count: int) -> list[list[int]]:
-        """Per row the positions of its `count` nearest examples, the nearest last."""
+        """For each row, the positions of its `count` nearest examples, the nearest last."""
         found: list[list[int]] = []
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             found += self._nearest(rows[start : start + _ROWS_AT_ONCE], count)

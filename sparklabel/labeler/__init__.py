@@ -1,4 +1,4 @@
-"""The labeler: rows in, labels out, with any engine. No Spark in it."""
+"""The labeler: rows in, labels out, with any engine. It does not know Spark."""
 
 from sparklabel.labeler.labeler import Labeler, abstain_below
 from sparklabel.labeler.prepared_task import PreparedTask

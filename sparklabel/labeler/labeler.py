@@ -1,7 +1,7 @@
 """Rows in, labels out, with any engine.
 
-A row that cannot be answered gets a label that says why; nothing a row holds raises. Equal inputs are computed once,
-within a call and across the calls that a process serves.
+In: rows of texts. Out: a label for each. A row that cannot be answered gets a label that says why: no row raises an
+error. Equal inputs are computed once, within a call and across the calls of a process. Nothing is read or written here.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,27 +15,36 @@ from sparklabel.errors import EngineDied, EngineError
 from sparklabel.few_shot import Encoder, ExampleSet
 from sparklabel.labeler.predictors import Answer, Predictor, predictor
 from sparklabel.labeler.prepared_task import PreparedTask
-from sparklabel.labeler.retrieval import RowChoices, RowExamples
+from sparklabel.labeler.retrieval import CandidateRetriever, ExampleRetriever
 from sparklabel.labels import status
 from sparklabel.labels.record import Alternative, Label, input_hash
 from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.shipped_encoder import sentence_encoder
-from sparklabel.prompts import Prompt, offering
+from sparklabel.prompts import Prompt, candidate_labels
 from sparklabel.tasks import MOST_ALTERNATIVES, Task
 
 Row = Sequence[str | bytes | None]
 _Asked = tuple[Prompt, Sequence[str]]
-_REMEMBERED = 50_000
+_MOST_KEPT = 50_000
 _FAILURES_IN_A_ROW = 32
 
 
 class Labeler:
-    """Answers rows of one task with one engine. `model`, the identity, is written into every label.
+    """Answers rows of one task with one engine. Several threads may call `label` if the engine allows that.
 
-    `manifest` is what a fine-tuned model carries; without it the model is asked with the whole instructions, and with
-    the `examples` of a pass where it has any. `calibrator` makes a confidence of the model's own probability. Answers
-    with less than `min_confidence` are withheld. Several threads may call `label` where the engine takes that. Raises
-    TaskError or ModelError when task, tokenizer and card do not fit together.
+    Args:
+        task: The task.
+        engine: An open engine.
+        model: The model's identity, which is written into every label.
+        manifest: What a fine-tuned model carries. Without it, prompts have the whole instructions.
+        calibrator: Turns the model's own probability into a confidence.
+        min_confidence: Answers with less confidence are withheld.
+        examples: The examples of a pass, for a model that was not fine-tuned.
+        open_encoder: Opens the encoder that finds similar examples and candidate labels.
+
+    Raises:
+        TaskError: The task cannot be asked of this model.
+        ModelError: The task, the tokenizer and the manifest do not fit together.
     """
 
     def __init__(
@@ -53,11 +62,13 @@ class Labeler:
         self._calibrator, self._min_confidence = calibrator, min_confidence
         prepared = PreparedTask.of(task, engine.tokenizer, manifest, model, examples)
         by_row = examples is not None and examples.similar and manifest is None
-        self._row_examples = RowExamples(task, examples, open_encoder) if examples and by_row else None
-        offered = offering(task) if manifest is None else None
-        self._row_choices = RowChoices(offered, open_encoder) if offered else None
+        self._example_retriever = (
+            ExampleRetriever(task, examples, open_encoder) if examples and by_row else None
+        )
+        candidates = candidate_labels(task) if manifest is None else None
+        self._candidate_retriever = CandidateRetriever(candidates, open_encoder) if candidates else None
         self.encoder = prepared.encoder
-        self._answerer: Predictor = predictor(prepared, engine, zero_shot=manifest is None)
+        self._predictor: Predictor = predictor(prepared, engine, zero_shot=manifest is None)
         self._stamp = Label(status=status.OK, model=model, task_fingerprint=task.fingerprint, attempts=1)
         self._enough, self._which = (all, "an") if task.needs_every_input else (any, "every")
         self._refuses_cuts = task.on_too_long == "fail"
@@ -70,7 +81,7 @@ class Labeler:
         self._rendering = Lock()
 
     def label(self, rows: Sequence[Row]) -> list[Label]:
-        """One label per row, in order. A row holds one text (str, or UTF-8 bytes) or None per input."""
+        """One label per row, in order. A row holds, for each input, a text (str, or UTF-8 bytes) or None."""
         raw = [[v.encode(errors="surrogatepass") if isinstance(v, str) else v for v in row] for row in rows]
         hashes = [input_hash(row) for row in raw]
         answers = {h: self._known[h] for h in hashes if h in self._known}
@@ -80,29 +91,29 @@ class Labeler:
         return [answers[h] for h in hashes]
 
     def _remember(self, answers: dict[str, Label]) -> None:
-        """Keeps answers for equal inputs in later calls; not those that another attempt can mend."""
-        if len(self._known) + len(answers) > _REMEMBERED:
+        """Keeps answers for equal inputs in later calls, except failures that another attempt may not have."""
+        if len(self._known) + len(answers) > _MOST_KEPT:
             self._known = {}
         self._known.update((h, label) for h, label in answers.items() if label.status not in status.RETRYABLE)
 
     @property
     def engine_lost(self) -> bool:
-        """Whether the engine died, or failed so often in a row that it is asked no more than once a call: worth a new
-        one."""
+        """Whether the engine died, or failed so often in a row that each call tries it only once. Open another one
+        then."""
         return self._died or self._failures > _FAILURES_IN_A_ROW
 
     def release(self) -> None:
-        """Lets go of an engine that is given up, so that memory holds another: rows are failures from now on."""
-        self._answerer = _Released(self._last_failure)
+        """Drops a lost engine, so that memory can hold another one. From now on every row is a failure."""
+        self._predictor = _Released(self._last_failure)
 
     def clear_memo(self) -> None:
-        """Drops the answers kept for equal inputs."""
+        """Drops the answers that are kept for equal inputs."""
         self._known = {}
 
     def _answer(self, hashes: list[str], rows: list[list[bytes | None]]) -> list[Label]:
         texts = [[(value or b"").decode(errors="replace") for value in row] for row in rows]
         asked = [i for i, row in enumerate(texts) if self._enough(text.strip() for text in row)]
-        answers = dict(zip(asked, self._rendered_and_asked([texts[i] for i in asked]), strict=True))
+        answers = dict(zip(asked, self._render_and_ask([texts[i] for i in asked]), strict=True))
         empty = replace(
             self._stamp, status=status.EMPTY_INPUT, error=f"{self._which} input is NULL or blank", attempts=0
         )
@@ -111,13 +122,13 @@ class Labeler:
             replace(answers.get(i, empty), input_hash=hashes[i], labeled_at=now) for i in range(len(rows))
         ]
 
-    def _rendered_and_asked(self, rows: list[list[str]]) -> list[Label]:
+    def _render_and_ask(self, rows: list[list[str]]) -> list[Label]:
         try:
             with self._rendering:
-                shown = self._row_examples.of(rows) if self._row_examples else None
-                offers = self._row_choices.of(rows) if self._row_choices else None
-                prompts = self.encoder.encode(rows, shown, offers)
-        except EngineError as error:  # a tokenizer may be the engine's
+                shown = self._example_retriever.of(rows) if self._example_retriever else None
+                candidates = self._candidate_retriever.of(rows) if self._candidate_retriever else None
+                prompts = self.encoder.encode(rows, shown, candidates)
+        except EngineError as error:  # the tokenizer may be in the engine's process
             self._count(error)
             return self._failed(len(rows), error)
         fit = [not (prompt.truncated and self._refuses_cuts) for prompt in prompts]
@@ -129,14 +140,14 @@ class Labeler:
         if not asked:
             return []
         try:
-            answers = self._answerer.answer([prompt for prompt, _ in asked], [row for _, row in asked])
+            answers = self._predictor.answer([prompt for prompt, _ in asked], [row for _, row in asked])
         except EngineError as error:
             return self._ask_parts(asked, error)
         self._failures = 0
         return [self._label(prompt, answer) for (prompt, _), answer in zip(asked, answers, strict=True)]
 
     def _ask_parts(self, asked: list[_Asked], error: EngineError) -> list[Label]:
-        """Halves what failed, so that one bad row costs itself only; an engine that fails on and on is left alone."""
+        """Halves what failed, so that a bad row fails alone. An engine that keeps failing is not asked again."""
         self._count(error)
         if len(asked) == 1 or self.engine_lost:
             return self._failed(len(asked), error)
@@ -170,11 +181,12 @@ class Labeler:
 
 
 def abstain_below(label: Label, min_confidence: float) -> Label:
-    """The label without its value where that has less confidence; the value is its first alternative then."""
+    """The label, with its value withheld if its confidence is below `min_confidence`: the value is then the first of
+    the alternatives."""
     if label.confidence is None or label.confidence >= min_confidence:
         return label
     others = label.alternatives or ()
-    if not others or others[0].value != label.value:  # a rating's value lies between its alternatives
+    if not others or others[0].value != label.value:  # a rating's value may lie between its alternatives
         others = (Alternative(label.value, label.raw_confidence or 0.0), *others)[:MOST_ALTERNATIVES]
     reason = f"confidence {label.confidence:.3f} is below {min_confidence:g}"
     return replace(label, value=None, status=status.UNCERTAIN, error=reason, alternatives=others)
@@ -182,7 +194,7 @@ def abstain_below(label: Label, min_confidence: float) -> Label:
 
 @dataclass(frozen=True, slots=True)
 class _Released:
-    """In place of an engine that is gone."""
+    """Stands in for an engine that was dropped."""
 
     failure: str
 

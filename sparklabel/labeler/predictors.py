@@ -1,7 +1,7 @@
-"""From prompts to answers: the choices of a scored task, or the text that a model writes.
+"""From prompts to answers: by scoring the choices of a task, or from the text that a model writes.
 
-In: prompts, and the rows that they were made of. Out: an `Answer` each, without anything that a table adds. An
-engine's failure passes: the labeler knows what to do about it.
+In: prompts, and the rows that they were made from. Out: an `Answer` each, without what a table adds. Failures of the
+engine are raised: the `Labeler` handles them.
 """
 
 from collections.abc import Sequence
@@ -48,23 +48,23 @@ class Answer:
 
 
 class Predictor(Protocol):
-    """Answers N prompts, whose rows hold one text per input, in one call of the engine. Raises EngineError."""
+    """Answers N prompts in one call of the engine. The rows hold one text per input. Raises EngineError."""
 
     def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]: ...
 
 
 def predictor(prepared: PreparedTask, engine: Engine, *, zero_shot: bool) -> Predictor:
-    """What answers the question with this engine."""
+    """The predictor for a task with this engine. `zero_shot`: the model was not fine-tuned."""
     if isinstance(prepared.mode, Generated):
         return GeneratedAnswers(prepared, prepared.mode, engine)
-    # A fine-tuned model learned the labels' frequencies from people: its lean is not one to correct.
+    # A fine-tuned model learned the labels' frequencies from people, so its prior is not corrected.
     return ScoredAnswers(
         prepared, prepared.mode, engine, corrects=prepared.mode.prior_correction and zero_shot
     )
 
 
 class ScoredAnswers:
-    """Reads the probability of each choice off the trie; no text is written."""
+    """Scores the choices of a task. No text is written. `corrects`: the model's prior is divided out."""
 
     def __init__(self, prepared: PreparedTask, mode: Scored, engine: Engine, *, corrects: bool) -> None:
         self.prepared, self._mode, self._engine, self._corrects = prepared, mode, engine, corrects
@@ -76,7 +76,7 @@ class ScoredAnswers:
         return [self._answer(*row) for row in zip(log_p, certain, scores.row_statuses, strict=True)]
 
     def _answer(self, log_p: NDArray[np.float64], certain: bool, row_status: RowStatus | None) -> Answer:
-        """`certain`: the engine said which choice it is, and not how probable it is."""
+        """`certain`: the engine named the choice without a probability."""
         if failed := _failed(row_status):
             return failed
         if np.isnan(log_p).any():
@@ -91,22 +91,24 @@ class ScoredAnswers:
         )  # fmt: skip
 
     def log_probabilities(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
-        """[N, L]: each choice's log-probability for each prompt, prior-corrected where that is wanted."""
+        """[N, L]: each choice's log-probability for each prompt, prior-corrected if the task asks for that."""
         return self._scored(prompts)[1]
 
     def _scored(self, prompts: Sequence[Prompt]) -> tuple[RowScores, NDArray[np.float64]]:
-        # The prior first: where that fails, no row has been paid for.
+        # The prior first: if it fails, no row has been paid for.
         prior = self._content_free() if self._corrects else None
         scores, log_p = self._raw(prompts)
         return scores, log_p if prior is None else prior_corrected(log_p, prior, self._mode.groups)
 
     def _content_free(self) -> NDArray[np.float64]:
-        """[L]: the logarithm of what the model gives the choices for nothing. Raises EngineError or TaskError."""
+        """[L]: the log-probabilities of the choices for an empty input. Raises EngineError or TaskError."""
         if self._prior is None:
             blanks = [[text] * len(self.prepared.task.inputs) for text in _NOTHING]
             scores, log_p = self._raw(self.prepared.encoder.encode(blanks))
             if failed := next(filter(None, map(_failed, scores.row_statuses)), None):
-                raise EngineError(f"The model's answer to an empty input is not known: {failed.error}")
+                raise EngineError(
+                    f"The model's answer to an empty input could not be computed: {failed.error}"
+                )
             if np.isposinf(scores.logits).any():
                 raise TaskError(
                     "This engine gives no probabilities, so there is no prior to correct.",
@@ -118,31 +120,33 @@ class ScoredAnswers:
     def _raw(self, prompts: Sequence[Prompt]) -> tuple[RowScores, NDArray[np.float64]]:
         trie, rows = self.prepared.trie, tuple(prompt.ids for prompt in prompts)
         scores = row_scores(self._engine, ScoringRequest(self.prepared.encoder.prefix, rows, trie))
-        # Infinite logits have no softmax: e to the _FAR is more than any probability needs.
+        # Infinite logits have no softmax. e to the power of _FAR is far more than any probability needs.
         finite = np.where(np.isposinf(scores.logits), np.float32(_FAR), scores.logits)
-        return scores, trie.log_probabilities(finite, self._offered(prompts, scores))
+        return scores, trie.log_probabilities(finite, self._candidates(prompts, scores))
 
-    def _offered(self, prompts: Sequence[Prompt], scores: RowScores) -> NDArray[np.bool_] | None:
-        """[N, L]: the choices of each row; None where all have all. Where an engine says which choice it is, that is
-        it."""
-        if not any(prompt.offered for prompt in prompts):
+    def _candidates(self, prompts: Sequence[Prompt], scores: RowScores) -> NDArray[np.bool_] | None:
+        """[N, L]: the candidates of each row; None if every row has all choices. A row whose choice the engine named
+        has all of them too."""
+        if not any(prompt.candidates for prompt in prompts):
             return None
         known = [bool(np.isposinf(logits).any()) for logits in scores.logits]
-        offered = np.zeros((len(prompts), len(self.prepared.trie.paths)), dtype=bool)
+        candidates = np.zeros((len(prompts), len(self.prepared.trie.paths)), dtype=bool)
         for row, prompt in enumerate(prompts):
-            offered[row, list(prompt.offered) if prompt.offered and not known[row] else slice(None)] = True
-        return offered
+            candidates[
+                row, list(prompt.candidates) if prompt.candidates and not known[row] else slice(None)
+            ] = True
+        return candidates
 
 
 def _failed(row_status: RowStatus | None) -> Answer | None:
-    """The answer of a row that has none."""
+    """The answer of a row that failed; None for any other row."""
     if row_status is None or row_status.status == status.OK:
         return None
     return Answer(status=row_status.status, error=row_status.text)
 
 
 class GeneratedAnswers:
-    """Has the model write each answer, under the task's schema where it has one."""
+    """Has the model write each answer, under the task's schema if it has one."""
 
     def __init__(self, prepared: PreparedTask, mode: Generated, engine: Engine) -> None:
         self._prepared, self._mode, self._engine = prepared, mode, engine
@@ -164,18 +168,18 @@ class GeneratedAnswers:
             )
             return Answer(status=status.INVALID_OUTPUT, error=reason, output_tokens=tokens)
         try:
-            reading = self._mode.read(written.text, row)
+            parsed = self._mode.read(written.text, row)
         except ValueError as error:
             return Answer(status=status.INVALID_OUTPUT, error=str(error)[:500], output_tokens=tokens)
-        dropped = f"{reading.dropped} left out: not in the text" if reading.dropped else None
+        dropped = f"{parsed.dropped} left out: not in the text" if parsed.dropped else None
         row_status = written.row_status.text if written.row_status else None
         notes = "; ".join(filter(None, (dropped, row_status))) or None
-        if tokens is None:  # the engine knows of none, nor of their probabilities
-            return Answer(value=reading.value, error=notes, output_tokens=None)
-        spans = sorted(reading.spans)
+        if tokens is None:  # the engine reports neither tokens nor probabilities
+            return Answer(value=parsed.value, error=notes, output_tokens=None)
+        spans = sorted(parsed.spans)
         by_field = {field: list(of) for field, of in groupby(spans, key=lambda span: span.field)}
         return Answer(
-            value=reading.value,
+            value=parsed.value,
             confidence=_confidence(written, spans),
             field_confidence=tuple(
                 FieldConfidence(field, _confidence(written, of)) for field, of in by_field.items()
@@ -186,7 +190,8 @@ class GeneratedAnswers:
 
 
 def _confidence(written: Completion, spans: Sequence[FieldSpan]) -> float:
-    """Of the tokens that overlap the spans; of all where a value has no text of its own."""
+    """The geometric mean of the probabilities of the tokens that overlap the spans; of all tokens if the value has no
+    text of its own."""
     starts = (0, *written.ends[:-1])
     tokens = [
         log_p

@@ -1,6 +1,7 @@
-"""A task made ready for one tokenizer: how rows are rendered, and what answers are as tokens.
+"""A task prepared for one tokenizer: how rows are rendered, and what answers are as tokens.
 
-Needs no weights: a driver builds it to find out what cannot be asked, before anything is loaded or written.
+In: a task, a tokenizer, and what a fine-tuned model carries. Out: a `PreparedTask`. It needs no weights: a driver makes
+one to find out what cannot be asked, before anything is loaded or written.
 """
 
 from dataclasses import dataclass
@@ -14,23 +15,24 @@ from sparklabel.prompts import (
     PromptTemplate,
     Tokenizer,
     answer_ids,
+    candidate_labels,
     chat_template,
     check_same_ids,
     fitting,
-    offering,
 )
 from sparklabel.tasks import AnswerMode, Scored, Task, check_task
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedTask:
-    """`labels` is the trie of a scored task's choices; None where answers are generated."""
+    """`mode`: how the task is answered. `template` and `encoder`: how rows become prompts. `label_trie`: the choices of
+    a scored task; None if answers are generated."""
 
     task: Task
     mode: AnswerMode
     template: PromptTemplate
     encoder: PromptEncoder
-    labels: LabelTrie | None
+    label_trie: LabelTrie | None
 
     @classmethod
     def of(
@@ -41,13 +43,13 @@ class PreparedTask:
         model: str = "",
         examples: ExampleSet | None = None,
     ) -> "PreparedTask":
-        """With the card that a fine-tuned model carries; or untrained, with the examples of a pass where it has any.
-        Raises TaskError or ModelError."""
+        """With the manifest of a fine-tuned model; or without fine-tuning, with the examples of a pass if there are
+        any. Raises TaskError or ModelError."""
         check_task(task)
         template = manifest.template if manifest else _untrained(task, tokenizer, examples)
         prepared = cls.rendered(task, tokenizer, template)
-        if not manifest and (offered := offering(task)):
-            prepared.encoder.check_room_for(offered)
+        if not manifest and (candidates := candidate_labels(task)):
+            prepared.encoder.check_room_for(candidates)
         if manifest:
             manifest.check_fits(task, model)
             check_same_ids(manifest.label_ids, prepared.label_ids, model)
@@ -55,26 +57,24 @@ class PreparedTask:
 
     @classmethod
     def rendered(cls, task: Task, tokenizer: Tokenizer, template: PromptTemplate) -> "PreparedTask":
-        """The same with a template of the caller's."""
+        """With a template of the caller's."""
         mode = task.answer_mode
         if isinstance(mode, Scored):
-            labels = label_trie(answer_ids(template, tokenizer, mode.verbalized), mode.names, mode.groups)
-            return cls(
-                task, mode, template, PromptEncoder(template, tokenizer, labels.tree_depth + 1), labels
-            )
+            trie = label_trie(answer_ids(template, tokenizer, mode.verbalized), mode.names, mode.groups)
+            return cls(task, mode, template, PromptEncoder(template, tokenizer, trie.tree_depth + 1), trie)
         return cls(task, mode, template, PromptEncoder(template, tokenizer, mode.max_tokens), None)
 
     @property
     def trie(self) -> LabelTrie:
         """The choices of a scored task. Raises TaskError for a generated one."""
-        if self.labels is None:
+        if self.label_trie is None:
             raise TaskError(f"A task of kind {self.task.kind!r} has no choices: its answers are generated.")
-        return self.labels
+        return self.label_trie
 
     @property
     def label_ids(self) -> tuple[TokenPath, ...]:
-        """The choices' token ids; none where answers are generated."""
-        return self.labels.paths if self.labels else ()
+        """The choices' token ids; empty if answers are generated."""
+        return self.label_trie.paths if self.label_trie else ()
 
 
 def _untrained(task: Task, tokenizer: Tokenizer, examples: ExampleSet | None) -> PromptTemplate:

@@ -1,37 +1,41 @@
-"""What each row gets of its own: the most similar examples, the nearest choices."""
+"""What each row gets in its own prompt: the most similar examples, the nearest labels.
+
+In: rows, and all examples or labels. Out: text for each row's prompt. How prompts show it is decided in `prompts`.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from sparklabel.few_shot import Encoder, ExampleSet, Neighbours
 from sparklabel.models.shipped_encoder import sentence_encoder
-from sparklabel.prompts import Candidates, example_text
+from sparklabel.prompts import RowCandidates, example_text
 from sparklabel.tasks import CandidateLabels, Task
 
 
-class RowChoices:
-    """Chooses from what the task offers; `open_encoder` gives the encoder that reads rows and choices."""
+class CandidateRetriever:
+    """Finds each row's candidate labels; `open_encoder` opens the encoder of rows and labels."""
 
     def __init__(
-        self, offering: CandidateLabels, open_encoder: Callable[[], Encoder] = sentence_encoder
+        self, labels: CandidateLabels, open_encoder: Callable[[], Encoder] = sentence_encoder
     ) -> None:
-        self._offering, self._open_encoder = offering, open_encoder
+        self._labels, self._open_encoder = labels, open_encoder
 
-    def of(self, rows: Sequence[Sequence[str]]) -> list[Candidates]:
-        """Raises SetupError or ModelError where this host cannot embed."""
+    def of(self, rows: Sequence[Sequence[str]]) -> list[RowCandidates]:
+        """For each row its candidates, in the order of nearness. Raises SetupError or ModelError if this host cannot
+        embed texts."""
         if not rows:
             return []
-        found = [numbers[::-1] for numbers in self._neighbours.nearest(rows, self._offering.count)]
-        return [Candidates(self._offering.text(numbers), tuple(numbers)) for numbers in found]
+        found = [numbers[::-1] for numbers in self._neighbours.nearest(rows, self._labels.count)]
+        return [RowCandidates(self._labels.text(numbers), tuple(numbers)) for numbers in found]
 
     @cached_property
     def _neighbours(self) -> Neighbours:
         encoder = self._open_encoder()
-        return Neighbours([], encoder.embed(self._offering.meanings), encoder)
+        return Neighbours([], encoder.embed(self._labels.meanings), encoder)
 
 
-class RowExamples:
-    """Chooses from a set; `open_encoder` gives the encoder that made its vectors."""
+class ExampleRetriever:
+    """Finds each row's examples in a set; `open_encoder` opens the encoder that made its vectors."""
 
     def __init__(
         self, task: Task, examples: ExampleSet, open_encoder: Callable[[], Encoder] = sentence_encoder
@@ -40,7 +44,7 @@ class RowExamples:
         self._texts = [example_text(task, example) for example in examples.shown]
 
     def of(self, rows: Sequence[Sequence[str]]) -> list[list[str]]:
-        """For each row the texts of its examples. Raises SetupError or ModelError where this host cannot embed it."""
+        """For each row the texts of its examples. Raises SetupError or ModelError if this host cannot embed texts."""
         if not rows or not self._texts:
             return [[] for _ in rows]
         found = self._neighbours.nearest(rows, self._examples.source.count)

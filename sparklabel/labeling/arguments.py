@@ -5,7 +5,9 @@ the signature of `label_table` and to the options of the engines.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import TypedDict
+
+from sparklabel.engines import EngineOptions
 
 
 class EngineArguments(TypedDict, total=False):
@@ -36,7 +38,7 @@ class PassArguments(EngineArguments, total=False):
     """What a pass takes beside the table, the task, and how its rows and columns are named."""
 
     model: str | Mapping[str, str]
-    engine: Any
+    engine: str | EngineOptions
     where: str | None
     relabel: str
     adopt: bool

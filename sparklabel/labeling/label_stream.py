@@ -7,14 +7,17 @@ these rows alone; now and then a pass over the whole table answers rows that wer
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Unpack
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
+from sparklabel.arguments import check_arguments
 from sparklabel.delta.snapshot import UNVERSIONED, check_folders
+from sparklabel.engines import EngineOptions, engine_spec
 from sparklabel.errors import ConflictError, EngineError, TableError
+from sparklabel.labeling.arguments import EngineArguments
 from sparklabel.labeling.executor import make_room, run_passes
 from sparklabel.labeling.limits import DEFAULT_ERROR_RATIO, MAX_ERROR_RATIO, PassLimits
 from sparklabel.labeling.options import StorageOptions
@@ -30,6 +33,10 @@ from sparklabel.table.task_table import TaskTable, open_task_table
 from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec, labeler_spec, prepare
 
+_ARGUMENTS = (
+    "key", "checkpoint", "model", "engine", "trigger", "sweep_every", "where", "column", "into", "min_confidence",
+    "max_error_ratio", "max_new_corrections", "staging", "cache", *EngineArguments.__annotations__,
+)  # fmt: skip
 _ROW = "_sparklabel_row"
 _WAITS, _WAIT_SECONDS = 60, 10.0
 """How often a batch waits for another pass on the same rows before the query fails."""
@@ -43,7 +50,7 @@ def label_stream(
     key: str | Sequence[str] | None = None,
     checkpoint: str,
     model: str = DEFAULT,
-    engine: str = "auto",
+    engine: str | EngineOptions = "auto",
     trigger: str | None = None,
     sweep_every: int = 20,
     where: str | None = None,
@@ -54,7 +61,7 @@ def label_stream(
     max_new_corrections: int | None = 1000,
     staging: str | None = None,
     cache: bool | str = True,
-    **options: Any,
+    **options: Unpack[EngineArguments],
 ) -> StreamingQuery:
     """Labels the rows of a Delta table as they are appended, in place or `into` a table of labels.
 
@@ -76,6 +83,8 @@ def label_stream(
         TableError, ColumnError, KeyColumnError, TaskError, ModelError or SetupError: Before anything is loaded or
             written. Later errors are the query's.
     """
+    check_arguments("label_stream", _ARGUMENTS, options)
+    engine_spec(engine, options)
     if type(sweep_every) is not int or sweep_every < 1:
         raise TableError(f"sweep_every={sweep_every!r} is not a whole number above 0.")
     if "connect" in type(spark).__module__:

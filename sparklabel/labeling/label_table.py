@@ -10,7 +10,9 @@ from typing import Any, Unpack, overload
 
 from pyspark.sql import SparkSession
 
+from sparklabel.arguments import check_arguments
 from sparklabel.delta.snapshot import check_folders
+from sparklabel.engines import EngineOptions, engine_spec
 from sparklabel.errors import ColumnError, TableError, TaskError
 from sparklabel.labeling.arguments import LabelArguments
 from sparklabel.labeling.build_report import build_report, dry_run_report
@@ -46,7 +48,7 @@ def label_table(
     *,
     key: str | Sequence[str] | None = None,
     model: str | Mapping[str, str] = DEFAULT,
-    engine: str = "auto",
+    engine: str | EngineOptions = "auto",
     where: str | None = None,
     relabel: str = "task",
     column: str | None = None,
@@ -86,7 +88,8 @@ def label_table(
         task: A task, or several. Several are answered one after the other, and written by one MERGE.
         key: The column, or columns, that identify each row. Only the first pass needs it: the table remembers it.
         model: A model reference; for several tasks also a dict of task name to reference.
-        engine: "auto", "transformers", "vllm", "openai" or "fake".
+        engine: "auto", "transformers", "vllm", "openai" or "fake"; or its options, for example
+            sl.VllmOptions(max_model_len=4096).
         where: A SQL condition that narrows the pass, for example "day = current_date()".
         relabel: Which answers to renew: "none", "task" or "model".
         column: The value column, if it is not named as the task.
@@ -126,6 +129,8 @@ def label_table(
         >>> report = sl.label_table(spark, "support.tickets", intent, key="ticket_id")  # doctest: +SKIP
         >>> print(report)  # doctest: +SKIP
     """
+    check_arguments("label_table", LabelArguments.__annotations__, options)
+    engine_spec(engine, options)
     if relabel not in RELABEL:
         raise TableError(f"relabel={relabel!r} is not known.", hint=f"Use one of: {', '.join(RELABEL)}.")
     check_flags(adopt=adopt, dry_run=dry_run)

@@ -1,1 +1,1 @@
-"""The label record and the SQL predicates over it."""
+"""The label record, its statuses, and the SQL predicates over it."""

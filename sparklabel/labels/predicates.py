@@ -1,6 +1,7 @@
-"""SQL predicates over the label record: the only definition of pending and of human-answered.
+"""SQL predicates over the label record: the only definition of which rows are pending, and which a person answered.
 
-Text rather than Columns, so that the same predicate works in a Column, in a MERGE and over Spark Connect.
+In: the names of columns, as SQL. Out: SQL text rather than Columns, so that one predicate works in a Column, in a MERGE
+and over Spark Connect.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from sparklabel.sql import sql_list, sql_string
 
 
 def input_hash_sql(columns: Sequence[str]) -> str:
-    """The SQL expression of `input_hash` over columns (given as SQL, already quoted)."""
+    """The SQL expression of `input_hash` over columns, which are given as quoted SQL."""
     parts = (
         f"coalesce(concat(encode(concat('S', octet_length(CAST({c} AS STRING)), ':'), 'utf-8'), "
         f"CAST(CAST({c} AS STRING) AS BINARY)), encode('N', 'utf-8'))"
@@ -20,22 +21,24 @@ def input_hash_sql(columns: Sequence[str]) -> str:
 
 
 def human_sql(value: str, label: str) -> str:
-    """True where a person answered: said so, or the value is no longer what the record says (a plain UPDATE)."""
+    """True if a person answered: the record says so, or the value differs from the record's (a plain UPDATE)."""
     return f"({_is_marked_human(label)} OR NOT ({value} <=> {label}.value))"
 
 
 def implicit_correction_sql(label: str) -> str:
-    """True where no record says that a person answered: of a human answer, a plain UPDATE, or another job's."""
+    """True if the record does not say that a person answered. A human answer of this sort comes from a plain UPDATE, by
+    a person or by another job."""
     return f"NOT {_is_marked_human(label)}"
 
 
 def _is_marked_human(label: str) -> str:
-    # Whoever types 'Human' means it; a pass writes it as it is written everywhere.
+    # People may type 'Human'; a pass normalizes it.
     return f"(lower(trim({label}.source)) <=> 'human')"
 
 
 def unattributed_sql(label: str) -> str:
-    """True where a human answer's record does not say so yet, or not of which input it is, or that it is one."""
+    """True if a human answer's record is incomplete: its source, its input hash or its status is still to be
+    written."""
     return (
         f"(NOT ({label}.source <=> 'human') OR {label}.input_hash IS NULL "
         f"OR NOT coalesce({label}.status IN ({sql_list(ANSWERED)}), false))"
@@ -43,12 +46,12 @@ def unattributed_sql(label: str) -> str:
 
 
 def model_value_sql(label: str) -> str:
-    """What the model said: the value, or the guess that was withheld."""
+    """The model's answer: the value, or the best guess if it was withheld."""
     return f"coalesce({label}.value, get({label}.alternatives, 0).value)"
 
 
 def keeps_older_sql(label: str, answer: str, inputs_hash: str) -> str:
-    """True where `answer` is a failure of the engine, and `label` has an answer to the same input: it stays."""
+    """True if `answer` is a failure of the engine and `label` already answers the same input: that label is kept."""
     return (
         f"coalesce({answer}.status IN ({sql_list(RETRYABLE)}) AND {label}.status IN ({sql_list(ANSWERED)}) "
         f"AND {label}.input_hash = {inputs_hash}, false)"
@@ -66,15 +69,24 @@ def row_state_sql(
     min_confidence: float = 0.0,
     retry: Mapping[str, int | None] | None = None,
 ) -> str:
-    """Names the state of each row; `PENDING_STATES` are those that a pass answers.
+    """The state of each row, one of `STATES`. A pass answers the rows in `pending_states(relabel)`.
 
-    `human` and `human_input_changed` rows are never overwritten. `model_changed` rows are told apart from `done`
-    under every `relabel`, so that a pass can say how many rows a new model would add, those among them that the old
-    one could not answer; they are pending under
-    relabel="model" only, and `task_changed` rows are `done` under relabel="none". An answer that was withheld for
-    more confidence than `min_confidence` now asks for is tried again, and so is one of this model that was given for
-    less. `retry` says of a status how often a row with it is asked at most (None: as often as it takes); those that it
-    does not name are asked again where they are RETRYABLE.
+    `human` and `human_input_changed` rows are never overwritten. `model_changed` rows are distinguished from `done`
+    ones under every `relabel`, so that a pass can say how many rows a new model would add (including rows that the old
+    model could not answer); they are pending only with relabel="model". `task_changed` rows are `done` with
+    relabel="none".
+
+    Args:
+        value: The value column, as SQL.
+        label: The label column, as SQL.
+        inputs_hash: The hash of the row's inputs, as SQL (see `input_hash_sql`).
+        fingerprint: The fingerprint of the task as it is now.
+        model: The identity of the model of this pass.
+        relabel: One of `RELABEL`.
+        min_confidence: The threshold of this pass. Answers that an earlier pass withheld above it are retried, and so
+            are this model's answers below it.
+        retry: The most attempts for rows with a status (None: no limit). Statuses that it does not name are retried
+            without a limit if they are RETRYABLE, and otherwise not at all.
     """
     again = dict.fromkeys(RETRYABLE) | dict(retry or {})
     failed = " OR ".join(
@@ -111,6 +123,6 @@ RELABEL = ("none", "task", "model")
 
 
 def pending_states(relabel: str) -> tuple[str, ...]:
-    """The row states that a pass with this `relabel` answers."""
+    """The states of rows that a pass with this `relabel` answers."""
     states = ("new", "input_changed", "retry", "task_changed")
     return (*states, "model_changed") if relabel == "model" else states

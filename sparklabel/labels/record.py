@@ -1,8 +1,8 @@
-"""The label: one record everywhere, its SQL type, and the SQL predicates over it.
+"""The label: one record everywhere, and its SQL type.
 
-What the UDF returns and what a table keeps are the same struct. A task owns two columns: the value column, that
-everybody reads, and the label column, the record. The predicates here are the only definition of what is pending and
-what a person answered; they are text, so that they work in a Column, in a MERGE and over Spark Connect alike.
+In: a row's answer. Out: the struct that the UDF returns and that a table keeps. A task owns two columns: the value
+column, which everybody reads, and the label column, which holds this record. Which rows are pending or answered by a
+person is decided in `sparklabel.labels.predicates`.
 """
 
 import hashlib
@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 
 class Alternative(NamedTuple):
-    """A value that a scored kind could have given, with its probability."""
+    """A value that a scored task could have given, with its probability in [0, 1]."""
 
     value: Any
     probability: float
 
 
 class FieldConfidence(NamedTuple):
-    """The confidence of one field of a generated value."""
+    """The confidence of one field of a generated value, in [0, 1]."""
 
     field: str
     confidence: float
@@ -28,10 +28,28 @@ class FieldConfidence(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """One answer for one row. `status` decides whether there is one: a NULL value can be a right answer.
+    """One row's answer. `status` says whether there is one: a NULL value can be a right answer.
 
-    `confidence` is the probability of the value in [0, 1], calibrated once a calibrator exists; `raw_confidence` is
-    the model's own. `alternatives` are the best five, most probable first. `attempts` counts engine calls.
+    Attributes:
+        value: The answer; None if there is none, or if NULL is the answer.
+        confidence: The probability of the value in [0, 1], calibrated if a calibrator was fitted.
+        raw_confidence: The model's own probability of the value.
+        alternatives: The five most probable values, most probable first (scored tasks).
+        field_confidence: The confidence of each field (generated values).
+        status: `ok`, `truncated`, or why there is no answer.
+        error: Details of the status.
+        source: `model` or `human`.
+        model: The model's immutable identity.
+        task_fingerprint: Identifies the version of the task.
+        input_hash: Identifies the row's inputs.
+        pass_id: The pass that wrote the label.
+        attempts: How often the engine was called for these inputs.
+        labeled_at: When the model answered.
+        reviewer: The person who answered.
+        reviewed_at: When that person answered.
+        review_reason: Why the row was shown to a person.
+        prompt_tokens: Tokens of the prompt.
+        output_tokens: Tokens that the model wrote; 0 for scored tasks.
     """
 
     value: Any = None
@@ -60,7 +78,7 @@ class Label:
 
 
 def label_ddl(value_type: str) -> str:
-    """The SQL type of the record, for values of `value_type`. It only ever grows, at its end."""
+    """The SQL type of the record, for values of the SQL type `value_type`. Later releases only append fields."""
     return (
         f"STRUCT<value: {value_type}, confidence: DOUBLE, raw_confidence: DOUBLE, "
         f"alternatives: ARRAY<STRUCT<value: {value_type}, probability: DOUBLE>>, "
@@ -74,7 +92,7 @@ def label_ddl(value_type: str) -> str:
 def input_hash(values: Sequence[bytes | None]) -> str:
     """SHA-256 (hex) of a row's inputs, as UTF-8 bytes; equal to `input_hash_sql` on the same row.
 
-    Lengths are part of what is hashed, so ("ab", "c") and ("a", "bc") differ, and so do NULL and "".
+    Lengths are hashed too, so that ("ab", "c") and ("a", "bc") differ, and so do NULL and "".
     """
     digest = hashlib.sha256()
     for value in values:

@@ -154,7 +154,7 @@ class LanguageModel:
         tree = TokenTree.of(trie, self.device)
         head = OptionHead(self.model, self.tokenizer.stop_ids, trie.option_tokens)
         # The prompt's last token is position 0.
-        positions = torch.tensor(trie.option_places, device=self.device) + 1
+        positions = torch.tensor(trie.option_positions, device=self.device) + 1
         columns = torch.tensor([head.column[token] for token in trie.option_tokens], device=self.device)
 
         def score(batch: list[int]) -> None:

@@ -1,31 +1,31 @@
-"""Prompts: a task and a row become token ids, a shared prefix and what follows it."""
+"""Prompts: a task and its rows become token ids, a shared prefix and the rest of each row."""
 
 from sparklabel.prompts.answer_tokens import answer_ids, check_same_ids
-from sparklabel.prompts.encoder import Candidates, Prompt, PromptEncoder, shares
+from sparklabel.prompts.encoder import Prompt, PromptEncoder, RowCandidates, shares
 from sparklabel.prompts.templates import (
     Piece,
     PromptTemplate,
     bare_template,
+    candidate_labels,
     chat_template,
     example_text,
     fitting,
-    offering,
 )
 from sparklabel.prompts.tokenizer import Tokenizer
 
 __all__ = [
-    "Candidates",
     "Piece",
     "Prompt",
     "PromptEncoder",
     "PromptTemplate",
+    "RowCandidates",
     "Tokenizer",
     "answer_ids",
     "bare_template",
+    "candidate_labels",
     "chat_template",
     "check_same_ids",
     "example_text",
     "fitting",
-    "offering",
     "shares",
 ]

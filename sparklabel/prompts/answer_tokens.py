@@ -1,4 +1,4 @@
-"""The token ids of a task's answers, where a model writes them: behind the prompt.
+"""The token ids of a task's answers, as a model writes them after the prompt.
 
 In: a template, a tokenizer, answers as text. Out: their ids, checked.
 """
@@ -14,9 +14,9 @@ from sparklabel.prompts.tokenizer import Tokenizer
 def answer_ids(
     template: PromptTemplate, tokenizer: Tokenizer, answers: Sequence[str]
 ) -> tuple[TokenPath, ...]:
-    """Each answer's token ids behind the prompt, tokenised jointly with the prompt's last piece.
+    """Each answer's token ids after the prompt, tokenized together with the prompt's last piece.
 
-    Raises TaskError where joint tokenisation does not begin with that piece's own ids: such an answer would be scored
+    Raises TaskError if the joint tokenization does not begin with that piece's own ids: such an answer would be scored
     along tokens that the model never writes.
     """
     last = template.pieces[-1].text
@@ -27,13 +27,14 @@ def answer_ids(
         apart = tokenizer.encode_rows([template.answer_lead + answer])[0]
         if joint[: len(header)] != header or joint[len(header) :] != apart:
             raise TaskError(
-                f"The label {answer!r} does not tokenise cleanly behind the prompt.", hint="Respell it."
+                f"The label {answer!r} does not tokenize cleanly after the prompt.",
+                hint="Spell it differently.",
             )
         paths.append(tuple(apart))
     return tuple(paths)
 
 
 def check_same_ids(recorded: Sequence[Sequence[int]], now: Sequence[Sequence[int]], model: str) -> None:
-    """Raises ModelError when a fine-tuned model's label ids are not what its tokenizer gives today."""
+    """Raises ModelError if a fine-tuned model's label ids differ from what its tokenizer gives now."""
     if [list(path) for path in recorded] != [list(path) for path in now]:
-        raise ModelError(f"The label ids that {model} was trained with are not those of its tokenizer.")
+        raise ModelError(f"{model} was trained with other label ids than its tokenizer gives.")

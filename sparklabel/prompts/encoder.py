@@ -1,7 +1,7 @@
-"""From a template and a row to token ids: a prefix that all rows share, and what follows it.
+"""From a template and rows to token ids: a prefix that all rows share, and what follows it.
 
-In: a template, a tokenizer, rows of text. Out: token ids. Everything except the chat format is tokenised so that it can
-never become a special token; row text can therefore never leave the user's turn.
+In: a template, a tokenizer, rows of text. Out: token ids. Everything except the chat format is tokenized so that it can
+never become a special token. Text from a row can therefore never leave the user's turn.
 """
 
 from collections.abc import Sequence
@@ -17,26 +17,26 @@ from sparklabel.prompts.tokenizer import Tokenizer
 from sparklabel.tasks import CandidateLabels
 
 _BLOCKS_KEPT = 4096
-"""Examples whose tokens are remembered."""
+"""How many examples' tokens are kept."""
 
 _LEAST_ROOM = 16
 _CHARS_PER_TOKEN = 20
-"""Text beyond this many characters for each token of context is cut unread: it could not fit in any language."""
+"""Text beyond this many characters for each token of context is cut before it is tokenized: it fits in no language."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A row's token ids behind the shared prefix. `truncated`: an input was cut to fit the context. `offered`: the
-    numbers of the choices that it may be answered with, all where there are none."""
+    """A row's token ids after the shared prefix. `truncated`: an input was cut to fit the context. `candidates`: the
+    numbers of the choices that it may be answered with; empty: all of them."""
 
     ids: TokenPath
     truncated: bool
-    offered: tuple[int, ...] = ()
+    candidates: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Candidates:
-    """The text that lists a row's choices, and their numbers."""
+class RowCandidates:
+    """The text that lists a row's candidate labels, and their numbers among all choices."""
 
     text: str
     choices: tuple[int, ...]
@@ -52,32 +52,32 @@ class PromptEncoder:
         self.prefix: TokenPath = tuple(i for ids in encoded[:first] if ids is not None for i in ids)
         behind = zip(encoded[first:], kinds[first:], strict=True)
         self._rest = [ids for ids, kind in behind if kind not in ("choices", "examples")]
-        self._takes_offers = "choices" in kinds
+        self._takes_candidates = "choices" in kinds
         self._fixed = len(self.prefix) + sum(len(ids) for ids in self._rest if ids is not None)
         fixed = self._fixed + reserve
         self.room = tokenizer.context - fixed
         if self.room < _LEAST_ROOM:
             raise TaskError(
                 f"The instructions and labels take {fixed} of the model's {tokenizer.context} tokens of context.",
-                hint="Shorten the instructions, examples or label descriptions, offer each row some of the labels "
+                hint="Shorten the instructions, examples or label descriptions, give each row some of the labels "
                 "(candidates=20), or use a model with a longer context.",
             )
         # Most examples are near to many rows.
         self._block = lru_cache(_BLOCKS_KEPT)(lambda text: tokenizer.encode_rows([text])[0])
 
-    def check_room_for(self, offered: CandidateLabels) -> None:
-        """Raises TaskError where the longest choices that a row can be offered leave it no room."""
-        lengths = sorted(map(len, self._tokenizer.encode_rows(offered.meanings)))
-        longest = sum(lengths[-offered.count :]) + 2 * offered.count
+    def check_room_for(self, candidates: CandidateLabels) -> None:
+        """Raises TaskError if the longest labels that a row can get leave no room for the row."""
+        lengths = sorted(map(len, self._tokenizer.encode_rows(candidates.meanings)))
+        longest = sum(lengths[-candidates.count :]) + 2 * candidates.count
         if longest + _LEAST_ROOM > self.room:
             raise TaskError(
-                f"{offered.count} labels with their descriptions can take {longest} tokens, and the prompt has room "
+                f"{candidates.count} labels with their descriptions can take {longest} tokens, and the prompt has room "
                 f"for {self.room}.",
-                hint="Offer fewer (candidates=), or shorten their descriptions.",
+                hint="Lower candidates=, or shorten the descriptions.",
             )
 
     def shorter(self, tokens: int) -> "PromptEncoder":
-        """The same for prompts of at most so many tokens, the shared prefix among them."""
+        """The same, for prompts of at most `tokens` tokens, the shared prefix included."""
         made = copy(self)
         made.room = min(self.room, max(tokens - self._fixed, _LEAST_ROOM))
         return made
@@ -86,28 +86,31 @@ class PromptEncoder:
         self,
         rows: Sequence[Sequence[str]],
         examples: Sequence[Sequence[str]] | None = None,
-        offers: Sequence[Candidates] | None = None,
+        candidates: Sequence[RowCandidates] | None = None,
     ) -> list[Prompt]:
-        """One text per input in each row. A row that is too long has its longest inputs cut, at token boundaries.
+        """Renders rows.
 
-        `examples` has each row's own, as `example_text` gives them, the most important last: as many of the last as
-        fit beside the row's whole inputs are shown. `offers` has the choices of each row, which all stay.
+        Args:
+            rows: One text per input in each row. If a row is too long, its longest inputs are cut at token boundaries.
+            examples: The examples of each row, as `example_text` gives them, the most important last. As many of the
+                last ones are shown as fit beside the row's whole inputs.
+            candidates: The candidate labels of each row. All of them are shown.
         """
         limit = self._tokenizer.context * _CHARS_PER_TOKEN
-        # A blank before the text keeps a row's first word the token that it is in the middle of a sentence.
+        # With a blank before the text, a row's first word has the token that it has in the middle of a sentence.
         texts = [" " + text.strip()[:limit] for row in rows for text in row]
         ids = iter(self._tokenizer.encode_rows(texts))
-        made, listed = [Candidates("", ())] * len(rows), [list[int]()] * len(rows)
-        if offers and self._takes_offers:
+        made, listed = [RowCandidates("", ())] * len(rows), [list[int]()] * len(rows)
+        if candidates and self._takes_candidates:
             made, listed = (
-                list(offers),
-                self._tokenizer.encode_rows([f"\n\n{offer.text}" for offer in offers]),
+                list(candidates),
+                self._tokenizer.encode_rows([f"\n\n{one.text}" for one in candidates]),
             )
         return [
             self._prompt(
-                [next(ids) for _ in row], any(len(t.strip()) > limit for t in row), shown, own, offer.choices
+                [next(ids) for _ in row], any(len(t.strip()) > limit for t in row), shown, own, one.choices
             )
-            for row, shown, own, offer in zip(rows, examples or [()] * len(rows), listed, made, strict=True)
+            for row, shown, own, one in zip(rows, examples or [()] * len(rows), listed, made, strict=True)
         ]
 
     def _prompt(
@@ -116,7 +119,7 @@ class PromptEncoder:
         truncated: bool,
         shown: Sequence[str],
         listed: list[int],
-        offered: tuple[int, ...],
+        candidates: tuple[int, ...],
     ) -> Prompt:
         room = max(self.room - len(listed), _LEAST_ROOM)
         taken = sum(map(len, fields))
@@ -125,10 +128,10 @@ class PromptEncoder:
             fields, truncated = [ids[:count] for ids, count in zip(fields, kept, strict=True)], True
         inputs = iter(fields)
         rest = (i for ids in self._rest for i in (next(inputs) if ids is None else ids))
-        return Prompt((*listed, *self._shown(shown, room - taken), *rest), truncated, offered)
+        return Prompt((*listed, *self._shown(shown, room - taken), *rest), truncated, candidates)
 
     def _shown(self, examples: Sequence[str], room: int) -> list[int]:
-        """As many of the last examples as `room` holds, in order, under their title; nothing where it holds none."""
+        """As many of the last examples as fit into `room`, in order, under their title; nothing if none fits."""
         blocks = [self._block("\n\nExamples:")]
         room -= len(blocks[0])
         for text in reversed(examples):
@@ -139,7 +142,7 @@ class PromptEncoder:
         return list(chain.from_iterable(blocks)) if len(blocks) > 1 else []
 
     def _encode(self, number: int) -> list[int] | None:
-        """The ids of a piece where it stands; None for what each row fills in."""
+        """The ids of a piece at its place; None for a piece that each row fills in."""
         piece = self.template.pieces[number]
         if piece.kind in ("input", "choices", "examples"):
             return None
@@ -151,7 +154,8 @@ class PromptEncoder:
 
 
 def shares(lengths: Sequence[int], room: int) -> list[int]:
-    """How much of each length fits into `room` together: equal parts, and what short ones leave to the others."""
+    """How much of each length is kept so that all fit into `room`: equal shares; what short ones leave goes to the
+    others."""
     kept = [0] * len(lengths)
     for number, i in enumerate(sorted(range(len(lengths)), key=lengths.__getitem__)):
         kept[i] = min(lengths[i], room // (len(lengths) - number))

@@ -1,8 +1,8 @@
 """Templates: the pieces of a task's prompt.
 
 In: a task, and the chat format of a tokenizer. Out: trusted text with special tokens (the chat format), plain text
-(instructions, examples), and the places of what each row fills in. A fine-tuned model carries the template that it was
-trained with (see `to_dict`).
+(instructions, examples), and placeholders for what each row fills in. A fine-tuned model carries the template that it
+was trained with (see `PromptTemplate.to_dict`).
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from sparklabel.tasks.task import column_title
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """`special`: trusted text in which special tokens count; `plain`: text; `input`: the name of an input; `choices`
-    and `examples`: the places of those that each row has of its own, before the inputs."""
+    """`special`: trusted text that may contain special tokens; `plain`: text; `input`: the name of an input; `choices`
+    and `examples`: placeholders, before the inputs, for the candidate labels and examples of each row."""
 
     kind: Literal["special", "plain", "input", "choices", "examples"]
     text: str
@@ -26,7 +26,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class PromptTemplate:
-    """The pieces in order, the inputs last but for one piece; `answer_lead` goes before every answer."""
+    """The pieces in order, with one piece after the inputs. `answer_lead` comes before every answer."""
 
     pieces: tuple[Piece, ...]
     answer_lead: str = ""
@@ -42,17 +42,18 @@ class PromptTemplate:
 def chat_template(
     task: Task, tokenizer: Tokenizer, shown: Sequence[ShownExample] = (), *, by_row: bool = False
 ) -> PromptTemplate:
-    """Untrained: one user message with the instructions first and the row last, then the assistant's header.
+    """For a model without fine-tuning: one user message with the instructions first and the row last, then the
+    assistant's header.
 
-    A model without a chat template gets the same text, ended by "Answer:". Examples are the task's own, or those
-    `shown` to every row; with `by_row` there is a place for each row's, behind what all rows share.
+    A model without a chat template gets the same text, followed by "Answer:". Examples are the task's own, or those
+    `shown` to every row; with `by_row` there is a placeholder for each row's examples after what all rows share.
     """
     chat = tokenizer.chat()
-    # A blank and the word behind it are one token: no piece may end with a blank.
+    # A blank and the word after it are one token, so no piece may end with a blank.
     (before, blanks), (after, lead) = map(_cut_blanks, chat or (tokenizer.bos, ""))
     opening = [Piece("special", before)] if before else []
     head = f"{blanks}{task.question()}"
-    own = [Piece("choices", "")] if offering(task) else []
+    own = [Piece("choices", "")] if candidate_labels(task) else []
     own += [Piece("examples", "")] if by_row else []
     if own:
         examples = "" if by_row else f"\n\n{_examples(task, shown)}".rstrip("\n")
@@ -64,14 +65,14 @@ def chat_template(
     return PromptTemplate((*opening, *fields, Piece("plain", "\n\nAnswer:")), answer_lead=" ")
 
 
-def offering(task: Task) -> CandidateLabels | None:
-    """What rows of the task are offered of its choices, where that is not all."""
+def candidate_labels(task: Task) -> CandidateLabels | None:
+    """The task's candidate labels, if each row gets only some of them; otherwise None."""
     mode = task.answer_mode
-    return mode.offering if isinstance(mode, Scored) else None
+    return mode.candidate_labels if isinstance(mode, Scored) else None
 
 
 def bare_template(task: Task, tokenizer: Tokenizer) -> PromptTemplate:
-    """For a fine-tuned model: the row and the task's name, nothing else. The training is the instruction."""
+    """For a fine-tuned model: the row and the task's name. It learned the instructions in training."""
     opening = [Piece("special", tokenizer.bos)] if tokenizer.bos else []
     return PromptTemplate(
         (*opening, *_fields(task, ""), Piece("plain", f"\n{column_title(task.name)}:")), answer_lead=" "
@@ -79,7 +80,7 @@ def bare_template(task: Task, tokenizer: Tokenizer) -> PromptTemplate:
 
 
 def _cut_blanks(text: str) -> tuple[str, str]:
-    """The text, and the blanks that it ended with."""
+    """The text without the blanks at its end, and these blanks."""
     kept = text.rstrip(" ")
     return kept, text[len(kept) :]
 
@@ -99,7 +100,7 @@ def _examples(task: Task, shown: Sequence[ShownExample]) -> str:
 
 
 def example_text(task: Task, example: ShownExample) -> str:
-    """An example as prompts show it: its inputs as a row has them, and the answer."""
+    """An example as prompts show it: its inputs, rendered as those of a row, and its answer."""
     fields = zip(task.inputs, example.inputs, strict=True)
     return (
         "\n".join(f"{column_title(name)}: {text.strip()}" for name, text in fields)
@@ -108,7 +109,7 @@ def example_text(task: Task, example: ShownExample) -> str:
 
 
 def fitting(task: Task, tokenizer: Tokenizer, shown: Sequence[ShownExample]) -> Sequence[ShownExample]:
-    """As many of the first examples as take half of the context: the row needs the rest."""
+    """As many of the first examples as fit into half of the context: the row needs the other half."""
     room = tokenizer.context // 2
     for number, ids in enumerate(tokenizer.encode_rows([example_text(task, example) for example in shown])):
         if (room := room - len(ids)) < 0:

@@ -100,7 +100,7 @@ def _place(found: HumanAnswer) -> tuple[tuple[str, ...], str]:
 
 
 def _one_vote_each(answers: Sequence[HumanAnswer]) -> tuple[HumanAnswer, ...]:
-    """One answer for each normalised input, what most said: copies of a text must not pass for evidence."""
+    """One answer for each normalized input, what most said: copies of a text must not pass for evidence."""
     votes: dict[tuple[str, ...], list[HumanAnswer]] = {}
     for answer in answers:
         votes.setdefault(own_key(answer.inputs), []).append(answer)

@@ -1,7 +1,7 @@
-"""The task kinds, and the way in and out of YAML.
+"""The kinds of tasks, and reading them from YAML.
 
-A kind is one file of this folder: its fields, its value's SQL type, its question, and how it is answered, which is one
-of answer_modes.py.
+A kind is one file of this folder: its fields, its value's SQL type, its question, and its answer mode (`Scored` or
+`Generated`).
 """
 
 from collections.abc import Hashable
@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from sparklabel.arguments import did_you_mean
 from sparklabel.errors import TaskError
 from sparklabel.tasks.answer_modes import AnswerMode, FieldSpan, Generated, ParsedAnswer, Scored, counts
 from sparklabel.tasks.answering import Answering
@@ -48,11 +49,12 @@ KINDS: dict[str, type[Task]] = {
 
 
 def task_from_dict(fields: object) -> Task:
-    """A task from what YAML or JSON held. Raises TaskError."""
+    """A task from its fields, as YAML or JSON holds them. Raises TaskError."""
     kind = fields.get("kind") if isinstance(fields, dict) else None
     if not isinstance(fields, dict) or not isinstance(kind, str) or kind not in KINDS:
+        guess = did_you_mean(str(kind), KINDS) or "."
         raise TaskError(
-            f"There is no task kind {kind!r}." if kind else "This is not a task: it has no `kind`.",
+            f"There is no task kind {kind!r}{guess}" if kind else "This is not a task: it has no `kind`.",
             hint=f"Start it with `kind: NAME`, one of: {', '.join(KINDS)}.",
         )
     return KINDS[kind].build(**{str(field): value for field, value in fields.items()})
@@ -62,27 +64,42 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML lets a later key replace an earlier one silently: half of a list of labels could get lost so."""
+    """Refuses a key that is given twice. YAML would silently keep the last one, and lose half of a list of labels."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[Any, int] = {}
         for key, _ in node.value:
             if key.tag == _MERGE:
-                continue  # its keys are those of another mapping, and our own come before them
+                continue  # its keys are those of another mapping, which this mapping's own keys override
             name = self.construct_object(key, deep=True)
             if not isinstance(name, Hashable):
-                continue  # YAML's own complaint comes below
+                continue  # refused by YAML itself, below
             line = key.start_mark.line + 1
             if name in lines:
-                raise yaml.YAMLError(f"{name!r} is given twice, in the lines {lines[name]} and {line}")
+                raise yaml.YAMLError(f"{name!r} is given twice, in lines {lines[name]} and {line}")
             lines[name] = line
         return super().construct_mapping(node, deep)
 
 
 def load_task(path: str | Path) -> Task:
-    """Reads a task from a YAML file. Raises TaskError that names the file and the field."""
+    """Reads a task from a YAML file.
+
+    Args:
+        path: The file. Its `kind` names the kind of task; the other fields are those of the function of that name, such
+            as `classification`.
+
+    Returns:
+        The task, frozen.
+
+    Raises:
+        TaskError: The file cannot be read, or the definition cannot work. The message names the file and each field.
+
+    Example:
+        >>> load_task("conf/tasks/intent.yaml").kind
+        'classification'
+    """
     if not isinstance(path, str | Path):
-        raise TaskError(f"A task file is a path, not {path!r}.")
+        raise TaskError(f"load_task takes the path of a YAML file, not {path!r}.")
     try:
         fields = yaml.load(Path(path).read_text("utf-8"), _UniqueKeys)
     except (OSError, ValueError, yaml.YAMLError) as error:  # a date that no calendar has is a ValueError

@@ -1,8 +1,9 @@
-"""How kinds are answered: scored, among choices that are fixed beforehand, or generated, under a JSON schema.
+"""How kinds of tasks are answered: by scoring choices that are fixed beforehand, or by generating text under a JSON
+schema.
 
 In: log-probabilities of the choices, or the text that a model wrote. Out: the value that a table holds, its
-confidence, its alternatives; and what a stored value says, for counts, training and judging. Nothing here knows of
-tokens, prompts or models. What single kinds need of this is in choices.py and json_values.py.
+confidence and its alternatives; and which choices or categories a stored value stands for, for counts, training and
+evaluation. Nothing here knows tokens, prompts or models.
 """
 
 from collections import Counter
@@ -22,8 +23,8 @@ LogProbabilities = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What log-probabilities come to: `confidence` is the probability of `value`, in [0, 1]; `alternatives` are the
-    best five, most probable first."""
+    """The answer that log-probabilities give. `confidence` is the probability of `value`, in [0, 1]; `alternatives` are
+    the five most probable values, most probable first."""
 
     value: Any
     confidence: float
@@ -35,15 +36,19 @@ class Decision:
 class Scored:
     """The answer mode of a scored kind, with L choices.
 
-    `choices` are told apart by what they are in a table or a card, so they must survive JSON; `spoken`, parallel, is
-    what a model writes for each. `groups` are the sizes of consecutive groups of choices, each a question of its own
-    whose probabilities sum to 1; empty: one group of all. `decide` makes an answer of log-probabilities. `chosen`
-    gives the numbers of the choices that a stored value says, most kinds one; none where the task does not accept it:
-    training learns them, and an answer of a model is right where it says the same choices. `said` names what a stored
-    value says, for counts; nothing where the task does not accept it. `metrics` names the kind's own measures in
-    evaluation/metrics.py. With `prior_correction` a zero-shot model's lean to some choices is corrected. `ordinal`:
-    neighbouring choices stand for each other, so a choice that nobody gave can still be learned. With an `offering` an
-    untrained model is offered some of the choices only, others for each row.
+    Attributes:
+    choices: The choices as tables and manifests hold them. They must survive JSON.
+    verbalized: What a model writes for each choice, in the same order.
+    groups: The sizes of consecutive groups of choices. Each group is a question of its own, whose probabilities sum
+        to 1. Empty: all choices are one group.
+    decide: Log-probabilities [L] -> the answer.
+    chosen: A stored value -> the numbers of its choices, for most kinds one; none if the task does not accept the
+        value. Training learns these, and a model's answer is right if it has the same ones.
+    categories: A stored value -> the names that it is counted under; none if the task does not accept the value.
+    metrics: The name of the kind's metrics.
+    prior_correction: Whether the prior of a model without fine-tuning is corrected.
+    ordinal: Whether neighboring choices stand for each other, so that a choice without answers can be learned.
+    candidate_labels: If set, each row's prompt for a model without fine-tuning lists only some of the choices.
     """
 
     choices: tuple[Any, ...]
@@ -51,20 +56,20 @@ class Scored:
     groups: tuple[int, ...] = ()
     decide: Callable[[LogProbabilities], Decision]
     chosen: Callable[[Any], tuple[int, ...]]
-    said: Callable[[Any], tuple[str, ...]]
+    categories: Callable[[Any], tuple[str, ...]]
     metrics: str
     prior_correction: bool = False
     ordinal: bool = False
-    offering: CandidateLabels | None = None
+    candidate_labels: CandidateLabels | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The choices as messages name them."""
+        """The choices, for messages."""
         return tuple(map(str, self.choices))
 
     @property
     def signature(self) -> tuple[Any, ...]:
-        """What a fine-tuned model's answers are made of: it serves no task that has another."""
+        """What a fine-tuned model's answers consist of. The model serves only tasks with an equal one."""
         return self.choices
 
     def accepts(self, value: Any) -> bool:
@@ -72,12 +77,12 @@ class Scored:
         return bool(self.chosen(value))
 
     def agreement(self, gold: Any, value: Any) -> float:
-        """How right an answer is, in [0, 1]: here 1 where it says what `gold` says."""
+        """How right an answer is, in [0, 1]: here 1 if it has the same choices as `gold`, otherwise 0."""
         return float(self.accepts(gold) and self.chosen(gold) == self.chosen(value))
 
 
 class FieldSpan(NamedTuple):
-    """Where in a text the value of a field is written: [start, end) in characters."""
+    """Where in a model's text the value of a field is: [start, end) in characters."""
 
     field: str
     start: int
@@ -86,8 +91,8 @@ class FieldSpan(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ParsedAnswer:
-    """What a model's text says. `spans` are the parts of the text that hold the value, for its confidence; `dropped`
-    counts what was left out of the value, because the row does not hold it."""
+    """A model's text, parsed. `spans` are the parts of the text that hold the value, for its confidence; `dropped`
+    counts the parts that were left out because the row's text does not contain them."""
 
     value: Any
     spans: tuple[FieldSpan, ...]
@@ -98,11 +103,16 @@ class ParsedAnswer:
 class Generated:
     """The answer mode of a generated kind.
 
-    `schema` is the JSON schema, as text, that the model's answer is held to; None for free text. `read` makes a value
-    of a model's text and the row's inputs, and raises ValueError where it is none; `written` is a stored value as the
-    model should write it, what training teaches. `said` names what a stored value says, for counts. `agreement` is how
-    right an answer is, in [0, 1]. `signature` is what a fine-tuned model's card compares; `metrics` names the measures
-    in evaluation/rows.py.
+    Attributes:
+    schema: The JSON schema of answers, as text; None for free text.
+    max_tokens: The longest answer, in tokens.
+    read: A model's text and the row's inputs -> the value. Raises ValueError if the text is not an answer.
+    written: A stored value -> the text that a model should write, which training teaches.
+    accepts: Whether a stored value is an answer to the task.
+    categories: A stored value -> the names that it is counted under.
+    agreement: (gold, value) -> how right the value is, in [0, 1].
+    signature: What a fine-tuned model's answers consist of. The model serves only tasks with an equal one.
+    metrics: The name of the kind's metrics.
     """
 
     schema: str | None
@@ -110,7 +120,7 @@ class Generated:
     read: Callable[[str, Sequence[str]], ParsedAnswer]
     written: Callable[[Any], str]
     accepts: Callable[[Any], bool]
-    said: Callable[[Any], tuple[str, ...]]
+    categories: Callable[[Any], tuple[str, ...]]
     agreement: Callable[[Any, Any], float]
     signature: tuple[str, ...]
     metrics: str
@@ -120,5 +130,5 @@ AnswerMode = Scored | Generated
 
 
 def counts(mode: AnswerMode, values: Iterable[Any]) -> dict[str, int]:
-    """How often stored values say each name, most frequent first."""
-    return dict(Counter(name for value in values for name in mode.said(value)).most_common())
+    """How many of the stored values are in each category, most frequent first."""
+    return dict(Counter(name for value in values for name in mode.categories(value)).most_common())

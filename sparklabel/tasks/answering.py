@@ -1,6 +1,7 @@
-"""Answering: a question from a context. The model writes JSON; the value is a string, NULL where the context has none.
+"""Answering: a question from a context. The model writes JSON; the value is a string, or NULL if the context has no
+answer.
 
-NULL is a right answer here: `status` says whether there is one.
+Here NULL can be a right answer: `status` says whether a row was answered.
 """
 
 import json
@@ -24,11 +25,12 @@ _SCHEMA = json.dumps(object_schema({_FIELD: or_null(text_schema(_LONGEST))}))
 
 
 class Answering(Task):
-    """What does the context, the second input, say to the question, the first? With `extractive`, word for word.
+    """What answer to the question, the first input, does the context, the second input, give? With `extractive`, word
+    for word.
 
-    The question comes first, as it does in `answering(...)`, in examples and in the columns of the UDF: a model that
-    reads left to right then reads the context with the question in mind (query-aware contextualization, Liu et al.
-    2023, arXiv:2307.03172), and where a row is too long for the model, the end of its context is what is cut.
+    The question comes first, as in `answering(...)`, in examples and in the columns of the UDF. A model that reads left
+    to right then reads the context with the question in mind (query-aware contextualization, Liu et al. 2023,
+    arXiv:2307.03172), and if a row is too long for the model, the end of its context is cut.
     """
 
     kind: Literal["answering"] = "answering"
@@ -56,12 +58,12 @@ class Answering(Task):
     def answer_mode(self) -> Generated:
         return Generated(
             schema=_SCHEMA, max_tokens=self.max_tokens, read=partial(_read, self.extractive), written=_written,
-            accepts=_accepts, said=_said, agreement=_agreement,
+            accepts=_accepts, categories=_categories, agreement=_agreement,
             signature=(_FIELD, "extractive" if self.extractive else "free"), metrics="answering",
         )  # fmt: skip
 
     def question(self) -> str:
-        """The instructions, then the form of the answer."""
+        """The instructions, then the form of an answer."""
         question, context = (column_title(column).lower() for column in self.inputs)
         default = f"Answer the {question} from the {context} alone."
         copied = "copied from it word for word, " if self.extractive else ""
@@ -75,7 +77,7 @@ class Answering(Task):
 
 
 def _agreement(gold: Any, value: Any) -> float:
-    """ "No answer" is right only where gold has none either."""
+    """ "No answer" is right only if gold has no answer either."""
     if not gold or not value:
         return float(not gold and not value)
     return text_agreement(gold, value)
@@ -95,7 +97,7 @@ def _read(extractive: bool, text: str, inputs: Sequence[str]) -> ParsedAnswer:
 
 
 def _quoted(answer: str, context: str) -> str:
-    """The context's own words."""
+    """The passage of the context that the answer quotes, as the context has it."""
     if (place := aligned([answer], context)[0]) is None:
         raise ValueError(f"the answer {answer!r} is not in the context")
     return context[slice(*place)]
@@ -109,5 +111,5 @@ def _accepts(value: Any) -> bool:
     return value is None or (isinstance(value, str) and bool(value.strip()))
 
 
-def _said(value: str | None) -> tuple[str, ...]:
+def _categories(value: str | None) -> tuple[str, ...]:
     return ("not answerable",) if value is None else ("answered",)

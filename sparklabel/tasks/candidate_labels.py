@@ -1,6 +1,7 @@
-"""What a row is offered of a long list of choices: as many as a prompt can hold, those nearest to the row.
+"""Candidate labels: those of a long list of labels that a row's prompt shows.
 
-In: all choices, as a model reads them. Out: the text that lists some of them. Which of them is not decided here.
+In: all labels, as a model reads them. Out: the text that lists some of them. Which of them is decided elsewhere, by
+similarity to the row.
 """
 
 from collections.abc import Sequence
@@ -11,16 +12,20 @@ from sparklabel.tasks.label_options import listed
 
 @dataclass(frozen=True, slots=True)
 class CandidateLabels:
-    """`count` of the L `options`, each with its description (maybe empty), for every row."""
+    """Each row's prompt lists `count` of the L `options`, which are pairs (label as a model reads it, description or
+    "")."""
 
     count: int
     options: tuple[tuple[str, str], ...]
 
     @property
     def meanings(self) -> list[str]:
-        """[L]: what an encoder reads of each."""
-        return [f"{spoken}: {description}" if description else spoken for spoken, description in self.options]
+        """[L]: the text of each label for the encoder that finds the nearest ones."""
+        return [
+            f"{verbalized}: {description}" if description else verbalized
+            for verbalized, description in self.options
+        ]
 
     def text(self, choices: Sequence[int]) -> str:
-        """The list of these choices, by their numbers, in order."""
+        """The list of these labels, given by their numbers, in this order."""
         return f"Labels:{listed([self.options[number] for number in choices])}"

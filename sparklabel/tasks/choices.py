@@ -1,4 +1,5 @@
-"""What scored kinds share: from the log-probabilities of choices to an answer, and back from a stored value."""
+"""What scored kinds share: from the log-probabilities of choices to an answer, and from a stored value to its
+choices."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,20 +15,20 @@ MOST_ALTERNATIVES = 5
 
 
 def most_probable(choices: Sequence[Any], log_p: LogProbabilities) -> Decision:
-    """The most probable choice, with its probability; equal ones in order."""
+    """The most probable choice, with its probability. Of equally probable ones, the first."""
     best = np.argsort(-log_p, kind="stable")[:MOST_ALTERNATIVES]
-    # A choice that the row was not offered has no probability, and is no alternative.
+    # A choice that is not among the row's candidates has no probability, and is not an alternative.
     alternatives = tuple(Alternative(choices[i], float(np.exp(log_p[i]))) for i in best if log_p[i] > -np.inf)
     return Decision(alternatives[0].value, alternatives[0].probability, alternatives)
 
 
 def the_choice(choices: Sequence[Any], value: Any) -> tuple[int, ...]:
-    """The number of the choice that `value` is."""
+    """The number of the choice that `value` is; empty if it is none."""
     return (choices.index(value),) if value in choices else ()
 
 
 def names_of(choices: Sequence[Any], chosen: Callable[[Any], tuple[int, ...]], value: Any) -> tuple[str, ...]:
-    """The names of the choices that `value` says."""
+    """The names of the choices that `value` stands for."""
     return tuple(str(choices[number]) for number in chosen(value))
 
 
@@ -37,12 +38,12 @@ def one_of(
     *,
     metrics: str,
     prior_correction: bool = False,
-    offering: CandidateLabels | None = None,
+    candidate_labels: CandidateLabels | None = None,
 ) -> Scored:
-    """The mode of a kind whose value is one of its choices: the most probable one."""
+    """The mode of a kind whose value is its most probable choice."""
     chosen = partial(the_choice, choices)
     return Scored(
         choices=choices, verbalized=verbalized, decide=partial(most_probable, choices), chosen=chosen,
-        said=partial(names_of, choices, chosen), metrics=metrics, prior_correction=prior_correction,
-        offering=offering,
+        categories=partial(names_of, choices, chosen), metrics=metrics, prior_correction=prior_correction,
+        candidate_labels=candidate_labels,
     )  # fmt: skip

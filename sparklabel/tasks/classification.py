@@ -1,4 +1,4 @@
-"""Classification: one of a fixed set of labels; answered by scoring, so the value is always one of them."""
+"""Classification: one of a fixed set of labels. It is scored, so the value is always one of them."""
 
 from typing import Annotated, Any, Literal
 
@@ -14,10 +14,10 @@ from sparklabel.tasks.task import Task
 class Classification(Task):
     """Which one of `labels`? The value is a string.
 
-    `prior="content_free"` divides each label's probability by what the model gives it for an empty input, and
-    normalises again (contextual calibration, Zhao et al. 2021, arXiv:2102.09690): small models lean to one label.
-    `candidates`: so many labels, those nearest to the row, are offered in its prompt, instead of all in every prompt;
-    the others have no probability then.
+    `prior="content_free"` divides each label's probability by the one that the model gives it for an empty input, and
+    normalizes again (contextual calibration, Zhao et al. 2021, arXiv:2102.09690): small models are biased towards one
+    label. `candidates`: each prompt lists this many labels, the nearest to the row, instead of all; the others then
+    have no probability.
     """
 
     kind: Literal["classification"] = "classification"
@@ -36,11 +36,11 @@ class Classification(Task):
     def _candidates_are_some_of_the_labels(self) -> "Classification":
         if self.candidates and self.candidates >= len(self.labels):
             raise ValueError(
-                f"candidates={self.candidates} of {len(self.labels)} labels is all of them: leave it out"
+                f"candidates={self.candidates} must be less than the number of labels, {len(self.labels)}: leave it out"
             )
         if self.candidates and self.prior:
             raise ValueError(
-                "a prior is the same for all rows, and with candidates each has labels of its own"
+                "prior= and candidates= cannot be combined: one prior cannot serve rows with different labels"
             )
         return self
 
@@ -56,7 +56,7 @@ class Classification(Task):
             tuple(map(self.verbalize, self.label_names)),
             metrics="classification",
             prior_correction=self.prior is not None,
-            offering=CandidateLabels(self.candidates, self._options) if self.candidates else None,
+            candidate_labels=CandidateLabels(self.candidates, self._options) if self.candidates else None,
         )
 
     @property
@@ -64,16 +64,16 @@ class Classification(Task):
         return tuple((self.verbalize(label.name), label.description) for label in self.labels)
 
     def question(self) -> str:
-        """The instructions, then the labels: in a line, or one a line where they are described."""
+        """The instructions, then the labels: on one line, or one per line if any is described."""
         opening = self.instructions.strip() or "Classify the text."
         if self.candidates:
             return f"{opening}\nAnswer with exactly one of the labels that are listed."
         return f"{opening}\nAnswer with exactly one of these labels:{listed(self._options)}"
 
     def verbalize(self, answer: Any) -> str:
-        """`card_arrival` is spoken "card arrival"."""
+        """`card_arrival` becomes "card arrival"."""
         return verbalize_label(answer)
 
     def to_dict(self) -> dict[str, Any]:
-        """Labels as a list of names, or as a mapping where one is described."""
+        """Labels as a list of names, or as a mapping if one is described."""
         return super().to_dict() | {"labels": as_written(self.labels)}

@@ -1,4 +1,4 @@
-"""How alike two answers are: texts without regard to case and blanks, and by the words that they share.
+"""How similar two answers are: texts ignoring case and whitespace, and by the words that they share.
 
 In: two values of one field or answer, plain Python. Out: true or false, or a share in [0, 1].
 """
@@ -12,14 +12,14 @@ from typing import Any
 _ARTICLES = frozenset({"a", "an", "the"})
 
 
-def normalised(text: str) -> str:
-    """Without case, and with single blanks."""
+def normalized(text: str) -> str:
+    """The text in one case, with single blanks."""
     return " ".join(text.casefold().split())
 
 
 def alike(gold: Any, value: Any) -> bool:
-    """Whether two values of a field say the same. Numbers are equal but for rounding, a list's order does not count,
-    and nothing is nothing: None, an empty text, an empty list."""
+    """Whether two values of a field mean the same. Numbers may differ by rounding, the order of a list does not count,
+    and None, an empty text and an empty list are equal."""
     if _is_nothing(gold) or _is_nothing(value):
         return _is_nothing(gold) and _is_nothing(value)
     if isinstance(gold, list) and isinstance(value, list):
@@ -30,15 +30,15 @@ def alike(gold: Any, value: Any) -> bool:
 
 
 def answer_words(text: str) -> list[str]:
-    """What SQuAD compares (Rajpurkar et al. 2016, arXiv:1606.05250, section 6.1): lower case, without punctuation,
-    of any language here, and without English articles."""
+    """The words that SQuAD compares (Rajpurkar et al. 2016, arXiv:1606.05250, section 6.1): in lower case, without
+    punctuation (of any language here), and without English articles."""
     kept = "".join(character for character in text.lower() if not _is_punctuation(character))
     return [word for word in kept.split() if word not in _ARTICLES]
 
 
 def word_f1(gold: Any, value: Any) -> float:
-    """SQuAD's F1 over the words of two answers; None is "no answer", right only where the gold has none either
-    (Rajpurkar et al. 2018, arXiv:1806.03822). What is no text is compared as its text, a list as its items in a row."""
+    """SQuAD's F1 over the words of two answers. None means "no answer", which is right only if gold is None too
+    (Rajpurkar et al. 2018, arXiv:1806.03822). Other values are compared as text, a list as its items joined."""
     if _is_nothing(gold) or _is_nothing(value):
         return float(_is_nothing(gold) and _is_nothing(value))
     ours, theirs = answer_words(_text(gold)), answer_words(_text(value))
@@ -48,18 +48,18 @@ def word_f1(gold: Any, value: Any) -> float:
 
 
 def text_agreement(gold: str, value: str) -> float:
-    """1 for the same text, but for case and blanks, or as SQuAD's exact match has it. Else the F1 of the words, below
-    1: the same words in another order are not the same, nor are 3.5 and 35."""
+    """1 for the same text ignoring case and whitespace, or an exact match in the sense of SQuAD. Otherwise the F1 of
+    the words, below 1: the same words in another order are not the same text, nor are 3.5 and 35."""
     ours, theirs = answer_words(gold), answer_words(value)
     has_number = any(character.isdigit() for word in ours for character in word)
-    if normalised(gold) == normalised(value) or (ours == theirs and not has_number):
+    if normalized(gold) == normalized(value) or (ours == theirs and not has_number):
         return 1.0
     return min(word_f1(gold, value), 0.99)
 
 
 def f1(hits: float, in_gold: int, in_value: int) -> float:
-    """The harmonic mean of hits / in_value (precision) and hits / in_gold (recall); 1 where there is nothing to find
-    and nothing was found."""
+    """The harmonic mean of hits / in_value (precision) and hits / in_gold (recall); 1 if there was nothing to find and
+    nothing was found."""
     return 2 * hits / (in_gold + in_value) if in_gold + in_value else 1.0
 
 
@@ -68,7 +68,7 @@ def _is_nothing(value: Any) -> bool:
 
 
 def _key(value: Any) -> str:
-    return normalised(_text(value))
+    return normalized(_text(value))
 
 
 def _text(value: Any) -> str:

@@ -1,13 +1,7 @@
 """One function per kind: what people write in Python, made into a task.
 
-In: column names, labels, instructions and examples, in any of the forms that their docstrings name. Out: a frozen
-task. Everything wrong with the definition is raised as one TaskError.
-
-In all of them `inputs` names the columns to read, a name or a list of names; `instructions` are the guidelines a
-person would get; `examples` are pairs (text, answer), with a tuple of texts or a mapping column -> text for several
-inputs. `examples_from=(table, n, "similar" | "diverse")`, or a mapping of table, count and choice, takes n human
-answers of a table as examples instead. `prior="content_free"` corrects a zero-shot model's lean to some answers. A row
-that is too long for the model's context has its longest input cut; with `on_too_long="fail"` it is not answered.
+In: column names, labels, instructions and examples, in any of the forms that the docstrings name. Out: a frozen task.
+All problems of a definition are raised as one TaskError. No model, prompt or table is looked at.
 """
 
 from collections.abc import Iterable, Mapping
@@ -44,11 +38,34 @@ def classification(
 ) -> Task:
     """A task that gives every row one of `labels`.
 
-    `inputs` names the columns to read; `labels` is a list, or a mapping label -> description; `instructions` are the
-    guidelines a person would get; `examples` are pairs (text, label), with a tuple of texts or a mapping column -> text
-    for several inputs; `examples_from=(table, n, "similar" | "diverse")` takes n human answers of a table instead.
-    `prior="content_free"` corrects a zero-shot model's lean to one label. Where the labels are too many for a prompt,
-    `candidates` says how many each row is offered: those nearest to it in meaning. Raises TaskError.
+    The value is a string, and always one of the labels.
+
+    Args:
+        name: The task's name, which also names its columns.
+        inputs: The column to read, or a list of columns.
+        labels: The labels, as a list or as a mapping label -> description.
+        instructions: The guidelines that a person would get.
+        examples: Worked examples, as pairs (text, label). For several inputs the text is a tuple of texts, or a
+            mapping column -> text.
+        examples_from: Takes examples from the human answers in a table instead: `(table, n, "similar")` shows each row
+            the n most similar ones, `(table, n, "diverse")` shows every row the same n.
+        on_too_long: What happens to a row that does not fit into the model's context: "cut" shortens its longest
+            input, "fail" gives it the status `too_long`.
+        prior: "content_free" corrects the bias of a model without fine-tuning towards some answers, as measured on an
+            empty input.
+        candidates: For more labels than a prompt can hold: how many of them each row's prompt lists, chosen by
+            similarity to the row. By default all.
+
+    Returns:
+        The task, frozen.
+
+    Raises:
+        TaskError: The definition cannot work. The message lists every problem.
+
+    Example:
+        >>> task = classification("intent", "text", ["refund", "card_lost"], "What does the customer want?")
+        >>> task.label_names
+        ('refund', 'card_lost')
     """
     return Classification.build(
         kind="classification", name=name, inputs=_columns(inputs, "inputs", name), labels=labels,
@@ -68,9 +85,33 @@ def multilabel(
     on_too_long: str = "cut",
     prior: str | None = None,
 ) -> Task:
-    """A task that gives every row those of `labels` that apply: any number of them, none too.
+    """A task that gives every row those of `labels` that apply: any number of them, or none.
 
-    As `classification`, with a list of labels as the answer of an example. Raises TaskError.
+    The value is an array of strings, in the order of `labels`.
+
+    Args:
+        name: The task's name, which also names its columns.
+        inputs: The column to read, or a list of columns.
+        labels: The labels, as a list or as a mapping label -> description.
+        instructions: The guidelines that a person would get.
+        examples: Worked examples, as pairs (text, list of labels). For several inputs the text is a tuple of texts,
+            or a mapping column -> text.
+        examples_from: Takes examples from the human answers in a table instead: `(table, n, "similar")` shows each row
+            the n most similar ones, `(table, n, "diverse")` shows every row the same n.
+        on_too_long: What happens to a row that does not fit into the model's context: "cut" shortens its longest
+            input, "fail" gives it the status `too_long`.
+        prior: "content_free" corrects the bias of a model without fine-tuning towards some answers, as measured on an
+            empty input.
+
+    Returns:
+        The task, frozen.
+
+    Raises:
+        TaskError: The definition cannot work. The message lists every problem.
+
+    Example:
+        >>> multilabel("topics", "text", ["sport", "money"], examples=[("The club was sold", ["sport", "money"])]).kind
+        'multilabel'
     """
     return Multilabel.build(
         kind="multilabel", name=name, inputs=_columns(inputs, "inputs", name), labels=labels,
@@ -90,10 +131,32 @@ def matching(
     on_too_long: str = "cut",
     prior: str | None = None,
 ) -> Task:
-    """A task that says of every row whether two records in it describe the same thing: True or False.
+    """A task that decides for every row whether two records in it describe the same thing.
 
-    `left` and `right` name the columns of each record; the task's inputs are the left ones, then the right ones.
-    `examples` are pairs (texts of all inputs, True or False). Raises TaskError.
+    The value is a boolean. The task's inputs are the left columns, then the right ones.
+
+    Args:
+        name: The task's name, which also names its columns.
+        left: The column of the first record, or a list of columns.
+        right: The column of the second record, or a list of columns.
+        instructions: The guidelines that a person would get.
+        examples: Worked examples, as pairs (texts of all inputs, True or False).
+        examples_from: Takes examples from the human answers in a table instead: `(table, n, "similar")` shows each row
+            the n most similar ones, `(table, n, "diverse")` shows every row the same n.
+        on_too_long: What happens to a row that does not fit into the model's context: "cut" shortens its longest
+            input, "fail" gives it the status `too_long`.
+        prior: "content_free" corrects the bias of a model without fine-tuning towards some answers, as measured on an
+            empty input.
+
+    Returns:
+        The task, frozen.
+
+    Raises:
+        TaskError: The definition cannot work. The message lists every problem.
+
+    Example:
+        >>> matching("same_product", left="our_title", right="their_title").inputs
+        ('our_title', 'their_title')
     """
     return Matching.build(
         kind="matching", name=name, left=_columns(left, "left", name), right=_columns(right, "right", name),
@@ -113,10 +176,34 @@ def rating(
     on_too_long: str = "cut",
     prior: str | None = None,
 ) -> Task:
-    """A task that gives every row a number on `scale`: the model's expectation, which may lie between its points.
+    """A task that gives every row a number on `scale`.
 
-    `scale` is (low, high), two whole numbers that stand for all between them too; or a list of numbers; or a mapping
-    number -> description. `examples` are pairs (text, number of the scale). Raises TaskError.
+    The value is a double: the model's expectation, which may lie between points of the scale.
+
+    Args:
+        name: The task's name, which also names its columns.
+        inputs: The column to read, or a list of columns.
+        scale: (low, high), two whole numbers that include all whole numbers between them; or a list of numbers; or
+            a mapping number -> description.
+        instructions: The guidelines that a person would get.
+        examples: Worked examples, as pairs (text, number of the scale). For several inputs the text is a tuple of
+            texts, or a mapping column -> text.
+        examples_from: Takes examples from the human answers in a table instead: `(table, n, "similar")` shows each row
+            the n most similar ones, `(table, n, "diverse")` shows every row the same n.
+        on_too_long: What happens to a row that does not fit into the model's context: "cut" shortens its longest
+            input, "fail" gives it the status `too_long`.
+        prior: "content_free" corrects the bias of a model without fine-tuning towards some answers, as measured on an
+            empty input.
+
+    Returns:
+        The task, frozen.
+
+    Raises:
+        TaskError: The definition cannot work. The message lists every problem.
+
+    Example:
+        >>> rating("stars", "review", (1, 5)).points
+        (1, 2, 3, 4, 5)
     """
     return Rating.build(
         kind="rating", name=name, inputs=_columns(inputs, "inputs", name),
@@ -137,11 +224,33 @@ def extraction(
     on_too_long: str = "cut",
     max_tokens: int | None = None,
 ) -> Task:
-    """A task that reads named fields off every row; the value is a struct, a field that the text does not give null.
+    """A task that extracts named fields from every row.
 
-    `fields` is a mapping name -> type (string, integer, number, boolean, date), or name -> {type, description,
-    options, nullable, many}; or a pydantic model; or a JSON schema. `examples` are pairs (text, {field: value}).
-    `max_tokens` bounds an answer; without it, as many as such fields usually take. Raises TaskError.
+    The value is a struct. A field that the text does not mention is NULL.
+
+    Args:
+        name: The task's name, which also names its columns.
+        inputs: The column to read, or a list of columns.
+        fields: A mapping name -> type (string, integer, number, boolean, date), or name -> {type, description,
+            options, nullable, many}; or a pydantic model; or a JSON schema.
+        instructions: The guidelines that a person would get.
+        examples: Worked examples, as pairs (text, {field: value}). For several inputs the text is a tuple of texts,
+            or a mapping column -> text.
+        examples_from: Takes examples from the human answers in a table instead: `(table, n, "similar")` shows each row
+            the n most similar ones, `(table, n, "diverse")` shows every row the same n.
+        on_too_long: What happens to a row that does not fit into the model's context: "cut" shortens its longest
+            input, "fail" gives it the status `too_long`.
+        max_tokens: The longest answer, in tokens. By default as many as such fields usually take.
+
+    Returns:
+        The task, frozen.
+
+    Raises:
+        TaskError: The definition cannot work. The message lists every problem.
+
+    Example:
+        >>> extraction("invoice", "text", {"vendor": "string", "total": "number"}).value_type
+        'STRUCT<`vendor`: STRING, `total`: DOUBLE>'
     """
     return Extraction.build(
         kind="extraction", name=name, inputs=_columns(inputs, "inputs", name), fields=fields,
@@ -162,11 +271,32 @@ def entities(
     max_entities: int = 24,
     max_tokens: int = 512,
 ) -> Task:
-    """A task that finds the entities of some `types` in one input: an array of {text, type, start, end}.
+    """A task that finds the entities of some `types` in one input.
 
-    `types` is a list, or a mapping type -> description. `start` and `end` count characters, as Python's slices do.
-    `examples` are pairs (text, [{"text": ..., "type": ...}, ...]). A row has `max_entities` at most; who raises that
-    for long texts raises `max_tokens` too. Raises TaskError.
+    The value is an array of {text, type, start, end}. `start` and `end` count characters, as Python's slices do.
+
+    Args:
+        name: The task's name, which also names its columns.
+        inputs: The column to read.
+        types: The types of entities, as a list or as a mapping type -> description.
+        instructions: The guidelines that a person would get.
+        examples: Worked examples, as pairs (text, [{"text": ..., "type": ...}, ...]).
+        examples_from: Takes examples from the human answers in a table instead: `(table, n, "similar")` shows each row
+            the n most similar ones, `(table, n, "diverse")` shows every row the same n.
+        on_too_long: What happens to a row that does not fit into the model's context: "cut" shortens its longest
+            input, "fail" gives it the status `too_long`.
+        max_entities: The most entities of one row. For long texts raise `max_tokens` with it.
+        max_tokens: The longest answer, in tokens. An entity takes about 20.
+
+    Returns:
+        The task, frozen.
+
+    Raises:
+        TaskError: The definition cannot work. The message lists every problem.
+
+    Example:
+        >>> entities("names", "text", ["person", "place"]).type_names
+        ('person', 'place')
     """
     return Entities.build(
         kind="entities", name=name, inputs=_columns(inputs, "inputs", name), types=types,
@@ -187,11 +317,32 @@ def answering(
     extractive: bool = False,
     max_tokens: int = 128,
 ) -> Task:
-    """A task that answers the question in one column from the context in another; None where the context has no answer.
+    """A task that answers the question in one column from the context in another.
 
-    The inputs are the question, then the context; `examples` are pairs ((question, context), answer or None). With
-    `extractive` the answer is a passage of the context; one that is not there makes the answer invalid. Raises
-    TaskError.
+    The value is a string, or NULL if the context has no answer. The task's inputs are the question, then the context.
+
+    Args:
+        name: The task's name, which also names its columns.
+        question: The column of questions.
+        context: The column of contexts.
+        instructions: The guidelines that a person would get.
+        examples: Worked examples, as pairs ((question, context), answer or None).
+        examples_from: Takes examples from the human answers in a table instead: `(table, n, "similar")` shows each row
+            the n most similar ones, `(table, n, "diverse")` shows every row the same n.
+        on_too_long: What happens to a row that does not fit into the model's context: "cut" shortens its longest
+            input, "fail" gives it the status `too_long`.
+        extractive: Whether answers are passages of the context, word for word. Other answers are then invalid.
+        max_tokens: The longest answer, in tokens.
+
+    Returns:
+        The task, frozen.
+
+    Raises:
+        TaskError: The definition cannot work. The message lists every problem.
+
+    Example:
+        >>> answering("answer", question="question", context="article", extractive=True).inputs
+        ('question', 'article')
     """
     return Answering.build(
         kind="answering", name=name, inputs=(question, context), instructions=instructions,
@@ -211,9 +362,32 @@ def generation(
     fields: Mapping[str, Any] | type[BaseModel] | None = None,
     max_tokens: int = 256,
 ) -> Task:
-    """A task that does with every row what the instructions say: it writes a text, or with `fields` a struct.
+    """A task that writes for every row what the instructions ask for.
 
-    `fields` are those of `extraction`; `examples` are pairs (text, answer). Raises TaskError.
+    The value is a string; with `fields` it is a struct.
+
+    Args:
+        name: The task's name, which also names its columns.
+        inputs: The column to read, or a list of columns.
+        instructions: What to write.
+        examples: Worked examples, as pairs (text, answer). For several inputs the text is a tuple of texts, or a
+            mapping column -> text.
+        examples_from: Takes examples from the human answers in a table instead: `(table, n, "similar")` shows each row
+            the n most similar ones, `(table, n, "diverse")` shows every row the same n.
+        on_too_long: What happens to a row that does not fit into the model's context: "cut" shortens its longest
+            input, "fail" gives it the status `too_long`.
+        fields: The fields of the value, as in `extraction`.
+        max_tokens: The longest answer, in tokens.
+
+    Returns:
+        The task, frozen.
+
+    Raises:
+        TaskError: The definition cannot work. The message lists every problem.
+
+    Example:
+        >>> generation("summary", "text", "Summarize the text in one sentence.", max_tokens=64).value_type
+        'STRING'
     """
     return Generation.build(
         kind="generation", name=name, inputs=_columns(inputs, "inputs", name), instructions=instructions,
@@ -224,7 +398,7 @@ def generation(
 
 
 def _columns(columns: object, field: str, name: str) -> tuple[Any, ...]:
-    """A column's name, or several."""
+    """One column's name, or several, as a tuple."""
     return (columns,) if isinstance(columns, str) else _tuple(columns, field, name)
 
 
@@ -235,4 +409,4 @@ def _examples(examples: object, name: str) -> tuple[Any, ...]:
 def _tuple(values: object, field: str, name: str) -> tuple[Any, ...]:
     if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
         return tuple(values)
-    raise TaskError(f"The task {name!r} is not usable: {field} must be a list, not {values!r}.")
+    raise TaskError(f"The task {name!r} cannot be used: {field} must be a list, not {values!r}.")

@@ -1,8 +1,8 @@
 """Entities: the names in a text, by type. The model quotes them as JSON; the value says where they are.
 
-A quote is looked up in the row's text: what is stored is the text's own slice with its place in characters (Unicode
-code points, as Python slices; `substring(text, start + 1, end - start)` in SQL). A quote that the row does not hold is
-left out and counted.
+A quote is looked up in the row's text. The stored text is that slice of the row, with its position in characters
+(Unicode code points, as Python's slices; `substring(text, start + 1, end - start)` in SQL). A quote that the row does
+not contain is left out and counted.
 """
 
 import json
@@ -29,17 +29,17 @@ from sparklabel.tasks.spans import aligned
 from sparklabel.tasks.task import Task
 
 NONE = "none"
-"""What an answer without entities is counted as, and the name of its confidence."""
+"""The category of an answer without entities, and the name of its field confidence."""
 
 _LONGEST = 100
 _KEYS = {"text", "type", "start", "end"}
 
 
 class Entities(Task):
-    """Which entities of these `types` does the text hold? The value is an array, in the order of the text.
+    """Which entities of these `types` does the text contain? The value is an array, in the order of the text.
 
-    A row has `max_entities` at most, of 100 characters each: small models that decode greedily repeat themselves.
-    About 20 tokens are needed for each, so who raises it raises `max_tokens`.
+    A row has at most `max_entities` entities of at most 100 characters: small models that decode greedily repeat
+    themselves. An entity takes about 20 tokens, so raise `max_tokens` together with `max_entities`.
     """
 
     kind: Literal["entities"] = "entities"
@@ -52,9 +52,13 @@ class Entities(Task):
     @model_validator(mode="after")
     def _one_input_and_no_type_none(self) -> "Entities":
         if len(self.inputs) != 1:
-            raise ValueError(f"entities are found in exactly one input, not in {list(self.inputs)}")
+            raise ValueError(
+                f"entities are found in exactly one input, and the inputs are {list(self.inputs)}"
+            )
         if NONE in self.type_names:
-            raise ValueError(f"no type can be named {NONE!r}: texts without entities are counted so")
+            raise ValueError(
+                f"a type cannot be named {NONE!r}: texts without entities are counted under that name"
+            )
         for example in self.examples:
             if not _accepts(self.type_names, example.answer):
                 raise ValueError(
@@ -76,12 +80,12 @@ class Entities(Task):
         names = self.type_names
         return Generated(
             schema=_schema(names, self.max_entities), max_tokens=self.max_tokens,
-            read=partial(_read, names), written=_written, accepts=partial(_accepts, names), said=_said,
+            read=partial(_read, names), written=_written, accepts=partial(_accepts, names), categories=_categories,
             agreement=strict_f1, signature=names, metrics="entities",
         )  # fmt: skip
 
     def question(self) -> str:
-        """The instructions, then the types: in a line, or one a line where they are described."""
+        """The instructions, then the types: on one line, or one per line if any is described."""
         types = listed([(kind.name, kind.description) for kind in self.types])
         return (
             f"{self.instructions.strip() or 'Find the entities in the text.'}\nThe types of entities are:{types}\n"
@@ -97,15 +101,15 @@ class Entities(Task):
 
 
 def entity_keys(*answers: Sequence[dict[str, Any]]) -> list[Counter[tuple[Any, ...]]]:
-    """What makes entities equal, for each answer: text, type and start, or text and type where some entity of these
-    answers has no start (people may leave it out)."""
+    """For each answer, its entities as comparable keys: text, type and start; or text and type if any entity of these
+    answers has no start, which people may leave out."""
     placed = all(entity.get("start") is not None for answer in answers for entity in answer)
     names = ("text", "type", "start") if placed else ("text", "type")
     return [Counter(tuple(entity[name] for name in names) for entity in answer) for answer in answers]
 
 
 def strict_f1(gold: Any, value: Any) -> float:
-    """F1 over entities that are the same; 1 where both hold none."""
+    """F1 over equal entities, in [0, 1]; 1 if both answers have none."""
     gold, value = plain(gold), plain(value)
     if not isinstance(gold, list) or not isinstance(value, list):
         return 0.0
@@ -119,7 +123,7 @@ def _schema(types: Sequence[str], most: int) -> str:
 
 
 def _read(types: Sequence[str], text: str, inputs: Sequence[str]) -> ParsedAnswer:
-    """The spans of an entity's text and type are named as its type, those of the empty list `NONE`."""
+    """The spans of an entity's text and type are named after its type, that of an empty list `NONE`."""
     found = parse_located(text)
     if not _accepts(types, found.value):
         raise ValueError("the answer is not a list of {text, type} with the task's types")
@@ -140,7 +144,7 @@ def _spans(entity: JsonNode) -> Any:
 
 
 def _written(value: Any) -> str:
-    """Text and type, in the order of the text; those without a place behind the others."""
+    """Text and type, in the order of the text; entities without a position come last."""
     entities = sorted(
         plain(value), key=lambda e: (e.get("start") is None, e.get("start") or 0, e.get("end") or 0)
     )
@@ -148,7 +152,7 @@ def _written(value: Any) -> str:
 
 
 def _accepts(types: Sequence[str], value: Any) -> bool:
-    """A list; start and end may be missing."""
+    """Accepts a list of entities, whose start and end may be missing."""
     value = plain(value)
     return isinstance(value, list) and all(_is_entity(types, entity) for entity in value)
 
@@ -164,6 +168,6 @@ def _is_entity(types: Sequence[str], entity: Any) -> bool:
     )
 
 
-def _said(value: Any) -> tuple[str, ...]:
-    """The types that were found."""
+def _categories(value: Any) -> tuple[str, ...]:
+    """The types of the entities; `NONE` without entities."""
     return tuple(dict.fromkeys(entity["type"] for entity in plain(value) or ())) or (NONE,)

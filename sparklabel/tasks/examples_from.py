@@ -1,4 +1,4 @@
-"""Where a task's examples come from, when they are not written into it: people's answers in a table."""
+"""Examples that come from the human answers in a table, instead of being written into the task."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,8 +10,8 @@ MOST_EXAMPLES = 100
 class ExamplesFrom(BaseModel):
     """`count` human answers to the task in `table`, shown in every prompt.
 
-    "similar": for each row those whose inputs are most alike to it. "diverse": the same for all rows, chosen to cover
-    the answers and to differ. Which version of the table they are read from is no part of it.
+    "similar": for each row the answers whose inputs are most similar to it. "diverse": the same answers for all rows,
+    which cover the categories and differ from each other. The version of the table is not part of this definition.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -23,7 +23,7 @@ class ExamplesFrom(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _may_be_a_list(cls, source: Any) -> Any:
-        """(table, count, choice), as YAML's lists too."""
+        """Accepts (table, count, choice) as a tuple, or as a list in YAML."""
         if isinstance(source, list | tuple):
             if len(source) != 3:
                 raise ValueError('write it as (table, count, "similar") or (table, count, "diverse")')

@@ -1,4 +1,4 @@
-"""Extraction: named fields of a text. The model writes JSON under the fields' schema; the value is a struct."""
+"""Extraction: named fields of a text. The model writes JSON under a schema of the fields; the value is a struct."""
 
 from typing import Any, Literal
 
@@ -12,9 +12,9 @@ from sparklabel.tasks.task import Task
 
 
 class Extraction(Task):
-    """What does the text say for each of `fields`? Null where it says nothing.
+    """What does the text say about each of `fields`? A field that it does not mention is null.
 
-    `max_tokens` bounds an answer's length; without it, as many as such fields take.
+    `max_tokens` limits the length of an answer; without it the fields decide.
     """
 
     kind: Literal["extraction"] = "extraction"
@@ -52,5 +52,5 @@ class Extraction(Task):
         return struct_text(self.fields, answer)
 
     def to_dict(self) -> dict[str, Any]:
-        """Fields as a mapping name -> type, or name -> all that is said of it."""
+        """Fields as a mapping name -> type, or name -> its definition."""
         return super().to_dict() | {"fields": fields_as_written(self.fields)}

@@ -1,4 +1,4 @@
-"""Generation: what the instructions ask for, written freely, or as a struct of fields."""
+"""Generation: what the instructions ask for, as free text or as a struct of fields."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from sparklabel.tasks.task import Task
 
 
 class Generation(Task):
-    """Does with each row what the instructions say. The value is a text, or a struct where there are `fields`."""
+    """What do the instructions ask to write for each row? The value is a text, or a struct if there are `fields`."""
 
     kind: Literal["generation"] = "generation"
     fields: Fields = ()
@@ -25,10 +25,12 @@ class Generation(Task):
     @model_validator(mode="after")
     def _instructions_and_right_examples(self) -> "Generation":
         if not self.instructions.strip():
-            raise ValueError("say in the instructions what to write")
+            raise ValueError("the instructions must say what to write")
         for example in self.examples:
             if not self.answer_mode.accepts(example.answer):
-                raise ValueError(f"an example is answered {example.answer!r}, which is no value of this task")
+                raise ValueError(
+                    f"an example is answered {example.answer!r}, which is not a value of this task"
+                )
         return self
 
     @property
@@ -40,12 +42,12 @@ class Generation(Task):
         if self.fields:
             return struct_mode(self.fields, self.max_tokens)
         return Generated(
-            schema=None, max_tokens=self.max_tokens, read=_read, written=str.strip, accepts=_accepts, said=_said,
-            agreement=_agreement, signature=("text",), metrics="generation",
+            schema=None, max_tokens=self.max_tokens, read=_read, written=str.strip, accepts=_accepts,
+            categories=_categories, agreement=_agreement, signature=("text",), metrics="generation",
         )  # fmt: skip
 
     def question(self) -> str:
-        """The instructions, and a line for each field where there are fields."""
+        """The instructions, then a line for each field, if there are fields."""
         if not self.fields:
             return self.instructions.strip()
         null = "; null where nothing fits" if any(field.nullable for field in self.fields) else ""
@@ -63,7 +65,7 @@ class Generation(Task):
 
 
 def _read(text: str, inputs: Sequence[str]) -> ParsedAnswer:
-    """The text without blanks around it. Raises ValueError where nothing is left."""
+    """The text without surrounding whitespace. Raises ValueError if nothing is left."""
     value = checked_text(text).strip()
     if not value:
         raise ValueError("the model wrote nothing")
@@ -75,7 +77,7 @@ def _accepts(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _said(value: Any) -> tuple[str, ...]:
+def _categories(value: Any) -> tuple[str, ...]:
     return ("answered",)
 
 

@@ -1,4 +1,4 @@
-"""Names that become columns and fields: what SQL, Python and a registered model's name all take."""
+"""Names that become columns and fields: they must suit SQL, Python and the names of registered models."""
 
 from typing import Annotated
 

@@ -1,7 +1,7 @@
-"""JSON schemas that people bring, their own or a pydantic model's, read as the fields of a value.
+"""JSON schemas from users, their own or a pydantic model's, read as the fields of a value.
 
-In: a schema of an object. Out: the arguments of schema.py's `Field` for each property. What a field cannot say is
-refused by name, never left out: a bound that is not kept would be a lie.
+In: the schema of an object. Out: the arguments of `Field` for each property. A keyword that a field cannot express is
+refused by name and never ignored: answers would not keep to it.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _NULL = {"type": "null"}
 
 
 def described_fields(schema: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-    """A property that is not required is nullable. Raises ValueError."""
+    """The arguments of `Field` for each property. A property that is not required is nullable. Raises ValueError."""
     _check_keywords(schema, _OF_OBJECT, "the schema")
     definitions = schema.get("$defs") or schema.get("definitions") or {}
     required = schema.get("required", ())
@@ -40,7 +40,7 @@ def described_fields(schema: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
 
 
 def _described(name: str, part: Any, definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """What a property says: type, description, options, nullable, many; only what is not a default."""
+    """A property's type, description, options, nullable and many, without defaults."""
     part = _resolved(name, part, definitions)
     _check_keywords(part, _OF_FIELD, f"the field {name!r}")
     description = {"description": part["description"]} if part.get("description") else {}
@@ -63,7 +63,7 @@ def _described(name: str, part: Any, definitions: Mapping[str, Any]) -> dict[str
 
 
 def _listed_types(part: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """`{type: [string, "null"]}` as alternatives."""
+    """`{type: [string, "null"]}` as a list of alternatives."""
     types = part.get("type")
     return (
         [{**part, "type": kind} if kind != "null" else _NULL for kind in types]
@@ -76,13 +76,13 @@ def _one_or_null(name: str, kinds: list[Any], definitions: Mapping[str, Any]) ->
     others = [kind for kind in kinds if kind != _NULL]
     if len(others) != 1:
         raise ValueError(
-            f"the field {name!r} may be of {len(others)} types; give it one, and null if need be"
+            f"the field {name!r} has {len(others)} types; give it one, and null if it may be missing"
         )
     return _described(name, others[0], definitions) | ({"nullable": True} if len(kinds) > 1 else {})
 
 
 def _resolved(name: str, part: Any, definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """With what it refers to; its own words come first."""
+    """The property with its reference resolved; its own keywords win."""
     if not isinstance(part, Mapping):
         raise ValueError(f"the field {name!r} has no schema")
     same = part.get("allOf", ())
@@ -93,36 +93,36 @@ def _resolved(name: str, part: Any, definitions: Mapping[str, Any]) -> dict[str,
         return dict(part)
     found = definitions.get(str(reference).rpartition("/")[2])
     if not isinstance(found, Mapping) or "$ref" in found:
-        raise ValueError(f"the field {name!r} refers to {reference!r}, which is not there")
+        raise ValueError(f"the field {name!r} refers to {reference!r}, which is not defined")
     return _both(name, found, {key: value for key, value in part.items() if key != "$ref"})
 
 
 def _both(name: str, one: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Raises ValueError where both narrow the field by the same word."""
+    """Raises ValueError if both restrict the field by the same keyword."""
     for word in own:
         if word in one and word not in _NOTES and one[word] != own[word]:
-            raise ValueError(f"the field {name!r} says {word!r} twice, which is not supported")
+            raise ValueError(f"the field {name!r} has {word!r} twice, which is not supported")
     return {**one, **own}
 
 
 def _type(name: str, part: Mapping[str, Any]) -> str:
     form = part.get("format")
     if form not in (None, "date"):
-        raise ValueError(f"the field {name!r} has the format {form!r}; there is date, or string without one")
+        raise ValueError(f"the field {name!r} has the format {form!r}; only date is supported")
     if "type" not in part and not ("enum" in part or "const" in part):
         raise ValueError(f"the field {name!r} has no type")
     return "date" if form == "date" else part.get("type", "string")
 
 
 def _check_read(name: str, part: Mapping[str, Any], read: set[str]) -> None:
-    """Raises ValueError where a word would narrow the field further than what is read of it."""
+    """Raises ValueError if a keyword would restrict the field further than those that are read."""
     if left := [key for key in part if key in _OF_FIELD - _NOTES - read]:
         others = "".join(f" beside {key!r}" for key in part if key in read)
-        raise ValueError(f"the field {name!r} says {left[0]!r}{others}, which is not supported")
+        raise ValueError(f"the field {name!r} has {left[0]!r}{others}, which is not supported")
 
 
 def _check_keywords(part: Mapping[str, Any], known: set[str], what: str) -> None:
     if unknown := [key for key in part if key not in known | _NOTES]:
         if "properties" in unknown or part.get("type") == "object":
-            raise ValueError(f"{what} is an object: objects in objects are not supported in this release")
-        raise ValueError(f"{what} says {unknown[0]!r}, which is not supported: take it out")
+            raise ValueError(f"{what} is an object: nested objects are not supported")
+        raise ValueError(f"{what} has {unknown[0]!r}, which is not supported: remove it")

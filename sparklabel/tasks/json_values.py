@@ -1,7 +1,7 @@
-"""JSON as models write it: values with the places of their text, and stored values as JSON text.
+"""JSON as models write it: values with their positions in the text, and stored values as JSON text.
 
-In: a model's text, or a value as a table holds it (Spark's rows, lists, dates). Out: plain Python values, each with
-the characters that it is written in, for its confidence; JSON text. Which value a task takes is said elsewhere.
+In: a model's text, or a value as a table holds it (Spark rows, lists, dates). Out: plain Python values, each with its
+position in the text, for its confidence; JSON text. Which values a task accepts is decided elsewhere.
 """
 
 import json
@@ -19,7 +19,7 @@ _DEEPEST = 8
 
 @dataclass(frozen=True, slots=True)
 class JsonNode:
-    """A value, written in [start, end) of a text; an object has `fields`, an array has `items`."""
+    """A value, at [start, end) of a text. An object has `fields`, an array has `items`."""
 
     value: Any
     start: int
@@ -29,16 +29,16 @@ class JsonNode:
 
 
 def parse_located(text: str) -> JsonNode:
-    """The one JSON value that `text` holds. Raises ValueError where it holds none, or something beside it."""
+    """The JSON value that `text` consists of. Raises ValueError if there is none, or anything else beside it."""
     found = _value(text, _skip(text, 0), 0)
     if (end := _skip(text, found.end)) < len(text):
-        raise ValueError(f"the answer goes on behind its JSON, at character {end}")
+        raise ValueError(f"the answer continues after its JSON, at character {end}")
     return found
 
 
 def value_spans(name: str, found: JsonNode) -> list[FieldSpan]:
-    """Where the value of the field `name` is written: texts without their quotes, a list's items one by one; of what
-    is empty, all of it."""
+    """The spans of the value of the field `name`: a text without its quotes, the items of a list one by one; all of an
+    empty value."""
     if found.items:
         return [span for item in found.items for span in value_spans(name, item)]
     quotes = isinstance(found.value, str) and bool(found.value)
@@ -46,13 +46,13 @@ def value_spans(name: str, found: JsonNode) -> list[FieldSpan]:
 
 
 def json_text(value: Any) -> str:
-    """JSON in the form that models are held to: `", "` and `": "`, keys in order, letters of every language as they
-    are, dates as YYYY-MM-DD."""
+    """JSON in the form that models must write: separators `", "` and `": "`, keys in order, no escapes for letters,
+    dates as YYYY-MM-DD."""
     return json.dumps(plain(value), ensure_ascii=False, default=_iso)
 
 
 def plain(value: Any) -> Any:
-    """A stored value in Python's own types: Spark's rows, which are tuples too, become dicts."""
+    """A stored value in Python's own types. Spark rows, which are tuples too, become dicts."""
     if hasattr(value, "asDict"):
         value = value.asDict()
     if isinstance(value, Mapping):
@@ -61,7 +61,7 @@ def plain(value: Any) -> Any:
 
 
 def plain_examples(examples: tuple[Example, ...]) -> tuple[Example, ...]:
-    """Examples whose answers are what YAML gives back: dates as text, rows and tuples as dicts and lists."""
+    """Examples with answers as YAML gives them back: dates as text, rows and tuples as dicts and lists."""
     return tuple(
         Example(inputs=example.inputs, answer=json.loads(json_text(example.answer))) for example in examples
     )
@@ -70,7 +70,7 @@ def plain_examples(examples: tuple[Example, ...]) -> tuple[Example, ...]:
 def _iso(value: object) -> str:
     if isinstance(value, date):
         return value.isoformat()
-    raise ValueError(f"an answer cannot hold {value!r}")
+    raise ValueError(f"an answer cannot contain {value!r}")
 
 
 def _no_number(name: str) -> NoReturn:
@@ -97,7 +97,7 @@ def _object(text: str, start: int, depth: int) -> JsonNode:
     def read(at: int) -> int:
         name, colon = _scalar(text, at)
         if not isinstance(name, str) or name in fields:
-            raise ValueError(f"the answer has a field {name!r} that is no text or is there twice")
+            raise ValueError(f"the answer has a field {name!r} that is not text, or is there twice")
         fields[name] = _value(text, _skip(text, _expect(text, _skip(text, colon), ":")), depth)
         return fields[name].end
 
@@ -117,7 +117,7 @@ def _array(text: str, start: int, depth: int) -> JsonNode:
 
 
 def _members(text: str, start: int, close: str, read: Callable[[int], int]) -> int:
-    """`read` is called where each member begins, and gives where it ends; the result is where the brackets end."""
+    """Calls `read` with the start of each member, which returns its end. Returns the end of the brackets."""
     at = _skip(text, start + 1)
     if text.startswith(close, at):
         return at + 1
@@ -142,7 +142,7 @@ def _expect(text: str, at: int, mark: str) -> int:
 
 
 def _skip(text: str, at: int) -> int:
-    """The next place without a blank."""
+    """The position of the next character that is not whitespace."""
     while at < len(text) and text[at] in _BLANKS:
         at += 1
     return at

@@ -1,4 +1,4 @@
-"""The labels of a kind: names with descriptions, how people may write them, and how a prompt lists them."""
+"""Labels with descriptions: the forms in which users may write them, and how a prompt lists them."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 
 class LabelOption(BaseModel):
-    """A label as the table holds it, and what it means, for the prompt."""
+    """A label as the table holds it, and its description for the prompt."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -17,7 +17,7 @@ class LabelOption(BaseModel):
 
 
 def _list_or_mapping(labels: object) -> object:
-    """A list of names, or a mapping name -> description."""
+    """Accepts a list of names, or a mapping name -> description."""
     if isinstance(labels, Mapping):
         return tuple({**_option(name), "description": text or ""} for name, text in labels.items())
     if isinstance(labels, Iterable) and not isinstance(labels, str):
@@ -40,11 +40,13 @@ def _distinct(labels: tuple[LabelOption, ...]) -> tuple[LabelOption, ...]:
         if not key:
             raise ValueError(f"{label.name!r} is a blank label")
         if label.name != label.name.strip() or not label.name.isprintable():
-            raise ValueError(f"{label.name!r} has blanks at an end or control characters")
+            raise ValueError(f"{label.name!r} has whitespace at an end, or control characters")
         if key in seen:
             other = seen[key]
             what = (
-                "is given twice" if other == label.name else f"differs from {other!r} only in blanks or case"
+                "is given twice"
+                if other == label.name
+                else f"differs from {other!r} only in whitespace or case"
             )
             raise ValueError(f"{label.name!r} {what}")
         seen[key] = label.name
@@ -54,24 +56,24 @@ def _distinct(labels: tuple[LabelOption, ...]) -> tuple[LabelOption, ...]:
 LabelOptions = Annotated[
     tuple[LabelOption, ...], BeforeValidator(_list_or_mapping), AfterValidator(_distinct)
 ]
-"""A field of labels: given as a list of names or as a mapping name -> description, told apart by more than blanks or
-case, since a model reads and writes them as `verbalize_label` gives them."""
+"""A field of labels, given as a list of names or as a mapping name -> description. They must differ in more than
+whitespace or case, because a model reads and writes them as `verbalize_label` gives them."""
 
 
 def verbalize_label(name: str) -> str:
-    """`card_arrival` is spoken "card arrival"."""
+    """The label as a model reads and writes it: `card_arrival` becomes "card arrival"."""
     return re.sub(r"[\s_]+", " ", name).strip()
 
 
 def listed(options: Sequence[tuple[str, str]]) -> str:
-    """What can be answered, with its description: in a line, or one a line where one is described."""
+    """The options for a prompt: on one line, or one per line if any is described."""
     if any(description for _, description in options):
-        return "".join(f"\n- {spoken}: {description.strip()}" for spoken, description in options)
-    return f" {', '.join(spoken for spoken, _ in options)}."
+        return "".join(f"\n- {verbalized}: {description.strip()}" for verbalized, description in options)
+    return f" {', '.join(verbalized for verbalized, _ in options)}."
 
 
 def as_written(labels: Sequence[LabelOption]) -> list[str] | dict[str, str]:
-    """Labels as YAML holds them: a list of names, or a mapping where one is described."""
+    """Labels as YAML holds them: a list of names, or a mapping if one is described."""
     described = any(label.description for label in labels)
     names = {label.name: label.description for label in labels}
     return names if described else list(names)

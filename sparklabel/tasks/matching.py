@@ -1,4 +1,4 @@
-"""Matching: do two records describe the same thing? Answered by scoring "yes" and "no"; the value is a boolean."""
+"""Matching: do two records describe the same thing? "yes" and "no" are scored; the value is a boolean."""
 
 from typing import Any, Literal
 
@@ -8,14 +8,14 @@ from sparklabel.tasks.answer_modes import Scored
 from sparklabel.tasks.choices import one_of
 from sparklabel.tasks.task import Task, column_title
 
-_SPOKEN = {True: "yes", False: "no"}
+_WORDS = {True: "yes", False: "no"}
 
 
 class Matching(Task):
-    """Are `left` and `right`, each one or several columns of a row, one and the same?
+    """Do `left` and `right`, each one or several columns of a row, describe the same thing?
 
-    `inputs` follow from them: the left columns, then the right ones; a definition need not name them. `prior` is
-    that of classification.
+    `inputs` are the left columns, then the right ones; a definition need not name them. `prior` is that of
+    `Classification`.
     """
 
     kind: Literal["matching"] = "matching"
@@ -26,12 +26,12 @@ class Matching(Task):
     @model_validator(mode="before")
     @classmethod
     def _inputs_are_both_sides(cls, fields: Any) -> Any:
-        """Also takes the inputs that `to_dict` wrote, when they are those."""
+        """Also accepts the inputs that `to_dict` wrote, if they are the same columns."""
         if not isinstance(fields, dict):
             return fields
         both = (*_columns(fields.get("left")), *_columns(fields.get("right")))
         if fields.keys() >= {"left", "right", "inputs"} and _columns(fields["inputs"]) != both:
-            raise ValueError("the inputs are the left columns, then the right ones: leave `inputs` out")
+            raise ValueError("inputs must be the left columns, then the right ones: leave it out")
         return {**fields, "inputs": both}
 
     @field_validator("left", "right", mode="before")
@@ -61,14 +61,14 @@ class Matching(Task):
     def answer_mode(self) -> Scored:
         """True or false, whichever is more probable."""
         return one_of(
-            tuple(_SPOKEN),
-            tuple(_SPOKEN.values()),
+            tuple(_WORDS),
+            tuple(_WORDS.values()),
             metrics="matching",
             prior_correction=self.prior is not None,
         )
 
     def question(self) -> str:
-        """The instructions, then which fields of the prompt are which record."""
+        """The instructions, then which fields belong to which record."""
         left, right = (", ".join(map(column_title, side)) for side in (self.left, self.right))
         return (
             f"{self.instructions.strip() or 'Do the two records describe the same thing?'}\n"
@@ -76,11 +76,11 @@ class Matching(Task):
         )
 
     def verbalize(self, answer: Any) -> str:
-        return _SPOKEN[answer]
+        return _WORDS[answer]
 
 
 def _columns(columns: Any) -> tuple[Any, ...]:
-    """One column or several; what is neither is left to the field's own complaint."""
+    """One column or several, as a tuple. Anything else is refused by the field's own check."""
     if isinstance(columns, str):
         return (columns,)
     return tuple(columns) if isinstance(columns, list | tuple) else ()

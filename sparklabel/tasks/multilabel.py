@@ -1,6 +1,6 @@
-"""Multilabel: which of these labels apply? Every label is asked yes or no, by scoring; the value is a list of labels.
+"""Multilabel: which of these labels apply? For every label, yes and no are scored; the value is a list of labels.
 
-The questions are independent: one prompt is read once, and each label continues it with its own "label: yes" and
+The questions are independent. The prompt is read once, and each label continues it with its own "label: yes" and
 "label: no", a group of choices whose probabilities sum to 1.
 """
 
@@ -20,7 +20,7 @@ from sparklabel.tasks.label_options import LabelOptions, as_written, listed, ver
 from sparklabel.tasks.task import Example, Task
 
 NONE_OF_THEM = "none of them"
-"""What counts name a row to which no label applies."""
+"""The category of a row to which no label applies."""
 
 _YES, _NO = ": yes", ": no"
 
@@ -28,7 +28,7 @@ _YES, _NO = ": yes", ": no"
 class Multilabel(Task):
     """Which of `labels`? The value is the list of those that apply, in their order; it may be empty.
 
-    `prior="content_free"` divides, for each label, yes and no by what the model gives them for an empty input.
+    `prior="content_free"` divides the probabilities of each label's yes and no by those for an empty input.
     """
 
     kind: Literal["multilabel"] = "multilabel"
@@ -38,7 +38,7 @@ class Multilabel(Task):
     @field_validator("examples")
     @classmethod
     def _answers_are_lists(cls, examples: tuple[Example, ...]) -> tuple[Example, ...]:
-        """As YAML gives them back."""
+        """Lists, as YAML gives them back."""
         for example in examples:
             if not isinstance(example.answer, list | tuple):
                 raise ValueError(f"an example is answered {example.answer!r}, which is not a list of labels")
@@ -69,13 +69,13 @@ class Multilabel(Task):
             groups=(2,) * len(names),
             decide=partial(_those_that_apply, names),
             chosen=partial(_yes_or_no_of_each, names),
-            said=partial(_names_that_apply, names),
+            categories=partial(_names_that_apply, names),
             metrics="multilabel",
             prior_correction=self.prior is not None,
         )
 
     def question(self) -> str:
-        """The instructions, then the labels, and how one answers."""
+        """The instructions, then the form of an answer, and the labels."""
         options = [(verbalize_label(label.name), label.description) for label in self.labels]
         return (
             f"{self.instructions.strip() or 'Which of these labels apply to the text?'}\n"
@@ -84,25 +84,25 @@ class Multilabel(Task):
         )
 
     def verbalize(self, answer: Any) -> str:
-        """Every label's yes or no, one a line, each written as it is scored: a model sees of every label what may be
-        said of it, and no line depends on another."""
+        """Every label's yes or no, one per line, each written as it is scored: a model sees an answer for every label,
+        and no line depends on another."""
         return "\n".join(
             verbalize_label(name) + (_YES if name in answer else _NO) for name in self.label_names
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Labels as a list of names, or as a mapping where one is described."""
+        """Labels as a list of names, or as a mapping if one is described."""
         return super().to_dict() | {"labels": as_written(self.labels)}
 
 
 def labels_of(mode: Scored) -> tuple[str, ...]:
-    """The labels of a multilabel task's mode: the choice number 2 i is the yes of label i, 2 i + 1 its no."""
+    """The labels of a multilabel task's mode: choice 2 i is the yes of label i, choice 2 i + 1 its no."""
     return tuple(choice.removesuffix(_YES) for choice in mode.choices[::2])
 
 
 def _those_that_apply(names: Sequence[str], log_p: LogProbabilities) -> Decision:
-    """Each label by itself: a label applies where its yes is more probable than 0.5. The confidence of the list is the
-    product of all its decisions' probabilities."""
+    """Each label is decided by itself: it applies if its yes is more probable than 0.5. The confidence of the list is
+    the product of the decisions' probabilities."""
     yes, no = log_p[::2], log_p[1::2]
     applies = yes > no
     decided = np.where(applies, yes, no)
@@ -114,10 +114,11 @@ def _those_that_apply(names: Sequence[str], log_p: LogProbabilities) -> Decision
 def _most_probable_lists(
     names: Sequence[str], applies: NDArray[np.bool_], decided: LogProbabilities, losses: LogProbabilities
 ) -> tuple[Alternative, ...]:
-    """The five most probable of all 2^L lists, the decided one first; equal ones with the fewest changes first.
+    """The five most probable of all 2^L lists, the decided one first. Of equally probable ones, those with fewer
+    changes come first.
 
-    `decided` [L] are the decisions' log-probabilities, `losses` [L] what changing each one costs. Only the four
-    decisions that cost least need be tried: a list that changes another is no more probable than five others, the
+    `decided` [L]: the decisions' log-probabilities. `losses` [L]: what changing each decision costs. Only the four
+    cheapest changes need to be tried: a list with any other change is at most as probable as five others, namely the
     decided one and those that change one of the four.
     """
     least = np.argsort(losses, kind="stable")[: MOST_ALTERNATIVES - 1].tolist()
@@ -133,15 +134,15 @@ def _most_probable_lists(
 
 
 def _yes_or_no_of_each(names: Sequence[str], value: Any) -> tuple[int, ...]:
-    """The yes of the listed labels and the no of the others; nothing for NULL, and for a list with another label."""
+    """The yes of the listed labels and the no of the others. Empty for NULL, and for a list with an unknown label."""
     if not isinstance(value, list | tuple) or any(label not in names for label in value):
         return ()
     return tuple(2 * i + (name not in value) for i, name in enumerate(names))
 
 
 def _names_that_apply(names: Sequence[str], value: Any) -> tuple[str, ...]:
-    """The listed labels, in the task's order; a name of its own where none applies."""
-    said = _yes_or_no_of_each(names, value)
-    return tuple(names[number // 2] for number in said if number % 2 == 0) or (
-        (NONE_OF_THEM,) if said else ()
+    """The listed labels, in the task's order; `NONE_OF_THEM` for an empty list."""
+    chosen = _yes_or_no_of_each(names, value)
+    return tuple(names[number // 2] for number in chosen if number % 2 == 0) or (
+        (NONE_OF_THEM,) if chosen else ()
     )

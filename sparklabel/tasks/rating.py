@@ -1,4 +1,4 @@
-"""Rating: where on an ordinal scale? Answered by scoring every point of the scale; the value is their expectation."""
+"""Rating: where on an ordinal scale? Every point of the scale is scored; the value is the expectation over them."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -16,7 +16,7 @@ from sparklabel.tasks.task import Task
 
 MOST_POINTS = 1001
 _ROUNDING = 1e-9
-"""What sums of probabilities may be off by: a point half a step away counts as within half a step."""
+"""Tolerance for rounding: a point exactly half a step away counts as within half a step."""
 
 
 class ScalePoint(BaseModel):
@@ -43,13 +43,13 @@ def _points(scale: object) -> object:
         low, high = map(int, numbers)
         if high - low >= MOST_POINTS:
             raise ValueError(f"a scale has at most {MOST_POINTS:,} points")
-        # One that falls is left as it is, for the check that names it.
+        # A descending scale is left as it is, for the check that refuses it by name.
         numbers = [float(n) for n in range(low, high + 1)] if low < high else numbers
     return tuple({"number": number} for number in numbers)
 
 
 def _number(point: Any) -> float:
-    """JSON has only text for the keys of a mapping."""
+    """Accepts text too: in JSON, the keys of a mapping are text."""
     try:
         number = float("nan" if isinstance(point, bool) or point is None else point)
     except (TypeError, ValueError, OverflowError):
@@ -59,24 +59,24 @@ def _number(point: Any) -> float:
     return number
 
 
-def _rising(scale: tuple[ScalePoint, ...]) -> tuple[ScalePoint, ...]:
+def _ascending(scale: tuple[ScalePoint, ...]) -> tuple[ScalePoint, ...]:
     if not 2 <= len(scale) <= MOST_POINTS:
         raise ValueError(f"a scale has 2 to {MOST_POINTS:,} points, not {len(scale)}")
     for before, after in pairwise(scale):
         if after.number <= before.number:
-            raise ValueError(f"{after.number:g} comes behind {before.number:g}: a scale rises")
+            raise ValueError(f"{after.number:g} comes after {before.number:g}: a scale must be ascending")
     return scale
 
 
-Scale = Annotated[tuple[ScalePoint, ...], BeforeValidator(_points), AfterValidator(_rising)]
+Scale = Annotated[tuple[ScalePoint, ...], BeforeValidator(_points), AfterValidator(_ascending)]
 
 
 class Rating(Task):
     """Which number of `scale`? The value is the expectation over its points, so it may lie between them.
 
-    A scale is (low, high), two whole numbers that stand for all between them too; or a list of numbers; or a mapping
-    number -> description, which is also the way to have two points with whole numbers between. `prior` is that of
-    classification.
+    A scale is (low, high), two whole numbers that include all whole numbers between them; or a list of numbers; or a
+    mapping number -> description, which is also how to have only two points with whole numbers between them. `prior` is
+    that of `Classification`.
     """
 
     kind: Literal["rating"] = "rating"
@@ -94,7 +94,7 @@ class Rating(Task):
 
     @property
     def points(self) -> tuple[int | float, ...]:
-        """The numbers of the scale, whole ones without a point."""
+        """The numbers of the scale; whole numbers are int."""
         return tuple(_plain(point.number) for point in self.scale)
 
     @property
@@ -103,17 +103,17 @@ class Rating(Task):
 
     @property
     def answer_mode(self) -> Scored:
-        """The expectation; a stored number says the nearest point."""
+        """The expectation. A stored number stands for the nearest point."""
         chosen = partial(_nearest, self.points)
         return Scored(
             choices=self.points, verbalized=tuple(map(self.verbalize, self.points)),
             decide=partial(_expected, self.points),
-            chosen=chosen, said=partial(names_of, self.points, chosen), metrics="rating",
+            chosen=chosen, categories=partial(names_of, self.points, chosen), metrics="rating",
             prior_correction=self.prior is not None, ordinal=True,
         )  # fmt: skip
 
     def question(self) -> str:
-        """The instructions, then the scale: its numbers in a line, or one a line where they are described."""
+        """The instructions, then the scale: its numbers on one line, or one per line if any is described."""
         options = [(self.verbalize(point.number), point.description) for point in self.scale]
         return (
             f"{self.instructions.strip() or 'Rate the text.'}\n"
@@ -121,7 +121,7 @@ class Rating(Task):
         )
 
     def verbalize(self, answer: Any) -> str:
-        """4.0 is spoken "4"."""
+        """4.0 becomes "4"."""
         return str(_plain(answer))
 
     def to_dict(self) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class Rating(Task):
         whole = all(isinstance(point, int) for point in points)
         if whole and points[-1] - points[0] == len(points) - 1:
             return [points[0], points[-1]]
-        # A list of these two would stand for the numbers between them too.
+        # As a list, these two would include the numbers between them.
         return dict.fromkeys(points, "") if whole and len(points) == 2 else points
 
 
@@ -144,10 +144,10 @@ def _plain(number: float) -> int | float:
 
 
 def _expected(points: Sequence[float], log_p: LogProbabilities) -> Decision:
-    """The expectation. Its confidence is the probability within half a step of it; where the steps of a scale differ,
-    half of the smallest one, so that no point is taken for its neighbour: far from every point it is 0."""
+    """The expectation. Its confidence is the probability within half a step of it. If the steps of the scale differ,
+    the smallest one counts, so that no point is taken for its neighbor; far from every point the confidence is 0."""
     numbers, shares = np.asarray(points, dtype=np.float64), np.exp(log_p)
-    # Within the scale whatever the rounding: a value outside would be no answer.
+    # Rounding must not leave the scale: a value outside it is not an answer.
     value = float(np.clip(shares @ numbers, numbers[0], numbers[-1]))
     near = np.abs(numbers - value) <= np.diff(numbers).min() / 2 + _ROUNDING
     best = most_probable([float(number) for number in points], log_p)
@@ -155,7 +155,7 @@ def _expected(points: Sequence[float], log_p: LogProbabilities) -> Decision:
 
 
 def _nearest(points: Sequence[float], value: Any) -> tuple[int, ...]:
-    """The number of the nearest point; of two as near, the lower. None for what lies outside the scale."""
+    """The index of the nearest point, the lower one in a tie. Empty for a value outside the scale."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not points[0] <= value <= points[-1]:
         return ()
     return (int(np.argmin(np.abs(np.asarray(points, dtype=np.float64) - value))),)

@@ -1,8 +1,8 @@
 """The fields of a generated value: what people write, as a JSON schema for models, as a type for Spark.
 
-In: a mapping of fields, a pydantic model, or a JSON schema. Out: a tuple of `Field`, which YAML can hold; of these the
-JSON schema as text, the SQL type, the lines of a prompt, and how many tokens an answer takes at most. Values are not
-looked at here (structs.py).
+In: a mapping of fields, a pydantic model, or a JSON schema. Out: a tuple of `Field`, which YAML can hold; from these
+the JSON schema as text, the SQL type, the lines of a prompt, and the longest answer in tokens. Values are not checked
+here: `structs` does that.
 """
 
 import json
@@ -26,7 +26,7 @@ from sparklabel.tasks.json_schemas import described_fields
 FieldType = Literal["string", "integer", "number", "boolean", "date"]
 
 LONGEST_TEXT = 200
-"""Characters. Small models that decode greedily repeat themselves: without a bound a text need not end."""
+"""Characters. Small models that decode greedily repeat themselves, and without a limit a text may never end."""
 
 _MOST_ITEMS = 16
 _LARGEST = 10**15 - 1
@@ -34,7 +34,7 @@ _USUAL_ITEMS = 4
 _SQL_TYPES = {
     "string": "STRING", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN", "date": "DATE",
 }  # fmt: skip
-_SAID = {
+_TYPE_WORDS = {
     "string": "text", "integer": "whole number", "number": "number", "boolean": "true or false",
     "date": "date as YYYY-MM-DD",
 }  # fmt: skip
@@ -42,8 +42,8 @@ _TOKENS = {"string": 64, "integer": 16, "number": 20, "boolean": 5, "date": 12}
 
 
 class Field(BaseModel):
-    """A field of a value. `options` are the texts that it may hold, any where there are none; `nullable`: it is null
-    where the text does not say; `many`: it holds a list. A text has 200 characters at most, a list 16 items."""
+    """A field of a value. `options`: the only texts that it may have; without them, any. `nullable`: it is null if the
+    text does not mention it. `many`: it has a list. A text has at most 200 characters, a list at most 16 items."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -59,7 +59,7 @@ class Field(BaseModel):
     def _no_fields_in_fields(cls, kind: object, info: ValidationInfo) -> object:
         field = f"the field {info.data.get('name')!r}"
         if kind == "object":
-            raise ValueError(f"{field} is an object: objects in objects are not supported in this release")
+            raise ValueError(f"{field} is an object: nested objects are not supported")
         if isinstance(kind, str) and kind not in _SQL_TYPES:
             raise ValueError(f"{field} has the type {kind!r}; there are {', '.join(_SQL_TYPES)}")
         return kind
@@ -74,7 +74,7 @@ class Field(BaseModel):
 
 
 def _as_fields(fields: object) -> object:
-    """What people write, as a tuple of the arguments of `Field`."""
+    """The forms that users may write, as a tuple of arguments of `Field`."""
     if isinstance(fields, type) and issubclass(fields, BaseModel):
         return described_fields(fields.model_json_schema(by_alias=False))
     if isinstance(fields, list | tuple):
@@ -92,7 +92,7 @@ def _long_form(what: object) -> Mapping[str, Any]:
     if isinstance(what, Mapping):
         return what
     raise ValueError(
-        f"{what!r} says nothing of a field: give its type, or a mapping with type and description"
+        f"{what!r} does not describe a field: give its type, or a mapping with type and description"
     )
 
 
@@ -113,22 +113,23 @@ or a JSON schema."""
 
 
 def fields_as_written(fields: Sequence[Field]) -> dict[str, Any]:
-    """Fields as YAML holds them: name -> type, or all that was said of it."""
-    said = {f.name: f.model_dump(mode="json", exclude={"name"}, exclude_defaults=True) for f in fields}
+    """Fields as YAML holds them: name -> type, or name -> all of its definition that is not a default."""
+    given = {f.name: f.model_dump(mode="json", exclude={"name"}, exclude_defaults=True) for f in fields}
     return {
-        f.name: {"type": f.type, **said[f.name]} if said[f.name].keys() - {"type"} else f.type for f in fields
+        f.name: {"type": f.type, **given[f.name]} if given[f.name].keys() - {"type"} else f.type
+        for f in fields
     }
 
 
 def sql_type(fields: Sequence[Field]) -> str:
-    """A struct. Dates are DATE, so that they compare and subtract in SQL; a model's date that no calendar has makes
-    the answer invalid."""
+    """The SQL type of a struct. Dates are DATE, so that SQL can compare and subtract them; an impossible date makes an
+    answer invalid."""
     types = ((f.name, f"ARRAY<{_SQL_TYPES[f.type]}>" if f.many else _SQL_TYPES[f.type]) for f in fields)
     return f"STRUCT<{', '.join(f'{quote(name)}: {kind}' for name, kind in types)}>"
 
 
 def signature(fields: Sequence[Field]) -> tuple[str, ...]:
-    """A text for each field, that changes where a model trained on it would say something else."""
+    """A text for each field, which changes with anything that a model trained on it depends on."""
     return tuple(
         f"{f.name}:{f.type}{'[]' * f.many}{'?' * f.nullable}:{json.dumps(f.options, ensure_ascii=False)}"
         for f in fields
@@ -136,19 +137,19 @@ def signature(fields: Sequence[Field]) -> tuple[str, ...]:
 
 
 def prompt_lines(fields: Sequence[Field]) -> str:
-    """A line for each field."""
+    """The fields as the prompt lists them, one per line."""
     return "\n".join(f"- {f.name} ({_says(f)})" + (f": {' '.join(f.description.split())}" * bool(f.description))
                      for f in fields)  # fmt: skip
 
 
 def _says(field: Field) -> str:
-    what = f"one of: {', '.join(field.options)}" if field.options else _SAID[field.type]
+    what = f"one of: {', '.join(field.options)}" if field.options else _TYPE_WORDS[field.type]
     nothing = "" if field.nullable else "; [] where there are none" if field.many else "; never null"
     return f"{'list, each ' * field.many}{what}{nothing}"
 
 
 def token_budget(fields: Sequence[Field]) -> int:
-    """How many tokens an answer may take: what fields usually hold, and a character a token for their names."""
+    """How many tokens an answer may take: the usual lengths of values, and one token per character of the names."""
     return 8 + sum(len(f.name) + 6 + (_USUAL_ITEMS if f.many else 1) * _value_tokens(f) for f in fields)
 
 
@@ -157,21 +158,21 @@ def _value_tokens(field: Field) -> int:
 
 
 def json_schema(fields: Sequence[Field]) -> str:
-    """The schema of an object of these fields, as text."""
+    """The JSON schema of an object with these fields, as text."""
     return json.dumps(
         object_schema({field.name: _field_schema(field) for field in fields}), ensure_ascii=False
     )
 
 
 def object_schema(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """An object that has all of these properties, in order, and no other."""
+    """The schema of an object with exactly these properties, in order."""
     return {
         "type": "object", "properties": dict(properties), "required": list(properties), "additionalProperties": False,
     }  # fmt: skip
 
 
 def text_schema(longest: int = LONGEST_TEXT) -> dict[str, Any]:
-    """A text that is not empty."""
+    """The schema of a text that is not empty."""
     return {"type": "string", "minLength": 1, "maxLength": longest}
 
 
@@ -182,7 +183,7 @@ def or_null(schema: Mapping[str, Any]) -> dict[str, Any]:
 def _field_schema(field: Field) -> dict[str, Any]:
     one = _one_value(field)
     if field.many:
-        # Null is the way to say nothing where there is null; the empty list where there is none.
+        # A nullable list says nothing with null, and otherwise with an empty list.
         one = {"type": "array", "items": one, "minItems": int(field.nullable), "maxItems": _MOST_ITEMS}
     return or_null(one) if field.nullable else one
 

@@ -1,7 +1,7 @@
-"""Where the texts that a model quotes are in the text that it read.
+"""Where the quotes of a model are in the text that it read.
 
-In: quoted texts in the model's order, and the row's text. Out: a span each, in characters (Unicode code points, as
-Python slices); None for what the row does not hold. Nothing is invented: a span is always the row's own text.
+In: quotes in the model's order, and the row's text. Out: a span for each, in characters (Unicode code points, as
+Python's slices); None for a quote that the row does not contain. Nothing is invented: a span is always text of the row.
 """
 
 import re
@@ -12,12 +12,11 @@ Span = tuple[int, int]
 
 
 def aligned(quotes: Sequence[str], text: str) -> list[Span | None]:
-    """A span for each quote, each span once: a quote that is repeated finds its next occurrence.
+    """A span for each quote. No span is used twice: a repeated quote gets its next occurrence.
 
-    The same characters are looked for first, then the same without regard to case and to how wide blanks are. Of
-    several occurrences, whole words come before parts of words ("Ann" in "Anna"), free text before text that is in
-    another span, and then the first. A part of a word is taken only where the quote is nowhere a word, and not for a
-    repetition.
+    The exact characters are searched first, then the same ignoring case and the amount of whitespace. Of several
+    occurrences, whole words win over parts of words ("Ann" in "Anna"), then text outside of other spans, then the first
+    one. A part of a word is accepted only if the quote is nowhere a whole word, and not for a repeated quote.
     """
     taken: list[Span] = []
     found: list[Span | None] = []
@@ -40,7 +39,7 @@ def _exact(quote: str, text: str) -> Iterator[Span]:
 
 def _loose(quote: str, text: str) -> Iterator[Span]:
     if words := quote.split():
-        # In a lookahead, so that occurrences which overlap are found.
+        # A lookahead finds occurrences that overlap.
         pattern = r"\s+".join(map(re.escape, words))
         yield from (match.span(1) for match in re.finditer(f"(?=({pattern}))", text, re.IGNORECASE))
 

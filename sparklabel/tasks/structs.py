@@ -1,6 +1,6 @@
-"""Values with fields: checked, read from a model's JSON, written, compared. Extraction and generation share it.
+"""Values with fields: checked, read from a model's JSON, written, compared. Extraction and generation share this.
 
-In: the fields, and a model's text or a stored value (a dict, or Spark's row). Out: a dict with every field in order.
+In: the fields, and a model's text or a stored value (a dict or a Spark row). Out: a dict with every field in order.
 """
 
 import math
@@ -18,17 +18,17 @@ _LARGEST = 2**63
 
 
 def struct_mode(fields: tuple[Field, ...], max_tokens: int | None) -> Generated:
-    """The mode of a kind whose value is a struct of `fields`; without `max_tokens`, as many as such fields take."""
+    """The mode of a kind whose value is a struct of `fields`. Without `max_tokens` the fields decide."""
     return Generated(
         schema=json_schema(fields), max_tokens=max_tokens or token_budget(fields),
         read=partial(_read, fields), written=partial(struct_text, fields), accepts=partial(accepts, fields),
-        said=partial(_said, fields), agreement=partial(_agreement, fields), signature=signature(fields),
+        categories=partial(_categories, fields), agreement=partial(_agreement, fields), signature=signature(fields),
         metrics="extraction",
     )  # fmt: skip
 
 
 def struct_of(fields: Sequence[Field], value: Any) -> dict[str, Any]:
-    """The value, its fields in order and as their types take them; a missing one is null. Raises ValueError."""
+    """The value with its fields in order and of their types. A missing field is null. Raises ValueError."""
     value = plain(value)
     if not isinstance(value, dict):
         raise ValueError(f"the answer is {value!r}, which has no fields")
@@ -38,7 +38,7 @@ def struct_of(fields: Sequence[Field], value: Any) -> dict[str, Any]:
 
 
 def struct_text(fields: Sequence[Field], value: Any) -> str:
-    """As the model should write it. Raises ValueError."""
+    """The value as the model should write it. Raises ValueError."""
     return json_text(struct_of(fields, value))
 
 
@@ -51,7 +51,7 @@ def accepts(fields: Sequence[Field], value: Any) -> bool:
 
 
 def checked_text(value: Any) -> str:
-    """A text that tables can hold. Raises ValueError."""
+    """The value, which must be text that tables can hold. Raises ValueError."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not text")
     if any("\ud800" <= character <= "\udfff" for character in value):
@@ -66,14 +66,14 @@ def _read(fields: tuple[Field, ...], text: str, inputs: Sequence[str]) -> Parsed
     return ParsedAnswer(value, tuple(spans))
 
 
-def _said(fields: tuple[Field, ...], value: Any) -> tuple[str, ...]:
-    """The names of the fields that hold something."""
+def _categories(fields: tuple[Field, ...], value: Any) -> tuple[str, ...]:
+    """The names of the fields that are not empty."""
     value = plain(value) or {}
     return tuple(field.name for field in fields if not alike(None, value.get(field.name)))
 
 
 def _agreement(fields: tuple[Field, ...], gold: Any, value: Any) -> float:
-    """The share of fields that say the same."""
+    """The share of fields that agree, in [0, 1]."""
     if not (accepts(fields, gold) and accepts(fields, value)):
         return 0.0
     ours, theirs = struct_of(fields, gold), struct_of(fields, value)

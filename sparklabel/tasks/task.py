@@ -1,16 +1,18 @@
-"""What every task kind shares: name, inputs, instructions, examples, the fingerprint, YAML in and out.
+"""What all kinds of tasks share: name, inputs, instructions, examples, the fingerprint, reading and writing YAML.
 
-A task is a frozen record. It says what is asked, never how it is computed: engines and prompts live elsewhere.
+In: the fields of a definition. Out: a frozen record. A task says what is asked, not how it is computed: engines and
+prompts live elsewhere.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
 
+from sparklabel.arguments import did_you_mean
 from sparklabel.errors import TaskError
 from sparklabel.tasks.answer_modes import AnswerMode, Scored
 from sparklabel.tasks.examples_from import ExamplesFrom
@@ -18,7 +20,8 @@ from sparklabel.tasks.identifiers import Identifier
 
 
 class Example(BaseModel):
-    """A worked example for the prompt: one text per input of the task, and the right answer, a value of the task."""
+    """A worked example for the prompt: one text per input of the task, and the right answer, which is a value of the
+    task."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,12 +34,18 @@ class Example(BaseModel):
 
 
 class Task(BaseModel):
-    """A question asked of every row. Subclasses are the kinds; each says its value's SQL type and how it is answered.
+    """A question that is asked of every row. Each subclass is a kind, with its value's SQL type and its answer mode.
 
-    `on_too_long`: a row that does not fit the model's context has its longest input cut, or is not answered ("fail").
+    Use the functions of `sparklabel` (such as `classification(...)`) to make one, or `load_task` to read one from YAML.
 
-    Built through the functions of `sparklabel` (`classification(...)`), or `load_task` from YAML. Everything wrong
-    with the definition is raised as one TaskError that lists each field.
+    Attributes:
+        kind: The kind's name.
+        name: The task's name, which also names its columns.
+        inputs: The columns that it reads.
+        instructions: The guidelines for people and models.
+        examples: Worked examples for the prompt.
+        examples_from: The table that examples are taken from instead.
+        on_too_long: Whether a row that does not fit into the model's context is cut, or fails.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,13 +60,13 @@ class Task(BaseModel):
 
     @classmethod
     def build(cls, **fields: Any) -> Self:
-        """Validated, with every problem named in one TaskError."""
+        """The task, validated. All problems are named in one TaskError."""
         try:
             return cls(**fields)
         except ValidationError as error:
             raise TaskError(
-                f"The task {str(fields.get('name', ''))!r} is not usable: {_problems(error)}",
-                hint=f"A {fields.get('kind', 'task')} takes: {', '.join(cls.model_fields)}.",
+                f"The task {str(fields.get('name', ''))!r} cannot be used: {_problems(cls, error)}",
+                hint=f"The fields of a task of kind {fields.get('kind')!r} are: {', '.join(cls.model_fields)}.",
             ) from None
 
     @field_validator("inputs", mode="before")
@@ -110,18 +119,17 @@ class Task(BaseModel):
             json.dumps(self.model_dump(), ensure_ascii=False, default=str).encode()
         except UnicodeEncodeError as error:
             raise ValueError(
-                f"{error.object[error.start : error.end]!r} is half a character: no file can hold it"
+                f"{error.object[error.start : error.end]!r} is half a character (a surrogate), which no file can hold"
             ) from None
         return self
 
     @property
     def fingerprint(self) -> str:
-        """Changes with whatever changes an answer, except the model; the task's name is not in it."""
-        # Defaults are left out, so that a field added by a later release does not relabel every table.
+        """Identifies what decides an answer, apart from the model. The task's name is not part of it."""
+        # Defaults are left out, so that a field that a later release adds does not relabel every table.
         content = {"kind": self.kind, **self.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)}
         text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-        # The number stands for what is not in the content: our own wording of prompts, which
-        # tests/unit/prompts/test_prompts.py pins.
+        # The version stands for what the content lacks: the wording of prompts, which a test pins.
         return "v1:" + hashlib.sha256(text.encode()).hexdigest()[:24]
 
     @property
@@ -131,53 +139,55 @@ class Task(BaseModel):
 
     @property
     def needs_every_input(self) -> bool:
-        """Whether a row with a blank input cannot be asked; otherwise one that is not blank will do."""
+        """Whether every input of a row must have text. Otherwise one input with text is enough."""
         return False
 
     @property
     def answer_mode(self) -> AnswerMode:
-        """How an answer comes about."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how it is answered")
+        """How the task is answered."""
+        raise NotImplementedError(f"{type(self).__name__} has no answer mode")
 
     def question(self) -> str:
-        """What is asked, as the prompt says it before the row."""
-        raise NotImplementedError(f"{type(self).__name__} does not say its question")
+        """What is asked, as the prompt says it before the row's inputs."""
+        raise NotImplementedError(f"{type(self).__name__} has no question")
 
     def verbalize(self, answer: Any) -> str:
         """An answer as a language model reads and writes it."""
         return str(answer)
 
     def to_dict(self) -> dict[str, Any]:
-        """What YAML holds: fields that differ from their defaults."""
+        """The fields that differ from their defaults, as YAML holds them."""
         return {"kind": self.kind, **self.model_dump(mode="json", exclude_defaults=True)}
 
     def to_yaml(self) -> str:
-        """The definition as YAML; `load_task` reads it back to an equal task."""
+        """The definition as YAML. `load_task` reads an equal task from it."""
         text = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
-        # Unicode's own line breaks are folded on the way back, unless they are escaped.
+        # Reading would fold Unicode's own line breaks if they were not escaped.
         escaped = bool({"\x85", "\u2028", "\u2029"} & set(text))
         return yaml.safe_dump(self.to_dict(), sort_keys=False) if escaped else text
 
 
 def has_choices(task: Task) -> bool:
-    """Whether an answer is one of choices whose probabilities sum to 1: not an expectation, nor a written one."""
+    """Whether an answer is one of several choices whose probabilities sum to 1: neither an expectation nor a written
+    text."""
     mode = task.answer_mode
     return isinstance(mode, Scored) and not mode.ordinal
 
 
 def check_task(task: object) -> None:
-    """Raises TaskError for what is none; a file's path, most of the time."""
+    """Raises TaskError for anything but a task, such as the path of its file."""
     if not isinstance(task, Task):
         raise TaskError(f"A task is what sl.classification(...) or sl.load_task(path) gives, not {task!r}.")
 
 
 def column_title(column: str) -> str:
-    """A column's name as prompts say it: `left_title` is "Left title"."""
+    """A column's name as prompts show it: `left_title` becomes "Left title"."""
     return column.replace("_", " ").strip().capitalize()
 
 
 def _as_example(example: object, columns: tuple[str, ...]) -> object:
-    """(inputs, answer), or a mapping with both. The inputs are a text, a list, or texts by column in any order."""
+    """Takes (inputs, answer), or a mapping with both. The inputs are a text, a list, or texts by column in any
+    order."""
     if isinstance(example, list | tuple) and len(example) == 2:
         example = dict(zip(("inputs", "answer"), example, strict=True))
     if not isinstance(example, Mapping) or "inputs" not in example:
@@ -190,8 +200,25 @@ def _as_example(example: object, columns: tuple[str, ...]) -> object:
     return {**example, "inputs": (texts,) if isinstance(texts, str) else texts}
 
 
-def _problems(error: ValidationError) -> str:
+def _problems(kind: type[BaseModel], error: ValidationError) -> str:
     return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'task'}: {problem['msg'].removeprefix('Value error, ')}"
+        f"{'.'.join(map(str, problem['loc'])) or 'task'}: {_problem(kind, problem)}"
         for problem in error.errors()
     )
+
+
+def _problem(kind: type[BaseModel], problem: Any) -> str:
+    if problem["type"] != "extra_forbidden":
+        return str(problem["msg"]).removeprefix("Value error, ")
+    *path, name = problem["loc"]
+    for part in path:
+        field = kind.model_fields.get(part) if isinstance(part, str) else None
+        kind = _record_in(field.annotation) or kind if field else kind
+    return f"there is no such field{did_you_mean(str(name), kind.model_fields)}"
+
+
+def _record_in(annotation: Any) -> type[BaseModel] | None:
+    """The pydantic model that a field's type holds."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _record_in(part))), None)

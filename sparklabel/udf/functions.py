@@ -15,6 +15,7 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel import errors
+from sparklabel.engines import EngineOptions
 from sparklabel.labels.record import label_ddl
 from sparklabel.models.references import DEFAULT
 from sparklabel.sql import quote, sql_string
@@ -43,7 +44,12 @@ _OURS = re.compile(r"^sparklabel\.errors\.(\w+): (.*)(?:\n  (.*))?", re.MULTILIN
 
 
 def label_udf(
-    task: Task, model: str = DEFAULT, engine: str = "auto", *, min_confidence: float = 0.0, **options: Any
+    task: Task,
+    model: str = DEFAULT,
+    engine: str | EngineOptions = "auto",
+    *,
+    min_confidence: float = 0.0,
+    **options: Any,
 ) -> Callable[..., Column]:
     """A function of columns that labels each row: `label_udf(task)("text")`.
 
@@ -102,7 +108,7 @@ def register(
     spark: SparkSession,
     task: Task,
     model: str = DEFAULT,
-    engine: str = "auto",
+    engine: str | EngineOptions = "auto",
     *,
     name: str | None = None,
     min_confidence: float = 0.0,
@@ -156,7 +162,7 @@ def register_all(
     spark: SparkSession,
     folder: str | Path,
     model: str = DEFAULT,
-    engine: str = "auto",
+    engine: str | EngineOptions = "auto",
     *,
     min_confidence: float = 0.0,
     **options: Any,

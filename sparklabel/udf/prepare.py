@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from sparklabel.labeler import PreparedTask
 from sparklabel.models.references import tokenizer_folder
 from sparklabel.models.shipped_encoder import check_installed
-from sparklabel.prompts import Tokenizer, offering
+from sparklabel.prompts import Tokenizer, candidate_labels
 from sparklabel.table.examples import pinned_examples
 from sparklabel.udf.spec import LabelerSpec
 
@@ -49,7 +49,7 @@ def _with_examples(spec: LabelerSpec, spark: SparkSession | None = None) -> Labe
     """The first half of `prepare`: the spec with the task's examples, read now."""
     if spec.manifest:
         return spec
-    if offering(spec.task):
+    if candidate_labels(spec.task):
         check_installed()
     if spec.examples is not None:
         return spec
@@ -59,8 +59,8 @@ def _with_examples(spec: LabelerSpec, spark: SparkSession | None = None) -> Labe
 def _check_askable(spec: LabelerSpec) -> PreparedTask:
     """The second half of `prepare`: the task rendered, or the error that says why it cannot be asked."""
     prepared = PreparedTask.of(spec.task, _tokenizer(spec), spec.manifest, spec.model.identity, spec.examples)
-    if prepared.labels:
-        spec.engine.kind.check(prepared.labels)
+    if prepared.label_trie:
+        spec.engine.kind.check(prepared.label_trie)
     return prepared
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sparklabel import errors, registry
 from sparklabel.confidence.calibrators import Calibrator
-from sparklabel.engines import EngineSpec, engine_spec
+from sparklabel.engines import EngineOptions, EngineSpec, engine_spec
 from sparklabel.few_shot import ExampleSet
 from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.references import ResolvedModel
@@ -59,7 +59,7 @@ class LabelerSpec:
 def labeler_spec(
     task: Task,
     model: str | ResolvedModel,
-    engine: str,
+    engine: str | EngineOptions,
     options: dict[str, Any],
     min_confidence: float = 0.0,
 ) -> LabelerSpec:

@@ -70,7 +70,7 @@ def test_the_address_that_spark_gave_is_the_gpu_that_the_engine_sees(job):
 
 def test_both_engines_answered_and_every_row_was_asked_once(job):
     rows = [
-        int(*re.findall(r"rows asked for: (\d+)", (engine / "log").read_text())) for engine in job.engines
+        int(*re.findall(r"rows requested: (\d+)", (engine / "log").read_text())) for engine in job.engines
     ]
     assert all(rows)
     assert sum(rows) == ROWS

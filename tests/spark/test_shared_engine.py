@@ -38,7 +38,7 @@ def test_workers_share_one_process_that_is_the_executors(spark, task, process):
     label = label_udf(task, model="m-shared", engine="fake", shared=True)("text")
     rows = frame.select(label.value.alias("value")).collect()
     assert {row.value for row in rows} == {"fresh"}
-    assert endpoint.taken
+    assert endpoint.is_occupied
     assert endpoint.facts()["pid"] != os.getpid()
 
 

@@ -44,7 +44,7 @@ def node_of(trie, place):
 
 
 def probabilities(trie, seed):
-    options = zip(trie.option_places, trie.option_tokens, strict=True)
+    options = zip(trie.option_positions, trie.option_tokens, strict=True)
     logits = np.array(
         [[score(node_of(trie, place), token, seed) for place, token in options]], dtype=np.float32
     )
@@ -75,7 +75,7 @@ def test_the_steps_of_a_label_are_the_options_on_its_route(paths, seed):
             trie.option_tokens[o] for o in trie.label_paths[label]
         ]
         assert [step.depth for step in steps] == [
-            len(node_of(trie, trie.option_places[o])) for o in trie.label_paths[label]
+            len(node_of(trie, trie.option_positions[o])) for o in trie.label_paths[label]
         ]
         for step in steps:
             allowed = {
@@ -88,8 +88,8 @@ def test_the_steps_of_a_label_are_the_options_on_its_route(paths, seed):
 def test_a_parent_comes_before_its_children_and_leads_to_a_branch(paths):
     trie = trie_of(paths)
     assert all(parent < node for node, parent in enumerate(trie.tree_parents))
-    assert set(range(len(trie.tree_tokens))) <= {*trie.option_places, *trie.tree_parents}
-    assert trie.tree_depth == max((len(node_of(trie, place)) for place in trie.option_places), default=0)
+    assert set(range(len(trie.tree_tokens))) <= {*trie.option_positions, *trie.tree_parents}
+    assert trie.tree_depth == max((len(node_of(trie, place)) for place in trie.option_positions), default=0)
 
 
 GROUPS = st.lists(
@@ -130,7 +130,7 @@ def test_the_steps_of_a_label_are_those_of_its_group(groups):
 def test_yes_and_no_of_two_labels_are_read_in_one_tree():
     trie = label_trie([(8, 1), (8, 0), (9, 1), (9, 0)], ["a: yes", "a: no", "b: yes", "b: no"], [2, 2])
     assert (trie.tree_tokens, trie.tree_parents) == ((8, 9), (PROMPT, PROMPT))
-    assert (trie.option_places, trie.option_tokens) == ((0, 0, 1, 1), (1, 0, 1, 0))
+    assert (trie.option_positions, trie.option_tokens) == ((0, 0, 1, 1), (1, 0, 1, 0))
 
 
 def test_labels_that_are_the_same_tokens_are_refused_across_groups_too():

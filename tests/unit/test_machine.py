@@ -1,4 +1,9 @@
-"""What the machine has, and what is said where something is missing."""
+"""What the machine has, and what is said if something is missing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +52,18 @@ def test_a_missing_java_is_one_line(tmp_path, monkeypatch):
 def test_memory_and_cores_are_counted():
     assert machine.memory_bytes() > 2**30
     assert machine.cores() >= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="leases of earlier releases hold Linux's clock ticks")
+def test_a_process_began_when_the_kernel_says_it_did():
+    ticks = Path(f"/proc/{os.getpid()}/stat").read_text().rpartition(")")[2].split()[19]
+    assert machine.process_start(os.getpid()) == ticks
+
+
+def test_a_process_that_ended_began_never():
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as ended:
+        assert machine.process_start(ended.pid) == machine.process_start(ended.pid) != ""
+        ended.kill()
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # ended, and a zombie still
+        assert machine.process_start(ended.pid) == ""
+    assert machine.process_start(ended.pid) == ""

@@ -54,7 +54,8 @@ def test_the_public_names_are_the_promised_ones():
         "Label",
         "LabeledTable",
     }
-    assert set(sl.__all__) == verbs | records | {"DEFAULT", "SparklabelError"}
+    options = {"FakeOptions", "OpenAIOptions", "TransformersOptions", "VllmOptions"}
+    assert set(sl.__all__) == verbs | records | options | {"DEFAULT", "SparklabelError"}
 
 
 @pytest.mark.parametrize("name", sl.__all__)

@@ -198,7 +198,7 @@ def test_the_context_is_what_vllm_was_given(ours):
 
 
 def test_what_vllm_does_not_load_is_one_line(ours):
-    with pytest.raises(ModelError, match=r"vLLM does not load the model in .*no_such_argument"):
+    with pytest.raises(ModelError, match=r"vLLM could not load the model in .*no_such_argument"):
         VllmEngine.load(embedded_model(), engine_kwargs='{"no_such_argument": 1}')
 
 

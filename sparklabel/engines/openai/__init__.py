@@ -1,1 +1,1 @@
-"""The engine for OpenAI-compatible HTTP endpoints. The one door to openai."""
+"""The engine for OpenAI-compatible HTTP endpoints. The only package that imports openai."""

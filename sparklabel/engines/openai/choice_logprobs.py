@@ -1,8 +1,8 @@
 """From the tokens that an endpoint reports to the probabilities of choices, and to the logits of their trie.
 
-In: an answer's tokens, each with the likeliest tokens in its place. Out: a probability for each choice; logits from
-which `LabelTrie.log_probabilities` gives these probabilities back. Tokens are pieces of UTF-8: which other pieces a
-choice would be written in is not known here.
+In: an answer's tokens, each with the likeliest tokens at its position. Out: a probability for each choice, and logits
+for which `LabelTrie.log_probabilities` returns these probabilities. Tokens are pieces of UTF-8; how else a tokenizer
+would split a choice is not known here.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,30 +15,30 @@ from sparklabel.errors import TaskError
 from sparklabel.label_trie import LabelTrie
 
 _UNSEEN = 1e-6
-"""What a choice has at least: it may just have missed the tokens that are reported."""
+"""The least probability of a choice: it may have just missed the tokens that are reported."""
 _LEAST = 1e-30
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token of an answer; `offered` are the likeliest in its place with their log-probabilities, maybe itself among
-    them."""
+    """A token of an answer. `likeliest`: the likeliest tokens at its position with their log-probabilities; it may be
+    among them."""
 
     text: bytes
     log_p: float
-    offered: tuple[tuple[bytes, float], ...] = ()
+    likeliest: tuple[tuple[bytes, float], ...] = ()
 
 
 def choice_probabilities(
     tokens: Sequence[Token], head: bytes, choices: Sequence[bytes]
 ) -> NDArray[np.float64] | None:
-    """[L], their sum 1. The answer is `head` and then one of the choices, none of which begins another: they end with
-    a closing quote. None where the tokens leave all choices.
+    """[L] probabilities that sum to 1; None if the tokens are not those of any choice.
 
-    A choice's probability is the product, along the answer, of the probabilities renormalised over the offered tokens
-    that choices go on with: each with the longest, which is what tokenizers mostly make of a text; but where that is
-    the answer's text too, with the answer's own token. Choices that part from the answer with the same token share its
-    probability.
+    The answer is `head` and then one of the choices. No choice is the beginning of another: they end with a closing
+    quote. A choice's probability is the product, along the answer, of the probabilities renormalized over the reported
+    tokens that choices continue with. A choice continues with the longest such token, as tokenizers mostly split a
+    text; but where that token is also the answer's text, with the answer's own token. Choices that leave the answer
+    with the same token share its probability.
     """
     whole, answer = [head + choice for choice in choices], b"".join(token.text for token in tokens)
     gained = np.full(len(choices), _UNSEEN)
@@ -60,14 +60,14 @@ def choice_probabilities(
 
 
 def _takers(token: Token, written: bytes, answer: bytes, choices: dict[int, bytes]) -> dict[bytes, list[int]]:
-    """For each token that choices go on with, their numbers; a choice that goes on with none is missing."""
-    offered = sorted({token.text, *(piece for piece, _ in token.offered if piece)}, key=len, reverse=True)
+    """For each token that choices continue with, their numbers. A choice that continues with none is left out."""
+    likeliest = sorted({token.text, *(piece for piece, _ in token.likeliest if piece)}, key=len, reverse=True)
     takers: dict[bytes, list[int]] = {}
     for number, choice in choices.items():
-        piece = next((piece for piece in offered if _agree(choice, written + piece)), None)
+        piece = next((piece for piece in likeliest if _agree(choice, written + piece)), None)
         if piece is None:
             continue
-        same = answer.startswith((written + piece)[: len(choice)])  # what is behind a choice does not count
+        same = answer.startswith((written + piece)[: len(choice)])  # text after a choice does not count
         if same and _agree(choice, written + token.text):
             piece = token.text
         takers.setdefault(piece, []).append(number)
@@ -76,7 +76,7 @@ def _takers(token: Token, written: bytes, answer: bytes, choices: dict[int, byte
 
 def _masses(token: Token, pieces: Collection[bytes]) -> dict[bytes, float]:
     """The probability of each piece among them."""
-    log_p = {**dict(token.offered), token.text: token.log_p}
+    log_p = {**dict(token.likeliest), token.text: token.log_p}
     masses = {piece: max(float(np.exp(log_p[piece])), _LEAST) for piece in pieces}
     total = sum(masses.values())
     return {piece: mass / total for piece, mass in masses.items()}
@@ -87,24 +87,25 @@ def _agree(choice: bytes, text: bytes) -> bool:
 
 
 def logits_of(trie: LabelTrie, probabilities: NDArray[np.float64]) -> NDArray[np.float32]:
-    """[L] probabilities to [O] logits: of each option, the logarithm of what the labels that take it have."""
+    """[L] probabilities to [O] logits: for each option, the logarithm of the probability of the labels that take it."""
     mass = np.zeros(len(trie.option_tokens))
-    for route, probability in zip(trie.label_paths, probabilities, strict=True):
-        mass[list(route)] += probability
+    for path, probability in zip(trie.label_paths, probabilities, strict=True):
+        mass[list(path)] += probability
     return np.log(mass).astype(np.float32)
 
 
 def certain(trie: LabelTrie, label: int) -> NDArray[np.float32]:
-    """[O] logits that say which label it is, and nothing of how probable it is: infinite along its route."""
+    """[O] logits that name a label without a probability: they are infinite along its path."""
     logits = np.zeros(len(trie.option_tokens), dtype=np.float32)
     logits[list(trie.label_paths[label])] = np.inf
     return logits
 
 
 def check_one_question(trie: LabelTrie) -> None:
-    """The labels of one question all part at the same node first. Raises TaskError where there are several."""
-    if len({trie.option_branches[route[0]] for route in trie.label_paths if route}) > 1:
+    """Raises TaskError if the trie holds several questions: the labels of one question all branch at the same node
+    first."""
+    if len({trie.option_branches[path[0]] for path in trie.label_paths if path}) > 1:
         raise TaskError(
-            "The openai engine asks for one choice, and this task makes several of each row.",
-            hint="Use the transformers or vllm engine; or an extraction with a field of yes and no for each label.",
+            "The openai engine can ask for one choice per row, and this task has several.",
+            hint="Use the transformers or vllm engine, or an extraction with a boolean field for each label.",
         )

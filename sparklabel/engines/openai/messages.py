@@ -1,7 +1,7 @@
-"""What goes to a chat endpoint and what comes back, as plain data: forms that answers are held to, replies, choices.
+"""Messages to and from a chat endpoint, as plain data: response formats, replies, choices.
 
-In: schemas, choices, the client's record of a completion. Out: parts of a request; a `Reply`; logits of choices. Asks
-nothing itself.
+In: schemas, choices, the client's record of a completion. Out: parts of a request, a `Reply`, logits of choices.
+Nothing is sent here.
 """
 
 import json
@@ -20,13 +20,13 @@ from sparklabel.labels import status
 
 _SHOWN = 300
 _HEADS = {"json_schema": re.compile(rb'\s*\{\s*"answer"\s*:\s*"'), "vllm": re.compile(rb'"')}
-"""What an answer among choices begins with."""
+"""How an answer that is one of several choices begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An endpoint's answer to one row. `tokens` is empty where it does not say them. A `row_status` whose status is not
-    `ok` says why there is no answer."""
+    """An endpoint's answer to one row. `tokens` is empty if the endpoint does not report them. A `row_status` other
+    than `ok` says why there is no answer."""
 
     text: str = ""
     tokens: tuple[Token, ...] = ()
@@ -39,7 +39,7 @@ class Reply:
 
     @property
     def ends(self) -> tuple[int, ...]:
-        """Where each token ends, in characters; one that leaves a character unfinished ends where that begins."""
+        """Where each token ends, in characters. A token that leaves a character unfinished ends where that begins."""
         written, ends = b"", []
         for token in self.tokens:
             written += token.text
@@ -52,7 +52,7 @@ def failure(state: str, error: str) -> Reply:
 
 
 def read_reply(completion: Any) -> Reply:
-    """Of the client's record, or of anything else that an endpoint sent with HTTP 200."""
+    """The reply in the client's record, or in anything else that an endpoint sent with HTTP 200."""
     choices: Any = getattr(completion, "choices", None)
     message = getattr(choices[0], "message", None) if choices else None
     if message is None:
@@ -66,18 +66,18 @@ def read_reply(completion: Any) -> Reply:
         text = _text(getattr(message, "content", None))
         written = text.encode()
     except (AttributeError, KeyError, TypeError, UnicodeEncodeError):
-        return failure(status.INVALID_OUTPUT, "the endpoint sent an answer that is no text")
+        return failure(status.INVALID_OUTPUT, "the endpoint sent an answer that is not text")
     reported = getattr(getattr(choices[0], "logprobs", None), "content", None) or ()
     try:
         tokens = _tokens(written, reported)
-    except (AttributeError, TypeError, ValueError):  # probabilities that are not in the protocol's form
+    except (AttributeError, TypeError, ValueError):  # probabilities that do not follow the protocol
         tokens = ()
     return Reply(text, tokens, finished=reason != "length")
 
 
 def _text(content: Any) -> str:
     """A text, or the texts among parts: models that think first send their thoughts as parts of another type. Raises
-    TypeError for what is neither."""
+    TypeError for anything else."""
     if isinstance(content, list):
         return "".join(part["text"] for part in content if part.get("type") == "text")
     if content is None or isinstance(content, str):
@@ -86,27 +86,27 @@ def _text(content: Any) -> str:
 
 
 def _tokens(text: bytes, reported: Sequence[Any]) -> tuple[Token, ...]:
-    """The reported tokens without those behind the text (the stop token); none where they are not the text's."""
+    """The reported tokens without those after the text (the stop token); empty if they do not spell the text."""
     tokens, written = [], b""
     for one in reported:
         if written == text:
             break
-        offered = tuple(
+        likeliest = tuple(
             (_bytes(other), float(other.logprob)) for other in getattr(one, "top_logprobs", None) or ()
         )
-        tokens.append(Token(_bytes(one), float(one.logprob), offered))
+        tokens.append(Token(_bytes(one), float(one.logprob), likeliest))
         written += tokens[-1].text
     return tuple(tokens) if written == text else ()
 
 
 def _bytes(token: Any) -> bytes:
-    """Half a character has no text of its own, so endpoints report bytes too."""
+    """The token's bytes. Part of a character has no text of its own, so endpoints report bytes too."""
     reported = getattr(token, "bytes", None)
     return bytes(reported) if reported is not None else token.token.encode(errors="replace")
 
 
 def schema_form(schema: dict[str, Any], structured: str, refused: Collection[str] = ()) -> dict[str, Any]:
-    """The part of a request that holds the answer to a JSON schema, without the keywords that were refused."""
+    """The part of a request that demands a JSON schema, without the keywords that the endpoint has refused."""
     schema = _without(schema, refused)
     if structured == "vllm":
         return {"structured_outputs": {"json": schema, "disable_any_whitespace": True}}
@@ -115,7 +115,7 @@ def schema_form(schema: dict[str, Any], structured: str, refused: Collection[str
 
 
 def _without(schema: Any, keywords: Collection[str]) -> Any:
-    """Properties that are named like a keyword stay."""
+    """The schema without these keywords. Properties that are named like a keyword stay."""
     if isinstance(schema, list):
         return [_without(part, keywords) for part in schema]
     if not isinstance(schema, dict):
@@ -130,8 +130,8 @@ def _without(schema: Any, keywords: Collection[str]) -> Any:
 
 
 class Choices:
-    """The labels of a trie as an endpoint is asked for them: one JSON text, in an object where only that can be held
-    to. The closing quote tells a label from one that it begins."""
+    """The labels of a trie, as JSON texts that an endpoint can be held to, in an object if it supports only objects.
+    The closing quote distinguishes a label from a longer one that begins with it."""
 
     def __init__(self, trie: LabelTrie, structured: str) -> None:
         self.trie, self._structured = trie, structured
@@ -148,16 +148,16 @@ class Choices:
 
     @property
     def max_tokens(self) -> int:
-        """A token a byte, and what is around the label."""
+        """One token per byte, and some for what is around the label."""
         return max(len(label.encode()) for label in self._written) + 24
 
     def read(self, reply: Reply) -> tuple[NDArray[np.float32], RowStatus | None]:
-        """[O] logits, NaN where the reply has no answer, and what to say of the row."""
+        """[O] logits, NaN if the reply has no answer, and the row's status."""
         if reply.failed:
             return self._none(), reply.row_status
         label = self._label(reply.text)
         if label is None:
-            error = f"the answer is none of the choices: {reply.text[:_SHOWN]!r}"
+            error = f"the answer is not one of the choices: {reply.text[:_SHOWN]!r}"
             return self._none(), RowStatus(status.INVALID_OUTPUT, error)
         known = self._probabilities(reply)
         return certain(self.trie, label) if known is None else logits_of(self.trie, known), reply.row_status
@@ -176,6 +176,6 @@ class Choices:
 
     def _probabilities(self, reply: Reply) -> NDArray[np.float64] | None:
         head = _HEADS[self._structured].match(reply.text.encode())
-        if head is None or not any(token.offered for token in reply.tokens):
+        if head is None or not any(token.likeliest for token in reply.tokens):
             return None
         return choice_probabilities(reply.tokens, head[0], [one[1:].encode() for one in self._written])

@@ -1,8 +1,8 @@
-"""Prompts as text, for models behind HTTP: who serves them keeps the tokenizer and the chat format.
+"""Prompts as text, for models behind HTTP: their server has the tokenizer and the chat format.
 
-In: what prompts.py asks of a tokenizer. Out: ids that are Unicode code points, and two beyond Unicode for where the
-user's turn and the assistant's begin, which no text can produce; and from such ids the user's message. A context is
-counted in characters.
+In: the text of prompts. Out: ids that are Unicode code points, and two ids beyond Unicode for the beginnings of the
+user's and the assistant's turn, which no text can produce; and the user's message from such ids. The context is counted
+in characters.
 """
 
 import re
@@ -18,14 +18,14 @@ _IMITATIONS = re.compile(
     r"|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>|</?(?:think|tool_call|tool_response)>",  # Gemma, Qwen
     re.IGNORECASE,
 )
-"""Text that some model's tokenizer reads as a special token. A server tokenises a message after it was put into the
-chat format, and few of them keep its text apart."""
+"""Text that some model's tokenizer reads as a special token. A server tokenizes a message after it has put it into the
+chat format, and few servers keep its text apart."""
 
 _INVISIBLE = "\N{ZERO WIDTH SPACE}"
 
 
 class TextTokenizer:
-    """One id a character. Only trusted text can begin a turn: rows are encoded as they are."""
+    """One id per character. Only trusted text can begin a turn: rows are encoded as they are."""
 
     bos: str = ""
     stop_ids: tuple[int, ...] = ()
@@ -48,11 +48,11 @@ class TextTokenizer:
 
 
 def as_text(ids: Iterable[int]) -> str:
-    """The characters among the ids: the turns' beginnings are left out."""
+    """The text of the ids, without the beginnings of turns."""
     return "".join(chr(i) for i in ids if i < USER)
 
 
-def neutralised(text: str) -> tuple[str, int]:
-    """The text with an invisible character in each imitation of a special token, and how many there were: people and
-    models read the same as before, no tokenizer finds the token."""
+def neutralized(text: str) -> tuple[str, int]:
+    """The text with an invisible character in each imitation of a special token, and how many there were. People and
+    models read the same text; no tokenizer finds the token."""
     return _IMITATIONS.subn(lambda found: found[0][0] + _INVISIBLE + found[0][1:], text)

@@ -1,8 +1,8 @@
 """One engine for all tasks of a GPU (or, without one, of a machine), in a process of its own.
 
-A Spark executor runs several Python workers. With a model in each, a GPU holds several copies of it, and none of them
-sees enough rows at once. `connect` finds the process that serves a model, or starts it, and gives an `Engine` whose
-work is done there. What the process does is in process.py and batcher.py, where it lives in place.py.
+A Spark executor runs several Python workers. With a model in each, a GPU would hold several copies of it, and none of
+them would see enough rows at once. `connect` finds the process that serves a model, or starts it, and returns an
+`Engine` whose work is done there. That process runs `Server` and `Batcher`; its `Endpoint` is where it is found.
 """
 
 from sparklabel.engines.server.client import ServedEngine

@@ -1,7 +1,7 @@
-"""Brings the requests of many clients to an engine that takes one call at a time.
+"""Batches the requests of many clients for an engine that takes one call at a time.
 
-In: requests from many threads. Out: to each its own answer. While the engine computes, requests gather; those that
-share a prefix and a constraint go into the next call together, so the engine sees full batches as long as anybody asks.
+In: requests from many threads. Out: to each its own answer. While the engine computes, requests queue up. Those with
+the same prefix and constraint go into the next call together, so that the engine sees full batches under load.
 """
 
 import threading
@@ -17,7 +17,7 @@ from sparklabel.errors import EngineDied, EngineError
 Request = ScoringRequest | GenerationRequest
 
 _MOST_ROWS = 20_000
-"""In one call, unless one request has more: who comes later shall not wait for everybody's rows."""
+"""In one call, unless a single request has more. Later requests should not wait for all rows before them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +33,7 @@ class _Job:
 
 
 class Batcher:
-    """One thread that computes. Give it engines that share a device: they are asked one after another."""
+    """One thread that computes. Engines that share a device belong to one batcher: it calls them one after another."""
 
     def __init__(self) -> None:
         self._waiting: deque[_Job] = deque()
@@ -42,11 +42,11 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """How many requests wait for the engine."""
+        """How many requests are waiting for the engine."""
         return len(self._waiting)
 
     def run(self, engine: Engine, request: Request) -> Any:
-        """What `ask` gives for the request. Raises what the engine raises."""
+        """The engine's answer to the request, as `ask` returns it. Raises what the engine raises."""
         job = _Job(engine, request)
         with self._changed:
             self._waiting.append(job)
@@ -58,7 +58,7 @@ class Batcher:
             _answer(self._next())
 
     def _next(self) -> list[_Job]:
-        """The request that waits longest, and those that can go with it."""
+        """The request that has waited longest, and those that can join its call."""
         with self._changed:
             self._changed.wait_for(lambda: bool(self._waiting))
             first = self._waiting.popleft()
@@ -72,13 +72,13 @@ class Batcher:
 
 
 def _answer(jobs: list[_Job]) -> None:
-    """Computes the jobs in one call. Where that fails and the engine lives, each is asked alone: one client's rows
+    """Computes the jobs in one call. If that fails and the engine is alive, each job is tried alone: one client's rows
     must not fail another's."""
     try:
         merged = replace(jobs[0].request, rows=tuple(row for job in jobs for row in job.request.rows))
         answers = ask(jobs[0].engine, merged)
         if len(answers) != len(merged.rows):
-            raise RuntimeError(f"the engine gave {len(answers)} answers to {len(merged.rows)} rows")
+            raise RuntimeError(f"the engine returned {len(answers)} answers for {len(merged.rows)} rows")
         ends = accumulate(len(job.request.rows) for job in jobs)
         parts = [answers[end - len(job.request.rows) : end] for job, end in zip(jobs, ends, strict=True)]
     except EngineError as error:
@@ -87,7 +87,7 @@ def _answer(jobs: list[_Job]) -> None:
         else:
             for job in jobs:
                 _answer([job])
-    except BaseException as error:  # noqa: BLE001 a bug is the client's to raise; the thread goes on
+    except BaseException as error:  # noqa: BLE001 a bug is raised in the client; this thread continues
         _fail(jobs, error)
     else:
         for job, part in zip(jobs, parts, strict=True):
@@ -100,5 +100,5 @@ def _fail(jobs: list[_Job], error: BaseException) -> None:
 
 
 def ask(engine: Engine, request: Request) -> Any:
-    """The scores of a ScoringRequest ([N, O]), the texts of a GenerationRequest."""
+    """The scores [N, O] of a ScoringRequest, or the completions of a GenerationRequest."""
     return engine.score(request) if isinstance(request, ScoringRequest) else engine.generate(request)

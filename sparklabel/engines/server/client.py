@@ -1,7 +1,7 @@
-"""The engine as a task sees it: an `Engine` whose work another process does.
+"""The engine as a task sees it: an `Engine` whose work is done in another process.
 
-In: requests. Out: what the process answers. Loads no model and no library that could: a Spark worker that only asks
-starts at once. Several threads may ask at the same time; each has a connection while it does.
+In: requests. Out: the process's answers. It loads neither a model nor a library for models, so that a Spark worker
+starts at once. Several threads may call it at the same time, each over a connection of its own.
 """
 
 import os
@@ -22,19 +22,18 @@ from sparklabel.engines.server.endpoint import Endpoint
 from sparklabel.errors import EngineDied
 
 SILENCE = 60.0
-"""Seconds without an answer after which a process is asked whether it is still there, and within which it says so."""
+"""Seconds without an answer after which the process is probed, and within which it must respond to the probe."""
 
 
 class Connections:
-    """Those to one process. A connection that broke is the process's death: the process closes none."""
+    """The connections to one process. A broken connection means that the process died: it never closes one."""
 
     def __init__(self, endpoint: Endpoint, silence: float = SILENCE) -> None:
         self.endpoint, self._silence = endpoint, silence
         self._idle: deque[Connection] = deque()
 
     def ask(self, name: str, *arguments: Any) -> Any:
-        """The answer, however long it takes. Raises what the process raises, and EngineDied where it is gone or
-        hangs."""
+        """The answer, however long it takes. Raises what the process raises, and EngineDied if it is gone or hangs."""
         try:
             connection = self._idle.pop() if self._idle else open_connection(self.endpoint)
             with self._watched(connection):
@@ -43,7 +42,7 @@ class Connections:
         except (OSError, EOFError) as error:
             raise EngineDied(
                 f"The engine's process is gone ({type(error).__name__}).",
-                hint=f"Its log: {self.endpoint.log} (log.1 once another was started)",
+                hint=f"Its log is {self.endpoint.log}, or log.1 if another one was started since.",
             ) from error
         self._idle.append(connection)
         if not well:
@@ -56,7 +55,7 @@ class Connections:
 
     @contextmanager
     def _watched(self, connection: Connection) -> Iterator[None]:
-        """Breaks the connection where the process answers nobody any more: what waits for it inside fails then."""
+        """Breaks the connection if the process no longer responds, so that the call that waits for it fails."""
         done, ending = threading.Event(), threading.Lock()
 
         def watch() -> None:
@@ -82,7 +81,7 @@ def open_connection(endpoint: Endpoint) -> Connection:
 
 
 def answers(endpoint: Endpoint, patience: float) -> bool:
-    """Whether the process says anything within so many seconds, however much it computes."""
+    """Whether the process responds within `patience` seconds. It does so even while it computes."""
     heard = threading.Event()
 
     def listen() -> None:
@@ -98,7 +97,7 @@ def answers(endpoint: Endpoint, patience: float) -> bool:
 
 
 class ServedTokenizer:
-    """The tokenizer of the process, so that this one needs none."""
+    """The tokenizer of the serving process, so that this process needs none."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -127,7 +126,8 @@ class ServedTokenizer:
 
 
 class ServedEngine:
-    """`adapter`: the folder of the fine-tuned weights, named by their hash, that this engine's requests are for."""
+    """An engine in another process. `adapter`: the folder of the fine-tuned weights for this engine's requests, which
+    is named by their hash."""
 
     def __init__(self, connections: Connections, adapter: Path | None = None) -> None:
         self._connections, self._adapter = connections, adapter
@@ -142,5 +142,5 @@ class ServedEngine:
         return written
 
     def close(self) -> None:
-        """Ends the connections; the process stays."""
+        """Closes the connections. The process stays."""
         self._connections.close()

@@ -1,7 +1,7 @@
-"""Where the process that serves a model lives on this host: a folder that nobody else can enter.
+"""Where the process that serves a model is found on this host: a folder that only its user can enter.
 
-In: what is served, and on which device. Out: the paths, and whether somebody lives there. A GPU has one place, so that
-one model at a time is on it; without a GPU each model has its own.
+In: what is served, and on which device. Out: paths, and whether a process is there. A GPU has one endpoint, so that it
+holds one model at a time; without a GPU each model has its own.
 """
 
 import fcntl
@@ -41,9 +41,9 @@ class ServingSpec:
 
     @property
     def key(self) -> str:
-        """Equal keys, equal answers: by the same code, too."""
-        told = (str(self.engine), self.model, self.device, sys.prefix, _code())
-        return sha256(repr(told).encode()).hexdigest()[:16]
+        """Equal keys mean equal answers, computed by the same code."""
+        content = (str(self.engine), self.model, self.device, sys.prefix, _code())
+        return sha256(repr(content).encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
         return f"{self.model} under {self.engine}"
@@ -51,15 +51,15 @@ class ServingSpec:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The folder of one device or model, and the key of what is asked for there. `lock` is held while a process is
-    looked for or started, `alive` by the process as long as it lives."""
+    """The folder of one device or model, and the key of what is wanted there. The file `lock` is held while a process
+    is looked for or started; the file `alive` is held by the process as long as it lives."""
 
     folder: Path
     key: str = ""
 
     @classmethod
     def of(cls, served: ServingSpec, home: Path | None = None) -> "Endpoint":
-        """Makes the folder where it is missing. Raises SetupError where it is another user's."""
+        """Creates the folder if it is missing. Raises SetupError if it belongs to another user."""
         name = f"{CPU}-{served.key}" if served.device == CPU else served.device
         endpoint = cls(_private(_private(home or _home()) / name), served.key)
         if len(os.fsencode(endpoint.socket)) > _LONGEST_ADDRESS:
@@ -74,7 +74,7 @@ class Endpoint:
 
     @property
     def socket(self) -> Path:
-        """Named by the key: who asks for one model can never reach the process of another."""
+        """Named by the key, so that a request for one model can never reach the process of another."""
         return self.folder / f"s{self.key[:8]}"
 
     @property
@@ -83,19 +83,19 @@ class Endpoint:
 
     @property
     def resident(self) -> "Endpoint":
-        """The same, asked for what the last process here serves."""
+        """This folder with the key of what its last process serves."""
         return Endpoint(self.folder, self.facts().get("key", ""))
 
     def facts(self) -> dict[str, Any]:
-        """What the process said of itself: `key`, `served` (in words), `pid`, `born`, whether it is `loading`; nothing
-        where none ever did."""
+        """What the process published: `key`, `served` (in words), `pid`, `born`, and whether it is `loading`. Empty if
+        none ever did."""
         try:
             return dict(json.loads((self.folder / "facts.json").read_text("utf-8")))
         except (OSError, ValueError):
             return {}
 
-    def say(self, **facts: Any) -> None:
-        """Of this process."""
+    def publish(self, **facts: Any) -> None:
+        """Publishes facts about this process, which serves here."""
         pid = os.getpid()
         written = self.folder / f"facts.{pid}"
         written.write_text(
@@ -103,8 +103,9 @@ class Endpoint:
         )
         written.replace(self.folder / "facts.json")
 
-    def take(self) -> IO[bytes] | None:
-        """Takes the place for this process, until the file is closed or the process ends. None where it is taken."""
+    def occupy(self) -> IO[bytes] | None:
+        """Occupies the endpoint for this process, until the file is closed or the process ends. None if it is
+        occupied."""
         file = open(self.folder / "alive", "ab")  # noqa: SIM115 held as long as the process lives
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -114,39 +115,39 @@ class Endpoint:
         return file
 
     @property
-    def taken(self) -> bool:
-        held = self.take()
+    def is_occupied(self) -> bool:
+        held = self.occupy()
         if held is None:
             return True
         held.close()
         return False
 
     def kill(self) -> None:
-        """Ends the process that lives here, at once."""
+        """Kills the process that serves here."""
         pid, born = (self.facts().get(name) for name in ("pid", "born"))
-        if pid and self.taken and born == process_start(pid):
+        if pid and self.is_occupied and born == process_start(pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def tidy(self) -> None:
-        """Takes away the sockets that processes left which were killed."""
+    def remove_sockets(self) -> None:
+        """Removes sockets of processes that were killed."""
         for socket in self.folder.glob("s????????"):
             socket.unlink(missing_ok=True)
 
     def peers(self) -> Iterator["Endpoint"]:
-        """The other places of this user on this host."""
+        """The other endpoints of this user on this host."""
         return (Endpoint(folder).resident for folder in self.folder.parent.iterdir() if folder != self.folder)
 
 
 def device_endpoint(device: str, home: Path | None = None) -> Endpoint | None:
-    """That of a GPU, asked for what is served there. None where nothing of this user ever was."""
+    """The endpoint of a GPU, with the key of what is served there. None if this user never served anything on it."""
     home = home or _home()
     return Endpoint(home / device).resident if _is_private(home) and _is_private(home / device) else None
 
 
 @lru_cache(maxsize=1)
 def _code() -> str:
-    """The hash of this package, a folder, or in a zip that came with --py-files."""
+    """The hash of this package, which is a folder, or inside a zip that came with --py-files."""
     package = Path(__file__).parents[2]
     if package.is_dir():
         return files_sha256(package, package.rglob("*.py"))
@@ -158,20 +159,20 @@ def _home() -> Path:
 
 
 def _private(folder: Path) -> Path:
-    """The folder, which only this user may enter: a name in a folder for all may have been taken by another."""
+    """Creates the folder so that only this user may enter it. In a folder for all users, another one may own the
+    name."""
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     if not _is_private(folder):
         raise SetupError(
-            f"The folder {folder} is not this user's alone.",
+            f"The folder {folder} is open to other users.",
             hint="Remove it, or set TMPDIR to a folder of your own, on every executor.",
         )
     return folder
 
 
 def _is_private(folder: Path) -> bool:
-    """Whatever is read from a folder, and whoever answers on a socket in it, is trusted if nobody else could put it
-    there."""
+    """Whether only this user can put files into the folder. Its files and sockets are trusted then."""
     try:
         status = folder.lstat()
     except FileNotFoundError:

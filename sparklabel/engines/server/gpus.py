@@ -1,7 +1,7 @@
-"""Which GPU a task computes on, by the name that stays with it.
+"""Which GPU a task computes on, by its UUID.
 
-In: the address that Spark gave the task, or a number as torch counts. Out: a UUID. No library that would touch the GPU
-is loaded.
+In: the address that Spark gave the task, or a number as torch counts. Out: a UUID. No library that uses the GPU is
+loaded.
 """
 
 import os
@@ -10,8 +10,9 @@ from functools import lru_cache
 
 
 def gpu_uuid(address: str) -> str | None:
-    """The UUID of the GPU with this address: its number as the driver counts all of the host's, its UUID or the
-    beginning of it. A part of a GPU (MIG-...) has a name of its own. None where no driver tells of such a GPU."""
+    """The UUID of the GPU with this address: its number among all GPUs of the host as the driver counts them, its UUID,
+    or the beginning of that. A part of a GPU (MIG-...) has a name of its own. None if the driver does not know such a
+    GPU."""
     if address.startswith("MIG-"):
         return address
     found = _gpus()
@@ -20,12 +21,12 @@ def gpu_uuid(address: str) -> str | None:
 
 
 def visible_gpu(number: int = 0) -> str | None:
-    """The UUID of the GPU that torch gives this number: of those that CUDA_VISIBLE_DEVICES leaves, in its order. None
-    where there is none, or no driver that tells of it. Numbers are the driver's, as with CUDA_DEVICE_ORDER=PCI_BUS_ID;
-    without it CUDA counts GPUs of unequal speed otherwise."""
+    """The UUID of the GPU that torch gives this number, among those in CUDA_VISIBLE_DEVICES, in its order. None if
+    there is no such GPU or no driver. Numbers are the driver's, as with CUDA_DEVICE_ORDER=PCI_BUS_ID; without that
+    setting, CUDA orders GPUs of unequal speed differently."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = list(_gpus().values()) if visible is None else [name.strip() for name in visible.split(",")]
-    # CUDA itself stops at the first that is no GPU: "" and "-1" hide all.
+    # CUDA stops at the first name that is not a GPU: "" and "-1" hide all of them.
     if number >= len(names) or any(name in ("", "-1") for name in names[: number + 1]):
         return None
     return gpu_uuid(names[number])
@@ -33,7 +34,7 @@ def visible_gpu(number: int = 0) -> str | None:
 
 @lru_cache(maxsize=1)
 def _gpus() -> dict[str, str]:
-    """UUIDs by number, as NVIDIA's driver tells them."""
+    """UUIDs by number, from NVIDIA's driver."""
     query = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
     try:
         told = subprocess.run(query, capture_output=True, text=True, timeout=60, check=True).stdout

@@ -1,8 +1,8 @@
 """Finds the process that serves a model, or starts it.
 
-In: what is to be served. Out: an engine that asks it. One task of a host looks or starts at a time, the others wait. A
-process of another model on the same GPU is asked to leave, and leaves when nobody asked it anything for a while; where
-that does not come, the error says what it serves.
+In: what is to be served. Out: an engine that calls that process. One task of a host looks or starts at a time, the
+others wait. If another model holds the GPU, its server is asked to shut down; it does so once it is idle. If it stays
+busy, EngineError names its model.
 """
 
 import os
@@ -22,15 +22,15 @@ from sparklabel.engines.server.server import IDLE_SECONDS, Start
 from sparklabel.errors import EngineDied, EngineError, SparklabelError
 
 PATIENCE = 10.0
-"""Seconds within which a process answers, however much it computes, and ends when it was asked to."""
+"""Seconds within which a process responds even while it computes, and ends after it was asked to."""
 SETTLED = 20.0
-"""Seconds without a request after which a process may be ended for another model: between two batches, or while a chunk
-is committed, nobody asks either."""
+"""Seconds without a request after which a process may be ended for another model. Between two batches, and while a
+chunk is committed, there are no requests either."""
 _WAITS = 3
-"""How many times as long an other model is waited for."""
+"""How many times as long to wait for another model."""
 _LOAD_SECONDS = 3600.0
 _PROGRAM = "import os\nif os.fork(): os._exit(0)\nfrom sparklabel.engines.server.server import main\nmain()"
-"""Forked before anything is imported, so that it is nobody's child: what started it need not wait for its end."""
+"""Forks before anything is imported, so that the process has no parent that would have to wait for its end."""
 
 
 def connect(
@@ -44,19 +44,29 @@ def connect(
     settled: float = SETTLED,
     silence: float = SILENCE,
 ) -> ServedEngine:
-    """The engine, served by a process that lives at least as long as the executor (`owner`) that asks.
+    """The engine, in a process that lives at least as long as the executor that asks for it.
 
-    `home` is the folder where such processes live, this user's own by default. A process that hangs for `patience`
-    seconds is replaced, and one that serves another model on the same GPU once nobody asked it for `settled` seconds.
-    One that hangs later, for `silence` seconds and as long again, is dead to who waits for its answer.
-    Raises what loading the model raises; EngineError where the other model stays in use, or the process died while it
-    loaded.
+    Args:
+        served: The model and its engine.
+        adapter: The folder of fine-tuned weights to answer with.
+        home: The folder of all endpoints; by default this user's own.
+        owner: The process that the engine is kept for; by default this worker's executor.
+        idle_seconds: The process ends after this many seconds without a request.
+        patience: A process that does not respond for this many seconds is replaced.
+        settled: A process that serves another model on the same GPU is replaced after this many seconds without a
+            request.
+        silence: A process that does not answer for this many seconds is probed, and counts as dead if it does not
+            respond for as long again.
+
+    Raises:
+        EngineError: The other model stays in use, or the process died while it loaded the model.
+        SparklabelError: What loading the model raises.
     """
     endpoint = Endpoint.of(served, home)
     owner = owner_pid() if owner is None else owner
     connections = Connections(endpoint, silence)
     with FileLock(endpoint.lock):
-        if not _welcome(endpoint, served, connections, owner, patience, settled):
+        if not _join_running(endpoint, served, connections, owner, patience, settled):
             connections.close()
             _make_room(endpoint, patience)
             _reap(endpoint, patience)
@@ -65,21 +75,21 @@ def connect(
 
 
 def evict(device: str, *, home: Path | None = None, patience: float = PATIENCE) -> None:
-    """Ends the process that serves a model on this GPU, for a model that is to be loaded in another. Raises EngineError
-    where it computes."""
+    """Ends the process that serves a model on this GPU, so that another process can load one. Raises EngineError if it
+    is busy."""
     endpoint = device_endpoint(device, home)
     if endpoint is None:
         return
     with FileLock(endpoint.lock):
         if _lives(endpoint, patience) and not _leaves(endpoint, settled=0.0):
             raise EngineError(
-                f"The device {device} computes with {endpoint.facts().get('served')}.",
+                f"The device {device} is busy with {endpoint.facts().get('served')}.",
                 hint="Wait until that pass has ended, or use another GPU (CUDA_VISIBLE_DEVICES).",
             )
         _make_room(endpoint, patience)
 
 
-def _welcome(
+def _join_running(
     endpoint: Endpoint,
     served: ServingSpec,
     connections: Connections,
@@ -87,26 +97,26 @@ def _welcome(
     patience: float,
     settled: float,
 ) -> bool:
-    """Whether a process serves this already; it works for `owner` too from now on. Raises EngineError where it serves
+    """Whether a process already serves this; from now on it also works for `owner`. Raises EngineError if it serves
     another model and stays in use."""
     if not _lives(endpoint.resident, patience):
         return False
     if endpoint.resident == endpoint:
         try:
             connections.ask("register_client", owner)
-        except EngineDied:  # it was about to end
+        except EngineDied:  # it has just ended
             return False
         return True
     if not _leaves(endpoint.resident, settled):
         raise EngineError(
-            f"The device {served.device} computes with {endpoint.facts().get('served')}: no room for {served}.",
+            f"The device {served.device} is busy with {endpoint.facts().get('served')}: no room for {served}.",
             hint="Wait until that pass has ended, or use another GPU.",
         )
     return False
 
 
 def _leaves(endpoint: Endpoint, settled: float) -> bool:
-    """Whether the process ends, now or in a while."""
+    """Whether the process agrees to end, now or in a while."""
     connections, deadline = Connections(endpoint), time.monotonic() + _WAITS * settled
     try:
         while not connections.ask("shutdown_if_idle", settled):
@@ -121,42 +131,42 @@ def _leaves(endpoint: Endpoint, settled: float) -> bool:
 
 
 def _lives(endpoint: Endpoint, patience: float) -> bool:
-    """Whether a process is there and answers. One that still loads, for a task that was killed maybe, is waited for."""
+    """Whether a process is there and responds. Waits for one that is still loading, even if its task was killed."""
     deadline = time.monotonic() + _LOAD_SECONDS
-    while endpoint.taken and endpoint.facts().get("loading") and time.monotonic() < deadline:
+    while endpoint.is_occupied and endpoint.facts().get("loading") and time.monotonic() < deadline:
         time.sleep(0.1)
-    return endpoint.taken and answers(endpoint, patience)
+    return endpoint.is_occupied and answers(endpoint, patience)
 
 
 def _make_room(endpoint: Endpoint, patience: float) -> None:
-    """Waits for the process that leaves; one that does not is killed."""
-    for sign in (lambda: None, endpoint.kill):
-        sign()
+    """Waits until the process has ended, and kills it if it does not."""
+    for act in (lambda: None, endpoint.kill):
+        act()
         deadline = time.monotonic() + patience
-        while endpoint.taken:
+        while endpoint.is_occupied:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.05)
         else:
             return
     raise EngineError(
-        f"The process in {endpoint.folder} does not end.", hint="End it by hand; its number is in facts.json."
+        f"The process in {endpoint.folder} does not end.", hint="Kill it: facts.json has its process id."
     )
 
 
 def _reap(endpoint: Endpoint, patience: float) -> None:
-    """Ends processes of this user that hang, and takes away what dead ones left."""
+    """Kills processes of this user that hang, and removes the sockets of dead ones."""
     for other in endpoint.peers():
         with suppress(Timeout, OSError), FileLock(other.lock, timeout=0):
-            if other.taken and not other.facts().get("loading") and not answers(other, patience):
+            if other.is_occupied and not other.facts().get("loading") and not answers(other, patience):
                 other.kill()
-            if not other.taken:
-                other.tidy()
+            if not other.is_occupied:
+                other.remove_sockets()
 
 
 def _start(start: Start) -> None:
-    """Returns when the process answers. Raises what it says instead."""
-    with suppress(FileNotFoundError):  # what the one before said may be why there is a next
+    """Returns once the process responds. Raises the error that it reports instead."""
+    with suppress(FileNotFoundError):  # the previous process's log may say why this one is needed
         start.endpoint.log.replace(start.endpoint.log.with_name("log.1"))
     with open(start.endpoint.log, "wb") as log:
         process = subprocess.Popen(
@@ -164,31 +174,31 @@ def _start(start: Start) -> None:
             start_new_session=True, cwd=start.endpoint.folder, env=_environment(start.served),
         )  # fmt: skip
     try:
-        told, _ = process.communicate(pickle.dumps(start), timeout=_LOAD_SECONDS)
+        reported, _ = process.communicate(pickle.dumps(start), timeout=_LOAD_SECONDS)
     except subprocess.TimeoutExpired:
         start.endpoint.kill()
         raise EngineError(
             f"{start.served} did not load within {_LOAD_SECONDS / 60:g} minutes.",
-            hint=f"Its log: {start.endpoint.log}",
+            hint=f"Its log is {start.endpoint.log}.",
         ) from None
-    if told:
-        error: SparklabelError = pickle.loads(told)
+    if reported:
+        error: SparklabelError = pickle.loads(reported)
         raise error
     if not start.endpoint.socket.exists():
         raise EngineError(
             f"The engine's process died while it loaded {start.served}: {_last_line(start.endpoint.log)}",
-            hint=f"Its log: {start.endpoint.log}",
+            hint=f"Its log is {start.endpoint.log}.",
         )
 
 
 def _environment(served: ServingSpec) -> dict[str, str]:
-    """This process's, but for what Spark sets for a worker of one thread."""
+    """This process's environment without what Spark sets for workers of one thread."""
     kept = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    # Files that came with --py-files are on this process's path only.
+    # Files that came with --py-files are only on this process's path.
     kept["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
     return kept if served.device == CPU else kept | {"CUDA_VISIBLE_DEVICES": served.device}
 
 
 def _last_line(log: Path) -> str:
     lines = log.read_text("utf-8", "replace").strip().splitlines()
-    return lines[-1][:500] if lines else "it said nothing"
+    return lines[-1][:500] if lines else "its log is empty"

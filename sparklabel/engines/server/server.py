@@ -1,10 +1,11 @@
-"""The process that serves a model: what runs at the other end of the socket.
+"""The process that serves a model, at the other end of the socket.
 
-In: what to serve, on standard input. Out: readiness (or why not) on standard output, then answers on a private socket.
-It belongs to no terminal and outlives the task that started it. It ends when nobody asked for a while, and when the
-processes that it works for are gone: an executor that dies takes its engine along.
+In: what to serve, on standard input. Out: an error on standard output if it cannot be served, then answers on a private
+socket. The process belongs to no terminal and outlives the task that started it. It ends after some time without
+requests, and when the processes that it works for are gone: an executor that dies takes its engine along.
 """
 
+import logging
 import os
 import pickle
 import signal
@@ -26,7 +27,9 @@ from sparklabel.engines.server.batcher import Batcher, Request, ask
 from sparklabel.engines.server.endpoint import Endpoint, ServingSpec
 from sparklabel.engines.server.liveness import ClientProcesses
 from sparklabel.errors import EngineDied, EngineError, SparklabelError
+from sparklabel.progress import LOG
 
+_LOG = logging.getLogger(__name__)
 IDLE_SECONDS = 300.0
 _LOOK_SECONDS = 0.5
 _ADAPTERS_KEPT = 8
@@ -34,7 +37,7 @@ _ADAPTERS_KEPT = 8
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What the process is told when it is started. `owner`: the process that it works for first."""
+    """What the process receives when it is started. `owner`: the first process that it works for."""
 
     endpoint: Endpoint
     served: ServingSpec
@@ -43,10 +46,11 @@ class Start:
 
 
 class Server:
-    """Answers clients, each in a thread of its own. An engine that takes one call at a time gets them batched."""
+    """Answers clients, each in a thread of its own. If the engine takes one call at a time, their requests are
+    batched."""
 
     def __init__(self, start: Start) -> None:
-        self.served, self._place, self._idle_seconds = start.served, start.endpoint, start.idle_seconds
+        self.served, self._endpoint, self._idle_seconds = start.served, start.endpoint, start.idle_seconds
         self.clients = ClientProcesses(start.owner)
         engine = open_engine(start.served.engine, start.served.model, start.served.base, None)
         self._engine, self._tokenizer = engine, engine.tokenizer
@@ -57,26 +61,26 @@ class Server:
         self._rows = 0
 
     def listen(self) -> None:
-        """Opens the socket; from now on clients are answered."""
-        listener = Listener(str(self._place.socket), family="AF_UNIX", backlog=64)
+        """Opens the socket. From now on clients are answered."""
+        listener = Listener(str(self._endpoint.socket), family="AF_UNIX", backlog=64)
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
-        self._place.say(served=str(self.served), loading=False)
+        self._endpoint.publish(served=str(self.served), loading=False)
 
     def watch(self) -> str:
-        """Returns, with the reason, when it is time to end."""
+        """Returns the reason once it is time to end."""
         while True:
             time.sleep(_LOOK_SECONDS)
             if not self.clients.any_alive():
-                return "the processes that it worked for are gone"
+                return "the processes that it worked for have ended"
             with self._counting:
                 if not self._busy and time.monotonic() - self._asked > self._idle_seconds:
-                    return f"nobody asked for {self._idle_seconds:g} seconds"
+                    return f"no requests for {self._idle_seconds:g} seconds"
 
     def end(self, reason: str) -> None:
-        """Ends the process without waiting for threads: nobody can find it from here on. Its log says how many rows
-        it was asked for."""
-        self._place.socket.unlink(missing_ok=True)
-        _log(f"ends: {reason}; rows asked for: {self._rows}")
+        """Ends the process without waiting for threads. It can no longer be found once its socket is gone. Its log says
+        how many rows were requested."""
+        self._endpoint.socket.unlink(missing_ok=True)
+        _LOG.info("ends: %s; rows requested: %d", reason, self._rows)
         os._exit(0)
 
     def _accept(self, listener: Listener) -> None:
@@ -94,7 +98,7 @@ class Server:
                     self.end(self._ending)
 
     def _answered(self, asked: bytes) -> tuple[bool, Any]:
-        """Whether it went well, and the answer or the error."""
+        """Whether the call succeeded, and its answer or its error."""
         try:
             name, *arguments = pickle.loads(asked)
             return True, getattr(self, f"do_{name}")(*arguments)
@@ -103,8 +107,8 @@ class Server:
             return False, error
         except SparklabelError as error:
             return False, error
-        except Exception:  # noqa: BLE001 a bug: whom it concerns raises it; it may hold what cannot be pickled
-            _log(traceback.format_exc())
+        except Exception:  # noqa: BLE001 a bug is raised in the client, as text: it may hold what cannot be pickled
+            _LOG.exception("a bug")
             return False, RuntimeError(f"In the engine's process:\n{traceback.format_exc()}")
 
     def do_status(self) -> dict[str, Any]:
@@ -112,11 +116,11 @@ class Server:
             return {"busy": self._busy, "idle_seconds": time.monotonic() - self._asked}
 
     def do_register_client(self, owner: int) -> None:
-        with self._counted():  # what is asked next is on its way
+        with self._counted():  # the client's first request is on its way
             self.clients.add(owner)
 
     def do_shutdown_if_idle(self, settled: float) -> bool:
-        """Ends the process, if nobody asked it anything for so many seconds."""
+        """Ends the process if it had no request for this many seconds. Returns whether it ends."""
         with self._counting:
             if not self._busy and time.monotonic() - self._asked >= settled:
                 self._ending = "another model needs the device"
@@ -135,9 +139,9 @@ class Server:
             return self._batcher.run(engine, request) if self._batcher else ask(engine, request)
 
     def _with_adapter(self, adapter: Path) -> Engine:
-        """Loaded by who asks for it first; the others wait, but nobody who asks for another one that is there."""
+        """The engine with an adapter. The first request loads it; requests for others that are loaded do not wait."""
         if not isinstance(self._engine, SharedEngine):
-            raise EngineError(f"The {self.served.engine.name} engine takes no adapters.")
+            raise EngineError(f"The {self.served.engine.name} engine does not support adapters.")
         with self._adapting:
             known = self._adapted.pop(adapter, None)
             found = self._adapted[adapter] = known or Future()
@@ -168,32 +172,38 @@ class Server:
 
 
 def main() -> None:
-    """Reads a pickled `Start` from standard input. Writes nothing to standard output, or the pickled error."""
+    """Reads a pickled `Start` from standard input. Writes a pickled error to standard output, or nothing."""
     start: Start = pickle.load(sys.stdin.buffer)
     ready = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print goes to the log
+    _write_log()
+    os.dup2(2, 1)  # output of libraries goes to the log
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    held = start.endpoint.take()
+    held = start.endpoint.occupy()
     if held is None:
-        _fail(ready, EngineError(f"Another process lives in {start.endpoint.folder}."))
-    start.endpoint.tidy()
-    start.endpoint.say(served=str(start.served), loading=True)
+        _fail(ready, EngineError(f"Another process serves in {start.endpoint.folder}."))
+    start.endpoint.remove_sockets()
+    start.endpoint.publish(served=str(start.served), loading=True)
     try:
         server = Server(start)
         server.listen()
     except SparklabelError as error:
         _fail(ready, error)
     ready.close()
-    _log(f"serves {start.served}; CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}")
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
+    _LOG.info("serves %s; CUDA_VISIBLE_DEVICES=%s", start.served, gpus)
     server.end(server.watch())
 
 
+def _write_log() -> None:
+    """Notes of this package go to standard error, which is the log's file."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+
+
 def _fail(ready: BinaryIO, error: SparklabelError) -> None:
-    with suppress(BrokenPipeError), ready:  # who started it may be gone
+    with suppress(BrokenPipeError), ready:  # the process that started this one may be gone
         pickle.dump(error, ready)
-    _log(str(error))
+    _LOG.error("%s", error)
     os._exit(1)
-
-
-def _log(line: str) -> None:
-    print(time.strftime("%Y-%m-%d %H:%M:%S"), line, file=sys.stderr, flush=True)

@@ -1,8 +1,9 @@
-"""The vLLM engine: one vLLM in this process, on GPU or CPU. How it is loaded is in vllm_loading.py, what keeps its
-batches full in vllm_loop.py.
+"""The vLLM engine: one vLLM in this process, on GPU or CPU.
 
-Scoring asks for one token behind each row, and behind each tree token of the labels' trie, with the log-probabilities
-of that place's options only; vLLM's prefix cache computes what such requests share once.
+In: requests. Out: scores and texts. `open_llm` loads vLLM, `VllmLoop` keeps its batches full.
+
+Scoring requests one token after each row, and after each tree token of the labels' trie, with the log-probabilities of
+the options at that position only. vLLM's prefix cache computes once what such requests share.
 """
 
 import gc
@@ -17,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparklabel.engines.base import Completion, GenerationRequest, ScoringRequest
-from sparklabel.engines.vllm.loading import VllmOptions, lora_request, open_llm
+from sparklabel.engines.options import VllmOptions
+from sparklabel.engines.vllm.loading import lora_request, open_llm
 from sparklabel.engines.vllm.loop import VllmLoop
 from sparklabel.label_trie import END, PROMPT, LabelTrie, TokenPath
 from sparklabel.language_model import ModelTokenizer
@@ -27,12 +29,12 @@ if TYPE_CHECKING:
     from vllm.lora.request import LoRARequest
 
 _OPTIONS_A_REQUEST = 128
-"""vLLM's limit."""
+"""The most tokens whose log-probabilities one request of vLLM can ask for."""
 
 
 class VllmEngine:
-    """Several threads may ask. `adapter` are the fine-tuned weights that this engine's requests are for; engines of
-    the same loop share the base."""
+    """Several threads may call it. `adapter`: the fine-tuned weights for this engine's requests; engines of the same
+    loop share the base."""
 
     def __init__(
         self, loop: VllmLoop, tokenizer: ModelTokenizer, adapter: "LoRARequest | None" = None
@@ -42,7 +44,7 @@ class VllmEngine:
 
     @classmethod
     def load(cls, base: Path, adapter: Path | None = None, **options: Any) -> "VllmEngine":
-        """The options are those of `VllmOptions`. Raises SetupError without vLLM, and ModelError."""
+        """The options are those of `VllmOptions`. Raises ModelError, and SetupError without vLLM."""
         tokenizer = ModelTokenizer.load(base)
         _free_memory()
         loop = VllmLoop(lambda: open_llm(base, adapter, VllmOptions(**options)))
@@ -51,8 +53,8 @@ class VllmEngine:
         return cls(loop, tokenizer)
 
     def with_adapter(self, adapter: Path) -> "VllmEngine":
-        """One that answers with the adapter beside the base's weights, in the same batches. Raises ModelError where
-        vLLM was not loaded for adapters, or for none of its rank (the option `max_lora_rank`)."""
+        """An engine that answers with the adapter beside the base's weights, in the same batches. Raises ModelError if
+        vLLM was not loaded for adapters of this rank (the option `max_lora_rank`)."""
         return VllmEngine(self.loop, self.tokenizer, lora_request(adapter, self.loop.max_lora_rank))
 
     def score(self, request: ScoringRequest) -> NDArray[np.float32]:
@@ -64,7 +66,7 @@ class VllmEngine:
         return logits.reshape(len(rows), len(trie.option_tokens))[[number[row] for row in request.rows]]
 
     def generate(self, request: GenerationRequest) -> list[Completion]:
-        """Raises TaskError for a schema that answers cannot be held to."""
+        """Raises TaskError for a schema that cannot be enforced."""
         rows = list(dict.fromkeys(request.rows))
         params = self._params(request)
         outputs = self.loop.run(((request.prefix + row, params) for row in rows), self._adapter)
@@ -74,7 +76,8 @@ class VllmEngine:
     def _log_probabilities(
         self, prompts: Sequence[TokenPath], positions: Sequence["PositionRequest"]
     ) -> list[dict[int, dict[int, float]]]:
-        """For each prompt: by place, the log-probabilities of the tokens asked for there, among all tokens."""
+        """For each prompt, by position, the log-probabilities among all tokens of the tokens that were asked for
+        there."""
         params = [position.params() for position in positions]
         pairs = (
             (prompt + at.path, of) for prompt in prompts for at, of in zip(positions, params, strict=True)
@@ -93,7 +96,7 @@ class VllmEngine:
             float(np.logaddexp.reduce([known[position][stop] for stop in self.tokenizer.stop_ids]))
             if token == END
             else known[position][token]
-            for position, token in zip(trie.option_places, trie.option_tokens, strict=True)
+            for position, token in zip(trie.option_positions, trie.option_tokens, strict=True)
         ]
 
     def _params(self, request: GenerationRequest) -> "SamplingParams":
@@ -107,7 +110,7 @@ class VllmEngine:
             compiled(request.schema, Path(model.tokenizer), model.get_vocab_size())
         return SamplingParams(
             temperature=0, stop_token_ids=list(self.tokenizer.stop_ids), detokenize=False, logprobs=0,
-            # A whole answer may need all of its tokens, and the stop token after them.
+            # An answer may need all of its tokens, and the stop token after them.
             max_tokens=request.max_tokens + held, flat_logprobs=True,
             extra_args={SCHEMA: request.schema} if held else None,
         )  # fmt: skip
@@ -122,7 +125,7 @@ class VllmEngine:
 
 
 _OPENED: list[VllmLoop] = []
-"""A vLLM that goes takes with it what all those of a process share, so none goes as long as one is in use."""
+"""Closing one vLLM destroys what all of a process share, so none is closed while any is in use."""
 _IN_USE: WeakSet[VllmEngine] = WeakSet()
 
 
@@ -138,14 +141,15 @@ def _free_memory() -> None:
 
 @dataclass(frozen=True, slots=True)
 class PositionRequest:
-    """What is asked of each row: the log-probabilities of `tokens` behind the row and `path`, a place of the trie."""
+    """What is asked of each row: the log-probabilities of `tokens` after the row and `path`, which leads to a position
+    of the trie."""
 
     position: int
     path: TokenPath
     tokens: TokenPath
 
     def params(self) -> "SamplingParams":
-        """One token, which nobody reads, with these log-probabilities, among all tokens."""
+        """Generates one token, which is ignored, with these log-probabilities among all tokens."""
         from vllm import SamplingParams
 
         return SamplingParams(
@@ -154,9 +158,9 @@ class PositionRequest:
 
 
 def position_requests(trie: LabelTrie, stop_ids: Sequence[int]) -> list[PositionRequest]:
-    """Those of each place behind one another, so that the cache still holds the row."""
-    wanted: dict[int, dict[int, None]] = {position: {} for position in sorted(set(trie.option_places))}
-    for position, token in zip(trie.option_places, trie.option_tokens, strict=True):
+    """The requests of one row. Those of one position follow each other, so that the cache still holds the row."""
+    wanted: dict[int, dict[int, None]] = {position: {} for position in sorted(set(trie.option_positions))}
+    for position, token in zip(trie.option_positions, trie.option_tokens, strict=True):
         wanted[position].update(dict.fromkeys(stop_ids if token == END else (token,)))
     return [
         PositionRequest(position, _path(trie, position), tuple(tokens)[start : start + _OPTIONS_A_REQUEST])

@@ -1,8 +1,9 @@
-"""Holds vLLM's answers to a JSON schema.
+"""Keeps vLLM's answers to a JSON schema.
 
-vLLM can do that itself, but masks the logits before it reads log-probabilities: an answer's would be those among the
-allowed tokens. A logits processor comes after they are read. It also is the transformers engine's grammar, so both
-engines write the same form and take the tokens that are forced in the same spelling.
+In: a schema, and the tokens written so far. Out: masked logits. vLLM can do that itself, but masks the logits before it
+reads log-probabilities, which would then be those among the allowed tokens. A logits processor runs after they are
+read. It uses the grammar of the transformers engine, so that both engines write the same form, with the same tokens
+where the schema forces them.
 """
 
 from collections import deque
@@ -32,12 +33,12 @@ def _vocabulary(tokenizer: Path, size: int) -> tuple[ModelTokenizer, Vocabulary]
 
 @lru_cache(maxsize=8)
 def compiled(schema: str, tokenizer: Path, size: int) -> Grammar:
-    """The grammar, kept in this process. `size` is the model's vocabulary. Raises TaskError or ModelError."""
+    """The grammar, cached in this process. `size`: tokens in the model's vocabulary. Raises TaskError or ModelError."""
     return _vocabulary(tokenizer, size)[1].grammar(schema)
 
 
 class SchemaProcessor(AdapterLogitsProcessor):
-    """Masks the tokens that a request's schema does not allow next; requests without a schema are left alone."""
+    """Masks the tokens that a request's schema does not allow next. Requests without a schema are not changed."""
 
     def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool) -> None:
         super().__init__(vllm_config, device, is_pin_memory)
@@ -47,15 +48,15 @@ class SchemaProcessor(AdapterLogitsProcessor):
     def is_argmax_invariant(self) -> bool:
         return False
 
-    def new_req_logits_processor(self, params: SamplingParams) -> "_Held | None":
+    def new_req_logits_processor(self, params: SamplingParams) -> "_Constrained | None":
         schema = (params.extra_args or {}).get(SCHEMA)
         if schema is None:
             return None
-        return _Held(compiled(schema, *self._vocabulary), _vocabulary(*self._vocabulary)[0].stop_ids)
+        return _Constrained(compiled(schema, *self._vocabulary), _vocabulary(*self._vocabulary)[0].stop_ids)
 
 
-class _Held:
-    """One answer. Forced tokens stand in `_forced` until the model was made to write them."""
+class _Constrained:
+    """One answer. Forced tokens wait in `_forced` until the model was made to write them."""
 
     def __init__(self, grammar: Grammar, stop_ids: Sequence[int]) -> None:
         self._bits = grammar.vocabulary.bits(1)[0]
@@ -63,7 +64,7 @@ class _Held:
         self._forced = deque(self._grammar_state.forced_tokens())
 
     def __call__(self, written: list[int], logits: Tensor) -> Tensor:
-        """Masks the logits [V] of what follows `written`, in place."""
+        """Masks the logits [V] of the token after `written`, in place."""
         for token in written[self._seen :]:
             self._take(token)
         self._seen = len(written)

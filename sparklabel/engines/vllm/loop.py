@@ -1,8 +1,8 @@
-"""A vLLM that many threads put requests into, and one thread steps.
+"""A vLLM that takes requests from many threads and runs in one.
 
-In: prompts as token ids with sampling parameters. Out: vLLM's outputs, each call's own. Requests of all calls are in
-vLLM's scheduler together, so that its batches stay full while some calls end and others begin. The thread that steps
-also loads the model, since what torch sets for a thread (its cores, its device) holds for that thread.
+In: prompts as token ids with sampling parameters. Out: to each call the outputs of its own requests. The requests of
+all calls are in vLLM's scheduler together, so that its batches stay full while some calls end and others begin. The
+thread that runs vLLM also loads the model, because torch's settings of cores and device belong to a thread.
 """
 
 import threading
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from vllm.lora.request import LoRARequest
 
 _IN_FLIGHT = 4096
-"""Requests of one call that vLLM has at once: it keeps some kilobytes of Python objects for each."""
+"""Requests of one call that vLLM has at once. It keeps some kilobytes of Python objects for each."""
 
 
 @dataclass(slots=True, eq=False)
 class _Call:
-    """What one call waits for: `ready` came in since it looked last; `refused` is why a request was not taken."""
+    """What one call waits for. `ready`: outputs since it last looked. `refused`: why a request was not accepted."""
 
     running: int = 0
     refused: EngineError | None = None
@@ -46,8 +46,8 @@ class _Request:
 
 
 class VllmLoop:
-    """Loads with `load`, in a thread of its own, and raises what that raises. When it goes, its thread ends, and vLLM
-    with it. A vLLM that failed is dead: what it still holds cannot be trusted."""
+    """Loads vLLM with `load` in a thread of its own, and raises what that raises. When this object goes, the thread
+    ends, and vLLM with it. A vLLM that failed is dead: its state cannot be trusted."""
 
     def __init__(self, load: "Callable[[], LLM]") -> None:
         self._state = _State()
@@ -64,7 +64,7 @@ class VllmLoop:
         self.close = finalize(self, self._state.stop)
 
     def join(self) -> None:
-        """Waits until the thread has ended, and with it vLLM."""
+        """Waits until the thread, and vLLM with it, has ended."""
         self._thread.join()
 
     def run(
@@ -72,7 +72,7 @@ class VllmLoop:
         requests: "Iterable[tuple[TokenPath, SamplingParams]]",
         adapter: "LoRARequest | None" = None,
     ) -> "Iterator[tuple[int, RequestOutput]]":
-        """Each request's number and output, in the order in which they are done. Raises EngineDied."""
+        """Each request's number and output, in the order of completion. Raises EngineDied."""
         call = _Call()
         numbered = (_Request(call, n, *request, adapter) for n, request in enumerate(requests))
         try:
@@ -82,7 +82,7 @@ class VllmLoop:
             self._state.forget(call)
 
     def _put(self, call: _Call, requests: Iterator[_Request]) -> bool:
-        """Fills up what the call has in flight; whether there is anything to wait for."""
+        """Tops up the call's requests in flight. Returns whether there is anything to wait for."""
         some = list(islice(requests, _IN_FLIGHT - call.running))
         call.running += len(some)
         self._state.put(some)
@@ -90,7 +90,8 @@ class VllmLoop:
 
 
 class _State:
-    """What the thread and its callers share. The thread keeps this and not the loop, which may go while it runs."""
+    """What the thread and its callers share. The thread refers to this and not to the loop, which may go while it
+    runs."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -103,7 +104,7 @@ class _State:
 
     def put(self, requests: list[_Request]) -> None:
         with self._changed:
-            if self.error is not None:  # whoever comes later is told so, whatever it was
+            if self.error is not None:  # later callers get EngineDied, whatever the error was
                 raise EngineDied(f"vLLM has ended: {first_line(self.error)}") from self.error
             self._new += requests
             self._changed.notify_all()
@@ -124,7 +125,7 @@ class _State:
             return done
 
     def forget(self, call: _Call) -> None:
-        """Its requests need not be computed any more."""
+        """The call's requests need no longer be computed."""
         if call.running:
             with self._changed:
                 self._left.add(call)
@@ -136,19 +137,19 @@ class _State:
             self._changed.notify_all()
 
     def refuse(self, call: _Call, error: Exception) -> None:
-        """One call's request is not possible: the others go on."""
+        """Fails one call whose request vLLM did not accept. The others continue."""
         with self._changed:
-            call.refused = EngineError(f"vLLM refuses a request: {first_line(error)}")
+            call.refused = EngineError(f"vLLM refused a request: {first_line(error)}")
             self._changed.notify_all()
 
     def fail(self, error: BaseException) -> None:
         with self._changed:
-            # Its frames hold vLLM, whose memory the next one needs.
+            # The traceback's frames hold vLLM, whose memory the next one needs.
             self.error = error.with_traceback(None)
             self._changed.notify_all()
 
     def wait(self, idle: bool) -> tuple[list[_Request], set[_Call]]:
-        """What came in and which calls were left; waits for something where the engine is `idle`."""
+        """New requests, and calls that were abandoned. Waits for either if the engine is `idle`."""
         with self._changed:
             if idle:
                 self._changed.wait_for(lambda: self._new or self._left or self.stopped)
@@ -209,8 +210,8 @@ def _step_on(state: _State, engine: Any) -> None:
 
 
 def died(error: BaseException) -> BaseException:
-    """What those who wait for it are told: memory that ran out, or a device that failed, is the engine's death; all
-    else is a bug and stays what it is."""
+    """The error that waiting calls raise. Out of memory and a failed device are the engine's death; anything else is a
+    bug and stays as it is."""
     import torch
     from vllm.v1.engine.exceptions import EngineDeadError
 

@@ -135,5 +135,5 @@ def _majority(mode: AnswerMode, gold: Sequence[Any]) -> tuple[str, float] | None
     """The most frequent gold answer and its share of all rows; values that the task does not accept are skipped."""
     if not isinstance(mode, Scored):
         return None
-    answers = Counter(", ".join(mode.said(value)) for value in gold if mode.accepts(value))
+    answers = Counter(", ".join(mode.categories(value)) for value in gold if mode.accepts(value))
     return next(((name, count / len(gold)) for name, count in answers.most_common(1)), None)

@@ -1,17 +1,97 @@
-"""Which engine, with which options: what is refused before anything is loaded."""
+"""Which engine, with which options: what is refused before anything is loaded, and what travels."""
+
+import subprocess
+import sys
 
 import pytest
 
-from sparklabel.engines import EngineSpec, engine_spec, open_engine
+from sparklabel.engines import (
+    EngineSpec,
+    FakeOptions,
+    OpenAIOptions,
+    TransformersOptions,
+    VllmOptions,
+    engine_spec,
+    open_engine,
+    option_names,
+)
 from sparklabel.errors import SetupError
 
 
-def test_an_unknown_engine_or_option_is_named_and_not_worth_a_retry():
+def test_an_unknown_engine_is_named_and_not_worth_a_retry():
     with pytest.raises(SetupError, match="no engine 'gpt'") as caught:
         engine_spec("gpt", {})
     assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("engine", "options", "message"),
+    [
+        ("vlm", {}, "There is no engine 'vlm'; did you mean vllm?"),
+        ("vllm", {"max_len": 9}, "The vllm engine has no option 'max_len'; did you mean max_model_len?"),
+        (VllmOptions(), {"thread": 9}, "The vllm engine has no option 'thread'; did you mean threads?"),
+    ],
+)  # fmt: skip
+def test_a_misspelled_engine_or_option_is_named_with_the_nearest_one(engine, options, message):
+    with pytest.raises(SetupError) as caught:
+        engine_spec(engine, options)
+    assert caught.value.message == message
+
+
+def test_an_unknown_option_is_answered_with_those_there_are():
     with pytest.raises(SetupError, match=r"transformers engine has no option 'speed'.*\n.*batch_tokens"):
         engine_spec("auto", {"speed": "high"})
+
+
+def test_what_is_neither_a_name_nor_options_is_no_engine():
+    with pytest.raises(SetupError, match="engine=5 is not an engine"):
+        engine_spec(5, {})
+
+
+@pytest.mark.parametrize(
+    ("options", "pairs"),
+    [
+        (TransformersOptions(dtype="auto", threads=2), {"threads": 2, "dtype": "auto"}),
+        (VllmOptions(gpu_memory_utilization=0.5, shared=True), {"gpu_memory_utilization": 0.5}),
+        (OpenAIOptions(base_url="http://there/v1", timeout=60), {"base_url": "http://there/v1", "timeout": 60}),
+        (FakeOptions(fail_on="x"), {"fail_on": "x"}),
+    ],
+)  # fmt: skip
+def test_a_record_of_options_is_the_same_engine_as_its_keywords(options, pairs):
+    spec = engine_spec(options, {})
+    assert spec == engine_spec(options.engine, options.given)
+    assert spec.options == tuple(sorted(pairs.items()))
+    assert str(spec) == f"{options.engine}({', '.join(f'{k}={v!r}' for k, v in sorted(pairs.items()))})"
+
+
+def test_keywords_win_over_a_record_of_options():
+    spec = engine_spec(VllmOptions(max_model_len=1024, threads=1), {"threads": 2})
+    assert dict(spec.options) == {"max_model_len": 1024, "threads": 2}
+
+
+def test_an_option_that_is_none_was_not_given():
+    assert engine_spec("vllm", {"max_model_len": None}) == EngineSpec("vllm")
+
+
+def test_a_record_of_options_is_checked_as_keywords_are():
+    with pytest.raises(
+        SetupError, match=r"vllm engine cannot use threads=0\.\n  threads takes a whole number"
+    ):
+        VllmOptions(threads=0)
+
+
+def test_the_names_of_an_engines_options_are_known():
+    assert option_names("auto") == ("dtype", "device", "batch_tokens", "threads", "shared")
+    assert "shared" not in option_names("openai")
+
+
+def test_options_load_no_heavy_library():
+    program = (
+        "import sys, sparklabel as sl; sl.VllmOptions(), sl.OpenAIOptions(), sl.TransformersOptions(); "
+        "print(sorted({'torch', 'transformers', 'vllm', 'openai', 'pyspark'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(

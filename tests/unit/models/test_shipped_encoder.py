@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sparklabel.few_shot import Answered, example_set
-from sparklabel.labeler.retrieval import RowExamples
+from sparklabel.labeler.retrieval import ExampleRetriever
 from sparklabel.models.shipped_encoder import sentence_encoder
 from sparklabel.splits import is_held_out
 from sparklabel.tasks import classification
@@ -40,6 +40,8 @@ def test_rows_find_what_people_answered_of_like_texts():
     task = classification("intent", "text", ["arrival", "refund"], examples_from=("t", 2, "similar"))
     pairs = [Answered((text,), answer) for text, answer in answers if not is_held_out([text])]
     examples = example_set(task, task.examples_from, 0, pairs, sentence_encoder)
-    manifests, refunds = RowExamples(task, examples).of([["Where is my card?"], ["I want my money back."]])
+    manifests, refunds = ExampleRetriever(task, examples).of(
+        [["Where is my card?"], ["I want my money back."]]
+    )
     assert [text.count("Answer: arrival") for text in manifests] == [1, 1]
     assert [text.count("Answer: refund") for text in refunds] == [1, 1]

@@ -193,7 +193,7 @@ def test_a_template_survives_its_way_through_a_card():
 
 def test_an_answer_that_would_become_a_special_token_is_refused():
     template = chat_template(TASK, ByteTokenizer())
-    with pytest.raises(TaskError, match="'<stop>' does not tokenise cleanly"):
+    with pytest.raises(TaskError, match="'<stop>' does not tokenize cleanly"):
         answer_ids(template, ByteTokenizer(), ["fresh", "<stop>"])
 
 

@@ -48,11 +48,11 @@ def test_choices_are_told_apart_and_survive_json(kind):
 def test_a_value_is_an_answer_where_it_says_a_choice(kind):
     task, good, bad = SCORED[kind]
     mode = task.answer_mode
-    assert [bool(found) for found in (mode.chosen(good), mode.said(good), mode.agreement(good, good))] == [
-        True
-    ] * 3
+    assert [
+        bool(found) for found in (mode.chosen(good), mode.categories(good), mode.agreement(good, good))
+    ] == [True] * 3
     assert mode.accepts(good)
-    assert [mode.accepts(bad), mode.chosen(bad), mode.said(bad), mode.agreement(bad, bad)] == [
+    assert [mode.accepts(bad), mode.chosen(bad), mode.categories(bad), mode.agreement(bad, bad)] == [
         False,
         (),
         (),

@@ -63,7 +63,7 @@ def test_training_writes_json():
 
 
 def test_counts_tell_answered_from_not_answerable():
-    assert (MODE.said("Ada"), MODE.said(None)) == (("answered",), ("not answerable",))
+    assert (MODE.categories("Ada"), MODE.categories(None)) == (("answered",), ("not answerable",))
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_only_what_was_offered_can_be_answered_and_its_probabilities_sum_to_one(
 
 
 def test_a_prior_for_labels_that_differ_from_row_to_row_is_refused():
-    with pytest.raises(TaskError, match="each has labels of its own"):
+    with pytest.raises(TaskError, match="prior= and candidates= cannot be combined"):
         topic(3, prior="content_free")
 
 
@@ -73,7 +73,7 @@ def test_offering_some_labels_gives_what_the_trie_of_these_alone_would(data):
 
 def where(trie, option):
     """The tokens that lead to where an option is read."""
-    path, place = [], trie.option_places[option]
+    path, place = [], trie.option_positions[option]
     while place >= 0:
         path.insert(0, trie.tree_tokens[place])
         place = trie.tree_parents[place]

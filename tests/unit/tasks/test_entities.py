@@ -99,8 +99,8 @@ def test_training_writes_text_and_type_in_the_order_of_the_text():
 
 
 def test_what_is_said_are_the_types_or_none():
-    assert MODE.said([ADA, BOB, placed("X", "org", 20)]) == ("person", "org")
-    assert MODE.said([]) == ("none",)
+    assert MODE.categories([ADA, BOB, placed("X", "org", 20)]) == ("person", "org")
+    assert MODE.categories([]) == ("none",)
 
 
 def test_agreement_is_strict_f1():
@@ -147,7 +147,7 @@ def test_two_inputs_are_refused():
 
 
 def test_a_type_named_none_is_refused():
-    with pytest.raises(TaskError, match="no type can be named 'none'"):
+    with pytest.raises(TaskError, match="a type cannot be named 'none'"):
         entities("names", "text", ["none"])
 
 

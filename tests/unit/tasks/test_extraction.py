@@ -125,7 +125,11 @@ def test_what_does_not_fit_the_fields_is_no_answer(value):
 
 
 def test_what_is_said_are_the_fields_that_hold_something():
-    assert MODE.said(NOTHING | {"total": 0.0, "paid": False, "items": []}) == ("vendor", "total", "paid")
+    assert MODE.categories(NOTHING | {"total": 0.0, "paid": False, "items": []}) == (
+        "vendor",
+        "total",
+        "paid",
+    )
 
 
 def test_agreement_is_the_share_of_fields_that_say_the_same():

@@ -60,7 +60,7 @@ def test_what_is_no_text_is_not_accepted(value):
 
 
 def test_counts_say_answered():
-    assert MODE.said("a text") == ("answered",)
+    assert MODE.categories("a text") == ("answered",)
 
 
 def test_a_mode_travels_to_workers():
@@ -77,12 +77,12 @@ def test_the_prompt_is_the_instructions_and_the_fields():
 
 
 def test_without_instructions_there_is_nothing_to_do():
-    with pytest.raises(TaskError, match="say in the instructions what to write"):
+    with pytest.raises(TaskError, match="the instructions must say what to write"):
         generation("summary", "text", " ")
 
 
 def test_an_example_of_the_other_form_is_refused():
-    with pytest.raises(TaskError, match="'s', which is no value of this task"):
+    with pytest.raises(TaskError, match="'s', which is not a value of this task"):
         generation("summary", "text", "Sum it up.", [("t", "s")], fields={"summary": "string"})
 
 

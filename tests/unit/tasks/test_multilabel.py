@@ -80,7 +80,7 @@ def test_a_stored_list_says_yes_or_no_of_every_label_whatever_its_order():
 @pytest.mark.parametrize("value", [None, "sports", ["sports", "weather"], [None], [["sports"]]], ids=str)
 def test_what_is_no_list_of_the_labels_is_no_answer(value):
     assert MODE.chosen(value) == ()
-    assert MODE.said(value) == ()
+    assert MODE.categories(value) == ()
 
 
 def test_counts_name_the_labels_that_apply():
@@ -159,7 +159,7 @@ def test_labels_may_be_described():
 
 
 BAD = {
-    "a label twice": ({"labels": ["a", "A"]}, "labels: 'A' differs from 'a' only in blanks or case"),
+    "a label twice": ({"labels": ["a", "A"]}, "labels: 'A' differs from 'a' only in whitespace or case"),
     "an answer that is no list": ({"examples": [("x", "a")]}, "'a', which is not a list of labels"),
     "an answer with another label": (
         {"examples": [("x", ["a", "c"])]},

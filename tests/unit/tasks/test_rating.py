@@ -116,8 +116,8 @@ def test_yaml_and_json_give_back_an_equal_task(tmp_path, scale):
 BAD = {
     "one point": ([1], "scale: a scale has 2 to 1,001 points, not 1"),
     "no point": ([], "not 0"),
-    "a falling range": ((5, 1), "1 comes behind 5: a scale rises"),
-    "a point twice": ([1, 2, 2], "2 comes behind 2"),
+    "a falling range": ((5, 1), "1 comes after 5: a scale must be ascending"),
+    "a point twice": ([1, 2, 2], "2 comes after 2"),
     "a range that is too long": ((0, 10**9), "at most 1,001 points"),
     "a point that is no number": ([1, "two"], "'two' is not a number"),
     "an infinite point": ([1, float("inf")], "inf is not a number"),

@@ -99,22 +99,22 @@ BAD = {
     "no fields": ({}, "there are no fields"),
     "nothing": (None, "give a mapping name -> type"),
     "an unknown type": ({"a": "text"}, "the field 'a' has the type 'text'; there are string, integer"),
-    "a number for a type": ({"a": 3}, "3 says nothing of a field"),
+    "a number for a type": ({"a": 3}, "3 does not describe a field"),
     "a name with a blank": ({"a b": "string"}, "'a b' must be letters"),
     "names that differ in case": ({"a": "string", "A": "string"}, "'A' and 'a' are one name to Spark"),
     "a name twice": ([{"name": "a"}, {"name": "a"}], "'a' and 'a' are one name to Spark"),
     "options of a number": ({"a": {"type": "integer", "options": ["x"]}}, "so its type is string"),
     "an option twice": ({"a": {"options": ["x", "x"]}}, "hold a text twice, or a blank one"),
     "an unknown key": ({"a": {"max": 3}}, "fields.0.max: "),
-    "an object": ({"a": "object"}, "objects in objects are not supported"),
-    "an object in a schema": (schema_of(type="object", properties={}), "objects in objects are not supported"),
+    "an object": ({"a": "object"}, "nested objects are not supported"),
+    "an object in a schema": (schema_of(type="object", properties={}), "nested objects are not supported"),
     "an object in a model": (Outer, "the field 'inner' is an object"),
-    "a bound": (schema_of(type="integer", minimum=3), "'a' says 'minimum', which is not supported"),
+    "a bound": (schema_of(type="integer", minimum=3), "'a' has 'minimum', which is not supported"),
     "two parts": (schema_of(type="string", allOf=[{"minLength": 3}, {"maxLength": 5}]), "'allOf' beside 'type'"),
     "options beside alternatives": (
         schema_of(anyOf=[{"type": "string"}, {"type": "null"}], enum=["x", None]), "'enum' beside 'anyOf'",
     ),
-    "options twice": (schema_of(allOf=[{"enum": ["a", "b"]}], enum=["b", "c"]), "says 'enum' twice"),
+    "options twice": (schema_of(allOf=[{"enum": ["a", "b"]}], enum=["b", "c"]), "has 'enum' twice"),
     "alternatives twice": (
         schema_of(anyOf=[{"type": "string"}], oneOf=[{"type": "integer"}]), "'oneOf' beside 'anyOf'",
     ),
@@ -124,7 +124,7 @@ BAD = {
     "no type": (schema_of(description="d"), "the field 'a' has no type"),
     "a list of lists": (schema_of(type="array", items={"type": "array", "items": {"type": "string"}}), "list of lists"),
     "a list of anything": (schema_of(type="array"), "the field 'a' has no schema"),
-    "a reference to nowhere": (schema_of(**{"$ref": "#/$defs/X"}), "which is not there"),
+    "a reference to nowhere": (schema_of(**{"$ref": "#/$defs/X"}), "which is not defined"),
 }  # fmt: skip
 
 

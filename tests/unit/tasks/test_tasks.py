@@ -30,10 +30,10 @@ def write(folder, text):
 BAD = {
     "an empty label list": ({"labels": []}, "labels: the list of labels is empty"),
     "a label twice": ({"labels": ["good", "good"]}, "labels: 'good' is given twice"),
-    "labels that differ in case": ({"labels": ["good", "Good"]}, "'Good' differs from 'good' only in blanks or case"),
-    "labels that differ in blanks": ({"labels": ["all good", "all_good"]}, "only in blanks or case"),
+    "labels that differ in case": ({"labels": ["good", "Good"]}, "differs from 'good' only in whitespace or case"),
+    "labels that differ in blanks": ({"labels": ["all good", "all_good"]}, "only in whitespace or case"),
     "a blank label": ({"labels": ["good", " "]}, "labels: ' ' is a blank label"),
-    "a label with a line break": ({"labels": ["good", "b\nad"]}, "blanks at an end or control characters"),
+    "a label with a line break": ({"labels": ["good", "b\nad"]}, "whitespace at an end, or control characters"),
     "a label that is no text": ({"labels": ["good", False]}, "the label False is not text"),
     "labels in one string": ({"labels": "good, bad"}, "labels: "),
     "no input": ({"inputs": []}, "inputs: name at least one input column"),
@@ -156,9 +156,9 @@ def test_yaml_may_merge_mappings(tmp_path):
 
 GOOD = "kind: classification\nname: v\ninputs: [t]"
 WRONG = {
-    "a field that does not exist": (GOOD + "\nlabels: [a]\nlabel: b", "label: Extra"),
+    "a field that does not exist": (GOOD + "\nlabels: [a]\nlabel: b", "label: there is no such field; did you mean"),
     "a field that is missing": (GOOD, "labels: Field required"),
-    "a label given twice": (GOOD + "\nlabels:\n  a: x\n  b: y\n  a: z", "'a' is given twice, in the lines 5 and 7"),
+    "a label given twice": (GOOD + "\nlabels:\n  a: x\n  b: y\n  a: z", "'a' is given twice, in lines 5 and 7"),
     "an unknown kind": ("kind: guess\nname: v", "no task kind 'guess'"),
     "no kind": ("name: v", "it has no `kind`"),
     "a list": ("- a\n- b", "it has no `kind`"),
@@ -183,7 +183,7 @@ def test_a_wrong_yaml_file_is_named_with_its_field(tmp_path, case):
 
 @pytest.mark.parametrize("path", [None, 5, b"task.yaml"])
 def test_a_path_that_is_none_is_refused(path):
-    with pytest.raises(TaskError, match="A task file is a path, not"):
+    with pytest.raises(TaskError, match="load_task takes the path"):
         load_task(path)
 
 
@@ -206,3 +206,16 @@ def test_field_names_that_are_no_text_are_refused_like_others():
 def test_a_task_is_frozen():
     with pytest.raises(ValueError, match="frozen"):
         verdict().name = "other"
+
+
+@pytest.mark.parametrize(
+    ("yaml", "meant"),
+    [
+        ("kind: clasification", "classification"),
+        (GOOD + "\ninstruction: x\nlabels: [a, b]", "instructions"),
+        (GOOD + "\nlabels: [{name: a, descripton: x}, b]", "description"),
+    ],
+)
+def test_a_misspelled_field_is_named_with_the_nearest_one(tmp_path, yaml, meant):
+    with pytest.raises(TaskError, match=rf"; did you mean {meant}\?"):
+        load_task(write(tmp_path, yaml))

@@ -124,7 +124,7 @@ def test_a_filter_before_the_model_costs_the_row_that_it_refuses(engine):
 
 
 def test_a_key_that_is_refused_for_row_after_row_is_named(engine, server):
-    with pytest.raises(SetupError, match="refuses the key: HTTP 403"):
+    with pytest.raises(SetupError, match="rejects the key: HTTP 403"):
         answers(MOOD, engine(lambda body, nth: failing(403, "limit"), concurrency=1), *map(str, range(50)))
     assert len(server.seen) == 9
 
@@ -179,7 +179,7 @@ def test_what_is_wrong_with_every_request_is_raised_at_once(engine, server, code
 
 def test_an_endpoint_that_cannot_hold_answers_to_a_form_is_named(engine):
     asked = engine(lambda body, nth: failing(400, "response_format is not supported"))
-    with pytest.raises(SetupError, match="cannot hold answers to a form"):
+    with pytest.raises(SetupError, match="does not support this response format"):
         answers(MOOD, asked, "so-so")
 
 

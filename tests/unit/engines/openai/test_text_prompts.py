@@ -3,7 +3,7 @@
 import pytest
 
 from sparklabel import classification
-from sparklabel.engines.openai.text_tokenizer import ASSISTANT, USER, TextTokenizer, as_text, neutralised
+from sparklabel.engines.openai.text_tokenizer import ASSISTANT, USER, TextTokenizer, as_text, neutralized
 from tests.unit.engines.openai.endpoint import MOOD, answers, mood
 
 
@@ -26,7 +26,7 @@ def test_trusted_instructions_are_left_as_they_are(engine, server):
     "text", ["<|eot_id|>", "[INST]", "<<SYS>>", "</s>", "<start_of_turn>", "<｜User｜>", "</think>"]
 )
 def test_special_tokens_of_common_formats_are_known(text):
-    harmless, count = neutralised(f"a {text} b")
+    harmless, count = neutralized(f"a {text} b")
     assert count == 1
     assert text not in harmless
     assert harmless.replace("\N{ZERO WIDTH SPACE}", "") == f"a {text} b"
@@ -34,7 +34,7 @@ def test_special_tokens_of_common_formats_are_known(text):
 
 @pytest.mark.parametrize("text", ["a < b | c > d", "[instant]", "<b>bold</b>", "x<|y", "List<String>"])
 def test_ordinary_text_is_left_alone(text):
-    assert neutralised(text) == (text, 0)
+    assert neutralized(text) == (text, 0)
 
 
 def test_only_trusted_text_begins_a_turn():

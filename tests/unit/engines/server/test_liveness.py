@@ -21,6 +21,14 @@ def test_owners_that_ended_are_no_owners():
     assert not clients.any_alive()
 
 
+def test_an_owner_that_ended_and_was_not_waited_for_is_no_owner():
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as ended:
+        clients = ClientProcesses(ended.pid)
+        ended.kill()
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        assert not clients.any_alive()
+
+
 def test_one_owner_of_two_is_enough():
     ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     clients = ClientProcesses(ended.pid)

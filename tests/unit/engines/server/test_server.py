@@ -68,7 +68,7 @@ def test_many_who_come_at_once_start_one_process(home):
     for thread in threads:
         thread.join()
     assert len(engines) == 4
-    assert len([endpoint for endpoint in map(Endpoint, home.iterdir()) if endpoint.taken]) == 1
+    assert len([endpoint for endpoint in map(Endpoint, home.iterdir()) if endpoint.is_occupied]) == 1
 
 
 def test_a_process_that_was_killed_is_the_engines_death_and_the_next_call_starts_another(home):
@@ -153,7 +153,7 @@ def test_a_model_that_is_asked_again_and_again_is_not_ended_for_another(home):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    with pytest.raises(EngineError, match="computes with fake:m"):
+    with pytest.raises(EngineError, match="is busy with fake:m"):
         connect(ServingSpec(EngineSpec("fake"), "fake:other", None, "GPU-1"), home=home, settled=0.3)
     enough.set()
     asking.join()
@@ -163,7 +163,7 @@ def test_a_gpu_is_vacated_for_a_model_in_another_process(home):
     on_gpu = ServingSpec(EngineSpec("fake"), "fake:m", None, "GPU-1")
     connect(on_gpu, home=home).score(REQUEST)
     evict("GPU-1", home=home)
-    assert not Endpoint.of(on_gpu, home).taken
+    assert not Endpoint.of(on_gpu, home).is_occupied
     evict("GPU-2", home=home)
 
 
@@ -214,7 +214,7 @@ def test_a_folder_that_others_may_enter_is_refused(tmp_path):
     folder = tmp_path / "open"
     folder.mkdir()
     folder.chmod(0o755)
-    with pytest.raises(SetupError, match="not this user's alone"):
+    with pytest.raises(SetupError, match="is open to other users"):
         Endpoint.of(FAKE, folder)
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sparklabel.engines import EngineSpec, engine_spec, open_engine
+from sparklabel.engines import EngineSpec, VllmOptions, engine_spec, open_engine
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.engines.vllm.engine import position_requests
-from sparklabel.engines.vllm.loading import VllmOptions, merged_weights
+from sparklabel.engines.vllm.loading import llm_arguments, merged_weights
 from sparklabel.errors import SetupError
 from sparklabel.label_trie import END, label_trie
 from sparklabel.language_model import LanguageModel
@@ -51,13 +51,13 @@ def test_where_a_label_ends_all_stop_tokens_are_asked_for():
 
 def test_arguments_of_the_user_win():
     options = VllmOptions(kv_cache_gib=3, engine_kwargs='{"block_size": 64}')
-    arguments = options.arguments(on_cpu=True)
+    arguments = llm_arguments(options, on_cpu=True)
     assert (arguments["block_size"], arguments["kv_cache_memory_bytes"]) == (64, 3 * 2**30)
 
 
 def test_on_a_gpu_vllm_finds_out_itself_what_memory_to_take():
     assert not {"kv_cache_memory_bytes", "block_size", "max_model_len"} & set(
-        VllmOptions().arguments(on_cpu=False)
+        llm_arguments(VllmOptions(), on_cpu=False)
     )
 
 

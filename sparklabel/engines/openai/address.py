@@ -1,4 +1,8 @@
-"""The openai engine's options, and what a model behind HTTP is called in labels. Needs nothing installed."""
+"""Where a model behind HTTP is, and what labels call it.
+
+In: addresses and names. Out: whether they may be recorded and shown, and a model's identity. Needs nothing installed,
+and asks no endpoint.
+"""
 
 import os
 import re
@@ -7,13 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 DEFAULT_URL = "https://api.openai.com/v1"
-CONTEXT = 100_000
-STRUCTURED = ("json_schema", "vllm")
 
 
-def pinned(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with the address that holds here and now: workers have environments of their own."""
-    return {"base_url": os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL, **options}
+def endpoint_here() -> str:
+    """The address that this process's environment names, or OpenAI's own."""
+    return os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL
 
 
 def is_endpoint(value: Any) -> bool:
@@ -30,12 +32,12 @@ def is_endpoint(value: Any) -> bool:
 
 
 def is_variable(value: Any) -> bool:
-    """Whether it can be the name of an environment variable; keys themselves mostly cannot."""
+    """Whether it can be the name of an environment variable. Most keys cannot, so a key given by mistake is refused."""
     return isinstance(value, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", value) is not None
 
 
 def identity(model: str, options: Mapping[str, Any]) -> str:
-    """`openai:MODEL@HOST`: what labels say. Who serves a model may change it under its name: nothing pins it."""
+    """`openai:MODEL@HOST`, as labels record it. Nothing pins it: an endpoint may change a model under its name."""
     return f"openai:{model}@{host(options['base_url'])}"
 
 
@@ -45,5 +47,5 @@ def model_of(identity: str) -> str:
 
 
 def host(base_url: str) -> str:
-    """With the port, where the address has one."""
+    """The host, with its port if the address has one."""
     return urlsplit(base_url).netloc

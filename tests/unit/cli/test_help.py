@@ -1,0 +1,32 @@
+"""The help texts: the same option says the same in every command."""
+
+import typer.main
+
+from sparklabel.cli import app
+
+COMMANDS = typer.main.get_command(app).commands
+
+
+def options(name):
+    return {option.name: option for option in COMMANDS[name].params}
+
+
+def test_every_option_of_every_command_is_explained_in_a_sentence():
+    helps = {(name, option.name): option.help or "" for name in COMMANDS for option in COMMANDS[name].params}
+    assert [where for where, text in helps.items() if not text.endswith((".", "'"))] == []
+
+
+def test_an_option_says_the_same_wherever_it_is():
+    said = {}
+    for name in ("label", "finetune", "evaluate", "calibrate", "passes", "undo", "failures", "sql"):
+        for option in COMMANDS[name].params:
+            if option.name in ("table", "engine", "option", "column", "into", "conf", "rows"):
+                said.setdefault(option.name, set()).add(option.help)
+    assert {name: texts for name, texts in said.items() if len(texts) > 1} == {}
+
+
+def test_options_come_in_one_order():
+    order = ["table", "task", "key", "model", "engine", "option", "column", "into", "conf"]
+    for name in ("label", "finetune", "evaluate", "calibrate", "passes", "undo", "failures", "sql"):
+        shared = [option for option in options(name) if option in order]
+        assert shared == [option for option in order if option in shared], name
