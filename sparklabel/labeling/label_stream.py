@@ -99,7 +99,7 @@ def label_stream(
     opened = open_task_table(spark, table, task, key, column, into=into)
     if opened.source.version == UNVERSIONED:
         raise TableError(f"{table} is a view: only a Delta table can be read as a stream.")
-    spec = labeler_spec(task, model, engine, options, min_confidence)
+    spec = labeler_spec(task, model, engine, dict(options), min_confidence)
     if not spec.manifest:
         check_examples(spark, task)
     prepare(spec, spark)
