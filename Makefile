@@ -6,8 +6,10 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewe
 PYTEST := $(BIN)/python -m pytest
 # The files in the order in which they are named: the long ones first, and short ones to fill up with.
 PARALLEL = -n $(or $(N),2) --dist loadfile --no-loadscope-reorder
+# What imports transformers' models, which takes longer than most tests: in one process only.
+TENSORS := tests/unit/language_model tests/unit/engines tests/unit/models
 .DEFAULT_GOAL := help
-.PHONY: help install setup demo test unit story coverage chaos vllm-cpu lint format lock clean
+.PHONY: help install setup demo test unit unit-tensors unit-rest story coverage chaos vllm-cpu lint format lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,14 +21,19 @@ test: setup lint ## linter, type checker and every test, in two processes: make 
 	@$(PYTEST) $(PARALLEL) tests/spark tests/unit
 	@$(PYTEST) tests/chaos tests/cluster tests/vllm # these count processes, and kill some: alone
 
-unit: install ## the tests that need no JVM and no model, in two processes: make unit N=4
-	@$(PYTEST) $(PARALLEL) -m "not model" tests/unit
+unit: install ## the tests that need no JVM and no model, in two processes
+	@$(MAKE) --no-print-directory -j2 --output-sync unit-tensors unit-rest
+
+unit-tensors:
+	@$(PYTEST) -m "not model" $(TENSORS)
+unit-rest:
+	@$(PYTEST) -m "not model" tests/unit $(TENSORS:%=--ignore=%)
 
 story: setup ## the tests of one file, or those with a word in their name: make story N=undo
 	@$(PYTEST) $(or $(wildcard tests/*/test_$(N).py),tests/spark -k "$(N)")
 
 coverage: setup ## lines and branches that tests/spark and tests/unit run, by package: make coverage T=tests/unit
-	@$(PYTEST) $(PARALLEL) --cov=sparklabel --cov-branch --cov-report=json:build/coverage.json $(or $(T),tests/spark tests/unit)
+	@$(PYTEST) $(PARALLEL) --cov --cov-report=json:build/coverage.json $(or $(T),tests/spark tests/unit)
 	@$(BIN)/python -m tests.package_coverage build/coverage.json
 
 setup: install ## everything that demo and test need: packages, Delta's jars, the embedded model
