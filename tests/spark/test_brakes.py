@@ -1,65 +1,69 @@
-"""What ends a pass early: everything that was answered is in the table, and the next call goes on."""
+"""What ends a pass early: everything that was answered is in the table, and the next call goes on.
+
+One table is labeled in portions; each test looks at one of them.
+"""
+
+from types import SimpleNamespace
 
 import pytest
 
-from sparklabel.errors import TableError
+ROWS = 400
 
 
-def test_at_most_so_many_rows_are_asked(small, label):
-    report = label(small, max_rows=2)
-    assert (report.labeled, report.pending, report.stopped) == (2, 6, "")
-    assert "4 pending rows are not labeled yet" in str(report)
-    assert label(small).labeled == 4
-
-
-def test_the_chunk_in_which_the_time_is_over_is_the_last(spark, table, label):
-    spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, concat('fresh ', id) AS text FROM range(400)")
-    report = label(table, max_seconds=0.001)
-    assert report.stopped == "max_seconds"
-    assert 0 < report.labeled < 400
-    assert "call again to continue" in str(report)
-    assert label(table).labeled == 400 - report.labeled
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"max_rows": 0},
-        {"max_seconds": -1},
-        {"max_error_ratio": 2},
-        {"staging": "here"},
-        {"retry": ["timeout"]},
-        {"retry": {"empty_input": 2}},
-    ],
-)
-def test_what_cannot_be_is_refused_before_anything_is_written(small, label, version, wrong):
-    with pytest.raises(TableError, match=next(iter(wrong))):
-        label(small, **wrong)
-    assert version(small) == 0
-
-
-def test_a_staging_folder_that_cannot_be_made_leaves_the_table_as_it_was(small, label, version):
-    with pytest.raises(TableError, match="staging table"):
-        label(small, staging="/proc/nowhere")
-    assert version(small) == 0
-
-
-def test_answers_that_are_spread_otherwise_are_reported_or_wait_for_somebody_to_take_them(
-    spark, table, label, tmp_path
-):
+@pytest.fixture(scope="module")
+def portions(spark, label, tmp_path_factory):
+    """A table of as many fresh rows as rotten ones, labeled in three passes, and rows that are all rotten in three
+    more."""
+    table, seen = "default.portions", SimpleNamespace()
+    folder = tmp_path_factory.mktemp("staging")
+    spark.sql(f"DROP TABLE IF EXISTS {table}")
     spark.sql(
         f"CREATE TABLE {table} USING DELTA AS SELECT id, concat(if(id % 2 = 0, 'fresh ', 'rotten '), id) AS text "
-        "FROM range(60)"
+        f"FROM range({ROWS})"
     )
-    assert label(table).drift == ""
-    spark.sql(f"INSERT INTO {table} (id, text) SELECT id, concat('rotten ', id) FROM range(60, 120)")
-    unstaged = label(table, on_drift="stop")  # a pass of seconds computes them again
-    assert (unstaged.labeled, unstaged.stopped) == (0, "on_drift")
-    stopped = label(table, on_drift="stop", staging=str(tmp_path))
-    assert (stopped.labeled, stopped.stopped) == (0, "on_drift")
-    assert "fresh 50% -> 0%" in stopped.drift
-    assert "nothing was written" in str(stopped)
-    again = label(table, on_drift="stop", staging=str(tmp_path))
-    assert (again.labeled, again.stopped) == (0, "on_drift"), "staged answers are looked at as well"
-    taken = label(table, on_drift="ignore", staging=str(tmp_path))
-    assert (taken.labeled, taken.resumed_inputs) == (60, 60)
+    staging = {"staging": str(folder)}  # named: passes of seconds would not stage
+    seen.two, seen.short = label(table, max_rows=2, **staging), label(table, max_seconds=0.001, **staging)
+    seen.rest = label(table, **staging)
+    spark.sql(f"INSERT INTO {table} (id, text) SELECT id, concat('rotten ', id) FROM range(400, 460)")
+    seen.stopped, seen.again, seen.taken = (
+        label(table, on_drift=on_drift, **staging) for on_drift in ("stop", "stop", "ignore")
+    )
+    yield seen
+    spark.sql(f"DROP TABLE {table}")
+
+
+def test_at_most_so_many_rows_are_asked(portions):
+    report = portions.two
+    assert (report.labeled, report.pending, report.stopped) == (2, ROWS, "")
+    assert f"{ROWS - 2} pending rows are not labeled yet" in str(report)
+
+
+def test_the_chunk_in_which_the_time_is_over_is_the_last(portions):
+    report = portions.short
+    assert (report.pending, report.stopped) == (ROWS - 2, "max_seconds")
+    assert 0 < report.labeled < ROWS - 2
+    assert "call again to continue" in str(report)
+
+
+def test_the_next_call_labels_the_rest(portions):
+    assert portions.rest.labeled == ROWS - 2 - portions.short.labeled
+    assert portions.rest.stopped == ""
+
+
+def test_answers_like_those_of_earlier_passes_have_no_drift(portions):
+    assert portions.rest.drift == ""
+
+
+def test_answers_of_another_distribution_are_not_written_when_drift_is_to_stop_the_pass(portions):
+    report = portions.stopped
+    assert (report.labeled, report.stopped) == (0, "on_drift")
+    assert "fresh 50% -> 0%" in report.drift
+    assert "nothing was written" in str(report)
+
+
+def test_staged_answers_are_examined_for_drift_as_well(portions):
+    assert (portions.again.labeled, portions.again.stopped) == (0, "on_drift")
+
+
+def test_answers_that_somebody_takes_in_spite_of_drift_are_not_computed_again(portions):
+    assert (portions.taken.labeled, portions.taken.resumed_inputs) == (60, 60)

@@ -1,4 +1,9 @@
-"""Answers that were given before are not computed again."""
+"""Answers that were given before are not computed again.
+
+One table is labeled and its labels taken away in turn; each test looks at one pass.
+"""
+
+from types import SimpleNamespace
 
 import pytest
 from pyspark.sql import functions as F
@@ -9,44 +14,72 @@ from sparklabel.errors import TableError
 from sparklabel.labeling.state.answer_cache import tidy
 
 
-@pytest.fixture
-def handed_back(spark):
-    """Takes the labels from a table's rows, so that they are pending again."""
-    return lambda table: spark.sql(f"UPDATE {table} SET verdict = NULL, verdict_label = NULL")
+@pytest.fixture(scope="module")
+def story(spark, label, task, rows_of):
+    """What passes, the summary and a clearing of the cache found; the table's last row is blank."""
+    table, seen = "default.remembered", SimpleNamespace()
+    spark.sql(f"DROP TABLE IF EXISTS {table}")
+    spark.sql(
+        f"CREATE TABLE {table} USING DELTA AS SELECT id, if(id = 6, ' ', concat('fresh ', id)) AS text FROM range(7)"
+    )
 
+    def anew(**options):
+        spark.sql(f"UPDATE {table} SET verdict = NULL, verdict_label = NULL").collect()
+        return label(table, **options)
 
-def test_what_is_in_the_cache_is_not_computed(spark, small, label, rows_of, handed_back):
-    first, before = label(small, where="id < 4"), rows_of(small)
-    handed_back(small)
-    again = label(
-        small, cache=f"{open_snapshot(spark, small).location}/_sparklabel"
-    )  # named: asked even for few rows
-    assert (first.cached_inputs, again.labeled, again.cached_inputs) == (0, 6, 4)
-    assert 0 < again.prompt_tokens < first.prompt_tokens
-    assert "4 answers were in the cache" in str(again)
-    for number, row in rows_of(small).items():
-        if number < 4:  # when it was computed, and by what, stays true
-            expected = before[number].label.asDict() | {"pass_id": again.pass_id}
-            assert row.label.asDict() == expected
-
-
-def test_it_can_be_looked_at_and_cleared(spark, small, task, label, handed_back):
     with pytest.raises(TableError, match="no cache yet"):
-        cache_summary(spark, small)
-    spark.sql(f"INSERT INTO {small} VALUES (6, ' ')")
-    label(small)
-    (row,) = cache_summary(spark, small).collect()
-    assert (row.task, row.model, row.answers) == ("verdict", "fake:m", 6), "a failure is not kept"
+        cache_summary(spark, table)
+    seen.first, seen.before = label(table, where="id < 4"), rows_of(table)
+    seen.location = open_snapshot(spark, table).location
+    default = f"{seen.location}/_sparklabel"  # named: a pass of seconds would not ask it
+    seen.again, seen.after = anew(cache=default), rows_of(table)
+    seen.summary = cache_summary(spark, table).collect()
     with pytest.raises(TableError, match=r"(?s)no answers to the task 'another'.*answers to: verdict"):
-        clear_cache(spark, small, "another")
-    assert clear_cache(spark, small, task) == 6
-    handed_back(small)
-    assert label(small, cache=f"{open_snapshot(spark, small).location}/_sparklabel").cached_inputs == 0
+        clear_cache(spark, table, "another")
+    seen.cleared = clear_cache(spark, table, task)
+    seen.forgotten = anew(cache=default)
+    seen.unusable = anew(where="id = 0", cache="/proc/nowhere")
+    seen.shared = f"{seen.location}/_answers"  # inside the table, but a VACUUM passes over it
+    seen.sharing = anew(where="id < 6", cache=seen.shared, staging=seen.shared)
+    yield seen
+    spark.sql(f"DROP TABLE {table}")
 
 
-def test_it_forgets_its_oldest_days(spark, small, label):
-    label(small)
-    cache = f"delta.`{open_snapshot(spark, small).location}/_sparklabel/cache`"
+def test_what_is_in_the_cache_is_not_computed(story):
+    assert (story.first.cached_inputs, story.again.labeled, story.again.cached_inputs) == (0, 7, 4)
+    assert 0 < story.again.prompt_tokens < story.first.prompt_tokens
+    assert "4 answers were in the cache" in str(story.again)
+
+
+def test_an_answer_of_the_cache_keeps_when_and_by_what_it_was_computed(story):
+    for row in range(4):
+        expected = story.before[row].label.asDict() | {"pass_id": story.again.pass_id}
+        assert story.after[row].label.asDict() == expected
+
+
+def test_the_summary_counts_answers_by_task_and_model_and_no_failures(story):
+    (row,) = story.summary
+    assert (row.task, row.model, row.answers) == ("verdict", "fake:m", 6)
+
+
+def test_cleared_answers_are_computed_again(story):
+    assert story.cleared == 6
+    assert (story.forgotten.labeled, story.forgotten.cached_inputs) == (7, 0)
+
+
+def test_a_cache_that_cannot_be_used_is_told_in_the_report(story):
+    assert story.unusable.labeled == 1
+    assert "answers could not be added to the cache /proc/nowhere/cache" in str(story.unusable)
+
+
+def test_tables_can_share_a_cache_and_a_pass_can_do_without_one(small, label, story):
+    assert (story.sharing.labeled, story.sharing.cached_inputs) == (6, 0)
+    assert label(small, cache=False, where="id < 1").cached_inputs == 0
+    assert label(small, cache=story.shared).cached_inputs == 5
+
+
+def test_a_cache_forgets_its_oldest_days(spark, story):
+    cache = f"delta.`{story.location}/_sparklabel/cache`"
     today = spark.table(cache).where("day = current_date()")
     for age in (200, 2, 1):
         today.withColumn("day", F.date_sub("day", age)).write.insertInto(cache)
@@ -57,25 +90,8 @@ def test_it_forgets_its_oldest_days(spark, small, label):
     assert [row.age for row in days] == [0, 1]
 
 
-def test_tables_can_share_one_and_a_pass_can_do_without(spark, small, label, tmp_path):
-    spark.sql(f"CREATE TABLE {small}_copy USING DELTA AS SELECT * FROM {small}")
-    label(small, cache=str(tmp_path))
-    assert label(f"{small}_copy", cache=False, where="id < 1").cached_inputs == 0
-    assert label(f"{small}_copy", cache=str(tmp_path)).cached_inputs == 5
-    spark.sql(f"DROP TABLE {small}_copy")
-
-
-def test_a_folder_inside_a_table_is_refused(spark, small, label, version):
-    inside = f"{open_snapshot(spark, small).location}/answers"
-    for argument in ("cache", "staging"):
-        with pytest.raises(TableError, match=rf"{argument}=.* lies in the folder of a Delta table"):
-            label(small, **{argument: inside})
+@pytest.mark.parametrize("argument", ["cache", "staging"])
+def test_a_folder_inside_a_table_is_refused(spark, story, small, label, version, argument):
+    with pytest.raises(TableError, match=rf"{argument}=.* lies in the folder of a Delta table"):
+        label(small, **{argument: f"{story.location}/answers"})
     assert version(small) == 0
-    hidden = f"{open_snapshot(spark, small).location}/_answers"  # a VACUUM passes it by
-    assert label(small, cache=hidden, staging=hidden).labeled == 6
-
-
-def test_one_that_cannot_be_used_is_told_in_the_report(small, label):
-    report = label(small, cache="/proc/nowhere")
-    assert report.labeled == 6
-    assert "answers could not be added to the cache /proc/nowhere/cache" in str(report)

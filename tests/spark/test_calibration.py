@@ -1,11 +1,13 @@
 """Confidence that is computed anew from people's answers, and answers that are withheld."""
 
+from types import SimpleNamespace
+
 import pytest
 from pyspark.sql import functions as F
 
 import sparklabel as sl
-from sparklabel.confidence.calibrators import Isotonic, Platt, Temperature, others_of
-from sparklabel.errors import AnswersError, ColumnError
+from sparklabel.confidence.calibrators import others_of
+from sparklabel.errors import AnswersError
 from sparklabel.labeling.state.staging import open_staging
 from sparklabel.labels.record import Alternative
 from sparklabel.table.human_answers import human_answers
@@ -18,110 +20,108 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def task(request):
-    """One a test: what is calibrated for one is not found by another."""
-    return sl.classification("tone", "text", ["calm", "angry", "sad"], request.node.name)
+def asked(instructions):
+    """A task of its own for each story: what is calibrated for one is not found by another."""
+    return sl.classification("tone", "text", ["calm", "angry", "sad"], instructions)
 
 
-@pytest.fixture
-def table(spark):
-    name = "default.to_calibrate"
+def make_table(spark, name, rows):
     spark.sql(f"DROP TABLE IF EXISTS {name}")
-    spark.sql(f"CREATE TABLE {name} USING DELTA AS SELECT id, concat('row ', id) AS text FROM range(120)")
-    yield name
-    spark.sql(f"DROP TABLE {name}")
+    spark.sql(f"CREATE TABLE {name} USING DELTA AS SELECT id, concat('row ', id) AS text FROM range({rows})")
 
 
 def label(spark, table, task, **options):
     return sl.label_table(spark, table, task, key="id", engine="fake", progress=False, **options)
 
 
-def confidences(spark, table, where="true"):
-    rows = spark.sql(f"SELECT tone_label.confidence FROM {table} WHERE {where} ORDER BY id").collect()
+def confidences(spark, table):
+    rows = spark.sql(f"SELECT tone_label.confidence FROM {table} WHERE id < 110 ORDER BY id").collect()
     return [row[0] for row in rows]
 
 
-@pytest.mark.parametrize(
-    "calibrator", [Temperature(20.0), Platt(0.4, -1.5), Isotonic((0.3, 0.5, 0.9), (0.2, 0.6, 0.8))]
-)
-def test_sql_computes_the_same_confidence_as_python(spark, calibrator):
-    records = [
-        (0.5, [("a", 0.5), ("b", 0.3)]),
-        (0.75, [("a", 0.5), ("b", 0.25)]),
-        (0.4, None),
-        (1.0, [("a", 1.0)]),
-        (0.9, []),
-    ]
-    ddl = "raw_confidence DOUBLE, alternatives ARRAY<STRUCT<value: STRING, probability: DOUBLE>>"
-    frame = spark.createDataFrame(records, ddl).selectExpr("struct(*) AS label")
-    found = [row[0] for row in frame.selectExpr(calibrator.sql("label")).collect()]
-    expected = [
-        calibrator.confidence(raw, others_of(raw, others and [Alternative(*other) for other in others]))
-        for raw, others in records
-    ]
-    assert found == pytest.approx(expected)
-
-
-def test_answers_of_people_set_the_confidence_of_the_whole_table(spark, table, task):
-    label(spark, table, task)
-    before = confidences(spark, table)
+@pytest.fixture(scope="module")
+def calibrated(spark):
+    """110 of 120 rows labeled; 90 human answers to them, of which a third agree; a calibration, and a pass over the
+    rest."""
+    table, task = "default.to_calibrate", asked("Calibrated.")
+    make_table(spark, table, 120)
+    label(spark, table, task, where="id < 110")
+    seen = SimpleNamespace(before=confidences(spark, table))
+    spark.sql(
+        f"UPDATE {table} SET tone_label.source = 'human', tone_label.review_reason = 'queue' WHERE id < 90"
+    )
+    with pytest.raises(AnswersError, match="has no human answers to") as refusal:
+        sl.calibrate(spark, table, task, key="id")
+    seen.refusal = refusal.value
     spark.sql(
         f"UPDATE {table} SET tone = if(id % 3 = 0, tone, if(tone = 'sad', 'calm', 'sad')), "
-        "tone_label.source = 'human' WHERE id < 90"
+        "tone_label.review_reason = NULL WHERE id < 90"
     )
-    report = sl.calibrate(spark, table, task, key="id")
-    assert (report.answers, report.correct, report.rows) == (90, 30, 120)
+    seen.report, seen.after = sl.calibrate(spark, table, task, key="id"), confidences(spark, table)
+    label(spark, table, task)
+    seen.later = spark.sql(f"SELECT tone_label.* FROM {table} WHERE id = 115").first()
+    yield seen
+    spark.sql(f"DROP TABLE {table}")
+
+
+def test_answers_to_rows_that_were_chosen_as_uncertain_do_not_calibrate(calibrated):
+    assert "has no human answers to" in calibrated.refusal.message
+
+
+def test_human_answers_set_the_confidence_of_the_whole_table(calibrated):
+    report = calibrated.report
+    assert (report.answers, report.correct, report.rows) == (90, 30, 110)
     assert report.error_after < report.error_before
-    assert [a < b for a, b in zip(confidences(spark, table), before, strict=True)] == [True] * 120
+    assert [a < b for a, b in zip(calibrated.after, calibrated.before, strict=True)] == [True] * 110
 
 
-def test_a_later_pass_uses_what_was_calibrated(spark, table, task):
-    label(spark, table, task, where="id < 90")
-    spark.sql(
-        f"UPDATE {table} SET tone = if(id % 3 = 0, tone, 'sad'), tone_label.source = 'human' WHERE id < 90"
+def test_a_later_pass_uses_what_was_calibrated(calibrated):
+    row = calibrated.later
+    others = others_of(row.raw_confidence, [Alternative(*other) for other in row.alternatives])
+    assert row.confidence == pytest.approx(
+        calibrated.report.calibrator.confidence(row.raw_confidence, others)
     )
-    calibrator = sl.calibrate(spark, table, task, key="id").calibrator
-    label(spark, table, task)
-    raw, found, alternatives = spark.sql(
-        f"SELECT tone_label.raw_confidence, tone_label.confidence, tone_label.alternatives FROM {table} WHERE id = 100"
-    ).collect()[0]
-    others = others_of(raw, [Alternative(*other) for other in alternatives])
-    assert found == pytest.approx(calibrator.confidence(raw, others))
-    assert found != pytest.approx(raw)
+    assert row.confidence != pytest.approx(row.raw_confidence)
 
 
-def test_answers_to_rows_that_were_chosen_as_uncertain_do_not_calibrate(spark, table, task):
-    label(spark, table, task)
-    spark.sql(f"UPDATE {table} SET tone_label.source = 'human', tone_label.review_reason = 'queue'")
-    with pytest.raises(AnswersError, match="has no human answers to compare a model's answers"):
-        sl.calibrate(spark, table, task, key="id")
-
-
-def test_withheld_answers_are_asked_again_once_less_confidence_will_do(spark, table, task):
-    assert label(spark, table, task, min_confidence=0.99).by_status == {"uncertain": 120}
-    assert label(spark, table, task, min_confidence=0.99).pending == 0
-    assert label(spark, table, task, min_confidence=0.1).by_status == {"ok": 120}
-
-
-def test_more_confidence_withholds_what_was_given_for_less(spark, table, task):
-    assert label(spark, table, task).by_status == {"ok": 120}
-    assert label(spark, table, task, min_confidence=0.99).by_status == {"uncertain": 120}
-
-
-def test_people_who_confirm_a_guess_agree_with_the_model(spark, table, task):
-    label(spark, table, task, min_confidence=0.99)
+@pytest.fixture(scope="module")
+def withheld(spark):
+    """Twenty rows, all withheld; a person confirms half of the guesses; then passes with other thresholds."""
+    table, task = "default.withheld", asked("Withheld.")
+    make_table(spark, table, 20)
+    seen = SimpleNamespace(strict=label(spark, table, task, min_confidence=0.99))
     spark.sql(
         f"UPDATE {table} SET tone = tone_label.alternatives[0].value, tone_label.source = 'human' WHERE id < 10"
     )
-    assert label(spark, table, task, min_confidence=0.99).corrections_stamped == 10
-    opened = open_task_table(spark, table, task, "id")
-    answers = human_answers(spark, opened, task)
-    assert answers.agreements == len(answers.train) > 0
-    assert spark.sql(f"SELECT count(*) FROM {table} WHERE tone_label.status = 'ok'").first()[0] == 10
+    seen.again = label(spark, table, task, min_confidence=0.99)
+    seen.answers = human_answers(spark, open_task_table(spark, table, task, "id"), task)
+    seen.confirmed = spark.sql(f"SELECT count(*) FROM {table} WHERE tone_label.status = 'ok'").first()[0]
+    seen.lax, seen.strict_again = (label(spark, table, task, min_confidence=least) for least in (0.1, 0.99))
+    yield seen
+    spark.sql(f"DROP TABLE {table}")
 
 
-def test_answers_staged_under_another_threshold_are_not_taken_over(spark, table, task):
+def test_answers_of_too_little_confidence_are_withheld_and_not_asked_again(withheld):
+    assert withheld.strict.by_status == {"uncertain": 20}
+    assert withheld.again.pending == 0
+
+
+def test_people_who_confirm_a_guess_agree_with_the_model(withheld):
+    assert (withheld.again.corrections_stamped, withheld.confirmed) == (10, 10)
+    assert withheld.answers.agreements == len(withheld.answers.train) > 0
+
+
+def test_withheld_answers_are_asked_again_once_less_confidence_will_do(withheld):
+    assert withheld.lax.by_status == {"ok": 10}
+
+
+def test_more_confidence_withholds_what_was_given_for_less(withheld):
+    assert withheld.strict_again.by_status == {"uncertain": 10}
+
+
+def test_answers_staged_under_another_threshold_are_not_taken_over(spark, table):
+    task = asked("Staged.")
+    make_table(spark, table, 3)
     label(spark, table, task, where="id < 0")
     opened = open_task_table(spark, table, task, "id")
     lax, strict = (
@@ -129,11 +129,5 @@ def test_answers_staged_under_another_threshold_are_not_taken_over(spark, table,
         for decision in ("lax", "strict")
     )
     answer = sl.label_udf(task, model="m", engine="fake")("text").alias(ANSWER)
-    lax.append(spark.table(table).limit(3).select(F.col("text").alias(HASH), answer), 1)
+    lax.append(spark.table(table).select(F.col("text").alias(HASH), answer), 1)
     assert (lax.answers(spark).count(), strict.answers(spark).count()) == (3, 0)
-
-
-@pytest.mark.parametrize("call", [sl.calibrate, sl.evaluate, sl.finetune, sl.failures])
-def test_a_table_without_labels_is_refused_alike_by_all_that_need_them(spark, table, task, call):
-    with pytest.raises(ColumnError, match="has no labels of the task 'tone'"):
-        call(spark, table, task, key="id")

@@ -7,9 +7,9 @@ def enabled(spark, table):
 
 
 def test_a_pass_switches_them_on_when_asked_and_only_then(spark, small, label):
-    label(small, where="id < 1")
+    label(small, where="id < 0")
     assert not enabled(spark, small)
-    label(small, deletion_vectors=True)
+    label(small, where="id < 5", deletion_vectors=True)
     assert enabled(spark, small)
     metrics = spark.sql(f"DESCRIBE HISTORY {small}").where("operation = 'MERGE'").first()["operationMetrics"]
     assert (metrics["numTargetRowsUpdated"], metrics["numTargetRowsCopied"]) == ("5", "0")

@@ -4,25 +4,26 @@ import pyarrow as pa
 import pytest
 
 from sparklabel import failures
-from sparklabel.errors import ColumnError, TableError
+from sparklabel.errors import ColumnError
 from sparklabel.udf import labeler_spec
 from sparklabel.udf.worker import label_batches, open_labeler
+
+TABLE = "default.failed"
 
 
 @pytest.fixture(scope="module")
 def failed(spark, label, rows_of):
-    """A labelled table, and another model's pass over it whose engine fails on all rows but one."""
-    table = "default.failed"
-    spark.sql(f"DROP TABLE IF EXISTS {table}")
+    """A labeled table, and another model's pass over it whose engine fails on all rows but one."""
+    spark.sql(f"DROP TABLE IF EXISTS {TABLE}")
     spark.sql(
-        f"CREATE TABLE {table} USING DELTA AS "
+        f"CREATE TABLE {TABLE} USING DELTA AS "
         "SELECT id, concat(if(id = 5, 'rotten ', 'fresh '), id) AS text FROM range(6)"
     )
-    label(table)
-    spark.sql(f"UPDATE {table} SET text = 'fresh and new' WHERE id = 0")
-    report = label(table, model="m2", relabel="model", fail_on="fresh")
-    yield report, rows_of(table), label(table, model="m2", relabel="model", dry_run=True)
-    spark.sql(f"DROP TABLE {table}")
+    label(TABLE)
+    spark.sql(f"UPDATE {TABLE} SET text = 'fresh and new' WHERE id = 0")
+    report = label(TABLE, model="m2", relabel="model", fail_on="fresh")
+    yield report, rows_of(TABLE), label(TABLE, model="m2", relabel="model", dry_run=True)
+    spark.sql(f"DROP TABLE {TABLE}")
 
 
 def test_a_failure_replaces_no_answer_to_the_same_input(failed):
@@ -69,22 +70,17 @@ def test_an_engine_that_fails_on_and_on_is_dropped(task, failures, kept):
     assert (open_labeler(spec) is labeler) == kept
 
 
-def test_failed_rows_are_listed_with_the_reason_and_asked_as_often_as_the_policy_says(
-    spark, small, label, task
-):
+def test_failed_rows_are_listed_with_the_reason(spark, failed, task):
+    (row,) = failures(spark, TABLE, task, key="id").collect()
+    assert (row.id, row.text, row.status, row.attempts) == (0, "fresh and new", "engine_error", 1)
+    assert row.error == "The fake engine fails, as fail_on asks."
+
+
+@pytest.mark.parametrize(("attempts", "pending"), [(1, 0), (2, 1)])
+def test_failed_rows_are_asked_as_often_as_the_policy_says(failed, label, attempts, pending):
+    assert label(TABLE, model="m2", dry_run=True, retry={"engine_error": attempts}).pending == pending
+
+
+def test_a_table_without_labels_has_no_failures_to_list(spark, small, task):
     with pytest.raises(ColumnError, match="no labels of the task 'verdict'"):
         failures(spark, small, task, key="id")
-    label(small, fail_on="1")
-    (row,) = failures(spark, small, task, key="id").collect()
-    assert (row.id, row.text, row.status, row.attempts) == (1, "fresh 1", "engine_error", 1)
-    assert row.error == "The fake engine fails, as fail_on asks."
-    assert [
-        label(small, dry_run=True, retry=retry).pending
-        for retry in (None, {"engine_error": 1}, {"engine_error": 2}, {"engine_error": None})
-    ] == [1, 0, 1, 1]
-
-
-@pytest.mark.parametrize("retry", [{"ok": 2}, {"timeout": 0}])
-def test_a_policy_that_cannot_be_is_refused(small, label, retry):
-    with pytest.raises(TableError, match="retry="):
-        label(small, retry=retry)

@@ -1,4 +1,6 @@
-"""Labels in a table of their own: the labelled table, or view, is only read."""
+"""Labels in a table of their own: the labeled table, or view, is only read."""
+
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,49 +17,67 @@ def labels(spark):
     spark.sql(f"DROP TABLE IF EXISTS {name}")
 
 
+@pytest.fixture(scope="module")
+def story(spark, label, version, task):
+    """A table that is labeled into another one, corrected there, changed here, and labeled again."""
+    table, labels = "default.only_read", "default.its_labels"
+    for name in (table, labels):
+        spark.sql(f"DROP TABLE IF EXISTS {name}")
+    spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, concat('fresh ', id) AS text FROM range(6)")
+    seen = SimpleNamespace(table=table, labels=labels)
+    seen.dry = label(table, into=labels, dry_run=True)
+    seen.made_by_a_dry_run = spark.catalog.tableExists(labels)
+    seen.first, seen.version, seen.values = label(table, into=labels), version(table), values(spark, labels)
+    spark.sql(f"UPDATE {labels} SET verdict = 'rotten' WHERE id IN (0, 2, 3)")
+    opened = open_task_table(spark, table, task, "id", into=labels)
+    seen.answers = human_answers(spark, opened, task)
+    spark.sql(f"UPDATE {table} SET text = 'rotten now' WHERE id = 1")
+    spark.sql(f"INSERT INTO {table} VALUES (6, 'fresh 6')")
+    seen.second, seen.later = label(table, into=labels), values(spark, labels)
+    yield seen
+    for name in (table, labels):
+        spark.sql(f"DROP TABLE {name}")
+
+
 def values(spark, labels):
     return {row.id: row.verdict for row in spark.table(labels).collect()}
 
 
-def test_a_table_that_is_labelled_into_another_is_left_as_it_was(spark, small, label, labels, version):
-    before = version(small)
-    report = label(small, into=labels)
-    assert (report.labeled, report.table) == (6, labels)
-    assert version(small) == before
-    assert values(spark, labels) == dict.fromkeys(range(6), "fresh")
+def test_a_dry_run_makes_no_table(story):
+    assert story.dry.pending == 6
+    assert not story.made_by_a_dry_run
 
 
-def test_a_view_can_be_labelled_into_a_table(spark, small, label, labels):
+def test_a_table_that_is_labeled_into_another_is_left_as_it_was(story):
+    assert (story.first.labeled, story.first.table) == (6, story.labels)
+    assert story.version == 0
+    assert story.values == dict.fromkeys(range(6), "fresh")
+
+
+def test_answers_that_people_give_there_teach(story):
+    found = story.answers
+    assert {a.inputs: a.answer for a in (*found.train, *found.held_out)} == {
+        (f"fresh {i}",): "rotten" for i in (0, 2, 3)
+    }
+
+
+def test_only_new_and_changed_rows_are_asked_again_and_human_answers_are_kept(story):
+    assert (story.second.labeled, story.second.corrections_stamped) == (2, 3)
+    rotten = dict.fromkeys((0, 1, 2, 3), "rotten")
+    assert story.later == rotten | dict.fromkeys((4, 5, 6), "fresh")
+
+
+def test_the_key_of_the_labels_stays(story, label):
+    with pytest.raises(TableError, match="by the key"):
+        label(story.table, into=story.labels, key=["id", "text"], column="other")
+
+
+def test_a_view_can_be_labeled_into_a_table(spark, story, label, labels):
     spark.sql(
-        f"CREATE OR REPLACE TEMP VIEW some AS SELECT id, concat(text, '!') AS text FROM {small} WHERE id < 3"
+        f"CREATE OR REPLACE TEMP VIEW some AS SELECT id, concat(text, '!') AS text FROM {story.table} WHERE id < 3"
     )
     assert label("some", into=labels).labeled == 3
-    assert label("some", into=labels).pending == 0
-
-
-def test_a_dry_run_makes_no_table(spark, small, label, labels):
-    assert label(small, into=labels, dry_run=True).pending == 6
-    assert not spark.catalog.tableExists(labels)
-
-
-def test_only_new_and_changed_rows_are_asked_again_and_people_are_kept(spark, small, label, labels):
-    label(small, into=labels)
-    spark.sql(f"UPDATE {labels} SET verdict = 'rotten' WHERE id = 0")
-    spark.sql(f"UPDATE {small} SET text = 'rotten now' WHERE id = 1")
-    spark.sql(f"INSERT INTO {small} VALUES (6, 'fresh 6')")
-    report = label(small, into=labels)
-    assert (report.labeled, report.corrections_stamped) == (2, 1)
-    assert values(spark, labels) == {0: "rotten", 1: "rotten"} | dict.fromkeys(range(2, 7), "fresh")
-
-
-def test_people_who_answer_there_teach(spark, small, label, labels, task):
-    label(small, into=labels)
-    spark.sql(f"UPDATE {labels} SET verdict = 'rotten' WHERE id < 3")
-    opened = open_task_table(spark, small, task, "id", into=labels)
-    found = human_answers(spark, opened, task)
-    assert {a.inputs: a.answer for a in (*found.train, *found.held_out)} == {
-        (f"fresh {i}",): "rotten" for i in range(3)
-    }
+    assert label("some", into=labels, dry_run=True).pending == 0
 
 
 def test_what_cannot_hold_the_labels_is_refused_and_left_as_it_was(spark, small, label, labels, version):
@@ -72,12 +92,6 @@ def test_what_cannot_hold_the_labels_is_refused_and_left_as_it_was(spark, small,
         with pytest.raises(TableError, match=message):
             label(small, into=into)
     assert (version(small), version(labels)) == (0, 0)
-
-
-def test_the_key_of_the_labels_stays(spark, small, label, labels):
-    label(small, into=labels)
-    with pytest.raises(TableError, match="by the key"):
-        label(small, into=labels, key=["id", "text"], column="other")
 
 
 def test_a_key_that_cannot_name_a_column_is_refused_early(spark, small, label, labels):

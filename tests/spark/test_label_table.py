@@ -10,7 +10,6 @@ import pytest
 from sparklabel import classification
 from sparklabel.delta.snapshot import open_snapshot
 from sparklabel.errors import ColumnError, TableError
-from sparklabel.labels.predicates import input_hash_sql, row_state_sql
 from sparklabel.labels.record import input_hash
 from sparklabel.table.history import pass_commits
 
@@ -21,7 +20,7 @@ NAMES = {2: "NULL", 3: "''", 4: "'the same'", 5: "'the same'"}
 
 @pytest.fixture(scope="module")
 def story(spark, label, rows_of, version):
-    """A table that is labelled, corrected, changed, and labelled again; what was seen on the way."""
+    """A table that is labeled, corrected, changed, and labeled again; what was seen on the way."""
     table, seen = "default.story", SimpleNamespace(table="default.story")
     texts = "CASE id " + "".join(f"WHEN {i} THEN {text} " for i, text in NAMES.items())
     spark.sql(f"DROP TABLE IF EXISTS {table}")
@@ -39,12 +38,16 @@ def story(spark, label, rows_of, version):
         "verdict_label.source = if(id IN (12, 14), 'human', verdict_label.source), "
         "text = if(id IN (10, 13, 14), 'rotten since', text) WHERE id BETWEEN 10 AND 19"
     )
-    seen.planned = label(table, dry_run=True)
-    seen.third, seen.corrected = label(table), rows_of(table)
-    seen.model, seen.task, seen.none, seen.both = (
+    seen.planned = label(table, dry_run=True, max_new_corrections=2)
+    seen.before_refusal = version(table)
+    with pytest.raises(TableError, match="max_new_corrections=2") as refusal:
+        label(table, max_new_corrections=2)
+    seen.refusal, seen.after_refusal = refusal.value, version(table)
+    seen.third, seen.corrected = label(table, max_new_corrections=3), rows_of(table)
+    seen.model, seen.task, seen.both = (
         label(table, **options, dry_run=True)
         for options in (
-            {"model": "m2", "relabel": "model"}, {"model": "m2"}, {"task": CHANGED, "relabel": "none"},
+            {"model": "m2", "relabel": "model"}, {"model": "m2"},
             {"task": CHANGED, "where": "id >= 10 AND id < 20"},
         )
     )  # fmt: skip
@@ -96,17 +99,14 @@ def test_a_changed_input_is_pending_and_answered_anew(story):
     assert (story.corrected[10].value, story.corrected[10].label.pass_id) == ("rotten", story.third.pass_id)
 
 
-def test_a_backfill_is_not_taken_for_people(spark, small, label, version):
-    label(small)
-    spark.sql(f"UPDATE {small} SET verdict = 'rotten' WHERE id < 3")
-    before = version(small)
-    with pytest.raises(TableError, match="max_new_corrections=2"):
-        label(small, max_new_corrections=2)
-    assert version(small) == before
-    would = label(small, max_new_corrections=2, dry_run=True)
-    assert would.new_corrections == 3
-    assert "the pass would be refused: 3 rows of" in str(would)
-    assert label(small, max_new_corrections=3).corrections_stamped == 3
+def test_a_backfill_is_not_taken_for_people(story):
+    assert "3 rows of default.story" in story.refusal.message
+    assert story.after_refusal == story.before_refusal
+
+
+def test_a_dry_run_says_that_the_pass_would_be_refused(story):
+    assert story.planned.new_corrections == 3
+    assert "the pass would be refused: 3 rows of" in str(story.planned)
 
 
 def test_a_silent_correction_is_kept_and_stamped(story):
@@ -140,16 +140,15 @@ def test_a_row_handed_back_is_answered_by_the_model(story):
     assert story.third.labeled == 2
 
 
-def test_another_models_rows_are_counted_and_redone_only_when_asked_for(story):
+def test_another_models_rows_are_counted_and_redone_only_when_that_is_asked(story):
     answered = 30 - 5 - 2
     assert (story.task.pending, story.task.new_model_would_add) == (0, answered)
     assert (story.model.pending, story.model.states["model_changed"]) == (answered, answered)
 
 
-def test_a_changed_task_makes_rows_pending_unless_relabel_is_none(story):
+def test_a_changed_task_makes_rows_pending(story):
     assert story.both.states == {"human": 3, "human_input_changed": 2, "task_changed": 5}
     assert story.both.pending == 5
-    assert story.none.pending == 0
 
 
 def test_a_condition_narrows_the_pass(story, task):
@@ -204,42 +203,9 @@ def test_a_path_with_a_composite_key_and_a_column_of_its_own_is_adopted(spark, l
         label(path, key=["a", "b"], column="other")
 
 
-HASHED = [
-    ("NULL", None), ("''", ""), ("'a'", "a"), ("'früh 👩‍👩‍👧'", "früh 👩‍👩‍👧"), ("'S1:'", "S1:"), ("12", "12"),
-    ("1.50BD", "1.50"), ("true", "true"), ("DATE'2026-01-02'", "2026-01-02"),
-]  # fmt: skip
-
-
-def test_the_hash_in_sql_is_the_hash_in_python(spark):
-    pairs = [(one, other) for one in HASHED for other in HASHED[:4]]
-    found = spark.sql(
-        "SELECT " + ", ".join(input_hash_sql([one[0], other[0]]) for one, other in pairs)
-    ).first()
-    cells = [[None if text is None else text.encode() for _, text in pair] for pair in pairs]
-    assert list(found) == [input_hash(cell) for cell in cells]
-
-
 def test_columns_may_have_names_that_the_protocol_uses(spark, label, table):
     spark.sql(
         f"CREATE TABLE {table} USING DELTA AS SELECT id AS answer, 'fresh' AS `t.s`, id AS rows FROM range(3)"
     )
     task = classification("verdict", "t.s", ["fresh", "rotten"])
     assert label(table, task, key=["answer", "rows"]).labeled == 3
-
-
-def test_another_model_is_asked_what_one_could_not_answer(spark):
-    state = row_state_sql(
-        value="label.value", label="label", inputs_hash="'h'", fingerprint="f", model="new", relabel="model"
-    )
-    record = (
-        "named_struct('value', NULL, 'confidence', 0.5, 'source', 'model', 'status', status, "
-        "'input_hash', 'h', 'model', 'old', "
-    )
-    rows = spark.sql(
-        f"SELECT status, {state} AS state FROM (SELECT status, {record} 'task_fingerprint', 'f') AS label "
-        "FROM VALUES ('too_long'), ('invalid_output'), ('truncated'), ('empty_input') AS t(status))"
-    )
-    assert {row.status: row.state for row in rows.collect()} == {
-        "too_long": "model_changed", "invalid_output": "model_changed", "truncated": "model_changed",
-        "empty_input": "done",
-    }  # fmt: skip

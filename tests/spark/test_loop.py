@@ -21,6 +21,7 @@ pytestmark = [
 
 
 def make_table(spark, name, rows):
+    spark.sql(f"DROP TABLE IF EXISTS {name}")
     spark.sql(
         f"CREATE TABLE {name} USING DELTA AS SELECT id, if(id % 2 = 0, 'calm', 'angry') AS gold, "
         f"concat(if(id % 2 = 0, 'oooo ', 'xxxx '), id) AS text FROM range({rows})"
@@ -30,9 +31,8 @@ def make_table(spark, name, rows):
 
 @pytest.fixture(scope="module")
 def loop(spark, tiny_model):
-    """A labelled table, 550 of its 600 rows answered, and the report of a fine-tuning on them."""
+    """A labeled table, 550 of its 600 rows answered, and the report of a fine-tuning on them."""
     name = "default.the_loop"
-    spark.sql(f"DROP TABLE IF EXISTS {name}")
     make_table(spark, name, 600)
     spark.sql(f"UPDATE {name} SET tone = gold, tone_label.source = 'human' WHERE id < 550")
     report = sl.finetune(
@@ -151,30 +151,29 @@ def test_evaluate_names_a_missing_store_before_it_computes(spark, monkeypatch):
         sl.evaluate(spark, rows, TASK, gold="gold", engine="fake")
 
 
-@pytest.mark.parametrize(
-    ("update", "message"),
-    [
-        ("SET tone_label.source = 'human' WHERE false", "too few human answers"),
-        ("SET tone = 'calm', tone_label.source = 'human'", "only 'calm'"),
-        (
-            "SET tone = if(tone = 'calm', 'angry', 'calm'), tone_label.source = 'human'",
-            "All human answers disagree",
-        ),
-    ],
-)
-def test_answers_that_would_spoil_a_model_are_refused(spark, table, tiny_model, update, message):
-    make_table(spark, table, 30)
-    spark.sql(f"UPDATE {table} {update}").collect()
+SAD = sl.classification("tone", "text", ["calm", "angry", "sad"])
+TOO_LITTLE = {
+    "nobody answered": (TASK, "tone_label.value", "model", "too few human answers"),
+    "one answer alone": (TASK, "'calm'", "human", "only 'calm'"),
+    "no answer agrees": (TASK, "if(tone_label.value = 'calm', 'angry', 'calm')", "human", "All human answers disagree"),
+    "a label that nobody gave": (SAD, "gold", "human", "'sad'"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def answers(spark):
+    """A labeled table of thirty rows, whose answers each test sets."""
+    make_table(spark, "default.answers", 30)
+    yield "default.answers"
+    spark.sql("DROP TABLE default.answers")
+
+
+@pytest.mark.parametrize("case", TOO_LITTLE)
+def test_answers_that_would_spoil_a_model_are_refused(spark, answers, tiny_model, case):
+    task, answer, source, message = TOO_LITTLE[case]
+    spark.sql(f"UPDATE {answers} SET tone = {answer}, tone_label.source = '{source}'").collect()
     with pytest.raises(AnswersError, match=message):
-        sl.finetune(spark, table, TASK, key="id", base=str(tiny_model), progress=False)
-
-
-def test_a_label_that_nobody_gave_is_refused(spark, table, tiny_model):
-    task = sl.classification("tone", "text", ["calm", "angry", "sad"])
-    make_table(spark, table, 30)
-    spark.sql(f"UPDATE {table} SET tone = gold, tone_label.source = 'human'").collect()
-    with pytest.raises(AnswersError, match="'sad'"):
-        sl.finetune(spark, table, task, key="id", base=str(tiny_model), progress=False)
+        sl.finetune(spark, answers, task, key="id", base=str(tiny_model), progress=False)
 
 
 def test_a_table_without_labels_is_refused(spark, table):

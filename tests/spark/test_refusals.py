@@ -3,7 +3,7 @@
 import pytest
 
 from sparklabel import classification
-from sparklabel.errors import ColumnError, KeyColumnError, ModelError, SparklabelError, TableError, TaskError
+from sparklabel.errors import ColumnError, KeyColumnError, ModelError, TableError, TaskError
 
 
 @pytest.fixture(scope="module")
@@ -14,13 +14,14 @@ def awkward(spark):
     spark.sql(
         f"CREATE TABLE {name} USING DELTA TBLPROPERTIES ('sparklabel.task.other' = '{{\"column\": \"theirs\"}}') AS "
         "SELECT id, id div 2 AS pair, if(id = 1, NULL, id) AS gap, 'x' AS text, 5 AS stars, 'y' AS tone_label, "
-        "map('a', id) AS tags FROM range(4)"
+        "map('a', id) AS tags, timestamp'2026-01-01 00:00:00' AS at FROM range(4)"
     )
     yield name
     spark.sql(f"DROP TABLE {name}")
 
 
-MISSING_INPUT = classification("verdict", "body", ["fresh", "rotten"])
+MISSING_INPUT, TIMESTAMP = (classification("verdict", name, ["fresh", "rotten"]) for name in ("body", "at"))
+TOO_LONG = classification("verdict", "text", ["fresh", "rotten"], instructions="long " * 2000)
 REFUSED = {
     "no key": ({"key": []}, KeyColumnError, "need a key"),
     "a key that is no name": ({"key": 5}, KeyColumnError, "need a key"),
@@ -43,6 +44,19 @@ REFUSED = {
     "a condition that is no text": ({"where": 5}, TableError, "where=5 is not a SQL condition"),
     "a word for yes or no": ({"adopt": "no"}, TableError, "adopt='no' is not True or False"),
     "a condition on nothing": ({"where": "nope = 1"}, TableError, "where='nope = 1' is not a condition"),
+    "a condition that draws lots": ({"where": "rand() < 0.5"}, TableError, "draws other rows each time"),
+    "a condition on a random key": ({"where": "id > uuid()"}, TableError, "draws other rows each time"),
+    "a timestamp as an input": ({"task": TIMESTAMP}, ColumnError, "time zone"),
+    "instructions that do not fit": ({"task": TOO_LONG}, TaskError, "tokens of context"),
+    "no rows": ({"max_rows": 0}, TableError, "max_rows"),
+    "less than no time": ({"max_seconds": -1}, TableError, "max_seconds"),
+    "more failures than rows": ({"max_error_ratio": 2}, TableError, "max_error_ratio"),
+    "a relative folder": ({"staging": "here"}, TableError, "staging"),
+    "a folder that cannot be made": ({"staging": "/proc/nowhere"}, TableError, "staging table"),
+    "a policy that names no number": ({"retry": ["timeout"]}, TableError, "retry"),
+    "a policy for rows that would fail again": ({"retry": {"empty_input": 2}}, TableError, "retry="),
+    "a policy for answers": ({"retry": {"ok": 2}}, TableError, "retry="),
+    "a policy of no attempts": ({"retry": {"timeout": 0}}, TableError, "retry="),
     "an unknown relabel": ({"relabel": "all"}, TableError, r"relabel='all' is not known.\n  Use one of: none, task"),
     "an unknown model": ({"model": "no/such/model", "engine": "auto"}, ModelError, "'no/such/model' does not resolve"),
 }  # fmt: skip
@@ -56,7 +70,7 @@ def test_bad_input_is_refused_and_the_table_untouched(awkward, case, label, vers
     assert version(awkward) == 0
 
 
-def test_what_is_no_delta_table_is_refused_by_name(spark, table, tmp_path, label):
+def test_what_is_not_a_delta_table_is_refused_by_name(spark, table, tmp_path, label):
     spark.sql(f"CREATE TABLE {table} USING PARQUET AS SELECT 1 AS id, 'x' AS text")
     spark.sql("CREATE OR REPLACE TEMP VIEW a_view AS SELECT 1 AS id, 'x' AS text")
     for name, reason in (
@@ -68,26 +82,7 @@ def test_what_is_no_delta_table_is_refused_by_name(spark, table, tmp_path, label
             label(name)
 
 
-def test_a_task_that_cannot_be_asked_leaves_the_table_untouched(small, label, version):
-    task = classification("verdict", "text", ["fresh", "rotten"], instructions="long " * 2000)
-    with pytest.raises(TaskError, match="tokens of context"):
-        label(small, task)
-    assert version(small) == 0
-
-
-@pytest.mark.parametrize("where", ["rand() < 0.5", "id > uuid()"])
-def test_a_condition_that_draws_lots_is_refused(small, label, where):
-    with pytest.raises(SparklabelError, match="draws other rows each time"):
-        label(small, where=where)
-
-
-def test_a_timestamp_is_refused_as_an_input(spark, table, label):
-    spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT 1 AS id, timestamp'2026-01-01 00:00:00' AS text")
-    with pytest.raises(ColumnError, match="time zone"):
-        label(table)
-
-
-def test_a_value_column_that_was_dropped_can_be_brought_back(spark, table, label, rows_of):
+def test_of_a_tasks_two_columns_neither_may_be_gone(spark, table, label, rows_of):
     spark.sql(
         f"CREATE TABLE {table} USING DELTA TBLPROPERTIES ('delta.columnMapping.mode' = 'name') "
         "AS SELECT 1 AS id, 'fresh fish' AS text"
@@ -100,14 +95,6 @@ def test_a_value_column_that_was_dropped_can_be_brought_back(spark, table, label
         spark.sql(statement)
     assert label(table).labeled == 0
     assert rows_of(table)[1].value == "fresh"
-
-
-def test_values_without_their_record_are_not_taken_for_answers_of_people(spark, table, label):
-    spark.sql(
-        f"CREATE TABLE {table} USING DELTA TBLPROPERTIES ('delta.columnMapping.mode' = 'name') "
-        "AS SELECT 1 AS id, 'fresh fish' AS text"
-    )
-    label(table)
     spark.sql(f"ALTER TABLE {table} RENAME COLUMN verdict_label TO kept")
     with pytest.raises(ColumnError, match="which says what of them people gave, is gone"):
         label(table)

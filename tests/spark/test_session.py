@@ -80,16 +80,6 @@ def test_a_session_starts_works_and_stops_without_a_word():
     assert run.stdout + run.stderr == ""
 
 
-def test_delta_works_over_spark_connect(tmp_path):
-    run = run_python(
-        "spark = spark_session(conf | {'spark.api.mode': 'connect'})\n"
-        f"spark.sql('CREATE TABLE delta.`{tmp_path}/t` USING delta AS SELECT 7 AS id')\n"
-        f"print(type(spark).__module__, spark.sql('SELECT id FROM delta.`{tmp_path}/t`').first().id)\n"
-        "spark.stop()"
-    )
-    assert run.stdout.split() == ["pyspark.sql.connect.session", "7"]
-
-
 def test_the_conf_file_holds_the_sessions_settings():
     lines = (line.split(maxsplit=1) for line in CONF.read_text().splitlines())
     settings = {line[0]: line[1] for line in lines if len(line) == 2 and line[0] != "#"}

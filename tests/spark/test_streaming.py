@@ -1,4 +1,4 @@
-"""A table labelled as rows arrive: appended ones by the stream, the others by a sweep."""
+"""A table labeled as rows arrive: appended ones by the stream, the others by a sweep."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def stream(spark, task, tmp_path):
     return run
 
 
-def test_appended_rows_are_labelled_and_updated_ones_by_the_sweep(spark, small, stream, rows_of):
+def test_appended_rows_are_labeled_and_updated_ones_by_the_sweep(spark, small, stream, rows_of):
     stream(small)
     assert {row.value for row in rows_of(small).values()} == {"fresh"}
     first = rows_of(small)[0].label
@@ -32,12 +32,14 @@ def test_appended_rows_are_labelled_and_updated_ones_by_the_sweep(spark, small, 
     assert [rows_of(small)[i].value for i in (1, 7)] == ["rotten", "fresh"]
 
 
-def test_a_row_that_was_deleted_and_came_again_is_answered_once(spark, small, stream):
+def test_into_a_table_of_its_own_a_row_that_was_deleted_and_came_again_is_answered_once(spark, small, stream):
     labels = f"{small}_labels"
     for text in ("fresh 6", "rotten 6"):
         spark.sql(f"DELETE FROM {small} WHERE id = 6")
         spark.sql(f"INSERT INTO {small} (id, text) VALUES (6, '{text}')")
     stream(small, into=labels)
+    found = {row.id: row.verdict for row in spark.table(labels).where("id < 6").collect()}
+    assert found == dict.fromkeys(range(6), "fresh")
     assert spark.table(labels).where("id = 6").count() == 1
     spark.sql(f"INSERT INTO {small} (id, text) VALUES (7, 'fresh 7')")
     stream(small, into=labels, sweep_every=1)
@@ -49,13 +51,6 @@ def test_a_task_that_cannot_be_asked_is_refused_before_columns_are_added(small, 
     with pytest.raises(TaskError, match="tokens of context"):
         stream(small, task=classification("verdict", "text", ["fresh", "rotten"], "long " * 2000))
     assert version(small) == 0
-
-
-def test_a_stream_labels_into_a_table_of_its_own(spark, small, table, stream):
-    labels = f"{small}_labels"
-    stream(small, into=labels)
-    assert {row.verdict for row in spark.table(labels).collect()} == {"fresh"}
-    spark.sql(f"DROP TABLE {labels}")
 
 
 def test_what_cannot_be_streamed_is_refused_before_anything_is_written(spark, small, stream, version):

@@ -1,5 +1,7 @@
 """Passes listed from the table's history, and one of them taken back."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from sparklabel import passes, undo_pass
@@ -9,7 +11,7 @@ from sparklabel.errors import TableError
 @pytest.fixture(scope="module")
 def story(spark, label, rows_of):
     """A pass, answers by people, a pass with another model over all but one row, more answers; then the second pass is
-    taken back."""
+    taken back, and what is left of the first."""
     table = "default.undone"
     spark.sql(f"DROP TABLE IF EXISTS {table}")
     spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, concat('fresh ', id) AS text FROM range(6)")
@@ -20,12 +22,23 @@ def story(spark, label, rows_of):
     listed = passes(spark, table).collect()
     before = rows_of(table)
     report = undo_pass(spark, table, second.pass_id)
-    yield table, first, second, listed, before, report
+    after, newest = rows_of(table), passes(spark, table).first()
+    undo_pass(spark, table, first.pass_id)
+    yield SimpleNamespace(
+        table=table,
+        first=first,
+        second=second,
+        listed=listed,
+        before=before,
+        report=report,
+        after=after,
+        newest=newest,
+    )
     spark.sql(f"DROP TABLE {table}")
 
 
 def test_passes_are_listed_newest_first(story):
-    _, first, second, listed, _, _ = story
+    first, second, listed = story.first, story.second, story.listed
     assert [row.pass_id for row in listed] == [second.pass_id, first.pass_id]
     assert [(row.task, row.model, row.rows, row.condition, row.undone) for row in listed] == [
         ("verdict", "fake:m2", 4, "id < 5", None), ("verdict", "fake:m", 6, None, None),
@@ -34,9 +47,8 @@ def test_passes_are_listed_newest_first(story):
     assert listed[1].version_before < listed[1].version_after < listed[0].version_after
 
 
-def test_the_rows_of_a_pass_have_what_they_had_before_it(story, rows_of):
-    table, first, _, _, before, report = story
-    rows = rows_of(table)
+def test_the_rows_of_a_pass_have_what_they_had_before_it(story):
+    first, before, rows, report = story.first, story.before, story.after, story.report
     assert {before[i].label.model for i in (2, 3, 4)} == {"fake:m2"}
     assert {(rows[i].value, rows[i].label.model, rows[i].label.pass_id) for i in (2, 3, 4)} == {
         ("fresh", "fake:m", first.pass_id)
@@ -46,23 +58,18 @@ def test_the_rows_of_a_pass_have_what_they_had_before_it(story, rows_of):
 
 
 def test_what_people_answered_since_stays(story, rows_of):
-    rows = rows_of(story[0])
-    assert [rows[i].value for i in (0, 1)] == ["rotten", "rotten"]
+    for rows in (story.after, rows_of(story.table)):
+        assert [rows[i].value for i in (0, 1)] == ["rotten", "rotten"]
 
 
-def test_that_a_pass_was_taken_back_is_listed_too(spark, story):
-    table, _, second, *_ = story
-    newest = passes(spark, table).first()
-    assert (newest.undone, newest.rows) == (second.pass_id, 3)
+def test_that_a_pass_was_taken_back_is_listed_too(story):
+    assert (story.newest.undone, story.newest.rows) == (story.second.pass_id, 3)
 
 
-def test_rows_without_a_label_before_the_pass_are_pending_again(spark, small, label):
-    report = label(small)
-    assert undo_pass(spark, small, report.pass_id).put_back == 6
-    assert label(small, dry_run=True).states == {"new": 6}
+def test_rows_without_a_label_before_the_pass_are_pending_again(story, label):
+    assert label(story.table, dry_run=True).states == {"human": 2, "new": 4}
 
 
 def test_a_pass_that_the_history_does_not_have_is_named(spark, story):
-    table, _, second, *_ = story
-    with pytest.raises(TableError, match="no pass 'x'.*\n.*" + second.pass_id):
-        undo_pass(spark, table, "x")
+    with pytest.raises(TableError, match="no pass 'x'.*\n.*" + story.second.pass_id):
+        undo_pass(spark, story.table, "x")

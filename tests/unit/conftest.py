@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from safetensors.numpy import save_file
 
 from sparklabel import registry
@@ -79,6 +78,8 @@ def base(store, model_folder):
 @pytest.fixture(scope="module")
 def one_thread():
     """On a machine that others use too, torch's threads wait for each other: one is many times faster."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,6 +1,7 @@
 """The house of CONTRIBUTING.md: floors, doors of heavy libraries, no cycles, no module too long."""
 
 import ast
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -68,12 +69,18 @@ def ours(name):
     return name if name in MODULES else next((m for m in (name.rpartition(".")[0],) if m in MODULES), None)
 
 
+@cache
+def tree(module):
+    return ast.parse(MODULES[module].read_text("utf-8"))
+
+
+@cache
 def everywhere(module):
-    return list(imports(module, ast.walk(ast.parse(MODULES[module].read_text("utf-8")))))
+    return list(imports(module, ast.walk(tree(module))))
 
 
 def at_the_top(module):
-    return list(imports(module, ast.parse(MODULES[module].read_text("utf-8")).body))
+    return list(imports(module, tree(module).body))
 
 
 def room(module):

@@ -1,6 +1,7 @@
 """Generation against slow references: transformers' own, and one forward pass a token under the same grammar."""
 
 import json
+from functools import cache
 
 import pytest
 import torch
@@ -42,6 +43,12 @@ def vocabulary(engine):
     return Vocabulary(engine.tokenizer, 257)
 
 
+@pytest.fixture(scope="module")
+def grammar_of(vocabulary):
+    """The grammar of one of SCHEMAS."""
+    return cache(lambda kind: vocabulary.grammar(json.dumps(SCHEMAS[kind])))
+
+
 def written(engine, rows, grammar=None, prefix=PREFIX, max_tokens=24, batch_tokens=1024):
     """What the model writes with batches of that size, which is the model's own state."""
     model = engine.language_model
@@ -53,6 +60,7 @@ def written(engine, rows, grammar=None, prefix=PREFIX, max_tokens=24, batch_toke
         model.batch_tokens, model.kept_tokens = before
 
 
+@cache  # the same whatever the size of a batch
 def own_generate(stock, ids, max_tokens, stop_ids):
     """transformers' greedy generation of one row: ids, log-probabilities, and whether it stopped."""
     found = stock.generate(
@@ -65,6 +73,7 @@ def own_generate(stock, ids, max_tokens, stop_ids):
     return (tokens[:-1], log_p[:-1], True) if finished else (tokens, log_p, False)
 
 
+@cache
 def slow_constrained(stock, ids, grammar, max_tokens, stop_ids):
     """One forward pass a token, the forced ones too."""
     grammar_state, tokens, log_p = grammar.begin(), [], []
@@ -147,9 +156,9 @@ def test_rows_that_stop_make_room_for_others_and_change_nothing(stopping, engine
 @pytest.mark.parametrize("kind", SCHEMAS)
 @pytest.mark.parametrize("batch_tokens", [8, 1024])
 def test_forced_tokens_and_batches_change_nothing_under_a_grammar(
-    engine, stock, vocabulary, kind, batch_tokens
+    engine, stock, grammar_of, kind, batch_tokens
 ):
-    grammar = vocabulary.grammar(json.dumps(SCHEMAS[kind]))
+    grammar = grammar_of(kind)
     rows = ROWS[:4]
     answers = written(engine, rows, grammar, max_tokens=60, batch_tokens=batch_tokens)
     for row, answer in zip(rows, answers, strict=True):

@@ -1,0 +1,30 @@
+"""A calibrator in SQL beside the same one in Python, on records written out."""
+
+import pytest
+
+from sparklabel.confidence.calibrators import Isotonic, Platt, Temperature, others_of
+from sparklabel.labels.record import Alternative
+
+RECORDS = [
+    (0.5, [("a", 0.5), ("b", 0.3)]),
+    (0.75, [("a", 0.5), ("b", 0.25)]),
+    (0.4, None),
+    (1.0, [("a", 1.0)]),
+    (0.9, []),
+]
+"""Raw confidence and alternatives."""
+
+
+@pytest.mark.parametrize(
+    "calibrator", [Temperature(20.0), Platt(0.4, -1.5), Isotonic((0.3, 0.5, 0.9), (0.2, 0.6, 0.8))]
+)
+def test_sql_computes_the_same_confidence_as_python(spark, calibrator):
+    ddl = "raw_confidence DOUBLE, alternatives ARRAY<STRUCT<value: STRING, probability: DOUBLE>>"
+    frame = spark.createDataFrame(RECORDS, ddl).selectExpr("struct(*) AS label")
+    found = [row[0] for row in frame.selectExpr(calibrator.sql("label")).collect()]
+    assert found == pytest.approx(
+        [
+            calibrator.confidence(raw, others_of(raw, others and [Alternative(*other) for other in others]))
+            for raw, others in RECORDS
+        ]
+    )

@@ -1,0 +1,58 @@
+"""One MERGE for the changes of several tasks, on small Delta tables; literal/test_merge.py has its guards."""
+
+import pytest
+
+from sparklabel.delta.snapshot import open_snapshot
+from sparklabel.table.merge import Change, merge_rows
+
+
+@pytest.fixture
+def changes(spark):
+    """Two changes of columns of their own: rows 1 to 3 of one, 2 to 4 of the other, whose guards hold of some."""
+    one = spark.sql("SELECT `my id`, concat('new ', `my id`) AS said FROM VALUES (1), (2), (3) AS s(`my id`)")
+    two = spark.sql("SELECT `my id`, `my id` * 10 AS stars FROM VALUES (2), (3), (4), (5) AS s(`my id`)")
+    return [
+        Change("tone", one, "t.tone <> 'kept'", {"tone": "s.tone.said", "more.note": "'seen'"}),
+        Change("stars", two, "(t.stars IS NULL OR t.stars < 5)", {"stars": "s.stars.stars"}),
+    ]
+
+
+TABLE = (
+    "CREATE TABLE {name} USING DELTA TBLPROPERTIES ('delta.columnMapping.mode' = 'name') AS SELECT "
+    "id AS `my id`, if(id = 3, 'kept', 'old') AS tone, if(id = 2, 7, 0) AS stars, named_struct('note', '') AS more "
+    "FROM range(5)"
+)
+
+
+def test_one_merge_writes_each_change_where_its_own_guard_holds(spark, table, changes):
+    spark.sql(TABLE.format(name=table))
+    written = merge_rows(open_snapshot(spark, table), ["my id"], changes, {"pass_id": "p"})
+    rows = {row["my id"]: (row.tone, row.stars, row.more.note) for row in spark.table(table).collect()}
+    assert rows == {
+        0: ("old", 0, ""), 1: ("new 1", 0, "seen"), 2: ("new 2", 7, "seen"), 3: ("kept", 30, ""), 4: ("old", 40, ""),
+    }  # fmt: skip
+    assert written == 4, "row 0 is nobody's, and row 5 is not there"
+    commit = spark.sql(f"DESCRIBE HISTORY {table} LIMIT 1").first()
+    assert (commit.operation, commit.userMetadata) == ("MERGE", '{"sparklabel": {"pass_id": "p"}}')
+
+
+def test_rows_that_are_missing_are_made_where_that_is_asked_for(spark, table, changes):
+    spark.sql(f"CREATE TABLE {table} (`my id` INT, tone STRING, stars INT) USING DELTA "
+              "TBLPROPERTIES ('delta.columnMapping.mode' = 'name')")  # fmt: skip
+    spark.sql(f"INSERT INTO {table} VALUES (2, 'kept', NULL)")
+    tone, stars = changes
+    tone.assigned.pop("more.note")
+    assert merge_rows(open_snapshot(spark, table), ["my id"], [tone, stars], {}, insert=True) == 5
+    assert {tuple(row) for row in spark.table(table).collect()} == {
+        (1, "new 1", None), (2, "kept", 20), (3, "new 3", 30), (4, None, 40), (5, None, 50),
+    }  # fmt: skip
+
+
+def test_a_change_of_few_rows_of_one_task_is_written_alone(spark, table, changes):
+    spark.sql(TABLE.format(name=table))
+    tone = changes[0]
+    few = Change(tone.name, tone.rows, tone.guard, tone.assigned, few=True)
+    assert merge_rows(open_snapshot(spark, table), ["my id"], [few], {}) == 2
+    assert [row.tone for row in spark.sql(f"SELECT tone FROM {table} ORDER BY `my id`").collect()] == [
+        "old", "new 1", "new 2", "kept", "old",
+    ]  # fmt: skip

@@ -1,0 +1,121 @@
+"""Two releases' types of one record compared: what is lacking, what is the same, what cannot be one."""
+
+import pytest
+from pyspark.sql.types import (
+    ArrayType,
+    DataType,
+    DoubleType,
+    IntegerType,
+    LongType,
+    MapType,
+    StringType,
+    StructField,
+    StructType,
+)
+
+from sparklabel.errors import ColumnError
+from sparklabel.table.schema_evolution import is_record, missing_fields, same_type
+
+INT, TEXT, NUMBER = IntegerType(), StringType(), DoubleType()
+
+
+def struct(**fields: DataType) -> StructType:
+    return StructType([StructField(name, found) for name, found in fields.items()])
+
+
+def missing(ours, theirs):
+    return list(missing_fields(ours, theirs, ("my col",)))
+
+
+def test_fields_that_are_lacking_are_named_with_their_types():
+    ours = struct(a=INT, b=TEXT, c=struct(d=NUMBER), e=ArrayType(struct(f=INT)))
+    assert missing(ours, struct(a=INT)) == [
+        ("`my col`.`b`", "string"),
+        ("`my col`.`c`", "STRUCT<`d`: double>"),
+        ("`my col`.`e`", "ARRAY<STRUCT<`f`: int>>"),
+    ]
+
+
+def test_fields_inside_structs_and_arrays_are_looked_at_too():
+    ours = struct(c=struct(d=NUMBER, e=INT), f=ArrayType(struct(g=TEXT, h=INT)))
+    theirs = struct(c=struct(d=NUMBER), f=ArrayType(struct(g=TEXT)))
+    assert missing(ours, theirs) == [("`my col`.`c`.`e`", "int"), ("`my col`.`f`.`element`.`h`", "int")]
+
+
+def test_fields_are_found_whatever_their_case_and_others_do_no_harm():
+    assert missing(struct(theName=INT), struct(THENAME=INT, more=TEXT)) == []
+
+
+def test_which_parts_may_be_null_does_not_count():
+    theirs = StructType([StructField("a", ArrayType(INT, containsNull=False), nullable=False)])
+    assert missing(struct(a=ArrayType(INT)), theirs) == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "message"),
+    [
+        (struct(a=INT), struct(a=LongType()), "'my col.a' is bigint, and a label record has int there"),
+        (struct(a=struct(b=INT)), struct(a=INT), "'my col.a' is int, and a label record has struct<b:int> there"),
+        (struct(a=INT), struct(a=ArrayType(INT)), "'my col.a' is array<int>, and a label record has int there"),
+        (
+            struct(a=ArrayType(struct(p=NUMBER))),
+            struct(a=ArrayType(struct(p=TEXT))),
+            "'my col.a.element.p' is string, and a label record has double there",
+        ),
+        (struct(a=INT), TEXT, "'my col' is string, and a label record has struct<a:int> there"),
+    ],
+)  # fmt: skip
+def test_a_field_of_another_type_is_named(ours, theirs, message):
+    with pytest.raises(ColumnError, match=message) as caught:
+        missing(ours, theirs)
+    assert "column=" in caught.value.hint
+
+
+def test_names_with_backticks_are_quoted():
+    assert missing(struct(**{"it's `odd`": struct(**{"a b": INT})}), struct()) == [
+        ("`my col`.`it's ``odd```", "STRUCT<`a b`: int>")
+    ]
+
+
+STRICT = StructType([StructField("a", INT, nullable=False, metadata={"comment": "x"})])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (INT, INT, True),
+        (INT, LongType(), False),
+        (struct(a=INT), STRICT, True),
+        (struct(a=INT), struct(A=INT), True),
+        (struct(a=INT), struct(b=INT), False),
+        (struct(a=INT), struct(a=TEXT), False),
+        (struct(a=INT), struct(a=INT, b=INT), False),
+        (struct(a=INT, b=TEXT), struct(b=TEXT, a=INT), False),
+        (struct(a=INT), INT, False),
+        (ArrayType(INT), ArrayType(INT, containsNull=False), True),
+        (ArrayType(INT), ArrayType(TEXT), False),
+        (ArrayType(INT), INT, False),
+        (MapType(TEXT, struct(a=INT)), MapType(TEXT, STRICT, valueContainsNull=False), True),
+        (MapType(TEXT, INT), MapType(TEXT, TEXT), False),
+        (MapType(TEXT, INT), MapType(INT, INT), False),
+        (MapType(TEXT, INT), INT, False),
+    ],
+)  # fmt: skip
+def test_types_are_the_same_where_their_values_are(one, other, same):
+    assert same_type(one, other) is same
+    assert same_type(other, one) is same
+
+
+@pytest.mark.parametrize(
+    ("found", "known"),
+    [
+        (struct(value=TEXT, status=TEXT, source=TEXT), True),
+        (struct(VALUE=INT, status=TEXT, Source=TEXT, more=INT), True),
+        (struct(value=TEXT, status=TEXT), False),
+        (struct(status=TEXT, source=TEXT), False),
+        (struct(value=TEXT, source=TEXT), False),
+        (TEXT, False),
+    ],
+)
+def test_a_record_has_a_value_a_status_and_a_source(found, known):
+    assert is_record(found) is known
