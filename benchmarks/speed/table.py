@@ -1,4 +1,4 @@
-"""What a pass over a large table costs beside its model: `python -m benchmarks.table [--rows 1000000] [--out FILE]`.
+"""What a pass over a large table costs beside its model: `python -m benchmarks.speed.table [--rows 1000000]`.
 
 The fake engine answers, so that little but plan, staging and MERGE is left. First a pass over all rows, against the
 same function over the same rows with its answers thrown away; then 1,000 rows all over the table change, and a second

@@ -1,16 +1,15 @@
-"""Scoring against its roofline and against the usual ways, in one run.
+"""Scoring against its roofline and against the usual ways to do it, in one run.
 
-    python -m benchmarks.scoring [--data FILE.jsonl --text text --label label] [--rows 128] [--out FILE.json]
+    python -m benchmarks.speed.scoring [--data FILE.jsonl --text text --label label] [--rows 128] [--out FILE.json]
 
 Roofline: the prefill rate of the same model on packed full batches (its stock attention, hidden states only), divided
 by the tokens that must be evaluated: unshared prompt tokens and the trie's tree tokens. Every way gets the same
-prompts, dtype, threads and warm-up, and is measured once a round with the prefill rate of its own minute before and
-after it, since machines are shared: the figure is the median ratio. The slow ways get fewer rows, drawn evenly over
-the lengths. Generation is greedy, capped at the longest label.
+prompts, dtype, threads and warm-up. It is measured once a round, between two measurements of the prefill rate, because
+machines are shared: the figure is the median ratio. The slow ways get fewer rows, drawn evenly over the lengths.
+Generation is greedy and stops at the length of the longest label.
 """
 
 import argparse
-import json
 import re
 import statistics
 import time
@@ -19,11 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import machine, paragraph
-from sparklabel.demo.data import movie_reviews, read_jsonl
+from benchmarks.harness import add_engine, add_texts, argument_parser, figure_table, finish, labeled_texts
 from sparklabel.engines import ScoringRequest
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.label_trie import TokenPath
@@ -35,8 +32,8 @@ _PACKED = (16, 64)
 
 
 class Way:
-    """One way to answer rows, with what was measured of it: tokens that must be evaluated per second, each against
-    the prefill rate around it, and the peak memory."""
+    """One way to answer rows, with its measurements: the rate of the tokens that must be evaluated as a share of the
+    prefill rate around it, rows per second, and peak memory in bytes."""
 
     def __init__(self, name: str, work: Callable[[], Any], rows: int, tokens: int) -> None:
         self.name, self._work, self.rows, self._tokens = name, work, rows, tokens
@@ -45,7 +42,7 @@ class Way:
         self.peak = 0
 
     def measure(self, prefill: Callable[[], float]) -> None:
-        """One round. The first call of all warms up."""
+        """Measures one round. The first call warms up before it measures."""
         if not self.ratios:
             self._work()
         before = prefill()
@@ -69,10 +66,8 @@ class Scoring:
     """The same rows as prompts for every way."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        self.task, frame = (
-            read_jsonl(arguments.data, arguments.text, arguments.label) if arguments.data else movie_reviews()
-        )
-        self.rows = [[text] for text in frame["text"].drop_duplicates().head(arguments.rows)]
+        self.task, frame = labeled_texts(arguments)
+        self.rows = [[text] for text in frame["text"].head(arguments.rows)]
         self.engine = TransformersEngine.load(
             embedded_model(), dtype=arguments.dtype, threads=arguments.threads,
             batch_tokens=arguments.batch_tokens,
@@ -139,7 +134,7 @@ class Scoring:
 
 
 def _left_padded(rows: Sequence[TokenPath], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """In order of length, as a careful user of transformers does."""
+    """Token ids and attention mask [B, T]; the rows come sorted by length, as a careful user would sort them."""
     width = max(map(len, rows))
     ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in rows], device=device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
@@ -147,7 +142,7 @@ def _left_padded(rows: Sequence[TokenPath], device: torch.device) -> tuple[torch
 
 
 def _reset_peak() -> None:
-    """Linux: the peak of resident memory starts again from what is held now."""
+    """Restarts the peak of resident memory at what is resident now. Linux only."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
@@ -156,19 +151,20 @@ def _peak_bytes() -> int:
     return int(found[1]) * 1024 if found else 0
 
 
-def show(figures: dict[str, dict[str, Any]], roofline: float) -> None:
-    """Prints the table."""
-    table = Table(title=f"roofline {roofline:,.1f} rows/s", caption=paragraph(), caption_justify="left")
-    table.add_column("way")
-    for column in ("rows", "rows/s", "of roofline", "ours is", "peak GiB"):
-        table.add_column(column, justify="right")
+def shown(figures: dict[str, dict[str, Any]], roofline: float) -> Table:
+    """One line a way."""
+    title, columns = (
+        f"roofline {roofline:,.1f} rows/s",
+        ("rows", "rows/s", "of roofline", "ours is", "peak GiB"),
+    )
+    table = figure_table(title, "way", *columns)
     ours = figures["sparklabel"]["of_roofline"]
     for name, found in figures.items():
         table.add_row(
             name, str(found["rows"]), f"{found['rows_per_second']:.1f}", f"{found['of_roofline']:.2f}",
             f"{ours / found['of_roofline']:.1f}x", f"{found['peak_bytes'] / 2**30:.2f}",
         )  # fmt: skip
-    Console(width=110).print(table)
+    return table
 
 
 def main() -> None:
@@ -188,25 +184,14 @@ def main() -> None:
             way.measure(prefill)
     figures = {way.name: way.figures() for way in ways}
     tokens = scoring.tokens_a_row()
-    show(figures, statistics.median(rates) / tokens)
-    if arguments.out:
-        content = {"machine": machine(), "task": scoring.describe(), "prefill": rates, "scoring": figures}
-        Path(arguments.out).write_text(json.dumps(content, indent=1) + "\n")
+    content = {"task": scoring.describe(), "prefill": rates, "scoring": figures}
+    finish(arguments, shown(figures, statistics.median(rates) / tokens), content)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, help="JSON lines instead of the demo's movie reviews")
-    parser.add_argument("--text", default="text")
-    parser.add_argument("--label", default="label")
-    parser.add_argument("--rows", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batch-tokens", type=int, help="tokens in a batch of ours")
-    parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", help="write the figures as JSON here")
+    parser = argument_parser(__doc__, rows=128, rounds=3)
+    add_texts(parser)
+    add_engine(parser)
     return parser
 
 
