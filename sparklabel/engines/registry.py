@@ -33,7 +33,7 @@ class EngineSpec:
 
     def is_shared(self, *, on_gpu: bool) -> bool:
         """Whether tasks share one engine. Unasked: on a GPU, which should hold a model once, unless devices are named.
-        Without a GPU each worker has its own: on two cores a shared one took 1.4 times as long (docs/log.md)."""
+        Without a GPU each worker has its own: on two cores a shared one took 1.4 times as long (benchmarks/LOG.md)."""
         if not self.kind.holds_model:
             return False
         if self.shared is None:

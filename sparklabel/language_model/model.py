@@ -24,7 +24,7 @@ from sparklabel.language_model.output_heads import OptionHead
 from sparklabel.language_model.tokenizer import ModelTokenizer
 
 _CPU_BATCH_TOKENS, _AMX_BATCH_TOKENS, _GPU_BATCH_TOKENS = 1024, 1536, 32768
-"""What was measured of others is in docs/log.md."""
+"""What was measured of others is in benchmarks/LOG.md."""
 _SENTENCE = "The customer writes that the parcel came two days late, and asks for the money back."
 """What attention is checked on. Ordinary words: special tokens that a model was never trained on have states that
 bfloat16 rounds to anything, another on each kind of CPU."""

@@ -2,8 +2,8 @@
 
 In: queries, keys and values of the rows, a mask, the prefix's keys and values. Out: what each token mixes; no
 gradients. The heads that share a key are folded into one long query, so that no key is repeated. The kernel is up to
-three times slower where the number of keys is no multiple of its vectors (docs/log.md): keys are filled up, or taken
-from the prefix's end, until it is.
+three times slower where the number of keys is no multiple of its vectors (benchmarks/LOG.md): keys are filled up, or
+taken from the prefix's end, until it is.
 """
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 _VECTOR, _LEAST_KEYS = 16, 64
 _LONG_PREFIX = 128
-"""From so many tokens on, merging two parts costs less than a copy of the prefix in every row (docs/log.md)."""
+"""From so many tokens on, merging two parts costs less than a copy of the prefix in every row (benchmarks/LOG.md)."""
 
 
 def flash_attention(

@@ -3,9 +3,9 @@
 Registered with transformers as "sparklabel", so every architecture that uses its attention interface gets it. The
 prefix's keys and values are encoded once and multiplied once for the whole batch, instead of being copied into every
 row. Grouped bmm + softmax also has a bfloat16 backward on CPUs that is several times faster than torch's own
-(docs/log.md). Queries are taken in blocks, so that a long row does not need a square matrix of scores. Where a CPU has
-AMX, torch's own kernel is faster than all this and more exact: it computes what needs no gradients (flash.py). A
-sliding window is not computed: every sequence must fit into it.
+(benchmarks/LOG.md). Queries are taken in blocks, so that a long row does not need a square matrix of scores. Where a
+CPU has AMX, torch's own kernel is faster than all this and more exact: it computes what needs no gradients. A sliding
+window is not computed: every sequence must fit into it.
 """
 
 from collections.abc import Iterator

@@ -11,7 +11,7 @@ _STEPS = 400
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """How to fine-tune. docs/log.md says what was measured with these defaults, and with others.
+    """How to fine-tune. benchmarks/LOG.md says what was measured with these defaults, and with others.
 
     None is chosen for the task: up to ten choices, the top third of the layers in 3 epochs; with more, or for written
     answers, the top two thirds in 4 epochs, up to 12 where these are fewer than 400 steps (`TrainingSummary.config`
