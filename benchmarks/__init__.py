@@ -1,1 +1,1 @@
-"""Comparisons run by hand: each prints a table and writes its figures beside a description of the machine."""
+"""Comparisons that people run by hand: `speed` against rooflines and peers, `quality` on public data sets."""

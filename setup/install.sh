@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv: every package pinned, every hash checked. Does nothing where it is up to date, and makes anew what a
-# killed run left half done. The package index is the user's own setting, pip's or uv's.
+# Makes .venv: every package pinned, every hash checked. Does nothing if .venv is up to date, and starts over if a killed
+# run left it half done. The package index is the user's own setting, pip's or uv's.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

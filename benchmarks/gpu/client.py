@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from sparklabel.engines import ScoringRequest
-from sparklabel.engines.server import Served, connect
+from sparklabel.engines.server import ServingSpec, connect
 from sparklabel.errors import EngineDied
 
 _ENOUGH = 3
@@ -27,7 +27,7 @@ _ENOUGH = 3
 class Asked:
     """What is served, where, for which process, and each client's rows."""
 
-    served: Served
+    served: ServingSpec
     home: Path
     owner: int
     requests: tuple[ScoringRequest, ...]

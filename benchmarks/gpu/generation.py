@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from transformers import LogitsProcessorList
 
-from benchmarks.generation import GrammarProcessor
+from benchmarks.speed.generation import GrammarProcessor
 from benchmarks.gpu.device import GIB
 from benchmarks.gpu.kit import Kit
 from benchmarks.gpu.ours import GenerationRequest, Grammar, TransformersEngine, Vocabulary

@@ -1,34 +1,36 @@
 """Every name of sparklabel that the kit uses, in one place: none of them needs Spark, MLflow or a network."""
 
-from sparklabel.constraints import LabelTrie, label_trie
-from sparklabel.engines.server.owners import Owners
-from sparklabel.language_model.answers import AnswerLoss, Sequences
-from sparklabel.language_model.grammar import Grammar, Vocabulary
-from sparklabel.language_model.layers import DecoderStack
-from sparklabel.language_model.lora import training_attention
-from sparklabel.references import embedded_model
-
 from sparklabel.engines import EngineSpec, GenerationRequest, ScoringRequest, engine_spec
-from sparklabel.engines.server import CPU, Place, Served, connect, visible_gpu
+from sparklabel.engines.server import CPU, Endpoint, ServingSpec, connect, visible_gpu
+from sparklabel.engines.server.liveness import ClientProcesses
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.errors import ModelError
+from sparklabel.label_trie import LabelTrie, label_trie
 from sparklabel.language_model import (
     LanguageModel,
     ModelTokenizer,
-    Recipe,
     StepMetrics,
+    TrainingConfig,
     TrainingExample,
     TrainingSummary,
     choice_examples,
     decoder_depth,
     train_lora,
 )
+from sparklabel.language_model.decoding.grammar import Grammar, Vocabulary
 from sparklabel.language_model.model import best_dtype
+from sparklabel.language_model.partial_forward import DecoderStack
+from sparklabel.language_model.training.dataset import Sequences
+from sparklabel.language_model.training.loss import AnswerLoss
+from sparklabel.language_model.training.trainer import training_attention
+from sparklabel.models.references import embedded_model
 
 __all__ = [
     "CPU",
     "AnswerLoss",
+    "ClientProcesses",
     "DecoderStack",
+    "Endpoint",
     "EngineSpec",
     "GenerationRequest",
     "Grammar",
@@ -36,13 +38,11 @@ __all__ = [
     "LanguageModel",
     "ModelError",
     "ModelTokenizer",
-    "Owners",
-    "Place",
-    "Recipe",
     "ScoringRequest",
     "Sequences",
-    "Served",
+    "ServingSpec",
     "StepMetrics",
+    "TrainingConfig",
     "TrainingExample",
     "TrainingSummary",
     "TransformersEngine",

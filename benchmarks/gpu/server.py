@@ -31,7 +31,15 @@ from benchmarks.gpu.agreeing import Agreement, probabilities
 from benchmarks.gpu.client import Asked
 from benchmarks.gpu.device import GIB, Device
 from benchmarks.gpu.kit import Kit
-from benchmarks.gpu.ours import CPU, Owners, Place, ScoringRequest, Served, engine_spec, visible_gpu
+from benchmarks.gpu.ours import (
+    CPU,
+    ClientProcesses,
+    Endpoint,
+    ScoringRequest,
+    ServingSpec,
+    engine_spec,
+    visible_gpu,
+)
 from benchmarks.gpu.prompts import PREFIX, prefix_of, rows_of, trie_of
 from benchmarks.gpu.table import FAILED, OK, Line
 
@@ -43,9 +51,9 @@ _DTYPE = {True: "auto", False: "float32"}
 
 def measure(kit: Kit, model: str) -> Iterator[Line]:
     """One line. Raises NotHere for a model that is never in a folder, since another process must load it."""
-    place = gpu_name() if kit.device.is_gpu else CPU
+    endpoint = gpu_name() if kit.device.is_gpu else CPU
     options = {"dtype": _DTYPE[kit.device.is_gpu], "threads": torch.get_num_threads()}
-    served = Served(engine_spec("transformers", options), model, kit.models.folder(model), place)
+    served = ServingSpec(engine_spec("transformers", options), model, kit.models.folder(model), endpoint)
     request, expected, dtype = _expected(kit, model)
     with Shared(kit.device, served, request) as shared:
         figures = shared.figures()
@@ -84,14 +92,14 @@ class Shared:
     """The clients and the place of the process; both are gone afterwards. `first` and `last` [rows, labels] are the
     probabilities that the clients got from the first process and from the second."""
 
-    def __init__(self, device: Device, served: Served, request: ScoringRequest) -> None:
+    def __init__(self, device: Device, served: ServingSpec, request: ScoringRequest) -> None:
         self._device, self._served, self._request = device, served, request
 
     def __enter__(self) -> "Shared":
         # A path for sockets: pytest's folders, and those of some schedulers, are too long.
         self._folder = tempfile.TemporaryDirectory(prefix="gpukit-", dir="/tmp")
         self._home = Path(self._folder.name) / "home"
-        self._place, self._clients = Place.of(self._served, self._home), list[subprocess.Popen[str]]()
+        self._place, self._clients = Endpoint.of(self._served, self._home), list[subprocess.Popen[str]]()
         return self
 
     def __exit__(self, kind: Any, *_: Any) -> None:
@@ -172,7 +180,7 @@ class Shared:
 @contextmanager
 def ending(pid: int) -> Iterator[None]:
     """Waits, at the end, until this process is gone: then the driver has taken back its memory."""
-    process = Owners(pid)
+    process = ClientProcesses(pid)
     yield
     deadline = time.monotonic() + _ENDING_SECONDS
     while process.any_alive():

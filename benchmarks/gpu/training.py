@@ -28,9 +28,9 @@ from benchmarks.gpu.ours import (
     AnswerLoss,
     DecoderStack,
     LanguageModel,
-    Recipe,
     Sequences,
     StepMetrics,
+    TrainingConfig,
     TrainingExample,
     TrainingSummary,
     choice_examples,
@@ -77,12 +77,12 @@ class Training:
 
     def lora(self) -> dict[str, Any]:
         """Figures of one epoch."""
-        recipe = Recipe(epochs=1).chosen_for(self._depth, _LABELS, len(self.examples))
-        layers, steps = recipe.top_layers or self._depth, list[StepMetrics]()
+        config = TrainingConfig(epochs=1).chosen_for(self._depth, _LABELS, len(self.examples))
+        layers, steps = config.top_layers or self._depth, list[StepMetrics]()
 
         def train() -> tuple[TrainingSummary, int]:
             with tempfile.TemporaryDirectory() as folder:
-                summary = train_lora(self._model, self.examples, recipe, Path(folder), steps.append)
+                summary = train_lora(self._model, self.examples, config, Path(folder), steps.append)
             return summary, self._device.peak()
 
         bare, (summary, peak) = self._between(train, layers, trained=False)

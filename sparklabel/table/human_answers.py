@@ -2,7 +2,7 @@
 
 In: a table at a pinned version, its task. Out: `HumanAnswers`, split once and for all into what may be trained on and
 what judges. All answers count, those that changed the model's value and those that confirmed it: trained on
-corrections alone a model collapses (docs/log.md).
+corrections alone a model collapses (benchmarks/LOG.md).
 """
 
 from collections import Counter

@@ -1,0 +1,144 @@
+"""How good the answers are, before and after fine-tuning.
+
+    python -m benchmarks.quality --data DIR [--only banking77 sst2 ...] [--train 3000] [--rows 1000] [--out FILE.json]
+
+DIR holds the files that the data sets' YAMLs name. For each set: zero-shot (scored kinds with prior correction too),
+fine-tuned on up to `--train` rows with the product's own recipe, prompt and manifest, and the linear probe where there
+are classes; all on the same `--rows` test rows, which are never trained on. No Spark and no gate.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.harness import argument_parser, figure_table, finish
+from benchmarks.quality.data_set import NAMES, load_data_set, read_rows
+from sparklabel import registry
+from sparklabel.engines.transformers import TransformersEngine
+from sparklabel.evaluation.metrics.summary import Metrics, measure
+from sparklabel.labeler import Labeler
+from sparklabel.language_model import TrainingConfig
+from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.references import DEFAULT
+from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
+from sparklabel.tasks import Scored, Task
+from sparklabel.training.job import TrainingJob
+
+_COLUMNS = ("answers", "test", "zero-shot", "prior-corrected", "probe", "fine-tuned", "metric", "its figures")
+
+
+class Measured:
+    """One set: its rows, drawn with a fixed seed, and what models make of them."""
+
+    def __init__(self, name: str, folder: Path, train: int, test: int) -> None:
+        self.name, self.data = name, load_data_set(name)
+        trained = read_rows(folder / self.data.train) if self.data.train else []
+        tested = read_rows(folder / self.data.test)
+        self.task = self.data.build_task(trained + tested)
+        self.train = [self.data.build_row(self.task, row) for row in trained[:train]]
+        self.test = [self.data.build_row(self.task, row) for row in tested[:test]]
+
+    def ask(
+        self, task: Task, base: Path, adapter: Path | None = None, manifest: AdapterManifest | None = None
+    ) -> Metrics:
+        """The figures of a model on the test rows."""
+        engine = TransformersEngine.load(base, adapter)
+        labeler = Labeler(task, engine, model=self.name, manifest=manifest)
+        labels = labeler.label([inputs for inputs, _ in self.test])
+        return measure(
+            task.answer_mode, [answer for _, answer in self.test], [label.value for label in labels],
+            [label.confidence for label in labels], [label.status for label in labels],
+        )  # fmt: skip
+
+    def zero_shot(self, base: Path) -> dict[str, Metrics]:
+        """The base model's figures, of scored kinds with prior correction too."""
+        found = {"zero-shot": self.ask(self.task, base)}
+        if isinstance(self.task.answer_mode, Scored):
+            corrected = self.task.model_copy(update={"prior": "content_free"})
+            found["prior-corrected"] = self.ask(corrected, base)
+        return found
+
+    def fine_tuned(self, base: Path, config: TrainingConfig) -> tuple[Metrics, dict[str, Any]]:
+        """The figures of a model that learned from the training rows, and what the training took."""
+        people = tuple(HumanAnswer(inputs, answer, None) for inputs, answer in self.train)
+        # The test rows take the place of held-out answers: the probe is judged on them.
+        judges = tuple(HumanAnswer(inputs, answer, None) for inputs, answer in self.test)
+        answers, name = HumanAnswers(people, judges, {}), f"quality-{self.name}"
+        job = TrainingJob(self.task, registry.resolve(DEFAULT), answers, config, name)
+        with tempfile.TemporaryDirectory() as tmp, registry.start_run("quality", experiment="quality") as run:
+            summary, probe = job.train(Path(tmp), run, progress=True)
+            manifest = AdapterManifest.from_json((Path(tmp) / registry.MANIFEST).read_text("utf-8"))
+            metrics = self.ask(self.task, base, Path(tmp) / "adapter", manifest)
+        return metrics, {
+            "probe": probe, "steps": summary.steps, "epochs": summary.config.epochs, "train_seconds": summary.seconds,
+        }  # fmt: skip
+
+    def run(self, config: TrainingConfig) -> dict[str, Any]:
+        """All figures of the set."""
+        started, base = time.monotonic(), registry.fetch(registry.resolve(DEFAULT)).base
+        found, details = self.zero_shot(base), {}
+        if self.train:
+            found["fine-tuned"], details = self.fine_tuned(base, config)
+        return {
+            "source": self.data.source, "metric": self.data.metric, "published": self.data.published,
+            "train": len(self.train), "test": len(self.test), "seconds": time.monotonic() - started, **details,
+            **{way: metrics.figures() for way, metrics in found.items()},
+        }  # fmt: skip
+
+
+def shown(results: dict[str, dict[str, Any]]) -> Table:
+    """One line a set. Accuracy is the share of answers that say exactly what the right answer says."""
+    table = figure_table("Accuracy, and the metric that is usually quoted", "set", *_COLUMNS)
+    for name, found in results.items():
+        last = found.get("fine-tuned") or found["zero-shot"]
+        accuracies = (found.get(way, {}).get("accuracy") for way in ("zero-shot", "prior-corrected"))
+        tuned = found.get("fine-tuned", {}).get("accuracy")
+        own = {
+            key: value
+            for key, value in last.items()
+            if "f1" in key or key in ("confidence_auroc", "ece", "mae")
+        }
+        table.add_row(
+            name, str(found["train"]), str(found["test"]),
+            *(_percent(share) for share in (*accuracies, found.get("probe"), tuned)),
+            f"{found['metric']} {last[found['metric']]:.3f}",
+            ", ".join(f"{key} {value:.3f}" for key, value in own.items()),
+        )  # fmt: skip
+    return table
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    console = Console()
+    results = {}
+    with tempfile.TemporaryDirectory() as store:
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store}/mlflow.db"
+        for name in arguments.only:
+            measured = Measured(name, arguments.data, arguments.train, arguments.rows)
+            console.print(f"{name}: {len(measured.train):,} answers, {len(measured.test):,} test rows")
+            results[name] = measured.run(TrainingConfig(epochs=arguments.epochs))
+            console.print(f"{name}: {results[name]}")
+    finish(arguments, shown(results), {"results": results})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argument_parser(__doc__, rows=1000)
+    parser.add_argument("--data", type=Path, required=True, help="the folder with the sets' files")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="these sets")
+    parser.add_argument("--train", type=int, default=3000, help="answers to learn from, at most (3,000)")
+    parser.add_argument("--epochs", type=int, help="instead of the recipe's own")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
