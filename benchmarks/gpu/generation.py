@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from transformers import LogitsProcessorList
 
-from benchmarks.speed.generation import GrammarProcessor
 from benchmarks.gpu.device import GIB
 from benchmarks.gpu.kit import Kit
 from benchmarks.gpu.ours import GenerationRequest, Grammar, TransformersEngine, Vocabulary
 from benchmarks.gpu.prompts import MOST_TOKENS, PREFIX, SCHEMA, prefix_of, rows_of, valid_share
 from benchmarks.gpu.table import FAILED, OK, Line
+from benchmarks.speed.generation import GrammarProcessor
 
 _TOKENS, _FREE_TOKENS = 100, 64
 _ROUNDS = 3

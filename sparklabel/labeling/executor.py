@@ -29,7 +29,9 @@ from sparklabel.labeling.outcome import Answered, PassOutcome
 from sparklabel.labeling.plan import PassPlan
 from sparklabel.labeling.report import PassReport
 from sparklabel.labeling.request import PassRequest
-from sparklabel.labeling.running_pass import Ready, RunningPass, SmallPass, StagedPass
+from sparklabel.labeling.running_pass import Ready, RunningPass
+from sparklabel.labeling.small_pass import SmallPass
+from sparklabel.labeling.staged_pass import StagedPass
 from sparklabel.labeling.state.lease import Lease
 from sparklabel.labeling.state.staging import Staging, open_staging
 from sparklabel.labeling.tracking import track_pass

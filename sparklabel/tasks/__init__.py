@@ -17,19 +17,11 @@ from sparklabel.tasks.answering import Answering
 from sparklabel.tasks.candidate_labels import CandidateLabels
 from sparklabel.tasks.choices import MOST_ALTERNATIVES
 from sparklabel.tasks.classification import Classification
-from sparklabel.tasks.constructors import (
-    answering,
-    classification,
-    entities,
-    extraction,
-    generation,
-    matching,
-    multilabel,
-    rating,
-)
+from sparklabel.tasks.constructors import classification, matching, multilabel, rating
 from sparklabel.tasks.entities import Entities
 from sparklabel.tasks.examples_from import ExamplesFrom
 from sparklabel.tasks.extraction import Extraction
+from sparklabel.tasks.generated_constructors import answering, entities, extraction, generation
 from sparklabel.tasks.generation import Generation
 from sparklabel.tasks.matching import Matching
 from sparklabel.tasks.multilabel import Multilabel

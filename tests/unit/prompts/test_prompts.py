@@ -198,5 +198,5 @@ def test_an_answer_that_would_become_a_special_token_is_refused():
 
 
 def test_label_ids_that_changed_since_training_are_refused():
-    with pytest.raises(ModelError, match="label ids that models:/verdict/3 was trained with"):
+    with pytest.raises(ModelError, match="models:/verdict/3 was trained with other label ids"):
         check_same_ids([[1, 2]], [(1, 3)], "models:/verdict/3")

@@ -77,5 +77,5 @@ def test_json_is_written_in_the_form_that_models_are_held_to():
 
 
 def test_what_is_no_json_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"cannot hold \{1\}"):
+    with pytest.raises(ValueError, match=r"cannot contain \{1\}"):
         json_text({"a": {1}})

@@ -61,7 +61,7 @@ def test_yaml_need_not_name_the_inputs():
 
 
 BAD = {
-    "other inputs": ({"inputs": ["b", "a"]}, "the inputs are the left columns, then the right ones"),
+    "other inputs": ({"inputs": ["b", "a"]}, "inputs must be the left columns, then the right ones"),
     "a column on both sides": ({"right": "A"}, "a column is named twice"),
     "a side without columns": ({"right": []}, "right: name at least one column"),
     "one side only": ({"right": None}, "right: "),
@@ -78,7 +78,7 @@ def test_a_bad_definition_is_refused(case):
 
 
 def test_a_side_that_is_missing_is_what_the_error_names():
-    with pytest.raises(TaskError, match=r"not usable: right: Field required\n"):
+    with pytest.raises(TaskError, match=r"cannot be used: right: Field required\n"):
         task_from_dict({"kind": "matching", "name": "same", "left": "a"})
 
 

@@ -120,7 +120,7 @@ BAD = {
     ),
     "options of a list": (schema_of(type="array", items={"type": "string"}, enum=[["x"]]), "'enum' beside 'type'"),
     "a format": (schema_of(type="string", format="email"), "the format 'email'"),
-    "two types": (schema_of(type=["string", "integer"]), "may be of 2 types"),
+    "two types": (schema_of(type=["string", "integer"]), "has 2 types"),
     "no type": (schema_of(description="d"), "the field 'a' has no type"),
     "a list of lists": (schema_of(type="array", items={"type": "array", "items": {"type": "string"}}), "list of lists"),
     "a list of anything": (schema_of(type="array"), "the field 'a' has no schema"),

@@ -1,0 +1,84 @@
+"""A pass that takes seconds: its answers go through the driver, and nothing is staged.
+
+In: a plan that is small. Out: one change, for the MERGE.
+"""
+
+import time
+from collections.abc import Callable
+
+from sparklabel.labeling.inference import answer_on_driver
+from sparklabel.labeling.interrupts import FirstInterrupt, TaggedJobs
+from sparklabel.labeling.limits import INTERRUPTED, NOT_BEGUN, stop_reason
+from sparklabel.labeling.outcome import Answered
+from sparklabel.labeling.running_pass import Ready, drift_of, failures_of, inputs_of
+from sparklabel.labeling.stats import PassStats
+from sparklabel.labeling.tracking import PassTracker
+from sparklabel.progress import WorkProgress, tell
+from sparklabel.table.merge import Change, answers_change
+from sparklabel.table.row_states import (
+    ANSWER,
+    HASH,
+)
+
+
+class SmallPass:
+    """A pass that takes seconds. Its answers go through the driver: nothing is staged, no lease is held, the cache is
+    not asked. A death loses what is computed again in seconds; of two passes at once one's answers are merged."""
+
+    def __init__(self, ready: Ready, tracker: PassTracker) -> None:
+        self.ready, self.tracker, self.stats = ready, tracker, PassStats()
+        self.answered = Answered(stop_reason=NOT_BEGUN)
+        self._change: Change | None = None
+        self._statuses: dict[str, int] = {}
+        self._written = 0
+
+    def answer(self, merge_if_due: Callable[[], None]) -> None:
+        ready, stats = self.ready, self.stats
+        request, began = ready.request, time.monotonic()
+        inputs = inputs_of(ready)
+        with (
+            WorkProgress(request.title, ready.plan.inputs, ready.progress, "starting the model") as bar,
+            FirstInterrupt(tell) as interrupt,
+            TaggedJobs(ready.spark, f"sparklabel-{request.pass_id}") as jobs,
+        ):
+            try:
+                rows, by_status, chunk = answer_on_driver(
+                    ready.spark, request, ready.table, ready.rows, inputs
+                )
+            except KeyboardInterrupt:
+                jobs.stop()
+                self.answered = Answered(stop_reason=INTERRUPTED, seconds=time.monotonic() - began)
+                return
+            stats.add(chunk)
+            bar.advance(stats.last, stats.note)
+        self.tracker.chunk(stats, ready.plan.inputs)
+        drift = drift_of(ready, rows, ready.plan.inputs)
+        reason = stop_reason(request.limits, stats, time.monotonic() - began, drift)
+        kept, failure = failures_of(ready, rows.select(HASH, ANSWER).distinct()) if stats.failed else (0, "")
+        self.answered = Answered(
+            stats,
+            reason or (INTERRUPTED if interrupt.heard else ""),
+            time.monotonic() - began,
+            drift=drift,
+            kept_older=kept,
+            failure=failure,
+        )
+        self._statuses = by_status
+        if self.answered.is_to_merge and stats.inputs:
+            self._change = answers_change(ready.table, request.task, rows, few=True)
+
+    def change(self) -> Change | None:
+        return self._change
+
+    def merged(self, rows: int) -> None:
+        self._change, self._written = None, rows
+
+    def settle(self) -> None:
+        """Nothing was kept."""
+
+    @property
+    def cache_problem(self) -> str:
+        return ""
+
+    def by_status(self) -> dict[str, int] | None:
+        return self._statuses if self._written == sum(self._statuses.values()) else None
