@@ -71,9 +71,10 @@ def test_a_field_of_another_type_is_named(ours, theirs, message):
     assert "column=" in caught.value.hint
 
 
-def test_names_with_backticks_are_quoted():
-    assert missing(struct(**{"it's `odd`": struct(**{"a b": INT})}), struct()) == [
-        ("`my col`.`it's ``odd```", "STRUCT<`a b`: int>")
+def test_odd_names_are_quoted_at_every_depth():
+    inner = struct(**{"a b": ArrayType(struct(**{"c.d": struct(**{"`": INT})}))})
+    assert missing(struct(**{"it's `odd`": inner}), struct()) == [
+        ("`my col`.`it's ``odd```", "STRUCT<`a b`: ARRAY<STRUCT<`c.d`: STRUCT<````: int>>>>")
     ]
 
 
