@@ -70,7 +70,7 @@ def belongs_to(pid, session, victim):
 
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("CHAOS", len(VICTIMS)))))
-def test_every_row_has_its_one_answer_whoever_was_killed(spark, table, seed):
+def test_every_row_has_exactly_one_answer_whichever_process_was_killed(spark, table, seed):
     chance, victim = random.Random(seed), VICTIMS[seed % len(VICTIMS)]
     before, began = commits(table), time.monotonic()
     driver = start(table, victim)

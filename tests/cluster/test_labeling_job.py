@@ -76,7 +76,7 @@ def test_both_engines_answered_and_every_row_was_asked_once(job):
     assert sum(rows) == ROWS
 
 
-def test_the_tasks_of_an_executor_ran_at_once_and_shared_its_engine(job):
+def test_the_tasks_of_an_executor_run_concurrently_and_share_its_engine(job):
     assert {executor: most_at_once(job.events, executor) for executor in ("0", "1")} == {"0": 2, "1": 2}
 
 

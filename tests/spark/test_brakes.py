@@ -16,6 +16,7 @@ def portions(spark, label, tmp_path_factory):
     more."""
     table, seen = "default.portions", SimpleNamespace()
     folder = tmp_path_factory.mktemp("staging")
+    folder = tmp_path_factory.mktemp("staging")
     spark.sql(f"DROP TABLE IF EXISTS {table}")
     spark.sql(
         f"CREATE TABLE {table} USING DELTA AS SELECT id, concat(if(id % 2 = 0, 'fresh ', 'rotten '), id) AS text "
@@ -32,13 +33,13 @@ def portions(spark, label, tmp_path_factory):
     spark.sql(f"DROP TABLE {table}")
 
 
-def test_at_most_so_many_rows_are_asked(portions):
+def test_max_rows_limits_how_many_rows_are_asked(portions):
     report = portions.two
     assert (report.labeled, report.pending, report.stopped) == (2, ROWS, "")
     assert f"{ROWS - 2} pending rows are not labeled yet" in str(report)
 
 
-def test_the_chunk_in_which_the_time_is_over_is_the_last(portions):
+def test_max_seconds_ends_the_pass_with_the_current_chunk(portions):
     report = portions.short
     assert (report.pending, report.stopped) == (ROWS - 2, "max_seconds")
     assert 0 < report.labeled < ROWS - 2
@@ -54,7 +55,7 @@ def test_answers_like_those_of_earlier_passes_have_no_drift(portions):
     assert portions.rest.drift == ""
 
 
-def test_answers_of_another_distribution_are_not_written_when_drift_is_to_stop_the_pass(portions):
+def test_answers_with_drift_are_not_written_under_on_drift_stop(portions):
     report = portions.stopped
     assert (report.labeled, report.stopped) == (0, "on_drift")
     assert "fresh 50% -> 0%" in report.drift
@@ -65,5 +66,5 @@ def test_staged_answers_are_examined_for_drift_as_well(portions):
     assert (portions.again.labeled, portions.again.stopped) == (0, "on_drift")
 
 
-def test_answers_that_somebody_takes_in_spite_of_drift_are_not_computed_again(portions):
+def test_answers_accepted_despite_drift_are_not_computed_again(portions):
     assert (portions.taken.labeled, portions.taken.resumed_inputs) == (60, 60)

@@ -94,25 +94,25 @@ def busy(spark, label, rows_of, behind_chunk):
     spark.sql(f"DROP TABLE {table}")
 
 
-def test_nothing_that_the_writer_wrote_is_lost(busy):
+def test_no_change_by_the_other_writer_is_lost(busy):
     for rows in (busy.rows, busy.last):
         assert {i: row.text for i, row in rows.items()} == busy.writer.texts
 
 
-def test_what_people_answered_meanwhile_stands(busy):
+def test_human_answers_given_during_the_pass_stay(busy):
     for rows in (busy.rows, busy.last):
         assert {i: rows[i].value for i in busy.writer.answers} == busy.writer.answers
     assert {busy.last[i].label.source for i in busy.writer.answers} == {"human"}
 
 
-def test_no_text_has_the_answer_to_another(busy):
+def test_no_row_has_an_answer_to_another_text(busy):
     assert [busy.rows[i].label for i in range(busy.writer.told)] == [None] * busy.writer.told
     model = [row for row in busy.last.values() if row.label.source == "model"]
     assert all(row.label.input_hash == input_hash([row.text.encode()]) for row in model)
     assert all(row.text.startswith(row.value) for row in model)
 
 
-def test_the_pass_answers_all_that_stayed_and_the_next_one_what_changed(busy):
+def test_the_pass_answers_the_unchanged_rows_and_the_next_one_the_changed(busy):
     rounds, states = busy.writer.rounds, busy.rest.states
     assert rounds == busy.writer.told + 1 > 2
     assert (states["done"], states["human"]) == (ROWS - 4 * rounds, 2 * rounds)

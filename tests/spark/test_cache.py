@@ -45,13 +45,13 @@ def story(spark, label, task, rows_of):
     spark.sql(f"DROP TABLE {table}")
 
 
-def test_what_is_in_the_cache_is_not_computed(story):
+def test_cached_answers_are_not_computed_again(story):
     assert (story.first.cached_inputs, story.again.labeled, story.again.cached_inputs) == (0, 7, 4)
     assert 0 < story.again.prompt_tokens < story.first.prompt_tokens
     assert "4 answers were in the cache" in str(story.again)
 
 
-def test_an_answer_of_the_cache_keeps_when_and_by_what_it_was_computed(story):
+def test_a_cached_answer_keeps_when_and_by_which_model_it_was_computed(story):
     for row in range(4):
         expected = story.before[row].label.asDict() | {"pass_id": story.again.pass_id}
         assert story.after[row].label.asDict() == expected
@@ -67,7 +67,7 @@ def test_cleared_answers_are_computed_again(story):
     assert (story.forgotten.labeled, story.forgotten.cached_inputs) == (7, 0)
 
 
-def test_a_cache_that_cannot_be_used_is_told_in_the_report(story):
+def test_the_report_names_a_cache_that_cannot_be_used(story):
     assert story.unusable.labeled == 1
     assert "answers could not be added to the cache /proc/nowhere/cache" in str(story.unusable)
 

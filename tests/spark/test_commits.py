@@ -32,7 +32,7 @@ def halfway(spark, tmp_path):
     spark.catalog.dropTempView("halfway")
 
 
-def test_a_merge_that_met_another_writer_is_run_again(spark, table, halfway):
+def test_a_merge_that_conflicts_with_another_writer_is_retried(spark, table, halfway):
     reached, go = halfway
     spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, 'old' AS text FROM range(3)")
     attempts = []
@@ -58,7 +58,7 @@ def test_a_merge_that_met_another_writer_is_run_again(spark, table, halfway):
     assert spark.sql(f"SELECT text FROM {table} WHERE id = 0").first().text == "new!"
 
 
-def test_what_is_no_conflict_is_not_tried_again(spark):
+def test_an_error_that_is_not_a_conflict_is_not_retried(spark):
     attempts = []
 
     def fail():
@@ -79,7 +79,7 @@ def test_metadata_lands_on_the_commit_and_is_gone_afterwards(spark, table):
     assert [row.userMetadata for row in history] == [None, '{"sparklabel": {"task": "verdict"}}', None]
 
 
-def test_threads_of_one_session_mark_their_own_commits(spark, table):
+def test_threads_of_one_session_each_mark_their_own_commits(spark, table):
     tables = [table, f"{table}_other"]
     for name in tables:
         spark.sql(f"CREATE TABLE {name} (id INT) USING DELTA")

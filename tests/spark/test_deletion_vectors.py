@@ -6,7 +6,7 @@ def enabled(spark, table):
     return properties.get("delta.enableDeletionVectors") == "true"
 
 
-def test_a_pass_switches_them_on_when_asked_and_only_then(spark, small, label):
+def test_a_pass_enables_deletion_vectors_only_when_asked_to(spark, small, label):
     label(small, where="id < 0")
     assert not enabled(spark, small)
     label(small, where="id < 5", deletion_vectors=True)

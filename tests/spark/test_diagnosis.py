@@ -17,7 +17,7 @@ def once(act):
     return lambda line: act() if line["chunk"] == 1 else None
 
 
-def test_a_table_that_is_dropped_meanwhile_is_named(spark, small, label, behind_chunk):
+def test_a_table_dropped_during_the_pass_is_named(spark, small, label, behind_chunk):
     with (
         behind_chunk(once(lambda: spark.sql(f"DROP TABLE {small}"))),
         pytest.raises(TableError, match=f"{small} is gone: it was dropped or moved during the pass"),
@@ -36,7 +36,7 @@ def mapped(spark, table):
     return table
 
 
-def test_a_column_that_is_renamed_meanwhile_is_named_and_brought_back_costs_nothing(
+def test_a_column_renamed_during_the_pass_is_named_and_renaming_it_back_loses_nothing(
     spark, mapped, label, behind_chunk, rows_of
 ):
     with (
@@ -75,7 +75,7 @@ def fill(ballast):
             file.write(bytes(4096))
 
 
-def test_a_full_disk_is_named_and_with_room_again_the_next_pass_goes_on(
+def test_a_full_disk_is_named_and_once_there_is_room_the_next_pass_goes_on(
     spark, table, label, behind_chunk, tiny_disk, rows_of
 ):
     spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, concat('fresh ', id) AS text FROM range(200)")
@@ -102,7 +102,7 @@ def closable(request, tmp_path):
         yield disk, ("mount", "-o", "remount,ro", str(disk))
 
 
-def test_a_table_that_nobody_may_write_is_named_whenever_that_is_found_out(
+def test_a_read_only_table_is_named_whenever_the_pass_finds_that_out(
     spark, label, closable, tmp_path_factory
 ):
     folder, close = closable
@@ -166,7 +166,7 @@ def serving(port=0):
         stop(server)
 
 
-def test_a_server_that_goes_away_costs_its_rows_and_the_next_pass_asks_them_only(
+def test_a_server_that_goes_away_fails_its_rows_and_the_next_pass_asks_only_those(
     spark, table, label, behind_chunk
 ):
     spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, concat('text ', id) AS text FROM range(200)")

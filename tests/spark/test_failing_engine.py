@@ -40,15 +40,15 @@ def test_a_failure_replaces_an_answer_to_another_input(failed):
     assert report.by_status == {"engine_error": 1, "ok": 1}
 
 
-def test_what_failed_is_still_pending(failed):
+def test_failed_rows_are_still_pending(failed):
     assert failed[2].states == {"model_changed": 4, "retry": 1, "done": 1}
 
 
-def test_the_report_says_what_the_engine_said(failed):
+def test_the_report_quotes_the_engines_error(failed):
     assert "the engine failed, for example: The fake engine fails, as fail_on asks." in str(failed[0])
 
 
-def test_a_pass_stops_when_too_much_fails_and_keeps_what_was_answered(spark, table, label):
+def test_a_pass_stops_when_too_many_inputs_fail_and_keeps_its_answers(spark, table, label):
     spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, concat('fresh ', id) AS text FROM range(400)")
     report = label(table, fail_on="1", max_error_ratio=0.1)
     assert report.stopped
@@ -60,7 +60,7 @@ def test_a_pass_stops_when_too_much_fails_and_keeps_what_was_answered(spark, tab
 
 
 @pytest.mark.parametrize(("failures", "kept"), [(3, True), (40, False)])
-def test_an_engine_that_fails_on_and_on_is_dropped(task, failures, kept):
+def test_an_engine_that_keeps_failing_is_dropped(task, failures, kept):
     spec = labeler_spec(task, f"m{failures}", "fake", {"fail_on": "boom"})
     labeler = open_labeler(spec)
     rows = pa.StructArray.from_arrays([pa.array([f"boom {i}" for i in range(failures)])], names=["text"])

@@ -44,7 +44,7 @@ def test_a_column_that_passes_write_is_not_gold(spark, answered, task):
         sl.evaluate(spark, answered, task, gold="verdict", engine="fake")
 
 
-def test_nothing_to_compare_with_is_said(spark, answered, task):
+def test_evaluate_says_when_there_is_nothing_to_compare_with(spark, answered, task):
     with pytest.raises(TableError, match="nothing to compare with"):
         sl.evaluate(spark, answered, task, engine="fake")
 
@@ -56,7 +56,7 @@ def test_answers_that_only_train_judge_nothing(spark, answered, table, task):
         sl.evaluate(spark, table, task, key="id", engine="fake")
 
 
-def test_people_are_compared_with_where_labels_have_a_table_of_their_own(spark, small, label, task):
+def test_evaluate_reads_human_answers_from_a_separate_labels_table(spark, small, label, task):
     labels = f"{small}_labels"
     try:
         label(small, into=labels)

@@ -1,6 +1,6 @@
-"""Tables that use much of what Delta offers: labelled in place, and otherwise left as they were.
+"""Tables that use much of what Delta offers: labeled in place, and otherwise left as they were.
 
-Each is labelled once, and each test looks at one thing in it.
+Each is labeled once, and each test looks at one thing in it.
 """
 
 from types import SimpleNamespace
@@ -61,7 +61,7 @@ def test_every_row_has_its_own_answer(spark, hard):
     assert all(row["the text"].startswith(row["verdict"]) for row in rows)
 
 
-def test_what_else_the_table_holds_is_as_it_was(hard):
+def test_the_other_columns_are_as_they_were(hard):
     assert hard.after.rows == hard.before.rows
 
 
@@ -79,7 +79,7 @@ def test_its_protocol_and_its_layout_are_as_they_were(hard):
 
 
 @pytest.mark.parametrize("hard", ["default.strict"], indirect=True)
-def test_who_reads_the_change_feed_sees_ten_rows_updated(spark, hard):
+def test_the_change_feed_has_ten_updated_rows(spark, hard):
     changes = spark.sql(f"SELECT * FROM table_changes('{hard.name}', {hard.report.version_before + 1})")
     seen = {row["_change_type"]: row["count"] for row in changes.groupBy("_change_type").count().collect()}
     assert seen == {"update_preimage": 10, "update_postimage": 10}

@@ -54,7 +54,7 @@ def test_a_table_that_is_labeled_into_another_is_left_as_it_was(story):
     assert story.values == dict.fromkeys(range(6), "fresh")
 
 
-def test_answers_that_people_give_there_teach(story):
+def test_human_answers_in_the_labels_table_are_training_data(story):
     found = story.answers
     assert {a.inputs: a.answer for a in (*found.train, *found.held_out)} == {
         (f"fresh {i}",): "rotten" for i in (0, 2, 3)

@@ -1,4 +1,4 @@
-"""Every kind of task goes the same way: labelled in place, corrected in SQL, evaluated."""
+"""Every kind of task goes the same way: labeled in place, corrected in SQL, evaluated."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,7 +39,7 @@ def test_conf_has_every_kind():
 
 @pytest.fixture(scope="module")
 def passes(spark, mlflow_store):
-    """A table that all tasks labelled in one call, and that people answered two rows of; the report of the call, and of
+    """A table that all tasks labeled in one call, and that people answered two rows of; the report of the call, and of
     what another would do, by task."""
     columns = sorted({column for task in TASKS for column in task.inputs})
     table = "default.every_kind"
@@ -65,7 +65,7 @@ def passes(spark, mlflow_store):
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind + "-" + task.name)
-def test_a_table_with_poison_is_labelled_corrected_and_evaluated(spark, passes, task):
+def test_a_table_with_difficult_texts_is_labeled_corrected_and_evaluated(spark, passes, task):
     first, again = passes.first[task.name], passes.again[task.name]
     assert (first.labeled, sum(first.by_status.values())) == (100, 100)
     assert first.by_status["empty_input"] == 20
@@ -82,7 +82,7 @@ def test_a_table_with_poison_is_labelled_corrected_and_evaluated(spark, passes, 
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind + "-" + task.name)
-def test_what_the_cache_holds_is_what_the_table_has(spark, passes, task):
+def test_the_cache_holds_the_answers_that_the_table_has(spark, passes, task):
     location = spark.sql(f"DESCRIBE DETAIL {passes.table}").first()["location"]
     kept = f"from_json(c.answer, '{label_ddl(task.value_type)}')"
     record = f"`{task.name}_label`"

@@ -30,7 +30,7 @@ def story(spark, label, rows_of, version):
     )
     seen.dry = label(table, dry_run=True)
     seen.after_dry = (version(table), spark.table(table).columns)
-    seen.first, seen.labelled = label(table), rows_of(table)
+    seen.first, seen.labeled = label(table), rows_of(table)
     seen.second = label(table)
     spark.sql(f"UPDATE {table} SET verdict = NULL, verdict_label = NULL WHERE id = 15")
     spark.sql(
@@ -52,7 +52,7 @@ def story(spark, label, rows_of, version):
         )
     )  # fmt: skip
     seen.fourth = label(table, CHANGED, where="id >= 10 AND id < 20")
-    seen.relabelled = rows_of(table)
+    seen.relabeled = rows_of(table)
     seen.commits = [commit.facts for commit in pass_commits(spark, open_snapshot(spark, table))]
     seen.history = spark.sql(f"DESCRIBE HISTORY {table}").select("operation", "userMetadata").collect()
     yield seen
@@ -68,24 +68,24 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(story):
 
 def test_the_first_pass_labels_every_row(story):
     assert (story.first.labeled, story.first.by_status) == (30, {"ok": 28, "empty_input": 2})
-    fine = [row for i, row in story.labelled.items() if i not in NAMES]
+    fine = [row for i, row in story.labeled.items() if i not in NAMES]
     assert all(row.value == row.label.value == row.text.split()[0] for row in fine)
     assert {row.label.pass_id for row in fine} == {story.first.pass_id}
 
 
 def test_rows_that_cannot_be_answered_have_a_status_and_no_value(story):
-    assert [(story.labelled[i].value, story.labelled[i].label.status) for i in (2, 3)] == [
+    assert [(story.labeled[i].value, story.labeled[i].label.status) for i in (2, 3)] == [
         (None, "empty_input")
     ] * 2
 
 
-def test_equal_rows_are_computed_once_and_all_written(story):
-    assert story.labelled[4].label == story.labelled[5].label
+def test_equal_rows_are_computed_once_and_all_get_the_answer(story):
+    assert story.labeled[4].label == story.labeled[5].label
 
 
 def test_the_records_hash_is_that_of_the_row(story):
-    assert story.labelled[6].label.input_hash == input_hash([b"fresh 6"])
-    assert story.labelled[2].label.input_hash == input_hash([None])
+    assert story.labeled[6].label.input_hash == input_hash([b"fresh 6"])
+    assert story.labeled[2].label.input_hash == input_hash([None])
 
 
 def test_with_nothing_pending_no_version_is_committed(story):
@@ -99,7 +99,7 @@ def test_a_changed_input_is_pending_and_answered_anew(story):
     assert (story.corrected[10].value, story.corrected[10].label.pass_id) == ("rotten", story.third.pass_id)
 
 
-def test_a_backfill_is_not_taken_for_people(story):
+def test_a_backfill_is_not_mistaken_for_human_answers(story):
     assert "3 rows of default.story" in story.refusal.message
     assert story.after_refusal == story.before_refusal
 
@@ -109,7 +109,7 @@ def test_a_dry_run_says_that_the_pass_would_be_refused(story):
     assert "the pass would be refused: 3 rows of" in str(story.planned)
 
 
-def test_a_silent_correction_is_kept_and_stamped(story):
+def test_an_implicit_correction_is_kept_and_stamped(story):
     row = story.corrected[11]
     assert (row.value, row.label.value, row.label.source) == ("fresh", "rotten", "human")
     assert row.label.reviewed_at is not None
@@ -122,7 +122,7 @@ def test_a_correction_to_null_is_a_correction(story):
 
 def test_a_confirmed_answer_is_kept(story):
     assert story.corrected[12] == SimpleNamespace(
-        **vars(story.labelled[12]) | {"label": story.corrected[12].label}
+        **vars(story.labeled[12]) | {"label": story.corrected[12].label}
     )
     assert story.corrected[12].label.source == "human"
 
@@ -151,25 +151,25 @@ def test_a_changed_task_makes_rows_pending(story):
     assert story.both.pending == 5
 
 
-def test_a_condition_narrows_the_pass(story, task):
+def test_a_condition_limits_the_pass_to_its_rows(story, task):
     assert story.fourth.labeled == 5
-    redone = {i for i, row in story.relabelled.items() if row.label.pass_id == story.fourth.pass_id}
+    redone = {i for i, row in story.relabeled.items() if row.label.pass_id == story.fourth.pass_id}
     assert redone == {10, 15, 17, 18, 19}
-    assert story.relabelled[10].label.task_fingerprint == CHANGED.fingerprint
-    assert story.relabelled[20].label.task_fingerprint == task.fingerprint
+    assert story.relabeled[10].label.task_fingerprint == CHANGED.fingerprint
+    assert story.relabeled[20].label.task_fingerprint == task.fingerprint
 
 
-def test_people_keep_their_answers_through_every_pass(story):
-    human = [i for i, row in story.relabelled.items() if row.label.source == "human"]
+def test_human_answers_survive_every_pass(story):
+    human = [i for i, row in story.relabeled.items() if row.label.source == "human"]
     assert human == [11, 12, 13, 14, 16]
-    assert [story.relabelled[i].value for i in human] == ["fresh", "fresh", "fresh", "fresh", None]
+    assert [story.relabeled[i].value for i in human] == ["fresh", "fresh", "fresh", "fresh", None]
 
 
 def test_a_dry_run_after_a_pass_estimates_the_time(story):
     assert story.planned.estimated_seconds > 0
 
 
-def test_commits_carry_what_made_them(story):
+def test_commits_say_which_pass_task_and_model_made_them(story):
     passes = [commit["pass_id"] for commit in story.commits]
     assert list(dict.fromkeys(passes)) == [r.pass_id for r in (story.fourth, story.third, story.first)]
     assert story.commits[0]["task_fingerprint"] == CHANGED.fingerprint

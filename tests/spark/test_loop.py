@@ -97,7 +97,7 @@ def test_a_champion_and_a_base_that_cannot_be_asked_do_not_stop_a_better_model(
     assert "The base was not asked: The instructions and labels take" in report.gate.reason
 
 
-def test_the_next_pass_uses_the_champion_and_leaves_people_alone(spark, loop):
+def test_the_next_pass_uses_the_champion_and_keeps_human_answers(spark, loop):
     name, report = loop
     done = sl.label_table(
         spark, name, TASK, key="id", model="models:/tone@champion", relabel="model", progress=False

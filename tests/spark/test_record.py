@@ -21,17 +21,17 @@ def grown(spark, label, rows_of, version):
     Row 0 is a correction, and the text of row 1 has changed.
     """
     table, seen = "default.grown", SimpleNamespace()
-    for name in ("default.grown", "default.labelled"):
+    for name in ("default.grown", "default.labeled"):
         spark.sql(f"DROP TABLE IF EXISTS {name}")
     spark.sql(
-        "CREATE TABLE default.labelled USING DELTA AS SELECT id, concat('fresh ', id) AS text FROM range(4)"
+        "CREATE TABLE default.labeled USING DELTA AS SELECT id, concat('fresh ', id) AS text FROM range(4)"
     )
-    label("default.labelled")
+    label("default.labeled")
     alternatives = "transform(verdict_label.alternatives, a -> named_struct('rank', 1, 'value', a.value))"
     record = F.col("verdict_label").withField("alternatives", F.expr(alternatives))
     record = record.dropFields("prompt_tokens", "output_tokens").withField("calibrator", F.lit("c1"))
-    labelled = spark.table("default.labelled").withColumn("verdict_label", record)
-    labelled.write.format("delta").saveAsTable(table)
+    labeled = spark.table("default.labeled").withColumn("verdict_label", record)
+    labeled.write.format("delta").saveAsTable(table)
     spark.sql(
         f"UPDATE {table} SET verdict = if(id = 0, 'rotten', verdict), text = if(id = 1, 'rotten', text)"
     )
@@ -41,23 +41,23 @@ def grown(spark, label, rows_of, version):
     seen.report, seen.after = label(table), rows_of(table)
     seen.again = label(table, dry_run=True)
     yield seen
-    for name in ("default.grown", "default.labelled"):
+    for name in ("default.grown", "default.labeled"):
         spark.sql(f"DROP TABLE {name}")
 
 
-def test_a_record_that_lacks_fields_gets_them(grown):
+def test_missing_fields_are_added_to_a_record(grown):
     assert (grown.report.labeled, grown.again.pending) == (1, 0)
     assert grown.after[1].label.prompt_tokens > 0
     assert grown.after[2].label.prompt_tokens is None
 
 
-def test_fields_inside_arrays_are_added_too(grown):
+def test_missing_fields_inside_arrays_are_added_too(grown):
     best, old = (grown.after[row].label.alternatives[0] for row in (1, 2))
     assert (best.value, best.rank, best.probability > 0.5) == ("rotten", None, True)
     assert (old.value, old.rank, old.probability) == ("fresh", 1, None)
 
 
-def test_what_is_not_pending_keeps_its_label_with_the_fields_that_we_do_not_know(grown):
+def test_rows_that_are_not_pending_keep_their_records_with_fields_of_other_releases(grown):
     then, now = grown.before[2].label.asDict(), grown.after[2].label.asDict()
     assert now.pop("alternatives") != then.pop("alternatives")
     assert now == then | {"prompt_tokens": None, "output_tokens": None}
@@ -70,7 +70,7 @@ def test_human_answers_are_kept_and_stamped(grown):
     )  # fmt: skip
 
 
-def test_a_new_answer_takes_over_nothing_that_was_said_of_the_old_one(grown):
+def test_a_new_answer_does_not_inherit_fields_about_the_old_one(grown):
     assert (grown.after[1].value, grown.after[1].label.calibrator) == ("rotten", None)
 
 
@@ -116,9 +116,9 @@ def test_each_format_of_the_record_has_a_staging_table_of_its_own(spark, small, 
     assert texts != numbers
 
 
-def test_answers_of_people_are_read_from_a_record_that_lacks_fields(spark, table, grown, task):
+def test_human_answers_are_read_from_a_record_with_missing_fields(spark, table, grown, task):
     record = F.col("verdict_label").dropFields("labeled_at", "input_hash")
-    older = spark.table("default.labelled").withColumn("verdict_label", record)
+    older = spark.table("default.labeled").withColumn("verdict_label", record)
     older.write.format("delta").saveAsTable(table)
     spark.sql(f"UPDATE {table} SET verdict = 'rotten' WHERE id = 0")
     opened = open_task_table(spark, table, task, "id")
@@ -136,7 +136,7 @@ class Facts(Classification):
         return "STRUCT<theName: STRING, marks: ARRAY<STRUCT<at: INT>>>"
 
 
-def test_a_structs_fields_are_found_whatever_their_case_and_which_may_be_null(spark, table, task):
+def test_a_structs_fields_match_regardless_of_case_and_nullability(spark, table, task):
     value = "STRUCT<theName: STRING NOT NULL, marks: ARRAY<STRUCT<at: INT>>>"
     spark.sql(f"CREATE TABLE {table} (id BIGINT, text STRING, verdict {value}) USING DELTA")
     opened = open_task_table(spark, table, Facts.build(**task.model_dump()), "id", adopt=True)
@@ -149,7 +149,7 @@ def test_a_struct_with_a_field_of_another_type_is_refused(spark, table, task):
         open_task_table(spark, table, Facts.build(**task.model_dump()), "id", adopt=True)
 
 
-def test_a_tables_struct_grows_with_the_tasks_fields_and_keeps_what_they_lose(spark, table, label):
+def test_a_tables_struct_gains_the_tasks_new_fields_and_keeps_removed_ones(spark, table, label):
     spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, concat('Ada paid ', id) AS text FROM range(4)")
     first, grown, less = (
         sl.extraction("facts", "text", dict.fromkeys(names, "string")) for names in ("ab", "bca", "c")

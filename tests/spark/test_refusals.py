@@ -82,7 +82,7 @@ def test_what_is_not_a_delta_table_is_refused_by_name(spark, table, tmp_path, la
             label(name)
 
 
-def test_of_a_tasks_two_columns_neither_may_be_gone(spark, table, label, rows_of):
+def test_a_pass_is_refused_when_one_of_the_tasks_two_columns_is_gone(spark, table, label, rows_of):
     spark.sql(
         f"CREATE TABLE {table} USING DELTA TBLPROPERTIES ('delta.columnMapping.mode' = 'name') "
         "AS SELECT 1 AS id, 'fresh fish' AS text"

@@ -71,7 +71,7 @@ def test_a_session_without_delta_is_refused(spark):
         require_delta(without)
 
 
-def test_a_session_starts_works_and_stops_without_a_word():
+def test_a_session_starts_works_and_stops_without_printing_anything():
     run = run_python(
         "spark = spark_session(conf)\n"
         "spark.sql('SELECT row_number() OVER (ORDER BY id) FROM range(3)').collect()\n"

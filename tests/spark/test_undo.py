@@ -47,7 +47,7 @@ def test_passes_are_listed_newest_first(story):
     assert listed[1].version_before < listed[1].version_after < listed[0].version_after
 
 
-def test_the_rows_of_a_pass_have_what_they_had_before_it(story):
+def test_undoing_a_pass_gives_its_rows_the_labels_they_had_before(story):
     first, before, rows, report = story.first, story.before, story.after, story.report
     assert {before[i].label.model for i in (2, 3, 4)} == {"fake:m2"}
     assert {(rows[i].value, rows[i].label.model, rows[i].label.pass_id) for i in (2, 3, 4)} == {
@@ -57,12 +57,12 @@ def test_the_rows_of_a_pass_have_what_they_had_before_it(story):
     assert "3 rows have the labels of version" in str(report)
 
 
-def test_what_people_answered_since_stays(story, rows_of):
+def test_undoing_a_pass_keeps_later_human_answers(story, rows_of):
     for rows in (story.after, rows_of(story.table)):
         assert [rows[i].value for i in (0, 1)] == ["rotten", "rotten"]
 
 
-def test_that_a_pass_was_taken_back_is_listed_too(story):
+def test_an_undone_pass_is_listed_as_undone(story):
     assert (story.newest.undone, story.newest.rows) == (story.second.pass_id, 3)
 
 
@@ -70,6 +70,6 @@ def test_rows_without_a_label_before_the_pass_are_pending_again(story, label):
     assert label(story.table, dry_run=True).states == {"human": 2, "new": 4}
 
 
-def test_a_pass_that_the_history_does_not_have_is_named(spark, story):
+def test_a_pass_that_is_not_in_the_history_is_named(spark, story):
     with pytest.raises(TableError, match="no pass 'x'.*\n.*" + story.second.pass_id):
         undo_pass(spark, story.table, "x")

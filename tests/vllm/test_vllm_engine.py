@@ -25,7 +25,7 @@ if find_spec("vllm") is None:
 WHO = [
     "Anna",
     "The firm Brandt & Co.",
-    "My neighbour",
+    "My neighbor",
     "A customer from Lyon",
     "Mr. O'Neill",
     "The new student",
@@ -117,11 +117,11 @@ def test_an_engine_outlives_another_that_was_loaded_after_it(ours, intents):
 
 def test_more_options_than_a_request_takes_are_scored(ours, theirs):
     trie = label_trie([(token,) for token in range(1000, 1300)], [str(n) for n in range(300)])
-    request = ScoringRequest((), (tuple(theirs.tokenizer.encode("My favourite word is")),), trie)
+    request = ScoringRequest((), (tuple(theirs.tokenizer.encode("My favorite word is")),), trie)
     assert probabilities(ours, request) == pytest.approx(probabilities(theirs, request), abs=1e-3)
 
 
-def test_equal_rows_have_equal_scores_at_their_own_places(ours):
+def test_equal_rows_have_equal_scores_at_their_own_positions(ours):
     trie = label_trie([(500,), (600, 700), (600, 800)], ["a", "b", "c"])
     rows = ((11, 12, 13), (21, 22), (11, 12, 13))
     found = ours.score(ScoringRequest((5, 6), rows, trie))
@@ -163,7 +163,7 @@ def test_log_probabilities_are_those_among_all_tokens(written):
     assert min(same[0][0].log_p) < -1
 
 
-def test_what_max_tokens_cuts_is_not_finished(ours):
+def test_an_answer_truncated_by_max_tokens_is_not_finished(ours):
     question, prefix, prompts = asked(extraction("facts", "text", FIELDS), ours.tokenizer, ROWS[:1])
     (answer,) = ours.generate(GenerationRequest(prefix, prompts, question.mode.schema, 5))
     assert not answer.finished
@@ -197,8 +197,8 @@ def test_the_context_is_what_vllm_was_given(ours):
     assert ours.tokenizer.context == 1024
 
 
-def test_what_vllm_does_not_load_is_one_line(ours):
-    with pytest.raises(ModelError, match=r"vLLM could not load the model in .*no_such_argument"):
+def test_a_model_that_vllm_cannot_load_gives_an_error_of_one_line(ours):
+    with pytest.raises(ModelError, match=r"vLLM does not load the model in .*no_such_argument"):
         VllmEngine.load(embedded_model(), engine_kwargs='{"no_such_argument": 1}')
 
 
@@ -209,7 +209,7 @@ def test_torch_still_takes_a_number_of_threads(ours):
     torch.set_num_threads(before)
 
 
-def test_a_column_is_labelled_with_vllm_in_spark_workers(tmp_path):
+def test_a_column_is_labeled_with_vllm_in_spark_workers(tmp_path):
     spark = spark_session(
         {"spark.master": "local[1]", "spark.driver.memory": "1g", "spark.sql.warehouse.dir": str(tmp_path)}
     )

@@ -27,7 +27,7 @@ def missing(ours, theirs):
     return list(missing_fields(ours, theirs, ("my col",)))
 
 
-def test_fields_that_are_lacking_are_named_with_their_types():
+def test_missing_fields_are_named_with_their_types():
     ours = struct(a=INT, b=TEXT, c=struct(d=NUMBER), e=ArrayType(struct(f=INT)))
     assert missing(ours, struct(a=INT)) == [
         ("`my col`.`b`", "string"),
@@ -42,11 +42,11 @@ def test_fields_inside_structs_and_arrays_are_looked_at_too():
     assert missing(ours, theirs) == [("`my col`.`c`.`e`", "int"), ("`my col`.`f`.`element`.`h`", "int")]
 
 
-def test_fields_are_found_whatever_their_case_and_others_do_no_harm():
+def test_fields_match_regardless_of_case_and_extra_fields_are_ignored():
     assert missing(struct(theName=INT), struct(THENAME=INT, more=TEXT)) == []
 
 
-def test_which_parts_may_be_null_does_not_count():
+def test_nullability_does_not_count():
     theirs = StructType([StructField("a", ArrayType(INT, containsNull=False), nullable=False)])
     assert missing(struct(a=ArrayType(INT)), theirs) == []
 
@@ -71,9 +71,10 @@ def test_a_field_of_another_type_is_named(ours, theirs, message):
     assert "column=" in caught.value.hint
 
 
-def test_names_with_backticks_are_quoted():
-    assert missing(struct(**{"it's `odd`": struct(**{"a b": INT})}), struct()) == [
-        ("`my col`.`it's ``odd```", "STRUCT<`a b`: int>")
+def test_odd_names_are_quoted_at_every_depth():
+    inner = struct(**{"a b": ArrayType(struct(**{"c.d": struct(**{"`": INT})}))})
+    assert missing(struct(**{"it's `odd`": inner}), struct()) == [
+        ("`my col`.`it's ``odd```", "STRUCT<`a b`: ARRAY<STRUCT<`c.d`: STRUCT<````: int>>>>")
     ]
 
 
@@ -101,7 +102,7 @@ STRICT = StructType([StructField("a", INT, nullable=False, metadata={"comment": 
         (MapType(TEXT, INT), INT, False),
     ],
 )  # fmt: skip
-def test_types_are_the_same_where_their_values_are(one, other, same):
+def test_types_are_the_same_if_they_hold_the_same_values(one, other, same):
     assert same_type(one, other) is same
     assert same_type(other, one) is same
 
