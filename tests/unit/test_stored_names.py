@@ -14,24 +14,24 @@ import pytest
 from pyspark.sql.types import LongType, StructField, StructType
 
 import sparklabel as sl
-from sparklabel import labels, registry
-from sparklabel.calibrators import Isotonic, Platt, Temperature, calibrator_from_json
-from sparklabel.cards import ModelCard
-from sparklabel.delta_table import TASK_PROPERTY, Target
-from sparklabel.held_out import is_held_out
-from sparklabel.table.cache import open_cache
-from sparklabel.table.columns import Owned
-from sparklabel.table.commits import commit_metadata
-from sparklabel.table.diary import open_diary
+from sparklabel import registry
+from sparklabel.confidence.calibrators import Isotonic, Platt, Temperature, calibrator_from_json
+from sparklabel.delta.commits import commit_metadata
+from sparklabel.delta.snapshot import TableSnapshot
+from sparklabel.labeling.options import StorageOptions
+from sparklabel.labeling.request import PassRequest
+from sparklabel.labeling.state.answer_cache import open_cache
+from sparklabel.labeling.state.lease import Holder
+from sparklabel.labeling.state.staging import open_staging
+from sparklabel.labeling.tracking import track_pass
+from sparklabel.labels import predicates, record, status
+from sparklabel.models.manifest import AdapterManifest
+from sparklabel.splits import is_held_out
 from sparklabel.table.history import ANSWERS, COLUMNS, CORRECTIONS, UNDO
-from sparklabel.table.labels_apart import make_labels_table
-from sparklabel.table.lease import Holder
-from sparklabel.table.opening import TaskTable
-from sparklabel.table.running import Pass
-from sparklabel.table.staging import open_staging
-from sparklabel.table.storage import Storage
-from sparklabel.table.todo import open_todo
-from sparklabel.udf import check_askable, labeler_spec
+from sparklabel.table.label_columns import TASK_PROPERTY, LabelColumns, RecordedTask
+from sparklabel.table.labels_table import make_labels_table
+from sparklabel.table.task_table import TaskTable
+from sparklabel.udf import labeler_spec, prepare
 
 pytestmark = [
     pytest.mark.usefixtures("store"),
@@ -39,7 +39,9 @@ pytestmark = [
 ]
 TASKS = Path(__file__).parents[2] / "conf" / "tasks"
 TASK = sl.classification("verdict", "text", ["fresh", "rotten"], "Judge.")
-TARGET = Target("tickets", "`tickets`", "/data/tickets", 7, StructType([StructField("id", LongType())]), {})
+TARGET = TableSnapshot(
+    "tickets", "`tickets`", "/data/tickets", 7, StructType([StructField("id", LongType())]), {}
+)
 RECORD = (
     "STRUCT<value: STRING, confidence: DOUBLE, raw_confidence: DOUBLE, "
     "alternatives: ARRAY<STRUCT<value: STRING, probability: DOUBLE>>, "
@@ -65,48 +67,50 @@ class Session:
 
 
 def staging(spark, task=TASK, **options):
-    return open_staging(spark, TARGET, Owned("verdict", "verdict_label", ()), task, "fake:m", "p1", **options)
+    return open_staging(
+        spark, TARGET, LabelColumns("verdict", "verdict_label", ()), task, "fake:m", "p1", **options
+    )
 
 
 def cache(model="m", engine="fake", min_confidence=0.0, **options):
     spec = labeler_spec(TASK, model, engine, options, min_confidence)
-    return open_cache(Storage(), "/data/tickets", spec, check_askable(spec))
+    return open_cache(StorageOptions(), "/data/tickets", spec, prepare(spec).task)
 
 
 def labeling(**options):
-    opened = TaskTable(TARGET, TARGET, ("id",), Owned("verdict", "verdict_label", ()))
-    return Pass(Session(), labeler_spec(TASK, "m", "fake", {}, **options), opened)
+    opened = TaskTable(TARGET, TARGET, ("id",), LabelColumns("verdict", "verdict_label", ()))
+    return PassRequest(labeler_spec(TASK, "m", "fake", {}, **options), opened)
 
 
 def test_the_record_has_these_fields_of_these_types_in_this_order():
-    assert labels.label_ddl("STRING") == RECORD
-    assert labels.label_ddl("BOOLEAN") == RECORD.replace("value: STRING", "value: BOOLEAN")
+    assert record.label_ddl("STRING") == RECORD
+    assert record.label_ddl("BOOLEAN") == RECORD.replace("value: STRING", "value: BOOLEAN")
 
 
 def test_statuses_sources_and_states_are_these_words():
-    assert (labels.OK, labels.TRUNCATED, labels.EMPTY_INPUT) == ("ok", "truncated", "empty_input")
-    assert (labels.TOO_LONG, labels.INVALID_OUTPUT) == ("too_long", "invalid_output")
-    assert (labels.ENGINE_ERROR, labels.TIMEOUT) == ("engine_error", "timeout")
-    assert labels.UNCERTAIN == "uncertain"
+    assert (status.OK, status.TRUNCATED, status.EMPTY_INPUT) == ("ok", "truncated", "empty_input")
+    assert (status.TOO_LONG, status.INVALID_OUTPUT) == ("too_long", "invalid_output")
+    assert (status.ENGINE_ERROR, status.TIMEOUT) == ("engine_error", "timeout")
+    assert status.UNCERTAIN == "uncertain"
     assert sl.Label(status="ok").source == "model"
-    assert "(lower(trim(label.source)) <=> 'human')" in labels.human_sql("value", "label")
-    assert labels.STATES == (
+    assert "(lower(trim(label.source)) <=> 'human')" in predicates.human_sql("value", "label")
+    assert predicates.STATES == (
         "new", "input_changed", "retry", "task_changed", "model_changed", "human", "human_input_changed", "done",
     )  # fmt: skip
 
 
 def test_inputs_have_these_hashes():
-    assert labels.input_hash([b"fresh 1"]) == (
+    assert record.input_hash([b"fresh 1"]) == (
         "4e68f70d902f5c0eb3ee36ad697c3740c0a6e3d0acaa643eba63b51750e53234"
     )
-    assert labels.input_hash([b"a", None]) == (
+    assert record.input_hash([b"a", None]) == (
         "dbe496367b4bfd6482f0f7b16eb713d6503818d8ae4c740904ee8c55984369d6"
     )
     column = (
         "coalesce(concat(encode(concat('S', octet_length(CAST({0} AS STRING)), ':'), 'utf-8'), "
         "CAST(CAST({0} AS STRING) AS BINARY)), encode('N', 'utf-8'))"
     )
-    assert labels.input_hash_sql(["`a`", "`b`"]) == (
+    assert predicates.input_hash_sql(["`a`", "`b`"]) == (
         f"sha2(concat({column.format('`a`')}, {column.format('`b`')}), 256)"
     )
 
@@ -158,8 +162,12 @@ def test_the_same_inputs_as_ever_are_held_out():
 
 def test_a_table_says_in_these_properties_what_is_in_it():
     assert TASK_PROPERTY == "sparklabel.task."
+    assert RecordedTask("verdict", ("id",)).to_json() == '{"column": "verdict", "key": ["id"]}'
+    assert RecordedTask.read('{"column": "verdict"}') == RecordedTask("verdict"), (
+        "as earlier releases wrote it"
+    )
     spark = Session()
-    make_labels_table(spark, Target("labels", "`labels`", "", -1, TARGET.schema, {}), TARGET, ["id"])
+    make_labels_table(spark, TableSnapshot("labels", "`labels`", "", -1, TARGET.schema, {}), TARGET, ["id"])
     assert spark.said == [
         "CREATE TABLE IF NOT EXISTS `labels` (`id` bigint) USING DELTA TBLPROPERTIES ('sparklabel.labels' = "
         '\'{"of": "tickets", "key": ["id"]}\')'
@@ -190,16 +198,6 @@ def test_answers_are_staged_in_this_folder_and_these_columns():
 def test_each_type_of_value_is_staged_in_a_folder_of_its_own(name, record_format):
     task = sl.load_task(TASKS / f"{name}.yaml")
     assert staging(Session(), task).path == f"/data/tickets/_sparklabel/verdict_label-{record_format}"
-
-
-def test_what_is_to_do_is_in_this_folder_and_these_columns():
-    spark = Session()
-    open_todo(spark, staging(Session()))
-    assert spark.said == [
-        "CREATE TABLE IF NOT EXISTS delta.`/data/tickets/_sparklabel/verdict_label-7c59a4ff-todo` "
-        "(input_hash STRING, texts ARRAY<STRING>, bucket INT, pass_id STRING, day DATE) "
-        f"USING DELTA PARTITIONED BY (day, pass_id) {GOES_SOON}"
-    ]
 
 
 def test_the_cache_is_in_this_folder_and_a_question_has_this_key():
@@ -256,7 +254,7 @@ def test_a_card_is_written_and_read_like_this():
             "sha256": "0",
         },
     }  # fmt: skip
-    assert ModelCard.from_json(json.dumps(card)).to_dict() == card
+    assert AdapterManifest.from_json(json.dumps(card)).to_dict() == card
 
 
 @pytest.mark.parametrize(
@@ -290,7 +288,7 @@ def test_a_version_is_in_mlflow_under_these_names(base, tmp_path, adapter_folder
     assert (len(sha256), found.tags) == (64, {"task_fingerprint": "v1:0"})
     assert found.source.endswith(f"/artifacts/model-{sha256[:16]}")
     files = {path.relative_to(found.source).as_posix() for path in Path(found.source).rglob("*.*")}
-    assert files == {"sparklabel.json", "adapter/adapter_config.json", "adapter/adapter_model.safetensors"}
+    assert files >= {"sparklabel.json", "adapter/adapter_config.json", "adapter/adapter_model.safetensors"}
     model = registry.resolve("models:/named@champion").identity
     assert model == f"models:/named/{version}@sha256:{sha256[:16]}"
 
@@ -309,17 +307,20 @@ def test_a_model_has_this_name_unless_another_is_given():
 
 
 def test_a_pass_is_a_run_with_these_names():
-    with open_diary("p1", "verdict", "tickets", {"pass_id": "p1"}, "sparklabel") as diary:
-        work = SimpleNamespace(chunks=1, inputs=3, failed=1, prompt_tokens=9, output_tokens=0, rate=2.0)
-        diary.chunk(work, 5)
+    with track_pass(labeling()) as tracker:
+        stats = SimpleNamespace(chunks=1, inputs=3, failed=1, prompt_tokens=9, output_tokens=0, rate=2.0)
+        tracker.chunk(stats, 5)
         report = sl.PassReport(
             table="t", task="v", model="m", task_fingerprint="f", pass_id="p1", dry_run=False, version_before=0,
             version_after=1, states={}, pending=1, distinct_inputs=1, by_status={"ok": 1}, cost=0.5,
         )  # fmt: skip
-        diary.end(report.figures())
-    run = mlflow.get_run(diary.run_id)
-    assert (run.info.run_name, run.data.tags["sparklabel.pass"]) == ("label verdict", "p1")
-    assert set(run.data.params) == {"table", "task", "pass_id"}
+        tracker.end(report.figures())
+    run = mlflow.get_run(tracker.run_id)
+    assert (run.info.run_name, run.data.tags["sparklabel.pass"]) == (
+        "label verdict",
+        run.data.params["pass_id"],
+    )
+    assert set(run.data.params) >= {"table", "task", "pass_id", "model", "engine", "task_fingerprint"}
     assert set(run.data.metrics) == {
         "inputs", "of", "failed", "prompt_tokens", "output_tokens", "inputs_per_second", "conflicts", "seconds",
         "labeled", "pending", "human_kept", "resumed_inputs", "cached_inputs", "corrections_stamped",
