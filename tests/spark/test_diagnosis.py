@@ -111,7 +111,7 @@ def test_a_read_only_table_is_named_whenever_the_pass_finds_that_out(
     refusal = r"(Read-only file system|Permission denied)"
     with pytest.raises(TableError, match=r"The staging table in .* cannot be created: .*Cannot create"):
         label(str(folder))
-    with pytest.raises(TableError, match=rf"could not write: .*{refusal}.*\n.*get the right to write"):
+    with pytest.raises(TableError, match=rf"could not write: .*{refusal}.*\n.*get permission to write"):
         label(str(folder), staging=str(tmp_path_factory.mktemp("staging")))
     assert spark.sql(f"SELECT * FROM delta.`{folder}`").columns == ["id", "text"]
 

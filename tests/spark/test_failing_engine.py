@@ -31,7 +31,7 @@ def test_a_failure_replaces_no_answer_to_the_same_input(failed):
     assert {rows[i].value for i in range(1, 5)} == {"fresh"}
     assert {rows[i].label.model for i in range(1, 5)} == {"fake:m"}
     assert report.kept_older == 4
-    assert "4 rows kept their older answer, because the engine failed" in str(report)
+    assert "4 rows keep their older answer because the engine failed" in str(report)
 
 
 def test_a_failure_replaces_an_answer_to_another_input(failed):

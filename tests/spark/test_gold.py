@@ -44,9 +44,9 @@ def test_a_column_that_passes_write_is_not_gold(spark, answered, task):
         sl.evaluate(spark, answered, task, gold="verdict", engine="fake")
 
 
-def test_evaluate_says_when_there_is_nothing_to_compare_with(spark, answered, task):
+def test_a_dataframe_without_a_gold_column_has_nothing_to_compare_with(spark, answered, task):
     with pytest.raises(TableError, match="nothing to compare with"):
-        sl.evaluate(spark, answered, task, engine="fake")
+        sl.evaluate(spark, spark.table(answered), task, engine="fake")
 
 
 def test_answers_that_only_train_judge_nothing(spark, answered, table, task):
