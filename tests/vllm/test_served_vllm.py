@@ -81,7 +81,7 @@ def test_base_and_adapter_score_side_by_side_as_in_the_transformers_engine(serve
 def test_an_adapter_of_a_higher_rank_names_the_option(served, make_adapter):
     spec, home = served
     engine = connect(spec, make_adapter(16), home=home)
-    with pytest.raises(ModelError, match="has rank 16, and vLLM was loaded for 8") as caught:
+    with pytest.raises(ModelError, match="has rank 16, and vLLM was loaded for ranks up to 8") as caught:
         engine.score(
             ScoringRequest(
                 (), ((5, 6),), PreparedTask.of(classification("a", "b", ["c", "d"]), engine.tokenizer).trie

@@ -231,6 +231,6 @@ def test_a_column_is_labeled_with_vllm_in_spark_workers(tmp_path):
 
 
 def test_a_prompt_that_vllm_refuses_fails_its_own_call_only(ours, intents):
-    with pytest.raises(EngineError, match="refuses"):
+    with pytest.raises(EngineError, match="refused"):
         ours.score(ScoringRequest((), ((11,) * 2000,), intents.trie))
     assert probabilities(ours, intents).shape == (len(ROWS), len(INTENTS))
