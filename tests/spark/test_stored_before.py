@@ -101,7 +101,7 @@ def test_a_text_that_was_answered_before_is_answered_from_the_cache(spark, with_
     table = with_cache("reviews")
     spark.sql(f"UPDATE delta.`{table}` SET text = 'rotten 6' WHERE id = 5")
     spark.sql(f"UPDATE delta.`{table}` SET text = 'rotten 99' WHERE id = 7")
-    report = label(table, VERDICT)
+    report = label(table, VERDICT, cache=f"{table}/_sparklabel")  # named: a pass of seconds would not ask it
     assert (report.labeled, report.cached_inputs) == (2, 1)
     now = rows_in(table)
     assert [now[i].verdict for i in (5, 7)] == ["rotten", "rotten"]
@@ -147,7 +147,7 @@ def test_a_pass_is_taken_back_and_its_answers_are_in_the_cache(spark, with_cache
     assert (report.put_back, report.human_kept) == (9, 3)
     now = rows_in(table)
     assert {i for i, row in now.items() if row.verdict_label is None} == {0, *range(4, 12)}
-    again = label(table, VERDICT)
+    again = label(table, VERDICT, cache=f"{table}/_sparklabel")
     assert (again.labeled, again.cached_inputs) == (9, 8), "that a row is blank is not kept"
     assert {i: row.verdict for i, row in rows_in(table).items()} == {
         i: row.verdict for i, row in then.items()
@@ -244,7 +244,7 @@ def test_a_pass_with_a_registered_model_goes_on_and_finds_its_cache(spark, with_
     assert sl.label_table(spark, table, TONE, relabel="model", **options).pending == 0
     spark.sql(f"UPDATE delta.`{table}` SET tone = NULL, tone_label = NULL WHERE id = 0")
     spark.sql(f"INSERT INTO delta.`{table}` (id, text) VALUES (9, 'oooo 9'), (10, ' ')")
-    report = sl.label_table(spark, table, TONE, **options)
+    report = sl.label_table(spark, table, TONE, cache=f"{table}/_sparklabel", **options)
     assert (report.labeled, report.cached_inputs) == (3, 1)
     now = rows_in(table)
     assert now[0].tone == then[0].tone
