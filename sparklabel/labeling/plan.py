@@ -36,6 +36,8 @@ FEW_ROWS = 10_000
 """Up to so many rows are sent to every executor for a MERGE, or go through the driver in a small pass."""
 _SMALL_SECONDS = 10.0
 """Computing again what takes no longer than this costs less than staging it, and than asking the cache."""
+_UNTIMED_INPUTS = 32
+"""So many inputs are taken to be answered within that time when no earlier pass says how long they take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +102,9 @@ class PassPlan:
         is_free = self.request.spec.engine.kind.holds_model  # an HTTP endpoint's answers cost money
         storage = self.request.storage
         is_default = storage.staging is None and isinstance(storage.cache, bool)
-        return (
-            is_free
-            and is_default
-            and self.has_few_rows
-            and self.inputs <= _SMALL_SECONDS * (self.inputs_per_second or 0)
-        )
+        rate = self.inputs_per_second
+        most = _UNTIMED_INPUTS if rate is None else _SMALL_SECONDS * rate
+        return is_free and is_default and self.has_few_rows and self.inputs <= most
 
 
 def make_plan(spark: SparkSession, request: PassRequest) -> PassPlan:

@@ -32,6 +32,9 @@ from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.tasks import Generated, Scored, Task
 from sparklabel.udf import vacate_gpu
 
+_STORED_AS = {"lora_alpha": "alpha", "warmup_ratio": "warm_up"}
+"""Fields of TrainingConfig whose MLflow parameter keeps the name that it had before 0.1: runs stay comparable."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingOutcome:
@@ -123,7 +126,9 @@ class TrainingJob:
 
             choices = len(self.prepared.label_ids) or None
             summary = train_lora(model, examples, self.config, folder / "adapter", on_step, choices=choices)
-        run.log_params({f"recipe.{name}": value for name, value in asdict(summary.config).items()})
+        run.log_params(
+            {f"recipe.{_STORED_AS.get(name, name)}": value for name, value in asdict(summary.config).items()}
+        )
         run.log_metrics(
             {"train_seconds": summary.seconds, "tokens_per_second": summary.tokens / summary.seconds}
         )

@@ -197,7 +197,10 @@ def test_a_table_of_today_is_stored_as_one_of_before(spark, stored, label, rows_
     spark.sql(
         f"UPDATE delta.`{today}` SET verdict_label.source = 'human', verdict_label.reviewer = 'kim' WHERE id = 3"
     )
-    assert layout(spark, today) == layout(spark, before)
+    new, old = layout(spark, today), layout(spark, before)
+    assert json.loads(new[""][2].pop("sparklabel.task.verdict")) == {"column": "verdict", "key": ["id"]}
+    assert json.loads(old[""][2].pop("sparklabel.task.verdict")) == {"column": "verdict"}, "keys came later"
+    assert new == old
     now, then = ({i: timeless(row) for i, row in rows_in(table).items()} for table in (today, before))
     assert now == then
 

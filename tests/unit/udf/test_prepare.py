@@ -4,6 +4,7 @@ import pickle
 from dataclasses import replace
 
 import pytest
+from pyspark.sql import SparkSession
 
 from sparklabel import classification
 from sparklabel.errors import SetupError, TaskError
@@ -29,7 +30,8 @@ def test_a_task_that_does_not_fit_the_model_is_refused():
         prepare(labeler_spec(wordy, "m", "fake", {}))
 
 
-def test_examples_of_a_table_need_a_session():
+def test_examples_of_a_table_need_a_session(monkeypatch):
+    monkeypatch.setattr(SparkSession, "getActiveSession", lambda: None)  # other tests may have left one
     with pytest.raises(SetupError, match="no active Spark session"):
         prepare(labeler_spec(SHOWN_TASK, "m", "fake", {}))
 
