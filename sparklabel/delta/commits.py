@@ -1,7 +1,7 @@
 """Commits to a table that others write too: retried on conflicts, and marked with what made them.
 
-Delta refuses a commit that another writer's commit overlapped, and never retries by itself. What is passed here reads
-and guards by itself, so that running it again is safe.
+Delta refuses a commit that overlaps another writer's, and never retries by itself. The statements passed in here read
+the table and guard their own writes, so running one again is safe.
 """
 
 import json
@@ -29,16 +29,18 @@ _REFUSALS = ("DELTA_VIOLATE_CONSTRAINT", "DELTA_NOT_NULL_CONSTRAINT", "DELTA_CAN
 _ATTEMPTS = 8
 _TIDY_EVERY = 20
 FILES_GO_SOON = "TBLPROPERTIES ('delta.deletedFileRetentionDuration' = 'interval 1 hour')"
-"""Of a table of ours that holds texts, or answers that may quote them: nobody should find these who erased them from
-the labelled table. Nobody reads longer than an hour what another pass removes."""
+"""For our own tables that hold texts, or answers that may quote them: these must not outlive a row that a user deleted
+from the labeled table. No pass reads for longer than an hour what another one removes."""
 _ONE_AT_A_TIME = threading.RLock()
 Result = TypeVar("Result")
 
 
 def retry_on_conflict(commit: Callable[[], Result], what: str) -> Result:
-    """Runs `commit`, again after a growing random pause where another writer was first.
+    """Runs `commit`, and again after a growing random pause if another writer was first.
 
-    Raises ConflictError, or TableError where the table takes no such commit: a constraint, a property, a permission.
+    Raises:
+        ConflictError: Other writers were first every time.
+        TableError: The table refuses such a commit: a constraint, a property, a permission.
     """
     met = _MET.get()
     for attempt in range(_ATTEMPTS):
@@ -66,13 +68,13 @@ def retry_on_conflict(commit: Callable[[], Result], what: str) -> Result:
 
 
 def delete_rows(spark: SparkSession, sql: str, where: str, what: str) -> None:
-    """From a Delta table, named as SQL takes it. Raises what `retry_on_conflict` raises."""
+    """Deletes rows of a Delta table, named as in SQL. Raises what `retry_on_conflict` raises."""
     retry_on_conflict(lambda: spark.sql(f"DELETE FROM {sql} WHERE {where}").collect(), what)
 
 
 def tidying_is_due(spark: SparkSession, sql: str, commits: int) -> bool:
-    """Whether whoever made the newest `commits` of a Delta table of ours, or somewhat fewer, is to tidy it: about every
-    twentieth commit is. A VACUUM takes many seconds."""
+    """Whether maintenance of one of our tables is due after its last `commits` commits. It runs about every 20 commits,
+    as a VACUUM takes many seconds."""
     version = newest_version(spark, sql)
     return version >= _TIDY_EVERY and version % _TIDY_EVERY < commits
 
@@ -83,22 +85,22 @@ WRITE_ERRORS: tuple[type[Exception], ...] = (*spark_errors(), SparklabelError)
 
 @contextmanager
 def best_effort(what: str) -> Iterator[None]:
-    """Inside, what fails is told, and no more: nothing of a user's is at stake, and the next pass does it."""
+    """Reports a failure inside the block instead of raising it: no data is at stake, and the next pass tries again."""
     try:
         yield
     except WRITE_ERRORS as error:
-        tell(f"{what} failed, and is left to the next pass: {error_message(error)}")
+        tell(f"{what} failed; the next pass will try again: {error_message(error)}")
 
 
 @dataclass(slots=True)
 class Conflicts:
-    """How often another writer was first."""
+    """The number of commits that another writer preempted."""
 
     number: int = 0
 
 
 def conflicts_met() -> int:
-    """So far, inside the block of `count_conflicts`."""
+    """The conflicts so far inside the block of `count_conflicts`; 0 outside of one."""
     met = _MET.get()
     return met.number if met else 0
 
@@ -108,7 +110,7 @@ _MET: ContextVar[Conflicts | None] = ContextVar("conflicts", default=None)
 
 @contextmanager
 def count_conflicts() -> Iterator[Conflicts]:
-    """Those that are met, and tried again, inside the block in this thread."""
+    """Counts the conflicts that are met and retried in this thread inside the block."""
     met = Conflicts()
     before = _MET.set(met)
     try:
@@ -118,7 +120,7 @@ def count_conflicts() -> Iterator[Conflicts]:
 
 
 def _condition(error: Any) -> tuple[str, str]:
-    """Delta's name for what went wrong, and its first sentence."""
+    """Delta's error condition and the first sentence of its message."""
     # A classic session gives Delta's own exceptions as the JVM does: "class: [CONDITION] text".
     text = str(error if isinstance(error, PySparkException) else error.java_exception)
     found = re.search(r"\[([A-Z_.]+)\] *([^\n]*)", text)
@@ -128,9 +130,9 @@ def _condition(error: Any) -> tuple[str, str]:
 
 @contextmanager
 def commit_metadata(spark: SparkSession, **content: Any) -> Iterator[None]:
-    """Inside, commits of this session carry `content` as JSON in their userMetadata.
+    """Commits of this session inside the block carry `content` as JSON in their userMetadata.
 
-    A session has one such setting for all its threads: they wait for each other here.
+    The setting belongs to the whole session, so its threads wait for each other here.
     """
     with _ONE_AT_A_TIME:
         before = spark.conf.get(_METADATA, None)

@@ -1,11 +1,11 @@
-"""What Spark and Delta raise, and the sentence in it that a user can read."""
+"""The exceptions of Spark and Delta, and the line of them that a user can read."""
 
 from sparklabel.redaction import first_line
 
 
 def java_errors() -> tuple[type[Exception], ...]:
-    """What a classic session raises where Delta's own exceptions come through; nothing with Spark Connect's client
-    alone (pyspark-client), which has no py4j."""
+    """What a classic session raises for Delta's own exceptions. Empty with only Spark Connect's client
+    (pyspark-client), which has no py4j."""
     try:
         from py4j.protocol import Py4JJavaError
     except ImportError:
@@ -14,13 +14,13 @@ def java_errors() -> tuple[type[Exception], ...]:
 
 
 def spark_errors() -> tuple[type[Exception], ...]:
-    """What a statement can raise: Spark's own errors, and what comes through as the JVM gives it."""
+    """What a statement can raise: PySpark's errors, and JVM exceptions that py4j passes through."""
     from pyspark.errors import PySparkException
 
     return (PySparkException, *java_errors())
 
 
 def error_message(error: Exception) -> str:
-    """The first line of what Spark says."""
-    # Of what comes through as the JVM gives it, py4j's own first line says only that something did.
+    """The first line of Spark's message."""
+    # py4j's own first line only says that the JVM raised something.
     return first_line(getattr(error, "java_exception", error), longest=300)

@@ -1,8 +1,8 @@
 """Delta's two jars: found or fetched once, checked, and then started from as local files.
 
-In: nothing. Out: their paths in the user cache. The fetching is Spark's own (Ivy), so the user's repository settings
-hold (`spark.jars.ivySettings`, `spark.jars.repositories`, DEFAULT_ARTIFACT_REPOSITORY, proxies) and no address stands
-here. It starts no session (session.py does). As a program it prints the paths, for `spark-submit --jars`.
+In: nothing. Out: their paths in the user cache. Spark itself fetches them (Ivy), so the user's repository settings hold
+(`spark.jars.ivySettings`, `spark.jars.repositories`, DEFAULT_ARTIFACT_REPOSITORY, proxies) and no address is written
+here. Starts no session. Run as a program it prints the paths, for `spark-submit --jars`.
 """
 
 import hashlib
@@ -34,10 +34,12 @@ _FETCH_SECONDS = 600
 
 
 def delta_jars() -> tuple[Path, Path]:
-    """Delta's jars for the installed pyspark, with their checksums checked; fetched on first use (seconds).
+    """Delta's jars for the installed pyspark, checksums verified; fetched on first use (seconds).
 
-    Searched first: the folder in SPARKLABEL_JARS, the user cache, and what Ivy fetched earlier for this user.
-    Raises SetupError that says what was tried and where to put the files by hand.
+    Looks first in the folder that SPARKLABEL_JARS names, in the user cache, and among what Ivy fetched for this user.
+
+    Raises:
+        SetupError: They cannot be fetched; says what was tried and where to put the files by hand.
     """
     names = _names()
     found = find_jars()
@@ -52,7 +54,7 @@ def delta_jars() -> tuple[Path, Path]:
 
 
 def find_jars() -> tuple[Path, Path] | None:
-    """The jars where they are on this machine already, without fetching; None where one is missing or damaged."""
+    """The jars if this machine has them already; None if one is missing or damaged. Fetches nothing."""
     first, second = (next(filter(_intact, _places(name)), None) for name in _names())
     return (first, second) if first and second else None
 
@@ -97,7 +99,7 @@ def _fetch(names: tuple[str, str], folder: Path) -> None:
 
 
 def _resolve(names: tuple[str, str], ivy: Path) -> str:
-    """Lets Spark fetch the jars into `ivy`/jars; returns what it said."""
+    """Makes Spark fetch the jars into `ivy`/jars. Returns its output."""
     script = ivy / "nothing.py"
     script.write_text("")
     command = [

@@ -1,7 +1,7 @@
 """A local Spark session with Delta set up, and the check that a session has Delta.
 
-In: Spark settings that override ours. Out: a SparkSession. Every API of sparklabel takes any session that has Delta:
-this one is for a machine without a cluster. Door: pyspark. Delta's jars come from jars.py.
+In: Spark settings that override ours. Out: a SparkSession. Every function of sparklabel accepts any session that has
+Delta; this one is for a machine without a cluster. Door: pyspark.
 """
 
 import logging
@@ -12,18 +12,14 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta.jars import delta_jars as delta_jars
+from sparklabel.delta.errors import java_errors
+from sparklabel.delta.jars import delta_jars
 from sparklabel.errors import SetupError
 from sparklabel.machine import cores, java_problem, java_version, memory_bytes
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-from sparklabel.delta.errors import java_errors
 
 DELTA_CONF = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -56,15 +52,17 @@ _NO_DELTA = {
 
 
 def spark_session(conf: Mapping[str, str] | None = None) -> "SparkSession":
-    """A session with Delta: the active one, or a new local one that starts quietly in a few seconds.
+    """A session with Delta: the active one, or a new local one, which starts quietly in a few seconds.
 
-    `conf` overrides every setting of ours. On an active session it sets what can still be set. Under spark-submit
-    the command's settings stand, and ours fill in what it leaves open: on a cluster Delta's only. Raises SetupError
-    where Java, Delta's jars or Delta in the active session are missing, or `conf` asks a running session for what only
-    a new one can have.
+    Args:
+        conf: Spark settings. They override ours; on an active session, those that can still be changed are set. Under
+            spark-submit the command's settings stand and ours only fill in what it leaves open: on a cluster, only
+            Delta's.
+
+    Raises:
+        SetupError: Java or Delta's jars are missing, the active session has no Delta, or `conf` names a setting that
+            only a new session can have.
     """
-    from pyspark.sql import SparkSession
-
     settings = dict(conf or {})
     active = SparkSession.getActiveSession()
     if active is not None:
@@ -80,7 +78,7 @@ def spark_session(conf: Mapping[str, str] | None = None) -> "SparkSession":
 
 
 def require_delta(spark: "SparkSession") -> None:
-    """Raises SetupError unless SQL of this session reaches Delta. Works over Spark Connect; touches no table."""
+    """Raises SetupError unless the session's SQL reaches Delta. Works over Spark Connect; touches no table."""
     with query_errors_unprinted():
         if _lacks_delta(spark):
             raise SetupError("This Spark session has no Delta.", hint=_HOW_TO_DELTA)
@@ -120,9 +118,8 @@ def _start(settings: dict[str, str]) -> "SparkSession":
 def _start_local(settings: dict[str, str]) -> "SparkSession":
     if problem := java_problem(java_version()):
         raise SetupError(problem)
-    os.environ["PYSPARK_PYTHON"] = (
-        sys.executable
-    )  # workers need the packages and the version of this interpreter
+    # Workers need this interpreter's version and packages.
+    os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     jars = {} if "spark.jars" in settings else {"spark.jars": ",".join(map(str, delta_jars()))}
     with _jvm_notices_dropped(), warnings.catch_warnings():
@@ -149,8 +146,8 @@ def _build(settings: Mapping[str, str]) -> "SparkSession":
 
 
 def _submitted(settings: dict[str, str]) -> dict[str, str]:
-    """Those settings that spark-submit's command line and files do not give. On a cluster ours are Delta's only: what
-    suits one machine would hide the driver from executors on other hosts, and hold shuffles to two partitions."""
+    """Our settings, without those that spark-submit's command line and files give. On a cluster only Delta's: what
+    suits one machine would hide the driver from executors on other hosts and limit shuffles to two partitions."""
     from pyspark import SparkConf, SparkContext
 
     SparkContext._ensure_initialized()  # or SparkConf does not ask the JVM, which has the command's settings
@@ -174,7 +171,7 @@ def _adapt(session: "SparkSession", settings: Mapping[str, str]) -> "SparkSessio
 
 
 def _query_loggers() -> list[logging.Logger]:
-    """pyspark's loggers that print each error as a page of JSON before it is raised."""
+    """pyspark's loggers that print an error as a page of JSON before it is raised."""
     from pyspark.logger import PySparkLogger
 
     return [
@@ -184,7 +181,7 @@ def _query_loggers() -> list[logging.Logger]:
 
 @contextmanager
 def query_errors_unprinted() -> Iterator[None]:
-    """Inside, pyspark does not log the errors of statements that are expected to fail."""
+    """Keeps pyspark from logging the errors of statements that are expected to fail."""
     loggers = _query_loggers()
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -198,9 +195,9 @@ def query_errors_unprinted() -> Iterator[None]:
 
 @contextmanager
 def _jvm_notices_dropped() -> Iterator[None]:
-    """Drops from stderr what a JVM that starts meanwhile says before its logging is up; all else passes.
+    """Drops what a JVM started inside the block prints to stderr before its logging is up; the rest passes through.
 
-    A child's stderr is fixed when it starts, so it gets a pipe that a thread copies for as long as the JVM lives.
+    A child's stderr is fixed when it starts, so it gets a pipe, which a thread copies for as long as the JVM lives.
     """
     reader, writer = os.pipe()
     stderr = os.dup(2)
@@ -225,7 +222,7 @@ def _copy_lines(reader: int, stderr: int) -> None:
 
 
 def task_slots(spark: SparkSession) -> int:
-    """How many tasks run at once: Spark makes a partition of a range for each core that there is now. Works over Spark
+    """How many tasks run at once: Spark divides a range into a partition per core that there is now. Works over Spark
     Connect."""
     ids = spark.range(4096).select(F.spark_partition_id().alias("p"))
     return max(1, ids.distinct().count() // int(spark.conf.get("spark.task.cpus", "1") or 1))

@@ -1,7 +1,7 @@
-"""A Delta table: found, read at a pinned version, and checked for the columns that a task reads. Where rows are only
-read, a view will do, which has no versions.
+"""Delta tables at a pinned version: found by name or path, read, and checked for columns. A view, which has no
+versions, serves where rows are only read.
 
-In: a table's name or path, a task. Out: a frozen record. Reads only.
+In: a table's name or path. Out: a `TableSnapshot`. Reads only.
 """
 
 import re
@@ -26,8 +26,13 @@ DELETION_VECTORS = "delta.enableDeletionVectors"
 
 @dataclass(frozen=True, slots=True)
 class TableSnapshot:
-    """A Delta table at a pinned version; a view, and a table that is not there yet, have `UNVERSIONED`. `name` is what
-    the user wrote, `sql` what SQL takes."""
+    """A Delta table at a pinned version.
+
+    Attributes:
+        name: What the user wrote.
+        sql: The table as named in SQL.
+        version: `UNVERSIONED` for a view, and for a table that does not exist yet.
+    """
 
     name: str
     sql: str
@@ -39,20 +44,20 @@ class TableSnapshot:
 
     @property
     def has_deletion_vectors(self) -> bool:
-        """Whether a change of few rows leaves the others' files alone."""
+        """Whether changing few rows leaves the files of the others alone."""
         return self.properties.get(DELETION_VECTORS, "false").lower() == "true"
 
     def read(self, spark: SparkSession) -> DataFrame:
-        """All rows of the pinned version; of a view, those of the moment in which they are used."""
+        """All rows of the pinned version; for a view, the rows at the time they are read."""
         pinned = "" if self.version == UNVERSIONED else f" VERSION AS OF {self.version}"
         return spark.sql(f"SELECT * FROM {self.sql}{pinned}")
 
     def newest_version(self, spark: SparkSession) -> int:
-        """That of the table as it is now."""
+        """The version of the table as it is now."""
         return newest_version(spark, self.sql)
 
     def column(self, name: str) -> str | None:
-        """The table's spelling of a column, found as SQL does: whatever the case."""
+        """The table's spelling of a column, found regardless of case, as in SQL; None if it has no such column."""
         return next((c for c in self.schema.fieldNames() if c.lower() == name.lower()), None)
 
 
@@ -60,7 +65,7 @@ _NO_SUCH_VERSION = 2**62
 
 
 def newest_version(spark: SparkSession, sql: str) -> int:
-    """The newest version of a Delta table, named as SQL takes it."""
+    """The newest version of a Delta table, named as in SQL."""
     # Delta's refusal of a version that cannot exist names the newest one: one SQL execution, where DESCRIBE HISTORY
     # takes four. It is the fallback for a Delta that words its refusal otherwise.
     try:
@@ -75,8 +80,11 @@ def newest_version(spark: SparkSession, sql: str) -> int:
 
 
 def open_snapshot(spark: SparkSession, table: str, otherwise: str = "") -> TableSnapshot:
-    """Finds a table by name (`db.tickets`) or path (anything with a slash). Raises TableError, whose hint ends with
-    what can be done `otherwise`."""
+    """Finds a table by name (`db.tickets`) or path (anything with a slash).
+
+    Raises:
+        TableError: It is not a Delta table that can be read. Its hint ends with `otherwise`.
+    """
     sql = table_sql(table)
     try:
         detail = spark.sql(f"DESCRIBE DETAIL {sql}").collect()[0]
@@ -107,7 +115,7 @@ def open_snapshot(spark: SparkSession, table: str, otherwise: str = "") -> Table
 
 
 def open_readable(spark: SparkSession, name: str) -> TableSnapshot:
-    """Where rows are only read: a Delta table at its newest version, or anything else that SQL reads. Raises
+    """Opens what is only read: a Delta table at its newest version, or anything else that SQL can read. Raises
     TableError."""
     require_delta(spark)
     sql = table_sql(name)
@@ -122,7 +130,7 @@ def open_readable(spark: SparkSession, name: str) -> TableSnapshot:
 
 
 def is_delta(spark: SparkSession, sql: str) -> bool:
-    """Whether there is a Delta table of this name or path, as SQL takes it."""
+    """Whether a Delta table of this name or path, as in SQL, exists."""
     try:
         return bool(spark.sql(f"DESCRIBE DETAIL {sql}").collect()[0]["format"] == "delta")
     except (AnalysisException, ParseException):
@@ -130,8 +138,8 @@ def is_delta(spark: SparkSession, sql: str) -> bool:
 
 
 def is_table_folder(spark: SparkSession, path: str) -> bool:
-    """Whether it is a Delta table's. Asked of Delta, of a folder inside a table's, it would warn of partitions on
-    stdout."""
+    """Whether the folder is a Delta table's. Delta itself, asked about a folder inside a table, prints a warning of
+    partitions to stdout."""
     try:
         return bool(spark.read.text(f"{path}/_delta_log").schema)
     except AnalysisException:
@@ -139,12 +147,12 @@ def is_table_folder(spark: SparkSession, path: str) -> bool:
 
 
 def table_around(spark: SparkSession, path: str) -> str | None:
-    """The folder of the Delta table that a folder is, or lies in: a VACUUM of that table would delete what is kept
-    there, but for what has a name that begins with _."""
+    """The Delta table's folder that `path` is or lies in; None if there is none. VACUUM of that table would delete what
+    is kept there, except under names that begin with _."""
     parts = re.sub(r"(?<!:)/+", "/", path).rstrip("/").split("/")
     while parts and parts[-1] and not parts[-1].endswith(":"):
         around = "/".join(parts)
-        with suppress(*spark_errors()):  # a folder above that we may not read
+        with suppress(*spark_errors()):  # a parent folder that we may not read
             if is_table_folder(spark, around):
                 return around
         if parts.pop().startswith("_"):
@@ -153,7 +161,7 @@ def table_around(spark: SparkSession, path: str) -> str | None:
 
 
 def table_sql(table: str) -> str:
-    """A table's name or path as SQL takes it."""
+    """A table's name or path as written in SQL. Raises TableError for what is neither."""
     if not isinstance(table, str) or not table.strip():
         raise TableError(f"A table is a name or a path, not {table!r}.")
     if "`" in table and ("/" not in table or re.match(r"\w+\.`", table)):
@@ -174,7 +182,7 @@ def table_sql(table: str) -> str:
 
 
 def folder_of(table: str) -> str | None:
-    """The folder that a table is named by; None where it has a name."""
+    """The folder of a table that is named by its path; None if it is named in a catalog."""
     quoted = re.fullmatch(r"\w+\.`([^`]+)`", table)
     path = quoted[1] if quoted else table
     return path if is_absolute(path) else None
@@ -191,7 +199,8 @@ def check_columns(target: TableSnapshot, names: Sequence[str], what: str) -> tup
 
 
 def check_folders(spark: SparkSession, **given: Any) -> None:
-    """Raises TableError for a folder in which a VACUUM would delete what is kept there. What is no text is none."""
+    """Raises TableError if a folder lies inside a Delta table, where VACUUM would delete it. Ignores non-string
+    values."""
     for name, folder in given.items():
         if isinstance(folder, str) and (table := table_around(spark, folder)):
             raise TableError(
@@ -201,11 +210,11 @@ def check_folders(spark: SparkSession, **given: Any) -> None:
 
 
 def is_absolute_path(path: Any) -> bool:
-    """Whether it is the path of one, wherever it is read."""
+    """Whether `path` is a string that names the same folder on every machine."""
     return isinstance(path, str) and is_absolute(path)
 
 
-def switch_on(spark: SparkSession, target: TableSnapshot) -> TableSnapshot:
-    """Lifts the table's protocol: readers that do not know deletion vectors are locked out from here on."""
+def enable_deletion_vectors(spark: SparkSession, target: TableSnapshot) -> TableSnapshot:
+    """Upgrades the table protocol: readers that do not know deletion vectors cannot read the table from then on."""
     spark.sql(f"ALTER TABLE {target.sql} SET TBLPROPERTIES ('{DELETION_VECTORS}' = 'true')")
     return open_snapshot(spark, target.name)

@@ -19,7 +19,7 @@ from sparklabel.delta.commits import (
     count_conflicts,
     retry_on_conflict,
 )
-from sparklabel.delta.snapshot import UNVERSIONED, switch_on
+from sparklabel.delta.snapshot import UNVERSIONED, enable_deletion_vectors
 from sparklabel.errors import ConflictError
 from sparklabel.labeler import PreparedTask
 from sparklabel.labeling.build_report import build_report
@@ -112,7 +112,7 @@ def make_room(spark: SparkSession, request: PassRequest) -> TaskTable:
         with commit_metadata(spark, **request.facts(COLUMNS)):
             table = request.table.make_room(spark, request.task)
             if request.storage.deletion_vectors and not table.target.has_deletion_vectors:
-                return table.at(switch_on(spark, table.target))
+                return table.at(enable_deletion_vectors(spark, table.target))
             return table
 
     return retry_on_conflict(commit, f"Adding columns to {request.table.target.name}")

@@ -1,4 +1,4 @@
-"""A task's columns in a Delta table: how they are found, added, read and merged. No pass in it."""
+"""A task's columns in a Delta table: found, added, read and merged. No model runs here."""
 
 from sparklabel.table.failures import failures
 from sparklabel.table.history import passes

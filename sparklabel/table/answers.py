@@ -1,7 +1,6 @@
 """People's answers in a labeled table, as a DataFrame to look at.
 
-In: a table, a task. Out: a DataFrame, which reads the table when it is used. Training and judging read answers by
-`human_answers`.
+In: a table, a task. Out: a lazy DataFrame. Training and evaluation read answers with `human_answers`.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""The human answers of a table, pinned as examples: read once on the driver, at one version.
+"""Human answers of a table as few-shot examples: read once, on the driver, at one version.
 
-In: a session, a task that says where its examples come from. Out: an `ExampleSet`. Reads only.
+In: a session, a task with `examples_from`. Out: an `ExampleSet`. Reads only.
 """
 
 from collections.abc import Callable
@@ -18,11 +18,11 @@ from sparklabel.table.label_columns import check_inputs, recorded_column
 from sparklabel.tasks import Task
 
 _MOST_READ = MOST_ANSWERS * 3 // 2
-"""A fifth of them is held out, and some are copies."""
+"""More than are used: a fifth is held out, and some are duplicates."""
 
 
 def check_examples(spark: SparkSession, task: Task) -> None:
-    """Raises TableError, ColumnError or SetupError where the task's examples cannot be had; chooses none."""
+    """Raises TableError, ColumnError or SetupError if the task's examples cannot be read. Selects none."""
     if task.examples_from:
         check_installed()
         _condition(_opened(spark, task, task.examples_from.table), task)
@@ -31,9 +31,13 @@ def check_examples(spark: SparkSession, task: Task) -> None:
 def pinned_examples(
     spark: SparkSession | None, task: Task, open_encoder: Callable[[], Encoder] = sentence_encoder
 ) -> ExampleSet | None:
-    """The examples that the task takes from a table's newest version; None where it takes none from any.
+    """The task's examples, from the newest version of the table that it names; None if it names none.
 
-    A table that has no answers yet gives an empty set. Raises TableError, ColumnError or SetupError.
+    A table without answers gives an empty set.
+
+    Raises:
+        TableError, ColumnError: The table cannot be read, or does not have the task's columns.
+        SetupError: There is no session, or the package with the sentence encoder is not installed.
     """
     source = task.examples_from
     if source is None:
@@ -58,7 +62,7 @@ def _opened(spark: SparkSession, task: Task, table: str) -> TableSnapshot:
 
 
 def _answers(spark: SparkSession, target: TableSnapshot, task: Task) -> list[Answered]:
-    """Those whose input is still what was answered, in the order of a hash, so that a part of them is a sample."""
+    """The answers whose input has not changed since, ordered by a hash, so that the first ones are a sample."""
     found = _condition(target, task)
     if found is None:
         return []
@@ -74,9 +78,9 @@ def _answers(spark: SparkSession, target: TableSnapshot, task: Task) -> list[Ans
 
 
 def _condition(target: TableSnapshot, task: Task) -> tuple[str, str] | None:
-    """The column with the answers, and what is true of people's; None where the table has no such column.
+    """The column with the answers and the SQL condition of the human ones; None if the table has no such column.
 
-    A column that no pass of the task wrote is people's as a whole. Raises ColumnError.
+    If no pass wrote the column, all its values count as human. Raises ColumnError.
     """
     recorded = recorded_column(target, task)
     name = recorded or task.name

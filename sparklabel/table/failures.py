@@ -1,6 +1,6 @@
 """The rows that have no answer because something failed, as a DataFrame to look at.
 
-In: a table, a task. Out: a DataFrame, which reads the table when it is used.
+In: a table, a task. Out: a lazy DataFrame.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def failures(
     column: str | None = None,
     into: str | None = None,
 ) -> DataFrame:
-    """The rows that a pass failed on. Withheld answers (`uncertain`) are not failures.
+    """The rows that a pass failed on. Abstentions (`uncertain`) are not failures.
 
     Args:
         key: The columns that identify each row; only needed if no pass has remembered them.

@@ -1,6 +1,6 @@
-"""What a table's own history says of earlier passes, from the metadata of their commits.
+"""Earlier passes over a table, read from the metadata of their commits in the table's history.
 
-In: a table. Out: records, newest first. Nothing else keeps a list of passes: the history is as long as Delta keeps it.
+In: a table. Out: records, newest first. There is no other list of passes: Delta's retention of the history limits it.
 """
 
 import json
@@ -14,10 +14,10 @@ from pyspark.sql import DataFrame, SparkSession
 from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 
 COLUMNS, CORRECTIONS, ANSWERS, UNDO = "columns", "corrections", "answers", "undo"
-"""The steps of a pass that are commits, and the taking back of one."""
+"""The steps of a pass that commit, and the undo of a pass."""
 
 _NEWEST_COMMITS = 100
-"""Where the last rate is looked for."""
+"""How many commits are searched for the last rate."""
 _DDL = (
     "pass_id STRING, task STRING, model STRING, began TIMESTAMP, ended TIMESTAMP, rows BIGINT, version_before BIGINT, "
     "version_after BIGINT, task_fingerprint STRING, condition STRING, undone STRING"
@@ -26,8 +26,13 @@ _DDL = (
 
 @dataclass(frozen=True, slots=True)
 class PassCommit:
-    """A commit of a pass: its version and time, the rows that it wrote, what Delta measured, and what the pass said of
-    itself. Passes that share a commit have one of these each, and nobody knows which of its rows are whose: None."""
+    """A commit of a pass. Passes that share a commit have one of these each.
+
+    Attributes:
+        rows: The rows that it wrote. None for a shared commit, which does not tell whose they are.
+        metrics: Delta's metrics of the operation.
+        facts: The metadata that the pass wrote with it.
+    """
 
     version: int
     at: datetime
@@ -42,7 +47,7 @@ class PassCommit:
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """What commits wrote: bytes of files, rows that changed, and unchanged rows that were copied beside them."""
+    """What commits wrote: bytes of files, changed rows, and unchanged rows that were copied along with them."""
 
     WORTH_TELLING: ClassVar[int] = 10 * 2**20
 
@@ -52,7 +57,7 @@ class Rewritten:
 
     @classmethod
     def by(cls, commits: Iterable[Mapping[str, Any]]) -> "Rewritten":
-        """Sums over commits, given by the metrics that Delta keeps of each."""
+        """Sums over the metrics of commits."""
         metrics = [{name: int(value) for name, value in commit.items()} for commit in commits]
         return cls(
             sum(m.get("numTargetBytesAdded", 0) for m in metrics),
@@ -62,11 +67,11 @@ class Rewritten:
 
     @property
     def saved(self) -> int:
-        """About how many bytes deletion vectors would have saved: those of the copied rows."""
+        """About how many bytes deletion vectors would have saved: the bytes of the copied rows."""
         return self.bytes * self.copied // max(1, self.changed + self.copied)
 
     def __str__(self) -> str:
-        """What to do about it; nothing if it is little."""
+        """A sentence that recommends deletion vectors; empty if they would have saved little."""
         if self.saved < self.WORTH_TELLING:
             return ""
         return (
@@ -76,7 +81,7 @@ class Rewritten:
 
 
 def pass_commits(spark: SparkSession, target: TableSnapshot, newest: int | None = None) -> list[PassCommit]:
-    """Those of all tasks, newest first; among the `newest` commits only, where that is given."""
+    """The commits of passes, of all tasks, newest first. `newest` limits how many commits of the table are read."""
     history = spark.sql(f"DESCRIBE HISTORY {target.sql}" + ("" if newest is None else f" LIMIT {newest:d}"))
     rows = history.select("version", "timestamp", "operationMetrics", "userMetadata").collect()
     found = []
@@ -95,11 +100,15 @@ def pass_commits(spark: SparkSession, target: TableSnapshot, newest: int | None 
 
 
 def passes(spark: SparkSession, table: str) -> DataFrame:
-    """The passes over a table, newest first, one row each: who answered (`model`), when, how many `rows` in which
-    versions, under which `condition` (where=). `undone` names the pass that one took back. `rows` is NULL where passes
-    of several tasks wrote in one commit.
+    """The passes over a table, from its history, which Delta keeps for 30 days by default.
 
-    Reads the table's history, which Delta keeps for 30 days unless told otherwise. Raises TableError.
+    Returns:
+        A row per pass, newest first: `pass_id`, `task`, `model`, `began`, `ended`, `rows`, `version_before`,
+        `version_after`, `task_fingerprint`, `condition` (its where=) and `undone`, the pass that an undo took back.
+        `rows` is NULL if passes of several tasks share a commit.
+
+    Raises:
+        TableError: The table cannot be read.
     """
     by_pass: dict[str, list[PassCommit]] = {}
     for commit in pass_commits(spark, open_snapshot(spark, table)):
@@ -119,7 +128,7 @@ def _row(pass_id: str, commits: Sequence[PassCommit]) -> tuple[Any, ...]:
 
 
 def _began(first: PassCommit) -> datetime:
-    """When it was begun, before its first commit; what earlier releases wrote does not say that."""
+    """When the pass began. Commits of earlier releases do not say; then the time of its first commit."""
     said = first.facts.get("began")
     return datetime.fromisoformat(said) if said else first.at
 
@@ -130,8 +139,8 @@ def _sum(rows: Sequence[int | None]) -> int | None:
 
 
 def last_rate(spark: SparkSession, target: TableSnapshot, task: str, model: str) -> float | None:
-    """Distinct inputs a second of the newest pass of the task with the model that computed any; None if there was none
-    among the newest commits."""
+    """Distinct inputs per second of the task's newest pass with the model that computed any; None if the newest commits
+    have no such pass."""
     commits = pass_commits(spark, target, _NEWEST_COMMITS)
     own = (c.facts for c in commits if (c.facts.get("task"), c.facts.get("model")) == (task, model))
     return next((float(facts["inputs_per_second"]) for facts in own if facts.get("inputs_per_second")), None)

@@ -1,8 +1,8 @@
-"""Human answers of a table, as training and judging need them.
+"""The human answers of a table, for training and evaluation.
 
-In: a table at a pinned version, its task. Out: `HumanAnswers`, split once and for all into what may be trained on and
-what judges. All answers count, those that changed the model's value and those that confirmed it: trained on
-corrections alone a model collapses (benchmarks/LOG.md).
+In: a table at a pinned version, its task. Out: `HumanAnswers`, split once and for all into training and held-out
+answers. Both count: answers that changed the model's value and answers that confirmed it. A model trained on
+corrections alone collapses (benchmarks/LOG.md).
 """
 
 from collections import Counter
@@ -23,14 +23,18 @@ from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import AnswerMode, Task, counts
 from sparklabel.tasks.json_values import plain
 
-_NO_FAIR_JUDGE = "it would judge, and was asked for because the champion was uncertain"
-"""Among rows on which one model is weak every other one looks better."""
+_NO_FAIR_JUDGE = "held out, but chosen for review because the champion was uncertain"
+"""On rows that were chosen because one model is weak there, every other model looks better."""
 
 
 @dataclass(frozen=True, slots=True)
 class HumanAnswer:
-    """One row's inputs, in the task's order, and what a person says of it. `agreed`: whether the model had said
-    the same, None where no model was asked (an adopted column)."""
+    """A person's answer for one row.
+
+    Attributes:
+        inputs: The texts, in the task's order.
+        agreed: Whether the model had given the same answer; None if no model was asked (an adopted column).
+    """
 
     inputs: tuple[str | None, ...]
     answer: Any
@@ -39,14 +43,14 @@ class HumanAnswer:
 
 @dataclass(frozen=True, slots=True)
 class HumanAnswers:
-    """The usable answers, all of which the task accepts, and how many were left out and why."""
+    """The answers that the task accepts, and how many were left out, by reason."""
 
     train: tuple[HumanAnswer, ...]
     held_out: tuple[HumanAnswer, ...]
     left_out: dict[str, int]
 
     def counts(self, mode: AnswerMode) -> dict[str, int]:
-        """Training answers by what they say, most frequent first."""
+        """How often each answer occurs in training, most frequent first."""
         return counts(mode, (answer.answer for answer in self.train))
 
     @property
@@ -55,11 +59,11 @@ class HumanAnswers:
 
 
 def human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> HumanAnswers:
-    """Reads them from the pinned version, onto the driver."""
+    """Reads the pinned version's human answers onto the driver."""
     mode, label_columns = task.answer_mode, opened.label_columns
     label = quote(label_columns.label)
     columns = [quote(str(opened.source.column(c))) for c in task.inputs]
-    # No model is asked for here, and nothing is pending: what people answered depends on neither.
+    # Which rows people answered depends neither on a model nor on what is pending.
     states = row_states(spark, opened, task, Scope(relabel="none"))
     rows = (
         states.where(F.col(STATE).startswith("human"))
@@ -89,7 +93,7 @@ def human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> HumanAn
             left_out[_NO_FAIR_JUDGE] += 1
         else:
             held_out.append(found)
-    # In an order of their own: rows come as the table's files lie, and training and ties depend on it.
+    # Sorted, because rows come in the order of the table's files, and training and ties depend on their order.
     return HumanAnswers(
         tuple(sorted(train, key=_place)), _one_vote_each(sorted(held_out, key=_place)), dict(left_out)
     )
@@ -100,7 +104,7 @@ def _place(found: HumanAnswer) -> tuple[tuple[str, ...], str]:
 
 
 def _one_vote_each(answers: Sequence[HumanAnswer]) -> tuple[HumanAnswer, ...]:
-    """One answer for each normalized input, what most said: copies of a text must not pass for evidence."""
+    """One answer per normalized input, by majority: copies of a text must not count as evidence."""
     votes: dict[tuple[str, ...], list[HumanAnswer]] = {}
     for answer in answers:
         votes.setdefault(own_key(answer.inputs), []).append(answer)

@@ -1,4 +1,4 @@
-"""The key of the table that is labelled: columns that name every row once.
+"""The key of a labeled table: the columns that identify each row.
 
 In: a table at a pinned version, column names. Out: the table's spelling of them. Reads only.
 """
@@ -18,7 +18,7 @@ _ROWS = "_sparklabel_rows"
 
 
 def key_columns(target: TableSnapshot, key: str | Sequence[str]) -> tuple[str, ...]:
-    """The table's spelling of the key's columns. Raises ColumnError, or KeyColumnError for what cannot be a key."""
+    """The table's spelling of the key's columns. Raises ColumnError, or KeyColumnError if they cannot be a key."""
     names = (key,) if isinstance(key, str) else tuple(key) if isinstance(key, list | tuple) else ()
     if not names or not all(isinstance(name, str) for name in names):
         raise KeyColumnError(
@@ -39,14 +39,14 @@ def key_columns(target: TableSnapshot, key: str | Sequence[str]) -> tuple[str, .
 
 
 def check_key(spark: SparkSession, target: TableSnapshot, key: str | Sequence[str]) -> tuple[str, ...]:
-    """The key's columns, when they name every row once. Raises KeyColumnError with examples."""
+    """The key's columns. Raises KeyColumnError, with examples, unless they identify each row of the table."""
     columns = key_columns(target, key)
     check_unique(target.read(spark), target.name, columns)
     return columns
 
 
 def check_unique(rows: DataFrame, table: str, columns: Sequence[str]) -> None:
-    """Raises KeyColumnError with examples unless `columns` name each of the `rows` once."""
+    """Raises KeyColumnError, with examples, unless `columns` identify each of the `rows`."""
     null = " OR ".join(f"{quote(c)} IS NULL" for c in columns)
     # One scan: groups that hold more than one row, or any row without a key.
     groups = rows.groupBy(*map(quote, columns)).agg(F.count("*").alias(_ROWS))
@@ -56,7 +56,7 @@ def check_unique(rows: DataFrame, table: str, columns: Sequence[str]) -> None:
 
 
 def check_unique_rows(rows: Sequence[Mapping[str, Any]], table: str, columns: Sequence[str]) -> None:
-    """As `check_unique`, of rows on the driver."""
+    """`check_unique` for rows on the driver."""
     keys = [tuple(_comparable(row[column]) for column in columns) for row in rows]
     counts = Counter(keys)
     if wrong := [key for key in counts if counts[key] > 1 or None in key][:3]:
@@ -64,7 +64,7 @@ def check_unique_rows(rows: Sequence[Mapping[str, Any]], table: str, columns: Se
 
 
 def _comparable(value: Any) -> Any:
-    """A key's value, hashable: structs and arrays come as dicts and lists."""
+    """A key's value in a hashable form: structs and arrays come as dicts and lists."""
     return value if value is None or isinstance(value, Hashable) else repr(value)
 
 

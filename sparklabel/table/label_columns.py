@@ -1,7 +1,7 @@
-"""A Delta table: found, read at a pinned version, and checked for the columns that a task reads. Where rows are only
-read, a view will do, which has no versions.
+"""A task's two columns in a table: the value that everybody reads, and the record of how it came about.
 
-In: a table's name or path, a task. Out: a frozen record. Reads only.
+In: a table at a pinned version, a task. Out: `LabelColumns`, checked; `add_columns` adds what is missing, and notes in
+a table property which column and key the task has.
 """
 
 import json
@@ -20,11 +20,11 @@ from sparklabel.table.schema_evolution import is_record, missing_fields, record_
 from sparklabel.tasks import Task
 
 TASK_PROPERTY = "sparklabel.task."
-"""With a task's name behind it: the property in which a table says where that task's answers are."""
+"""Followed by a task's name: the table property that holds the task's `RecordedTask`."""
 
 
 def check_inputs(target: TableSnapshot, task: Task) -> None:
-    """The inputs are there, and read the same in every session. Raises ColumnError."""
+    """Raises ColumnError unless the table has the task's inputs and they read the same in every session."""
     for column in check_columns(target, task.inputs, f"an input of the task {task.name!r}"):
         # As text a timestamp depends on the session's time zone: hashes would change, and with them every answer.
         if "timestamp" in target.schema[column].dataType.simpleString().replace("timestamp_ntz", ""):
@@ -36,8 +36,8 @@ def check_inputs(target: TableSnapshot, task: Task) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RecordedTask:
-    """What a table's property says about a task: the column of its values, and the key by which passes write them
-    (empty in tables of an earlier release)."""
+    """What a table remembers of a task: the column of its values, and the key by which passes write them (empty in
+    tables of an earlier release)."""
 
     column: str
     key: tuple[str, ...] = ()
@@ -53,27 +53,31 @@ class RecordedTask:
 
 
 def recorded_task(target: TableSnapshot, task: Task) -> RecordedTask | None:
-    """What the table remembers of the task; None if there was no pass."""
+    """What the table remembers of the task; None before its first pass."""
     content = target.properties.get(f"{TASK_PROPERTY}{task.name}")
     return RecordedTask.read(content) if content else None
 
 
 def recorded_column(target: TableSnapshot, task: Task) -> str | None:
-    """The column that passes of the task wrote their values to; None if there was no pass."""
+    """The column of the task's values; None before its first pass."""
     recorded = recorded_task(target, task)
     return recorded.column if recorded else None
 
 
 _NAME = re.compile(r"[^ ,;{}()\n\t=.`]{1,100}")
-"""What Delta takes without column mapping; the length is a folder's, where answers are staged."""
+"""Names that Delta accepts without column mapping. Answers are staged in a folder of this name, hence the length."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelColumns:
-    """The task's columns in the table: `value` is what everybody reads, `label` the record. Names, not SQL.
+    """The task's columns in a table. Names, not SQL.
 
-    `missing` are the columns to be added, with their types; `new_fields` those that the table's record or value lacks,
-    because an older release wrote it, or a task with fewer fields: paths as SQL takes them, with their types.
+    Attributes:
+        value: The column that everybody reads.
+        label: The column with the record.
+        missing: The columns to be added, with their types.
+        new_fields: Fields that the table's value or record lacks because an older release, or a task with fewer fields,
+            wrote it: SQL paths with their types.
     """
 
     value: str
@@ -85,10 +89,16 @@ class LabelColumns:
 def find_label_columns(
     target: TableSnapshot, task: Task, taken: Sequence[str], column: str | None, adopt: bool
 ) -> LabelColumns:
-    """The two columns of the task, checked against the table; `taken` are the key's. Raises ColumnError.
+    """The two columns of the task, checked against the table.
 
-    A value column that is there without its record is refused, or taken as human answers with `adopt`. A record may
-    lack fields of ours, and have fields that we do not know.
+    A record may lack fields of this release, and may have fields that this release does not know.
+
+    Args:
+        taken: The key's columns, which the task must not write.
+        adopt: Accept a value column without a record, as human answers, instead of refusing it.
+
+    Raises:
+        ColumnError: The columns cannot be the task's.
     """
     recorded = recorded_column(target, task)
     if column and recorded and column.lower() != recorded.lower():
@@ -137,8 +147,8 @@ _RENAME = "Name another column with column=."
 
 
 def _new_value_fields(target: TableSnapshot, column: str, values: DataType) -> tuple[tuple[str, str], ...]:
-    """Fields that a struct of the task has gained since; one that it lost stays in the table. Raises ColumnError for a
-    column of another type."""
+    """Fields that the task's struct has gained since the column was made; fields that it lost stay in the table. Raises
+    ColumnError for a column of another type."""
     found = target.schema[column].dataType
     if isinstance(values, StructType) and isinstance(found, StructType):
         return tuple(missing_fields(values, found, (column,)))
@@ -153,13 +163,13 @@ def _new_value_fields(target: TableSnapshot, column: str, values: DataType) -> t
 def _check_both_or_none(
     target: TableSnapshot, recorded: str | None, has_value: str | None, has_label: str | None, adopt: bool
 ) -> None:
-    """A pass made both columns: where somebody took one away, adopting the other would make answers of a model a
-    person's."""
+    """Raises ColumnError if one of a pass's two columns was dropped: adopting the other would turn a model's answers
+    into a person's."""
     record = target.schema[has_label].dataType if has_label else None
     if has_label and not has_value and isinstance(record, StructType) and is_record(record):
         value = has_label.removesuffix("_label")
         raise ColumnError(
-            f"{target.name} has the records of labels in {has_label!r}, and the column {value!r} with their values is "
+            f"{target.name} has the records of labels in {has_label!r}, but the column {value!r} with their values is "
             "gone.",
             hint=f"Bring it back: ALTER TABLE {target.sql} ADD COLUMN {quote(value)} "
             f"{record['value'].dataType.simpleString()}; "
@@ -167,8 +177,8 @@ def _check_both_or_none(
         )
     if recorded and has_value and not has_label and not adopt:
         raise ColumnError(
-            f"{target.name} has the values of earlier passes in {has_value!r}, and the column '{has_value}_label', "
-            "which says what of them people gave, is gone.",
+            f"{target.name} has the values of earlier passes in {has_value!r}, but the column '{has_value}_label', "
+            "which says which of them people gave, is gone.",
             hint=f"Bring it back (RENAME COLUMN, or RESTORE: DESCRIBE HISTORY {target.sql}); or drop {has_value!r} to "
             "label anew. adopt=True takes all its values as people's answers.",
         )
@@ -190,7 +200,7 @@ def _check_not_another_tasks(target: TableSnapshot, task: Task, value: str) -> N
 def add_columns(
     spark: SparkSession, target: TableSnapshot, label_columns: LabelColumns, task: Task, key: Sequence[str]
 ) -> TableSnapshot:
-    """Adds what is missing, once, and records the task with its key in the table's properties.
+    """Adds what is missing, and records the task with its key in the table's properties.
 
     Returns:
         The table at its new version.

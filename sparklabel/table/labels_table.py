@@ -1,7 +1,7 @@
-"""A table for labels alone: the key of the labelled one, and its tasks' columns.
+"""A table for the labels alone: the key of the labeled table, and the columns of its tasks.
 
-In: a name, the table or view that is labelled, its key. Out: the table, which nobody takes for another. A property says
-what it is for: rows are inserted into it, which no other table must suffer.
+In: a name, the table or view that is labeled, its key. Out: the table. A property marks it as made for labels: passes
+insert rows into it, and must not insert them into any other table.
 """
 
 import json
@@ -26,11 +26,11 @@ from sparklabel.sql import quote, sql_string
 
 _PROPERTY = "sparklabel.labels"
 _NAME = re.compile(r"[^ ,;{}()\n\t=.`]{1,200}")
-"""What Delta takes without column mapping."""
+"""Names that Delta accepts without column mapping."""
 
 
 def labels_table(spark: SparkSession, into: str, source: TableSnapshot, keys: Sequence[str]) -> TableSnapshot:
-    """The table as it is, or as it will be made. Raises TableError or ColumnError where it cannot have the labels."""
+    """The table as it is, or as it will be made. Raises TableError or ColumnError if it cannot hold the labels."""
     sql = table_sql(into)
     if not is_delta(spark, sql):
         _check_can_be_made(spark, into, source, keys)
@@ -42,7 +42,7 @@ def labels_table(spark: SparkSession, into: str, source: TableSnapshot, keys: Se
     if recorded is None:
         raise TableError(
             f"into={into!r} is a table that was not made for labels.",
-            hint="Name one that is not there yet: rows are inserted into it. Or are table and into= swapped?",
+            hint="Name one that does not exist yet: rows are inserted into it. Or are table and into= swapped?",
         )
     if (made := json.loads(recorded).get("key")) != list(keys):
         raise TableError(
@@ -53,7 +53,7 @@ def labels_table(spark: SparkSession, into: str, source: TableSnapshot, keys: Se
 
 
 def remembered_key(spark: SparkSession, into: str) -> tuple[str, ...]:
-    """The key that the table was made with; empty if it is not there yet."""
+    """The key that the table was made with; empty if it does not exist yet."""
     sql = table_sql(into)
     recorded = open_snapshot(spark, into).properties.get(_PROPERTY) if is_delta(spark, sql) else None
     return tuple(json.loads(recorded).get("key", ())) if recorded else ()
@@ -62,7 +62,7 @@ def remembered_key(spark: SparkSession, into: str) -> tuple[str, ...]:
 def make_labels_table(
     spark: SparkSession, target: TableSnapshot, source: TableSnapshot, keys: Sequence[str]
 ) -> None:
-    """Raises TableError."""
+    """Makes the table. Raises TableError."""
     columns = ", ".join(f"{quote(k)} {source.schema[k].dataType.simpleString()}" for k in keys)
     content = sql_string(json.dumps({"of": source.name, "key": list(keys)}))
     try:
@@ -72,14 +72,14 @@ def make_labels_table(
         )
     except spark_errors() as error:
         raise TableError(
-            f"The table {target.name} for the labels cannot be made: {error_message(error)}"
+            f"The table {target.name} for the labels cannot be created: {error_message(error)}"
         ) from None
 
 
 def _check_can_be_made(spark: SparkSession, into: str, source: TableSnapshot, keys: Sequence[str]) -> None:
     is_name = "/" not in into and "`" not in into
     if is_name and spark.catalog.tableExists(into):
-        raise TableError(f"{into} is there, and is no Delta table.", hint="Name another one with into=.")
+        raise TableError(f"{into} exists, and is not a Delta table.", hint="Name another one with into=.")
     check_folders(spark, into=folder_of(into))
     if wrong := [key for key in keys if not _NAME.fullmatch(key)]:
         raise ColumnError(

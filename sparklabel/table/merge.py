@@ -1,7 +1,7 @@
-"""What passes write into a table: MERGEs by key, guarded, marked with their makers, run again on conflicts.
+"""The MERGEs of passes: by key, guarded, marked with the pass that made them, retried on conflicts.
 
-In: an opened table, rows to be written. Out: how many were. Several tasks go into one MERGE, which may rewrite every
-file of the table. Rows of a table for labels alone are inserted where they are missing. No model runs in here.
+In: an opened table, rows to write. Out: how many were written. Several tasks share one MERGE, as it may rewrite every
+file of the table. In a table for labels alone, missing rows are inserted.
 """
 
 import uuid
@@ -27,9 +27,15 @@ _BEFORE = "_sparklabel_attempts_before"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is written for one task: `rows` are key columns and others, which SQL names as `s.<name>.<column>`. Rows of
-    the table (as `t`) that have their key and still fulfil `guard` get what `assigned` says of columns. `few`: they can
-    be sent to every executor, so that the table need not be shuffled."""
+    """What is written for one task.
+
+    Attributes:
+        name: What the MERGE calls it: `s.<name>.<column>` is a column of `rows`.
+        rows: The key columns, and what `guard` and `assigned` need.
+        guard: SQL that must still hold of the table's row, `t`, for it to be written.
+        assigned: SQL by column of the table.
+        few: The rows are few enough to be sent to every executor, so that the table need not be shuffled.
+    """
 
     name: str
     rows: DataFrame
@@ -39,12 +45,12 @@ class Change:
 
     @property
     def source(self) -> str:
-        """What SQL calls its row."""
+        """The change's row in SQL."""
         return source_of(self.name)
 
 
 def source_of(name: str) -> str:
-    """What SQL calls the row of the change with this name."""
+    """The row, in SQL, of the change with this name."""
     return f"s.{quote(name)}"
 
 
@@ -61,12 +67,12 @@ def answered_rows(opened: TaskTable, pending: DataFrame, answers: DataFrame, pas
 
 
 def answers_change(opened: TaskTable, task: Task, answers: DataFrame, *, few: bool = False) -> Change:
-    """Of `answers` (key columns, HASH, ANSWER, SEEN). Rows whose input changed meanwhile, or that a person or another
-    pass answered, keep what they have."""
+    """The change that writes `answers` (key columns, HASH, ANSWER, SEEN). Rows whose input has changed meanwhile, or
+    that a person or another pass has answered, keep what they have."""
     target, label_columns = opened.target, opened.label_columns
     value, label = (f"t.{quote(c)}" for c in (label_columns.value, label_columns.label))
     source = source_of(label_columns.value)
-    # What a newer release added to the record, maybe just now, spoke of the old answer: it becomes NULL.
+    # Fields that a newer release added to the record, maybe just now, are about the old answer: they become NULL.
     table, ours = answers.sparkSession.sql(f"SELECT * FROM {target.sql}").schema, record_type(task)
     kept = cast_struct_sql(
         f"{source}.{ANSWER}.value", ours["value"].dataType, table[label_columns.value].dataType
@@ -76,7 +82,9 @@ def answers_change(opened: TaskTable, task: Task, answers: DataFrame, *, few: bo
         f"NOT {human_sql(value, label)}", f"{label}.pass_id <=> {source}.{SEEN}",
         f"NOT {keeps_older_sql(label, f'{source}.{ANSWER}', f'{source}.{HASH}')}",
     ]  # fmt: skip
-    if not opened.has_separate_labels:  # the inputs are here: an answer to what the row said before is none
+    if (
+        not opened.has_separate_labels
+    ):  # the inputs are in this table: an answer to the row's old text is not for it
         inputs = [f"t.{quote(str(target.column(c)))}" for c in task.inputs]
         guards.append(f"{input_hash_sql(inputs)} = {source}.{HASH}")
     return Change(
@@ -89,8 +97,8 @@ def answers_change(opened: TaskTable, task: Task, answers: DataFrame, *, few: bo
 
 
 def corrections_change(opened: TaskTable, corrected: DataFrame) -> Change:
-    """Marks rows (key columns, HASH) that people changed by a plain UPDATE, so that they can be told from the model's
-    for good."""
+    """The change that marks rows (key columns, HASH) which people changed by a plain UPDATE, so that they can always be
+    told from the model's."""
     label_columns = opened.label_columns
     value, label = (f"t.{quote(c)}" for c in (label_columns.value, label_columns.label))
     stamped = {
@@ -116,8 +124,19 @@ def merge_rows(
     *,
     insert: bool = False,
 ) -> int:
-    """Writes changes into `target`, each of columns of its own, as one commit; how many rows were written. With
-    `insert` rows that are missing are made. `metadata` goes with the commit."""
+    """Writes changes, each to columns of its own, in one commit.
+
+    Args:
+        metadata: What the commit carries, as JSON.
+        insert: Also insert rows that the table lacks.
+
+    Returns:
+        The number of rows written.
+
+    Raises:
+        ConflictError: Other writers were first every time.
+        TableError: The table refuses the commit.
+    """
     spark, view = changes[0].rows.sparkSession, f"_sparklabel_{uuid.uuid4().hex}"
     rows = _side_by_side(changes, keys)
     if all(change.few for change in changes) and not insert:  # an outer join of both sides cannot be one
@@ -155,7 +174,7 @@ def merge_rows(
 
 
 def _side_by_side(changes: Sequence[Change], keys: Sequence[str]) -> DataFrame:
-    """Each key once, with a struct for every change: NULL where the change has no such row."""
+    """Each key once, with a struct per change: NULL if the change does not have that row."""
     named = [quote(key) for key in keys]
     frames = [
         change.rows.select(
@@ -167,5 +186,5 @@ def _side_by_side(changes: Sequence[Change], keys: Sequence[str]) -> DataFrame:
 
 
 def _path(column: str) -> str:
-    """A column, or a field of one, as SQL takes it: no name of ours has a dot."""
+    """A column or a field of one, quoted. None of our names has a dot."""
     return ".".join(map(quote, column.split(".")))

@@ -1,4 +1,4 @@
-"""The state of every row of a pinned version, and what passes left in its records. Reads only."""
+"""The state of every row of a pinned version, and what passes wrote into its records. Reads only."""
 
 import re
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from sparklabel.tasks import Task
 
 HASH, STATE, ANSWER = "_sparklabel_hash", "_sparklabel_state", "_sparklabel_answer"
 SEEN, TEXT = "_sparklabel_pass_seen", "_sparklabel_text"
-"""Which pass had written a row's record when this one began."""
+"""SEEN is the pass that had written a row's record when this pass began; TEXT, with a number, is an input."""
 
 _RECORD_FIELDS = ("pass_id", "attempts", "status", "input_hash")
 _NONDETERMINISTIC = re.compile(
@@ -36,8 +36,13 @@ _NONDETERMINISTIC = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which rows a pass is for. `where` is a SQL condition, `relabel` says what counts as pending, and `retry` how
-    often rows with a failed status are asked."""
+    """Which rows a pass is for.
+
+    Attributes:
+        relabel: What counts as pending; see `pending_states`.
+        where: A SQL condition on the rows; None for all.
+        retry: How many attempts rows with a failed status get, by status.
+    """
 
     relabel: str = "task"
     where: str | None = None
@@ -52,8 +57,8 @@ def row_states(
     model: str = "",
     min_confidence: float = 0.0,
 ) -> DataFrame:
-    """The pinned rows of a scope with their input hash and state, for an answer by `model`; what of the label is not
-    there yet reads as NULL."""
+    """The pinned rows of a scope with their input hash (HASH) and their state (STATE) with regard to an answer by
+    `model`. What the table lacks of the label reads as NULL. Raises TableError for a wrong `where`."""
     where = scope.where
     frame, label_columns = opened.rows(spark), opened.label_columns
     if where is not None:
@@ -64,7 +69,7 @@ def row_states(
             )
         if drawn := _NONDETERMINISTIC.search(where):
             raise TableError(
-                f"where={where!r} draws other rows each time it is evaluated ({drawn.group(1)}).",
+                f"where={where!r} selects other rows each time it is evaluated ({drawn.group(1)}).",
                 hint="Choose by a hash of the key instead: where='pmod(hash(id), 100) = 0'.",
             )
         try:
@@ -80,9 +85,8 @@ def row_states(
         (label_columns.value, DataType.fromDDL(task.value_type)),
         (label_columns.label, record_type(task)),
     ):
-        if (
-            name in opened.target.schema.fieldNames()
-        ):  # it may lack fields of ours, and have some that we do not know
+        # The table's may lack fields of this release, and have some that it does not know.
+        if name in opened.target.schema.fieldNames():
             found = cast_struct_sql(quote(name), opened.target.schema[name].dataType, wanted)
             frame = frame.withColumn(name, F.expr(found)) if found != quote(name) else frame
     hashed = frame.withColumn(
@@ -102,25 +106,25 @@ def unattributed(label_columns: LabelColumns) -> Column:
 
 
 def implicit_corrections(label_columns: LabelColumns) -> Column:
-    """True for human answers that do not say so: the value is not the record's."""
+    """True for human answers whose record does not say so: the value differs from the record's."""
     return F.col(STATE).startswith("human") & F.expr(implicit_correction_sql(quote(label_columns.label)))
 
 
 def pending_columns(table: TaskTable, task: Task) -> list[Column]:
-    """What a pass needs of a row of `row_states`: its key, its inputs as text (TEXT and a number), the fields of its
+    """The columns of `row_states` that a pass needs: the key, the inputs as text (TEXT and a number), the fields of the
     record that decide whether an answer may replace it, HASH and STATE."""
     label = table.label_columns.label
     keys = [F.col(quote(key)) for key in table.keys]
     texts = [F.col(quote(str(table.source.column(c)))).cast("string") for c in task.inputs]
     record = F.struct(*(F.col(f"{quote(label)}.{field}") for field in _RECORD_FIELDS)).alias(label)
-    # Under names of their own: an input may be part of the key.
+    # The inputs get names of their own, as one may be part of the key.
     own = [text.alias(f"{TEXT}{number}") for number, text in enumerate(texts)]
     return [*keys, *own, record, F.col(HASH), F.col(STATE)]
 
 
 def distinct_inputs(rows: DataFrame, task: Task, *others: str, are_distinct: bool = False) -> DataFrame:
-    """Each distinct input of rows with `pending_columns` once: HASH, its texts under the task's names, and `others`,
-    columns that follow from the hash. No shuffle if the inputs are known to be distinct already."""
+    """Each distinct input of rows with `pending_columns`: HASH, the texts under the task's names, and `others`, columns
+    that the hash determines. `are_distinct` says that they are distinct already, and saves the shuffle."""
     if are_distinct:
         texts = [F.col(f"{TEXT}{number}").alias(c) for number, c in enumerate(task.inputs)]
         return rows.select(HASH, *others, *texts)
@@ -135,20 +139,20 @@ def records_of(spark: SparkSession, opened: TaskTable, model: str, fingerprint: 
 
 
 def rows_by_status(spark: SparkSession, opened: TaskTable, pass_id: str) -> dict[str, int]:
-    """Of the rows that have a pass's answer."""
+    """How many rows have the pass's answer, by status."""
     written = _records(spark, opened).where(F.col("record.pass_id") == pass_id)
     rows = written.groupBy("record.status").agg(F.count("*").alias("rows")).collect()
     return {row["status"]: row["rows"] for row in rows}
 
 
 def rows_kept(opened: TaskTable, pending: DataFrame, answers: DataFrame) -> int:
-    """How many pending rows keep the answer that they have, because the engine failed on their new one."""
+    """How many pending rows keep their older answer because the engine failed on the new one."""
     keeps = keeps_older_sql(quote(opened.label_columns.label), ANSWER, HASH)
     return pending.join(_failed(answers), HASH).where(keeps).count()
 
 
 def failure_of(answers: DataFrame) -> str:
-    """What the engine said of one input that it failed on."""
+    """The engine's error for one of the inputs that it failed on."""
     (row,) = _failed(answers).select(F.min(f"{ANSWER}.error").alias("error")).collect()
     return row["error"] or ""
 
@@ -158,5 +162,5 @@ def _failed(answers: DataFrame) -> DataFrame:
 
 
 def _records(spark: SparkSession, opened: TaskTable) -> DataFrame:
-    """What the table's column of records holds now."""
+    """The table's current records."""
     return spark.sql(f"SELECT {quote(opened.label_columns.label)} AS record FROM {opened.target.sql}")

@@ -1,7 +1,7 @@
-"""A table's label record beside ours: older and newer releases write the same table.
+"""Label records of older and newer releases in one table.
 
-In: two types. Out: the fields that the table's record lacks, and SQL that turns a record of one type into the other,
-field by field, by name. A field that both have must have one type; which may be NULL does not count.
+In: two types. Out: the fields that one lacks, and SQL that converts a record from one type to the other, field by
+field, by name. A field that both have must be of the same type; nullability does not count.
 """
 
 from collections.abc import Iterator
@@ -24,14 +24,18 @@ def record_type(task: Task) -> StructType:
 
 
 def is_record(found: DataType) -> bool:
-    """Whether any release can have written it."""
+    """Whether some release can have written a record of this type."""
     return isinstance(found, StructType) and {name.lower() for name in found.fieldNames()} >= _ESSENTIAL
 
 
 def missing_fields(ours: DataType, theirs: DataType, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """The fields of `ours` that `theirs` lacks, as ALTER TABLE takes them: path and type.
+    """The fields of `ours` that `theirs` lacks, as path and type for ALTER TABLE.
 
-    `path` is the record's column. Raises ColumnError that names a field of another type.
+    Args:
+        path: The record's column.
+
+    Raises:
+        ColumnError: A field is of another type in the table.
     """
     if isinstance(ours, StructType) and isinstance(theirs, StructType):
         there = {field.name.lower(): field.dataType for field in theirs}
@@ -51,7 +55,7 @@ def missing_fields(ours: DataType, theirs: DataType, path: tuple[str, ...]) -> I
 
 
 def same_type(one: DataType, other: DataType) -> bool:
-    """Whether they hold the same: which parts may be NULL, and what is remarked on them, does not count."""
+    """Whether two types are equal but for nullability and comments."""
     if isinstance(one, StructType) and isinstance(other, StructType):
         return len(one) == len(other) and all(
             a.name.lower() == b.name.lower() and same_type(a.dataType, b.dataType)
@@ -65,7 +69,8 @@ def same_type(one: DataType, other: DataType) -> bool:
 
 
 def cast_struct_sql(value: str, have: DataType, want: DataType) -> str:
-    """SQL that gives `value`, of the type `have`, as the type `want`: fields it lacks are NULL, others are left out."""
+    """SQL that converts `value` from the type `have` to the type `want`: fields that it lacks become NULL, and fields
+    that are not wanted are left out."""
     if isinstance(have, StructType) and isinstance(want, StructType) and have != want:
         there = {field.name.lower(): field for field in have}
         parts = []
@@ -85,7 +90,7 @@ def cast_struct_sql(value: str, have: DataType, want: DataType) -> str:
 
 
 def _ddl(found: DataType) -> str:
-    """A type as SQL takes it, whatever characters its fields' names have."""
+    """A type in SQL, whatever characters its fields' names have."""
     if isinstance(found, StructType):
         return f"STRUCT<{', '.join(f'{quote(field.name)}: {_ddl(field.dataType)}' for field in found)}>"
     return f"ARRAY<{_ddl(found.elementType)}>" if isinstance(found, ArrayType) else found.simpleString()

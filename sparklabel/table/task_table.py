@@ -1,8 +1,7 @@
-"""The one way to open a table for a task: where its rows are, and where its labels.
+"""The one way to open a table for a task: where its rows are, and where its labels are.
 
-In: a table, a task, a key; the name of a table for the labels alone, where they have one. Out: a frozen record.
-Everything wrong is raised here, before any model is loaded and before anything is written; `make_room` is all that
-writes.
+In: a table, a task, a key; possibly the name of a table for the labels alone. Out: a `TaskTable`. Everything wrong with
+them is raised here, before a model is loaded or anything is written. Only `make_room` writes.
 """
 
 from collections.abc import Sequence
@@ -32,15 +31,20 @@ from sparklabel.table.label_columns import (
 from sparklabel.table.labels_table import labels_table, make_labels_table, remembered_key
 from sparklabel.tasks import Task, check_task
 
-_OF_A_VIEW = "Of a view, keep the labels in a table of their own: into='...'."
+_OF_A_VIEW = "A view can be labeled too: keep its labels in a table of their own, into='...'."
 
 
 @dataclass(frozen=True, slots=True)
 class TaskTable:
-    """A table opened for a task, pinned. `source` is where the inputs are, `target` where the task's columns are or
-    will be: the same table, or one for labels alone, which has the key and no inputs. `keys` are as `target` and
-    `source` both spell them. `arrived` are rows of the source that a stream brought, in place of all of them, one of
-    each key."""
+    """A table opened for a task, pinned.
+
+    Attributes:
+        source: The table or view with the inputs.
+        target: The table with the task's columns, or the one that will have them: `source`, or a table for the labels
+            alone, which has the key and no inputs.
+        keys: The key's columns as both spell them.
+        arrived: Rows that a stream brought, one per key, in place of all rows of `source`.
+    """
 
     source: TableSnapshot
     target: TableSnapshot
@@ -54,7 +58,7 @@ class TaskTable:
         return self.source is not self.target
 
     def rows(self, spark: SparkSession) -> DataFrame:
-        """The pinned rows with the task's columns, as far as these are there yet."""
+        """The pinned rows, with the task's columns if the table has them yet."""
         rows = self.source.read(spark) if self.arrived is None else self.arrived
         if not self.has_separate_labels and self.arrived is None:
             return rows
@@ -67,12 +71,12 @@ class TaskTable:
         return rows.join(labels, list(self.keys), "left")
 
     def check_labeled(self, task: Task, hint: str) -> None:
-        """Raises ColumnError where no pass has written labels of the task yet."""
+        """Raises ColumnError if no pass has written labels of the task yet."""
         if self.label_columns.missing:
             raise ColumnError(f"{self.target.name} has no labels of the task {task.name!r}.", hint=hint)
 
     def newest(self, spark: SparkSession, task: Task) -> "TaskTable":
-        """The same at the newest versions. The key is not looked at again."""
+        """The same table at its newest version. The key is not checked again."""
         there = self.target.version != UNVERSIONED or is_delta(spark, self.target.sql)
         target = open_snapshot(spark, self.target.name) if there else self.target
         source = open_readable(spark, self.source.name) if self.has_separate_labels else target
@@ -80,12 +84,12 @@ class TaskTable:
         return replace(self, source=source, target=target, label_columns=label_columns)
 
     def at(self, target: TableSnapshot) -> "TaskTable":
-        """The same with the table that has the labels as it is now."""
+        """The same table with `target` in place of the one that has the labels."""
         return replace(self, target=target, source=self.source if self.has_separate_labels else target)
 
     def make_room(self, spark: SparkSession, task: Task) -> "TaskTable":
-        """The same with the task's columns in the table, made where they are missing. Looks at the table again then:
-        another pass may be making the same."""
+        """The same table with the task's columns, which are added if they are missing. Reads the table again first:
+        another pass may have just added them."""
         recorded = RecordedTask(self.label_columns.value, self.keys)
         if recorded_task(self.target, task) == recorded and not (
             self.label_columns.missing or self.label_columns.new_fields
@@ -124,12 +128,12 @@ def open_task_tables(
     into: str | None = None,
     check_rows: bool = True,
 ) -> list[TaskTable]:
-    """Finds the table, and checks all that the tasks need of it.
+    """Finds the table, and checks everything that the tasks need of it.
 
     Args:
-        key: The columns that name each row once. None: those that the table remembers from the first pass.
+        key: The columns that identify each row. None: those that the table remembers from the first pass.
         into: The table that has, or will have, the labels alone.
-        check_rows: Check that the key is unique, if no pass has done so. A pass checks the rows that it answers.
+        check_rows: Check that the key is unique if no pass has. A pass checks the rows that it answers.
 
     Raises:
         TaskError, TableError, ColumnError or KeyColumnError.
@@ -161,8 +165,8 @@ def open_task_tables(
 def check_table(
     spark: SparkSession, table: str, task: Task, key: str | Sequence[str] | None, into: str | None
 ) -> None:
-    """Raises TableError or KeyColumnError for a table that cannot be read, or a key that cannot be its. Does not look
-    at rows."""
+    """Raises TableError if the table cannot be read, or KeyColumnError if the key cannot be the table's. Reads no
+    rows."""
     source = open_snapshot(spark, table, _OF_A_VIEW) if into is None else open_readable(spark, table)
     key_columns(source, _checked_key(source, task, key, _remembered_key(spark, source, [task], into)))
 
@@ -170,7 +174,7 @@ def check_table(
 def _remembered_key(
     spark: SparkSession, source: TableSnapshot, tasks: Sequence[Task], into: str | None
 ) -> tuple[str, ...]:
-    """The key of the first pass, if every one of the tasks had one; else empty."""
+    """The key of the tasks' first pass; empty unless all of them had one."""
     if into is not None:
         return remembered_key(spark, into)
     found = [recorded_task(source, task) for task in tasks]
@@ -181,7 +185,7 @@ def _remembered_key(
 def _checked_key(
     source: TableSnapshot, task: Task, key: str | Sequence[str] | None, remembered: tuple[str, ...]
 ) -> str | Sequence[str]:
-    """Raises KeyColumnError if there is no key, or another one than the table remembers."""
+    """The key to use. Raises KeyColumnError if there is none, or if the table remembers another one."""
     if key is None:
         if not remembered:
             raise KeyColumnError(
@@ -199,7 +203,8 @@ def _checked_key(
 
 
 def _check_comparable(target: TableSnapshot, names: Sequence[str]) -> None:
-    """Delta 4.4 plans no MERGE whose conditions read a CHAR column: what pads it hides it. Raises ColumnError."""
+    """Raises ColumnError for CHAR columns: Delta 4.4 cannot plan a MERGE whose conditions read one, as Spark's padding
+    hides the column."""
     for name in check_columns(target, names, "read"):
         declared = target.schema[name].metadata.get("__CHAR_VARCHAR_TYPE_STRING", "")
         if declared.startswith("char"):

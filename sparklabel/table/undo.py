@@ -1,7 +1,7 @@
-"""A pass taken back: its rows get the labels that they had before it.
+"""Undo of a pass: its rows get back the labels that they had before it.
 
-In: a table, a pass's number. Out: how many rows; one commit, which is marked like a pass's. What people answered since,
-and what later passes answered, stays.
+In: a table, a pass's id. Out: how many rows; one commit, marked like a pass's. Answers that people or later passes have
+given since stay.
 """
 
 import uuid
@@ -33,7 +33,12 @@ _GONE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoReport:
-    """`put_back` rows have the label of `version` again; `human_kept` rows of the pass had been answered by people."""
+    """What an undo did.
+
+    Attributes:
+        put_back: Rows that have the label of `version` again.
+        human_kept: Rows of the pass that people have answered since, and that were left alone.
+    """
 
     table: str
     pass_id: str
@@ -43,20 +48,27 @@ class UndoReport:
 
     def __str__(self) -> str:
         if not (self.put_back or self.human_kept):
-            return f"{self.table}: no row has an answer of pass {self.pass_id} any more: nothing to take back"
+            return f"{self.table}: no row has an answer of pass {self.pass_id} any more; nothing to undo"
         kept = f"; {self.human_kept:,} that people answered since were left alone" if self.human_kept else ""
         return (
-            f"{self.table}: pass {self.pass_id} was taken back: {self.put_back:,} rows have the labels of version "
-            f"{self.version}{kept}"
+            f"{self.table}: pass {self.pass_id} was undone: {self.put_back:,} rows have the labels of version "
+            f"{self.version} again{kept}"
         )
 
 
 def undo_pass(spark: SparkSession, table: str, pass_id: str) -> UndoReport:
-    """Puts back the labels that a pass (`passes` lists them) replaced, in the table that has them.
+    """Puts back the labels that a pass replaced.
 
-    Rows that people answered since, and rows that a later pass answered, keep what they have. A row that had no label
-    has none again, and is pending. Raises TableError where the table's history has no such pass, or no longer has the
-    version before it; ConflictError when other writers kept winning.
+    Rows that people or a later pass have answered since keep what they have. A row that had no label has none again,
+    and is pending.
+
+    Args:
+        table: The table that has the labels.
+        pass_id: The pass; `passes` lists them.
+
+    Raises:
+        TableError: The table's history has no such pass, or no longer has the version before it.
+        ConflictError: Other writers were first every time.
     """
     target = open_snapshot(spark, table)
     made = _first_commit(spark, target, pass_id)
@@ -91,7 +103,7 @@ def undo_pass(spark: SparkSession, table: str, pass_id: str) -> UndoReport:
 
 
 def _first_commit(spark: SparkSession, target: TableSnapshot, pass_id: str) -> PassCommit:
-    """The first of the pass's commits that wrote answers. Raises TableError that names the passes there are."""
+    """The pass's first commit that wrote answers. Raises TableError that lists the passes there are."""
     commits = [commit for commit in pass_commits(spark, target) if commit.step == ANSWERS]
     own = [commit for commit in commits if commit.facts["pass_id"] == pass_id]
     if not own:
@@ -112,7 +124,7 @@ def _version(spark: SparkSession, target: TableSnapshot, version: int) -> DataFr
 
 @contextmanager
 def _readable(target: TableSnapshot, version: int) -> Iterator[None]:
-    """Raises TableError where the version's log or files are gone: the files are missed when they are read only."""
+    """Raises TableError if the version's log or files are gone. Missing files show only when they are read."""
     try:
         yield
     except spark_errors() as error:
@@ -121,5 +133,5 @@ def _readable(target: TableSnapshot, version: int) -> Iterator[None]:
             raise
         raise TableError(
             f"Version {version} of {target.name}, the one before the pass, cannot be read any more ({gone}).",
-            hint="VACUUM took its files, or the log was cleaned. Correct the rows instead, or label them anew.",
+            hint="VACUUM removed its files, or the log was cleaned. Correct the rows instead, or label them again.",
         ) from None

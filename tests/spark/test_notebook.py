@@ -44,7 +44,7 @@ def last_table(shown):
     return {int(row[0]): tuple(row[1:]) for row in rows[1:]}
 
 
-def test_every_pending_row_is_labelled(shown):
+def test_every_pending_row_is_labeled(shown):
     assert "labeled 10 rows, 2 without an answer" in shown
     assert "written: 2 empty input, 10 ok" in shown
 

@@ -44,8 +44,8 @@ REFUSED = {
     "a condition that is no text": ({"where": 5}, TableError, "where=5 is not a SQL condition"),
     "a word for yes or no": ({"adopt": "no"}, TableError, "adopt='no' is not True or False"),
     "a condition on nothing": ({"where": "nope = 1"}, TableError, "where='nope = 1' is not a condition"),
-    "a condition that draws lots": ({"where": "rand() < 0.5"}, TableError, "draws other rows each time"),
-    "a condition on a random key": ({"where": "id > uuid()"}, TableError, "draws other rows each time"),
+    "a condition that draws lots": ({"where": "rand() < 0.5"}, TableError, "selects other rows each time"),
+    "a condition on a random key": ({"where": "id > uuid()"}, TableError, "selects other rows each time"),
     "a timestamp as an input": ({"task": TIMESTAMP}, ColumnError, "time zone"),
     "instructions that do not fit": ({"task": TOO_LONG}, TaskError, "tokens of context"),
     "no rows": ({"max_rows": 0}, TableError, "max_rows"),
@@ -96,7 +96,7 @@ def test_a_pass_is_refused_when_one_of_the_tasks_two_columns_is_gone(spark, tabl
     assert label(table).labeled == 0
     assert rows_of(table)[1].value == "fresh"
     spark.sql(f"ALTER TABLE {table} RENAME COLUMN verdict_label TO kept")
-    with pytest.raises(ColumnError, match="which says what of them people gave, is gone"):
+    with pytest.raises(ColumnError, match="which says which of them people gave, is gone"):
         label(table)
 
 

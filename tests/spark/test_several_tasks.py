@@ -13,7 +13,7 @@ TONE = classification("tone", "text", ["fresh", "calm"], "Which tone?")
 
 @pytest.fixture
 def both(small, label):
-    """A table that both tasks have labelled, and the reports."""
+    """A table that both tasks have labeled, and the reports."""
     return small, label(small, task=[VERDICT, TONE])
 
 

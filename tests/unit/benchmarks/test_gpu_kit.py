@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.gpu.needs import Need
-from benchmarks.gpu.table import FAILED, OK, Line, table
+from benchmarks.gpu.table import FAILED, Line, table
 
 
 def test_a_table_has_a_head_for_each_part_and_says_what_failed():

@@ -31,7 +31,9 @@ def test_prompt_tokens_are_estimated_at_four_characters_each(plan_of):
     ("inputs", "rate", "is_small"),
     [(10, 1.0, True), (11, 1.0, False), (32, None, True), (33, None, False), (9_000, 1000.0, True)],
 )
-def test_a_pass_of_seconds_is_small_and_so_is_one_of_few_inputs_and_unknown_rate(plan_of, inputs, rate, is_small):
+def test_a_pass_of_seconds_is_small_and_so_is_one_of_few_inputs_and_unknown_rate(
+    plan_of, inputs, rate, is_small
+):
     assert plan_of({"new": inputs}, pending_inputs=inputs, rate=rate).is_small is is_small
 
 
