@@ -2,7 +2,7 @@
 
 In: nothing. Out: their paths in the user cache. Spark itself fetches them (Ivy), so the user's repository settings hold
 (`spark.jars.ivySettings`, `spark.jars.repositories`, DEFAULT_ARTIFACT_REPOSITORY, proxies) and no address is written
-here. Starts no session. Run as a program it prints the paths, for `spark-submit --jars`.
+here. Starts no session.
 """
 
 import hashlib
@@ -154,7 +154,3 @@ def _by_hand(names: tuple[str, str], folder: Path) -> str:
         f"configuration. By hand: put {files} from {_coordinates(names[0])} and {_coordinates(names[1])} "
         f"into {folder}, or name their folder in SPARKLABEL_JARS."
     )
-
-
-if __name__ == "__main__":
-    print(",".join(map(str, delta_jars())))

@@ -88,7 +88,7 @@ def calibrate(
         spark: The session.
         table: The labeled table's name or path.
         task: The task that it was labeled with.
-        key: The column, or columns, that name each row once.
+        key: The column, or columns, that identify each row. Only needed if no pass has remembered them.
         column: The value column, if it is not named like the task.
         into: The table that has the labels, if `table` has not.
         model: Whose answers to calibrate: a reference, or what the records say (`intent_label.model`). By default the

@@ -110,7 +110,7 @@ def evaluate(
         task: What to ask about each row.
         gold: A column of gold answers. Rows where it is NULL are left out and counted, unless NULL is an answer to the
             task.
-        key: Without `gold`: the column, or columns, that name each row once, as for `label_table`.
+        key: Without `gold`: the column, or columns, that identify each row, unless the table remembers them.
         column: Without `gold`: the value column, if it is not named like the task.
         into: Without `gold`: the table that has the labels, if `table` has not.
         model: The model to evaluate: a name, a folder, `hf:...` or `models:/...`.

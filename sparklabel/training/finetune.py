@@ -56,7 +56,7 @@ def finetune(
         spark: The session.
         table: The labeled table's name or path.
         task: The task that it was labeled with.
-        key: The column, or columns, that name each row once.
+        key: The column, or columns, that identify each row. Only needed if no pass has remembered them.
         column: The value column, if it is not named like the task.
         into: The table that has the labels, if `table` has not.
         base: The model to fine-tune.
