@@ -67,6 +67,13 @@ def small(spark, table):
     return table
 
 
+@pytest.fixture
+def forty(spark, table):
+    """The same with forty rows: too many for a small pass as long as no pass has told how fast the model is."""
+    spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, concat('fresh ', id) AS text FROM range(40)")
+    return table
+
+
 @pytest.fixture(scope="module")
 def mlflow_store(tmp_path_factory):
     """A store of its own for a module's tests: a new one takes seconds."""
