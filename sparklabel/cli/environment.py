@@ -44,10 +44,13 @@ def doctor(
 @app.command()
 def fetch() -> None:
     """Download Delta's jars and convert the embedded model, once; print where they are."""
+    from sparklabel import registry
     from sparklabel.delta.jars import delta_jars
-    from sparklabel.models.references import embedded_model
 
-    for what, get in (("Delta's jars", lambda: delta_jars()[0].parent), (DEFAULT, embedded_model)):
+    def model() -> Path:
+        return registry.fetch(registry.resolve(DEFAULT)).base
+
+    for what, get in (("Delta's jars", lambda: delta_jars()[0].parent), (DEFAULT, model)):
         print(f"{what}: ", end="", flush=True)
         print(get(), flush=True)
 

@@ -16,7 +16,9 @@ TaskFiles = Annotated[
     list[Path], typer.Option(help="The task's YAML file, as in conf/tasks/. Repeat it for several tasks.")
 ]
 _KEY = "A column that identifies each row. Repeat it for several columns."
-Key = Annotated[list[str], typer.Option(help=_KEY)]
+Key = Annotated[
+    list[str] | None, typer.Option(help=f"{_KEY} Only the first pass needs it: the table remembers.")
+]
 OptionalKey = Annotated[
     list[str] | None, typer.Option("--key", help=f"{_KEY} Needed only to compare with people's answers.")
 ]

@@ -20,6 +20,15 @@ def spark_errors() -> tuple[type[Exception], ...]:
     return (PySparkException, *java_errors())
 
 
+def session_errors() -> tuple[type[Exception], ...]:
+    """The same, and what is raised when the session itself has died: its JVM is gone, or nobody listens."""
+    try:
+        from py4j.protocol import Py4JError
+    except ImportError:
+        return (*spark_errors(), ConnectionError)
+    return (*spark_errors(), Py4JError, ConnectionError)
+
+
 def error_message(error: Exception) -> str:
     """The first line of Spark's message."""
     # py4j's own first line only says that the JVM raised something.

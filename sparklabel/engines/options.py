@@ -117,7 +117,8 @@ class TransformersOptions(EngineOptions):
     """Options of the transformers engine: one model in each Python worker, on CPU or GPU.
 
     Attributes:
-        dtype: The type of the weights. "auto" is bfloat16 where the device computes with it, otherwise float32.
+        dtype: The type of the weights. "auto" is bfloat16 if the device computes in it; otherwise float16 on GPUs and
+            float32 on CPUs.
         device: A torch device. By default the GPU of the Spark task, or the CPU.
         batch_tokens: Tokens in one forward pass. By default as many as suit the device.
         threads: Torch's CPU threads. By default the cores of the Spark task.
@@ -144,7 +145,8 @@ class VllmOptions(EngineOptions):
     """Options of the vLLM engine.
 
     Attributes:
-        dtype: The type of the weights. "auto" is bfloat16 where the device computes with it, otherwise float32.
+        dtype: The type of the weights. "auto" is bfloat16 if the device computes in it; otherwise float16 on GPUs and
+            float32 on CPUs.
         max_model_len: The longest prompt with its answer, in tokens. By default the model's context.
         gpu_memory_utilization: vLLM's share of the GPU's memory, in (0, 1].
         kv_cache_gib: GiB for keys and values, instead of that share. On CPUs 2 by default.

@@ -1,4 +1,4 @@
-"""From a plan and an outcome to the report. Pure: no Spark."""
+"""From a plan and an outcome to the report. Runs no Spark statement."""
 
 from typing import Any
 

@@ -19,12 +19,13 @@ from sparklabel.delta.commits import (
     count_conflicts,
     retry_on_conflict,
 )
+from sparklabel.delta.errors import session_errors
 from sparklabel.delta.snapshot import UNVERSIONED, enable_deletion_vectors
 from sparklabel.errors import ConflictError
 from sparklabel.labeler import PreparedTask
 from sparklabel.labeling.build_report import build_report
 from sparklabel.labeling.error_translation import failures_diagnosed
-from sparklabel.labeling.limits import INTERRUPTED, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN
+from sparklabel.labeling.limits import INTERRUPTED, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN, stop_reason
 from sparklabel.labeling.outcome import Answered, PassOutcome
 from sparklabel.labeling.plan import PassPlan
 from sparklabel.labeling.report import PassReport
@@ -34,6 +35,7 @@ from sparklabel.labeling.small_pass import SmallPass
 from sparklabel.labeling.staged_pass import StagedPass
 from sparklabel.labeling.state.lease import Lease
 from sparklabel.labeling.state.staging import Staging, open_staging
+from sparklabel.labeling.stats import PassStats
 from sparklabel.labeling.tracking import track_pass
 from sparklabel.progress import tell
 from sparklabel.sql import quote
@@ -66,7 +68,7 @@ def run_passes(spark: SparkSession, plans: Sequence[PassPlan], progress: bool) -
         try:
             _answer(passes, merger)
         except Exception:
-            with suppress(*WRITE_ERRORS):  # what was raised first is what is told
+            with suppress(*WRITE_ERRORS, *session_errors()):  # the first error is the one to report
                 merger.settle()
             raise
         merger.settle()
@@ -173,10 +175,12 @@ def lease_of(spark: SparkSession, request: PassRequest, table: TaskTable, stagin
 
 
 def _answer(passes: Sequence[RunningPass], merger: "_Merger") -> None:
-    """In turn. Ctrl-C and `max_seconds` end all that is left; a failing engine ends the passes with the same model."""
+    """Runs them in turn. Ctrl-C and `max_seconds` end all that are left; a failing engine ends those with its model."""
     ended, failing = "", set[str]()
-    for one in passes:
-        model = one.ready.request.model
+    for number, one in enumerate(passes):
+        request, model = one.ready.request, one.ready.request.model
+        if number and not ended:
+            ended = stop_reason(request.limits, PassStats(), request.seconds)
         if ended or model in failing:
             one.answered = Answered(stop_reason=ended if ended == INTERRUPTED else NOT_BEGUN)
             continue

@@ -190,6 +190,6 @@ def _check_engine(report: PassReport) -> None:
 def _one_of_each_key(arrived: DataFrame, opened: TaskTable, task: Task) -> DataFrame:
     """One row of each key. A row that was deleted and inserted again between two batches arrives twice, and which one
     is current is not known here: an answer counts only for its own text, and the next sweep answers the other."""
-    inputs = [quote(str(opened.source.column(c))) for c in task.inputs]
+    inputs = [quote(c) for c in opened.input_columns(task)]
     one = F.max_by(F.struct("*"), F.expr(input_hash_sql(inputs)))  # the same one at each evaluation
     return arrived.groupBy(*map(quote, opened.keys)).agg(one.alias(_ROW)).select(f"{_ROW}.*")

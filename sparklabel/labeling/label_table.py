@@ -98,7 +98,7 @@ def label_table(
         dry_run: Report what the pass would do. Writes nothing and loads no model.
         min_confidence: Withhold answers with less: status `uncertain`, a NULL value, the best guess in `alternatives`.
         max_rows: The most distinct inputs to ask.
-        max_seconds: Stop after the chunk in which so many seconds have passed.
+        max_seconds: Stop after the chunk in which so many seconds have passed since the call began.
         max_error_ratio: Stop if the engine failed on a larger share of the inputs, from 0 to 1.
         max_new_corrections: Refuse the pass if more values than this differ from the model's recorded ones without a
             record that a person changed them; None for no limit.
@@ -148,7 +148,9 @@ def label_table(
     requests = []
     for one, found in zip(tasks, opened, strict=True):
         spec = labeler_spec(one, models[one.name], engine, options, min_confidence)
-        requests.append(PassRequest(spec, found, scope, limits, pricing, storage, experiment))
+        requests.append(
+            PassRequest(spec, found, scope, limits, pricing, storage, experiment, call_began=began)
+        )
         if not spec.manifest:
             check_examples(spark, one)
     plans = [make_plan(spark, request) for request in requests]
@@ -183,9 +185,9 @@ def _nothing_to_do(plan: PassPlan, seconds: float) -> PassReport:
 
 def _tasks(task: Task | Sequence[Task], column: str | None) -> list[Task]:
     if not isinstance(task, list | tuple):
-        task = [task]  # type: ignore[list-item]  # what is no task is refused below
+        task = [task]  # type: ignore[list-item]  # anything else is refused below
     if not task:
-        raise TaskError("task=[] has no task.")
+        raise TaskError("task=[] is empty.", hint="Give at least one task.")
     for one in task:
         check_task(one)
     names = [one.name.lower() for one in task]
@@ -193,7 +195,8 @@ def _tasks(task: Task | Sequence[Task], column: str | None) -> list[Task]:
         raise TaskError(f"Two of the tasks have the name {twice!r}.")
     if column is not None and len(task) > 1:
         raise ColumnError(
-            "column= names the column of one task, and several were given.", hint="Label that one apart."
+            "column= names the column of one task, and several were given.",
+            hint="Label that task in a call of its own.",
         )
     return list(task)
 
@@ -208,12 +211,12 @@ def _models(tasks: Sequence[Task], model: str | Mapping[str, str]) -> dict[str, 
             hint="Name one for each task, or give one model for all.",
         )
     if wrong := next((name for name, one in model.items() if not isinstance(one, str)), None):
-        raise TaskError(f"model= gives the task {wrong!r} {model[wrong]!r}, which is no model's name.")
+        raise TaskError(f"model[{wrong!r}]={model[wrong]!r} is not a model reference.")
     return dict(model)
 
 
 def _check_columns_apart(tasks: Sequence[Task], columns: Sequence[tuple[str, str]]) -> None:
-    """Of each task's own two columns, none is another's, or what another reads: it would read the row as it was."""
+    """Raises ColumnError if a task writes or reads another task's columns: it would read the row as it was before."""
     label_columns = [name.lower() for pair in columns for name in pair]
     for task in tasks if len(tasks) > 1 else ():
         if read := next((name for name in task.inputs if name.lower() in label_columns), None):
@@ -223,7 +226,8 @@ def _check_columns_apart(tasks: Sequence[Task], columns: Sequence[tuple[str, str
             )
     if twice := next((name for name in label_columns if label_columns.count(name) > 1), None):
         raise ColumnError(
-            f"Two of the tasks write the column {twice!r}.", hint="Label one of them apart, with column=."
+            f"Two of the tasks write the column {twice!r}.",
+            hint="Label one of them in its own call, with column=.",
         )
 
 
@@ -236,7 +240,10 @@ def checked_retry(retry: Mapping[str, int | None]) -> tuple[tuple[str, int | Non
     takes = [status for status in FAILURES if status != EMPTY_INPUT]  # nothing was asked
     for status, most in retry.items():
         if status not in takes:
-            raise TableError(f"retry= has {status!r}.", hint=f"It takes: {', '.join(takes)}.")
+            raise TableError(
+                f"retry= has {status!r}, which is not a status that can be retried.",
+                hint=f"It takes: {', '.join(takes)}.",
+            )
         if most is not None and not (type(most) is int and most > 0):
             raise TableError(
                 f"retry= gives {status!r} {most!r} attempts.",

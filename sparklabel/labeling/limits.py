@@ -1,7 +1,7 @@
 """The limits of a pass, and the decision to stop one between two chunks.
 
 In: what a user allowed, what the pass has computed so far. Out: a reason to stop, or none. What was staged by then is
-kept and merged. Pure: no Spark.
+kept and merged. Runs no Spark statement.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,8 @@ class PassLimits:
     Attributes:
         max_error_ratio: The largest share of inputs, from 0 to 1, that the engine may fail on.
         max_rows: The most distinct inputs to ask, or None for all.
-        max_seconds: The most seconds from the beginning of the pass, or None.
+        max_seconds: The most seconds from the beginning of the call, or None. One chunk is always computed, so that
+            calls with a short limit get on.
         on_drift: What to do when the first answers are distributed unlike those of earlier passes: "warn", "stop" or
             "ignore".
         max_new_corrections: The most rows whose value may differ from the model's recorded one without a record that
@@ -74,7 +75,7 @@ class PassLimits:
 
 
 def stop_reason(limits: PassLimits, stats: PassStats, seconds: float, drift: Drift | None = None) -> str:
-    """Why a pass should stop after the chunks in `stats`, `seconds` after it began; "" to go on."""
+    """Why a pass should stop after the chunks in `stats`, `seconds` after the call began; "" to go on."""
     if limits.on_drift == "stop" and drift is not None and drift.is_major:
         return DRIFT
     # An engine that failed on so many inputs would fail on the others, too.

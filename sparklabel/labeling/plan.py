@@ -11,7 +11,7 @@ from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta.commits import WRITE_ERRORS
+from sparklabel.delta.errors import session_errors
 from sparklabel.delta.snapshot import UNVERSIONED
 from sparklabel.labeling.chunks import BUCKETS
 from sparklabel.labeling.request import PassRequest
@@ -133,7 +133,7 @@ def make_plan(spark: SparkSession, request: PassRequest) -> PassPlan:
 
 def _counts(states: DataFrame, is_pending: Column, table: TaskTable, task: Task) -> dict[str, int]:
     """In one scan: rows by state, `inputs` to ask, and their `characters`."""
-    columns = [F.col(quote(str(table.source.column(c)))).cast("string") for c in task.inputs]
+    columns = [F.col(quote(c)).cast("string") for c in table.input_columns(task)]
     length = sum((F.coalesce(F.length(text), F.lit(0)) for text in columns), F.lit(0))
     names = (*STATES, "unattributed", "implicit_corrections")
     # A group for each pending input, and one for all other rows.
@@ -177,7 +177,7 @@ def keep(rows: DataFrame, stack: ExitStack) -> DataFrame:
     """The same rows, which Spark computes once and keeps on its disks until the stack is unwound."""
 
     def release() -> None:
-        with suppress(*WRITE_ERRORS):  # the session may be what died
+        with suppress(*session_errors()):  # the session may be what died
             rows.unpersist()
 
     stack.callback(release)

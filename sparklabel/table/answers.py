@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from sparklabel.labels.predicates import human_sql, model_value_sql
 from sparklabel.sql import quote
+from sparklabel.table.row_states import labeled_rows
 from sparklabel.table.task_table import open_task_table
 from sparklabel.tasks import Task
 
@@ -40,9 +41,9 @@ def answers(
     opened = open_task_table(spark, table, task, key, column, into=into)
     opened.check_labeled(task, "Label it first; or name the table that has the labels: into='...'.")
     value, label = quote(opened.label_columns.value), quote(opened.label_columns.label)
-    names = dict.fromkeys((*opened.keys, *(str(opened.source.column(c)) for c in task.inputs)))
+    names = dict.fromkeys((*opened.keys, *opened.input_columns(task)))
     return (
-        opened.rows(spark)
+        labeled_rows(spark, opened, task)
         .where(human_sql(value, label))
         .select(
             *map(quote, names),

@@ -14,7 +14,7 @@ from sparklabel.few_shot import LONGEST, MOST_ANSWERS, Answered, Encoder, Exampl
 from sparklabel.labels.predicates import human_sql, input_hash_sql
 from sparklabel.models.shipped_encoder import check_installed, sentence_encoder
 from sparklabel.sql import quote
-from sparklabel.table.label_columns import check_inputs, recorded_column
+from sparklabel.table.label_columns import check_inputs, input_columns, recorded_column
 from sparklabel.tasks import Task
 
 _MOST_READ = MOST_ANSWERS * 3 // 2
@@ -67,7 +67,7 @@ def _answers(spark: SparkSession, target: TableSnapshot, task: Task) -> list[Ans
     if found is None:
         return []
     value, condition = found
-    columns = [f"CAST({quote(str(target.column(c)))} AS STRING)" for c in task.inputs]
+    columns = [f"CAST({quote(c)} AS STRING)" for c in input_columns(target, task)]
     length = " + ".join(f"coalesce(length({c}), 0)" for c in columns)
     rows = spark.sql(
         f"SELECT array({', '.join(columns)}) AS inputs, {quote(value)} AS answer "
@@ -100,6 +100,6 @@ def _condition(target: TableSnapshot, task: Task) -> tuple[str, str] | None:
         record.fieldNames()
     ):
         raise ColumnError(f"{target.name} has a column {label!r} that is not a label record of {value!r}.")
-    inputs = input_hash_sql([quote(str(target.column(c))) for c in task.inputs])
+    inputs = input_hash_sql([quote(c) for c in input_columns(target, task)])
     written = f"{quote(label)}.input_hash"
     return value, f"{human_sql(quote(value), quote(label))} AND ({written} IS NULL OR {written} = {inputs})"

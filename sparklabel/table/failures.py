@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from sparklabel.labels.status import FAILURES
 from sparklabel.sql import quote, sql_list
+from sparklabel.table.row_states import labeled_rows
 from sparklabel.table.task_table import open_task_table
 from sparklabel.tasks import Task
 
@@ -39,9 +40,8 @@ def failures(
         TableError, ColumnError or KeyColumnError.
     """
     opened = open_task_table(spark, table, task, key, column, into=into)
-    names = dict.fromkeys((*opened.keys, *(str(opened.source.column(c)) for c in task.inputs)))
-    rows = opened.rows(spark)
     opened.check_labeled(task, "Label it first; or name the table that has the labels: into='...'.")
-    label = quote(opened.label_columns.label)
+    names = dict.fromkeys((*opened.keys, *opened.input_columns(task)))
+    rows, label = labeled_rows(spark, opened, task), quote(opened.label_columns.label)
     failed = rows.where(f"{label}.status IN ({sql_list(FAILURES)}) AND NOT ({label}.source <=> 'human')")
     return failed.select(*map(quote, names), *(F.col(f"{label}.{name}").alias(name) for name in _FACTS))

@@ -18,7 +18,7 @@ from sparklabel.labels.predicates import model_value_sql
 from sparklabel.labels.status import ANSWERED, UNCERTAIN
 from sparklabel.splits import is_held_out
 from sparklabel.sql import quote
-from sparklabel.table.row_states import STATE, Scope, row_states
+from sparklabel.table.row_states import STATE, labeled_rows
 from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import AnswerMode, Task, counts
 from sparklabel.tasks.json_values import plain
@@ -62,11 +62,10 @@ def human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> HumanAn
     """Reads the pinned version's human answers onto the driver."""
     mode, label_columns = task.answer_mode, opened.label_columns
     label = quote(label_columns.label)
-    columns = [quote(str(opened.source.column(c))) for c in task.inputs]
-    # Which rows people answered depends neither on a model nor on what is pending.
-    states = row_states(spark, opened, task, Scope(relabel="none"))
+    columns = [quote(c) for c in opened.input_columns(task)]
     rows = (
-        states.where(F.col(STATE).startswith("human"))
+        labeled_rows(spark, opened, task)
+        .where(F.col(STATE).startswith("human"))
         .select(
             F.array(*(F.col(c).cast("string") for c in columns)).alias("inputs"),
             F.col(quote(label_columns.value)).alias("answer"),
@@ -108,7 +107,13 @@ def _one_vote_each(answers: Sequence[HumanAnswer]) -> tuple[HumanAnswer, ...]:
     votes: dict[tuple[str, ...], list[HumanAnswer]] = {}
     for answer in answers:
         votes.setdefault(own_key(answer.inputs), []).append(answer)
-    return tuple(max(same, key=lambda a: sum(b.answer == a.answer for b in same)) for same in votes.values())
+    return tuple(map(_most_frequent, votes.values()))
+
+
+def _most_frequent(same: Sequence[HumanAnswer]) -> HumanAnswer:
+    """The first of those with the most frequent answer."""
+    numbers = Counter(repr(one.answer) for one in same)
+    return max(same, key=lambda one: numbers[repr(one.answer)])
 
 
 def _unusable(inputs: Sequence[str | None], answer: Any, stale: bool, mode: AnswerMode) -> str:

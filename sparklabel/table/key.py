@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparklabel.delta.snapshot import TableSnapshot, check_columns
@@ -35,13 +35,6 @@ def key_columns(target: TableSnapshot, key: str | Sequence[str]) -> tuple[str, .
                 f"{target.schema[column].dataType.simpleString()}.",
                 hint="Name columns of other types.",
             )
-    return columns
-
-
-def check_key(spark: SparkSession, target: TableSnapshot, key: str | Sequence[str]) -> tuple[str, ...]:
-    """The key's columns. Raises KeyColumnError, with examples, unless they identify each row of the table."""
-    columns = key_columns(target, key)
-    check_unique(target.read(spark), target.name, columns)
     return columns
 
 

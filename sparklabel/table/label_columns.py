@@ -23,9 +23,14 @@ TASK_PROPERTY = "sparklabel.task."
 """Followed by a task's name: the table property that holds the task's `RecordedTask`."""
 
 
+def input_columns(target: TableSnapshot, task: Task) -> tuple[str, ...]:
+    """The table's spelling of the task's inputs. Raises ColumnError if it lacks one."""
+    return check_columns(target, task.inputs, f"an input of the task {task.name!r}")
+
+
 def check_inputs(target: TableSnapshot, task: Task) -> None:
     """Raises ColumnError unless the table has the task's inputs and they read the same in every session."""
-    for column in check_columns(target, task.inputs, f"an input of the task {task.name!r}"):
+    for column in input_columns(target, task):
         # As text a timestamp depends on the session's time zone: hashes would change, and with them every answer.
         if "timestamp" in target.schema[column].dataType.simpleString().replace("timestamp_ntz", ""):
             raise ColumnError(

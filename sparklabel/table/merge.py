@@ -85,7 +85,7 @@ def answers_change(opened: TaskTable, task: Task, answers: DataFrame, *, few: bo
     if (
         not opened.has_separate_labels
     ):  # the inputs are in this table: an answer to the row's old text is not for it
-        inputs = [f"t.{quote(str(target.column(c)))}" for c in task.inputs]
+        inputs = [f"t.{quote(c)}" for c in opened.input_columns(task)]
         guards.append(f"{input_hash_sql(inputs)} = {source}.{HASH}")
     return Change(
         label_columns.value,

@@ -89,15 +89,20 @@ def row_states(
         if name in opened.target.schema.fieldNames():
             found = cast_struct_sql(quote(name), opened.target.schema[name].dataType, wanted)
             frame = frame.withColumn(name, F.expr(found)) if found != quote(name) else frame
-    hashed = frame.withColumn(
-        HASH, F.expr(input_hash_sql([quote(str(opened.source.column(c))) for c in task.inputs]))
-    )
+    inputs = [quote(c) for c in opened.input_columns(task)]
+    hashed = frame.withColumn(HASH, F.expr(input_hash_sql(inputs)))
     state = row_state_sql(
         value=quote(label_columns.value), label=quote(label_columns.label), inputs_hash=HASH,
         fingerprint=task.fingerprint, model=model, relabel=scope.relabel, min_confidence=min_confidence,
         retry=dict(scope.retry),
     )  # fmt: skip
     return hashed.withColumn(STATE, F.expr(state))
+
+
+def labeled_rows(spark: SparkSession, opened: TaskTable, task: Task) -> DataFrame:
+    """The pinned rows with the task's value and record as this release reads them, HASH and STATE: which rows people
+    answered depends neither on a model nor on what is pending."""
+    return row_states(spark, opened, task, Scope(relabel="none"))
 
 
 def unattributed(label_columns: LabelColumns) -> Column:
@@ -115,7 +120,7 @@ def pending_columns(table: TaskTable, task: Task) -> list[Column]:
     record that decide whether an answer may replace it, HASH and STATE."""
     label = table.label_columns.label
     keys = [F.col(quote(key)) for key in table.keys]
-    texts = [F.col(quote(str(table.source.column(c)))).cast("string") for c in task.inputs]
+    texts = [F.col(quote(c)).cast("string") for c in table.input_columns(task)]
     record = F.struct(*(F.col(f"{quote(label)}.{field}") for field in _RECORD_FIELDS)).alias(label)
     # The inputs get names of their own, as one may be part of the key.
     own = [text.alias(f"{TEXT}{number}") for number, text in enumerate(texts)]

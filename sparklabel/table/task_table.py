@@ -26,6 +26,7 @@ from sparklabel.table.label_columns import (
     add_columns,
     check_inputs,
     find_label_columns,
+    input_columns,
     recorded_task,
 )
 from sparklabel.table.labels_table import labels_table, make_labels_table, remembered_key
@@ -69,6 +70,10 @@ class TaskTable:
         there = [quote(name) for name in own if name in self.target.schema.fieldNames()]
         labels = self.target.read(spark).select(*map(quote, self.keys), *there)
         return rows.join(labels, list(self.keys), "left")
+
+    def input_columns(self, task: Task) -> tuple[str, ...]:
+        """The task's inputs as `source` spells them."""
+        return input_columns(self.source, task)
 
     def check_labeled(self, task: Task, hint: str) -> None:
         """Raises ColumnError if no pass has written labels of the task yet."""

@@ -15,6 +15,7 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel import errors
+from sparklabel.delta.errors import spark_errors
 from sparklabel.engines import EngineOptions
 from sparklabel.labels.record import label_ddl
 from sparklabel.models.references import DEFAULT
@@ -27,12 +28,11 @@ from sparklabel.udf.worker import label_batches
 
 @contextmanager
 def worker_errors() -> Iterator[None]:
-    """Re-raises errors of sparklabel that a worker raised as themselves: Spark hands on their text only."""
-    from pyspark.errors import PythonException
-
+    """Re-raises an error of sparklabel that a worker raised as itself: Spark passes on only its text, and whether as a
+    PythonException depends on what reads the answers."""
     try:
         yield
-    except PythonException as error:
+    except spark_errors() as error:
         found = _OURS.search(str(error))
         cls = getattr(errors, found[1], None) if found else None
         if found is None or cls is None:

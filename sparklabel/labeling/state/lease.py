@@ -22,7 +22,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from sparklabel.delta.commits import WRITE_ERRORS, delete_rows
-from sparklabel.delta.errors import spark_errors
+from sparklabel.delta.errors import session_errors
 from sparklabel.errors import ConflictError
 from sparklabel.labeling.state.staging import Staging
 from sparklabel.machine import host_id, process_start
@@ -140,7 +140,7 @@ class Lease:
         _LIVING.discard(self._me.pass_id)
         if not self.released:
             # The session may be what died; then silence ends the lease. The error to report is what ended the block.
-            with suppress(*WRITE_ERRORS):
+            with suppress(*WRITE_ERRORS, *session_errors()):
                 self._give_back()
 
     def _take(self) -> None:
@@ -192,5 +192,5 @@ class Lease:
 
     def _beat(self) -> None:
         while not self._ended.wait(_BEAT_SECONDS):
-            with suppress(*spark_errors()):  # the next one may work
+            with suppress(*session_errors()):  # the next one may work
                 self._append()
