@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Unpack
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from sparklabel.engines import EngineOptions
 from sparklabel.evaluation.calibrate import CalibrationReport, calibrate
@@ -109,10 +110,10 @@ class LabeledTable:
 
     def passes(self) -> DataFrame:
         """The passes over the table that wrote this task's labels, newest first."""
-        return passes(self.spark, self.into or self.table).where(f"task = '{self.task.name}'")
+        return passes(self.spark, self.into or self.table).where(F.col("task") == self.task.name)
 
     def undo(self, pass_id: str) -> UndoReport:
-        """Takes back what a pass wrote; human answers are kept."""
+        """Undoes a pass; human answers are kept."""
         return undo_pass(self.spark, self.into or self.table, pass_id)
 
     @property

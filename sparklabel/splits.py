@@ -34,3 +34,8 @@ def normalized(text: str) -> str:
     # Case folding can undo NFKC, so NFKC is applied again.
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(folded.split())
+
+
+def input_key(text_inputs: Sequence[str | None]) -> tuple[str, ...]:
+    """What two rows with the same input have in common: case, whitespace and Unicode form do not count."""
+    return tuple(normalized(text or "") for text in text_inputs)

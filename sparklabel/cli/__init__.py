@@ -1,6 +1,6 @@
 """The command line: `sparklabel COMMAND`; each command calls one public function.
 
-Exit codes: 0 done, 1 a bug, 2 something to mend that the message names, 130 interrupted.
+Exit codes: 0 done, 1 a bug, 2 an error whose message says what to do, 130 interrupted.
 """
 
 from sparklabel.cli import environment, history, loop, sql

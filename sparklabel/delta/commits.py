@@ -51,7 +51,7 @@ def retry_on_conflict(commit: Callable[[], Result], what: str) -> Result:
             if condition.startswith(_REFUSALS):
                 raise TableError(
                     f"{what} was refused: {message}",
-                    hint="Nothing that was computed is lost: mend it and call again.",
+                    hint="Computed answers are kept: fix the cause and call again.",
                 ) from error
             if not condition.startswith(_CONFLICTS):
                 raise

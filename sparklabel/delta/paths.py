@@ -1,8 +1,14 @@
 """Paths as Spark reads them: it does not know our working directory, so a relative path means another folder there."""
 
 import re
+from typing import Any
 
 
 def is_absolute(path: str) -> bool:
     """Whether the path is absolute: `/data/t`, or one with a scheme, `s3://bucket/t`, `dbfs:/t`, `file:/data/t`."""
     return re.match(r"/|\w[\w+.-]*:/", path) is not None
+
+
+def is_absolute_path(path: Any) -> bool:
+    """Whether `path`, a user's argument, is a string and an absolute path."""
+    return isinstance(path, str) and is_absolute(path)

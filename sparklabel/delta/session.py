@@ -51,7 +51,7 @@ _NO_DELTA = {
 }
 
 
-def spark_session(conf: Mapping[str, str] | None = None) -> "SparkSession":
+def spark_session(conf: Mapping[str, str] | None = None) -> SparkSession:
     """A session with Delta: the active one, or a new local one, which starts quietly in a few seconds.
 
     Args:
@@ -77,14 +77,19 @@ def spark_session(conf: Mapping[str, str] | None = None) -> "SparkSession":
     return session
 
 
-def require_delta(spark: "SparkSession") -> None:
+def is_connect(spark: SparkSession) -> bool:
+    """Whether the session is a client of Spark Connect, which has no SparkContext."""
+    return "connect" in type(spark).__module__
+
+
+def require_delta(spark: SparkSession) -> None:
     """Raises SetupError unless the session's SQL reaches Delta. Works over Spark Connect; touches no table."""
     with query_errors_unprinted():
         if _lacks_delta(spark):
             raise SetupError("This Spark session has no Delta.", hint=_HOW_TO_DELTA)
 
 
-def _lacks_delta(spark: "SparkSession") -> bool:
+def _lacks_delta(spark: SparkSession) -> bool:
     from pyspark.errors import PySparkException
 
     no_class = "Cannot find catalog plugin class"
@@ -105,7 +110,7 @@ _HOW_TO_DELTA = (
 )
 
 
-def _start(settings: dict[str, str]) -> "SparkSession":
+def _start(settings: dict[str, str]) -> SparkSession:
     for logger in _query_loggers():
         logger.setLevel(logging.CRITICAL)
     if "SPARK_REMOTE" in os.environ or "spark.remote" in settings:
@@ -115,7 +120,7 @@ def _start(settings: dict[str, str]) -> "SparkSession":
     return _start_local(settings)
 
 
-def _start_local(settings: dict[str, str]) -> "SparkSession":
+def _start_local(settings: dict[str, str]) -> SparkSession:
     if problem := java_problem(java_version()):
         raise SetupError(problem)
     # Workers need this interpreter's version and packages.
@@ -139,9 +144,7 @@ def _machine_conf() -> dict[str, str]:
     }
 
 
-def _build(settings: Mapping[str, str]) -> "SparkSession":
-    from pyspark.sql import SparkSession
-
+def _build(settings: Mapping[str, str]) -> SparkSession:
     return SparkSession.builder.appName("sparklabel").config(map=dict(settings)).getOrCreate()
 
 
@@ -157,7 +160,7 @@ def _submitted(settings: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in ours.items() if not given.contains(key)} | settings
 
 
-def _adapt(session: "SparkSession", settings: Mapping[str, str]) -> "SparkSession":
+def _adapt(session: SparkSession, settings: Mapping[str, str]) -> SparkSession:
     changed = {key: value for key, value in settings.items() if session.conf.get(key, None) != value}
     fixed = sorted(key for key in changed if not session.conf.isModifiable(key))
     if fixed:

@@ -209,11 +209,6 @@ def check_folders(spark: SparkSession, **given: Any) -> None:
             )
 
 
-def is_absolute_path(path: Any) -> bool:
-    """Whether `path` is a string that names the same folder on every machine."""
-    return isinstance(path, str) and is_absolute(path)
-
-
 def enable_deletion_vectors(spark: SparkSession, target: TableSnapshot) -> TableSnapshot:
     """Upgrades the table protocol: readers that do not know deletion vectors cannot read the table from then on."""
     spark.sql(f"ALTER TABLE {target.sql} SET TBLPROPERTIES ('{DELETION_VECTORS}' = 'true')")

@@ -3,22 +3,22 @@
 from sparklabel.few_shot.candidates import (
     LONGEST,
     MOST_ANSWERS,
-    Answered,
+    AnsweredInput,
     Candidate,
     ShownExample,
     candidates,
 )
 from sparklabel.few_shot.example_set import ExampleSet, example_set
-from sparklabel.few_shot.selection import Encoder, Neighbours, most_diverse
+from sparklabel.few_shot.selection import Encoder, Neighbors, most_diverse
 
 __all__ = [
     "LONGEST",
     "MOST_ANSWERS",
-    "Answered",
+    "AnsweredInput",
     "Candidate",
     "Encoder",
     "ExampleSet",
-    "Neighbours",
+    "Neighbors",
     "ShownExample",
     "candidates",
     "example_set",

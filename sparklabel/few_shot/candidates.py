@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sparklabel.splits import is_held_out, normalized
+from sparklabel.splits import input_key, is_held_out
 from sparklabel.tasks import AnswerMode, Scored, Task
 
 MOST_ANSWERS, MOST_CHARACTERS = 20_000, 32_000_000
@@ -20,7 +20,7 @@ LONGEST = 8_000
 """Characters of all inputs of one example: a longer one would leave no room for others."""
 
 
-class Answered(NamedTuple):
+class AnsweredInput(NamedTuple):
     """A row's inputs, in the task's order, and a person's answer: a value of the task."""
 
     inputs: tuple[str | None, ...]
@@ -43,12 +43,7 @@ class Candidate:
     categories: tuple[str, ...]
 
 
-def own_key(inputs: Iterable[str | None]) -> tuple[str, ...]:
-    """What makes two rows' inputs the same: case, blanks and Unicode form do not count."""
-    return tuple(normalized(text or "") for text in inputs)
-
-
-def candidates(task: Task, answers: Iterable[Answered]) -> list[Candidate]:
+def candidates(task: Task, answers: Iterable[AnsweredInput]) -> list[Candidate]:
     """The usable answers, outside the held-out hash, in the order of a hash of their texts.
 
     A text that was answered several times counts once, with its most frequent answer.
@@ -58,7 +53,7 @@ def candidates(task: Task, answers: Iterable[Answered]) -> list[Candidate]:
     for inputs, answer in answers:
         if _usable(mode, inputs, answer):
             example = ShownExample(tuple(text or "" for text in inputs), _shown(task, mode, answer))
-            votes.setdefault(own_key(inputs), []).append((example, mode.categories(answer)))
+            votes.setdefault(input_key(inputs), []).append((example, mode.categories(answer)))
     return [Candidate(*_elected(votes[key])) for key in sorted(votes, key=_hash)]
 
 

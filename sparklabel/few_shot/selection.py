@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.few_shot.candidates import own_key
+from sparklabel.splits import input_key
 
 _DECIMALS = 4
 """Similarities are rounded to this many decimals: further ones depend on what else is in the same batch."""
@@ -56,7 +56,7 @@ def most_diverse(vectors: NDArray[np.float32], categories: Sequence[Sequence[str
     return chosen
 
 
-class Neighbours:
+class Neighbors:
     """Finds the examples that are most similar to a row, leaving out the row's own text.
 
     `inputs` are those of the N examples, `vectors` float32 [N, D]; `encoder` must be the one that made them.
@@ -66,7 +66,7 @@ class Neighbours:
         self, inputs: Sequence[Sequence[str]], vectors: NDArray[np.float32], encoder: Encoder
     ) -> None:
         self._vectors, self._encoder = vectors, encoder
-        self._own = {own_key(texts): position for position, texts in enumerate(inputs)}
+        self._own = {input_key(texts): position for position, texts in enumerate(inputs)}
 
     def nearest(self, rows: Sequence[Sequence[str]], count: int) -> list[list[int]]:
         """For each row, the positions of its `count` nearest examples, the nearest last."""
@@ -77,7 +77,7 @@ class Neighbours:
 
     def _nearest(self, rows: Sequence[Sequence[str]], count: int) -> list[list[int]]:
         alike = np.round(self._encoder.embed([joined(row) for row in rows]) @ self._vectors.T, _DECIMALS)
-        own = [self._own.get(own_key(row)) for row in rows]
+        own = [self._own.get(input_key(row)) for row in rows]
         for row, position in enumerate(own):
             if position is not None:
                 alike[row, position] = -np.inf

@@ -6,7 +6,7 @@ In: rows, and all examples or labels. Out: text for each row's prompt. How promp
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from sparklabel.few_shot import Encoder, ExampleSet, Neighbours
+from sparklabel.few_shot import Encoder, ExampleSet, Neighbors
 from sparklabel.models.shipped_encoder import sentence_encoder
 from sparklabel.prompts import RowCandidates, example_text
 from sparklabel.tasks import CandidateLabels, Task
@@ -25,13 +25,13 @@ class CandidateRetriever:
         embed texts."""
         if not rows:
             return []
-        found = [numbers[::-1] for numbers in self._neighbours.nearest(rows, self._labels.count)]
+        found = [numbers[::-1] for numbers in self._neighbors.nearest(rows, self._labels.count)]
         return [RowCandidates(self._labels.text(numbers), tuple(numbers)) for numbers in found]
 
     @cached_property
-    def _neighbours(self) -> Neighbours:
+    def _neighbors(self) -> Neighbors:
         encoder = self._open_encoder()
-        return Neighbours([], encoder.embed(self._labels.meanings), encoder)
+        return Neighbors([], encoder.embed(self._labels.meanings), encoder)
 
 
 class ExampleRetriever:
@@ -47,9 +47,9 @@ class ExampleRetriever:
         """For each row the texts of its examples. Raises SetupError or ModelError if this host cannot embed texts."""
         if not rows or not self._texts:
             return [[] for _ in rows]
-        found = self._neighbours.nearest(rows, self._examples.source.count)
+        found = self._neighbors.nearest(rows, self._examples.source.count)
         return [[self._texts[position] for position in positions] for positions in found]
 
     @cached_property
-    def _neighbours(self) -> Neighbours:
-        return self._examples.neighbours(self._open_encoder())
+    def _neighbors(self) -> Neighbors:
+        return self._examples.neighbors(self._open_encoder())

@@ -4,7 +4,7 @@ from typing import Any
 
 from sparklabel.errors import SparklabelError
 from sparklabel.labeling.limits import INTERRUPTED
-from sparklabel.labeling.outcome import Answered, PassOutcome
+from sparklabel.labeling.outcome import InferenceResult, PassOutcome
 from sparklabel.labeling.plan import PassPlan
 from sparklabel.labeling.report import PassReport
 
@@ -30,7 +30,7 @@ def dry_run_report(plan: PassPlan, seconds: float, refusal: SparklabelError | No
 
 def build_report(plan: PassPlan, outcome: PassOutcome) -> PassReport:
     """What a pass did."""
-    answered = outcome.answered or Answered()
+    answered = outcome.answered or InferenceResult()
     stats, reason = answered.stats, answered.stop_reason
     drift = answered.drift
     return PassReport(

@@ -26,7 +26,7 @@ from sparklabel.labeler import PreparedTask
 from sparklabel.labeling.build_report import build_report
 from sparklabel.labeling.error_translation import failures_diagnosed
 from sparklabel.labeling.limits import INTERRUPTED, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN, stop_reason
-from sparklabel.labeling.outcome import Answered, PassOutcome
+from sparklabel.labeling.outcome import InferenceResult, PassOutcome
 from sparklabel.labeling.plan import PassPlan
 from sparklabel.labeling.report import PassReport
 from sparklabel.labeling.request import PassRequest
@@ -66,7 +66,7 @@ def run_passes(spark: SparkSession, plans: Sequence[PassPlan], progress: bool) -
         )
         passes, merger = _start(ready, stack), _Merger()
         try:
-            _answer(passes, merger)
+            answer_in_turn(passes, merger)
         except Exception:
             with suppress(*WRITE_ERRORS, *session_errors()):  # the first error is the one to report
                 merger.settle()
@@ -81,10 +81,12 @@ def _prepare(spark: SparkSession, plan: PassPlan) -> tuple[PassRequest, Prepared
         return plan.request, None
     labeler = prepare(plan.request.spec, spark)
     request = replace(plan.request, spec=labeler.spec)
-    if not plan.is_small:  # a small pass checks its rows when it has them
+    if (
+        not plan.is_small or request.table.label_columns.missing
+    ):  # later small passes check the rows they have
         check_key_of(plan)
-        if request.table.target.version != UNVERSIONED:
-            staging_of(spark, request, request.table)
+    if not plan.is_small and request.table.target.version != UNVERSIONED:
+        staging_of(spark, request, request.table)
     return request, labeler.task
 
 
@@ -96,7 +98,7 @@ def _ready(
 ) -> Ready:
     """From here on the table has the task's columns, and says of each correction that a person made it."""
     request, asked = prepared
-    table = make_room(spark, request)
+    table = ensure_columns(spark, request)
     corrections = _attribute_corrections(spark, request, table) if plan.unattributed else 0
     return Ready(spark, plan, request, asked, table, corrections, progress)
 
@@ -107,12 +109,12 @@ def check_key_of(plan: PassPlan) -> None:
     check_unique(plan.pending_rows, table.source.name, table.keys)
 
 
-def make_room(spark: SparkSession, request: PassRequest) -> TaskTable:
+def ensure_columns(spark: SparkSession, request: PassRequest) -> TaskTable:
     """Adds the task's columns if they are missing, and enables deletion vectors if that was asked for."""
 
     def commit() -> TaskTable:
         with commit_metadata(spark, **request.facts(COLUMNS)):
-            table = request.table.make_room(spark, request.task)
+            table = request.table.ensure_columns(spark, request.task)
             if request.storage.deletion_vectors and not table.target.has_deletion_vectors:
                 return table.at(enable_deletion_vectors(spark, table.target))
             return table
@@ -174,15 +176,16 @@ def lease_of(spark: SparkSession, request: PassRequest, table: TaskTable, stagin
     return Lease(spark, staging, request.scope.where, shares_rows, tell)
 
 
-def _answer(passes: Sequence[RunningPass], merger: "_Merger") -> None:
-    """Runs them in turn. Ctrl-C and `max_seconds` end all that are left; a failing engine ends those with its model."""
+def answer_in_turn(passes: Sequence[RunningPass], merger: "_Merger") -> None:
+    """Answers one pass after the other. Ctrl-C and `max_seconds` end all that are left; a failing engine ends those with
+    its model."""
     ended, failing = "", set[str]()
     for number, one in enumerate(passes):
         request, model = one.ready.request, one.ready.request.model
         if number and not ended:
             ended = stop_reason(request.limits, PassStats(), request.seconds)
         if ended or model in failing:
-            one.answered = Answered(stop_reason=ended if ended == INTERRUPTED else NOT_BEGUN)
+            one.answered = InferenceResult(stop_reason=ended if ended == INTERRUPTED else NOT_BEGUN)
             continue
         merger.add(one)
         try:

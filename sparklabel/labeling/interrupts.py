@@ -8,6 +8,8 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from sparklabel.delta.session import is_connect
+
 
 class FirstInterrupt:
     """Remembers the first Ctrl-C in `heard`, so that the current chunk can be finished; the second one raises
@@ -42,7 +44,7 @@ class TaggedJobs:
     def __init__(self, spark: SparkSession, tag: str) -> None:
         self._tag = tag
         # A classic session's own tags do not reach a chunk's jobs (PySpark 4.2): those of its context do.
-        context = spark if "connect" in type(spark).__module__ else spark.sparkContext
+        context = spark if is_connect(spark) else spark.sparkContext
         add, remove, stop = (
             ("addTag", "removeTag", "interruptTag")
             if context is spark

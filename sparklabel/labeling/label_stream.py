@@ -14,11 +14,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from sparklabel.arguments import check_arguments
+from sparklabel.delta.session import is_connect
 from sparklabel.delta.snapshot import UNVERSIONED, check_folders
 from sparklabel.engines import EngineOptions, engine_spec
 from sparklabel.errors import ConflictError, EngineError, TableError
 from sparklabel.labeling.arguments import EngineArguments
-from sparklabel.labeling.executor import make_room, run_passes
+from sparklabel.labeling.executor import ensure_columns, run_passes
 from sparklabel.labeling.limits import DEFAULT_ERROR_RATIO, MAX_ERROR_RATIO, PassLimits
 from sparklabel.labeling.options import StorageOptions
 from sparklabel.labeling.plan import make_plan
@@ -87,7 +88,7 @@ def label_stream(
     engine_spec(engine, options)
     if type(sweep_every) is not int or sweep_every < 1:
         raise TableError(f"sweep_every={sweep_every!r} is not a whole number above 0.")
-    if "connect" in type(spark).__module__:
+    if is_connect(spark):
         raise TableError(
             "label_stream needs a classic Spark session.", hint="Call label_table on a schedule instead."
         )
@@ -104,7 +105,7 @@ def label_stream(
         check_examples(spark, task)
     prepare(spec, spark)
     if not opened.has_separate_labels:  # a stream ends where its table's schema changes
-        make_room(spark, PassRequest(spec, opened, storage=storage))
+        ensure_columns(spark, PassRequest(spec, opened, storage=storage))
     reader = spark.readStream.format("delta").option("skipChangeCommits", "true")
     rows = (
         reader.table(table) if "/" not in table and "`" not in table else reader.load(opened.source.location)

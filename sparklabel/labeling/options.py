@@ -6,7 +6,7 @@ In: what a user wrote. Out: frozen records.
 from dataclasses import dataclass
 from typing import Any
 
-from sparklabel.delta.snapshot import is_absolute_path
+from sparklabel.delta.paths import is_absolute_path
 from sparklabel.errors import TableError
 from sparklabel.labeling.limits import is_number
 

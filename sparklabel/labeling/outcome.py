@@ -9,7 +9,7 @@ from sparklabel.labeling.stats import PassStats
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class InferenceResult:
     """What came of asking the model, in so many `seconds`. `resumed` and `cached` count inputs whose answer was staged
     before, or in the cache; `cache_problem` says why the cache could not be used. `kept_older` counts rows that keep
     their older answer because the engine failed, and `failure` is what it said about one of them."""
@@ -38,7 +38,7 @@ class PassOutcome:
 
     version_after: int
     seconds: float
-    answered: Answered | None = None
+    answered: InferenceResult | None = None
     corrections_stamped: int = 0
     by_status: Mapping[str, int] = field(default_factory=dict)
     conflicts: int = 0

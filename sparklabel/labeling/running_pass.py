@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sparklabel.labeler import PreparedTask
 from sparklabel.labeling.drift import LEAST, Drift, answer_counts, compared
-from sparklabel.labeling.outcome import Answered
+from sparklabel.labeling.outcome import InferenceResult
 from sparklabel.labeling.plan import BUCKET, PassPlan
 from sparklabel.labeling.request import PassRequest
 from sparklabel.labeling.stats import PassStats
@@ -51,7 +51,7 @@ class RunningPass(Protocol):
     ready: Ready
     tracker: PassTracker
     stats: PassStats
-    answered: Answered
+    answered: InferenceResult
 
     def answer(self, merge_if_due: Callable[[], None]) -> None:
         """Asks the model; then `answered` says what came of it. Calls `merge_if_due` between chunks."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from sparklabel.labeling.inference import answer_on_driver
 from sparklabel.labeling.interrupts import FirstInterrupt, TaggedJobs
 from sparklabel.labeling.limits import INTERRUPTED, NOT_BEGUN, stop_reason
-from sparklabel.labeling.outcome import Answered
+from sparklabel.labeling.outcome import InferenceResult
 from sparklabel.labeling.running_pass import Ready, drift_of, failures_of, inputs_of
 from sparklabel.labeling.stats import PassStats
 from sparklabel.labeling.tracking import PassTracker
@@ -24,7 +24,7 @@ class SmallPass:
 
     def __init__(self, ready: Ready, tracker: PassTracker) -> None:
         self.ready, self.tracker, self.stats = ready, tracker, PassStats()
-        self.answered = Answered(stop_reason=NOT_BEGUN)
+        self.answered = InferenceResult(stop_reason=NOT_BEGUN)
         self._change: Change | None = None
         self._statuses: dict[str, int] = {}
         self._written = 0
@@ -44,7 +44,7 @@ class SmallPass:
                 )
             except KeyboardInterrupt:
                 jobs.stop()
-                self.answered = Answered(stop_reason=INTERRUPTED, seconds=time.monotonic() - began)
+                self.answered = InferenceResult(stop_reason=INTERRUPTED, seconds=time.monotonic() - began)
                 return
             stats.add(chunk)
             bar.advance(stats.last, stats.note)
@@ -52,7 +52,7 @@ class SmallPass:
         drift = drift_of(ready, rows, ready.plan.inputs)
         reason = stop_reason(request.limits, stats, 0.0, drift)  # however late, it is done
         kept, failure = failures_of(ready, rows.select(HASH, ANSWER).distinct()) if stats.failed else (0, "")
-        self.answered = Answered(
+        self.answered = InferenceResult(
             stats,
             reason or (INTERRUPTED if interrupt.heard else ""),
             time.monotonic() - began,

@@ -17,7 +17,7 @@ from sparklabel.labeling.drift import Drift
 from sparklabel.labeling.inference import answer_chunk
 from sparklabel.labeling.interrupts import FirstInterrupt, TaggedJobs
 from sparklabel.labeling.limits import DRIFT, INTERRUPTED, MAX_SECONDS, NOT_BEGUN, stop_reason
-from sparklabel.labeling.outcome import Answered
+from sparklabel.labeling.outcome import InferenceResult
 from sparklabel.labeling.plan import BUCKET, keep
 from sparklabel.labeling.running_pass import Ready, drift_of, failures_of, inputs_of
 from sparklabel.labeling.state.answer_cache import Cache, open_cache
@@ -41,7 +41,7 @@ class StagedPass:
         self, ready: Ready, tracker: PassTracker, staging: Staging, lease: Lease, stack: ExitStack
     ) -> None:
         self.ready, self.tracker, self.stats = ready, tracker, PassStats()
-        self.answered = Answered(stop_reason=NOT_BEGUN)
+        self.answered = InferenceResult(stop_reason=NOT_BEGUN)
         self._staging, self._lease, self._stack = staging, lease, stack
         self._resumed = self._cached = 0
         self._cache: Cache | None = None
@@ -60,7 +60,7 @@ class StagedPass:
                 reason, drift = self._ask(inputs, left, bar, merge_if_due, drift)
         self._is_held_back = reason == DRIFT
         failed = failures_of(ready, self._staging.answers(ready.spark)) if self.stats.failed else (0, "")
-        self.answered = Answered(
+        self.answered = InferenceResult(
             self.stats,
             reason,
             time.monotonic() - began,

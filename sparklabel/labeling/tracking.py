@@ -15,9 +15,9 @@ from sparklabel.delta.commits import conflicts_met
 from sparklabel.errors import SetupError
 from sparklabel.labeling.request import PassRequest
 from sparklabel.labeling.stats import PassStats
-from sparklabel.progress import tell
+from sparklabel.progress import CHUNKS, tell
 
-_LOG = logging.getLogger("sparklabel.pass")
+_LOG = logging.getLogger(CHUNKS)
 
 
 class PassTracker:

@@ -10,7 +10,7 @@ from pyspark.sql.types import StructType
 
 from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 from sparklabel.errors import ColumnError, SetupError
-from sparklabel.few_shot import LONGEST, MOST_ANSWERS, Answered, Encoder, ExampleSet, example_set
+from sparklabel.few_shot import LONGEST, MOST_ANSWERS, AnsweredInput, Encoder, ExampleSet, example_set
 from sparklabel.labels.predicates import human_sql, input_hash_sql
 from sparklabel.models.shipped_encoder import check_installed, sentence_encoder
 from sparklabel.sql import quote
@@ -61,7 +61,7 @@ def _opened(spark: SparkSession, task: Task, table: str) -> TableSnapshot:
     return target
 
 
-def _answers(spark: SparkSession, target: TableSnapshot, task: Task) -> list[Answered]:
+def _answers(spark: SparkSession, target: TableSnapshot, task: Task) -> list[AnsweredInput]:
     """The answers whose input has not changed since, ordered by a hash, so that the first ones are a sample."""
     found = _condition(target, task)
     if found is None:
@@ -74,7 +74,7 @@ def _answers(spark: SparkSession, target: TableSnapshot, task: Task) -> list[Ans
         f"FROM {target.sql} VERSION AS OF {target.version} WHERE {condition} AND {length} <= {LONGEST} "
         f"ORDER BY {input_hash_sql(columns)} LIMIT {_MOST_READ}"
     ).collect()
-    return [Answered(tuple(row["inputs"]), row["answer"]) for row in rows]
+    return [AnsweredInput(tuple(row["inputs"]), row["answer"]) for row in rows]
 
 
 def _condition(target: TableSnapshot, task: Task) -> tuple[str, str] | None:

@@ -13,10 +13,9 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.few_shot.candidates import own_key
 from sparklabel.labels.predicates import model_value_sql
 from sparklabel.labels.status import ANSWERED, UNCERTAIN
-from sparklabel.splits import is_held_out
+from sparklabel.splits import input_key, is_held_out
 from sparklabel.sql import quote
 from sparklabel.table.row_states import STATE, labeled_rows
 from sparklabel.table.task_table import TaskTable
@@ -106,7 +105,7 @@ def _one_vote_each(answers: Sequence[HumanAnswer]) -> tuple[HumanAnswer, ...]:
     """One answer per normalized input, by majority: copies of a text must not count as evidence."""
     votes: dict[tuple[str, ...], list[HumanAnswer]] = {}
     for answer in answers:
-        votes.setdefault(own_key(answer.inputs), []).append(answer)
+        votes.setdefault(input_key(answer.inputs), []).append(answer)
     return tuple(map(_most_frequent, votes.values()))
 
 

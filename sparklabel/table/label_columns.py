@@ -69,6 +69,7 @@ def recorded_column(target: TableSnapshot, task: Task) -> str | None:
     return recorded.column if recorded else None
 
 
+_RENAME = "Name another column with column=."
 _NAME = re.compile(r"[^ ,;{}()\n\t=.`]{1,100}")
 """Names that Delta accepts without column mapping. Answers are staged in a folder of this name, hence the length."""
 
@@ -109,14 +110,14 @@ def find_label_columns(
     if column and recorded and column.lower() != recorded.lower():
         raise ColumnError(
             f"The task {task.name!r} writes the column {recorded!r} in {target.name}, not {column!r}.",
-            hint=f"Leave column= out, or say column={recorded!r}.",
+            hint=f"Leave column= out, or pass column={recorded!r}.",
         )
     value = column if column is not None else recorded or task.name
     label = f"{value}_label"
     if not _NAME.fullmatch(value):
         raise ColumnError(
             f"{value!r} is not a column's name for labels.",
-            hint="Take at most 100 characters, without blanks, commas, semicolons, brackets, =, dots or backticks.",
+            hint="Use at most 100 characters, without blanks, commas, semicolons, brackets, =, dots or backticks.",
         )
     for name in (value, label):
         if name.lower() in {c.lower() for c in (*task.inputs, *taken)}:
@@ -129,7 +130,7 @@ def find_label_columns(
     if has_value and not has_label and not adopt:
         raise ColumnError(
             f"{target.name} has a column {has_value!r} that no labeling pass wrote.",
-            hint=f"adopt=True takes what it holds as people's answers; or {_RENAME[0].lower()}{_RENAME[1:]}",
+            hint="adopt=True takes its values as people's answers; or name another column with column=.",
         )
     values = DataType.fromDDL(task.value_type)
     new_fields = _new_value_fields(target, has_value, values) if has_value else ()
@@ -146,9 +147,6 @@ def find_label_columns(
         has_value or value, has_label or label, tuple((n, ddl) for n, ddl, there in absent if not there),
         new_fields,
     )  # fmt: skip
-
-
-_RENAME = "Name another column with column=."
 
 
 def _new_value_fields(target: TableSnapshot, column: str, values: DataType) -> tuple[tuple[str, str], ...]:
@@ -185,7 +183,7 @@ def _check_both_or_none(
             f"{target.name} has the values of earlier passes in {has_value!r}, but the column '{has_value}_label', "
             "which says which of them people gave, is gone.",
             hint=f"Bring it back (RENAME COLUMN, or RESTORE: DESCRIBE HISTORY {target.sql}); or drop {has_value!r} to "
-            "label anew. adopt=True takes all its values as people's answers.",
+            "label again. adopt=True takes all its values as people's answers.",
         )
 
 

@@ -47,7 +47,7 @@ def labels_table(spark: SparkSession, into: str, source: TableSnapshot, keys: Se
     if (made := json.loads(recorded).get("key")) != list(keys):
         raise TableError(
             f"{into} has labels by the key {made}, not {list(keys)}.",
-            hint=f"Say key={made}, or another into=.",
+            hint=f"Pass key={made}, or another into=.",
         )
     return target
 

@@ -1,7 +1,7 @@
 """The one way to open a table for a task: where its rows are, and where its labels are.
 
 In: a table, a task, a key; possibly the name of a table for the labels alone. Out: a `TaskTable`. Everything wrong with
-them is raised here, before a model is loaded or anything is written. Only `make_room` writes.
+them is raised here, before a model is loaded or anything is written. Only `ensure_columns` writes.
 """
 
 from collections.abc import Sequence
@@ -92,7 +92,7 @@ class TaskTable:
         """The same table with `target` in place of the one that has the labels."""
         return replace(self, target=target, source=self.source if self.has_separate_labels else target)
 
-    def make_room(self, spark: SparkSession, task: Task) -> "TaskTable":
+    def ensure_columns(self, spark: SparkSession, task: Task) -> "TaskTable":
         """The same table with the task's columns, which are added if they are missing. Reads the table again first:
         another pass may have just added them."""
         recorded = RecordedTask(self.label_columns.value, self.keys)

@@ -15,7 +15,7 @@ class Classification(Task):
     """Which one of `labels`? The value is a string.
 
     `prior="content_free"` divides each label's probability by the one that the model gives it for an empty input, and
-    normalizes again (contextual calibration, Zhao et al. 2021, arXiv:2102.09690): small models are biased towards one
+    normalizes again (contextual calibration, Zhao et al. 2021, arXiv:2102.09690): small models are biased toward one
     label. `candidates`: each prompt lists this many labels, the nearest to the row, instead of all; the others then
     have no probability.
     """

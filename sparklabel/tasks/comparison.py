@@ -12,7 +12,7 @@ from typing import Any
 _ARTICLES = frozenset({"a", "an", "the"})
 
 
-def normalized(text: str) -> str:
+def fold_case(text: str) -> str:
     """The text in one case, with single blanks."""
     return " ".join(text.casefold().split())
 
@@ -52,7 +52,7 @@ def text_agreement(gold: str, value: str) -> float:
     the words, below 1: the same words in another order are not the same text, nor are 3.5 and 35."""
     ours, theirs = answer_words(gold), answer_words(value)
     has_number = any(character.isdigit() for word in ours for character in word)
-    if normalized(gold) == normalized(value) or (ours == theirs and not has_number):
+    if fold_case(gold) == fold_case(value) or (ours == theirs and not has_number):
         return 1.0
     return min(word_f1(gold, value), 0.99)
 
@@ -68,7 +68,7 @@ def _is_nothing(value: Any) -> bool:
 
 
 def _key(value: Any) -> str:
-    return normalized(_text(value))
+    return fold_case(_text(value))
 
 
 def _text(value: Any) -> str:

@@ -41,7 +41,7 @@ def classification(
             the n most similar ones, `(table, n, "diverse")` shows every row the same n.
         on_too_long: What happens to a row that does not fit into the model's context: "cut" shortens its longest
             input, "fail" gives it the status `too_long`.
-        prior: "content_free" corrects the bias of a model without fine-tuning towards some answers, as measured on an
+        prior: "content_free" corrects the bias of a model without fine-tuning toward some answers, as measured on an
             empty input.
         candidates: For more labels than a prompt can hold: how many of them each row's prompt lists, chosen by
             similarity to the row. By default all.
@@ -90,7 +90,7 @@ def multilabel(
             the n most similar ones, `(table, n, "diverse")` shows every row the same n.
         on_too_long: What happens to a row that does not fit into the model's context: "cut" shortens its longest
             input, "fail" gives it the status `too_long`.
-        prior: "content_free" corrects the bias of a model without fine-tuning towards some answers, as measured on an
+        prior: "content_free" corrects the bias of a model without fine-tuning toward some answers, as measured on an
             empty input.
 
     Returns:
@@ -135,7 +135,7 @@ def matching(
             the n most similar ones, `(table, n, "diverse")` shows every row the same n.
         on_too_long: What happens to a row that does not fit into the model's context: "cut" shortens its longest
             input, "fail" gives it the status `too_long`.
-        prior: "content_free" corrects the bias of a model without fine-tuning towards some answers, as measured on an
+        prior: "content_free" corrects the bias of a model without fine-tuning toward some answers, as measured on an
             empty input.
 
     Returns:
@@ -182,7 +182,7 @@ def rating(
             the n most similar ones, `(table, n, "diverse")` shows every row the same n.
         on_too_long: What happens to a row that does not fit into the model's context: "cut" shortens its longest
             input, "fail" gives it the status `too_long`.
-        prior: "content_free" corrects the bias of a model without fine-tuning towards some answers, as measured on an
+        prior: "content_free" corrects the bias of a model without fine-tuning toward some answers, as measured on an
             empty input.
 
     Returns:

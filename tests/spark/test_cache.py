@@ -30,7 +30,7 @@ def story(spark, label, task, rows_of):
     with pytest.raises(TableError, match="no cache yet"):
         cache_summary(spark, table)
     seen.location = open_snapshot(spark, table).location
-    default = f"{seen.location}/_sparklabel"  # named: a pass of seconds would not ask it
+    default = f"{seen.location}/_sparklabel"  # named: a small pass would not ask it
     seen.first, seen.before = label(table, where="id < 4", cache=default), rows_of(table)
     seen.again, seen.after = anew(cache=default), rows_of(table)
     seen.summary = cache_summary(spark, table).collect()

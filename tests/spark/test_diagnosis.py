@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from sparklabel.errors import ModelError, TableError
+from sparklabel.errors import ModelError, SetupError, TableError
 
 
 def once(act):
@@ -127,10 +127,13 @@ def test_a_model_with_damaged_weights_is_refused_before_the_table_is_touched(sma
 
 
 class Endpoint(BaseHTTPRequestHandler):
-    """Answers everything with "fresh", and counts."""
+    """Answers everything with "fresh", and counts; unless the server takes no key."""
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.refuses:
+            self.send_error(401)
+            return
         with self.server.lock:
             self.server.asked += 1
         message = {"role": "assistant", "content": '{"answer": "fresh"}'}
@@ -158,9 +161,9 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(port=0):
+def serving(port=0, refuses=False):
     server = Server(("127.0.0.1", port), Endpoint)
-    server.lock, server.asked = threading.Lock(), 0
+    server.lock, server.asked, server.refuses = threading.Lock(), 0, refuses
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
     try:
         yield server
@@ -185,3 +188,9 @@ def test_a_server_that_goes_away_fails_its_rows_and_the_next_pass_asks_only_thos
     with serving(server.server_port) as again:
         rest = label(table, **options)
     assert (rest.by_status, again.asked) == ({"ok": left}, left)
+
+
+def test_what_a_worker_refuses_is_the_error_of_a_staged_pass(small, label):
+    with serving(refuses=True) as server, pytest.raises(SetupError, match=r"127\.0\.0\.1") as caught:
+        label(small, engine="openai", base_url=f"http://127.0.0.1:{server.server_port}/v1")
+    assert caught.value.hint

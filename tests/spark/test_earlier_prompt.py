@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
 ]
 EARLIER = classification("verdict", "text", ["fresh", "rotten"], "Say how the film was.")
-NOTE = "models:/x/1@sha256:0 was fine-tuned with an earlier version of the task and answers with the prompt of then"
+NOTE = "models:/x/1@sha256:0 was fine-tuned with an earlier version of the task and still uses"
 
 
 @pytest.mark.parametrize("dry_run", [True, False])

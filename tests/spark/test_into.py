@@ -87,7 +87,7 @@ def test_what_cannot_hold_the_labels_is_refused_and_left_as_it_was(spark, small,
         (small, "is the table itself"), (labels, "was not made for labels"), ("", "not ''"),
         (f"{location}/labels", "in the folder of"),
         (f"delta.`{location}//labels`", "in the folder of"), ("labels/relative", "relative path"),
-        ("nowhere.labels", "cannot be made"),
+        ("nowhere.labels", "cannot be created"),
     ):  # fmt: skip
         with pytest.raises(TableError, match=message):
             label(small, into=into)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sparklabel.labeling.executor import make_room, staging_of
+from sparklabel.labeling.executor import ensure_columns, staging_of
 from sparklabel.labeling.request import PassRequest
 from sparklabel.labeling.state.lease import Holder
 from sparklabel.sql import sql_string
@@ -46,10 +46,10 @@ def test_no_text_of_the_table_is_written_beside_it(large):
     assert files == []
 
 
-def test_texts_that_a_killed_pass_of_an_earlier_release_left_are_removed(spark, small, task, label):
-    table = open_task_table(spark, small, task, "id")
+def test_texts_that_a_killed_pass_of_an_earlier_release_left_are_removed(spark, forty, task, label):
+    table = open_task_table(spark, forty, task, "id")
     request = PassRequest(labeler_spec(task, "m", "fake", {}), table)
-    dead = staging_of(spark, request, make_room(spark, request))
+    dead = staging_of(spark, request, ensure_columns(spark, request))
     texts = f"delta.`{dead.path}-todo`"
     spark.sql(f"CREATE TABLE {texts} (input_hash STRING, texts ARRAY<STRING>, pass_id STRING) USING DELTA")
     spark.sql(f"INSERT INTO {texts} VALUES ('h', array('t'), 'dead')")
@@ -58,5 +58,5 @@ def test_texts_that_a_killed_pass_of_an_earlier_release_left_are_removed(spark, 
         f"INSERT INTO {dead.sql} (pass_id, staged_at, lease) VALUES ('dead', "
         f"current_timestamp() - INTERVAL 6 MINUTES, {sql_string(sign)})"
     )
-    label(small)
+    label(forty)
     assert spark.sql(f"SELECT * FROM {texts}").count() == 0

@@ -24,7 +24,7 @@ MISSING_INPUT, TIMESTAMP = (classification("verdict", name, ["fresh", "rotten"])
 TOO_LONG = classification("verdict", "text", ["fresh", "rotten"], instructions="long " * 2000)
 REFUSED = {
     "no key": ({"key": []}, KeyColumnError, "need a key"),
-    "a key that is no name": ({"key": 5}, KeyColumnError, "need a key"),
+    "a number as a key": ({"key": 5}, KeyColumnError, "need a key"),
     "a key without an order": ({"key": "tags"}, KeyColumnError, "'tags' is of a type that cannot be compared: map<"),
     "a file for a task": ({"task": "verdict.yaml"}, TaskError, "what sl.classification.* gives, not 'verdict.yaml'"),
     "a column that Delta cannot name": ({"column": "my topic"}, ColumnError, "'my topic' is not a column's name"),
@@ -37,11 +37,11 @@ REFUSED = {
     "the key to be written": ({"column": "id"}, ColumnError, "'id' is an input or the key"),
     "a column of another type": ({"column": "stars", "adopt": True}, ColumnError, "'stars' is int, and the task's"),
     "a column without its record": ({"column": "stars"}, ColumnError, "'stars' that no labeling pass wrote"),
-    "a record that is none": ({"column": "tone"}, ColumnError, "'tone_label' that is not a label record"),
+    "a column in the place of the record": ({"column": "tone"}, ColumnError, "'tone_label' that is not a label record"),
     "another task's column": ({"column": "theirs"}, ColumnError, "'theirs' of default.awkward belongs to the task"),
     "a wrong condition": ({"where": "id >"}, TableError, "where='id >' is not a condition"),
     "an empty condition": ({"where": " "}, TableError, "where=' ' is not a SQL condition"),
-    "a condition that is no text": ({"where": 5}, TableError, "where=5 is not a SQL condition"),
+    "a number as a condition": ({"where": 5}, TableError, "where=5 is not a SQL condition"),
     "a word for yes or no": ({"adopt": "no"}, TableError, "adopt='no' is not True or False"),
     "a condition on nothing": ({"where": "nope = 1"}, TableError, "where='nope = 1' is not a condition"),
     "a condition that draws lots": ({"where": "rand() < 0.5"}, TableError, "selects other rows each time"),
@@ -115,11 +115,13 @@ def test_a_constraint_that_refuses_an_answer_is_named_and_the_answers_are_kept(s
     name = "default.constrained"
     spark.sql(f"DROP TABLE IF EXISTS {name}")
     spark.sql(f"CREATE TABLE {name} (id BIGINT, text STRING, verdict STRING) USING DELTA")
-    spark.sql(f"INSERT INTO {name} SELECT id, if(id = 2, 'rotten', 'fresh'), NULL FROM range(3)")
+    spark.sql(
+        f"INSERT INTO {name} SELECT id, if(id = 2, 'rotten', concat('fresh ', id)), NULL FROM range(40)"
+    )
     label(name, where="false", adopt=True)
     spark.sql(f"ALTER TABLE {name} ADD CONSTRAINT only_good CHECK (verdict IS NULL OR verdict = 'fresh')")
     with pytest.raises(TableError, match=r"Merging into default\.constrained was refused: .*only_good"):
         label(name, adopt=True)
     spark.sql(f"ALTER TABLE {name} DROP CONSTRAINT only_good")
-    assert label(name).resumed_inputs == 2
+    assert label(name).resumed_inputs == 40
     spark.sql(f"DROP TABLE {name}")

@@ -109,7 +109,7 @@ def test_a_text_that_was_answered_before_is_answered_from_the_cache(spark, with_
     table = with_cache("reviews")
     spark.sql(f"UPDATE delta.`{table}` SET text = 'rotten 6' WHERE id = 5")
     spark.sql(f"UPDATE delta.`{table}` SET text = 'rotten 99' WHERE id = 7")
-    report = label(table, VERDICT, cache=f"{table}/_sparklabel")  # named: a pass of seconds would not ask it
+    report = label(table, VERDICT, cache=f"{table}/_sparklabel")  # named: a small pass would not ask it
     assert (report.labeled, report.cached_inputs) == (2, 1)
     now = rows_in(table)
     assert [now[i].verdict for i in (5, 7)] == ["rotten", "rotten"]
@@ -197,9 +197,7 @@ def test_a_table_of_today_is_stored_as_one_of_before(spark, stored, label, rows_
     spark.sql(
         f"CREATE TABLE delta.`{today}` USING DELTA AS SELECT id, text FROM delta.`{before}` WHERE id < 12"
     )
-    label(
-        today, VERDICT, cache=f"{today}/_sparklabel"
-    )  # named: a pass of seconds would neither stage nor cache
+    label(today, VERDICT, cache=f"{today}/_sparklabel")  # named: a small pass would neither stage nor cache
     spark.sql(f"UPDATE delta.`{today}` SET verdict = 'rotten' WHERE id = 1")
     spark.sql(f"INSERT INTO delta.`{today}` (id, text) VALUES (12, 'fresh 12')")
     label(today, VERDICT, cache=f"{today}/_sparklabel")

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pyspark.sql import functions as F
 
-from sparklabel.labeling.executor import make_room, staging_of
+from sparklabel.labeling.executor import ensure_columns, staging_of
 from sparklabel.labeling.request import PassRequest
 from sparklabel.labels.predicates import input_hash_sql
 from sparklabel.table.merge import answered_rows, answers_change, merge_rows
@@ -19,7 +19,7 @@ class Opened:
     def __init__(self, spark, table, task, model="m"):
         self.spark, self.spec = spark, labeler_spec(task, model, "fake", {})
         request = PassRequest(self.spec, open_task_table(spark, table, task, "id"))
-        self.request, self.table = request, make_room(spark, request)
+        self.request, self.table = request, ensure_columns(spark, request)
         self.staging, self.chunk = staging_of(spark, request, self.table), 0
 
     @property

@@ -82,3 +82,9 @@ def test_a_page_that_loads_from_elsewhere_is_found(loaded):
 def test_a_link_that_a_reader_clicks_is_not_loaded():
     page = '<link rel="canonical" href="https://example"><a href="https://example">x</a><img src="a.svg">'
     assert load("check_site").loads(page) == []
+
+
+@pytest.mark.parametrize("settings", sorted((ROOT / "conf").glob("*.conf")), ids=lambda path: path.name)
+def test_files_that_settings_name_are_there(settings):
+    named = re.findall(r"\b(?:sparklabel|conf|jobs)/[\w./-]+\w", settings.read_text("utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []

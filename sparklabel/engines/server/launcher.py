@@ -68,7 +68,7 @@ def connect(
     with FileLock(endpoint.lock):
         if not _join_running(endpoint, served, connections, owner, patience, settled):
             connections.close()
-            _make_room(endpoint, patience)
+            _wait_or_kill(endpoint, patience)
             _reap(endpoint, patience)
             _start(Start(endpoint, served, owner, idle_seconds))
     return ServedEngine(connections, adapter)
@@ -86,7 +86,7 @@ def evict(device: str, *, home: Path | None = None, patience: float = PATIENCE) 
                 f"The device {device} is busy with {endpoint.facts().get('served')}.",
                 hint="Wait until that pass has ended, or use another GPU (CUDA_VISIBLE_DEVICES).",
             )
-        _make_room(endpoint, patience)
+        _wait_or_kill(endpoint, patience)
 
 
 def _join_running(
@@ -138,20 +138,24 @@ def _lives(endpoint: Endpoint, patience: float) -> bool:
     return endpoint.is_occupied and answers(endpoint, patience)
 
 
-def _make_room(endpoint: Endpoint, patience: float) -> None:
+def _wait_or_kill(endpoint: Endpoint, patience: float) -> None:
     """Waits until the process has ended, and kills it if it does not."""
-    for act in (lambda: None, endpoint.kill):
-        act()
-        deadline = time.monotonic() + patience
-        while endpoint.is_occupied:
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.05)
-        else:
-            return
-    raise EngineError(
-        f"The process in {endpoint.folder} does not end.", hint="Kill it: facts.json has its process id."
-    )
+    if _has_ended(endpoint, patience):
+        return
+    endpoint.kill()
+    if not _has_ended(endpoint, patience):
+        raise EngineError(
+            f"The process in {endpoint.folder} does not end.", hint="Kill it: facts.json has its process id."
+        )
+
+
+def _has_ended(endpoint: Endpoint, patience: float) -> bool:
+    deadline = time.monotonic() + patience
+    while endpoint.is_occupied:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def _reap(endpoint: Endpoint, patience: float) -> None:

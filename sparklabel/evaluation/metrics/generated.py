@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sparklabel.tasks.comparison import alike, answer_words, f1, normalized, word_f1
+from sparklabel.tasks.comparison import alike, answer_words, f1, fold_case, word_f1
 from sparklabel.tasks.entities import entity_keys
 
 MetricValues = dict[str, float]
@@ -92,7 +92,7 @@ def _credit(gold: dict[str, Any], value: dict[str, Any]) -> float:
     if gold.get("start") is not None and value.get("start") is not None:
         ours, theirs = ((e["start"], e["start"] + len(e["text"])) for e in (gold, value))
         return 1.0 if ours == theirs else 0.5 * (ours[0] < theirs[1] and theirs[0] < ours[1])
-    text, other = normalized(gold["text"]), normalized(value["text"])
+    text, other = fold_case(gold["text"]), fold_case(value["text"])
     return 1.0 if text == other else 0.5 * (text in other or other in text)
 
 

@@ -20,7 +20,8 @@ from sparklabel.delta.commits import (
     tidying_is_due,
 )
 from sparklabel.delta.errors import error_message
-from sparklabel.delta.snapshot import is_absolute_path, is_table_folder, open_snapshot
+from sparklabel.delta.paths import is_absolute_path
+from sparklabel.delta.snapshot import is_table_folder, open_snapshot
 from sparklabel.errors import TableError
 from sparklabel.labeler import PreparedTask
 from sparklabel.labeling.options import StorageOptions

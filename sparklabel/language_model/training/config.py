@@ -5,12 +5,12 @@ In: keywords. Out: a checked, frozen record that travels to other processes. It 
 
 import math
 from dataclasses import fields, replace
-from difflib import get_close_matches
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
+from sparklabel.arguments import did_you_mean
 from sparklabel.errors import SetupError
 
 _FEW_CHOICES = 10
@@ -103,9 +103,7 @@ def _problem(problem: dict[str, Any]) -> str:
     if problem["type"] == "unexpected_positional_argument":
         return "TrainingConfig takes keywords only."
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        return f"TrainingConfig has no field {name!r}; " + (
-            f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}."
-        )
+        nearest = did_you_mean(name, known)
+        return f"TrainingConfig has no field {name!r}" + (nearest or f"; it has {', '.join(known)}.")
     message = problem["msg"]
     return f"TrainingConfig: {name}={problem['input']!r} is not valid; {message[0].lower()}{message[1:]}."

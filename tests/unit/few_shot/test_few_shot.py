@@ -9,7 +9,7 @@ import pytest
 from sparklabel import classification, multilabel, rating
 from sparklabel.engines.fake import ByteTokenizer, FakeEngine
 from sparklabel.errors import ModelError
-from sparklabel.few_shot import Answered, candidates, example_set, most_diverse
+from sparklabel.few_shot import AnsweredInput, candidates, example_set, most_diverse
 from sparklabel.labeler import Labeler, PreparedTask
 from sparklabel.splits import is_held_out
 
@@ -35,7 +35,7 @@ def shown_texts(texts):
 
 
 def pinned(task, answers, version=7, **options):
-    pairs = [Answered((text,), answer) for text, answer in answers]
+    pairs = [AnsweredInput((text,), answer) for text, answer in answers]
     return example_set(task, task.examples_from, version, pairs, Letters, **options)
 
 
@@ -75,7 +75,7 @@ def asked(task, examples, rows, context=8192):
 
 def test_held_out_answers_are_never_candidates():
     texts = [f"text {number}" for number in range(200)]
-    found = candidates(verdict(), [Answered((text,), "fresh") for text in texts])
+    found = candidates(verdict(), [AnsweredInput((text,), "fresh") for text in texts])
     assert {c.example.inputs[0] for c in found} == set(shown_texts(texts))
     assert len(found) < 200
 
@@ -83,7 +83,7 @@ def test_held_out_answers_are_never_candidates():
 def test_a_text_that_differs_in_case_and_blanks_only_is_one_candidate_with_what_most_say():
     text = TEXTS[0]
     answers = [(text, "fresh"), (f" {text.upper()}", "rotten"), (f"{text} ", "rotten")]
-    (found,) = candidates(verdict(), [Answered((t,), answer) for t, answer in answers])
+    (found,) = candidates(verdict(), [AnsweredInput((t,), answer) for t, answer in answers])
     assert found.example.answer == "rotten"
 
 
@@ -93,15 +93,15 @@ def test_candidates_do_not_depend_on_the_order_of_the_rows():
 
 def test_empty_overlong_and_unacceptable_answers_are_left_out():
     wrong = [(" ", "fresh"), (None, "fresh"), ("x" * 8001, "fresh"), ("aaaa", "odd"), ("aaab", None)]
-    assert candidates(verdict(), [Answered((text,), answer) for text, answer in wrong]) == []
+    assert candidates(verdict(), [AnsweredInput((text,), answer) for text, answer in wrong]) == []
 
 
 def test_answers_are_shown_as_a_model_writes_them():
     several = multilabel("tags", "text", ["a_b", "c"])
     stars = rating("stars", "text", (1, 5))
-    (tagged,) = candidates(several, [Answered((TEXTS[0],), ["c"])])
+    (tagged,) = candidates(several, [AnsweredInput((TEXTS[0],), ["c"])])
     assert tagged.example.answer == several.verbalize(["c"])
-    (rated,) = candidates(stars, [Answered((TEXTS[0],), 4.0)])
+    (rated,) = candidates(stars, [AnsweredInput((TEXTS[0],), 4.0)])
     assert rated.example.answer == "4"
 
 
@@ -134,7 +134,7 @@ def test_there_are_no_more_diverse_examples_than_answers():
 
 
 def test_similar_examples_are_the_nearest_with_the_nearest_last():
-    near = pinned(verdict(count=2), [(text, "fresh") for text in TEXTS]).neighbours(Letters())
+    near = pinned(verdict(count=2), [(text, "fresh") for text in TEXTS]).neighbors(Letters())
     shown = pinned(verdict(count=2), [(text, "fresh") for text in TEXTS]).shown
     (found,) = near.nearest([["zzzyy"]], 2)
     scores = Letters().embed(["zzzyy"]) @ Letters().embed([e.inputs[0] for e in shown]).T
@@ -152,7 +152,7 @@ def test_vectors_of_another_encoder_are_refused():
     other = Letters()
     other.identity = "other"
     with pytest.raises(ModelError, match="embedded by letters, and this host has other"):
-        pinned(verdict(), ANSWERS).neighbours(other)
+        pinned(verdict(), ANSWERS).neighbors(other)
 
 
 # What travels.

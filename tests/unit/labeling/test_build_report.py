@@ -7,14 +7,14 @@ from sparklabel.labeling.build_report import build_report, dry_run_report
 from sparklabel.labeling.drift import Drift
 from sparklabel.labeling.limits import DRIFT, INTERRUPTED, MAX_ERROR_RATIO, NOT_BEGUN, PassLimits
 from sparklabel.labeling.options import Pricing
-from sparklabel.labeling.outcome import Answered, PassOutcome
+from sparklabel.labeling.outcome import InferenceResult, PassOutcome
 from sparklabel.labeling.stats import ChunkStats, PassStats
 
 
 def answered(**fields):
     stats = PassStats()
     stats.add(ChunkStats(10, 0, prompt_tokens=900, output_tokens=100))
-    return Answered(stats, **fields)
+    return InferenceResult(stats, **fields)
 
 
 def test_a_pass_says_what_it_wrote_and_what_it_cost(plan_of):
@@ -50,9 +50,9 @@ def test_only_a_major_drift_is_told(plan_of, index, said):
 
 
 def test_answers_wait_after_a_drift_and_are_merged_after_other_reasons():
-    assert not Answered(stop_reason=DRIFT).is_to_merge
-    assert not Answered(stop_reason=NOT_BEGUN).is_to_merge
-    assert Answered(stop_reason=INTERRUPTED).is_to_merge
+    assert not InferenceResult(stop_reason=DRIFT).is_to_merge
+    assert not InferenceResult(stop_reason=NOT_BEGUN).is_to_merge
+    assert InferenceResult(stop_reason=INTERRUPTED).is_to_merge
 
 
 def test_a_dry_run_estimates_by_the_last_rate(plan_of):

@@ -33,8 +33,8 @@ def test_a_price_that_is_none_is_refused(pricing):
 def test_the_report_says_what_a_thousand_rows_cost():
     found = report(labeled=2000, cost=1.0)
     assert found.cost_per_1000_rows == 0.5
-    assert "cost 1.00, 0.500 for 1,000 rows" in str(found)
-    assert "would cost about 1.00, 100.000 for 1,000 rows" in str(report(dry_run=True, cost=1.0))
+    assert "cost 1.00, 0.500 per 1,000 rows" in str(found)
+    assert "would cost about 1.00, 100.000 per 1,000 rows" in str(report(dry_run=True, cost=1.0))
     assert report(cost=1.0).cost_per_1000_rows is None
 
 
