@@ -177,8 +177,8 @@ def lease_of(spark: SparkSession, request: PassRequest, table: TaskTable, stagin
 
 
 def answer_in_turn(passes: Sequence[RunningPass], merger: "_Merger") -> None:
-    """Answers one pass after the other. Ctrl-C and `max_seconds` end all that are left; a failing engine ends those with
-    its model."""
+    """Answers one pass after the other. Ctrl-C and `max_seconds` end all that are left; a failing engine ends those
+    with its model."""
     ended, failing = "", set[str]()
     for number, one in enumerate(passes):
         request, model = one.ready.request, one.ready.request.model
