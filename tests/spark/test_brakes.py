@@ -15,16 +15,17 @@ def portions(spark, label, tmp_path_factory):
     """A table of as many fresh rows as rotten ones, labeled in three passes, and rows that are all rotten in three
     more."""
     table, seen = "default.portions", SimpleNamespace()
-    folder = tmp_path_factory.mktemp("staging")
-    folder = tmp_path_factory.mktemp("staging")
+    staging = {
+        "staging": str(tmp_path_factory.mktemp("staging")),
+        "cache": False,
+    }  # named, so that passes stage
     spark.sql(f"DROP TABLE IF EXISTS {table}")
     spark.sql(
         f"CREATE TABLE {table} USING DELTA AS SELECT id, concat(if(id % 2 = 0, 'fresh ', 'rotten '), id) AS text "
         f"FROM range({ROWS})"
     )
-    staging = {"staging": str(folder)}  # named: passes of seconds would not stage
-    seen.two, seen.short = label(table, max_rows=2, **staging), label(table, max_seconds=0.001, **staging)
-    seen.rest = label(table, **staging)
+    seen.two, seen.short = label(table, max_rows=2), label(table, max_seconds=0.001, **staging)
+    seen.rest = label(table)
     spark.sql(f"INSERT INTO {table} (id, text) SELECT id, concat('rotten ', id) FROM range(400, 460)")
     seen.stopped, seen.again, seen.taken = (
         label(table, on_drift=on_drift, **staging) for on_drift in ("stop", "stop", "ignore")

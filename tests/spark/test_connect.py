@@ -7,12 +7,11 @@ import sys
 PROGRAM = """
 import sys
 from sparklabel import classification, evaluate, finetune, label_table, label_udf, register, spark_session
-from sparklabel.errors import AnswersError
 
 spark = spark_session({
     "spark.master": "local[1]", "spark.api.mode": "connect", "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC",
 })
 print(type(spark).__module__)
 task = classification("verdict", "text", ["fresh", "rotten"])
@@ -27,11 +26,6 @@ report = label_table(spark, table, task, key="id", engine="fake", progress=False
 print(report.labeled, dict(report.by_status), report.prompt_tokens > 0)
 spark.sql(f"INSERT INTO delta.`{table}` (id, text) VALUES (5, 'fresh 5')")  # one that judges
 spark.sql(f"UPDATE delta.`{table}` SET verdict = 'rotten' WHERE id = 0")
-print(label_table(spark, table, task, key="id", engine="fake", progress=False).corrections_stamped)
-try:
-    finetune(spark, table, task, key="id", progress=False)
-except AnswersError as error:
-    print(error.message.partition(table)[2])
 spark.sql(f"UPDATE delta.`{table}` SET verdict_label.source = 'human' WHERE id IN (1, 2, 5)")
 report = evaluate(spark, table, task, key="id", engine="fake")
 print(report.metrics.n, round(report.accuracy, 2), report.set_aside)
@@ -39,7 +33,7 @@ tuned = finetune(spark, table, task, key="id", base=sys.argv[2], registered_name
 print(tuned.model, tuned.answers, tuned.agreements, tuned.gate.n, tuned.gate.verdict)
 spark.sql(f"INSERT INTO delta.`{table}` (id, text) VALUES (6, 'fresh 6')")
 again = label_table(spark, table, task, key="id", model=tuned.model, relabel="model", progress=False)
-print(again.labeled, dict(again.by_status))
+print(again.labeled, dict(again.by_status), again.corrections_stamped)
 spark.stop()
 """
 THIN = """
@@ -61,9 +55,8 @@ def test_columns_functions_passes_and_fine_tuning_work_over_spark_connect(tiny_m
         env=os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"},
     )  # fmt: skip
     assert run.stdout.splitlines() == [
-        "pyspark.sql.connect.session", "fresh", "rotten", "4 {'ok': 3, 'empty_input': 1} True", "1",
-        " has too few human answers to 'verdict' to learn from: 1, they say: only 'rotten'.", "1 1.0 3",
-        "models:/tuned/1 3 2 1 inconclusive", "1 {'ok': 1}",
+        "pyspark.sql.connect.session", "fresh", "rotten", "4 {'ok': 3, 'empty_input': 1} True", "1 1.0 3",
+        "models:/tuned/1 3 2 1 inconclusive", "1 {'ok': 1} 1",
     ], run.stderr  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def shown(tmp_path_factory):
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(folder))
-        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")  # a short life
+        patch.setenv("JDK_JAVA_OPTIONS", "-XX:+UseSerialGC")
         patch.delenv("SPARKLABEL_FINETUNE", raising=False)
         where = {"metadata": {"path": str(folder)}}
         NotebookClient(notebook, kernel_manager_class=ThisInterpreter, timeout=300, resources=where).execute()

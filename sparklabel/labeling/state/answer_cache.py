@@ -9,7 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.delta.commits import (
@@ -40,6 +40,16 @@ _MANY_ANSWERS = _MOST_ANSWERS // 20
 _JSON = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 
 
+def write_answer(answer: str) -> Column:
+    """A column of label records as JSON: a cache holds the records of all kinds of tasks."""
+    return F.to_json(answer, _JSON)
+
+
+def read_answer(text: str, record: str) -> Column:
+    """What `write_answer` wrote, as a record of the SQL type `record`."""
+    return F.from_json(text, record, _JSON)
+
+
 @dataclass(slots=True)
 class Cache:
     """Answers to one `question` (a hash) in the table at `path`, which holds answers to other questions, too.
@@ -65,7 +75,7 @@ class Cache:
             )
             found = known.join(inputs.select(HASH), HASH).groupBy(HASH)
             newest = found.agg(F.max_by("answer", "cached_at").alias("answer"))
-            answers = newest.select(HASH, F.from_json("answer", self.record, _JSON).alias(ANSWER))
+            answers = newest.select(HASH, read_answer("answer", self.record).alias(ANSWER))
             return staging.append(answers, CACHED).answers
         except WRITE_ERRORS as error:
             self._tell(f"the cache {self.path} could not be read: {error_message(error)}")
@@ -94,7 +104,7 @@ class Cache:
         good = answers.where(f"{ANSWER}.status IN ({sql_list(ANSWERED)})").select(
             F.lit(self.question).alias("question"), F.current_date().alias("day"), F.lit(self.task).alias("task"),
             F.lit(self.model).alias("model"), F.col(HASH).alias("input_hash"),
-            F.to_json(ANSWER, _JSON).alias("answer"), F.current_timestamp().alias("cached_at"),
+            write_answer(ANSWER).alias("answer"), F.current_timestamp().alias("cached_at"),
         )  # fmt: skip
         create = (
             f"CREATE TABLE IF NOT EXISTS {self._sql} (question STRING, day DATE, task STRING, model STRING, input_hash "
