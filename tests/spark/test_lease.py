@@ -56,7 +56,7 @@ def test_passes_on_rows_of_their_own_work_side_by_side(spark, forty, running, la
     with lease:
         assert label(forty, where="id >= 2").labeled == 38
         with pytest.raises(ConflictError):
-            label(forty, where="id < 36", model="another")  # whose rate is unknown
+            label(forty, where="id < 36", model="another", relabel="model")
 
 
 def test_another_task_of_the_table_is_nobodys_business(spark, forty, running, label):

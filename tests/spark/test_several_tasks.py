@@ -84,7 +84,7 @@ def test_what_one_task_answered_is_written_although_the_next_one_fails(spark, fo
 @pytest.mark.parametrize(
     ("tasks", "options", "error", "says"),
     [
-        ([], {}, TaskError, "no task"),
+        ([], {}, TaskError, "is empty"),
         ([VERDICT, VERDICT], {}, TaskError, "have the name 'verdict'"),
         ([VERDICT, TONE], {"column": "x"}, ColumnError, "column of one task"),
         ([VERDICT, TONE], {"model": {"verdict": "a"}}, TaskError, "models for verdict"),
