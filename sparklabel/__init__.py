@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from sparklabel.labels.record import Label
     from sparklabel.language_model.training.config import TrainingConfig
     from sparklabel.models.references import DEFAULT
-    from sparklabel.table.failures import failures
     from sparklabel.table.history import passes
+    from sparklabel.table.listings import answers, failures
     from sparklabel.table.undo import UndoReport, undo_pass
     from sparklabel.tasks import (
         Task,
@@ -59,6 +59,7 @@ _HOMES = {
     "UndoReport": "table",
     "VllmOptions": "engines",
     "answering": "tasks",
+    "answers": "table",
     "cache_summary": "labeling",
     "calibrate": "evaluation",
     "clear_cache": "labeling",
@@ -101,6 +102,7 @@ __all__ = [
     "UndoReport",
     "VllmOptions",
     "answering",
+    "answers",
     "cache_summary",
     "calibrate",
     "classification",

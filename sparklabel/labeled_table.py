@@ -1,6 +1,6 @@
 """`open_table`: one table, one task, and everything that can be done with them.
 
-In: a table, a task, how rows and columns are named. Out: a handle whose methods call the functions of the same names.
+In: a table, a task, how rows and columns are named. Out: a handle with a method for each step of the loop.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,8 @@ from sparklabel.labeling.label_table import label_table
 from sparklabel.labeling.report import PassReport
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.models.references import DEFAULT
-from sparklabel.table.answers import answers
-from sparklabel.table.failures import failures
 from sparklabel.table.history import passes
+from sparklabel.table.listings import answers, failures
 from sparklabel.table.task_table import check_table
 from sparklabel.table.undo import UndoReport, undo_pass
 from sparklabel.tasks import Task, check_task

@@ -1,7 +1,7 @@
 """A task's columns in a Delta table: found, added, read and merged. No model runs here."""
 
-from sparklabel.table.failures import failures
 from sparklabel.table.history import passes
+from sparklabel.table.listings import answers, failures
 from sparklabel.table.undo import UndoReport, undo_pass
 
-__all__ = ["UndoReport", "failures", "passes", "undo_pass"]
+__all__ = ["UndoReport", "answers", "failures", "passes", "undo_pass"]

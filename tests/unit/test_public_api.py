@@ -33,6 +33,7 @@ PROMISED = {
     "calibrate": lambda spark, table, task, *, key=None, column=None, into=None, model=None: ...,
     "cache_summary": lambda spark, table: ...,
     "clear_cache": lambda spark, table, task=None: ...,
+    "answers": lambda spark, table, task, *, key=None, column=None, into=None: ...,
     "failures": lambda spark, table, task, *, key=None, column=None, into=None: ...,
     "open_table": lambda spark, table, task, *, key=None, column=None, into=None: ...,
     "passes": lambda spark, table: ...,

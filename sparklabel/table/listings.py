@@ -1,4 +1,4 @@
-"""People's answers in a labeled table, as a DataFrame to look at.
+"""Rows of a labeled table to look at: those that people answered, and those that a pass failed on.
 
 In: a table, a task. Out: a lazy DataFrame. Training and evaluation read answers with `human_answers`.
 """
@@ -9,10 +9,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.labels.predicates import human_sql, model_value_sql
-from sparklabel.sql import quote
+from sparklabel.labels.status import FAILURES
+from sparklabel.sql import quote, sql_list
 from sparklabel.table.row_states import labeled_rows
 from sparklabel.table.task_table import open_task_table
 from sparklabel.tasks import Task
+
+_FACTS = ("status", "error", "attempts", "model", "pass_id", "labeled_at")
 
 
 def answers(
@@ -52,3 +55,33 @@ def answers(
             *(F.col(f"{label}.{name}").alias(name) for name in ("reviewer", "reviewed_at", "review_reason")),
         )
     )
+
+
+def failures(
+    spark: SparkSession,
+    table: str,
+    task: Task,
+    *,
+    key: str | Sequence[str] | None = None,
+    column: str | None = None,
+    into: str | None = None,
+) -> DataFrame:
+    """The rows that a pass failed on. Abstentions (`uncertain`) are not failures.
+
+    Args:
+        key: The columns that identify each row; only needed if no pass has remembered them.
+        column: The value column, if it is not named as the task.
+        into: The table that has the labels, if `table` has not.
+
+    Returns:
+        The key, the inputs, and `status`, `error`, `attempts`, `model`, `pass_id` and `labeled_at` of the record.
+
+    Raises:
+        TableError, ColumnError or KeyColumnError.
+    """
+    opened = open_task_table(spark, table, task, key, column, into=into)
+    opened.check_labeled(task, "Label it first; or name the table that has the labels: into='...'.")
+    names = dict.fromkeys((*opened.keys, *opened.input_columns(task)))
+    rows, label = labeled_rows(spark, opened, task), quote(opened.label_columns.label)
+    failed = rows.where(f"{label}.status IN ({sql_list(FAILURES)}) AND NOT ({label}.source <=> 'human')")
+    return failed.select(*map(quote, names), *(F.col(f"{label}.{name}").alias(name) for name in _FACTS))
