@@ -12,6 +12,8 @@ BUCKETS = 65536
 """Into how many buckets of about the same size the inputs of a pass are hashed."""
 _FIRST_INPUTS = 64
 """Inputs for each task slot in the first chunk, whose rate is unknown."""
+_STEP, _LARGE_STEP, _SHORT_SECONDS = 4, 16, 3.0
+"""The next chunk is at most four times as large as the last one, or sixteen times if that took so short."""
 _SHORTEST_SECONDS, _LONGEST_SECONDS, _SHARE = 15.0, 120.0, 0.1
 """A chunk takes a tenth of the time that the pass has taken so far, within these bounds."""
 _FILE_BYTES, _ANSWER_BYTES, _MOST_FILES = 64 * 2**20, 1024, 16
@@ -46,8 +48,10 @@ class Chunks:
         self._answered += inputs
         rate = inputs / max(seconds, 1e-3)
         wanted = chunk_seconds(time.monotonic() - self._began)
-        # The first chunk's time includes loading the model: never shrink below its size, and grow at most fourfold.
-        self._size = min(max(rate * wanted, _FIRST_INPUTS * self.slots), 4 * self._size)
+        # The first chunk's time includes loading the model: never shrink below its size. Grow by steps: a short chunk
+        # says little about a long one.
+        step = _LARGE_STEP if seconds < _SHORT_SECONDS else _STEP
+        self._size = min(max(rate * wanted, _FIRST_INPUTS * self.slots), step * self._size)
 
 
 def chunk_seconds(elapsed: float) -> float:

@@ -183,7 +183,7 @@ def _check_engine(report: PassReport) -> None:
     if report.stopped == MAX_ERROR_RATIO:
         raise EngineError(
             f"The engine failed on too many inputs of {report.table}, for instance: {report.failure}",
-            hint="What it answered is in the table. Mend the engine, or allow more failures with max_error_ratio=, and "
+            hint="What it answered is in the table. Fix the engine, or allow more failures with max_error_ratio=, and "
             "start the stream again.",
         )
 

@@ -36,7 +36,7 @@ from sparklabel.udf import LabelerSpec
 
 _MOST_ANSWERS, _MOST_DAYS = 5_000_000, 180
 _MANY_ANSWERS = _MOST_ANSWERS // 20
-"""A pass that adds more than this runs maintenance afterwards."""
+"""A pass that adds more than this looks whether the cache is full: Delta counts rows without reading them."""
 _JSON = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 
 
@@ -86,7 +86,10 @@ class Cache:
         written, the report says so, and the pass continues."""
         try:
             self._append(spark, answers.sample(_MOST_ANSWERS / number) if number > _MOST_ANSWERS else answers)
-            if number > _MANY_ANSWERS or tidying_is_due(spark, self._sql, commits=1):
+            is_full = (
+                number > _MANY_ANSWERS and spark.sql(f"SELECT * FROM {self._sql}").count() > _MOST_ANSWERS
+            )
+            if is_full or tidying_is_due(spark, self._sql, commits=1):
                 tidy(spark, self._sql)
                 spark.sql(f"VACUUM {self._sql}").collect()
         except WRITE_ERRORS as error:
