@@ -104,7 +104,6 @@ def try_wheel(python: Path, away: Path) -> None:
     Ends the process with the output of what failed."""
     kept = ("HOME", "JAVA_HOME", "SPARKLABEL_CACHE", "SPARKLABEL_JARS", "XDG_CACHE_HOME", "TMPDIR", "LANG")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
-    environment["JDK_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # a short life
     environment["PATH"] = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
     command = str(python.parent / "sparklabel")
     for trial in ([str(python), "-c", _TRIAL], [command, "--help"], [command, "doctor"]):
