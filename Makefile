@@ -19,15 +19,15 @@ demo: setup ## the whole loop on one machine: label, answer, fine-tune, relabel
 
 test: setup lint docs wheel ## linter, type checker, site, wheel and every test, in two processes: make test N=4
 	@$(PYTEST) $(PARALLEL) tests/spark tests/unit
-	@$(PYTEST) tests/chaos tests/cluster tests/vllm # these count processes and kill some, so they run alone
+	@$(PYTEST) tests/chaos tests/cluster tests/vllm tests/gpu # these count processes and kill some, so they run alone
 
-unit: install ## the tests that need no JVM and no model, in two processes
+unit: install ## the tests that need no JVM, no model and no process of their own, in two processes
 	@$(MAKE) --no-print-directory -j2 --output-sync unit-tensors unit-rest
 
 unit-tensors:
-	@$(PYTEST) -m "not model" $(TENSORS)
+	@$(PYTEST) -m "not model and not process" $(TENSORS)
 unit-rest:
-	@$(PYTEST) -m "not model" tests/unit $(TENSORS:%=--ignore=%)
+	@$(PYTEST) -m "not model and not process" tests/unit $(TENSORS:%=--ignore=%)
 
 story: setup ## the tests of one file, or those with a word in their name: make story N=undo
 	@$(PYTEST) $(or $(wildcard tests/*/test_$(N).py),tests/spark -k "$(N)")

@@ -10,6 +10,7 @@ from typing import Any, Unpack
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from sparklabel.arguments import check_arguments
 from sparklabel.engines import EngineOptions
 from sparklabel.evaluation.calibrate import CalibrationReport, calibrate
 from sparklabel.evaluation.evaluate import EvaluationReport, evaluate
@@ -39,11 +40,13 @@ class LabeledTable:
     into: str | None = None
 
     def label(self, **arguments: Unpack[PassArguments]) -> PassReport:
-        """Labels the pending rows. The arguments are those of `label_table`."""
+        """Labels the pending rows. The arguments are those of `label_table`, without what `open_table` was given."""
+        check_arguments("label", PassArguments.__annotations__, arguments)
         return label_table(self.spark, self.table, self.task, **self._names, **arguments)
 
     def dry_run(self, **arguments: Unpack[PassArguments]) -> PassReport:
         """Reports what `label` would do, how long it would take and what it would cost; writes nothing."""
+        check_arguments("dry_run", PassArguments.__annotations__, arguments)
         return label_table(self.spark, self.table, self.task, dry_run=True, **self._names, **arguments)
 
     def finetune(

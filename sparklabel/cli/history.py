@@ -32,7 +32,7 @@ def undo(
 def failures(
     table: Table,
     task: TaskFile,
-    key: Key,
+    key: Key = None,
     column: Column = None,
     into: Into = None,
     rows: Annotated[int, typer.Option(min=1, help="How many rows to show.")] = 20,
@@ -42,7 +42,9 @@ def failures(
     from sparklabel.table import failures as run
     from sparklabel.tasks import load_task
 
-    found = run(session(conf), absolute(table), load_task(task), key=key, column=column, into=optional(into))
+    found = run(
+        session(conf), absolute(table), load_task(task), key=key or None, column=column, into=optional(into)
+    )
     found.groupBy("status").count().orderBy("status").show()
     found.show(rows, truncate=80)
 

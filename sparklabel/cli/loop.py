@@ -29,7 +29,7 @@ from sparklabel.models.references import DEFAULT
 def label(
     table: Table,
     task: TaskFiles,
-    key: Key,
+    key: Key = None,
     model: Model = DEFAULT,
     engine: EngineOption = "auto",
     option: EngineOptions = None,
@@ -103,7 +103,7 @@ def label(
     from sparklabel.tasks import load_task
 
     reports = label_table(
-        session(conf), absolute(table), [load_task(one) for one in task], key=key, model=model, engine=engine,
+        session(conf), absolute(table), [load_task(one) for one in task], key=key or None, model=model, engine=engine,
         where=where, relabel=relabel, column=column, adopt=adopt, into=optional(into), min_confidence=min_confidence,
         max_error_ratio=max_error_ratio, max_rows=max_rows, max_seconds=max_seconds,
         on_drift=on_drift, cost_per_hour=cost_per_hour, cost_per_million_tokens=cost_per_million_tokens,
@@ -120,7 +120,7 @@ def label(
 def finetune(
     table: Table,
     task: TaskFile,
-    key: Key,
+    key: Key = None,
     base: Annotated[str, typer.Option(help="The model to fine-tune, as --model elsewhere.")] = DEFAULT,
     registered_name: Annotated[
         str | None,
@@ -138,8 +138,8 @@ def finetune(
     from sparklabel.training import finetune as run
 
     print(
-        run(session(conf), absolute(table), load_task(task), key=key, base=base, registered_name=registered_name,
-            column=column, into=optional(into), force=force)
+        run(session(conf), absolute(table), load_task(task), key=key or None, base=base,
+            registered_name=registered_name, column=column, into=optional(into), force=force)
     )  # fmt: skip
 
 
@@ -175,7 +175,7 @@ def evaluate(
 def calibrate(
     table: Table,
     task: TaskFile,
-    key: Key,
+    key: Key = None,
     model: Annotated[
         str | None,
         typer.Option(help="The model, as the labels record it. By default the one with most human answers."),
@@ -193,7 +193,7 @@ def calibrate(
             session(conf),
             absolute(table),
             load_task(task),
-            key=key,
+            key=key or None,
             model=model,
             column=column,
             into=optional(into),

@@ -17,7 +17,7 @@ TaskFiles = Annotated[
 ]
 _KEY = "A column that identifies each row. Repeat it for several columns."
 Key = Annotated[
-    list[str] | None, typer.Option(help=f"{_KEY} Only the first pass needs it: the table remembers.")
+    list[str] | None, typer.Option(help=f"{_KEY} Only the first pass needs it: the table remembers it.")
 ]
 OptionalKey = Annotated[
     list[str] | None, typer.Option("--key", help=f"{_KEY} Needed only to compare with people's answers.")

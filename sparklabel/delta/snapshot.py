@@ -97,6 +97,11 @@ def open_snapshot(spark: SparkSession, table: str, otherwise: str = "") -> Table
         schema = spark.sql(f"SELECT * FROM {sql} VERSION AS OF {version}").schema
     except spark_errors() as error:
         require_delta(spark)
+        if scheme := re.search(r'No FileSystem for scheme "([^"]+)"', str(error)):
+            raise TableError(
+                f"{table} cannot be read: this Spark session has no file system for {scheme[1]}://.",
+                hint="Add its connector to the session (for Amazon S3: s3a:// and the package hadoop-aws).",
+            ) from None
         if not isinstance(error, AnalysisException | ParseException):
             raise
         raise TableError(

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 
 from sparklabel import registry
 from sparklabel.delta.session import task_slots
-from sparklabel.engines import EngineOptions
+from sparklabel.engines import EngineOptions, engine_spec
 from sparklabel.errors import TableError
 from sparklabel.evaluation.gold import GOLD, Gold, drop_missing, gold_column, human_gold
 from sparklabel.evaluation.metrics.summary import Metrics, measure
@@ -139,6 +139,7 @@ def evaluate(
         ```
     """
     check_task(task)
+    engine_spec(engine, options)  # a misspelt argument is an unknown option: refuse it before rows are read
     if gold is not None and (key or column or into):
         raise TableError(
             f"gold={gold!r} names a column of gold answers; key, column and into say where people's answers are.",

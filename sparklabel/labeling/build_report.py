@@ -44,6 +44,7 @@ def build_report(plan: PassPlan, outcome: PassOutcome) -> PassReport:
         cache_problem=answered.cache_problem,
         corrections_stamped=outcome.corrections_stamped,
         kept_older=answered.kept_older,
+        overtaken=_overtaken(plan, outcome, answered),
         failure=answered.failure,
         prompt_tokens=stats.prompt_tokens,
         output_tokens=stats.output_tokens,
@@ -57,6 +58,13 @@ def build_report(plan: PassPlan, outcome: PassOutcome) -> PassReport:
         interrupted=reason == INTERRUPTED,
         stopped="" if reason == INTERRUPTED else reason,
     )
+
+
+def _overtaken(plan: PassPlan, outcome: PassOutcome, answered: InferenceResult) -> int:
+    """Pending rows whose answer was not written because of other writers; 0 if some rows were not even asked."""
+    was_asked_all = plan.inputs == plan.pending_inputs and not answered.stop_reason
+    left = plan.pending - sum(outcome.by_status.values()) - answered.kept_older
+    return left if was_asked_all else 0
 
 
 def _before(plan: PassPlan) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from sparklabel.table.history import last_rate
 from sparklabel.table.row_states import (
     HASH,
     STATE,
+    condition_errors,
     implicit_corrections,
     pending_columns,
     row_states,
@@ -116,7 +117,8 @@ def make_plan(spark: SparkSession, request: PassRequest) -> PassPlan:
     states = row_states(spark, table, task, request.scope, request.model, request.spec.min_confidence)
     is_pending = F.col(STATE).isin(*pending_states(relabel))
     rows = states.where(is_pending).select(*pending_columns(table, task), _bucket(request.pass_id))
-    counts = _counts(states, is_pending, table, task)
+    with condition_errors(request.scope.where, table.source.name):
+        counts = _counts(states, is_pending, table, task)
     inputs, characters = counts.pop("inputs"), counts.pop("characters")
     return PassPlan(
         request=request,

@@ -34,6 +34,7 @@ class PassReport:
             that would be, and `refused` says why the pass would be refused.
         kept_older: Rows that keep an older answer to the same input because the engine failed on the new one. They
             stay pending.
+        overtaken: Rows that were asked and not written, because another writer answered or changed them meanwhile.
         new_model_would_add: Rows with another model's answer, which relabel="model" would relabel.
         prompt_tokens: What the model read in this call, each distinct input once; in a dry run an estimate.
         inputs_per_second: Distinct inputs that the model answered per second; None if it answered none.
@@ -73,6 +74,7 @@ class PassReport:
     refused: str = ""
     conflicts_retried: int = 0
     kept_older: int = 0
+    overtaken: int = 0
     new_model_would_add: int = 0
     prompt_tokens: int = 0
     output_tokens: int = 0
@@ -129,8 +131,10 @@ class PassReport:
         yield "rows before: " + _counts(self.states)
         if self.by_status:
             yield "written: " + _counts(self.by_status)
-        if not self.dry_run and self.pending > self.labeled:
-            yield f"{self.pending - self.labeled:,} pending rows are not labeled yet"
+        if not self.dry_run and (left := self.pending - self.labeled - self.overtaken):
+            yield f"{left:,} pending rows are not labeled yet"
+        if self.overtaken:
+            yield f"{self.overtaken:,} rows were not written: another writer answered or changed them meanwhile"
         if self.resumed_inputs:
             yield f"{self.resumed_inputs:,} answers were taken over from a pass that did not finish"
         if self.cache_problem:
@@ -165,7 +169,8 @@ class PassReport:
             would = "would cost about" if self.dry_run else "cost"
             yield f"{would} {self.cost:,.2f}, {self.cost_per_1000_rows:,.3f} per 1,000 rows"
         if self.conflicts_retried:
-            yield f"{self.conflicts_retried:,} commits conflicted with other writers and were repeated"
+            commits = "commit" if self.conflicts_retried == 1 else "commits"
+            yield f"{self.conflicts_retried:,} {commits} conflicted with other writers and had to be repeated"
         if self.rewritten:
             yield self.rewritten
 

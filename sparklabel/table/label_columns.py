@@ -106,6 +106,8 @@ def find_label_columns(
     Raises:
         ColumnError: The columns cannot be the task's.
     """
+    if column is not None and not isinstance(column, str):
+        raise ColumnError(f"column={column!r} is not a column's name.")
     recorded = recorded_column(target, task)
     if column and recorded and column.lower() != recorded.lower():
         raise ColumnError(

@@ -1,9 +1,18 @@
 """The state of every row of a pinned version, and what passes wrote into its records. Reads only."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pyspark.errors import AnalysisException, ParseException
+from pyspark.errors import (
+    AnalysisException,
+    ArithmeticException,
+    ArrayIndexOutOfBoundsException,
+    DateTimeException,
+    NumberFormatException,
+    ParseException,
+)
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
@@ -97,6 +106,25 @@ def row_states(
         retry=dict(scope.retry),
     )  # fmt: skip
     return hashed.withColumn(STATE, F.expr(state))
+
+
+@contextmanager
+def condition_errors(where: str | None, table: str) -> Iterator[None]:
+    """Raises TableError for a condition that fails on some row. Spark's message is left out: it quotes the row."""
+    try:
+        yield
+    except (
+        ArithmeticException,
+        NumberFormatException,
+        DateTimeException,
+        ArrayIndexOutOfBoundsException,
+    ) as error:
+        if where is None:
+            raise
+        raise TableError(
+            f"where={where!r} fails on a row of {table}: {error.getCondition()}.",
+            hint="Use a function that gives NULL instead: try_cast, try_divide, try_to_timestamp, try_element_at.",
+        ) from None
 
 
 def labeled_rows(spark: SparkSession, opened: TaskTable, task: Task) -> DataFrame:

@@ -104,7 +104,13 @@ def undo_pass(spark: SparkSession, table: str, pass_id: str) -> UndoReport:
 
 def _first_commit(spark: SparkSession, target: TableSnapshot, pass_id: str) -> PassCommit:
     """The pass's first commit that wrote answers. Raises TableError that lists the passes there are."""
-    commits = [commit for commit in pass_commits(spark, target) if commit.step == ANSWERS]
+    every = pass_commits(spark, target)
+    if any(commit.facts["pass_id"] == pass_id and commit.step == UNDO for commit in every):
+        raise TableError(
+            f"{pass_id!r} is itself an undo, and cannot be undone.",
+            hint="Label again: answers that were undone may still be in the answer cache.",
+        )
+    commits = [commit for commit in every if commit.step == ANSWERS]
     own = [commit for commit in commits if commit.facts["pass_id"] == pass_id]
     if not own:
         known = dict.fromkeys(commit.facts["pass_id"] for commit in commits)

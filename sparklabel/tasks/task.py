@@ -207,7 +207,20 @@ def _problems(kind: type[BaseModel], error: ValidationError) -> str:
     )
 
 
+_WRONG_TYPES = {
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a dict",
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "True or False",
+}
+
+
 def _problem(kind: type[BaseModel], problem: Any) -> str:
+    if problem["type"] in _WRONG_TYPES:
+        return f"must be {_WRONG_TYPES[problem['type']]}, not {problem['input']!r}"
     if problem["type"] != "extra_forbidden":
         return str(problem["msg"]).removeprefix("Value error, ")
     *path, name = problem["loc"]

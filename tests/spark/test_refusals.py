@@ -125,3 +125,17 @@ def test_a_constraint_that_refuses_an_answer_is_named_and_the_answers_are_kept(s
     spark.sql(f"ALTER TABLE {name} DROP CONSTRAINT only_good")
     assert label(name).resumed_inputs == 40
     spark.sql(f"DROP TABLE {name}")
+
+
+def test_a_condition_that_fails_on_a_row_is_named_and_the_row_is_not_quoted(small, label):
+    with pytest.raises(TableError, match=r"where='CAST\(text AS INT\) = 1' fails on a row of") as caught:
+        label(small, where="CAST(text AS INT) = 1")
+    assert "fresh" not in str(caught.value)
+    assert "try_cast" in caught.value.hint
+
+
+def test_a_column_that_is_not_a_name_and_a_store_without_a_driver_are_refused(awkward, label):
+    with pytest.raises(ColumnError, match="column=3 is not a column's name"):
+        label(awkward, column=3)
+    with pytest.raises(TableError, match="no file system for nosuch://"):
+        label("nosuch://bucket/table")

@@ -109,3 +109,12 @@ def test_importing_the_package_loads_no_heavy_library():
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["key", "column", "into", "dry_run", "mx_rows"])
+@pytest.mark.parametrize("method", ["label", "dry_run"])
+def test_a_method_of_a_table_refuses_what_open_table_was_given(method, name):
+    task = sl.classification("verdict", "text", ["fresh", "rotten"])
+    table = sl.LabeledTable(None, "t", task)
+    with pytest.raises(sl.SparklabelError, match=f"^{method} has no argument '{name}'"):
+        getattr(table, method)(**{name: "x"})

@@ -30,3 +30,9 @@ def test_options_come_in_one_order():
     for name in ("label", "finetune", "evaluate", "calibrate", "passes", "undo", "failures", "sql"):
         shared = [option for option in options(name) if option in order]
         assert shared == [option for option in order if option in shared], name
+
+
+def test_no_command_needs_a_key_that_the_table_remembers():
+    for name in ("label", "finetune", "evaluate", "calibrate", "failures"):
+        assert not options(name)["key"].required
+        assert options(name)["table"].required

@@ -77,3 +77,18 @@ def test_a_dry_run_says_why_the_pass_would_be_refused(plan_of):
     plan = plan_of(implicit_corrections=2000)
     report = dry_run_report(plan, 0.1, TableError("too many"))
     assert (report.new_corrections, report.refused) == (2000, "too many")
+
+
+def test_rows_that_another_writer_answered_meanwhile_are_not_called_pending(plan_of):
+    report = build_report(plan_of(), PassOutcome(9, 1.0, answered(), by_status={"ok": 4}))
+    assert (report.labeled, report.overtaken) == (4, 6)
+    assert "6 rows were not written: another writer answered or changed them" in str(report)
+    assert "not labeled yet" not in str(report)
+
+
+def test_rows_that_were_not_asked_are_not_labeled_yet(plan_of):
+    limited = build_report(
+        plan_of(limits=PassLimits(max_rows=4)), PassOutcome(9, 1.0, answered(), by_status={"ok": 4})
+    )
+    assert limited.overtaken == 0
+    assert "6 pending rows are not labeled yet" in str(limited)

@@ -153,7 +153,7 @@ def test_a_reference_that_is_nothing_is_named_with_what_can_be_given(reference):
 
 @pytest.mark.parametrize("reference", ["", "  ", None, 3])
 def test_what_is_no_text_is_no_reference(reference):
-    with pytest.raises(ModelError, match="A model reference is a string"):
+    with pytest.raises(ModelError, match="is not a model reference"):
         registry.resolve(reference)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sparklabel.few_shot import Answered, example_set
+from sparklabel.few_shot import AnsweredInput, example_set
 from sparklabel.labeler.retrieval import ExampleRetriever
 from sparklabel.models.shipped_encoder import sentence_encoder
 from sparklabel.splits import is_held_out
@@ -38,7 +38,7 @@ def test_rows_find_what_people_answered_of_like_texts():
         *((f"Please refund the payment of {n} pounds.", "refund") for n in range(6)),
     ]
     task = classification("intent", "text", ["arrival", "refund"], examples_from=("t", 2, "similar"))
-    pairs = [Answered((text,), answer) for text, answer in answers if not is_held_out([text])]
+    pairs = [AnsweredInput((text,), answer) for text, answer in answers if not is_held_out([text])]
     examples = example_set(task, task.examples_from, 0, pairs, sentence_encoder)
     manifests, refunds = ExampleRetriever(task, examples).of(
         [["Where is my card?"], ["I want my money back."]]

@@ -19,6 +19,7 @@ from sparklabel.engines.server.endpoint import device_endpoint
 from sparklabel.errors import EngineDied, EngineError, ModelError, SetupError
 from sparklabel.label_trie import label_trie
 
+pytestmark = pytest.mark.process
 TRIE = label_trie([tuple(b"fresh"), tuple(b"rotten")], ["fresh", "rotten"])
 ROWS = tuple(tuple(text.encode()) for text in ("a fresh start", "rotten", "neither"))
 REQUEST = ScoringRequest((1, 2), ROWS, TRIE)
