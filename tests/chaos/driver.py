@@ -16,10 +16,9 @@ CONF = {
 
 
 def label(spark, table, **options):
-    """A pass over the table."""
-    return label_table(
-        spark, table, TASK, key="id", model="m-chaos", engine="fake", progress=False, adopt=True, **options
-    )
+    """A pass over the table. Its cache is named, where it is by default, so that no pass is a small one."""
+    options |= {"key": "id", "model": "m-chaos", "engine": "fake", "progress": False, "adopt": True}
+    return label_table(spark, table, TASK, cache=f"{table}/_sparklabel", **options)
 
 
 if __name__ == "__main__":
