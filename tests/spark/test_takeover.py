@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from pyspark.sql import functions as F
 
 from sparklabel.labeling.executor import ensure_columns, staging_of
@@ -11,6 +12,12 @@ from sparklabel.table.merge import answered_rows, answers_change, merge_rows
 from sparklabel.table.row_states import ANSWER, HASH, STATE, row_states
 from sparklabel.table.task_table import open_task_table
 from sparklabel.udf import labeler_spec, udf_of
+
+
+@pytest.fixture(autouse=True)
+def no_small_pass(monkeypatch):
+    """Few rows tell the stories, and their passes must look at what is staged."""
+    monkeypatch.setattr("sparklabel.labeling.plan._UNTIMED_INPUTS", 0)
 
 
 class Opened:
