@@ -6,6 +6,8 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewe
 PYTEST := $(BIN)/python -m pytest
 # The files in the order in which they are named: the long ones first, and short ones to fill up with.
 PARALLEL = -n $(or $(N),2) --dist loadfile --no-loadscope-reorder
+# Without the embedded model, and without processes that load one.
+LIGHT := -m "not model and not process"
 # What imports transformers' models, which takes longer than most tests: in one process only.
 TENSORS := tests/unit/language_model tests/unit/engines tests/unit/models
 .DEFAULT_GOAL := help
@@ -25,9 +27,9 @@ unit: install ## the tests that need no JVM, no model and no process of their ow
 	@$(MAKE) --no-print-directory -j2 --output-sync unit-tensors unit-rest
 
 unit-tensors:
-	@$(PYTEST) -m "not model and not process" $(TENSORS)
+	@$(PYTEST) $(LIGHT) $(TENSORS)
 unit-rest:
-	@$(PYTEST) -m "not model and not process" tests/unit $(TENSORS:%=--ignore=%)
+	@$(PYTEST) $(LIGHT) tests/unit $(TENSORS:%=--ignore=%)
 
 story: setup ## the tests of one file, or those with a word in their name: make story N=undo
 	@$(PYTEST) $(or $(wildcard tests/*/test_$(N).py),tests/spark -k "$(N)")

@@ -22,8 +22,8 @@ def is_held_out(text_inputs: Sequence[str | None], share: float = HELD_OUT_SHARE
         share: About how much of the distinct inputs to hold out, in [0, 1].
     """
     digest = hashlib.sha256(b"sparklabel held-out v1:")
-    for text in text_inputs:
-        data = normalized(text or "").encode("utf-8", "surrogatepass")
+    for text in input_key(text_inputs):
+        data = text.encode("utf-8", "surrogatepass")
         # Lengths keep ("ab", "c") apart from ("a", "bc").
         digest.update(b"S%d:" % len(data) + data)
     return int.from_bytes(digest.digest()[:8]) < share * 2**64

@@ -42,9 +42,7 @@ def failures(
     from sparklabel.table import failures as run
     from sparklabel.tasks import load_task
 
-    found = run(
-        session(conf), absolute(table), load_task(task), key=key or None, column=column, into=optional(into)
-    )
+    found = run(session(conf), absolute(table), load_task(task), key=key, column=column, into=optional(into))
     found.groupBy("status").count().orderBy("status").show()
     found.show(rows, truncate=80)
 

@@ -103,7 +103,7 @@ def label(
     from sparklabel.tasks import load_task
 
     reports = label_table(
-        session(conf), absolute(table), [load_task(one) for one in task], key=key or None, model=model, engine=engine,
+        session(conf), absolute(table), [load_task(one) for one in task], key=key, model=model, engine=engine,
         where=where, relabel=relabel, column=column, adopt=adopt, into=optional(into), min_confidence=min_confidence,
         max_error_ratio=max_error_ratio, max_rows=max_rows, max_seconds=max_seconds,
         on_drift=on_drift, cost_per_hour=cost_per_hour, cost_per_million_tokens=cost_per_million_tokens,
@@ -138,7 +138,7 @@ def finetune(
     from sparklabel.training import finetune as run
 
     print(
-        run(session(conf), absolute(table), load_task(task), key=key or None, base=base,
+        run(session(conf), absolute(table), load_task(task), key=key, base=base,
             registered_name=registered_name, column=column, into=optional(into), force=force)
     )  # fmt: skip
 
@@ -165,7 +165,7 @@ def evaluate(
     spark, options = session(conf), engine_options(option)
     print(
         run(
-            spark, absolute(table), load_task(task), gold=gold, model=model, engine=engine, key=key or None,
+            spark, absolute(table), load_task(task), gold=gold, model=model, engine=engine, key=key,
             column=column, into=optional(into), **options,
         )
     )  # fmt: skip
@@ -193,7 +193,7 @@ def calibrate(
             session(conf),
             absolute(table),
             load_task(task),
-            key=key or None,
+            key=key,
             model=model,
             column=column,
             into=optional(into),

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from sparklabel.delta.errors import error_message, spark_errors
+from sparklabel.delta.errors import error_message, session_errors, spark_errors
 from sparklabel.delta.snapshot import newest_version
 from sparklabel.errors import ConflictError, SparklabelError, TableError
 from sparklabel.progress import tell
@@ -81,6 +81,8 @@ def tidying_is_due(spark: SparkSession, sql: str, commits: int) -> bool:
 
 WRITE_ERRORS: tuple[type[Exception], ...] = (*spark_errors(), SparklabelError)
 """What Spark, Delta and we raise when a table cannot be read or written."""
+CLEANUP_ERRORS: tuple[type[Exception], ...] = (*session_errors(), SparklabelError)
+"""The same, and what is raised when the session has died: a clean-up must not hide the error that led to it."""
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyspark.errors import AnalysisException, ParseException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.types import StructType
 
 from sparklabel.delta.errors import error_message, spark_errors
@@ -87,7 +87,7 @@ def open_snapshot(spark: SparkSession, table: str, otherwise: str = "") -> Table
     """
     sql = table_sql(table)
     try:
-        detail = spark.sql(f"DESCRIBE DETAIL {sql}").collect()[0]
+        detail = _detail(spark, sql)
         if detail["format"] != "delta":
             raise TableError(
                 f"{table} is a {detail['format']} table, not a Delta table.",
@@ -97,11 +97,6 @@ def open_snapshot(spark: SparkSession, table: str, otherwise: str = "") -> Table
         schema = spark.sql(f"SELECT * FROM {sql} VERSION AS OF {version}").schema
     except spark_errors() as error:
         require_delta(spark)
-        if scheme := re.search(r'No FileSystem for scheme "([^"]+)"', str(error)):
-            raise TableError(
-                f"{table} cannot be read: this Spark session has no file system for {scheme[1]}://.",
-                hint="Add its connector to the session (for Amazon S3: s3a:// and the package hadoop-aws).",
-            ) from None
         if not isinstance(error, AnalysisException | ParseException):
             raise
         raise TableError(
@@ -134,10 +129,23 @@ def open_readable(spark: SparkSession, name: str) -> TableSnapshot:
         ) from None
 
 
+def _detail(spark: SparkSession, sql: str) -> Row:
+    """What Delta says of a table. Raises TableError where the session cannot reach its file system."""
+    try:
+        return spark.sql(f"DESCRIBE DETAIL {sql}").collect()[0]
+    except spark_errors() as error:
+        if scheme := re.search(r'No FileSystem for scheme "([^"]+)"', str(error)):
+            raise TableError(
+                f"{folder_of(sql) or sql} cannot be read: this Spark session has no file system for {scheme[1]}://.",
+                hint="Add its connector to the session (for Amazon S3: s3a:// and the package hadoop-aws).",
+            ) from None
+        raise
+
+
 def is_delta(spark: SparkSession, sql: str) -> bool:
     """Whether a Delta table of this name or path, as in SQL, exists."""
     try:
-        return bool(spark.sql(f"DESCRIBE DETAIL {sql}").collect()[0]["format"] == "delta")
+        return bool(_detail(spark, sql)["format"] == "delta")
     except (AnalysisException, ParseException):
         return False
 

@@ -14,12 +14,11 @@ from dataclasses import replace
 from pyspark.sql import SparkSession
 
 from sparklabel.delta.commits import (
-    WRITE_ERRORS,
+    CLEANUP_ERRORS,
     commit_metadata,
     count_conflicts,
     retry_on_conflict,
 )
-from sparklabel.delta.errors import session_errors
 from sparklabel.delta.snapshot import UNVERSIONED, enable_deletion_vectors
 from sparklabel.errors import ConflictError
 from sparklabel.labeler import PreparedTask
@@ -68,7 +67,7 @@ def run_passes(spark: SparkSession, plans: Sequence[PassPlan], progress: bool) -
         try:
             answer_in_turn(passes, merger)
         except Exception:
-            with suppress(*WRITE_ERRORS, *session_errors()):  # the first error is the one to report
+            with suppress(*CLEANUP_ERRORS):  # the first error is the one to report
                 merger.settle()
             raise
         merger.settle()

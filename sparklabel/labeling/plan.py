@@ -11,7 +11,7 @@ from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta.errors import session_errors
+from sparklabel.delta.commits import CLEANUP_ERRORS
 from sparklabel.delta.snapshot import UNVERSIONED
 from sparklabel.labeling.chunks import BUCKETS
 from sparklabel.labeling.request import PassRequest
@@ -179,7 +179,7 @@ def keep(rows: DataFrame, stack: ExitStack) -> DataFrame:
     """The same rows, which Spark computes once and keeps on its disks until the stack is unwound."""
 
     def release() -> None:
-        with suppress(*session_errors()):  # the session may be what died
+        with suppress(*CLEANUP_ERRORS):  # the session may be what died
             rows.unpersist()
 
     stack.callback(release)

@@ -16,7 +16,7 @@ from sparklabel.labeling.chunks import BUCKETS, Chunks, files_of
 from sparklabel.labeling.drift import Drift
 from sparklabel.labeling.inference import answer_chunk
 from sparklabel.labeling.interrupts import FirstInterrupt, TaggedJobs
-from sparklabel.labeling.limits import DRIFT, INTERRUPTED, MAX_SECONDS, NOT_BEGUN, stop_reason
+from sparklabel.labeling.limits import DRIFT, INTERRUPTED, NOT_BEGUN, stop_reason
 from sparklabel.labeling.outcome import InferenceResult
 from sparklabel.labeling.plan import BUCKET, keep
 from sparklabel.labeling.running_pass import Ready, drift_of, failures_of, inputs_of
@@ -116,9 +116,10 @@ class StagedPass:
                     bar.advance(stats.last, stats.note + conflicts)
                     self.tracker.chunk(stats, number)
                     drift = self._drift(number) if stats.chunks == 1 else drift
-                    reason = stop_reason(request.limits, stats, request.seconds, drift)
-                    if reason == MAX_SECONDS and buckets[1] == BUCKETS:
-                        reason = ""  # late, and done
+                    seconds = (
+                        0.0 if buckets[1] == BUCKETS else request.seconds
+                    )  # the last: however late, it is done
+                    reason = stop_reason(request.limits, stats, seconds, drift)
                     if reason != DRIFT:
                         merge_if_due()
                     if reason := reason or (INTERRUPTED if interrupt.heard else ""):

@@ -5,16 +5,17 @@ In: a table, a task. Out: a lazy DataFrame. Training and evaluation read answers
 
 from collections.abc import Sequence
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.labels.predicates import human_sql, model_value_sql
 from sparklabel.labels.status import FAILURES
 from sparklabel.sql import quote, sql_list
 from sparklabel.table.row_states import labeled_rows
-from sparklabel.table.task_table import open_task_table
+from sparklabel.table.task_table import TaskTable, open_task_table
 from sparklabel.tasks import Task
 
+_REVIEW = ("reviewer", "reviewed_at", "review_reason")
 _FACTS = ("status", "error", "attempts", "model", "pass_id", "labeled_at")
 
 
@@ -41,20 +42,12 @@ def answers(
     Raises:
         TableError, ColumnError or KeyColumnError.
     """
-    opened = open_task_table(spark, table, task, key, column, into=into)
-    opened.check_labeled(task, "Label it first; or name the table that has the labels: into='...'.")
+    opened = _opened(spark, table, task, key, column, into)
     value, label = quote(opened.label_columns.value), quote(opened.label_columns.label)
-    names = dict.fromkeys((*opened.keys, *opened.input_columns(task)))
-    return (
-        labeled_rows(spark, opened, task)
-        .where(human_sql(value, label))
-        .select(
-            *map(quote, names),
-            F.expr(value).alias("answer"),
-            F.expr(model_value_sql(label)).alias("model_answer"),
-            *(F.col(f"{label}.{name}").alias(name) for name in ("reviewer", "reviewed_at", "review_reason")),
-        )
-    )
+    return _listed(
+        spark, opened, task, human_sql(value, label), F.expr(value).alias("answer"),
+        F.expr(model_value_sql(label)).alias("model_answer"), *_fields(label, _REVIEW),
+    )  # fmt: skip
 
 
 def failures(
@@ -79,9 +72,30 @@ def failures(
     Raises:
         TableError, ColumnError or KeyColumnError.
     """
+    opened = _opened(spark, table, task, key, column, into)
+    label = quote(opened.label_columns.label)
+    failed = f"{label}.status IN ({sql_list(FAILURES)}) AND NOT ({label}.source <=> 'human')"
+    return _listed(spark, opened, task, failed, *_fields(label, _FACTS))
+
+
+def _opened(
+    spark: SparkSession,
+    table: str,
+    task: Task,
+    key: str | Sequence[str] | None,
+    column: str | None,
+    into: str | None,
+) -> TaskTable:
     opened = open_task_table(spark, table, task, key, column, into=into)
     opened.check_labeled(task, "Label it first; or name the table that has the labels: into='...'.")
+    return opened
+
+
+def _listed(spark: SparkSession, opened: TaskTable, task: Task, where: str, *columns: Column) -> DataFrame:
+    """Key and inputs of the rows of `where`, and `columns`."""
     names = dict.fromkeys((*opened.keys, *opened.input_columns(task)))
-    rows, label = labeled_rows(spark, opened, task), quote(opened.label_columns.label)
-    failed = rows.where(f"{label}.status IN ({sql_list(FAILURES)}) AND NOT ({label}.source <=> 'human')")
-    return failed.select(*map(quote, names), *(F.col(f"{label}.{name}").alias(name) for name in _FACTS))
+    return labeled_rows(spark, opened, task).where(where).select(*map(quote, names), *columns)
+
+
+def _fields(label: str, names: Sequence[str]) -> list[Column]:
+    return [F.col(f"{label}.{name}").alias(name) for name in names]

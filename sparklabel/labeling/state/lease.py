@@ -21,7 +21,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from sparklabel.delta.commits import WRITE_ERRORS, delete_rows
+from sparklabel.delta.commits import CLEANUP_ERRORS, delete_rows
 from sparklabel.delta.errors import session_errors
 from sparklabel.errors import ConflictError
 from sparklabel.labeling.state.staging import Staging
@@ -140,7 +140,7 @@ class Lease:
         _LIVING.discard(self._me.pass_id)
         if not self.released:
             # The session may be what died; then silence ends the lease. The error to report is what ended the block.
-            with suppress(*WRITE_ERRORS, *session_errors()):
+            with suppress(*CLEANUP_ERRORS):
                 self._give_back()
 
     def _take(self) -> None:
