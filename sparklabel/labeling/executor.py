@@ -124,7 +124,7 @@ def ensure_columns(spark: SparkSession, request: PassRequest) -> TaskTable:
 def _attribute_corrections(spark: SparkSession, request: PassRequest, table: TaskTable) -> int:
     """Writes into the records of human answers that a person gave them; how many there were."""
     states = row_states(spark, table, request.task, request.scope, request.model, request.spec.min_confidence)
-    corrected = states.where(unattributed(table.label_columns)).select(*map(quote, table.keys), HASH)
+    corrected = states.where(unattributed()).select(*map(quote, table.keys), HASH)
     change = corrections_change(table, corrected)
     return merge_rows(table.target, table.keys, [change], request.facts(CORRECTIONS))
 

@@ -141,8 +141,8 @@ def _counts(states: DataFrame, is_pending: Column, table: TaskTable, task: Task)
     # A group for each pending input, and one for all other rows.
     groups = states.groupBy(F.when(is_pending, F.col(HASH)).alias(HASH)).agg(
         *(F.count_if(F.col(STATE) == state).alias(state) for state in STATES),
-        F.count_if(unattributed(table.label_columns)).alias("unattributed"),
-        F.count_if(implicit_corrections(table.label_columns)).alias("implicit_corrections"),
+        F.count_if(unattributed()).alias("unattributed"),
+        F.count_if(implicit_corrections()).alias("implicit_corrections"),
         F.any_value(length).alias("characters"),
     )
     (row,) = groups.agg(

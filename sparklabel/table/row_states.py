@@ -1,7 +1,7 @@
 """The state of every row of a pinned version, and what passes wrote into its records. Reads only."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,7 +28,6 @@ from sparklabel.labels.predicates import (
 )
 from sparklabel.labels.status import RETRYABLE
 from sparklabel.sql import quote
-from sparklabel.table.label_columns import LabelColumns
 from sparklabel.table.schema_evolution import cast_struct_sql, record_type
 from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import Task
@@ -37,7 +36,12 @@ HASH, STATE, ANSWER = "_sparklabel_hash", "_sparklabel_state", "_sparklabel_answ
 SEEN, TEXT = "_sparklabel_pass_seen", "_sparklabel_text"
 """SEEN is the pass that had written a row's record when this pass began; TEXT, with a number, is an input."""
 
-_RECORD_FIELDS = ("pass_id", "attempts", "status", "input_hash")
+_RECORD = "_sparklabel_record"
+"""The fields of a record that a state depends on, and nothing else: the rest is not read from the files."""
+_STATE_FIELDS = (
+    "value", "source", "input_hash", "status", "confidence", "model", "task_fingerprint", "attempts", "pass_id",
+)  # fmt: skip
+_PENDING_FIELDS = ("pass_id", "attempts", "status", "input_hash")
 _NONDETERMINISTIC = re.compile(
     r"\b(rand|randn|random|randstr|uniform|uuid|shuffle|monotonically_increasing_id)\s*\(", re.IGNORECASE
 )
@@ -99,9 +103,13 @@ def row_states(
             found = cast_struct_sql(quote(name), opened.target.schema[name].dataType, wanted)
             frame = frame.withColumn(name, F.expr(found)) if found != quote(name) else frame
     inputs = [quote(c) for c in opened.input_columns(task)]
-    hashed = frame.withColumn(HASH, F.expr(input_hash_sql(inputs)))
+    hashed = frame.select(
+        "*",
+        F.expr(input_hash_sql(inputs)).alias(HASH),
+        _fields(quote(label_columns.label), _STATE_FIELDS).alias(_RECORD),
+    )
     state = row_state_sql(
-        value=quote(label_columns.value), label=quote(label_columns.label), inputs_hash=HASH,
+        value=quote(label_columns.value), label=_RECORD, inputs_hash=HASH,
         fingerprint=task.fingerprint, model=model, relabel=scope.relabel, min_confidence=min_confidence,
         retry=dict(scope.retry),
     )  # fmt: skip
@@ -133,14 +141,18 @@ def labeled_rows(spark: SparkSession, opened: TaskTable, task: Task) -> DataFram
     return row_states(spark, opened, task, Scope(relabel="none"))
 
 
-def unattributed(label_columns: LabelColumns) -> Column:
+def _fields(record: str, names: Sequence[str]) -> Column:
+    return F.struct(*(F.col(f"{record}.{name}") for name in names))
+
+
+def unattributed() -> Column:
     """True for rows of `row_states` that a person answered and whose record does not say so yet."""
-    return F.col(STATE).startswith("human") & F.expr(unattributed_sql(quote(label_columns.label)))
+    return F.col(STATE).startswith("human") & F.expr(unattributed_sql(_RECORD))
 
 
-def implicit_corrections(label_columns: LabelColumns) -> Column:
+def implicit_corrections() -> Column:
     """True for human answers whose record does not say so: the value differs from the record's."""
-    return F.col(STATE).startswith("human") & F.expr(implicit_correction_sql(quote(label_columns.label)))
+    return F.col(STATE).startswith("human") & F.expr(implicit_correction_sql(_RECORD))
 
 
 def pending_columns(table: TaskTable, task: Task) -> list[Column]:
@@ -149,7 +161,7 @@ def pending_columns(table: TaskTable, task: Task) -> list[Column]:
     label = table.label_columns.label
     keys = [F.col(quote(key)) for key in table.keys]
     texts = [F.col(quote(c)).cast("string") for c in table.input_columns(task)]
-    record = F.struct(*(F.col(f"{quote(label)}.{field}") for field in _RECORD_FIELDS)).alias(label)
+    record = _fields(_RECORD, _PENDING_FIELDS).alias(label)
     # The inputs get names of their own, as one may be part of the key.
     own = [text.alias(f"{TEXT}{number}") for number, text in enumerate(texts)]
     return [*keys, *own, record, F.col(HASH), F.col(STATE)]
