@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from sparklabel.engines import EngineSpec, GenerationRequest, ScoringRequest, engine_spec, open_engine
@@ -39,6 +40,13 @@ def home():
 
 def pid(served, home):
     return Endpoint.of(served, home).facts()["pid"]
+
+
+def stop(process):
+    """Returns when it is stopped: until one of its threads was told, the others run on."""
+    os.kill(process, signal.SIGSTOP)
+    while psutil.Process(process).status() != psutil.STATUS_STOPPED:
+        os.sched_yield()
 
 
 def test_another_process_gives_the_same_scores_as_an_engine_in_this_one(home):
@@ -85,14 +93,14 @@ def test_a_process_that_was_killed_is_the_engines_death_and_the_next_call_starts
 def test_a_process_that_hangs_is_replaced(home):
     connect(FAKE, home=home)
     first = pid(FAKE, home)
-    os.kill(first, signal.SIGSTOP)
+    stop(first)
     connect(FAKE, home=home, patience=0.5).score(REQUEST)
     assert pid(FAKE, home) != first
 
 
 def test_a_process_that_hangs_is_dead_to_who_waits_for_its_answer(home):
     engine = connect(FAKE, home=home, silence=0.2)
-    os.kill(pid(FAKE, home), signal.SIGSTOP)
+    stop(pid(FAKE, home))
     with pytest.raises(EngineDied, match="process is gone"):
         engine.score(REQUEST)
 
