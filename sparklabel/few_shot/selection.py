@@ -77,7 +77,7 @@ class Neighbors:
 
     def _nearest(self, rows: Sequence[Sequence[str]], count: int) -> list[list[int]]:
         alike = np.round(self._encoder.embed([joined(row) for row in rows]) @ self._vectors.T, _DECIMALS)
-        own = [self._own.get(input_key(row)) for row in rows]
+        own = [self._own.get(input_key(row)) if self._own else None for row in rows]
         for row, position in enumerate(own):
             if position is not None:
                 alike[row, position] = -np.inf
