@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Lock
+from typing import TypeVar
 
 from sparklabel.confidence.calibrators import Calibrator, others_of
 from sparklabel.engines import Engine
-from sparklabel.errors import EngineDied, EngineError
+from sparklabel.errors import EngineDied, EngineError, SparklabelError
 from sparklabel.few_shot import Encoder, ExampleSet
 from sparklabel.labeler.predictors import Answer, Predictor, predictor
 from sparklabel.labeler.prepared_task import PreparedTask
@@ -21,10 +22,13 @@ from sparklabel.labels.record import Alternative, Label, input_hash
 from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.shipped_encoder import sentence_encoder
 from sparklabel.prompts import Prompt, candidate_labels
+from sparklabel.redaction import first_line
 from sparklabel.tasks import MOST_ALTERNATIVES, Task
 
 Row = Sequence[str | bytes | None]
 _Asked = tuple[Prompt, Sequence[str]]
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 _MOST_KEPT = 50_000
 _FAILURES_IN_A_ROW = 32
 
@@ -123,36 +127,44 @@ class Labeler:
         ]
 
     def _render_and_ask(self, rows: list[list[str]]) -> list[Label]:
-        try:
-            with self._rendering:
-                shown = self._example_retriever.of(rows) if self._example_retriever else None
-                candidates = self._candidate_retriever.of(rows) if self._candidate_retriever else None
-                prompts = self.encoder.encode(rows, shown, candidates)
-        except EngineError as error:  # the tokenizer may be in the engine's process
-            self._count(error)
-            return self._failed(len(rows), error)
-        fit = [not (prompt.truncated and self._refuses_cuts) for prompt in prompts]
-        asked = zip(prompts, rows, fit, strict=True)
-        answers = iter(self._ask([(prompt, row) for prompt, row, fits in asked if fits]))
-        return [next(answers) if fits else self._too_long for fits in fit]
+        prompts = self._each_alone(self._prompts, rows)
+        fitting = [self._too_long if self._is_refused(prompt) else prompt for prompt in prompts]
+        asked = [
+            (prompt, row) for prompt, row in zip(fitting, rows, strict=True) if isinstance(prompt, Prompt)
+        ]
+        answers = iter(self._each_alone(self._ask, asked))
+        return [next(answers) if isinstance(prompt, Prompt) else prompt for prompt in fitting]
 
-    def _ask(self, asked: list[_Asked]) -> list[Label]:
-        if not asked:
-            return []
-        try:
-            answers = self._predictor.answer([prompt for prompt, _ in asked], [row for _, row in asked])
-        except EngineError as error:
-            return self._ask_parts(asked, error)
+    def _is_refused(self, prompt: Prompt | Label) -> bool:
+        return isinstance(prompt, Prompt) and prompt.truncated and self._refuses_cuts
+
+    def _prompts(self, rows: Sequence[list[str]]) -> list[Prompt]:
+        with self._rendering:
+            shown = self._example_retriever.of(rows) if self._example_retriever else None
+            candidates = self._candidate_retriever.of(rows) if self._candidate_retriever else None
+            return self.encoder.encode(rows, shown, candidates)
+
+    def _ask(self, asked: Sequence[_Asked]) -> list[Label]:
+        answers = self._predictor.answer([prompt for prompt, _ in asked], [row for _, row in asked])
         self._failures = 0
         return [self._label(prompt, answer) for (prompt, _), answer in zip(asked, answers, strict=True)]
 
-    def _ask_parts(self, asked: list[_Asked], error: EngineError) -> list[Label]:
-        """Halves what failed, so that a bad row fails alone. An engine that keeps failing is not asked again."""
-        self._count(error)
-        if len(asked) == 1 or self.engine_lost:
-            return self._failed(len(asked), error)
-        middle = len(asked) // 2
-        return self._ask(asked[:middle]) + self._ask(asked[middle:])
+    def _each_alone(self, work: Callable[[Sequence[_T]], list[_R]], items: Sequence[_T]) -> list[_R | Label]:
+        """What `work` gives for each item. A batch that fails is halved, so that a bad row fails alone, whatever it
+        raises. An engine that keeps failing is not asked again, and what would fail for every row is raised."""
+        if not items:
+            return []
+        try:
+            return [*work(items)]
+        except Exception as error:
+            if isinstance(error, SparklabelError) and not isinstance(error, EngineError):
+                raise
+            failed = error if isinstance(error, EngineError) else EngineError(_in_one_line(error))
+        self._count(failed)
+        if len(items) == 1 or self.engine_lost:
+            return [*self._failed(len(items), failed)]
+        middle = len(items) // 2
+        return self._each_alone(work, items[:middle]) + self._each_alone(work, items[middle:])
 
     def _count(self, error: EngineError) -> None:
         self._failures, self._last_failure = self._failures + 1, error.message
@@ -190,6 +202,10 @@ def abstain_below(label: Label, min_confidence: float) -> Label:
         others = (Alternative(label.value, label.raw_confidence or 0.0), *others)[:MOST_ALTERNATIVES]
     reason = f"confidence {label.confidence:.3f} is below {min_confidence:g}"
     return replace(label, value=None, status=status.UNCERTAIN, error=reason, alternatives=others)
+
+
+def _in_one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 @dataclass(frozen=True, slots=True)

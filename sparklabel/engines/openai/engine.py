@@ -40,6 +40,9 @@ _FILTERED = ("content_filter", "content_policy_violation")
 _TOO_LONG = ("maximum context length", "maximum model length", "prompt is too long", "available context size")
 """Messages about a prompt that does not fit, from OpenAI, vLLM, Anthropic and llama.cpp."""
 _RESPONSE_FORMATS = ("response_format", "json_schema", "structured_outputs")
+_BROKEN_REPLIES = (ValueError, RecursionError, LookupError, TypeError, AttributeError)
+"""What reading a reply raises that is not what the API promises: no JSON, no UTF-8, nested without end, of another
+shape."""
 _FAILURES_IN_A_ROW = 32
 _FORBIDDEN_IN_A_ROW = 8
 """So many HTTP 403 in a row are due to the key. Fewer may come from a filter that rejects the text of single rows."""
@@ -172,7 +175,9 @@ class OpenAIEngine:
             return failure(status.ENGINE_ERROR, self._message_of(error))
         except openai.APIConnectionError as error:
             return failure(status.ENGINE_ERROR, f"no connection to {self._host}: {self._message_of(error)}")
-        except (openai.APIError, json.JSONDecodeError) as error:
+        except _BROKEN_REPLIES as error:
+            return failure(status.ENGINE_ERROR, f"the reply cannot be read: {type(error).__name__}")
+        except openai.APIError as error:
             return failure(status.ENGINE_ERROR, f"{type(error).__name__}: {self._message_of(error)}")
 
     def _send(self, message: str, form: Form, max_tokens: int, top_logprobs: int) -> Any:

@@ -5,7 +5,7 @@ import pytest
 
 from sparklabel import classification
 from sparklabel.engines.fake import ByteTokenizer, FakeEngine
-from sparklabel.errors import EngineError, ModelError
+from sparklabel.errors import EngineError, ModelError, SetupError
 from sparklabel.labeler import Labeler, PreparedTask
 from sparklabel.labeler.predictors import predictor
 from sparklabel.labels.record import input_hash
@@ -225,11 +225,15 @@ def test_a_model_whose_label_ids_changed_is_refused():
 
 
 class FragileEngine(CountingEngine):
-    """Dies of any batch that holds a row with a `#`."""
+    """Raises an error for any batch that holds a row with a `#`."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
 
     def score(self, request):
         if any(ord("#") in row for row in request.rows):
-            raise EngineError("Out of memory.")
+            raise self.error
         return super().score(request)
 
 
@@ -240,16 +244,43 @@ class NumberlessEngine(FakeEngine):
         return super().score(request) * np.nan
 
 
-def test_one_bad_row_costs_itself_only():
-    labels = Labeler(TASK, FragileEngine(), model="m").label(
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (EngineError("Out of memory."), "Out of memory."),
+        (RecursionError("too deep\nTraceback"), "RecursionError: too deep"),
+        (MemoryError(), "MemoryError: MemoryError"),
+        (KeyError("choices"), "KeyError: 'choices'"),
+    ],
+)
+def test_one_bad_row_costs_itself_only_whatever_it_raises(error, words):
+    labels = Labeler(TASK, FragileEngine(error), model="m").label(
         [[f"fresh {i}{'#' * (i == 5)}"] for i in range(20)]
     )
     assert [i for i, label in enumerate(labels) if label.status != "ok"] == [5]
-    assert labels[5].status == "engine_error"
+    assert (labels[5].status, labels[5].error) == ("engine_error", words)
+
+
+def test_what_is_wrong_with_every_row_is_raised():
+    with pytest.raises(SetupError, match="No key"):
+        Labeler(TASK, FragileEngine(SetupError("No key.")), model="m").label([["# 1"], ["fresh"]])
+
+
+def test_a_row_that_the_tokenizer_fails_on_costs_itself_only(engine):
+    class FragileTokenizer(ByteTokenizer):
+        def encode_rows(self, texts, **options):
+            if any("#" in text for text in texts):
+                raise ValueError("a broken text")
+            return super().encode_rows(texts, **options)
+
+    engine.tokenizer = FragileTokenizer()
+    labels = Labeler(TASK, engine, model="m").label([["fresh"], ["#"], ["rotten"]])
+    assert [label.status for label in labels] == ["ok", "engine_error", "ok"]
+    assert labels[1].error == "ValueError: a broken text"
 
 
 def test_an_engine_that_is_gone_is_not_asked_for_every_row():
-    engine = FragileEngine()
+    engine = FragileEngine(EngineError("Out of memory."))
     labels = Labeler(TASK, engine, model="m").label([[f"# {i}"] for i in range(1000)])
     assert {label.status for label in labels} == {"engine_error"}
     assert engine.rows == 0

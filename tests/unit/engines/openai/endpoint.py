@@ -15,7 +15,8 @@ WHO = extraction("who", inputs="text", fields={"name": "string", "age": "integer
 
 
 class Endpoint(BaseHTTPRequestHandler):
-    """`server.reply(body, nth)` gives the status and the JSON of the nth request, or None: no answer at all."""
+    """`server.reply(body, nth)` gives the status and the JSON of the nth request (bytes go as they are), or None: no
+    answer at all."""
 
     protocol_version = "HTTP/1.1"
 
@@ -32,7 +33,7 @@ class Endpoint(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         code, payload = answer
-        sent = json.dumps(payload).encode()
+        sent = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(sent)))

@@ -164,8 +164,26 @@ def test_an_endpoint_that_fails_on_and_on_is_left_alone(engine, server):
     assert len(server.seen) == 34
 
 
-def test_something_that_is_no_completion_is_an_engine_error(engine):
-    assert answers(MOOD, engine(lambda body, nth: (200, {"choices": []})), "a")[0].status == "engine_error"
+NO_COMPLETIONS = {
+    "no choice": {"choices": []},
+    "choices as an object": {"choices": {"0": {}}},
+    "an array": [],
+    "nested without end": b'{"choices":' + b"[" * 200_000,
+    "no UTF-8": b'{"choices": "\xff\xfe"}',
+    "an integer of 10,000 digits": b'{"choices": ' + b"1" * 10_000 + b"}",
+    "no JSON": b"<html>",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("what", NO_COMPLETIONS)
+def test_a_reply_that_is_no_completion_costs_its_row_only(engine, what):
+    def reply(body, nth):
+        broken = "broken" in body["messages"][0]["content"]
+        return (200, NO_COMPLETIONS[what]) if broken else mood(body, nth)
+
+    labels = answers(MOOD, engine(reply, max_retries=0), "fine", "broken", "good")
+    assert [label.status for label in labels] == ["ok", "engine_error", "ok"]
 
 
 @pytest.mark.parametrize(("code", "error", "words"), [(401, SetupError, "key"), (404, ModelError, "'m'")])
