@@ -77,3 +77,17 @@ def test_what_stands_in_the_text_is_found(before, quote, after):
 
 def test_a_repetition_is_no_part_of_another_word():
     assert aligned(["Bob", "Bob"], "Bob met Bobby") == [(0, 3), None]
+
+
+def test_case_is_ignored_whatever_stands_beside_a_letter():
+    assert found(["ΟΔΟΣ  β"], "η οδος\nΒ και οδοσ Β") == ["οδος\nΒ"]
+    assert found(["GROß X"], "groß x") == ["groß x"]
+
+
+@pytest.mark.parametrize(
+    ("quote", "text"),
+    [("a", "a"), ("a", "a "), ("a b", "a    b    c "), ("A" * 300 + "b", "a"), ("zürich", "lorem ipsum ")],
+)
+def test_sixteen_quotes_of_two_megabytes_are_looked_for_at_once(quote, text):
+    # A regular expression took most of a minute for the fourth of these.
+    assert len(aligned([quote] * 16, text * (2_000_000 // len(text)))) == 16
