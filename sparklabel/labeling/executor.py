@@ -55,7 +55,6 @@ def run_passes(spark: SparkSession, plans: Sequence[PassPlan], progress: bool) -
     """Runs them one after the other, and writes what was answered even if one of them raises."""
     clock = time.monotonic()
     with count_conflicts() as conflicts, ExitStack() as stack:
-        plans = [plan.keeping_rows(stack) for plan in plans]
         with failures_diagnosed(spark, [plan.request for plan in plans]):
             prepared = [_prepare(spark, plan) for plan in plans]
             ready = [_ready(spark, *pair, progress) for pair in zip(plans, prepared, strict=True)]

@@ -6,6 +6,7 @@ these rows alone; now and then a pass over the whole table answers rows that wer
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Unpack
 
@@ -169,13 +170,14 @@ class _Batches:
         if arrived is not None:
             now = replace(now, arrived=_one_of_each_key(arrived, now, self._spec.task))
         request = PassRequest(self._spec, now, self._scope, self._limits, storage=self._storage)
-        plan = make_plan(spark, request)
-        if plan.pending or plan.unattributed:
-            columns = now.label_columns
-            if refusal := self._limits.refusal(plan.implicit_corrections, now.target.name, columns.value):
-                raise refusal
-            (report,) = run_passes(spark, [plan], progress=False)
-            _check_engine(report)
+        with ExitStack() as stack:
+            plan = make_plan(spark, request, stack)
+            if plan.pending or plan.unattributed:
+                columns = now.label_columns
+                if refusal := self._limits.refusal(plan.implicit_corrections, now.target.name, columns.value):
+                    raise refusal
+                (report,) = run_passes(spark, [plan], progress=False)
+                _check_engine(report)
 
 
 def _check_engine(report: PassReport) -> None:

@@ -6,6 +6,7 @@ anything is loaded or written; `run_passes` does the rest.
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, Unpack, overload
 
 from pyspark.sql import SparkSession
@@ -153,19 +154,20 @@ def label_table(
         )
         if not spec.manifest:
             check_examples(spark, one)
-    plans = [make_plan(spark, request) for request in requests]
-    refusals = [_refusal(plan, adopt) for plan in plans]
-    if dry_run:
-        for plan in plans:
-            check_key_of(plan)
-        seconds = (time.monotonic() - began) / len(plans)
-        reports = [dry_run_report(plan, seconds, no) for plan, no in zip(plans, refusals, strict=True)]
-    elif refusal := next(filter(None, refusals), None):
-        raise refusal
-    elif any(plan.pending or plan.unattributed for plan in plans):
-        reports = run_passes(spark, plans, progress)
-    else:
-        reports = [_nothing_to_do(plan, (time.monotonic() - began) / len(plans)) for plan in plans]
+    with ExitStack() as stack:
+        plans = [make_plan(spark, request, stack) for request in requests]
+        refusals = [_refusal(plan, adopt) for plan in plans]
+        if dry_run:
+            for plan in plans:
+                check_key_of(plan)
+            seconds = (time.monotonic() - began) / len(plans)
+            reports = [dry_run_report(plan, seconds, no) for plan, no in zip(plans, refusals, strict=True)]
+        elif refusal := next(filter(None, refusals), None):
+            raise refusal
+        elif any(plan.pending or plan.unattributed for plan in plans):
+            reports = run_passes(spark, plans, progress)
+        else:
+            reports = [_nothing_to_do(plan, (time.monotonic() - began) / len(plans)) for plan in plans]
     return reports[0] if isinstance(task, Task) else reports
 
 

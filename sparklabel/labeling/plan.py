@@ -1,11 +1,11 @@
-"""The plan of a pass: which rows it would answer, counted in one scan of the pinned version.
+"""The plan of a pass: which rows it would answer, counted and kept in one scan of the pinned version.
 
 In: a request. Out: counts, and the pending rows, which Spark keeps on disk until the pass ends. Writes nothing.
 """
 
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -17,21 +17,22 @@ from sparklabel.labeling.chunks import BUCKETS
 from sparklabel.labeling.request import PassRequest
 from sparklabel.labels.predicates import STATES, pending_states
 from sparklabel.models.manifest import AdapterManifest
-from sparklabel.sql import quote
 from sparklabel.table.history import last_rate
+from sparklabel.table.key import check_unique
 from sparklabel.table.row_states import (
     HASH,
     STATE,
+    TEXT,
     condition_errors,
     implicit_corrections,
     pending_columns,
     row_states,
     unattributed,
 )
-from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import Task
 
 BUCKET = "_sparklabel_bucket"
+_PENDING = "_sparklabel_pending"
 _CHARS_PER_TOKEN, _CHAT_CHARACTERS = 4, 80
 FEW_ROWS = 10_000
 """Up to so many rows are sent to every executor for a MERGE, or go through the driver in a small pass."""
@@ -67,10 +68,6 @@ class PassPlan:
         """`rows`, of a plan that was made for a table."""
         assert self.rows is not None
         return self.rows
-
-    def keeping_rows(self, stack: ExitStack) -> "PassPlan":
-        """The same. Once its rows are read, Spark keeps them until the stack is unwound."""
-        return replace(self, rows=keep(self.pending_rows, stack)) if self.pending else self
 
     @property
     def pending(self) -> int:
@@ -108,19 +105,28 @@ class PassPlan:
         return is_free and is_default and self.has_few_rows and self.inputs <= most
 
 
-def make_plan(spark: SparkSession, request: PassRequest) -> PassPlan:
-    """Counts the rows of the request's scope, in one scan.
+def make_plan(spark: SparkSession, request: PassRequest, stack: ExitStack) -> PassPlan:
+    """Counts the rows of the request's scope, in one scan. Spark keeps the pending ones until the stack is unwound.
 
-    Raises TableError for a condition that cannot be evaluated.
+    Raises:
+        TableError: The condition cannot be evaluated.
+        KeyColumnError: Pending rows are equal.
     """
-    table, task, relabel = request.table, request.task, request.scope.relabel
+    table, task = request.table, request.task
     states = row_states(spark, table, task, request.scope, request.model, request.spec.min_confidence)
-    is_pending = F.col(STATE).isin(*pending_states(relabel))
-    rows = states.where(is_pending).select(*pending_columns(table, task), _bucket(request.pass_id))
+    is_pending = F.col(STATE).isin(*pending_states(request.scope.relabel))
+    pending = F.struct(*pending_columns(table, task), _bucket(request.pass_id))
+    # A group for each pending row, and one for all others.
+    groups = states.groupBy(F.when(is_pending, pending).alias(_PENDING)).agg(
+        *(F.count_if(F.col(STATE) == state).alias(state) for state in STATES),
+        F.count_if(unattributed()).alias("unattributed"),
+        F.count_if(implicit_corrections()).alias("implicit_corrections"),
+    )
+    groups = keep(groups, stack)
     with condition_errors(request.scope.where, table.source.name):
-        counts = _counts(states, is_pending, table, task)
-    inputs, characters = counts.pop("inputs"), counts.pop("characters")
-    return PassPlan(
+        counts = _totals(groups, len(task.inputs))
+    inputs, characters, rows = counts.pop("inputs"), counts.pop("characters"), counts.pop("rows")
+    plan = PassPlan(
         request=request,
         unattributed=counts.pop("unattributed"),
         implicit_corrections=counts.pop("implicit_corrections"),
@@ -129,26 +135,26 @@ def make_plan(spark: SparkSession, request: PassRequest) -> PassPlan:
         pending_characters=characters,
         prompt_characters=prompt_characters(task, request.spec.manifest, characters // max(1, inputs)),
         inputs_per_second=_rate(spark, request) if inputs else None,
-        rows=rows,
+        rows=groups.where(F.col(_PENDING).isNotNull()).select(f"{_PENDING}.*"),
     )
+    if rows < plan.pending:  # equal rows are one group, so `rows` of the plan would hide it
+        check_unique(states.where(is_pending), table.source.name, table.keys)
+    return plan
 
 
-def _counts(states: DataFrame, is_pending: Column, table: TaskTable, task: Task) -> dict[str, int]:
-    """In one scan: rows by state, `inputs` to ask, and their `characters`."""
-    columns = [F.col(quote(c)).cast("string") for c in table.input_columns(task)]
-    length = sum((F.coalesce(F.length(text), F.lit(0)) for text in columns), F.lit(0))
+def _totals(groups: DataFrame, texts: int) -> dict[str, int]:
+    """Of a plan's groups: rows by state, pending `rows` that differ, the `inputs` to ask and their `characters`."""
+    length = sum(
+        (F.coalesce(F.length(f"{_PENDING}.{TEXT}{number}"), F.lit(0)) for number in range(texts)), F.lit(0)
+    )
     names = (*STATES, "unattributed", "implicit_corrections")
-    # A group for each pending input, and one for all other rows.
-    groups = states.groupBy(F.when(is_pending, F.col(HASH)).alias(HASH)).agg(
-        *(F.count_if(F.col(STATE) == state).alias(state) for state in STATES),
-        F.count_if(unattributed()).alias("unattributed"),
-        F.count_if(implicit_corrections()).alias("implicit_corrections"),
-        F.any_value(length).alias("characters"),
-    )
-    (row,) = groups.agg(
+    by_input = groups.groupBy(F.col(f"{_PENDING}.{HASH}").alias(HASH)).agg(
         *(F.sum(name).alias(name) for name in names),
-        F.count(HASH).alias("inputs"),
-        F.sum(F.when(F.col(HASH).isNotNull(), F.col("characters"))).alias("characters"),
+        F.count(_PENDING).alias("rows"),
+        F.max(F.when(F.col(_PENDING).isNotNull(), length)).alias("characters"),  # equal in a group
+    )
+    (row,) = by_input.agg(
+        *(F.sum(name).alias(name) for name in (*names, "rows", "characters")), F.count(HASH).alias("inputs")
     ).collect()
     return {name: int(number or 0) for name, number in row.asDict().items()}
 

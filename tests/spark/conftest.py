@@ -75,10 +75,10 @@ def forty(spark, table):
 
 
 @pytest.fixture(scope="module")
-def mlflow_store(tmp_path_factory):
-    """A store of its own for a module's tests: a new one takes seconds."""
+def mlflow_store(tmp_path_factory, new_mlflow_store):
+    """A store of its own for a module's tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}")
+        patch.setenv("MLFLOW_TRACKING_URI", new_mlflow_store(tmp_path_factory.mktemp("mlflow")))
         yield
 
 

@@ -14,10 +14,7 @@ from sparklabel.table.human_answers import human_answers
 from sparklabel.table.row_states import ANSWER, HASH
 from sparklabel.table.task_table import open_task_table
 
-pytestmark = [
-    pytest.mark.usefixtures("mlflow_store"),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = pytest.mark.usefixtures("mlflow_store")
 
 
 def asked(instructions):

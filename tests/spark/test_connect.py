@@ -47,11 +47,13 @@ print(sparklabel.label_table.__name__, sparklabel.finetune.__name__, java_errors
 """
 
 
-def test_columns_functions_passes_and_fine_tuning_work_over_spark_connect(tiny_model, tmp_path):
+def test_columns_functions_passes_and_fine_tuning_work_over_spark_connect(
+    tiny_model, tmp_path, new_mlflow_store
+):
     run = subprocess.run(
         [sys.executable, "-W", "error::ResourceWarning", "-c", PROGRAM, str(tmp_path / "table"), str(tiny_model)],
         capture_output=True, text=True, timeout=500,
-        env=os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"},
+        env=os.environ | {"MLFLOW_TRACKING_URI": new_mlflow_store(tmp_path)},
     )  # fmt: skip
     assert run.stdout.splitlines() == [
         "pyspark.sql.connect.session", "fresh", "rotten", "5 {'ok': 4, 'empty_input': 1} True", "1 1.0 3",

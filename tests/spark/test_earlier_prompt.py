@@ -15,10 +15,7 @@ from sparklabel.prompts import PromptTemplate
 from sparklabel.table.task_table import open_task_table
 from sparklabel.udf import labeler_spec
 
-pytestmark = [
-    pytest.mark.usefixtures("mlflow_store"),  # a registered model's calibrator is looked for there
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = pytest.mark.usefixtures("mlflow_store")  # a registered model's calibrator is looked for there
 EARLIER = classification("verdict", "text", ["fresh", "rotten"], "Say how the film was.")
 NOTE = "models:/x/1@sha256:0 was fine-tuned with an earlier version of the task and still uses"
 

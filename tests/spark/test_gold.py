@@ -8,10 +8,7 @@ from sparklabel.splits import is_held_out
 from sparklabel.table.human_answers import human_answers
 from sparklabel.table.task_table import open_task_table
 
-pytestmark = [
-    pytest.mark.usefixtures("mlflow_store"),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = pytest.mark.usefixtures("mlflow_store")
 HELD_OUT = [n for n in range(60) if is_held_out([f"fresh {n}"])]
 
 

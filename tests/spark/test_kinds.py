@@ -19,10 +19,7 @@ POISON = (
     "WHEN 6 THEN CAST(X'ff41fe' AS STRING) ELSE concat('Ada paid 250 EUR in London, row ', id) END"
 )
 
-pytestmark = [
-    pytest.mark.usefixtures("mlflow_store"),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = pytest.mark.usefixtures("mlflow_store")
 
 
 def test_conf_has_every_kind():

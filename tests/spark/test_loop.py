@@ -14,10 +14,7 @@ from sparklabel.splits import is_held_out
 TASK = sl.classification("tone", "text", ["calm", "angry"])
 RECIPE = TrainingConfig(top_layers=3, epochs=3, batch_size=16, learning_rate=5e-3)
 
-pytestmark = [
-    pytest.mark.usefixtures("mlflow_store"),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = pytest.mark.usefixtures("mlflow_store")
 
 
 def make_table(spark, name, rows):

@@ -1,38 +1,38 @@
-"""The notebook runs from a clean start, in a kernel of its own, and what it shows is so."""
+"""The notebook's cells run in order, and what they show is so."""
 
+import contextlib
+import io
+import os
 from pathlib import Path
 
 import nbformat
 import pytest
-import traitlets
-from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
+
+import sparklabel as sl
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "the_loop.ipynb"
 
 
-class ThisInterpreter(AsyncKernelManager):
-    """Starts kernels of the running interpreter: without folders to look for others in, there is no other."""
-
-    @traitlets.default("kernel_spec_manager")
-    def _no_other_kernels(self):
-        return KernelSpecManager(kernel_dirs=[])
-
-
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory):
-    """What the code cells printed. The kernel keeps its tables in a temporary folder."""
-    folder = tmp_path_factory.mktemp("notebook")
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TMPDIR", str(folder))
-        patch.setenv("JDK_JAVA_OPTIONS", "-XX:+UseSerialGC")
+def shown(spark, tmp_path_factory, new_mlflow_store):
+    """What the code cells printed. All tests share a session: the first cell, which starts one, and the last, which
+    stops it, do not run."""
+    printed, names = io.StringIO(), {"sl": sl, "spark": spark, "os": os}
+    start, *code, stop = [cell.source for cell in cells() if cell.cell_type == "code"]
+    assert "spark = sl.spark_session(" in start
+    assert stop == "spark.stop()"
+    spark.sql("DROP TABLE IF EXISTS tickets")
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setenv("MLFLOW_TRACKING_URI", new_mlflow_store(tmp_path_factory.mktemp("notebook")))
         patch.delenv("SPARKLABEL_FINETUNE", raising=False)
-        where = {"metadata": {"path": str(folder)}}
-        NotebookClient(notebook, kernel_manager_class=ThisInterpreter, timeout=300, resources=where).execute()
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-    return "".join(output.text for output in outputs if output.get("name") == "stdout")
+        for number, source in enumerate(code, 1):
+            exec(compile(source, f"cell {number}", "exec"), names)
+    spark.sql("DROP TABLE tickets")
+    return printed.getvalue()
+
+
+def cells():
+    return nbformat.read(NOTEBOOK, as_version=4).cells
 
 
 def last_table(shown):
@@ -64,6 +64,5 @@ def test_the_next_pass_labels_the_other_rows_anew(shown):
 
 
 def test_the_notebook_is_kept_without_outputs():
-    cells = nbformat.read(NOTEBOOK, as_version=4).cells
-    code = [cell for cell in cells if cell.cell_type == "code"]
+    code = [cell for cell in cells() if cell.cell_type == "code"]
     assert [cell.source for cell in code if cell.outputs or cell.execution_count] == []

@@ -31,12 +31,12 @@ def run(page, names):
 
 
 @pytest.fixture(scope="module")
-def room(spark, tmp_path_factory):
+def room(spark, tmp_path_factory, new_mlflow_store):
     """A folder of its own for what the snippets write."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("docs")
         patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        patch.setenv("MLFLOW_TRACKING_URI", new_mlflow_store(folder))
         yield folder
     spark.sql("DROP TABLE IF EXISTS tickets")
 

@@ -31,8 +31,6 @@ PYFUNC = {
 }
 """What MLflow loads a version by, since 0.1."""
 
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
-
 
 @pytest.fixture(scope="module")
 def before(tmp_path_factory):

@@ -1,4 +1,4 @@
-"""What several unit tests need: one real MLflow on SQLite, since a new one takes seconds; and torch kept small."""
+"""What several unit tests need: one real MLflow on SQLite; and torch kept small."""
 
 import json
 
@@ -15,8 +15,10 @@ VERDICT = classification("verdict", "text", ["a", "b"])
 
 
 @pytest.fixture(scope="session")
-def store_folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("store")
+def store_folder(tmp_path_factory, new_mlflow_store):
+    folder = tmp_path_factory.mktemp("store")
+    new_mlflow_store(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -33,10 +33,7 @@ from sparklabel.table.labels_table import make_labels_table
 from sparklabel.table.task_table import TaskTable
 from sparklabel.udf import labeler_spec, prepare
 
-pytestmark = [
-    pytest.mark.usefixtures("store"),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = pytest.mark.usefixtures("store")
 TASKS = Path(__file__).parents[2] / "conf" / "tasks"
 TASK = sl.classification("verdict", "text", ["fresh", "rotten"], "Judge.")
 TARGET = TableSnapshot(

@@ -3,14 +3,11 @@
 import json
 import logging
 
-import pytest
-
 from sparklabel.labeling.stats import ChunkStats, PassStats
 from sparklabel.labeling.tracking import track_pass
 from sparklabel.registry import connect
 
 # MLflow's models are not ready for SQLAlchemy 2.1.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 
 
 def stats():

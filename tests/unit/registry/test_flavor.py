@@ -21,7 +21,6 @@ from sparklabel.registry.flavor import signature
 # MLflow's own use of SQLAlchemy; nothing that we can change.
 pytestmark = [
     pytest.mark.usefixtures("store", "one_thread"),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType"),
 ]
 TASK = classification(

@@ -13,10 +13,7 @@ from sparklabel import registry
 from sparklabel.errors import ModelError
 
 # MLflow's own use of SQLAlchemy; nothing that we can change.
-pytestmark = [
-    pytest.mark.usefixtures("store"),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = pytest.mark.usefixtures("store")
 
 
 @pytest.fixture(scope="module", autouse=True)

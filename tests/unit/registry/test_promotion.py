@@ -12,10 +12,7 @@ from sparklabel.training.gate import judge
 from sparklabel.training.promotion import promote_if_better
 
 # MLflow's own use of SQLAlchemy; nothing that we can change.
-pytestmark = [
-    pytest.mark.usefixtures("store"),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = pytest.mark.usefixtures("store")
 BETTER, WORSE = judge([True] * 200, [False] * 200), judge([False] * 200, [True] * 200)
 
 

@@ -10,10 +10,7 @@ from sparklabel import registry
 from sparklabel.errors import SetupError
 
 # MLflow's own use of SQLAlchemy; nothing that we can change.
-pytestmark = [
-    pytest.mark.usefixtures("store"),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = pytest.mark.usefixtures("store")
 
 
 def test_a_run_keeps_parameters_metrics_tags_and_the_table_it_read():

@@ -13,10 +13,7 @@ from sparklabel.prompts import answer_ids, bare_template
 from sparklabel.training.baseline import MOST_FREQUENT, find_baseline
 
 # MLflow's own use of SQLAlchemy; nothing that we can change.
-pytestmark = [
-    pytest.mark.usefixtures("store"),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = pytest.mark.usefixtures("store")
 TASK = classification("tone", "text", ["calm", "angry"])
 WORDY = classification("tone", "text", ["calm", "angry"], "Judge. " * 100)  # the tiny model reads 512 bytes
 

@@ -6,10 +6,7 @@ from sparklabel import classification, registry
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.training.held_out import HeldOutJudge
 
-pytestmark = [
-    pytest.mark.usefixtures("store", "one_thread"),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = pytest.mark.usefixtures("store", "one_thread")
 TONE = classification("tone", "text", ["calm", "angry"])
 WORDY = classification("tone", "text", ["calm", "angry"], "Judge. " * 100)  # the tiny model reads 512 bytes
 

@@ -8,10 +8,7 @@ from sparklabel.models.manifest import AdapterManifest
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.training.job import TrainingJob
 
-pytestmark = [
-    pytest.mark.usefixtures("store", "one_thread"),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = pytest.mark.usefixtures("store", "one_thread")
 TONE = classification("tone", "text", ["calm", "angry"])
 CONFIG = TrainingConfig(top_layers=1, epochs=1, batch_size=8, max_tokens=80)
 

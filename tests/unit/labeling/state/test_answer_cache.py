@@ -15,10 +15,7 @@ from sparklabel.models.references import ResolvedModel
 from sparklabel.prompts import bare_template
 from sparklabel.udf import labeler_spec, prepare
 
-pytestmark = [
-    pytest.mark.usefixtures("store"),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = pytest.mark.usefixtures("store")
 
 
 def question(task=None, model="m", engine="fake", min_confidence=0.0, **options):
