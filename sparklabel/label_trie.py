@@ -11,6 +11,8 @@ with a softmax of its own, such as the yes and no of each label of a multilabel 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,9 @@ PROMPT = -1
 """The position of an option that is read at the prompt's last token, not at a tree token."""
 
 TokenPath = tuple[int, ...]
+
+_ROWS_AT_ONCE = 64
+"""With 10,000 labels so many rows take some 50 MB."""
 
 _Node = tuple[int, TokenPath]
 """A node of the trie of one group of labels: the group's number, and the tokens that lead to the node."""
@@ -39,7 +44,7 @@ class Step:
     target: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LabelTrie:
     """The branching part of a token trie over L labels, with T tree tokens and O options.
 
@@ -73,22 +78,50 @@ class LabelTrie:
         With `candidates` [N, L] a row has only these labels. The others get -inf, and the softmax at a node is over the
         continuations that lead to one of the candidates, which is what the trie of these labels alone would give.
         """
+        found = np.zeros((len(option_logits), len(self.paths)))
         if not self.option_tokens:
-            return np.zeros((len(option_logits), len(self.paths)))
-        logits = option_logits.astype(np.float64)
-        if candidates is not None:
-            leads = np.zeros((len(self.paths), len(self.option_tokens)), dtype=bool)
-            for label, path in enumerate(self.label_paths):
-                leads[label, list(path)] = True
-            logits = np.where(candidates.astype(np.uint16) @ leads.astype(np.uint16) > 0, logits, -np.inf)
-        branches = np.asarray(self.option_branches)
-        starts = np.flatnonzero(np.diff(branches, prepend=-1))
-        peak = np.maximum.reduceat(logits, starts, axis=1)[:, branches]
-        peak = np.where(np.isneginf(peak), 0.0, peak)  # a node on the path of no candidate
-        total = np.add.reduceat(np.exp(logits - peak), starts, axis=1)[:, branches]
-        local = logits - peak - np.log(np.where(total == 0, 1.0, total))
-        found = np.stack([local[:, list(path)].sum(axis=1) for path in self.label_paths], axis=1)
-        return found if candidates is None else np.where(candidates, found, -np.inf)
+            return found
+        for start in range(0, len(found), _ROWS_AT_ONCE):
+            part = slice(start, start + _ROWS_AT_ONCE)
+            logits = np.pad(
+                option_logits[part].astype(np.float64), ((0, 0), (0, 1))
+            )  # the option of probability 1
+            found[part] = (
+                self._sums(logits) if candidates is None else self._candidate_sums(logits, candidates[part])
+            )
+        return found
+
+    def _sums(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """[N, O + 1] to [N, L]: the sum along each label's path."""
+        local = _log_softmax(logits, _starts(self._along.branches))
+        return np.add.reduceat(local[:, self._along.options], self._along.starts, axis=1)
+
+    def _candidate_sums(
+        self, logits: NDArray[np.float64], candidates: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """[N, L]: the same among each row's candidates, in time that grows with their number and not with L."""
+        along, found = self._along, np.full(candidates.shape, -np.inf)
+        rows, labels = np.nonzero(candidates)
+        if not len(labels):
+            return found
+        lengths = along.lengths[labels]
+        starts = np.cumsum(lengths) - lengths
+        options = along.options[np.arange(lengths.sum()) + np.repeat(along.starts[labels] - starts, lengths)]
+        width = logits.shape[1]
+        # Each option that a row can take, once: sorted by row and by node.
+        possible, place = np.unique(np.repeat(rows, lengths) * width + options, return_inverse=True)
+        nodes = possible // width * width + along.branches[possible % width]
+        local = _log_softmax(logits.reshape(1, -1)[:, possible], _starts(nodes))[0]
+        found[rows, labels] = np.add.reduceat(local[place], starts)
+        return found
+
+    @cached_property
+    def _along(self) -> "_Along":
+        one = len(self.option_tokens)
+        paths = [(one, *path) for path in self.label_paths]
+        lengths = np.array([len(path) for path in paths])
+        branches = np.array([*self.option_branches, max(self.option_branches) + 1])
+        return _Along(np.concatenate(paths), np.cumsum(lengths) - lengths, lengths, branches)
 
     def steps(self, label: int) -> tuple[Step, ...]:
         """The branching nodes on a label's path, from the root. Training learns these from one answer."""
@@ -106,6 +139,39 @@ class LabelTrie:
         while position != PROMPT:
             position, depth = self.tree_parents[position], depth + 1
         return depth
+
+
+class _Along(NamedTuple):
+    """The options on the paths of all L labels, one path after the other, and the node of each option. A path begins
+    with an option more, of number O and probability 1, so that none is empty.
+
+    `starts` [L] and `lengths` [L] say which of the `options` are a label's; `branches` [O + 1] are the nodes' numbers.
+    """
+
+    options: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    branches: NDArray[np.int64]
+
+
+def _starts(nodes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each run of equal numbers begins."""
+    return np.flatnonzero(np.diff(nodes, prepend=-1))
+
+
+def _log_softmax(logits: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Along the second axis, within groups that begin at `starts`; -inf where nothing in a group is possible."""
+    sizes = np.diff(starts, append=logits.shape[1])
+
+    def of_group(reduced: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.repeat(reduced, sizes, axis=1)
+
+    peak = np.maximum.reduceat(logits, starts, axis=1)
+    peak[np.isneginf(peak)] = 0.0
+    shifted = logits - of_group(peak)
+    total = np.add.reduceat(np.exp(shifted), starts, axis=1)
+    total[total == 0] = 1.0
+    return shifted - of_group(np.log(total))
 
 
 def label_trie(paths: Sequence[Sequence[int]], names: Sequence[str], groups: Sequence[int] = ()) -> LabelTrie:

@@ -13,7 +13,7 @@ from sparklabel.arguments import did_you_mean
 from sparklabel.engines.base import Engine
 from sparklabel.engines.fake import ByteTokenizer, FakeEngine
 from sparklabel.engines.openai.address import identity, model_of
-from sparklabel.engines.openai.choice_logprobs import check_one_question
+from sparklabel.engines.openai.choice_logprobs import check_choices
 from sparklabel.engines.openai.text_tokenizer import TextTokenizer
 from sparklabel.engines.options import (
     EngineOptions,
@@ -138,7 +138,7 @@ ENGINES: dict[str, EngineInfo] = {
         OpenAIOptions,
         _open_openai,
         NamedModels(identity, lambda options: TextTokenizer(OpenAIOptions(**options).context)),
-        check=check_one_question,
+        check=check_choices,
         concurrent=True,
         holds_model=False,
     ),

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparklabel.labels.record import Alternative
 from sparklabel.tasks.answer_modes import Decision, LogProbabilities, Scored
@@ -16,10 +17,19 @@ MOST_ALTERNATIVES = 5
 
 def most_probable(choices: Sequence[Any], log_p: LogProbabilities) -> Decision:
     """The most probable choice, with its probability. Of equally probable ones, the first."""
-    best = np.argsort(-log_p, kind="stable")[:MOST_ALTERNATIVES]
+    best = _smallest(-log_p, MOST_ALTERNATIVES)
     # A choice that is not among the row's candidates has no probability, and is not an alternative.
     alternatives = tuple(Alternative(choices[i], float(np.exp(log_p[i]))) for i in best if log_p[i] > -np.inf)
     return Decision(alternatives[0].value, alternatives[0].probability, alternatives)
+
+
+def _smallest(values: LogProbabilities, count: int) -> NDArray[np.intp]:
+    """The positions of the `count` smallest values, smallest first, and of equal ones the first. Sorting all of 10,000
+    would take a millisecond."""
+    if len(values) > count:
+        few = np.flatnonzero(values <= np.partition(values, count - 1)[count - 1])
+        return few[np.argsort(values[few], kind="stable")[:count]]
+    return np.argsort(values, kind="stable")
 
 
 def the_choice(choices: Sequence[Any], value: Any) -> tuple[int, ...]:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from sparklabel.errors import TaskError
 from sparklabel.label_trie import LabelTrie
 
+MOST_CHOICES = 1_000
+"""OpenAI's limit of values in the enum of a response format."""
 _UNSEEN = 1e-6
 """The least probability of a choice: it may have just missed the tokens that are reported."""
 _LEAST = 1e-30
@@ -101,9 +103,14 @@ def certain(trie: LabelTrie, label: int) -> NDArray[np.float32]:
     return logits
 
 
-def check_one_question(trie: LabelTrie) -> None:
-    """Raises TaskError if the trie holds several questions: the labels of one question all branch at the same node
-    first."""
+def check_choices(trie: LabelTrie) -> None:
+    """Raises TaskError if the trie holds several questions, or more labels than an endpoint takes. The labels of one
+    question all branch at the same node first."""
+    if len(trie.paths) > MOST_CHOICES:
+        raise TaskError(
+            f"The openai engine can offer {MOST_CHOICES:,} labels, and this task has {len(trie.paths):,}.",
+            hint="Use the transformers or vllm engine, or ask for a group of labels first and for one of them then.",
+        )
     if len({trie.option_branches[path[0]] for path in trie.label_paths if path}) > 1:
         raise TaskError(
             "The openai engine can ask for one choice per row, and this task has several.",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sparklabel.engines.base import Completion, GenerationRequest, RowScores, RowStatus, ScoringRequest
 from sparklabel.engines.openai.address import DEFAULT_URL, host
-from sparklabel.engines.openai.choice_logprobs import check_one_question
+from sparklabel.engines.openai.choice_logprobs import check_choices
 from sparklabel.engines.openai.messages import Choices, Reply, failure, read_reply, schema_form
 from sparklabel.engines.openai.text_tokenizer import TextTokenizer, as_text, neutralized
 from sparklabel.engines.options import OpenAIOptions
@@ -77,9 +77,9 @@ class OpenAIEngine:
         return self.score_rows(request).logits
 
     def score_rows(self, request: ScoringRequest) -> RowScores:
-        """Raises TaskError if the choices are several questions; SetupError or ModelError if every request would
-        fail."""
-        check_one_question(request.trie)
+        """Raises TaskError if the choices are several questions or too many; SetupError or ModelError if every request
+        would fail."""
+        check_choices(request.trie)
         if not request.trie.option_tokens:  # one choice: there is nothing to ask
             nothing = np.zeros((len(request.rows), 0), dtype=np.float32)
             return RowScores(nothing, (None,) * len(request.rows))

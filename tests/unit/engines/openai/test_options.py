@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparklabel import matching, multilabel
+from sparklabel import classification, matching, multilabel
 from sparklabel.engines import engine_spec, open_engine
 from sparklabel.engines.openai.engine import OpenAIEngine
 from sparklabel.errors import SetupError, TaskError
@@ -53,6 +53,12 @@ def test_nothing_else_that_is_openais_goes_to_another_host(engine, server, monke
     answers(MOOD, engine(mood, api_key_env=None), "so-so")
     assert "Host" in server.headers
     assert not any(KEY in value or "secret" in value for value in server.headers.values())
+
+
+def test_more_labels_than_an_endpoint_takes_are_refused(server):
+    many = classification("intent", "text", [f"label {n}" for n in range(1001)])
+    with pytest.raises(TaskError, match="can offer 1,000 labels, and this task has 1,001"):
+        prepare(labeler_spec(many, "m", "openai", {"base_url": server.url}))
 
 
 def test_a_task_of_several_choices_is_refused_before_anything_is_asked(engine, server):
