@@ -20,6 +20,7 @@ from sparklabel.cli.options import (
     absolute,
     engine_options,
     optional,
+    part,
     session,
 )
 from sparklabel.models.references import DEFAULT
@@ -34,6 +35,10 @@ def label(
     engine: EngineOption = "auto",
     option: EngineOptions = None,
     where: Annotated[str | None, typer.Option(help="Label only rows that meet this SQL condition.")] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="A part of the rows, as NUMBER/COUNT: 0/4 to 3/4 can run at the same time."),
+    ] = None,
     relabel: Annotated[
         str,
         typer.Option(
@@ -104,7 +109,8 @@ def label(
 
     reports = label_table(
         session(conf), absolute(table), [load_task(one) for one in task], key=key, model=model, engine=engine,
-        where=where, relabel=relabel, column=column, adopt=adopt, into=optional(into), min_confidence=min_confidence,
+        where=where, shard=part(shard), relabel=relabel, column=column, adopt=adopt, into=optional(into),
+        min_confidence=min_confidence,
         max_error_ratio=max_error_ratio, max_rows=max_rows, max_seconds=max_seconds,
         on_drift=on_drift, cost_per_hour=cost_per_hour, cost_per_million_tokens=cost_per_million_tokens,
         max_new_corrections=max_new_corrections, staging=optional(staging),

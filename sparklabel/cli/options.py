@@ -53,6 +53,12 @@ def optional(path: str | None) -> str | None:
     return absolute(path) if path else path
 
 
+def part(shard: str | None) -> Any:
+    """NUMBER/COUNT as `shard=` takes it. Anything else stays a text, which is refused later."""
+    numbers = shard.split("/") if shard else []
+    return tuple(map(int, numbers)) if len(numbers) == 2 and all(map(str.isdecimal, numbers)) else shard
+
+
 def session(conf: Sequence[str] | None) -> Any:
     """A local Spark with Delta, or the one that spark-submit started."""
     from sparklabel.delta.session import spark_session

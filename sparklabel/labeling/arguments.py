@@ -40,6 +40,7 @@ class PassArguments(EngineArguments, total=False):
     model: str | Mapping[str, str]
     engine: str | EngineOptions
     where: str | None
+    shard: tuple[int, int] | None
     relabel: str
     adopt: bool
     min_confidence: float

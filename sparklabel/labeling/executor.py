@@ -157,21 +157,8 @@ def _started(ready: Ready, stack: ExitStack) -> RunningPass:
     if ready.plan.is_small:
         return SmallPass(ready, stack.enter_context(track_pass(request)))
     staging = staging_of(ready.spark, request, ready.table)
-    lease = stack.enter_context(lease_of(ready.spark, request, ready.table, staging))
+    lease = stack.enter_context(Lease(ready.spark, staging, request.scope.shard, tell))
     return StagedPass(ready, stack.enter_context(track_pass(request)), staging, lease, stack)
-
-
-def lease_of(spark: SparkSession, request: PassRequest, table: TaskTable, staging: Staging) -> Lease:
-    """The lease of a pass, not taken yet."""
-
-    def shares_rows(where: str | None) -> bool:
-        """Whether another pass's condition holds for rows of this one."""
-        if where is None or request.scope.where is None:
-            return True
-        states = row_states(spark, table, request.task, request.scope, request.model)
-        return bool(states.where(where).take(1))
-
-    return Lease(spark, staging, request.scope.where, shares_rows, tell)
 
 
 def answer_in_turn(passes: Sequence[RunningPass], merger: "_Merger") -> None:

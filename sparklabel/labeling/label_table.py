@@ -29,6 +29,7 @@ from sparklabel.labels.status import EMPTY_INPUT, FAILURES
 from sparklabel.models.references import DEFAULT
 from sparklabel.table.examples import check_examples
 from sparklabel.table.row_states import Scope
+from sparklabel.table.shards import Shard
 from sparklabel.table.task_table import open_task_tables
 from sparklabel.tasks import Task, check_task
 from sparklabel.udf import labeler_spec
@@ -51,6 +52,7 @@ def label_table(
     model: str | Mapping[str, str] = DEFAULT,
     engine: str | EngineOptions = "auto",
     where: str | None = None,
+    shard: tuple[int, int] | None = None,
     relabel: str = "task",
     column: str | None = None,
     adopt: bool = False,
@@ -91,7 +93,9 @@ def label_table(
         model: A model reference; for several tasks also a dict of task name to reference.
         engine: "auto", "transformers", "vllm", "openai" or "fake"; or its options, for example
             sl.VllmOptions(max_model_len=4096).
-        where: A SQL condition that narrows the pass, for example "day = current_date()".
+        where: A SQL condition that narrows the pass, for example "day = DATE'2026-11-28'".
+        shard: A part of the rows, by a hash of their key: shard=(3, 8) is the fourth of eight. Passes over other shards
+            of the table may run at the same time.
         relabel: Which answers to renew: "none", "task" or "model".
         column: The value column, if it is not named as the task.
         adopt: Take an existing value column as human answers.
@@ -138,7 +142,7 @@ def label_table(
     limits = PassLimits(max_error_ratio, max_rows, max_seconds, on_drift, max_new_corrections)
     storage = StorageOptions(staging, cache, deletion_vectors)
     pricing = Pricing(cost_per_hour, cost_per_million_tokens)
-    scope = Scope(relabel, where, checked_retry({} if retry is None else retry))
+    scope = Scope(relabel, where, Shard.checked(shard), checked_retry({} if retry is None else retry))
     tasks = _tasks(task, column)
     models = _models(tasks, model)
     _check_columns_apart(tasks, [(one.name, f"{one.name}_label") for one in tasks])

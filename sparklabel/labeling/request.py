@@ -74,7 +74,8 @@ class PassRequest:
             "where": self.scope.where,
             "relabel": self.scope.relabel,
         }
-        return facts | ({"examples": self.spec.examples.facts} if self.spec.examples else {})
+        shard = {"shard": list(self.scope.shard)} if self.scope.shard else {}
+        return facts | shard | ({"examples": self.spec.examples.facts} if self.spec.examples else {})
 
     def run_params(self) -> dict[str, Any]:
         """The parameters of the pass's MLflow run."""

@@ -152,8 +152,8 @@ class StagedPass:
             self._cache.keep(spark, staging.computed(spark), stats.inputs)
         lease.stop()
         merged = None
-        # Beside a pass with a condition others work, whose answers to the same inputs may not be merged yet.
-        if (self._resumed or lease.dead) and request.scope.where is None:
+        # Beside a pass over a part of the rows others work, whose answers to the same inputs may not be merged yet.
+        if (self._resumed or lease.dead) and request.scope.is_whole:
             merged = records_of(spark, ready.table, request.model, request.task.fingerprint)
         with best_effort(CLEARING):
             staging.clear(spark, merged, lease.dead, commits=stats.chunks + _OTHER_COMMITS)

@@ -29,6 +29,7 @@ from sparklabel.labels.predicates import (
 from sparklabel.labels.status import RETRYABLE
 from sparklabel.sql import quote
 from sparklabel.table.schema_evolution import cast_struct_sql, record_type
+from sparklabel.table.shards import Shard
 from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import Task
 
@@ -54,12 +55,19 @@ class Scope:
     Attributes:
         relabel: What counts as pending; see `pending_states`.
         where: A SQL condition on the rows; None for all.
+        shard: The part of the rows, by a hash of their key; None for all.
         retry: How many attempts rows with a failed status get, by status.
     """
 
     relabel: str = "task"
     where: str | None = None
+    shard: Shard | None = None
     retry: tuple[tuple[str, int | None], ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all rows of the table."""
+        return self.where is None and self.shard is None
 
 
 def row_states(
@@ -92,6 +100,8 @@ def row_states(
             raise TableError(
                 f"where={where!r} is not a condition on {opened.source.name}: {error_message(error)}"
             ) from None
+    if scope.shard:
+        frame = frame.where(scope.shard.sql(opened.keys))
     for name, ddl in label_columns.missing:
         frame = frame.withColumn(name, F.expr(f"CAST(NULL AS {ddl})"))
     for name, wanted in (

@@ -30,6 +30,7 @@ from sparklabel.splits import is_held_out
 from sparklabel.table.history import ANSWERS, COLUMNS, CORRECTIONS, UNDO
 from sparklabel.table.label_columns import TASK_PROPERTY, LabelColumns, RecordedTask
 from sparklabel.table.labels_table import make_labels_table
+from sparklabel.table.shards import Shard
 from sparklabel.table.task_table import TaskTable
 from sparklabel.udf import labeler_spec, prepare
 
@@ -230,9 +231,16 @@ def test_commits_say_this_of_the_pass_that_made_them():
 
 
 def test_a_lease_is_written_and_read_like_this():
-    assert list(asdict(Holder.this("p1", "id < 3"))) == ["pass_id", "who", "host", "pid", "started", "where"]
-    sign = '{"pass_id": "p1", "who": "kim@one", "host": "one/x", "pid": 7, "started": "9", "where": "id < 3", "new": 1}'
-    assert Holder.read(sign) == Holder("p1", "kim@one", "one/x", 7, "9", "id < 3")
+    assert list(asdict(Holder.this("p1", Shard(3, 8)))) == [
+        "pass_id",
+        "who",
+        "host",
+        "pid",
+        "started",
+        "shard",
+    ]
+    sign = '{"pass_id": "p1", "who": "kim@one", "host": "one/x", "pid": 7, "started": "9", "shard": [3, 8], "new": 1}'
+    assert Holder.read(sign) == Holder("p1", "kim@one", "one/x", 7, "9", Shard(3, 8))
 
 
 def test_a_card_is_written_and_read_like_this():

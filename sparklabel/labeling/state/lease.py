@@ -3,8 +3,8 @@
 In: the staging table of a table and task. Out: a lease, held while its block runs, or an error that names the holder. A
 lease is a row in staging, and heartbeats are further rows: appends, which never conflict. A pass appends first and then
 looks, so of two that start at once, the later one sees the other and withdraws. A killed pass loses its lease at once
-if its process is seen to be gone from this machine, otherwise after some silence. Heartbeats are late while chunks and
-MERGEs occupy every slot of the cluster, so the silence is longer than these take.
+if its process is seen to be gone from this machine; otherwise when it gave no sign of life for some time since another
+pass first looked. No two clocks are compared, and nothing that another pass wrote is evaluated.
 """
 
 import getpass
@@ -16,22 +16,22 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass
 
 from pyspark.sql import SparkSession
 
 from sparklabel.delta.commits import CLEANUP_ERRORS, delete_rows
 from sparklabel.delta.errors import session_errors
+from sparklabel.delta.session import own_job_pool
 from sparklabel.errors import ConflictError
 from sparklabel.labeling.state.staging import Staging
 from sparklabel.machine import host_id, process_start
 from sparklabel.sql import sql_string
+from sparklabel.table.shards import Shard, share_rows
 
-_BEAT_SECONDS, _LATE_SECONDS = 20.0, 60.0
-_SILENCE_SECONDS, _SILENCE_HERE_SECONDS = 300.0, 1800.0
-"""After so long without a heartbeat a pass on another machine counts as dead; and so does one whose process is alive on
-this machine, as its Spark session may have ended."""
+_BEAT_SECONDS = 20.0
+_SILENCE_SECONDS = 300.0
+"""A pass on another machine that gives no sign of life for so long, by the clock of who waits, counts as dead."""
 _PAUSE, _LONG_PAUSE = (0.5, 3.0), (5.0, 10.0)
 """Seconds between two checks for other passes; the long pause while waiting for a silent one."""
 _LIVING: set[str] = set()
@@ -40,83 +40,88 @@ _LIVING: set[str] = set()
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A running pass: who started it and where, and the condition on its rows (None for all)."""
+    """A running pass: who started it and where, and its shard of the rows (None for all)."""
 
     pass_id: str
     who: str
     host: str
     pid: int
     started: str
-    where: str | None
+    shard: Shard | None
 
     @classmethod
-    def this(cls, pass_id: str, where: str | None) -> "Holder":
+    def this(cls, pass_id: str, shard: Shard | None) -> "Holder":
         try:
             user = getpass.getuser()
         except (KeyError, OSError):  # a container without a name for its user
             user = str(os.getuid())
         pid = os.getpid()
-        return cls(pass_id, f"{user}@{platform.node()}", host_id(), pid, process_start(pid), where)
+        return cls(pass_id, f"{user}@{platform.node()}", host_id(), pid, process_start(pid), shard)
 
     @classmethod
     def read(cls, sign: str) -> "Holder":
-        """From a row's JSON. Fields that a newer release adds are ignored."""
-        found = json.loads(sign)
-        return cls(**{field.name: found.get(field.name) for field in fields(cls)})
+        """From a row's JSON. Fields that a newer release adds are ignored. Raises ValueError if it is no lease."""
+        try:
+            found = json.loads(sign)
+            texts = [found[name] for name in ("pass_id", "who", "host", "started")]
+            pid, shard = found["pid"], found.get("shard")
+        except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+            raise ValueError("not a lease") from None
+        if not (all(isinstance(text, str) for text in texts) and type(pid) is int):
+            raise ValueError("not a lease")
+        pass_id, who, host, started = texts
+        return cls(pass_id, who, host, pid, started, Shard.read(shard))
 
     @property
     def is_here(self) -> bool:
         return self.host == host_id()
 
-    def is_alive(self, silent_seconds: float) -> bool:
-        """Whether the pass may still be running, `silent_seconds` after its last heartbeat."""
-        if not self.is_here:
-            return silent_seconds <= _SILENCE_SECONDS
+    @property
+    def is_alive_here(self) -> bool:
+        """Whether its process is alive on this machine, and, if it is this process, its session."""
         if self.pid == os.getpid():
             return self.pass_id in _LIVING
-        return process_start(self.pid) == self.started and silent_seconds <= _SILENCE_HERE_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    holder: Holder
-    silent_seconds: float
-    last: Any
+        return process_start(self.pid) == self.started
 
     def conflict(self) -> ConflictError:
-        who, pid = self.holder.who, self.holder.pid
-        late = (
-            f"; its last heartbeat is {self.silent_seconds:.0f} s old"
-            if self.silent_seconds > _LATE_SECONDS
-            else ""
-        )
+        hint = "Wait until that pass has ended, or give each its own rows: shard=(0, 2) and shard=(1, 2)."
+        if self.is_here:
+            hint += f" If process {self.pid} no longer labels because its Spark session is gone, end it."
         return ConflictError(
-            f"{who} (process {pid}) is labeling the same rows, in pass {self.holder.pass_id}{late}.",
-            hint="Wait until that pass has ended, or give each its own rows with where=."
-            + (
-                f" If process {pid} no longer labels because its Spark session is gone, end it."
-                if late
-                else ""
-            ),
+            f"{self.who} (process {self.pid}) is labeling the same rows, in pass {self.pass_id}.", hint=hint
         )
+
+
+@dataclass(slots=True)
+class Watched:
+    """Another pass: how many signs of life it had given when it was looked at first, and since when there was no
+    further one, by this process's monotonic clock."""
+
+    signs: int
+    since: float
+    is_alive: bool = False
+
+    def look(self, signs: int, now: float) -> None:
+        if signs != self.signs:
+            self.signs, self.since, self.is_alive = signs, now, True
+
+    def is_silent(self, now: float) -> bool:
+        return not self.is_alive and now - self.since >= _SILENCE_SECONDS
 
 
 class Lease:
-    """Held inside its block. `shares_rows` says whether a condition and this pass's have rows in common, `say` tells
-    the user about waiting. `dead` are the passes that ended without giving their lease back."""
+    """Held inside its block. `shard` is this pass's part of the rows, `say` tells the user about waiting. `dead` are
+    the passes that ended without giving their lease back."""
 
     def __init__(
-        self,
-        spark: SparkSession,
-        staging: Staging,
-        where: str | None,
-        shares_rows: Callable[[str | None], bool],
-        say: Callable[[str], None],
+        self, spark: SparkSession, staging: Staging, shard: Shard | None, say: Callable[[str], None]
     ) -> None:
-        self._spark, self._staging, self._shares_rows, self._say = spark, staging, shares_rows, say
-        self._me = Holder.this(staging.pass_id, where)
+        self._spark, self._staging, self._say = spark, staging, say
+        self._me = Holder.this(staging.pass_id, shard)
         self._ended, self.released = threading.Event(), False
         self.dead: tuple[str, ...] = ()
+        self._watched: dict[str, Watched] = {}
+        self._unreadable: set[str] = set()
         self._beating = threading.Thread(target=self._beat, name="lease", daemon=True)
 
     def __enter__(self) -> "Lease":
@@ -144,7 +149,6 @@ class Lease:
                 self._give_back()
 
     def _take(self) -> None:
-        waited_for: dict[str, _Seen] = {}
         while True:
             self._append()
             others = self._others()
@@ -152,32 +156,50 @@ class Lease:
                 return
             self._give_back()
             pause = _PAUSE
-            for seen in others:
-                before = waited_for.setdefault(seen.holder.pass_id, seen)
+            for holder, is_known in others:
                 # The first time, the other one may be about to withdraw as well.
-                if before is not seen and (seen.holder.is_here or seen.last != before.last):
-                    raise seen.conflict()
-                if before is not seen:
+                if is_known and (holder.is_here or self._watched[holder.pass_id].is_alive):
+                    raise holder.conflict()
+                if is_known:
                     pause = _LONG_PAUSE
-                elif not seen.holder.is_here:
+                elif not holder.is_here:
                     self._say(
-                        f"waiting for a pass of {seen.holder.who}: its last heartbeat is {seen.silent_seconds:.0f} s "
-                        f"old, and it counts as dead after {_SILENCE_SECONDS:.0f} s"
+                        f"waiting for a pass of {holder.who}: it counts as dead if it gives no sign of life for "
+                        f"{_SILENCE_SECONDS:.0f} s"
                     )
             time.sleep(random.uniform(*pause))
 
-    def _others(self) -> list[_Seen]:
-        """The living passes that share rows with this one."""
-        signs = self._spark.sql(
-            "SELECT lease, staged_at AS last, "
-            "unix_timestamp(current_timestamp()) - unix_timestamp(staged_at) AS silent "
-            f"FROM {self._staging.sql} WHERE lease IS NOT NULL AND pass_id <> {sql_string(self._me.pass_id)}"
+    def _others(self) -> list[tuple[Holder, bool]]:
+        """The living passes that share rows with this one, and whether they were seen before."""
+        found, dead, now = [], [], time.monotonic()
+        for holder, signs in self._holders():
+            is_known = holder.pass_id in self._watched
+            watched = self._watched.setdefault(holder.pass_id, Watched(signs, now))
+            watched.look(signs, now)
+            if (not holder.is_alive_here) if holder.is_here else watched.is_silent(now):
+                dead.append(holder.pass_id)
+            elif share_rows(holder.shard, self._me.shard):
+                found.append((holder, is_known))
+        self.dead = tuple(dead)
+        return found
+
+    def _holders(self) -> list[tuple[Holder, int]]:
+        """The other passes with a lease, and how many signs of life each has given: heartbeats, and answers."""
+        rows = self._spark.sql(
+            f"SELECT pass_id, max(lease) AS lease, count(*) AS signs FROM {self._staging.sql} "
+            f"WHERE pass_id <> {sql_string(self._me.pass_id)} GROUP BY pass_id HAVING max(lease) IS NOT NULL"
         ).collect()
-        latest = {row["lease"]: row for row in sorted(signs, key=lambda row: -row["silent"])}
-        seen = [_Seen(Holder.read(row["lease"]), row["silent"], row["last"]) for row in latest.values()]
-        alive = [one for one in seen if one.holder.is_alive(one.silent_seconds)]
-        self.dead = tuple(one.holder.pass_id for one in seen if one not in alive)
-        return [one for one in alive if self._shares_rows(one.holder.where)]
+        holders = []
+        for row in rows:
+            try:
+                holders.append((Holder.read(row["lease"]), row["signs"]))
+            except ValueError:
+                if row["pass_id"] not in self._unreadable:
+                    self._unreadable.add(row["pass_id"])
+                    self._say(
+                        f"the lease of pass {row['pass_id']} in {self._staging.path} cannot be read, and is skipped"
+                    )
+        return holders
 
     def _append(self) -> None:
         sign = json.dumps(asdict(self._me))
@@ -191,6 +213,7 @@ class Lease:
         delete_rows(self._spark, self._staging.sql, own, "Giving back the lease")
 
     def _beat(self) -> None:
+        own_job_pool(self._spark)
         while not self._ended.wait(_BEAT_SECONDS):
             with suppress(*session_errors()):  # the next one may work
                 self._append()
