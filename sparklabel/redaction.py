@@ -10,6 +10,11 @@ def first_line(error: object, longest: int = 500) -> str:
     return text.splitlines()[0][:longest]
 
 
+def typed_line(error: Exception) -> str:
+    """The error's class, and the first line of its text if it has one."""
+    return f"{type(error).__name__}: {first_line(error)}" if str(error).strip() else type(error).__name__
+
+
 def without_credentials(uri: str) -> str:
     """The URI without user, password and query: `http://me:secret@host/x?token=t` gives `http://host/x`.
 

@@ -9,8 +9,9 @@ def quote(name: str) -> str:
 
 
 def sql_string(text: str) -> str:
-    """A SQL string literal."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    """A SQL string literal. Spark would replace `${env:NAME}` in a statement by what the driver's environment holds."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("${", "$\\u007b")
+    return f"'{escaped}'"
 
 
 def sql_list(texts: Sequence[str]) -> str:

@@ -134,11 +134,13 @@ def _condition(error: Any) -> tuple[str, str]:
 def commit_metadata(spark: SparkSession, **content: Any) -> Iterator[None]:
     """Commits of this session inside the block carry `content` as JSON in their userMetadata.
 
-    The setting belongs to the whole session, so its threads wait for each other here.
+    The setting belongs to the whole session, so its threads wait for each other here. Spark replaces `${env:NAME}` in
+    settings by what the driver's environment holds, so a brace behind a dollar is written as JSON's escape.
     """
+    text = json.dumps({"sparklabel": content}).replace("${", "$\\u007b")
     with _ONE_AT_A_TIME:
         before = spark.conf.get(_METADATA, None)
-        spark.conf.set(_METADATA, json.dumps({"sparklabel": content}))
+        spark.conf.set(_METADATA, text)
         try:
             yield
         finally:

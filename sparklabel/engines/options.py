@@ -4,6 +4,7 @@ In: what a user wrote, as keywords or as such a record. Out: a frozen record, wh
 carries. Importing this costs pydantic alone: nothing is loaded, and using the options is the engines' own matter.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -65,6 +66,14 @@ class EngineOptions(BaseModel):
             for name in type(self).model_fields
             if name in self.model_fields_set and (value := getattr(self, name)) is not None
         }
+
+
+def shown_option(name: str, value: Any) -> str:
+    """An option's value, as logs, MLflow and reports may show it. A JSON object may hold keys and passwords: it is told
+    from another by its hash."""
+    if name in ("engine_kwargs", "extra_body"):
+        return f"<sha256:{hashlib.sha256(str(value).encode()).hexdigest()[:8]}>"
+    return repr(value)
 
 
 def _refusal(kind: type[EngineOptions], name: str, why: str, options: Mapping[str, Any]) -> SetupError:

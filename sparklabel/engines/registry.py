@@ -22,6 +22,7 @@ from sparklabel.engines.options import (
     TransformersOptions,
     VllmOptions,
     names_devices,
+    shown_option,
 )
 from sparklabel.errors import SetupError
 from sparklabel.label_trie import LabelTrie
@@ -41,7 +42,8 @@ class EngineSpec:
     shared: bool | None = None
 
     def __str__(self) -> str:
-        return f"{self.name}({', '.join(f'{k}={v!r}' for k, v in self.options)})"
+        """As logs and records show it: without what may be secret."""
+        return f"{self.name}({', '.join(f'{k}={shown_option(k, v)}' for k, v in self.options)})"
 
     def is_shared(self, *, on_gpu: bool) -> bool:
         """Whether tasks share one engine. By default they do on a GPU, which should hold a model once, unless the

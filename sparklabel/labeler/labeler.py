@@ -22,7 +22,7 @@ from sparklabel.labels.record import Alternative, Label, input_hash
 from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.shipped_encoder import sentence_encoder
 from sparklabel.prompts import Prompt, candidate_labels
-from sparklabel.redaction import first_line
+from sparklabel.redaction import typed_line
 from sparklabel.tasks import MOST_ALTERNATIVES, Task
 
 Row = Sequence[str | bytes | None]
@@ -159,7 +159,7 @@ class Labeler:
         except Exception as error:
             if isinstance(error, SparklabelError) and not isinstance(error, EngineError):
                 raise
-            failed = error if isinstance(error, EngineError) else EngineError(_in_one_line(error))
+            failed = error if isinstance(error, EngineError) else EngineError(typed_line(error))
         self._count(failed)
         if len(items) == 1 or self.engine_lost:
             return [*self._failed(len(items), failed)]
@@ -202,10 +202,6 @@ def abstain_below(label: Label, min_confidence: float) -> Label:
         others = (Alternative(label.value, label.raw_confidence or 0.0), *others)[:MOST_ALTERNATIVES]
     reason = f"confidence {label.confidence:.3f} is below {min_confidence:g}"
     return replace(label, value=None, status=status.UNCERTAIN, error=reason, alternatives=others)
-
-
-def _in_one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {first_line(error)}"
 
 
 @dataclass(frozen=True, slots=True)

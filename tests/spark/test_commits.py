@@ -9,6 +9,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from sparklabel.delta.commits import commit_metadata, retry_on_conflict
+from sparklabel.sql import sql_string
 
 
 def wait_for(path):
@@ -98,3 +99,12 @@ def test_threads_of_one_session_each_mark_their_own_commits(spark, table):
         ]
     assert spark.conf.get("spark.databricks.delta.commitInfo.userMetadata", None) is None
     spark.sql(f"DROP TABLE {tables[1]}")
+
+
+def test_a_statement_and_a_commit_hold_what_was_written_and_nothing_of_the_environment(spark, table):
+    text = "text <> '${env:PATH}' \\u007b"
+    assert spark.sql(f"SELECT {sql_string(text)} AS text").first().text == text
+    with commit_metadata(spark, where=text):
+        spark.sql(f"CREATE TABLE {table} (id INT) USING DELTA")
+    written = spark.sql(f"DESCRIBE HISTORY {table}").first().userMetadata
+    assert json.loads(written) == {"sparklabel": {"where": text}}

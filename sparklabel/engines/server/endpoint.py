@@ -42,7 +42,8 @@ class ServingSpec:
     @property
     def key(self) -> str:
         """Equal keys mean equal answers, computed by the same code."""
-        content = (str(self.engine), self.model, self.device, sys.prefix, _code())
+        engine = (self.engine.name, self.engine.options)
+        content = (engine, self.model, self.device, sys.prefix, _code())
         return sha256(repr(content).encode()).hexdigest()[:16]
 
     def __str__(self) -> str:

@@ -28,7 +28,7 @@ from sparklabel.engines.server.endpoint import Endpoint, ServingSpec
 from sparklabel.engines.server.liveness import ClientProcesses
 from sparklabel.errors import EngineDied, EngineError, SparklabelError
 from sparklabel.progress import LOG
-from sparklabel.redaction import first_line
+from sparklabel.redaction import typed_line
 
 _LOG = logging.getLogger(__name__)
 IDLE_SECONDS = 300.0
@@ -110,8 +110,9 @@ class Server:
             return False, error
         except Exception as error:  # noqa: BLE001 raised in the client, as text: it may hold what cannot be pickled
             _LOG.exception("a bug")
-            short = f"{type(error).__name__}: {first_line(error)}"
-            return False, RuntimeError(f"{short}\nIn the engine's process:\n{traceback.format_exc()}")
+            return False, RuntimeError(
+                f"{typed_line(error)}\nIn the engine's process:\n{traceback.format_exc()}"
+            )
 
     def do_status(self) -> dict[str, Any]:
         with self._counting:

@@ -127,3 +127,12 @@ def test_who_names_devices_shares_no_engine(options):
     assert not engine_spec(name, options).is_shared(on_gpu=True)
     with pytest.raises(SetupError, match="names others"):
         engine_spec(name, {"shared": True} | options)
+
+
+def test_what_may_be_secret_is_told_apart_and_not_shown():
+    shown = [
+        str(engine_spec("openai", {"extra_body": body}))
+        for body in ('{"api_key": "sk-1"}', '{"api_key": "sk-2"}')
+    ]
+    assert len(set(shown)) == 2
+    assert not any("sk-" in one for one in shown)

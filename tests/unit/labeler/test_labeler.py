@@ -249,7 +249,7 @@ class NumberlessEngine(FakeEngine):
     [
         (EngineError("Out of memory."), "Out of memory."),
         (RecursionError("too deep\nTraceback"), "RecursionError: too deep"),
-        (MemoryError(), "MemoryError: MemoryError"),
+        (MemoryError(), "MemoryError"),
         (KeyError("choices"), "KeyError: 'choices'"),
     ],
 )
