@@ -4,15 +4,11 @@ In: a row's inputs. Out: whether the row is held out, by a fixed hash. Nothing i
 """
 
 import hashlib
-import re
-import sys
-import unicodedata
 from collections.abc import Sequence
-from functools import cache
+
+from sparklabel.texts import normalized
 
 HELD_OUT_SHARE = 0.2
-_MOST_MARKS = 30
-"""Combining marks that follow each other, in the Stream-Safe Text Format of Unicode (UAX #15, section 13)."""
 
 
 def is_held_out(text_inputs: Sequence[str | None], share: float = HELD_OUT_SHARE) -> bool:
@@ -32,29 +28,6 @@ def is_held_out(text_inputs: Sequence[str | None], share: float = HELD_OUT_SHARE
         # Lengths keep ("ab", "c") apart from ("a", "bc").
         digest.update(b"S%d:" % len(data) + data)
     return int.from_bytes(digest.digest()[:8]) < share * 2**64
-
-
-def normalized(text: str) -> str:
-    """The text without differences in case, whitespace or compatibility characters."""
-    composed = unicodedata.normalize("NFKC", _stream_safe(text))
-    folded = composed.casefold()
-    if folded != composed:  # case folding can undo NFKC
-        folded = unicodedata.normalize("NFKC", folded)
-    return " ".join(folded.split())
-
-
-def _stream_safe(text: str) -> str:
-    """The text with a joiner after each 30 combining marks in a row. Normalization sorts a run of marks in quadratic
-    time, holding the interpreter's lock: a row of 1 MB of them would take hours."""
-    return text if text.isascii() else _long_runs_of_marks().sub("\\g<0>\u034f", text)
-
-
-@cache
-def _long_runs_of_marks() -> re.Pattern[str]:
-    marks = "".join(c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.combining(c))
-    # These decompose into marks, and are none themselves.
-    marks += "\u0f73\u0f75\u0f81\uff9e\uff9f"
-    return re.compile(f"[{marks}]{{{_MOST_MARKS}}}(?=[{marks}])")
 
 
 def input_key(text_inputs: Sequence[str | None]) -> tuple[str, ...]:

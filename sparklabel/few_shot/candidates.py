@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from sparklabel.splits import input_key, is_held_out
 from sparklabel.tasks import AnswerMode, Scored, Task
+from sparklabel.texts import is_blank
 
 MOST_ANSWERS, MOST_CHARACTERS = 20_000, 32_000_000
 """Limits on what every worker receives: answers, and characters of all answers together."""
@@ -79,7 +80,7 @@ def bounded(found: list[Candidate]) -> list[Candidate]:
 def _usable(mode: AnswerMode, inputs: tuple[str | None, ...], answer: Any) -> bool:
     length = sum(len(text or "") for text in inputs)
     return (
-        any(text and text.strip() for text in inputs)
+        not all(map(is_blank, inputs))
         and length <= LONGEST
         and not is_held_out(inputs)
         and mode.accepts(answer)

@@ -24,6 +24,7 @@ from sparklabel.models.shipped_encoder import sentence_encoder
 from sparklabel.prompts import Prompt, candidate_labels
 from sparklabel.redaction import typed_line
 from sparklabel.tasks import MOST_ALTERNATIVES, Task
+from sparklabel.texts import is_blank
 
 Row = Sequence[str | bytes | None]
 _Asked = tuple[Prompt, Sequence[str]]
@@ -116,7 +117,7 @@ class Labeler:
 
     def _answer(self, hashes: list[str], rows: list[list[bytes | None]]) -> list[Label]:
         texts = [[(value or b"").decode(errors="replace") for value in row] for row in rows]
-        asked = [i for i, row in enumerate(texts) if self._enough(text.strip() for text in row)]
+        asked = [i for i, row in enumerate(texts) if self._enough(not is_blank(text) for text in row)]
         answers = dict(zip(asked, self._render_and_ask([texts[i] for i in asked]), strict=True))
         empty = replace(
             self._stamp, status=status.EMPTY_INPUT, error=f"{self._which} input is NULL or blank", attempts=0

@@ -63,7 +63,7 @@ def _key(model: str, fingerprint: str) -> str:
 
 def has_store() -> bool:
     """Whether a store exists. A model that is not in MLflow needs none, and looking must not create one."""
-    if "MLFLOW_TRACKING_URI" in os.environ or Path("mlflow.db").is_file():
+    if os.environ.get("MLFLOW_TRACKING_URI") or Path("mlflow.db").is_file():
         return True
     if "mlflow" not in sys.modules:  # a store set in Python needs that import, which takes seconds
         return False

@@ -21,6 +21,7 @@ from sparklabel.table.row_states import STATE, labeled_rows
 from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import AnswerMode, Task, counts
 from sparklabel.tasks.json_values import plain
+from sparklabel.texts import is_blank
 
 _NO_FAIR_JUDGE = "held out, but chosen for review because the champion was uncertain"
 """On rows that were chosen because one model is weak there, every other model looks better."""
@@ -120,4 +121,4 @@ def _unusable(inputs: Sequence[str | None], answer: Any, stale: bool, mode: Answ
         return "the input changed after the answer"
     if not mode.accepts(answer):
         return "the answer is not one that the task accepts"
-    return "" if any(text and text.strip() for text in inputs) else "the input is empty"
+    return "the input is empty" if all(map(is_blank, inputs)) else ""

@@ -1,7 +1,9 @@
 """Labels with descriptions: the forms in which users may write them, and how a prompt lists them."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
@@ -26,9 +28,11 @@ def _list_or_mapping(labels: object) -> object:
 
 
 def _option(label: Any) -> Any:
-    if isinstance(label, bool | int | float) or label is None:
+    if isinstance(label, Mapping | LabelOption):
+        return label
+    if not isinstance(label, str) or isinstance(label, Enum):  # a member's text is not its value
         raise ValueError(f"the label {label!r} is not text (in YAML, put it in quotes)")
-    return {"name": label} if isinstance(label, str) else label
+    return {"name": str(label)}
 
 
 def _distinct(labels: tuple[LabelOption, ...]) -> tuple[LabelOption, ...]:
@@ -39,7 +43,7 @@ def _distinct(labels: tuple[LabelOption, ...]) -> tuple[LabelOption, ...]:
         key = re.sub(r"[\s_]+", "", label.name).casefold()
         if not key:
             raise ValueError(f"{label.name!r} is a blank label")
-        if label.name != label.name.strip() or not label.name.isprintable():
+        if label.name != label.name.strip() or not all(map(_is_legible, label.name)):
             raise ValueError(f"{label.name!r} has whitespace at an end, or control characters")
         if key in seen:
             other = seen[key]
@@ -58,6 +62,12 @@ LabelOptions = Annotated[
 ]
 """A field of labels, given as a list of names or as a mapping name -> description. They must differ in more than
 whitespace or case, because a model reads and writes them as `verbalize_label` gives them."""
+
+
+def _is_legible(character: str) -> bool:
+    """Whether a label may have it: what can be printed, any blank within a line, and the joiners of Persian, of Indic
+    scripts and of emoji."""
+    return character.isprintable() or character in "\u200c\u200d" or unicodedata.category(character) == "Zs"
 
 
 def verbalize_label(name: str) -> str:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparklabel.splits import is_held_out, normalized
+from sparklabel.splits import is_held_out
 
 
 def test_held_out_membership_never_changes():
@@ -58,9 +58,3 @@ def test_any_text_has_a_side_whatever_its_blanks(text, blanks):
 def test_texts_that_are_not_letters_are_held_out_as_often():
     odd = [is_held_out([f"\ud800{chr(n)}\x00{n}", None]) for n in range(5000)]
     assert np.mean(odd) == pytest.approx(0.2, abs=0.02)
-
-
-@pytest.mark.parametrize("piece", ["\u0301\u0323", "\u0f81", "\uff9e\uff9f", "\ufdfa", "a", "\u0301"])
-def test_a_row_of_half_a_million_such_characters_is_normalized_at_once(piece):
-    # Normalizing 160,000 marks took five seconds, and twice as many twenty: this would run for a minute and more.
-    assert normalized(piece * (500_000 // len(piece.encode())))

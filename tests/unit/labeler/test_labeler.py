@@ -52,6 +52,7 @@ POISON = {
     "NULL": (None, "empty_input"),
     "empty": ("", "empty_input"),
     "blank": (" \t\n\u00a0\u2003", "empty_input"),
+    "invisible": ("\u200b\ufeff\u2060\u00ad\x00\u2800\u3164", "empty_input"),
     "100 kB": ("long text " * 10_000, "truncated"),
     "control characters": ("\x00\x01\x1b[2J\x7f\u200b", "ok"),
     "emoji": ("👩‍👩‍👧‍👦🏳️‍🌈" * 3, "ok"),

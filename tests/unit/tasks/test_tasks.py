@@ -1,8 +1,12 @@
 """Task definitions: what is refused and how, YAML in and out, and what the fingerprint covers."""
 
+import re
+from datetime import date
+from enum import Enum
 from pathlib import Path
 from string import ascii_lowercase
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +15,7 @@ from sparklabel import classification, load_task
 from sparklabel.errors import TaskError
 from sparklabel.tasks import task_from_dict
 
+Color = Enum("Color", {"RED": "red"}, type=str)
 CONF = Path(__file__).parents[3] / "conf" / "tasks"
 
 
@@ -219,3 +224,22 @@ def test_a_task_is_frozen():
 def test_a_misspelled_field_is_named_with_the_nearest_one(tmp_path, yaml, meant):
     with pytest.raises(TaskError, match=rf"; did you mean {meant}\?"):
         load_task(write(tmp_path, yaml))
+
+
+@pytest.mark.parametrize("label", [np.int64(1), np.bool_(True), Color.RED, date(2026, 1, 2), 1.5, None])
+def test_a_label_that_is_no_text_is_named(label):
+    with pytest.raises(TaskError, match=f"the label {re.escape(repr(label))} is not text"):
+        classification("tone", "text", ["good", label])
+
+
+@pytest.mark.parametrize(
+    "label", ["می\u200cخواهم", "👩\u200d👧", "à\u00a0voir", "了\u3000解", np.str_("fine")]
+)
+def test_a_label_may_have_joiners_and_any_blank(label):
+    assert classification("tone", "text", ["good", label]).label_names == ("good", label)
+
+
+@pytest.mark.parametrize("label", ["a\u202eb", "a\u200bb", "a\tb", "a\u2028b", "\u00a0a"])
+def test_a_label_has_no_character_that_hides_or_breaks_it(label):
+    with pytest.raises(TaskError, match="whitespace at an end, or control characters"):
+        classification("tone", "text", ["good", label])
