@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from sparklabel import classification, label_table
+from sparklabel.labeling.state import lease
 
 _numbers = count(1)
 
@@ -16,6 +17,14 @@ _numbers = count(1)
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(cache):
     """Every test here writes into it."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_silence():
+    """A pass of another machine counts as dead when it is looked at: waiting for its signs takes five minutes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lease, "_SILENCE_SECONDS", 0.0)
+        yield
 
 
 @pytest.fixture

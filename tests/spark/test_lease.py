@@ -12,7 +12,6 @@ from sparklabel.errors import ConflictError
 from sparklabel.labeling import plan
 from sparklabel.labeling.executor import ensure_columns, staging_of
 from sparklabel.labeling.request import PassRequest
-from sparklabel.labeling.state import lease as lease_module
 from sparklabel.labeling.state.lease import Holder, Lease
 from sparklabel.machine import process_start
 from sparklabel.sql import sql_string
@@ -42,13 +41,6 @@ def left_behind(spark, staging, sign):
         f"INSERT INTO {staging.sql} (pass_id, staged_at, lease) VALUES ('other', "
         f"current_timestamp() + INTERVAL 1 DAY, {sql_string(text)})"
     ).collect()
-
-
-@pytest.fixture(autouse=True)
-def no_silence(monkeypatch):
-    """A pass elsewhere counts as dead at the second look."""
-    monkeypatch.setattr(lease_module, "_SILENCE_SECONDS", 0.0)
-    monkeypatch.setattr(lease_module, "_LONG_PAUSE", (0.1, 0.2))
 
 
 @pytest.fixture(autouse=True)
