@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
+from sparklabel.labeling.state import lease
 from sparklabel.labeling.state.lease import Holder, Watched
 from sparklabel.table.shards import Shard
 
@@ -48,7 +49,8 @@ def test_a_pass_of_this_process_that_is_not_running_is_dead():
     assert (THIS.is_here, THIS.pid, THIS.is_alive_here) == (True, os.getpid(), False)
 
 
-def test_a_pass_is_silent_when_no_new_sign_came_since_it_was_looked_at_first():
+def test_a_pass_is_silent_when_no_new_sign_came_since_it_was_looked_at_first(monkeypatch):
+    monkeypatch.setattr(lease, "_SILENCE_SECONDS", 300.0)  # tests with Spark in this process do not wait
     watched = Watched(signs=5, since=1000.0)
     for now in (1000.0, 1299.0):
         watched.look(5, now)
