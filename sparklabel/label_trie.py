@@ -12,7 +12,7 @@ with a softmax of its own, such as the yes and no of each label of a multilabel 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,10 @@ class LabelTrie:
     option_tokens: tuple[int, ...]
     option_branches: tuple[int, ...]
     label_paths: tuple[tuple[int, ...], ...]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is derived: every request to an engine's process carries a trie."""
+        return {name: value for name, value in vars(self).items() if name != "_along"}
 
     @property
     def tree_depth(self) -> int:

@@ -19,7 +19,7 @@ from sparklabel.language_model.decoding.grammar import Grammar, Vocabulary
 from sparklabel.language_model.decoding.greedy import Written, generate
 from sparklabel.language_model.memory_limits import is_out_of_memory
 from sparklabel.language_model.model import SharedPrefix
-from sparklabel.redaction import first_line
+from sparklabel.redaction import typed_line
 
 
 class TransformersEngine:
@@ -115,4 +115,4 @@ def _hardware_errors() -> Iterator[None]:
         if not (died or is_out_of_memory(error)):
             raise
         failure = EngineDied if died else EngineError
-        raise failure(f"{type(error).__name__}: {first_line(error)}") from error
+        raise failure(typed_line(error)) from error

@@ -1,6 +1,7 @@
 """The label trie against a slow reference: the product of softmaxes over the allowed continuations."""
 
 import math
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -73,6 +74,14 @@ def test_candidates_get_what_a_trie_of_these_alone_gives(paths, seed, data):
     for row in found[1:]:
         assert row[some] == pytest.approx(slow_probabilities([paths[n] for n in some], seed), abs=1e-5)
         assert row.sum() == pytest.approx(1.0)
+
+
+def test_a_trie_that_was_used_travels_as_light_as_a_new_one():
+    trie = trie_of([(1, 2), (1, 3), (4,)])
+    new = pickle.dumps(trie)
+    used = probabilities(trie, 0)
+    assert pickle.dumps(trie) == new
+    np.testing.assert_array_equal(probabilities(pickle.loads(new), 0), used)
 
 
 def test_ten_thousand_labels_take_little_memory_and_no_time_for_those_that_are_no_candidates():

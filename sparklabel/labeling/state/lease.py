@@ -213,7 +213,8 @@ class Lease:
         delete_rows(self._spark, self._staging.sql, own, "Giving back the lease")
 
     def _beat(self) -> None:
-        own_job_pool(self._spark)
+        with suppress(*session_errors()):  # without a pool of their own heartbeats are later
+            own_job_pool(self._spark)
         while not self._ended.wait(_BEAT_SECONDS):
             with suppress(*session_errors()):  # the next one may work
                 self._append()
