@@ -10,6 +10,7 @@ from typing import Any, Unpack
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from sparklabel import registry
 from sparklabel.arguments import check_arguments
 from sparklabel.engines import EngineOptions
 from sparklabel.evaluation.calibrate import CalibrationReport, calibrate
@@ -57,7 +58,7 @@ class LabeledTable:
         config: TrainingConfig | None = None,
         force: bool = False,
         num_processes: int = 1,
-        experiment: str = "sparklabel",
+        experiment: str = registry.DEFAULT_EXPERIMENT,
         progress: bool = True,
     ) -> TrainingReport:
         """Fine-tunes `base` on people's answers, as the function `finetune` does."""
@@ -81,7 +82,7 @@ class LabeledTable:
         gold: str | None = None,
         model: str = DEFAULT,
         engine: str | EngineOptions = "auto",
-        experiment: str = "sparklabel",
+        experiment: str = registry.DEFAULT_EXPERIMENT,
         **options: Unpack[EngineArguments],
     ) -> EvaluationReport:
         """Measures a model on people's held-out answers, or on the column `gold`."""
@@ -98,7 +99,9 @@ class LabeledTable:
             **options,
         )
 
-    def calibrate(self, *, model: str | None = None, experiment: str = "sparklabel") -> CalibrationReport:
+    def calibrate(
+        self, *, model: str | None = None, experiment: str = registry.DEFAULT_EXPERIMENT
+    ) -> CalibrationReport:
         """Fits a calibrator to people's answers and recomputes the table's confidences."""
         return calibrate(self.spark, self.table, self.task, **self._names, model=model, experiment=experiment)
 

@@ -106,6 +106,14 @@ class Platt:
 Calibrator = Temperature | Isotonic | Platt
 
 
+@dataclass(frozen=True, slots=True)
+class FittedCalibrator:
+    """A calibrator, and the MLflow run that fitted it."""
+
+    calibrator: Calibrator
+    run_id: str
+
+
 def logit(p: float) -> float:
     """The log-odds of a probability, which is first moved slightly away from 0 and 1."""
     p = min(max(p, _NEAR), 1 - _NEAR)

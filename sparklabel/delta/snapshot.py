@@ -151,8 +151,10 @@ def is_delta(spark: SparkSession, sql: str) -> bool:
 
 
 def is_table_folder(spark: SparkSession, path: str) -> bool:
-    """Whether the folder is a Delta table's. Delta itself, asked about a folder inside a table, prints a warning of
-    partitions to stdout."""
+    """Whether the folder is a Delta table's."""
+    # Spark would take the name for a pattern. Delta does not, but prints a warning for a folder inside a table.
+    if any(character in path for character in "[]{}*?\\"):
+        return is_delta(spark, f"delta.{quote(path)}")
     try:
         return bool(spark.read.text(f"{path}/_delta_log").schema)
     except AnalysisException:
@@ -176,7 +178,7 @@ def table_around(spark: SparkSession, path: str) -> str | None:
 def table_sql(table: str) -> str:
     """A table's name or path as written in SQL. Raises TableError for what is neither."""
     if not isinstance(table, str) or not table.strip():
-        raise TableError(f"A table is a name or a path, not {table!r}.")
+        raise TableError(f"A table is a name or a path, as text, not {table!r}.")
     if "`" in table and ("/" not in table or re.match(r"\w+\.`", table)):
         return table  # quoted by the caller
     if "/" in table:

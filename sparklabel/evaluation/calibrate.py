@@ -22,6 +22,7 @@ from sparklabel.labels.record import Alternative
 from sparklabel.labels.status import ANSWERED, UNCERTAIN
 from sparklabel.models.manifest import AdapterManifest
 from sparklabel.sql import quote, sql_list, sql_string
+from sparklabel.table.label_columns import Calibration
 from sparklabel.table.row_states import STATE, Scope, row_states
 from sparklabel.table.task_table import TaskTable, open_task_table
 from sparklabel.tasks import Task, has_choices
@@ -75,7 +76,7 @@ def calibrate(
     column: str | None = None,
     into: str | None = None,
     model: str | None = None,
-    experiment: str = "sparklabel",
+    experiment: str = registry.DEFAULT_EXPERIMENT,
 ) -> CalibrationReport:
     """Fits a calibrator to a table's human answers, logs it to MLflow, and recomputes the table's `confidence`.
 
@@ -93,7 +94,8 @@ def calibrate(
         into: The table that has the labels, if `table` has not.
         model: Whose answers to calibrate: a reference, or what the records say (`intent_label.model`). By default the
             model with the most human answers.
-        experiment: The MLflow experiment to log to.
+        experiment: The MLflow experiment to log to. Passes over other tables find the calibrator of a model that is not
+            registered only in the experiment that they log to themselves.
 
     Returns:
         The calibrator, the calibration error before and after it, and how many rows changed.
@@ -137,7 +139,9 @@ def calibrate(
                         "answers": len(judged), "calibrator": calibrator.to_dict()})  # fmt: skip
         run.log_metrics({"ece_before": before, "ece_after": after})
         rows = _rewrite_confidence(spark, opened, task, identity, calibrator)
-        registry.log_calibrator(run, identity, _prompt_fingerprint(identity, task), calibrator)
+        fingerprint = _prompt_fingerprint(identity, task)
+        registry.log_calibrator(run, identity, fingerprint, calibrator)
+        _remember(spark, opened, task, Calibration.of(identity, fingerprint, calibrator, run.id))
     return CalibrationReport(
         table=table, task=task.name, model=identity, answers=len(judged), correct=int(correct.sum()),
         calibrator=calibrator, error_before=before, error_after=after, rows=rows, run_id=run.id,
@@ -202,6 +206,15 @@ def _prompt_fingerprint(model: str, task: Task) -> str:
     except ModelError:
         return task.fingerprint
     return AdapterManifest.from_json(manifest).task_fingerprint if manifest else task.fingerprint
+
+
+def _remember(spark: SparkSession, opened: TaskTable, task: Task, calibration: Calibration) -> None:
+    """Notes the calibrator in the table's properties."""
+    table = opened.newest(spark, task)
+    retry_on_conflict(
+        lambda: table.ensure_columns(spark, task, calibration),
+        f"Noting the calibrator in {table.target.name}",
+    )
 
 
 def _rewrite_confidence(

@@ -95,7 +95,7 @@ def evaluate(
     into: str | None = None,
     model: str = DEFAULT,
     engine: str | EngineOptions = "auto",
-    experiment: str = "sparklabel",
+    experiment: str = registry.DEFAULT_EXPERIMENT,
     **options: Any,
 ) -> EvaluationReport:
     """Asks a model about rows whose gold answer is known, and measures how good its answers are.
@@ -150,24 +150,26 @@ def evaluate(
         if gold is None
         else gold_column(spark, table, task, gold)
     )
-    spec = prepare(labeler_spec(task, model, engine, options), spark).spec
-    registry.connect()  # a missing MLflow is reported before anything is computed
+    spec = prepare(labeler_spec(task, model, engine, options, experiment=experiment), spark).spec
     if gold is not None:
         truth = drop_missing(truth, gold, task.answer_mode)
-    started = time.monotonic()
-    rows = _answered_rows(spark, spec, truth)
-    seconds = time.monotonic() - started
-    columns = ([plain(row[name]) for row in rows] for name in (GOLD, "value", "confidence", "status"))
-    metrics = measure(task.answer_mode, *columns)
-    tokens = [row["prompt_tokens"] for row in rows if row["prompt_tokens"] is not None]
-    speed = {
-        "rows_per_second": len(rows) / seconds,
-        "prompt_tokens": sum(tokens) / len(tokens) if tokens else 0.0,
-    }
-    run_id = _log(spec, truth, metrics.figures() | speed, experiment)
+    # Opened first: what is wrong with MLflow is reported before anything is computed.
+    with registry.start_run(f"evaluate {task.name}", experiment=experiment) as run:
+        _log_question(run, spec, truth)
+        started = time.monotonic()
+        rows = _answered_rows(spark, spec, truth)
+        seconds = time.monotonic() - started
+        columns = ([plain(row[name]) for row in rows] for name in (GOLD, "value", "confidence", "status"))
+        metrics = measure(task.answer_mode, *columns)
+        tokens = [row["prompt_tokens"] for row in rows if row["prompt_tokens"] is not None]
+        speed = {
+            "rows_per_second": len(rows) / seconds,
+            "prompt_tokens": sum(tokens) / len(tokens) if tokens else 0.0,
+        }
+        run.log_metrics(metrics.figures() | speed)
     return EvaluationReport(
         task=task.name, model=spec.model.identity, metrics=metrics, without_gold=truth.without_gold, seconds=seconds,
-        run_id=run_id, set_aside=truth.set_aside, **speed,
+        run_id=run.id, set_aside=truth.set_aside, **speed,
     )  # fmt: skip
 
 
@@ -181,14 +183,11 @@ def _answered_rows(spark: SparkSession, spec: LabelerSpec, gold: Gold) -> list[R
         ).collect()
 
 
-def _log(spec: LabelerSpec, gold: Gold, figures: dict[str, float], experiment: str) -> str:
-    """The id of an MLflow run that has the figures and what they are of."""
-    with registry.start_run(f"evaluate {spec.task.name}", experiment=experiment) as run:
-        if table := gold.table:
-            run.log_table(table.name, location=table.location, version=table.version, context="evaluation")
-        run.log_params({"task": spec.task.name, "task_fingerprint": spec.task.fingerprint,
-                        "model": spec.model.identity, "engine": str(spec.engine)})  # fmt: skip
-        if spec.examples:
-            run.log_params({f"examples.{name}": value for name, value in spec.examples.facts.items()})
-        run.log_metrics(figures)
-        return run.id
+def _log_question(run: registry.Run, spec: LabelerSpec, gold: Gold) -> None:
+    """What is asked, of which model, and where the gold answers are."""
+    if table := gold.table:
+        run.log_table(table.name, location=table.location, version=table.version, context="evaluation")
+    run.log_params({"task": spec.task.name, "task_fingerprint": spec.task.fingerprint,
+                    "model": spec.model.identity, "engine": str(spec.engine)})  # fmt: skip
+    if spec.examples:
+        run.log_params({f"examples.{name}": value for name, value in spec.examples.facts.items()})

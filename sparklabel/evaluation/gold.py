@@ -11,11 +11,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, NumericType, StringType, StructField, StructType
 
+from sparklabel.delta.data_types import same_type
 from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 from sparklabel.errors import AnswersError, ColumnError, TableError
 from sparklabel.sql import quote
 from sparklabel.table.human_answers import human_answers
-from sparklabel.table.schema_evolution import is_record, same_type
+from sparklabel.table.schema_evolution import is_record
 from sparklabel.table.task_table import open_task_table
 from sparklabel.tasks import AnswerMode, Scored, Task
 from sparklabel.tasks.json_values import plain

@@ -70,7 +70,8 @@ def _overtaken(plan: PassPlan, outcome: PassOutcome, answered: InferenceResult) 
 def _before(plan: PassPlan) -> dict[str, Any]:
     """What the table held, and what there was to do."""
     request = plan.request
-    manifest, examples = request.spec.manifest, request.spec.examples
+    spec = request.spec
+    manifest, examples = spec.manifest, spec.examples
     return {
         "table": request.table.target.name,
         "task": request.task.name,
@@ -85,5 +86,6 @@ def _before(plan: PassPlan) -> dict[str, Any]:
         "human_input_changed": plan.states.get("human_input_changed", 0),
         "new_model_would_add": 0 if request.scope.relabel == "model" else plan.states.get("model_changed", 0),
         "examples": examples.sentence if examples else "",
+        "calibrator": f"{spec.calibrator} (MLflow run {spec.calibrator_run})" if spec.calibrator else "",
         "earlier_task": manifest is not None and manifest.task_fingerprint != request.task.fingerprint,
     }

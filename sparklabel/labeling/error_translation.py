@@ -1,17 +1,18 @@
 """Translates what Spark raises during a pass when the cause lies outside: a table was dropped or altered, a disk is
 full, a permission is missing.
 
-In: requests, and what Spark raised. Out: a TableError that says what happened and what to do; other errors pass as they
-are. Looks at the tables again only after an error.
+In: requests, and what Spark raised. Out: a TableError that says what happened and what to do, with Spark's own error
+as its cause if that is not one that is known here. Looks at the tables again only after an error.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from pyspark.errors import PythonException
 from pyspark.sql import SparkSession
 
-from sparklabel.delta.errors import spark_errors
+from sparklabel.delta.errors import error_message, spark_errors
 from sparklabel.delta.snapshot import UNVERSIONED, TableSnapshot, open_readable
 from sparklabel.errors import KeyColumnError, TableError
 from sparklabel.labeling.request import PassRequest
@@ -35,7 +36,13 @@ def failures_diagnosed(spark: SparkSession, requests: Sequence[PassRequest]) -> 
         for one in requests:
             if known := _refused(one, error) or _key_twice(one, error) or _changed(spark, one):
                 raise known from None
-        raise
+        if isinstance(error, PythonException):  # raised by Python code in a worker
+            raise
+        names = ", ".join(dict.fromkeys(one.table.target.name for one in requests))
+        raise TableError(
+            f"Spark could not finish the pass over {names}: {error_message(error)}",
+            hint="What was staged or merged so far is kept. Call again when the cause is gone.",
+        ) from error
 
 
 def _refused(one: PassRequest, error: Exception) -> TableError | None:

@@ -112,7 +112,7 @@ def ensure_columns(spark: SparkSession, request: PassRequest) -> TaskTable:
 
     def commit() -> TaskTable:
         with commit_metadata(spark, **request.facts(COLUMNS)):
-            table = request.table.ensure_columns(spark, request.task)
+            table = request.table.ensure_columns(spark, request.task, request.calibration)
             if request.storage.deletion_vectors and not table.target.has_deletion_vectors:
                 return table.at(enable_deletion_vectors(spark, table.target))
             return table

@@ -16,7 +16,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from sparklabel.arguments import check_arguments
 from sparklabel.delta.session import is_connect
-from sparklabel.delta.snapshot import UNVERSIONED, check_folders
+from sparklabel.delta.snapshot import UNVERSIONED, check_folders, folder_of
 from sparklabel.engines import EngineOptions, engine_spec
 from sparklabel.errors import ConflictError, EngineError, TableError
 from sparklabel.labeling.arguments import EngineArguments
@@ -25,7 +25,7 @@ from sparklabel.labeling.limits import DEFAULT_ERROR_RATIO, MAX_ERROR_RATIO, Pas
 from sparklabel.labeling.options import StorageOptions
 from sparklabel.labeling.plan import make_plan
 from sparklabel.labeling.report import PassReport
-from sparklabel.labeling.request import PassRequest
+from sparklabel.labeling.request import PassRequest, calibrated_spec
 from sparklabel.labels.predicates import input_hash_sql
 from sparklabel.models.references import DEFAULT
 from sparklabel.sql import quote, sql_string
@@ -101,7 +101,7 @@ def label_stream(
     opened = open_task_table(spark, table, task, key, column, into=into)
     if opened.source.version == UNVERSIONED:
         raise TableError(f"{table} is a view: only a Delta table can be read as a stream.")
-    spec = labeler_spec(task, model, engine, dict(options), min_confidence)
+    spec = calibrated_spec(labeler_spec(task, model, engine, dict(options), min_confidence), opened)
     if not spec.manifest:
         check_examples(spark, task)
     prepare(spec, spark)
@@ -109,7 +109,7 @@ def label_stream(
         ensure_columns(spark, PassRequest(spec, opened, storage=storage))
     reader = spark.readStream.format("delta").option("skipChangeCommits", "true")
     rows = (
-        reader.table(table) if "/" not in table and "`" not in table else reader.load(opened.source.location)
+        reader.table(opened.source.sql) if folder_of(table) is None else reader.load(opened.source.location)
     )
     batches = _Batches(spec, opened, Scope(where=where), limits, storage, sweep_every)
     writer = rows.writeStream.option("checkpointLocation", checkpoint).foreachBatch(batches.label)

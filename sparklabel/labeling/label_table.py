@@ -11,6 +11,7 @@ from typing import Any, Unpack, overload
 
 from pyspark.sql import SparkSession
 
+from sparklabel import registry
 from sparklabel.arguments import check_arguments
 from sparklabel.delta.snapshot import check_folders
 from sparklabel.engines import EngineOptions, engine_spec
@@ -23,7 +24,7 @@ from sparklabel.labeling.options import Pricing, StorageOptions, check_flags
 from sparklabel.labeling.outcome import PassOutcome
 from sparklabel.labeling.plan import PassPlan, make_plan
 from sparklabel.labeling.report import PassReport
-from sparklabel.labeling.request import PassRequest
+from sparklabel.labeling.request import PassRequest, calibrated_spec
 from sparklabel.labels.predicates import RELABEL
 from sparklabel.labels.status import EMPTY_INPUT, FAILURES
 from sparklabel.models.references import DEFAULT
@@ -70,7 +71,7 @@ def label_table(
     staging: str | None = None,
     cache: bool | str = True,
     deletion_vectors: bool = False,
-    experiment: str = "sparklabel",
+    experiment: str = registry.DEFAULT_EXPERIMENT,
     progress: bool = True,
     **options: Any,
 ) -> PassReport | list[PassReport]:
@@ -152,7 +153,8 @@ def label_table(
     _check_columns_apart(tasks, [(one.label_columns.value, one.label_columns.label) for one in opened])
     requests = []
     for one, found in zip(tasks, opened, strict=True):
-        spec = labeler_spec(one, models[one.name], engine, options, min_confidence)
+        spec = labeler_spec(one, models[one.name], engine, options, min_confidence, experiment)
+        spec = calibrated_spec(spec, found)
         requests.append(
             PassRequest(spec, found, scope, limits, pricing, storage, experiment, call_began=began)
         )

@@ -48,6 +48,7 @@ class PassReport:
         drift: How the answers shifted from earlier passes, if by more than chance.
         earlier_task: Whether the model was fine-tuned with other instructions or examples than the task has now.
         examples: Which examples the prompts had, if the task takes them from a table.
+        calibrator: What turned probabilities into confidences, and the run that fitted it; "" if nothing did.
         run_id: The pass's MLflow run; None without a store.
     """
 
@@ -89,6 +90,7 @@ class PassReport:
     drift: str = ""
     earlier_task: bool = False
     examples: str = ""
+    calibrator: str = ""
     run_id: str | None = None
 
     @property
@@ -178,6 +180,8 @@ class PassReport:
         """Where to look further, and what needs attention."""
         if self.run_id:
             yield f"MLflow run {self.run_id}"
+        if self.calibrator:
+            yield f"confidences are calibrated: {self.calibrator}"
         if self.examples:
             yield self.examples
         if self.earlier_task:

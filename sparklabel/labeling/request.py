@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from sparklabel import registry
 from sparklabel.labeling.limits import PassLimits
 from sparklabel.labeling.options import Pricing, StorageOptions
+from sparklabel.table.label_columns import Calibration
 from sparklabel.table.row_states import Scope
 from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import Task
@@ -34,7 +36,7 @@ class PassRequest:
     limits: PassLimits = field(default_factory=PassLimits)
     pricing: Pricing = field(default_factory=Pricing)
     storage: StorageOptions = field(default_factory=StorageOptions)
-    experiment: str = "sparklabel"
+    experiment: str = registry.DEFAULT_EXPERIMENT
     pass_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     call_began: float = field(default_factory=time.monotonic)
@@ -47,6 +49,14 @@ class PassRequest:
     def model(self) -> str:
         """The model's identity, as labels and commits carry it."""
         return self.spec.model.identity
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What the table should remember of the calibrator that this pass uses."""
+        spec = self.spec
+        if spec.calibrator is None:
+            return None
+        return Calibration.of(self.model, spec.fingerprint, spec.calibrator, spec.calibrator_run)
 
     @property
     def seconds(self) -> float:
@@ -84,6 +94,15 @@ class PassRequest:
             "model": self.model,
             "engine": str(self.spec.engine),
             "task_fingerprint": self.task.fingerprint,
+            "calibrator_run": self.spec.calibrator_run,
             "where": self.scope.where,
             "relabel": self.scope.relabel,
         }
+
+
+def calibrated_spec(spec: LabelerSpec, table: TaskTable) -> LabelerSpec:
+    """The spec with the calibrator that MLflow has, or else with the one that the table's confidences were calibrated
+    with: a table never gets confidences of two kinds because a store was not there."""
+    if spec.calibrator is not None:
+        return spec
+    return spec.calibrated(table.calibrator(spec.task, spec.model.identity, spec.fingerprint))

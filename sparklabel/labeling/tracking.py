@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from sparklabel import registry
 from sparklabel.delta.commits import conflicts_met
@@ -46,8 +46,7 @@ class PassTracker:
         if self._run is None:
             return
         try:
-            with registry.store_errors():
-                self._run.log_metrics(figures, step)
+            self._run.log_metrics(figures, step)
         except SetupError as error:  # labels matter more than metrics
             tell(f"the pass continues without its MLflow run: {error.message}")
             self._run = None
@@ -56,19 +55,27 @@ class PassTracker:
 @contextmanager
 def track_pass(request: PassRequest) -> Iterator[PassTracker]:
     """Tracks a pass in its block. The MLflow run is finished, failed or killed as the block is."""
-    pass_id, task, params = request.pass_id, request.task.name, request.run_params()
-    if not registry.has_store():
-        yield PassTracker(pass_id, None)
-        return
     is_done = False
     try:
-        with registry.start_run(
-            f"label {task}", experiment=request.experiment, tags={"sparklabel.pass": pass_id}
-        ) as run:
-            run.log_params({"table": request.table.target.name, "task": task, **params})
-            yield PassTracker(pass_id, run)
+        with ExitStack() as stack:
+            run = _run(request, stack) if registry.has_store() else None
+            yield PassTracker(request.pass_id, run)
             is_done = True
     except SetupError as error:
         if not is_done:
             raise
         tell(f"the pass has ended, but its MLflow run is not complete: {error.message}")
+
+
+def _run(request: PassRequest, stack: ExitStack) -> registry.Run | None:
+    """The pass's run, open until the stack is unwound; None if the store fails: labels matter more than metrics."""
+    task, tags = request.task.name, {"sparklabel.pass": request.pass_id}
+    try:
+        run = stack.enter_context(
+            registry.start_run(f"label {task}", experiment=request.experiment, tags=tags)
+        )
+        run.log_params({"table": request.table.target.name, "task": task, **request.run_params()})
+    except SetupError as error:
+        tell(f"the pass has no MLflow run: {error}")
+        return None
+    return run

@@ -78,14 +78,17 @@ class Label:
 
 
 def label_ddl(value_type: str) -> str:
-    """The SQL type of the record, for values of the SQL type `value_type`. Later releases only append fields."""
+    """The SQL type of the record, for values of the SQL type `value_type`. Later releases only append fields.
+
+    TIMESTAMP_LTZ, as TIMESTAMP means another type where a session sets `spark.sql.timestampType`.
+    """
     return (
         f"STRUCT<value: {value_type}, confidence: DOUBLE, raw_confidence: DOUBLE, "
         f"alternatives: ARRAY<STRUCT<value: {value_type}, probability: DOUBLE>>, "
         "field_confidence: ARRAY<STRUCT<field: STRING, confidence: DOUBLE>>, "
         "status: STRING, error: STRING, source: STRING, model: STRING, task_fingerprint: STRING, "
-        "input_hash: STRING, pass_id: STRING, attempts: INT, labeled_at: TIMESTAMP, "
-        "reviewer: STRING, reviewed_at: TIMESTAMP, review_reason: STRING, prompt_tokens: INT, output_tokens: INT>"
+        "input_hash: STRING, pass_id: STRING, attempts: INT, labeled_at: TIMESTAMP_LTZ, "
+        "reviewer: STRING, reviewed_at: TIMESTAMP_LTZ, review_reason: STRING, prompt_tokens: INT, output_tokens: INT>"
     )
 
 

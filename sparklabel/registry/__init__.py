@@ -5,7 +5,7 @@ import takes seconds: it happens inside the functions that need it.
 """
 
 from sparklabel.registry.calibrators import find_calibrator, has_store, log_calibrator
-from sparklabel.registry.runs import Run, start_run
+from sparklabel.registry.runs import DEFAULT_EXPERIMENT, Run, start_run
 from sparklabel.registry.serving import MANIFEST, LocalModel, base_record, fetch, resolve
 from sparklabel.registry.store import connect, store_errors
 from sparklabel.registry.versions import (
@@ -19,6 +19,7 @@ from sparklabel.registry.versions import (
 
 __all__ = [
     "CHAMPION",
+    "DEFAULT_EXPERIMENT",
     "MANIFEST",
     "LocalModel",
     "Run",

@@ -1,60 +1,101 @@
-"""Calibrators in MLflow: each is a tag of a run, found by the model and the task that it was fitted for.
+"""Calibrators in MLflow, found by the model and the task that they were fitted for.
 
-In: a model's identity, a task's fingerprint. Out: the newest calibrator; older ones stay with their runs. A calibrator
-is not a part of its model, because a registered version never changes.
+In: a model's identity, a task's fingerprint. Out: the newest calibrator, and the run that it came from. A registered
+version has its calibrator as a tag, which only those can set who may change the registry. Other models have theirs as a
+tag of a run, in the experiment that passes log to: runs of other experiments are not looked at.
 """
 
 import json
 import os
+import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from sparklabel.confidence.calibrators import Calibrator, calibrator_from_json
+from sparklabel.confidence.calibrators import Calibrator, FittedCalibrator, calibrator_from_json
 from sparklabel.errors import ModelError
-from sparklabel.registry.runs import Run
+from sparklabel.registry.runs import DEFAULT_EXPERIMENT, Run, find_experiment
+from sparklabel.registry.serving import UNKNOWN
 from sparklabel.registry.store import connect, sqlite_file, store_errors, tracking_uri
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 _OF, _CONTENT = "sparklabel.calibrates", "sparklabel.calibrator"
+"""Tags of a run. A version has `_CONTENT` with a dot and the fingerprint, as one model can be asked several tasks."""
+_RUN = "run"
+_VERSION = re.compile(r"models:/([^/:]+)/(\d+)(?:@sha256:[0-9a-f]+)?")
 
 
 def log_calibrator(run: Run, model: str, fingerprint: str, calibrator: Calibrator) -> None:
     """Makes `calibrator` the current one for a model, by its identity, and a task, by its fingerprint."""
-    run.set_tags({_OF: _key(model, fingerprint), _CONTENT: json.dumps(calibrator.to_dict())})
+    content = calibrator.to_dict()
+    run.set_tags({_OF: _key(model, fingerprint), _CONTENT: json.dumps(content)})
+    if version := _VERSION.fullmatch(model):
+        with store_errors():
+            connect().set_model_version_tag(
+                version[1], version[2], f"{_CONTENT}.{fingerprint}", json.dumps(content | {_RUN: run.id})
+            )
 
 
-def find_calibrator(model: str, fingerprint: str) -> Calibrator | None:
-    """The calibrator logged last, or None. Raises ModelError if it cannot be read, SetupError if the store fails."""
-    if not (model.startswith("models:/") or has_store()):
+def find_calibrator(
+    model: str, fingerprint: str, experiment: str = DEFAULT_EXPERIMENT
+) -> FittedCalibrator | None:
+    """The calibrator logged last, or None.
+
+    Args:
+        model: A model's identity.
+        fingerprint: The fingerprint of the task as the model is asked it.
+        experiment: Where the calibrators of models are that are not registered.
+
+    Raises:
+        ModelError: It cannot be read.
+        SetupError: The store fails.
+    """
+    version = _VERSION.fullmatch(model)
+    if not (version or has_store()):
         return None
     client = connect()
     with store_errors():
-        experiments = [e.experiment_id for e in _all_experiments(client)]
-        runs = client.search_runs(
-            experiments, f"tags.`{_OF}` = '{_key(model, fingerprint)}'", order_by=["attributes.start_time DESC"],
-            max_results=1,
-        )  # fmt: skip
-    if not runs:
+        found = (
+            _of_version(client, version[1], version[2], fingerprint)
+            if version
+            else _of_run(client, model, fingerprint, experiment)
+        )
+    if found is None:
         return None
+    content, run_id = found
     try:
-        return calibrator_from_json(runs[0].data.tags[_CONTENT])
+        return FittedCalibrator(calibrator_from_json(content), run_id)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"The calibrator of {model} in the MLflow run {runs[0].info.run_id} cannot be read: {error}.",
+            f"The calibrator of {model} in the MLflow run {run_id} cannot be read: {error}.",
             hint="Update sparklabel, or calibrate again.",
         ) from None
 
 
-def _all_experiments(client: Any) -> Iterator[Any]:
-    """The store gives at most 1,000 at once."""
-    token = None
-    while True:
-        page = client.search_experiments(page_token=token)
-        yield from page
-        if not (token := page.token):
-            return
+def _of_version(client: "MlflowClient", name: str, number: str, fingerprint: str) -> tuple[str, str] | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        content = client.get_model_version(name, number).tags.get(f"{_CONTENT}.{fingerprint}")
+    except MlflowException as error:  # an identity of another store
+        if error.error_code in UNKNOWN:
+            return None
+        raise
+    return (content, str(json.loads(content).get(_RUN, ""))) if content else None
+
+
+def _of_run(client: "MlflowClient", model: str, fingerprint: str, experiment: str) -> tuple[str, str] | None:
+    where = find_experiment(client, experiment)
+    if where is None:
+        return None
+    runs = client.search_runs(
+        [where], f"tags.`{_OF}` = '{_key(model, fingerprint)}'", order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )  # fmt: skip
+    return (runs[0].data.tags.get(_CONTENT, "null"), runs[0].info.run_id) if runs else None
 
 
 def _key(model: str, fingerprint: str) -> str:

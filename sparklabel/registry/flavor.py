@@ -102,7 +102,7 @@ def _type(tokens: deque[str]) -> Any:
 
     simple = {
         "STRING": DataType.string, "DATE": DataType.string, "DOUBLE": DataType.double, "INT": DataType.integer,
-        "BIGINT": DataType.long, "BOOLEAN": DataType.boolean, "TIMESTAMP": DataType.datetime,
+        "BIGINT": DataType.long, "BOOLEAN": DataType.boolean, "TIMESTAMP_LTZ": DataType.datetime,
     }  # fmt: skip
     name = tokens.popleft()
     if name == "STRUCT":

@@ -45,7 +45,8 @@ class LabelingModel:
         self.task = task_from_dict(manifest.task)
         self._model, self._manifest, self._turn = model, manifest, Lock()
         fingerprint = manifest.task_fingerprint
-        self._calibrator = find_calibrator(model.identity, fingerprint) if has_store() else None
+        found = find_calibrator(model.identity, fingerprint) if has_store() else None
+        self._calibrator = found.calibrator if found else None
         self._labeler = self._open()
 
     def predict(self, data: "pd.DataFrame", params: Mapping[str, Any] | None = None) -> "pd.DataFrame":

@@ -10,16 +10,18 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparklabel.errors import SetupError
 from sparklabel.registry.store import artifact_location, connect, store_errors, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, RunInfo
 
+DEFAULT_EXPERIMENT = "sparklabel"
 _FLUSH_METRICS, _FLUSH_SECONDS = 500, 5.0
 
 
@@ -35,21 +37,27 @@ def start_run(name: str, *, experiment: str, tags: Mapping[str, str] | None = No
         info = client.create_run(
             _experiment_id(client, experiment), tags=_context(tags or {}), run_name=name
         ).info
-        run, status = Run(client, info), "FAILED"
-        try:
-            yield run
-            run.flush()
-            status = "FINISHED"
-        except KeyboardInterrupt:
-            status = "KILLED"
-            raise
-        finally:
-            with redirect_stdout(io.StringIO()):  # where MLflow prints links to the run
-                client.set_terminated(run.id, status)
+    run = Run(client, info)
+    try:
+        yield run
+    except BaseException as error:
+        with suppress(SetupError):  # the first error is the one to report
+            _terminate(client, run.id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    run.flush()
+    _terminate(client, run.id, "FINISHED")
+
+
+def _terminate(client: "MlflowClient", run_id: str, status: str) -> None:
+    with store_errors(), redirect_stdout(io.StringIO()):  # where MLflow prints links to the run
+        client.set_terminated(run_id, status)
 
 
 class Run:
-    """An open run. Metrics are sent in batches: every 500 values, every 5 seconds, and at the end."""
+    """An open run. Metrics are sent in batches: every 500 values, every 5 seconds, and at the end.
+
+    Each method raises SetupError if the store fails.
+    """
 
     def __init__(self, client: "MlflowClient", info: "RunInfo") -> None:
         self.id: str = info.run_id
@@ -66,8 +74,9 @@ class Run:
         from mlflow.entities import Param
 
         items = [Param(key, str(value)) for key, value in params.items()]
-        for start in range(0, len(items), 100):  # MLflow's limit for one request
-            self._client.log_batch(self.id, params=items[start : start + 100], synchronous=True)
+        with store_errors():
+            for start in range(0, len(items), 100):  # MLflow's limit for one request
+                self._client.log_batch(self.id, params=items[start : start + 100], synchronous=True)
 
     def log_metrics(self, values: Mapping[str, float | None], step: int = 0) -> None:
         """Logs metrics at a step, without those that are None. They are sent in batches."""
@@ -80,15 +89,18 @@ class Run:
 
     def flush(self) -> None:
         """Sends the metrics that have not been sent yet."""
-        for start in range(0, len(self._unsent), 1000):  # MLflow's limit for one request
-            self._client.log_batch(self.id, metrics=self._unsent[start : start + 1000], synchronous=True)
+        with store_errors():
+            for start in range(0, len(self._unsent), 1000):  # MLflow's limit for one request
+                self._client.log_batch(self.id, metrics=self._unsent[start : start + 1000], synchronous=True)
         self._unsent, self._sent = [], time.monotonic()
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Sets tags, as text."""
         from mlflow.entities import RunTag
 
-        self._client.log_batch(self.id, tags=[RunTag(k, str(v)) for k, v in tags.items()], synchronous=True)
+        items = [RunTag(k, str(v)) for k, v in tags.items()]
+        with store_errors():
+            self._client.log_batch(self.id, tags=items, synchronous=True)
 
     def log_table(self, name: str, *, location: str, version: int, context: str = "training") -> None:
         """Logs lineage: version `version` of the Delta table at `location` was read, for `context`."""
@@ -98,11 +110,18 @@ class Run:
         source = str(DeltaDatasetSource(path=location, delta_table_version=version).to_json())
         dataset = Dataset(name, hashlib.sha256(source.encode()).hexdigest()[:8], "delta_table", source)
         tag = InputTag("mlflow.data.context", context)
-        self._client.log_inputs(self.id, datasets=[DatasetInput(dataset, tags=[tag])])
+        with store_errors():
+            self._client.log_inputs(self.id, datasets=[DatasetInput(dataset, tags=[tag])])
 
     def log_folder(self, folder: Path, to: str | None = None) -> None:
         """Logs a folder's files as artifacts, under the artifact path `to`."""
-        self._client.log_artifacts(self.id, str(folder), to)
+        with store_errors():
+            self._client.log_artifacts(self.id, str(folder), to)
+
+    def log_text(self, name: str, text: str) -> None:
+        """Logs a text as the artifact `name`."""
+        with store_errors():
+            self._client.log_text(self.id, text, name)
 
 
 def _experiment_id(client: "MlflowClient", default: str) -> str:
@@ -112,6 +131,12 @@ def _experiment_id(client: "MlflowClient", default: str) -> str:
         return chosen
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or default
     if found := client.get_experiment_by_name(name):
+        if found.lifecycle_stage == "deleted":
+            raise SetupError(
+                f"The MLflow experiment {name!r} was deleted.",
+                hint=f"Restore it (mlflow experiments restore --experiment-id {found.experiment_id}), or name another: "
+                "experiment='...', or MLFLOW_EXPERIMENT_NAME.",
+            )
         return str(found.experiment_id)
     try:
         return str(client.create_experiment(name, artifact_location=artifact_location(name)))
@@ -119,6 +144,14 @@ def _experiment_id(client: "MlflowClient", default: str) -> str:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
         return str(client.get_experiment_by_name(name).experiment_id)
+
+
+def find_experiment(client: "MlflowClient", default: str) -> str | None:
+    """The id of the experiment that `start_run` would log to; None if it does not exist, or was deleted."""
+    if chosen := os.environ.get("MLFLOW_EXPERIMENT_ID"):
+        return chosen
+    found = client.get_experiment_by_name(os.environ.get("MLFLOW_EXPERIMENT_NAME") or default)
+    return str(found.experiment_id) if found and found.lifecycle_stage == "active" else None
 
 
 def _context(tags: Mapping[str, str]) -> dict[str, str]:

@@ -17,14 +17,17 @@ from urllib.request import getproxies
 
 from filelock import FileLock
 
-from sparklabel.errors import SetupError
+from sparklabel.errors import SetupError, SparklabelError
 from sparklabel.redaction import first_line, without_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _SQLITE = "sqlite:///"
-_HINT = "MLFLOW_TRACKING_URI names the store: a tracking server, or sqlite:////path/to/mlflow.db."
+_HINT = (
+    "MLFLOW_TRACKING_URI names the store: a tracking server, or sqlite:////path/to/mlflow.db in a folder that can be "
+    "written (a % in its path as %25)."
+)
 
 
 def tracking_uri() -> str:
@@ -49,6 +52,7 @@ def connect() -> "MlflowClient":
 
         quieten()
         _check_reachable(uri := tracking_uri())
+        _check_opens(uri)
         client = mlflow.MlflowClient(tracking_uri=uri)
         _create_tables(uri, client)
         return client
@@ -56,7 +60,7 @@ def connect() -> "MlflowClient":
 
 def _create_tables(uri: str, client: "MlflowClient") -> None:
     """Under a lock: of two processes that create the tables of a new SQLite file at once, one would fail."""
-    if (file := sqlite_file(uri)) and not file.exists():
+    if (file := sqlite_file(uri)) and not (file.exists() and file.stat().st_size):
         with store_lock():
             client.search_experiments(max_results=1)
 
@@ -87,15 +91,34 @@ def _check_reachable(uri: str) -> None:
         ) from error
 
 
+@lru_cache
+def _check_opens(uri: str) -> None:
+    """Raises at once if a SQLite file cannot be opened; MLflow itself would retry for more than a minute."""
+    if sqlite_file(uri):
+        from sqlalchemy import create_engine
+
+        engine = create_engine(uri)
+        try:
+            engine.connect().close()
+        finally:
+            engine.dispose()
+
+
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turns MLflow's errors into a SetupError that names the store."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
+    """Turns what a store raises inside the block into a SetupError that names the store. The block has calls of MLflow
+    and nothing else."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError) as error:
+    except SparklabelError:
+        raise
+    except ImportError as error:
+        raise SetupError(
+            f"MLflow at {without_credentials(tracking_uri())} needs a package: {first_line(error)}",
+            hint="Install it: psycopg for postgresql://, pymysql for mysql://, boto3 for s3://, google-cloud-storage "
+            "for gs://, azure-storage-blob for wasbs://.",
+        ) from error
+    except Exception as error:  # stores and their drivers are plug-ins of MLflow; their errors share no class
         raise SetupError(
             f"MLflow at {without_credentials(tracking_uri())} failed: {first_line(error)}",
             hint=_HINT,

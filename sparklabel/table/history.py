@@ -19,8 +19,8 @@ COLUMNS, CORRECTIONS, ANSWERS, UNDO = "columns", "corrections", "answers", "undo
 _NEWEST_COMMITS = 100
 """How many commits are searched for the last rate."""
 _DDL = (
-    "pass_id STRING, task STRING, model STRING, began TIMESTAMP, ended TIMESTAMP, rows BIGINT, version_before BIGINT, "
-    "version_after BIGINT, task_fingerprint STRING, condition STRING, undone STRING"
+    "pass_id STRING, task STRING, model STRING, began TIMESTAMP_LTZ, ended TIMESTAMP_LTZ, rows BIGINT, "
+    "version_before BIGINT, version_after BIGINT, task_fingerprint STRING, condition STRING, undone STRING"
 )
 
 

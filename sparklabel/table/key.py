@@ -9,7 +9,9 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import MapType, VariantType
 
+from sparklabel.delta.data_types import holds_type
 from sparklabel.delta.snapshot import TableSnapshot, check_columns
 from sparklabel.errors import KeyColumnError
 from sparklabel.sql import quote
@@ -29,7 +31,7 @@ def key_columns(target: TableSnapshot, key: str | Sequence[str]) -> tuple[str, .
     if len(set(columns)) < len(columns):
         raise KeyColumnError(f"key={key!r} names a column twice.")
     for column in columns:
-        if any(part in target.schema[column].dataType.simpleString() for part in ("map<", "variant")):
+        if holds_type(target.schema[column].dataType, MapType, VariantType):
             raise KeyColumnError(
                 f"The key {column!r} is of a type that cannot be compared: "
                 f"{target.schema[column].dataType.simpleString()}.",

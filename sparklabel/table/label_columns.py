@@ -7,16 +7,18 @@ a table property which column and key the task has.
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pyspark.sql import SparkSession
-from pyspark.sql.types import DataType, StructType
+from pyspark.sql.types import DataType, StructType, TimestampType
 
+from sparklabel.confidence.calibrators import Calibrator, FittedCalibrator, calibrator_from_json
+from sparklabel.delta.data_types import ddl, holds_type, same_type
 from sparklabel.delta.snapshot import TableSnapshot, check_columns, open_snapshot
 from sparklabel.errors import ColumnError
 from sparklabel.labels.record import label_ddl
 from sparklabel.sql import quote, sql_string
-from sparklabel.table.schema_evolution import is_record, missing_fields, record_type, same_type
+from sparklabel.table.schema_evolution import is_record, missing_fields, record_type
 from sparklabel.tasks import Task
 
 TASK_PROPERTY = "sparklabel.task."
@@ -32,7 +34,7 @@ def check_inputs(target: TableSnapshot, task: Task) -> None:
     """Raises ColumnError unless the table has the task's inputs and they read the same in every session."""
     for column in input_columns(target, task):
         # As text a timestamp depends on the session's time zone: hashes would change, and with them every answer.
-        if "timestamp" in target.schema[column].dataType.simpleString().replace("timestamp_ntz", ""):
+        if holds_type(target.schema[column].dataType, TimestampType):
             raise ColumnError(
                 f"The input {column!r} is a timestamp, whose text depends on the session's time zone.",
                 hint="Add a STRING or DATE column made from it, and label that.",
@@ -41,20 +43,61 @@ def check_inputs(target: TableSnapshot, task: Task) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RecordedTask:
-    """What a table remembers of a task: the column of its values, and the key by which passes write them (empty in
-    tables of an earlier release)."""
+    """What a table remembers of a task.
+
+    Attributes:
+        column: The column of its values.
+        key: The key by which passes write them; empty in tables of an earlier release.
+        calibration: The calibrator of its confidences; None if they were never calibrated.
+    """
 
     column: str
     key: tuple[str, ...] = ()
+    calibration: "Calibration | None" = None
 
     @classmethod
     def read(cls, content: str) -> "RecordedTask":
         """From the property's JSON. Fields that a newer release adds are ignored."""
         found = json.loads(content)
-        return cls(str(found.get("column", "")), tuple(found.get("key", ())))
+        calibration = found.get("calibration")
+        return cls(
+            str(found.get("column", "")),
+            tuple(found.get("key", ())),
+            Calibration(**calibration) if calibration else None,
+        )
 
     def to_json(self) -> str:
-        return json.dumps({"column": self.column} | ({"key": list(self.key)} if self.key else {}))
+        key = {"key": list(self.key)} if self.key else {}
+        calibration = {"calibration": asdict(self.calibration)} if self.calibration else {}
+        return json.dumps({"column": self.column} | key | calibration)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The calibrator of a model's answers to a task, as a table remembers it: a later pass must not go on without it
+    because MLflow has it no longer, or is another one.
+
+    Attributes:
+        model: The model's identity.
+        fingerprint: That of the task as the model is asked it.
+        run: The MLflow run that fitted it.
+        calibrator: As JSON.
+    """
+
+    model: str
+    fingerprint: str
+    run: str
+    calibrator: str
+
+    @classmethod
+    def of(cls, model: str, fingerprint: str, calibrator: Calibrator, run: str) -> "Calibration":
+        return cls(model, fingerprint, run, json.dumps(calibrator.to_dict()))
+
+    def found_for(self, model: str, fingerprint: str) -> FittedCalibrator | None:
+        """The calibrator, if it is that of this model and task."""
+        if (self.model, self.fingerprint) != (model, fingerprint):
+            return None
+        return FittedCalibrator(calibrator_from_json(self.calibrator), self.run)
 
 
 def recorded_task(target: TableSnapshot, task: Task) -> RecordedTask | None:
@@ -177,7 +220,7 @@ def _check_both_or_none(
             f"{target.name} has the records of labels in {has_label!r}, but the column {value!r} with their values is "
             "gone.",
             hint=f"Bring it back: ALTER TABLE {target.sql} ADD COLUMN {quote(value)} "
-            f"{record['value'].dataType.simpleString()}; "
+            f"{ddl(record['value'].dataType)}; "
             f"UPDATE {target.sql} SET {quote(value)} = {quote(has_label)}.value",
         )
     if recorded and has_value and not has_label and not adopt:
@@ -202,10 +245,24 @@ def _check_not_another_tasks(target: TableSnapshot, task: Task, value: str) -> N
             )
 
 
+def remembered(
+    target: TableSnapshot, task: Task, column: str, key: Sequence[str], calibration: Calibration | None
+) -> RecordedTask:
+    """What the table should remember of the task. A calibration stays until there is another one."""
+    known = recorded_task(target, task)
+    kept = calibration or (known.calibration if known else None)
+    return RecordedTask(column, tuple(key), kept)
+
+
 def add_columns(
-    spark: SparkSession, target: TableSnapshot, label_columns: LabelColumns, task: Task, key: Sequence[str]
+    spark: SparkSession,
+    target: TableSnapshot,
+    label_columns: LabelColumns,
+    task: Task,
+    key: Sequence[str],
+    calibration: Calibration | None = None,
 ) -> TableSnapshot:
-    """Adds what is missing, and records the task with its key in the table's properties.
+    """Adds what is missing, and records the task with its key and its calibration in the table's properties.
 
     Returns:
         The table at its new version.
@@ -214,7 +271,7 @@ def add_columns(
     if additions:
         added = ", ".join(f"{path} {ddl}" for path, ddl in additions)
         spark.sql(f"ALTER TABLE {target.sql} ADD COLUMNS ({added})")
-    wanted = RecordedTask(label_columns.value, tuple(key))
+    wanted = remembered(target, task, label_columns.value, key, calibration)
     is_new = recorded_task(target, task) != wanted
     if is_new:
         name, content = sql_string(TASK_PROPERTY + task.name), sql_string(wanted.to_json())

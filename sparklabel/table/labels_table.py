@@ -9,8 +9,9 @@ import re
 from collections.abc import Sequence
 
 from pyspark.sql import SparkSession
-from pyspark.sql.types import StructType
+from pyspark.sql.types import ByteType, DataType, IntegerType, LongType, ShortType, StructType
 
+from sparklabel.delta.data_types import ddl, same_type
 from sparklabel.delta.errors import error_message, spark_errors
 from sparklabel.delta.snapshot import (
     UNVERSIONED,
@@ -21,12 +22,13 @@ from sparklabel.delta.snapshot import (
     open_snapshot,
     table_sql,
 )
-from sparklabel.errors import ColumnError, TableError
+from sparklabel.errors import ColumnError, KeyColumnError, TableError
 from sparklabel.sql import quote, sql_string
 
 _PROPERTY = "sparklabel.labels"
 _NAME = re.compile(r"[^ ,;{}()\n\t=.`]{1,200}")
 """Names that Delta accepts without column mapping."""
+_WHOLE = (ByteType(), ShortType(), IntegerType(), LongType())
 
 
 def labels_table(spark: SparkSession, into: str, source: TableSnapshot, keys: Sequence[str]) -> TableSnapshot:
@@ -44,12 +46,31 @@ def labels_table(spark: SparkSession, into: str, source: TableSnapshot, keys: Se
             f"into={into!r} is a table that was not made for labels.",
             hint="Name one that does not exist yet: rows are inserted into it. Or are table and into= swapped?",
         )
-    if (made := json.loads(recorded).get("key")) != list(keys):
+    made = json.loads(recorded).get("key") or []
+    if [key.lower() for key in made] != [key.lower() for key in keys]:
         raise TableError(
             f"{into} has labels by the key {made}, not {list(keys)}.",
             hint=f"Pass key={made}, or another into=.",
         )
+    _check_key_fits(target, source, keys)
     return target
+
+
+def _check_key_fits(target: TableSnapshot, source: TableSnapshot, keys: Sequence[str]) -> None:
+    """Raises KeyColumnError if the source's key is of a type that the labels' key does not take."""
+    for key in keys:
+        found, kept = source.schema[key].dataType, target.schema[target.column(key) or key].dataType
+        if not (same_type(found, kept) or _is_wider(kept, found)):
+            raise KeyColumnError(
+                f"The key {key!r} of {source.name} is {found.simpleString()}, and {target.name} has labels by a key of "
+                f"{kept.simpleString()}.",
+                hint=f"Label a view with CAST({key} AS {ddl(kept)}) if all keys fit, or name another into=.",
+            )
+
+
+def _is_wider(one: DataType, other: DataType) -> bool:
+    """Whether each whole number of the type `other` fits into `one`."""
+    return one in _WHOLE and other in _WHOLE and _WHOLE.index(one) >= _WHOLE.index(other)
 
 
 def remembered_key(spark: SparkSession, into: str) -> tuple[str, ...]:
@@ -63,7 +84,7 @@ def make_labels_table(
     spark: SparkSession, target: TableSnapshot, source: TableSnapshot, keys: Sequence[str]
 ) -> None:
     """Makes the table. Raises TableError."""
-    columns = ", ".join(f"{quote(k)} {source.schema[k].dataType.simpleString()}" for k in keys)
+    columns = ", ".join(f"{quote(k)} {ddl(source.schema[k].dataType)}" for k in keys)
     content = sql_string(json.dumps({"of": source.name, "key": list(keys)}))
     try:
         spark.sql(
@@ -77,8 +98,7 @@ def make_labels_table(
 
 
 def _check_can_be_made(spark: SparkSession, into: str, source: TableSnapshot, keys: Sequence[str]) -> None:
-    is_name = "/" not in into and "`" not in into
-    if is_name and spark.catalog.tableExists(into):
+    if folder_of(into) is None and spark.catalog.tableExists(table_sql(into)):
         raise TableError(f"{into} exists, and is not a Delta table.", hint="Name another one with into=.")
     check_folders(spark, into=folder_of(into))
     if wrong := [key for key in keys if not _NAME.fullmatch(key)]:

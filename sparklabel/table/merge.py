@@ -30,7 +30,7 @@ class Change:
     """What is written for one task.
 
     Attributes:
-        name: What the MERGE calls it: `s.<name>.<column>` is a column of `rows`.
+        name: Tells it from other changes of the same MERGE.
         rows: The key columns, and what `guard` and `assigned` need.
         guard: SQL that must still hold of the table's row, `t`, for it to be written.
         assigned: SQL by column of the table.
@@ -51,7 +51,13 @@ class Change:
 
 def source_of(name: str) -> str:
     """The row, in SQL, of the change with this name."""
-    return f"s.{quote(name)}"
+    return f"s.{quote(struct_name(name))}"
+
+
+def struct_name(name: str) -> str:
+    """The column of a MERGE's source that has a change's row: a name that no column of the target has, or with
+    `schema.autoMerge` Delta would merge the types of the two."""
+    return f"_sparklabel_{name}"
 
 
 def answered_rows(opened: TaskTable, pending: DataFrame, answers: DataFrame, pass_id: str) -> DataFrame:
@@ -105,7 +111,7 @@ def corrections_change(opened: TaskTable, corrected: DataFrame) -> Change:
         "source": "'human'",
         "status": f"if({label}.status = 'truncated', 'truncated', 'ok')",
         "input_hash": f"coalesce({label}.input_hash, {source_of(label_columns.value)}.{HASH})",
-        "reviewed_at": f"coalesce({label}.reviewed_at, current_timestamp())",
+        "reviewed_at": f"coalesce({label}.reviewed_at, now())",
     }
     guard = f"{human_sql(value, label)} AND {unattributed_sql(label)}"
     return Change(
@@ -175,10 +181,13 @@ def merge_rows(
 
 def _side_by_side(changes: Sequence[Change], keys: Sequence[str]) -> DataFrame:
     """Each key once, with a struct per change: NULL if the change does not have that row."""
-    named = [quote(key) for key in keys]
+    named, own = [quote(key) for key in keys], {key.lower() for key in keys}
     frames = [
         change.rows.select(
-            *named, F.struct(*(quote(c) for c in change.rows.columns if c not in keys)).alias(change.name)
+            *named,
+            F.struct(*(quote(c) for c in change.rows.columns if c.lower() not in own)).alias(
+                struct_name(change.name)
+            ),
         )
         for change in changes
     ]

@@ -6,8 +6,9 @@ field, by name. A field that both have must be of the same type; nullability doe
 
 from collections.abc import Iterator
 
-from pyspark.sql.types import ArrayType, DataType, MapType, StructType
+from pyspark.sql.types import ArrayType, DataType, StructType
 
+from sparklabel.delta.data_types import ddl
 from sparklabel.errors import ColumnError
 from sparklabel.labels.record import label_ddl
 from sparklabel.sql import quote, sql_string
@@ -44,7 +45,7 @@ def missing_fields(ours: DataType, theirs: DataType, path: tuple[str, ...]) -> I
             if found := there.get(field.name.lower()):
                 yield from missing_fields(field.dataType, found, at)
             else:
-                yield ".".join(map(quote, at)), _ddl(field.dataType)
+                yield ".".join(map(quote, at)), ddl(field.dataType)
     elif isinstance(ours, ArrayType) and isinstance(theirs, ArrayType):
         yield from missing_fields(ours.elementType, theirs.elementType, (*path, "element"))
     elif ours != theirs:
@@ -52,20 +53,6 @@ def missing_fields(ours: DataType, theirs: DataType, path: tuple[str, ...]) -> I
             f"{'.'.join(path)!r} is {theirs.simpleString()}, and a label record has {ours.simpleString()} there.",
             hint="Name another column with column=.",
         )
-
-
-def same_type(one: DataType, other: DataType) -> bool:
-    """Whether two types are equal but for nullability and comments."""
-    if isinstance(one, StructType) and isinstance(other, StructType):
-        return len(one) == len(other) and all(
-            a.name.lower() == b.name.lower() and same_type(a.dataType, b.dataType)
-            for a, b in zip(one, other, strict=True)
-        )
-    if isinstance(one, ArrayType) and isinstance(other, ArrayType):
-        return same_type(one.elementType, other.elementType)
-    if isinstance(one, MapType) and isinstance(other, MapType):
-        return same_type(one.keyType, other.keyType) and same_type(one.valueType, other.valueType)
-    return one == other
 
 
 def cast_struct_sql(value: str, have: DataType, want: DataType) -> str:
@@ -79,7 +66,7 @@ def cast_struct_sql(value: str, have: DataType, want: DataType) -> str:
             part = (
                 cast_struct_sql(f"{value}.{quote(found.name)}", found.dataType, field.dataType)
                 if found
-                else f"CAST(NULL AS {_ddl(field.dataType)})"
+                else f"CAST(NULL AS {ddl(field.dataType)})"
             )
             parts.append(f"{sql_string(field.name)}, {part}")
         return f"if({value} IS NULL, NULL, named_struct({', '.join(parts)}))"
@@ -87,10 +74,3 @@ def cast_struct_sql(value: str, have: DataType, want: DataType) -> str:
         item = cast_struct_sql("item", have.elementType, want.elementType)
         return f"transform({value}, item -> {item})"
     return value
-
-
-def _ddl(found: DataType) -> str:
-    """A type in SQL, whatever characters its fields' names have."""
-    if isinstance(found, StructType):
-        return f"STRUCT<{', '.join(f'{quote(field.name)}: {_ddl(field.dataType)}' for field in found)}>"
-    return f"ARRAY<{_ddl(found.elementType)}>" if isinstance(found, ArrayType) else found.simpleString()

@@ -9,27 +9,29 @@ from dataclasses import dataclass, field, replace
 
 from pyspark.sql import DataFrame, SparkSession
 
+from sparklabel.confidence.calibrators import FittedCalibrator
 from sparklabel.delta.snapshot import (
     UNVERSIONED,
     TableSnapshot,
-    check_columns,
     is_delta,
     open_readable,
     open_snapshot,
 )
-from sparklabel.errors import ColumnError, KeyColumnError, TableError
+from sparklabel.errors import ColumnError, KeyColumnError
 from sparklabel.sql import quote
 from sparklabel.table.key import check_unique, key_columns
 from sparklabel.table.label_columns import (
+    Calibration,
     LabelColumns,
-    RecordedTask,
     add_columns,
     check_inputs,
     find_label_columns,
     input_columns,
     recorded_task,
+    remembered,
 )
 from sparklabel.table.labels_table import labels_table, make_labels_table, remembered_key
+from sparklabel.table.table_rules import check_changeable, check_comparable, check_values_fit
 from sparklabel.tasks import Task, check_task
 
 _OF_A_VIEW = "A view can be labeled too: keep its labels in a table of their own, into='...'."
@@ -92,11 +94,20 @@ class TaskTable:
         """The same table with `target` in place of the one that has the labels."""
         return replace(self, target=target, source=self.source if self.has_separate_labels else target)
 
-    def ensure_columns(self, spark: SparkSession, task: Task) -> "TaskTable":
-        """The same table with the task's columns, which are added if they are missing. Reads the table again first:
-        another pass may have just added them."""
-        recorded = RecordedTask(self.label_columns.value, self.keys)
-        if recorded_task(self.target, task) == recorded and not (
+    def calibrator(self, task: Task, model: str, fingerprint: str) -> FittedCalibrator | None:
+        """The calibrator that the table remembers for a model, by its identity, and the task as it is asked."""
+        recorded = recorded_task(self.target, task)
+        return (
+            recorded.calibration.found_for(model, fingerprint) if recorded and recorded.calibration else None
+        )
+
+    def ensure_columns(
+        self, spark: SparkSession, task: Task, calibration: Calibration | None = None
+    ) -> "TaskTable":
+        """The same table with the task's columns, which are added if they are missing, and with its calibration. Reads
+        the table again first: another pass may have just added them."""
+        wanted = remembered(self.target, task, self.label_columns.value, self.keys, calibration)
+        if recorded_task(self.target, task) == wanted and not (
             self.label_columns.missing or self.label_columns.new_fields
         ):
             return self
@@ -104,7 +115,7 @@ class TaskTable:
             make_labels_table(spark, self.target, self.source, self.keys)
         latest = open_snapshot(spark, self.target.name)
         label_columns = find_label_columns(latest, task, self.keys, self.label_columns.value, adopt=True)
-        target = add_columns(spark, latest, label_columns, task, self.keys)
+        target = add_columns(spark, latest, label_columns, task, self.keys, calibration)
         return replace(
             self.at(target), label_columns=LabelColumns(label_columns.value, label_columns.label, ())
         )
@@ -153,18 +164,16 @@ def open_task_tables(
     for task in tasks:
         check_inputs(source, task)
     target = source if into is None else labels_table(spark, into, source, keys)
-    if target.properties.get("delta.appendOnly", "false").lower() == "true":
-        raise TableError(
-            f"{target.name} is append-only: no row of it can be changed.",
-            hint=f"ALTER TABLE {target.sql} SET TBLPROPERTIES ('delta.appendOnly' = 'false'); or keep the labels in a "
-            "table of their own: into='...'.",
-        )
+    check_changeable(target)
     if into is None:
-        _check_comparable(source, (*keys, *(name for task in tasks for name in task.inputs)))
-    return [
+        check_comparable(source, (*keys, *(name for task in tasks for name in task.inputs)))
+    opened = [
         TaskTable(source, target, keys, find_label_columns(target, task, keys, column, adopt))
         for task in tasks
     ]
+    for one, task in zip(opened, tasks, strict=True):
+        check_values_fit(spark, target, task, one.label_columns.value)
+    return opened
 
 
 def check_table(
@@ -205,16 +214,3 @@ def _checked_key(
             hint="Leave key= out: the table remembers it.",
         )
     return key
-
-
-def _check_comparable(target: TableSnapshot, names: Sequence[str]) -> None:
-    """Raises ColumnError for CHAR columns: Delta 4.4 cannot plan a MERGE whose conditions read one, as Spark's padding
-    hides the column."""
-    for name in check_columns(target, names, "read"):
-        declared = target.schema[name].metadata.get("__CHAR_VARCHAR_TYPE_STRING", "")
-        if declared.startswith("char"):
-            raise ColumnError(
-                f"The column {name!r} of {target.name} is {declared.upper()}, by which Delta cannot MERGE.",
-                hint=f"ALTER TABLE {target.sql} ALTER COLUMN {quote(name)} TYPE STRING, which rewrites nothing; or "
-                "keep the labels in a table of their own: into='...'.",
-            )

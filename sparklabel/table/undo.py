@@ -5,7 +5,7 @@ given since stay.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -74,6 +74,7 @@ def undo_pass(spark: SparkSession, table: str, pass_id: str) -> UndoReport:
     made = _first_commit(spark, target, pass_id)
     before, keys, value = made.version - 1, list(made.facts["key"]), str(made.facts["column"])
     label = f"{value}_label"
+    _check_still_there(target, (*keys, value, label))
     own = f"{quote(label)}.pass_id = {sql_string(pass_id)}"
     human = human_sql(quote(value), quote(label))
     current = target.read(spark).where(own)
@@ -119,6 +120,15 @@ def _first_commit(spark: SparkSession, target: TableSnapshot, pass_id: str) -> P
             hint=f"It has, newest first: {', '.join(list(known)[:5]) or 'none'}.",
         )
     return own[-1]
+
+
+def _check_still_there(target: TableSnapshot, names: Sequence[str]) -> None:
+    if gone := [name for name in names if not target.column(name)]:
+        raise TableError(
+            f"The pass used the column {gone[0]!r}, which {target.name} has no longer: it was renamed or dropped.",
+            hint=f"Give it that name again (ALTER TABLE {target.sql} RENAME COLUMN ... TO {quote(gone[0])}), undo the "
+            "pass, and rename it back.",
+        )
 
 
 def _version(spark: SparkSession, target: TableSnapshot, version: int) -> DataFrame:

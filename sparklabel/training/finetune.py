@@ -5,6 +5,7 @@ answers, and a TrainingReport. The version that is judged is read back from the 
 is served.
 """
 
+import json
 import tempfile
 import time
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from sparklabel.training.checks import check_answers
 from sparklabel.training.gate import GateResult
 from sparklabel.training.held_out import HeldOutJudge
 from sparklabel.training.job import TrainingJob
+from sparklabel.training.kept import keep_training
 from sparklabel.training.promotion import promote_if_better
 from sparklabel.training.report import TrainingReport
 
@@ -42,7 +44,7 @@ def finetune(
     config: TrainingConfig | None = None,
     force: bool = False,
     num_processes: int = 1,
-    experiment: str = "sparklabel",
+    experiment: str = registry.DEFAULT_EXPERIMENT,
     progress: bool = True,
 ) -> TrainingReport:
     """Fine-tunes a model on a table's human answers with LoRA, and promotes it if it is better.
@@ -117,8 +119,13 @@ def finetune(
     ):
         run.log_table(target.name, location=target.location, version=target.version)
         run.log_params(job.params() | {"table": table, "table_version": target.version})
-        outcome = job.train(Path(tmp), run, progress)
+        # Also finds out whether artifacts can be written, which the adapter needs after hours of training.
+        run.log_text("task.json", json.dumps(task.to_dict(), ensure_ascii=False))
+        kept = keep_training(job, run, progress)
+        outcome = kept.outcome
+        kept.copy_files(Path(tmp))
         version = registry.log_version(run, Path(tmp), name, {"task_fingerprint": task.fingerprint})
+        kept.forget()
         candidate = registry.resolve(f"models:/{name}/{version}")
         # Before the version can become the champion: a pass that finds it must find its calibrator too.
         if calibrator := judge.calibrator(candidate):

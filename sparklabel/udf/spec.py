@@ -6,21 +6,25 @@ labeler. Nothing is loaded here; whether the model can be asked the task is chec
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sparklabel import errors, registry
-from sparklabel.confidence.calibrators import Calibrator
+from sparklabel.confidence.calibrators import Calibrator, FittedCalibrator
 from sparklabel.engines import EngineOptions, EngineSpec, engine_spec
 from sparklabel.few_shot import ExampleSet
 from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.references import ResolvedModel
+from sparklabel.progress import tell
 from sparklabel.tasks import Task, check_task
 
 
 @dataclass(frozen=True, slots=True)
 class LabelerSpec:
-    """Everything that a worker needs to build the labeler. Picklable; equal specs share one loaded model."""
+    """Everything that a worker needs to build the labeler. Picklable; equal specs share one loaded model.
+
+    `calibrator_run` is the MLflow run that fitted the calibrator; "" without one.
+    """
 
     task: Task
     model: ResolvedModel
@@ -28,6 +32,7 @@ class LabelerSpec:
     calibrator: Calibrator | None = None
     min_confidence: float = 0.0
     examples: ExampleSet | None = None
+    calibrator_run: str = field(default="", compare=False)
 
     @property
     def manifest(self) -> AdapterManifest | None:
@@ -50,6 +55,12 @@ class LabelerSpec:
             raise errors.SetupError(f"min_confidence={min_confidence!r} is not between 0 and 1.")
         return replace(self, min_confidence=float(min_confidence))
 
+    def calibrated(self, found: FittedCalibrator | None) -> "LabelerSpec":
+        """The same spec with a calibrator, or without one."""
+        if found is None:
+            return replace(self, calibrator=None, calibrator_run="")
+        return replace(self, calibrator=found.calibrator, calibrator_run=found.run_id)
+
     @property
     def fingerprint(self) -> str:
         """The fingerprint of the task as the model is asked it: a fine-tuned model's is in its manifest."""
@@ -62,6 +73,7 @@ def labeler_spec(
     engine: str | EngineOptions,
     options: dict[str, Any],
     min_confidence: float = 0.0,
+    experiment: str = registry.DEFAULT_EXPERIMENT,
 ) -> LabelerSpec:
     """Pins the model and checks that it fits the task, before anything is loaded.
 
@@ -71,6 +83,7 @@ def labeler_spec(
         engine: The engine's name, or "auto".
         options: The engine's options, by name.
         min_confidence: In [0, 1]: answers with less confidence are withheld.
+        experiment: The MLflow experiment that has the calibrators of models that are not registered.
 
     Returns:
         The spec, with the newest calibrator of this model and task, and without examples (`prepare` adds them).
@@ -90,4 +103,10 @@ def labeler_spec(
     spec = LabelerSpec(task, resolved, chosen).withholding(min_confidence)
     if manifest := spec.manifest:
         manifest.check_fits(task, resolved.identity)
-    return replace(spec, calibrator=registry.find_calibrator(resolved.identity, spec.fingerprint))
+    try:
+        return spec.calibrated(registry.find_calibrator(resolved.identity, spec.fingerprint, experiment))
+    except errors.SetupError as error:
+        if resolved.source == "artifact":
+            raise
+        tell(f"MLflow could not be asked for a calibrator, so only a table's own is used: {error.message}")
+        return spec

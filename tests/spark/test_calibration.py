@@ -57,6 +57,11 @@ def calibrated(spark):
     seen.report, seen.after = sl.calibrate(spark, table, task, key="id"), confidences(spark, table)
     label(spark, table, task)
     seen.later = spark.sql(f"SELECT tone_label.* FROM {table} WHERE id = 115").first()
+    spark.sql(f"INSERT INTO {table} (id, text) VALUES (120, 'row 120')")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")  # nobody listens
+        seen.without_mlflow = label(spark, table, task)
+    seen.by_the_table = spark.sql(f"SELECT tone_label.* FROM {table} WHERE id = 120").first()
     yield seen
     spark.sql(f"DROP TABLE {table}")
 
@@ -73,12 +78,19 @@ def test_human_answers_set_the_confidence_of_the_whole_table(calibrated):
 
 
 def test_a_later_pass_uses_what_was_calibrated(calibrated):
-    row = calibrated.later
+    assert calibrated.later.confidence == expected(calibrated.later, calibrated.report)
+    assert calibrated.later.confidence != pytest.approx(calibrated.later.raw_confidence)
+
+
+def test_the_table_remembers_it_where_mlflow_is_gone_and_the_report_says_whose_it_is(calibrated):
+    assert calibrated.by_the_table.confidence == expected(calibrated.by_the_table, calibrated.report)
+    assert calibrated.without_mlflow.labeled == 1
+    assert f"(MLflow run {calibrated.report.run_id})" in str(calibrated.without_mlflow)
+
+
+def expected(row, report):
     others = others_of(row.raw_confidence, [Alternative(*other) for other in row.alternatives])
-    assert row.confidence == pytest.approx(
-        calibrated.report.calibrator.confidence(row.raw_confidence, others)
-    )
-    assert row.confidence != pytest.approx(row.raw_confidence)
+    return pytest.approx(report.calibrator.confidence(row.raw_confidence, others))
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from sparklabel.labels import predicates, record, status
 from sparklabel.models.manifest import AdapterManifest
 from sparklabel.splits import is_held_out
 from sparklabel.table.history import ANSWERS, COLUMNS, CORRECTIONS, UNDO
-from sparklabel.table.label_columns import TASK_PROPERTY, LabelColumns, RecordedTask
+from sparklabel.table.label_columns import TASK_PROPERTY, Calibration, LabelColumns, RecordedTask
 from sparklabel.table.labels_table import make_labels_table
 from sparklabel.table.shards import Shard
 from sparklabel.table.task_table import TaskTable
@@ -45,7 +45,7 @@ RECORD = (
     "alternatives: ARRAY<STRUCT<value: STRING, probability: DOUBLE>>, "
     "field_confidence: ARRAY<STRUCT<field: STRING, confidence: DOUBLE>>, "
     "status: STRING, error: STRING, source: STRING, model: STRING, task_fingerprint: STRING, input_hash: STRING, "
-    "pass_id: STRING, attempts: INT, labeled_at: TIMESTAMP, reviewer: STRING, reviewed_at: TIMESTAMP, "
+    "pass_id: STRING, attempts: INT, labeled_at: TIMESTAMP_LTZ, reviewer: STRING, reviewed_at: TIMESTAMP_LTZ, "
     "review_reason: STRING, prompt_tokens: INT, output_tokens: INT>"
 )
 GOES_SOON = "TBLPROPERTIES ('delta.deletedFileRetentionDuration' = 'interval 1 hour')"
@@ -161,6 +161,12 @@ def test_the_same_inputs_as_ever_are_held_out():
 def test_a_table_says_in_these_properties_what_is_in_it():
     assert TASK_PROPERTY == "sparklabel.task."
     assert RecordedTask("verdict", ("id",)).to_json() == '{"column": "verdict", "key": ["id"]}'
+    calibrated = RecordedTask("verdict", ("id",), Calibration.of("m", "v1:0", Temperature(1.5), "run"))
+    assert RecordedTask.read(calibrated.to_json()) == calibrated
+    assert json.loads(calibrated.to_json())["calibration"] == {
+        "model": "m", "fingerprint": "v1:0", "run": "run",
+        "calibrator": '{"method": "temperature", "temperature": 1.5}',
+    }  # fmt: skip
     assert RecordedTask.read('{"column": "verdict"}') == RecordedTask("verdict"), (
         "as earlier releases wrote it"
     )
@@ -177,7 +183,7 @@ def test_answers_are_staged_in_this_folder_and_these_columns():
     assert staging(spark).path == "/data/tickets/_sparklabel/verdict_label-7c59a4ff"
     assert spark.said == [
         "CREATE TABLE IF NOT EXISTS delta.`/data/tickets/_sparklabel/verdict_label-7c59a4ff` (input_hash STRING, "
-        f"answer {RECORD}, staged_at TIMESTAMP, pass_id STRING, decision STRING, chunk INT, lease STRING) "
+        f"answer {RECORD}, staged_at TIMESTAMP_LTZ, pass_id STRING, decision STRING, chunk INT, lease STRING) "
         f"USING DELTA PARTITIONED BY (pass_id) {GOES_SOON}"
     ]
     assert staging(spark, root="/stage/").path == "/stage/843d6774d8429c01/verdict_label-7c59a4ff"
@@ -298,13 +304,16 @@ def test_a_version_is_in_mlflow_under_these_names(base, tmp_path, adapter_folder
     assert model == f"models:/named/{version}@sha256:{sha256[:16]}"
 
 
-def test_a_calibrator_is_in_mlflow_under_these_names():
+def test_a_calibrator_is_in_mlflow_under_these_names(store, log, adapter_folder, base):
+    version = log(adapter_folder(store / "calibrated", base), "it's")
     with registry.start_run("calibrate verdict", experiment="tests") as run:
-        registry.log_calibrator(run, "models:/it's/1@sha256:0", "v1:0", Temperature(1.5))
+        registry.log_calibrator(run, f"models:/it's/{version}@sha256:0", "v1:0", Temperature(1.5))
     tags = mlflow.get_run(run.id).data.tags
-    assert tags["sparklabel.calibrates"] == "models:/it%27s/1@sha256:0 v1:0"
-    assert tags["sparklabel.calibrator"] == '{"method": "temperature", "temperature": 1.5}'
-    assert registry.find_calibrator("models:/it's/1@sha256:0", "v1:0") == Temperature(1.5)
+    content = '"method": "temperature", "temperature": 1.5'
+    assert tags["sparklabel.calibrates"] == f"models:/it%27s/{version}@sha256:0 v1:0"
+    assert tags["sparklabel.calibrator"] == f"{{{content}}}"
+    version_tags = mlflow.MlflowClient().get_model_version("it's", version).tags
+    assert version_tags["sparklabel.calibrator.v1:0"] == f'{{{content}, "run": "{run.id}"}}'
 
 
 def test_a_model_has_this_name_unless_another_is_given():

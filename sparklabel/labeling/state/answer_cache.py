@@ -71,7 +71,7 @@ class Cache:
                 return 0
             known = spark.sql(
                 f"SELECT input_hash AS {HASH}, answer, cached_at FROM {self._sql} WHERE question = "
-                f"{sql_string(self.question)} AND day >= date_sub(current_date(), {_MOST_DAYS})"
+                f"{sql_string(self.question)} AND day >= date_sub(curdate(), {_MOST_DAYS})"
             )
             found = known.join(inputs.select(HASH), HASH).groupBy(HASH)
             newest = found.agg(F.max_by("answer", "cached_at").alias("answer"))
@@ -111,7 +111,7 @@ class Cache:
         )  # fmt: skip
         create = (
             f"CREATE TABLE IF NOT EXISTS {self._sql} (question STRING, day DATE, task STRING, model STRING, input_hash "
-            "STRING, answer STRING, cached_at TIMESTAMP) USING DELTA PARTITIONED BY (question, day) "
+            "STRING, answer STRING, cached_at TIMESTAMP_LTZ) USING DELTA PARTITIONED BY (question, day) "
             f"{FILES_GO_SOON}"
         )
         retry_on_conflict(lambda: spark.sql(create), "Making the cache")
@@ -199,7 +199,7 @@ def _path(root: str | bool, location: str) -> str:
 def tidy(spark: SparkSession, sql: str, most: int = _MOST_ANSWERS) -> None:
     """Removes whole days, the oldest first, until `most` answers or one day are left; then compacts the files."""
     days = spark.sql(f"SELECT day, count(*) AS answers FROM {sql} GROUP BY day ORDER BY day DESC").collect()
-    kept, old = 0, f"day < date_sub(current_date(), {_MOST_DAYS})"
+    kept, old = 0, f"day < date_sub(curdate(), {_MOST_DAYS})"
     for newer, row in zip((None, *days), days, strict=False):
         kept += row["answers"]
         if newer and kept > most:

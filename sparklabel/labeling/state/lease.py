@@ -205,7 +205,7 @@ class Lease:
         sign = json.dumps(asdict(self._me))
         self._spark.sql(
             f"INSERT INTO {self._staging.sql} (pass_id, staged_at, lease) "
-            f"VALUES ({sql_string(self._me.pass_id)}, current_timestamp(), {sql_string(sign)})"
+            f"VALUES ({sql_string(self._me.pass_id)}, now(), {sql_string(sign)})"
         ).collect()
 
     def _give_back(self) -> None:

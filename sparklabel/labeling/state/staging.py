@@ -117,7 +117,7 @@ class Staging:
             self._delete(spark, f"pass_id IN ({sql_list(dead)}) AND lease IS NOT NULL")
             self._remove_inputs(spark)
         if tidying_is_due(spark, self.sql, commits):
-            self._delete(spark, f"staged_at < current_timestamp() - INTERVAL {_KEPT_DAYS} DAYS")
+            self._delete(spark, f"staged_at < now() - INTERVAL {_KEPT_DAYS} DAYS")
             spark.sql(f"VACUUM {self.sql}").collect()
 
     def _remove_inputs(self, spark: SparkSession) -> None:
@@ -158,10 +158,11 @@ def open_staging(
     """
     record = label_ddl(task.value_type)
     columns = (
-        f"input_hash STRING, answer {record}, staged_at TIMESTAMP, pass_id STRING, decision STRING, chunk INT, "
+        f"input_hash STRING, answer {record}, staged_at TIMESTAMP_LTZ, pass_id STRING, decision STRING, chunk INT, "
         "lease STRING"
     )
-    record_format = hashlib.sha256(columns.encode()).hexdigest()[:8]
+    # The name of the folder is older than the spelling of this type, which is the same one.
+    record_format = hashlib.sha256(columns.replace("_LTZ", "").encode()).hexdigest()[:8]
     folder = f"{target.location.rstrip('/')}/_sparklabel"
     if root is not None:  # which may serve many tables
         folder = f"{root.rstrip('/')}/{hashlib.sha256(target.location.encode()).hexdigest()[:16]}"

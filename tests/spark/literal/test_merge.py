@@ -9,7 +9,7 @@ from pyspark.sql.types import StructType
 from sparklabel.delta.snapshot import UNVERSIONED, TableSnapshot
 from sparklabel.labels.record import input_hash, label_ddl
 from sparklabel.table.label_columns import LabelColumns
-from sparklabel.table.merge import answered_rows, answers_change, corrections_change
+from sparklabel.table.merge import answered_rows, answers_change, corrections_change, struct_name
 from sparklabel.table.row_states import ANSWER, HASH, SEEN, STATE
 from sparklabel.table.task_table import TaskTable
 
@@ -31,7 +31,7 @@ def beside(spark):
 
     def evaluate(change, table):
         rows = change.rows.select(
-            "id", F.struct(*(c for c in change.rows.columns if c != "id")).alias(change.name)
+            "id", F.struct(*(c for c in change.rows.columns if c != "id")).alias(struct_name(change.name))
         )
         rows.createOrReplaceTempView("literal_changes")
         said = {"guard": change.guard, **change.assigned}

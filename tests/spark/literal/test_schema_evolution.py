@@ -3,7 +3,8 @@
 import pytest
 from pyspark.sql.types import DataType
 
-from sparklabel.table.schema_evolution import cast_struct_sql, same_type
+from sparklabel.delta.data_types import same_type
+from sparklabel.table.schema_evolution import cast_struct_sql
 
 STRUCTS = {
     "equal types are left as they are": (

@@ -85,3 +85,42 @@ def test_a_server_that_is_not_there_is_named_at_once_without_its_password(monkey
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:1")
     with pytest.raises(SetupError, match=r"No tracking server answers at http://127\.0\.0\.1:1"):
         registry.champion("verdict")
+
+
+def test_a_sqlite_file_that_cannot_be_opened_is_named_before_mlflow_tries_for_minutes(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////proc/nowhere/mlflow.db")
+    with pytest.raises(SetupError, match="unable to open database file") as caught:
+        registry.connect()
+    assert type(caught.value.__cause__).__name__ == "OperationalError"
+
+
+def test_a_database_without_its_driver_is_named_with_the_package(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:secret@127.0.0.1/mlflow")
+    with pytest.raises(SetupError, match="needs a package: No module named 'psycopg") as caught:
+        registry.connect()
+    assert "secret" not in str(caught.value)
+    assert "psycopg for postgresql://" in caught.value.hint
+
+
+def test_an_artifact_store_without_its_driver_is_named_when_something_is_written():
+    mlflow.MlflowClient().create_experiment("in a bucket", artifact_location="gs://bucket/mlflow")
+    with (
+        pytest.raises(SetupError, match=r"needs a package: .*google"),
+        registry.start_run("training", experiment="in a bucket") as run,
+    ):
+        run.log_text("task.json", "{}")
+    assert mlflow.MlflowClient().get_run(run.id).info.status == "FAILED"
+
+
+def test_a_deleted_experiment_is_named_with_what_restores_it():
+    client = mlflow.MlflowClient()
+    number = client.create_experiment("gone")
+    client.delete_experiment(number)
+    with pytest.raises(SetupError, match="experiment 'gone' was deleted") as caught:
+        registry.start_run("training", experiment="gone").__enter__()
+    assert f"--experiment-id {number}" in caught.value.hint
+
+
+def test_an_error_of_the_block_is_not_taken_for_the_stores():
+    with pytest.raises(OSError, match="mine"), registry.start_run("training", experiment="tests"):
+        raise OSError("mine")

@@ -7,14 +7,13 @@ from pyspark.sql.types import (
     DoubleType,
     IntegerType,
     LongType,
-    MapType,
     StringType,
     StructField,
     StructType,
 )
 
 from sparklabel.errors import ColumnError
-from sparklabel.table.schema_evolution import is_record, missing_fields, same_type
+from sparklabel.table.schema_evolution import is_record, missing_fields
 
 INT, TEXT, NUMBER = IntegerType(), StringType(), DoubleType()
 
@@ -76,35 +75,6 @@ def test_odd_names_are_quoted_at_every_depth():
     assert missing(struct(**{"it's `odd`": inner}), struct()) == [
         ("`my col`.`it's ``odd```", "STRUCT<`a b`: ARRAY<STRUCT<`c.d`: STRUCT<````: int>>>>")
     ]
-
-
-STRICT = StructType([StructField("a", INT, nullable=False, metadata={"comment": "x"})])
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        (INT, INT, True),
-        (INT, LongType(), False),
-        (struct(a=INT), STRICT, True),
-        (struct(a=INT), struct(A=INT), True),
-        (struct(a=INT), struct(b=INT), False),
-        (struct(a=INT), struct(a=TEXT), False),
-        (struct(a=INT), struct(a=INT, b=INT), False),
-        (struct(a=INT, b=TEXT), struct(b=TEXT, a=INT), False),
-        (struct(a=INT), INT, False),
-        (ArrayType(INT), ArrayType(INT, containsNull=False), True),
-        (ArrayType(INT), ArrayType(TEXT), False),
-        (ArrayType(INT), INT, False),
-        (MapType(TEXT, struct(a=INT)), MapType(TEXT, STRICT, valueContainsNull=False), True),
-        (MapType(TEXT, INT), MapType(TEXT, TEXT), False),
-        (MapType(TEXT, INT), MapType(INT, INT), False),
-        (MapType(TEXT, INT), INT, False),
-    ],
-)  # fmt: skip
-def test_types_are_the_same_if_they_hold_the_same_values(one, other, same):
-    assert same_type(one, other) is same
-    assert same_type(other, one) is same
 
 
 @pytest.mark.parametrize(

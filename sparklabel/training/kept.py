@@ -1,0 +1,75 @@
+"""A finished training, kept on this host until its adapter is registered.
+
+In: a job. Out: a folder with the adapter and its manifest, and what the training did. If registering fails (the
+artifact store is full, a driver is missing, the process is killed), the same call finds the folder and does not train
+again.
+"""
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sparklabel import registry
+from sparklabel.cache_dir import build_once, cache_dir
+from sparklabel.language_model import TrainingConfig, TrainingSummary
+from sparklabel.progress import tell
+from sparklabel.training.job import TrainingJob, TrainingOutcome
+
+_OUTCOME = "outcome.json"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTraining:
+    """A finished training in a folder of the cache."""
+
+    folder: Path
+    outcome: TrainingOutcome
+
+    def copy_files(self, to: Path) -> None:
+        """Copies what is registered: the adapter and its manifest."""
+        shutil.copytree(self.folder, to, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_OUTCOME))
+
+    def forget(self) -> None:
+        """Removes the folder, when the adapter is registered."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def keep_training(job: TrainingJob, run: registry.Run, progress: bool) -> KeptTraining:
+    """Trains, unless the same training was finished here and not registered.
+
+    Raises:
+        ModelError: The base cannot be fetched, loaded or adapted.
+    """
+    folder, is_new = cache_dir() / "trained" / _key(job), False
+
+    def build(partial: Path) -> None:
+        nonlocal is_new
+        is_new = True
+        outcome = job.train(partial, run, progress)
+        (partial / _OUTCOME).write_text(json.dumps(asdict(outcome)), "utf-8")
+
+    build_once(folder, build)
+    if not is_new:
+        tell(f"an adapter that was trained before and not registered is used: {folder}")
+    return KeptTraining(folder, _read(folder / _OUTCOME))
+
+
+def _key(job: TrainingJob) -> str:
+    """A hash of everything that the adapter depends on."""
+    content = [
+        job.task.fingerprint, job.base.identity, dict(job.base_record), asdict(job.config),
+        *([[one.inputs, one.answer] for one in answers] for answers in (job.answers.train, job.answers.held_out)),
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:32]
+
+
+def _read(file: Path) -> TrainingOutcome:
+    found = json.loads(file.read_text("utf-8"))
+    summary = found["summary"]
+    modules = tuple(summary["config"]["target_modules"])
+    config = TrainingConfig(**summary["config"] | {"target_modules": modules})
+    return TrainingOutcome(
+        TrainingSummary(**summary | {"config": config}), found["truncated"], found["probe_accuracy"]
+    )
