@@ -53,6 +53,7 @@ _HOMES = {
     "PassReport": "labeling",
     "SparklabelError": "errors",
     "Task": "tasks",
+    "TidyReport": "labeling",
     "TrainingConfig": "language_model.training.config",
     "TrainingReport": "training",
     "TransformersOptions": "engines",
@@ -82,6 +83,7 @@ _HOMES = {
     "register": "udf",
     "register_all": "udf",
     "spark_session": "delta.session",
+    "tidy": "labeling",
     "undo_pass": "table",
 }
 
@@ -96,6 +98,7 @@ __all__ = [
     "PassReport",
     "SparklabelError",
     "Task",
+    "TidyReport",
     "TrainingConfig",
     "TrainingReport",
     "TransformersOptions",
@@ -125,6 +128,7 @@ __all__ = [
     "register",
     "register_all",
     "spark_session",
+    "tidy",
     "undo_pass",
 ]
 

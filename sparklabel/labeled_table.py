@@ -18,6 +18,7 @@ from sparklabel.evaluation.evaluate import EvaluationReport, evaluate
 from sparklabel.labeling.arguments import EngineArguments, PassArguments
 from sparklabel.labeling.label_table import label_table
 from sparklabel.labeling.report import PassReport
+from sparklabel.labeling.state.tidy import TidyReport, tidy
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.models.references import DEFAULT
 from sparklabel.table.history import passes
@@ -117,6 +118,10 @@ class LabeledTable:
         """The passes over the table that wrote this task's labels, newest first."""
         return passes(self.spark, self.into or self.table).where(F.col("task") == self.task.name)
 
+    def tidy(self, *, staging: str | None = None, cache: str | None = None) -> TidyReport:
+        """Removes what passes left of rows that the table no longer has, of all its tasks."""
+        return tidy(self.spark, self.table, into=self.into, staging=staging, cache=cache)
+
     def undo(self, pass_id: str) -> UndoReport:
         """Undoes a pass; human answers are kept."""
         return undo_pass(self.spark, self.into or self.table, pass_id)
@@ -147,7 +152,7 @@ def open_table(
 
     Returns:
         A handle with the methods `label`, `dry_run`, `finetune`, `evaluate`, `calibrate`, `failures`, `answers`,
-        `passes` and `undo`.
+        `passes`, `undo` and `tidy`.
 
     Raises:
         TableError: The table cannot be read.

@@ -1,4 +1,4 @@
-"""What passes did: passes, undo, failures, cache."""
+"""What passes did and left: passes, undo, failures, cache, tidy."""
 
 from typing import Annotated
 
@@ -68,3 +68,23 @@ def cache(
         )
     else:
         cache_summary(spark, absolute(table)).show(1000, truncate=False, vertical=True)
+
+
+@app.command()
+def tidy(
+    table: Table,
+    into: Into = None,
+    staging: Annotated[
+        str | None, typer.Option(help="The folder that passes were given as --staging.")
+    ] = None,
+    cache: Annotated[
+        str | None,
+        typer.Option(help="The folder that passes were given as --cache, if they served this table alone."),
+    ] = None,
+    conf: Conf = None,
+) -> None:
+    """Remove what passes left of rows that were deleted from the table."""
+    from sparklabel.labeling import tidy as run
+
+    folders = {"staging": optional(staging), "cache": optional(cache)}
+    print(run(session(conf), absolute(table), into=optional(into), **folders))

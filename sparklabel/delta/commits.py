@@ -28,9 +28,14 @@ _CONFLICTS = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHAN
 _REFUSALS = ("DELTA_VIOLATE_CONSTRAINT", "DELTA_NOT_NULL_CONSTRAINT", "DELTA_CANNOT_MODIFY_APPEND_ONLY")
 _ATTEMPTS = 8
 _TIDY_EVERY = 20
-FILES_GO_SOON = "TBLPROPERTIES ('delta.deletedFileRetentionDuration' = 'interval 1 hour')"
-"""For our own tables that hold texts, or answers that may quote them: these must not outlive a row that a user deleted
-from the labeled table. No pass reads for longer than an hour what another one removes."""
+STATE_PROPERTIES = (
+    "TBLPROPERTIES ('delta.deletedFileRetentionDuration' = 'interval 1 hour', 'delta.appendOnly' = 'false', "
+    "'delta.enableChangeDataFeed' = 'false', 'delta.enableDeletionVectors' = 'false', "
+    "'delta.dataSkippingNumIndexedCols' = '0')"
+)
+"""For our own tables, whose answers may quote texts: these must not outlive a row that a user deleted from the labeled
+table, in no file, whatever a session's defaults for new tables are. No pass reads for longer than an hour what another
+one removes; without indexed columns the log has no answers as minimum and maximum."""
 _ONE_AT_A_TIME = threading.RLock()
 Result = TypeVar("Result")
 

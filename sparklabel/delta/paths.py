@@ -12,3 +12,8 @@ def is_absolute(path: str) -> bool:
 def is_absolute_path(path: Any) -> bool:
     """Whether `path`, a user's argument, is a string and an absolute path."""
     return isinstance(path, str) and is_absolute(path)
+
+
+def local_as_path(path: str) -> str:
+    """The same path with `file:/data` and `file:///data` as `/data`, so that two spellings of a folder are equal."""
+    return re.sub(r"^file:/+", "/", path)

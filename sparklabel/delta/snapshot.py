@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.types import StructType
 
 from sparklabel.delta.errors import error_message, spark_errors
-from sparklabel.delta.paths import is_absolute
+from sparklabel.delta.paths import is_absolute, local_as_path
 from sparklabel.delta.session import query_errors_unprinted, require_delta
 from sparklabel.errors import ColumnError, TableError
 from sparklabel.sql import quote
@@ -159,6 +160,24 @@ def is_table_folder(spark: SparkSession, path: str) -> bool:
         return bool(spark.read.text(f"{path}/_delta_log").schema)
     except AnalysisException:
         return False
+
+
+def folder_tables(spark: SparkSession, folder: str, name: str = "*") -> list[str]:
+    """The folders of the Delta tables that lie directly in `folder`, with that name."""
+    # Brackets and the like would be a pattern. A question mark stands for one of any characters, so what is found is
+    # compared with the folder that was meant.
+    pattern = re.sub(r"[\[\]{}*?\\]", "?", folder.rstrip("/"))
+    try:
+        logs = spark.read.text(f"{pattern}/{name}/_delta_log/*.json").select("_metadata.file_path")
+    except AnalysisException:  # there is none
+        return []
+    found = {
+        unquote(row[0]).rpartition("/_delta_log/")[0].rpartition("/") for row in logs.distinct().collect()
+    }
+    wanted = local_as_path(folder.rstrip("/"))
+    return sorted(
+        f"{folder.rstrip('/')}/{last}" for around, _, last in found if local_as_path(around) == wanted
+    )
 
 
 def table_around(spark: SparkSession, path: str) -> str | None:

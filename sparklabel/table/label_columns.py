@@ -49,11 +49,13 @@ class RecordedTask:
         column: The column of its values.
         key: The key by which passes write them; empty in tables of an earlier release.
         calibration: The calibrator of its confidences; None if they were never calibrated.
+        inputs: What the task reads of each row: `tidy` tells by it whose rows are gone.
     """
 
     column: str
     key: tuple[str, ...] = ()
     calibration: "Calibration | None" = None
+    inputs: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, content: str) -> "RecordedTask":
@@ -64,12 +66,14 @@ class RecordedTask:
             str(found.get("column", "")),
             tuple(found.get("key", ())),
             Calibration(**calibration) if calibration else None,
+            tuple(found.get("inputs", ())),
         )
 
     def to_json(self) -> str:
         key = {"key": list(self.key)} if self.key else {}
         calibration = {"calibration": asdict(self.calibration)} if self.calibration else {}
-        return json.dumps({"column": self.column} | key | calibration)
+        inputs = {"inputs": list(self.inputs)} if self.inputs else {}
+        return json.dumps({"column": self.column} | key | inputs | calibration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,15 @@ def recorded_task(target: TableSnapshot, task: Task) -> RecordedTask | None:
     """What the table remembers of the task; None before its first pass."""
     content = target.properties.get(f"{TASK_PROPERTY}{task.name}")
     return RecordedTask.read(content) if content else None
+
+
+def recorded_tasks(target: TableSnapshot) -> dict[str, RecordedTask]:
+    """What the table remembers of each task, by name."""
+    return {
+        name.removeprefix(TASK_PROPERTY): RecordedTask.read(content)
+        for name, content in target.properties.items()
+        if name.startswith(TASK_PROPERTY)
+    }
 
 
 def recorded_column(target: TableSnapshot, task: Task) -> str | None:
@@ -233,13 +246,8 @@ def _check_both_or_none(
 
 
 def _check_not_another_tasks(target: TableSnapshot, task: Task, value: str) -> None:
-    for name, content in target.properties.items():
-        other = name.removeprefix(TASK_PROPERTY)
-        if (
-            name.startswith(TASK_PROPERTY)
-            and other != task.name
-            and RecordedTask.read(content).column.lower() == value.lower()
-        ):
+    for other, recorded in recorded_tasks(target).items():
+        if other != task.name and recorded.column.lower() == value.lower():
             raise ColumnError(
                 f"The column {value!r} of {target.name} belongs to the task {other!r}.", hint=_RENAME
             )
@@ -251,7 +259,7 @@ def remembered(
     """What the table should remember of the task. A calibration stays until there is another one."""
     known = recorded_task(target, task)
     kept = calibration or (known.calibration if known else None)
-    return RecordedTask(column, tuple(key), kept)
+    return RecordedTask(column, tuple(key), kept, tuple(task.inputs))
 
 
 def add_columns(

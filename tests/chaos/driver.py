@@ -1,11 +1,12 @@
-"""A pass with the fake engine over a table, in a process that may be killed: `python driver.py TABLE [SHARED]`."""
+"""A pass with the fake engine over a table, in a process that may be killed: `driver.py TABLE [shared] [quoting]`."""
 
 import sys
 
-from sparklabel import classification, label_table
+from sparklabel import classification, generation, label_table
 from sparklabel.delta.session import spark_session
 
 TASK = classification("verdict", "text", ["fresh", "rotten"], "Judge.")
+QUOTING = generation("gist", "text", "Repeat the text.")
 CONF = {
     "spark.master": "local[2]",
     "spark.driver.memory": "1g",
@@ -15,11 +16,12 @@ CONF = {
 }
 
 
-def label(spark, table, **options):
+def label(spark, table, task=TASK, **options):
     """A pass over the table. Its cache is named, where it is by default, so that no pass is a small one."""
     options |= {"key": "id", "model": "m-chaos", "engine": "fake", "progress": False, "adopt": True}
-    return label_table(spark, table, TASK, cache=f"{table}/_sparklabel", **options)
+    return label_table(spark, table, task, cache=f"{table}/_sparklabel", **options)
 
 
 if __name__ == "__main__":
-    label(spark_session(CONF), sys.argv[1], shared=len(sys.argv) > 2)
+    task = QUOTING if "quoting" in sys.argv else TASK
+    label(spark_session(CONF), sys.argv[1], task, shared="shared" in sys.argv)

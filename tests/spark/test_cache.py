@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from sparklabel import cache_summary, clear_cache
 from sparklabel.delta.snapshot import open_snapshot
 from sparklabel.errors import TableError
-from sparklabel.labeling.state.answer_cache import tidy
+from sparklabel.labeling.state.answer_cache import trim
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_a_cache_forgets_its_oldest_days(spark, story):
     today = spark.table(cache).where("day = current_date()")
     for age in (200, 2, 1):
         today.withColumn("day", F.date_sub("day", age)).write.insertInto(cache)
-    tidy(spark, cache, most=12)
+    trim(spark, cache, most=12)
     days = spark.sql(
         f"SELECT datediff(current_date(), day) AS age FROM {cache} GROUP BY 1 ORDER BY 1"
     ).collect()

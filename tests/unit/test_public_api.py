@@ -37,6 +37,7 @@ PROMISED = {
     "failures": lambda spark, table, task, *, key=None, column=None, into=None: ...,
     "open_table": lambda spark, table, task, *, key=None, column=None, into=None: ...,
     "passes": lambda spark, table: ...,
+    "tidy": lambda spark, table, *, into=None, staging=None, cache=None: ...,
     "undo_pass": lambda spark, table, pass_id: ...,
     "spark_session": lambda conf=None: ...,
 }  # fmt: skip
@@ -48,6 +49,7 @@ def test_the_public_names_are_the_promised_ones():
         "PassReport",
         "CalibrationReport",
         "TrainingConfig",
+        "TidyReport",
         "TrainingReport",
         "EvaluationReport",
         "UndoReport",

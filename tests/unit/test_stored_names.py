@@ -48,7 +48,11 @@ RECORD = (
     "pass_id: STRING, attempts: INT, labeled_at: TIMESTAMP_LTZ, reviewer: STRING, reviewed_at: TIMESTAMP_LTZ, "
     "review_reason: STRING, prompt_tokens: INT, output_tokens: INT>"
 )
-GOES_SOON = "TBLPROPERTIES ('delta.deletedFileRetentionDuration' = 'interval 1 hour')"
+GOES_SOON = (
+    "TBLPROPERTIES ('delta.deletedFileRetentionDuration' = 'interval 1 hour', 'delta.appendOnly' = 'false', "
+    "'delta.enableChangeDataFeed' = 'false', 'delta.enableDeletionVectors' = 'false', "
+    "'delta.dataSkippingNumIndexedCols' = '0')"
+)
 
 
 class Session:

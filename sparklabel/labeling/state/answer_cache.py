@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.delta.commits import (
-    FILES_GO_SOON,
+    STATE_PROPERTIES,
     WRITE_ERRORS,
     delete_rows,
     retry_on_conflict,
@@ -25,7 +25,7 @@ from sparklabel.delta.snapshot import is_table_folder, open_snapshot
 from sparklabel.errors import TableError
 from sparklabel.labeler import PreparedTask
 from sparklabel.labeling.options import StorageOptions
-from sparklabel.labeling.state.staging import CACHED, Staging
+from sparklabel.labeling.state.staging import CACHED, Staging, staging_folder
 from sparklabel.labels.record import label_ddl
 from sparklabel.labels.status import ANSWERED
 from sparklabel.progress import tell
@@ -34,6 +34,7 @@ from sparklabel.table.row_states import ANSWER, HASH
 from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec
 
+CACHE = "cache"
 _MOST_ANSWERS, _MOST_DAYS = 5_000_000, 180
 _MANY_ANSWERS = _MOST_ANSWERS // 20
 """A pass that adds more than this looks whether the cache is full: Delta counts rows without reading them."""
@@ -90,7 +91,7 @@ class Cache:
                 number > _MANY_ANSWERS and spark.sql(f"SELECT * FROM {self._sql}").count() > _MOST_ANSWERS
             )
             if is_full or tidying_is_due(spark, self._sql, commits=1):
-                tidy(spark, self._sql)
+                trim(spark, self._sql)
                 spark.sql(f"VACUUM {self._sql}").collect()
         except WRITE_ERRORS as error:
             self._tell(f"answers could not be added to the cache {self.path}: {error_message(error)}")
@@ -112,7 +113,7 @@ class Cache:
         create = (
             f"CREATE TABLE IF NOT EXISTS {self._sql} (question STRING, day DATE, task STRING, model STRING, input_hash "
             "STRING, answer STRING, cached_at TIMESTAMP_LTZ) USING DELTA PARTITIONED BY (question, day) "
-            f"{FILES_GO_SOON}"
+            f"{STATE_PROPERTIES}"
         )
         retry_on_conflict(lambda: spark.sql(create), "Making the cache")
         writer = good.write.format("delta").mode("append")
@@ -192,11 +193,11 @@ def _existing(spark: SparkSession, table: str) -> str:
 
 
 def _path(root: str | bool, location: str) -> str:
-    folder = f"{location.rstrip('/')}/_sparklabel" if isinstance(root, bool) else root.rstrip("/")
-    return f"{folder}/cache"
+    folder = staging_folder(location) if isinstance(root, bool) else root.rstrip("/")
+    return f"{folder}/{CACHE}"
 
 
-def tidy(spark: SparkSession, sql: str, most: int = _MOST_ANSWERS) -> None:
+def trim(spark: SparkSession, sql: str, most: int = _MOST_ANSWERS) -> None:
     """Removes whole days, the oldest first, until `most` answers or one day are left; then compacts the files."""
     days = spark.sql(f"SELECT day, count(*) AS answers FROM {sql} GROUP BY day ORDER BY day DESC").collect()
     kept, old = 0, f"day < date_sub(curdate(), {_MOST_DAYS})"

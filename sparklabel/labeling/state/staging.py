@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta.commits import FILES_GO_SOON, delete_rows, retry_on_conflict, tidying_is_due
+from sparklabel.delta.commits import STATE_PROPERTIES, delete_rows, retry_on_conflict, tidying_is_due
 from sparklabel.delta.errors import error_message, spark_errors
 from sparklabel.delta.snapshot import TableSnapshot, is_delta, newest_version
 from sparklabel.errors import TableError
@@ -24,8 +24,12 @@ from sparklabel.table.label_columns import LabelColumns
 from sparklabel.table.row_states import ANSWER, HASH
 from sparklabel.tasks import Task
 
+STATE_FOLDER = "_sparklabel"
+"""Inside a table's folder; Delta's VACUUM passes over names that begin with _."""
 CACHED = 0
 """The chunk number of answers that came from the cache."""
+TODO = "-todo"
+"""What the name of a table of pending texts ends with, which earlier releases wrote beside staging."""
 CLEARING = "Clearing the staging table"
 _KEPT_DAYS = 30
 """Answers that no later pass used (another model, a dropped task) are removed after this."""
@@ -122,7 +126,7 @@ class Staging:
 
     def _remove_inputs(self, spark: SparkSession) -> None:
         """Removes the pending texts that earlier releases wrote beside staging, and that a killed pass left there."""
-        inputs = f"delta.{quote(self.path + '-todo')}"
+        inputs = f"delta.{quote(self.path + TODO)}"
         if is_delta(spark, inputs):
             delete_rows(spark, inputs, "true", CLEARING)
             spark.sql(f"VACUUM {inputs}").collect()
@@ -135,6 +139,14 @@ class Staging:
             f"{table}answer.task_fingerprint = {sql_string(self.fingerprint)} "
             f"AND {table}answer.model = {sql_string(self.model)} AND {table}decision = {sql_string(self.decision)}"
         )
+
+
+def staging_folder(location: str, root: str | None = None) -> str:
+    """Where the staging tables of the table at `location` are: inside its folder, or in `root`, which may serve many
+    tables."""
+    if root is None:
+        return f"{location.rstrip('/')}/{STATE_FOLDER}"
+    return f"{root.rstrip('/')}/{hashlib.sha256(location.encode()).hexdigest()[:16]}"
 
 
 def open_staging(
@@ -163,13 +175,10 @@ def open_staging(
     )
     # The name of the folder is older than the spelling of this type, which is the same one.
     record_format = hashlib.sha256(columns.replace("_LTZ", "").encode()).hexdigest()[:8]
-    folder = f"{target.location.rstrip('/')}/_sparklabel"
-    if root is not None:  # which may serve many tables
-        folder = f"{root.rstrip('/')}/{hashlib.sha256(target.location.encode()).hexdigest()[:16]}"
-    path = f"{folder}/{label_columns.label}-{record_format}"
+    path = f"{staging_folder(target.location, root)}/{label_columns.label}-{record_format}"
     create = (
         f"CREATE TABLE IF NOT EXISTS delta.{quote(path)} ({columns}) USING DELTA PARTITIONED BY (pass_id) "
-        f"{FILES_GO_SOON}"
+        f"{STATE_PROPERTIES}"
     )
     try:
         retry_on_conflict(lambda: spark.sql(create), "Creating the staging table")

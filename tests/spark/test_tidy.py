@@ -1,0 +1,91 @@
+"""What passes left of rows that are gone is removed; what belongs to rows that are there stays."""
+
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from sparklabel import generation, tidy
+from sparklabel.errors import TableError
+from sparklabel.labeling.executor import ensure_columns, staging_of
+from sparklabel.labeling.request import PassRequest
+from sparklabel.table.row_states import ANSWER, HASH
+from sparklabel.table.task_table import open_task_table
+from sparklabel.udf import labeler_spec
+
+GIST = generation("gist", "text", "Repeat the text.")
+
+
+@pytest.fixture(scope="module")
+def story(spark, label):
+    """A table of which three rows of six were deleted, with the answers to all of them in its cache and, as a dead pass
+    leaves them, in staging: tidied, and tidied again when the files may go at once."""
+    table = "default.to_tidy"
+    spark.sql(f"DROP TABLE IF EXISTS {table}")
+    spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT id, concat('fresh ', id) AS text FROM range(6)")
+    seen = SimpleNamespace(table=table, untouched=tidy(spark, table))
+    location = spark.sql(f"DESCRIBE DETAIL {table}").first().location
+    label(table, GIST, cache=f"{location}/_sparklabel")  # named: a small pass would fill none
+    request = PassRequest(labeler_spec(GIST, "m", "fake", {}), open_task_table(spark, table, GIST))
+    staging = staging_of(spark, request, ensure_columns(spark, request))
+    answers = spark.table(table).selectExpr(f"gist_label.input_hash AS {HASH}", f"gist_label AS {ANSWER}")
+    staging.append(answers, 1)
+    spark.sql(f"DELETE FROM {table} WHERE id < 3")
+    spark.sql(f"INSERT INTO {table} (id, text) VALUES (10, 'fresh 2')")
+    todo = f"delta.`{staging.path}-todo`"
+    spark.sql(f"CREATE TABLE {todo} (text STRING) USING DELTA").collect()
+    spark.sql(f"INSERT INTO {todo} VALUES ('fresh 0')")
+    seen.began = datetime.now().astimezone()
+    seen.first = tidy(spark, table)
+    seen.left = {row.value for row in spark.sql(f"SELECT answer.value FROM {staging.sql}").collect()}
+    seen.texts = spark.sql(f"SELECT * FROM {todo}").count()
+    spark.sql(
+        f"ALTER TABLE {table} SET TBLPROPERTIES ('delta.deletedFileRetentionDuration' = 'interval 0 hours')"
+    )
+    seen.second = tidy(spark, table)
+    seen.files = {row[0] for row in spark.read.parquet(staging.path).select("answer.value").collect()}
+    yield seen
+    spark.sql(f"DROP TABLE {table}")
+
+
+def test_answers_to_texts_that_are_gone_are_removed_and_the_others_kept(story):
+    assert (story.first.staged, story.first.cached) == (3, 2)
+    assert story.left == {f"fresh {number}" for number in (2, 3, 4, 5)}
+
+
+def test_texts_that_an_earlier_release_kept_beside_staging_are_removed(story):
+    assert story.texts == 0
+
+
+def test_the_report_says_when_the_files_can_be_deleted(story):
+    wait = story.first.again_at - story.began
+    assert timedelta(minutes=59) < wait < timedelta(minutes=90)
+    assert "3 rows removed from staging, 2 from the cache; files of 3 tables vacuumed" in str(story.first)
+    assert f"call again after {story.first.again_at:%H:%M}" in str(story.first)
+
+
+def test_with_a_shorter_retention_of_the_table_the_files_are_deleted_at_once(story):
+    assert story.second.again_at is None
+    assert story.files == story.left
+
+
+def test_a_table_that_was_never_labeled_has_nothing_to_tidy(story):
+    assert str(story.untouched) == f"{story.table}: passes have left nothing"
+
+
+def test_folders_that_passes_were_given_are_named_and_any_folder_can_be_the_tables(spark, label, tmp_path):
+    table, staging, cache = (f"{tmp_path}/{name}" for name in ("a [table], 100%", "st{a}ge", "ca*che"))
+    spark.sql(
+        f"CREATE TABLE delta.`{table}` USING DELTA AS SELECT id, concat('fresh ', id) AS text FROM range(3)"
+    )
+    label(table, GIST, staging=staging, cache=cache, into=f"{tmp_path}/labels")
+    spark.sql(f"DELETE FROM delta.`{table}` WHERE id = 0")
+    report = tidy(spark, table, staging=staging, cache=cache, into=f"{tmp_path}/labels")
+    assert (report.staged, report.cached, len(report.tables)) == (0, 1, 2)
+    logs = [file.read_text() for name in ("st{a}ge", "ca*che") for file in (tmp_path / name).rglob("*.json")]
+    assert not any("fresh 0" in log for log in logs)
+
+
+def test_a_relative_folder_is_refused(spark, story):
+    with pytest.raises(TableError, match="staging='here' is not an absolute path"):
+        tidy(spark, story.table, staging="here")
