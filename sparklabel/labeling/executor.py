@@ -43,6 +43,7 @@ from sparklabel.table.key import check_unique
 from sparklabel.table.merge import corrections_change, merge_rows
 from sparklabel.table.row_states import HASH, row_states, rows_by_status, unattributed
 from sparklabel.table.task_table import TaskTable
+from sparklabel.termination import sigterm_exits
 from sparklabel.udf import prepare
 
 _MERGE_SECONDS, _MERGE_SHARE = 300.0, 10.0
@@ -54,7 +55,7 @@ _NEWEST_COMMITS = 100
 def run_passes(spark: SparkSession, plans: Sequence[PassPlan], progress: bool) -> list[PassReport]:
     """Runs them one after the other, and writes what was answered even if one of them raises."""
     clock = time.monotonic()
-    with count_conflicts() as conflicts, ExitStack() as stack:
+    with sigterm_exits(), count_conflicts() as conflicts, ExitStack() as stack:
         with failures_diagnosed(spark, [plan.request for plan in plans]):
             prepared = [_prepare(spark, plan) for plan in plans]
             ready = [_ready(spark, *pair, progress) for pair in zip(plans, prepared, strict=True)]
@@ -250,7 +251,7 @@ def _reports(
             outcome = _outcome_of(found, outcome)
         report = build_report(replace(one.plan, request=one.request), outcome)
         if found:
-            found.tracker.end(report.figures())
+            found.tracker.end(report.figures(), report.interrupted)
         reports.append(report)
     return reports
 

@@ -1,4 +1,4 @@
-"""Ctrl-C during a pass: the first one finishes the chunk, the second one stops at once."""
+"""Ctrl-C and SIGTERM during a pass: the first one finishes the chunk, the second one stops at once."""
 
 import signal
 import threading
@@ -9,24 +9,44 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from sparklabel.delta.session import is_connect
+from sparklabel.termination import sigterm_waits
+
+_GRACE_SECONDS = 10.0
+"""How long a chunk may go on after SIGTERM. Kubernetes kills 30 seconds after it, and a MERGE comes first."""
 
 
 class FirstInterrupt:
     """Remembers the first Ctrl-C in `heard`, so that the current chunk can be finished; the second one raises
-    KeyboardInterrupt as usual. Does nothing in threads that get no signals."""
+    KeyboardInterrupt as usual. SIGTERM is heard too, and the chunk then has a few seconds. Does nothing in threads that
+    get no signals."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.heard, self._say = False, say
         self._before: Any = None
+        self._waiting = sigterm_waits(self._terminate)
+        self._grace = threading.Timer(_GRACE_SECONDS, self._hurry)
+        self._grace.daemon = True
 
     def __enter__(self) -> "FirstInterrupt":
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._hear)
+        self._waiting.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: Any) -> None:
+        self._grace.cancel()
+        self._waiting.__exit__(*error)
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
+
+    def _terminate(self) -> None:
+        self.heard = True
+        self._say(f"terminated: the current chunk has {_GRACE_SECONDS:.0f} s; what is answered is written")
+        self._grace.start()
+
+    def _hurry(self) -> None:
+        # To the main thread, which waits in a call to the JVM.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     def _hear(self, number: int, frame: object) -> None:
         if self.heard:

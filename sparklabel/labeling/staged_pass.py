@@ -155,6 +155,7 @@ class StagedPass:
         # Beside a pass over a part of the rows others work, whose answers to the same inputs may not be merged yet.
         if (self._resumed or lease.dead) and request.scope.is_whole:
             merged = records_of(spark, ready.table, request.model, request.task.fingerprint)
+        self.tracker.end_runs_of(lease.dead, request.experiment)
         with best_effort(CLEARING):
             staging.clear(spark, merged, lease.dead, commits=stats.chunks + _OTHER_COMMITS)
             lease.released = True

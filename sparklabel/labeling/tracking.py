@@ -7,7 +7,7 @@ store. A pass never creates a store.
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from sparklabel import registry
@@ -38,9 +38,21 @@ class PassTracker:
             _LOG.info(json.dumps({"pass_id": self._pass_id, "chunk": stats.chunks, **figures}))
         self._log({name: float(value) for name, value in figures.items()}, stats.chunks)
 
-    def end(self, figures: Mapping[str, float | None]) -> None:
+    def end(self, figures: Mapping[str, float | None], is_interrupted: bool = False) -> None:
         """The numbers of the report, when the pass has ended."""
         self._log(figures, 0)
+        if self._run and is_interrupted:
+            self._run.status = "KILLED"
+
+    def end_runs_of(self, dead: Sequence[str], experiment: str) -> None:
+        """Ends the runs of passes that were killed and whose rows this one took over."""
+        if self._run is None:
+            return
+        try:
+            for pass_id in dead:
+                registry.end_run_of(pass_id, experiment)
+        except SetupError as error:
+            tell(f"the MLflow run of a killed pass could not be ended: {error.message}")
 
     def _log(self, figures: Mapping[str, float | None], step: int) -> None:
         if self._run is None:
@@ -69,7 +81,7 @@ def track_pass(request: PassRequest) -> Iterator[PassTracker]:
 
 def _run(request: PassRequest, stack: ExitStack) -> registry.Run | None:
     """The pass's run, open until the stack is unwound; None if the store fails: labels matter more than metrics."""
-    task, tags = request.task.name, {"sparklabel.pass": request.pass_id}
+    task, tags = request.task.name, {registry.PASS_TAG: request.pass_id}
     try:
         run = stack.enter_context(
             registry.start_run(f"label {task}", experiment=request.experiment, tags=tags)

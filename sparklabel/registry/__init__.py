@@ -5,7 +5,7 @@ import takes seconds: it happens inside the functions that need it.
 """
 
 from sparklabel.registry.calibrators import find_calibrator, has_store, log_calibrator
-from sparklabel.registry.runs import DEFAULT_EXPERIMENT, Run, start_run
+from sparklabel.registry.runs import DEFAULT_EXPERIMENT, PASS_TAG, Run, end_run_of, start_run
 from sparklabel.registry.serving import MANIFEST, LocalModel, base_record, fetch, resolve
 from sparklabel.registry.store import connect, store_errors
 from sparklabel.registry.versions import (
@@ -21,6 +21,7 @@ __all__ = [
     "CHAMPION",
     "DEFAULT_EXPERIMENT",
     "MANIFEST",
+    "PASS_TAG",
     "LocalModel",
     "Run",
     "base_record",
@@ -28,6 +29,7 @@ __all__ = [
     "check_registered_name",
     "connect",
     "default_registered_name",
+    "end_run_of",
     "fetch",
     "find_calibrator",
     "has_store",

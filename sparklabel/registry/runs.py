@@ -16,18 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 from sparklabel.errors import SetupError
 from sparklabel.registry.store import artifact_location, connect, store_errors, tracking_uri
+from sparklabel.termination import sigterm_exits
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, RunInfo
 
 DEFAULT_EXPERIMENT = "sparklabel"
+PASS_TAG = "sparklabel.pass"
+"""The tag with a pass's id of the run that tracks it."""
 _FLUSH_METRICS, _FLUSH_SECONDS = 500, 5.0
 
 
 @contextmanager
 def start_run(name: str, *, experiment: str, tags: Mapping[str, str] | None = None) -> Iterator["Run"]:
-    """An MLflow run: FINISHED at the end of the block, FAILED if an error leaves it, KILLED on Ctrl-C.
+    """An MLflow run: FINISHED at the end of the block, FAILED if an error leaves it, KILLED on Ctrl-C and SIGTERM.
 
     MLFLOW_EXPERIMENT_ID and MLFLOW_EXPERIMENT_NAME take precedence over `experiment`, which is created if it does not
     exist. Inside a user's active run the new run is its child. Raises SetupError if the store fails.
@@ -38,14 +41,30 @@ def start_run(name: str, *, experiment: str, tags: Mapping[str, str] | None = No
             _experiment_id(client, experiment), tags=_context(tags or {}), run_name=name
         ).info
     run = Run(client, info)
-    try:
-        yield run
-    except BaseException as error:
-        with suppress(SetupError):  # the first error is the one to report
-            _terminate(client, run.id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
-        raise
-    run.flush()
-    _terminate(client, run.id, "FINISHED")
+    with sigterm_exits():
+        try:
+            yield run
+        except BaseException as error:
+            with suppress(SetupError):  # the first error is the one to report
+                is_killed = isinstance(error, KeyboardInterrupt | SystemExit)
+                _terminate(client, run.id, "KILLED" if is_killed else "FAILED")
+            raise
+        run.flush()
+        _terminate(client, run.id, run.status)
+
+
+def end_run_of(pass_id: str, experiment: str) -> None:
+    """Ends the run of a pass that was killed: it would be RUNNING for ever. Raises SetupError if the store fails."""
+    client = connect()
+    with store_errors():
+        where = find_experiment(client, experiment)
+        found = (
+            client.search_runs([where], f"tags.`{PASS_TAG}` = '{pass_id}' AND attributes.status = 'RUNNING'")
+            if where
+            else []
+        )
+    for run in found:
+        _terminate(client, run.info.run_id, "KILLED")
 
 
 def _terminate(client: "MlflowClient", run_id: str, status: str) -> None:
@@ -56,7 +75,7 @@ def _terminate(client: "MlflowClient", run_id: str, status: str) -> None:
 class Run:
     """An open run. Metrics are sent in batches: every 500 values, every 5 seconds, and at the end.
 
-    Each method raises SetupError if the store fails.
+    Each method raises SetupError if the store fails. `status` is what the run ends with if no error leaves its block.
     """
 
     def __init__(self, client: "MlflowClient", info: "RunInfo") -> None:
@@ -64,6 +83,7 @@ class Run:
         self.name: str = info.run_name
         self.experiment_id: str = info.experiment_id
         self.artifact_uri: str = info.artifact_uri
+        self.status = "FINISHED"
         self.tracking_uri = tracking_uri()
         self._client = client
         self._unsent: list[Metric] = []

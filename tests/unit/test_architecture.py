@@ -12,7 +12,7 @@ FLOORS = {
     room: floor
     for floor, rooms in enumerate(
         (
-            "arguments errors hashing splits machine progress redaction cache_dir sql texts labels",
+            "arguments errors hashing splits machine progress redaction cache_dir sql termination texts labels",
             "tasks",
             "models language_model few_shot prompts label_trie confidence probe engines",
             "labeler",

@@ -1,6 +1,7 @@
 """Runs, and stores that do not work. Against a real MLflow on SQLite."""
 
 import json
+import signal
 from pathlib import Path
 
 import mlflow
@@ -40,6 +41,21 @@ def test_an_interrupted_run_is_killed():
     with pytest.raises(KeyboardInterrupt), registry.start_run("training", experiment="tests") as run:
         raise KeyboardInterrupt
     assert mlflow.MlflowClient().get_run(run.id).info.status == "KILLED"
+
+
+def test_a_terminated_run_is_killed():
+    with pytest.raises(SystemExit), registry.start_run("training", experiment="tests") as run:
+        signal.raise_signal(signal.SIGTERM)
+    assert mlflow.MlflowClient().get_run(run.id).info.status == "KILLED"
+
+
+def test_the_run_of_a_pass_that_was_killed_is_ended_and_no_other_one():
+    client = mlflow.MlflowClient()
+    number = client.create_experiment("passes")
+    tags = [{registry.PASS_TAG: "dead"}, {registry.PASS_TAG: "alive"}]
+    dead, alive = (client.create_run(number, tags=one).info.run_id for one in tags)
+    registry.end_run_of("dead", "passes")
+    assert [client.get_run(run).info.status for run in (dead, alive)] == ["KILLED", "RUNNING"]
 
 
 def test_a_run_inside_a_users_run_is_its_child_and_leaves_it_active():
