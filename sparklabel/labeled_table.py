@@ -101,10 +101,18 @@ class LabeledTable:
         )
 
     def calibrate(
-        self, *, model: str | None = None, experiment: str = registry.DEFAULT_EXPERIMENT
+        self, *, model: str | None = None, allow_unsafe_store: bool = False, experiment: str = registry.DEFAULT_EXPERIMENT
     ) -> CalibrationReport:
         """Fits a calibrator to people's answers and recomputes the table's confidences."""
-        return calibrate(self.spark, self.table, self.task, **self._names, model=model, experiment=experiment)
+        return calibrate(
+            self.spark,
+            self.table,
+            self.task,
+            **self._names,
+            model=model,
+            allow_unsafe_store=allow_unsafe_store,
+            experiment=experiment,
+        )
 
     def failures(self) -> DataFrame:
         """The rows that have no answer because something failed."""
@@ -122,9 +130,10 @@ class LabeledTable:
         """Removes what passes left of rows that the table no longer has, of all its tasks."""
         return tidy(self.spark, self.table, into=self.into, staging=staging, cache=cache)
 
-    def undo(self, pass_id: str) -> UndoReport:
+    def undo(self, pass_id: str, *, allow_unsafe_store: bool = False) -> UndoReport:
         """Undoes a pass; human answers are kept."""
-        return undo_pass(self.spark, self.into or self.table, pass_id)
+        table = self.into or self.table
+        return undo_pass(self.spark, table, pass_id, allow_unsafe_store=allow_unsafe_store)
 
     @property
     def _names(self) -> dict[str, Any]:

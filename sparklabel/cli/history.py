@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 
 from sparklabel.cli.app import app
-from sparklabel.cli.options import Column, Conf, Into, Key, Table, TaskFile, absolute, optional, session
+from sparklabel.cli.options import (
+    Column,
+    Conf,
+    Into,
+    Key,
+    Table,
+    TaskFile,
+    UnsafeStore,
+    absolute,
+    optional,
+    session,
+)
 
 
 @app.command()
@@ -20,12 +31,13 @@ def passes(table: Table, conf: Conf = None) -> None:
 def undo(
     table: Table,
     pass_id: Annotated[str, typer.Option("--pass", help="The pass, by its id in `sparklabel passes`.")],
+    allow_unsafe_store: UnsafeStore = False,
     conf: Conf = None,
 ) -> None:
     """Undo a pass: its rows get back the labels that they had before."""
     from sparklabel.table import undo_pass
 
-    print(undo_pass(session(conf), absolute(table), pass_id))
+    print(undo_pass(session(conf), absolute(table), pass_id, allow_unsafe_store=allow_unsafe_store))
 
 
 @app.command()
@@ -56,6 +68,7 @@ def cache(
     task: Annotated[
         str | None, typer.Option(help="With --clear: delete the answers of this task only, by its name.")
     ] = None,
+    allow_unsafe_store: UnsafeStore = False,
     conf: Conf = None,
 ) -> None:
     """Show what the answer cache holds, or clear it."""
@@ -63,9 +76,8 @@ def cache(
 
     spark = session(conf)
     if clear:
-        print(
-            f"{clear_cache(spark, absolute(table), task):,} answers were deleted from the cache; labels in tables stay"
-        )
+        removed = clear_cache(spark, absolute(table), task, allow_unsafe_store=allow_unsafe_store)
+        print(f"{removed:,} answers were deleted from the cache; labels in tables stay")
     else:
         cache_summary(spark, absolute(table)).show(1000, truncate=False, vertical=True)
 

@@ -17,6 +17,7 @@ from sparklabel.cli.options import (
     Table,
     TaskFile,
     TaskFiles,
+    UnsafeStore,
     absolute,
     engine_options,
     optional,
@@ -101,6 +102,7 @@ def label(
             help="Enable deletion vectors in the table: lighter writes, but readers must support them.",
         ),
     ] = False,
+    allow_unsafe_store: UnsafeStore = False,
     conf: Conf = None,
 ) -> None:
     """Label the pending rows of a Delta table in place."""
@@ -115,7 +117,7 @@ def label(
         on_drift=on_drift, cost_per_hour=cost_per_hour, cost_per_million_tokens=cost_per_million_tokens,
         max_new_corrections=max_new_corrections, staging=optional(staging),
         cache=False if no_cache else True if cache is None else absolute(cache), deletion_vectors=deletion_vectors,
-        dry_run=dry_run, **engine_options(option),
+        allow_unsafe_store=allow_unsafe_store, dry_run=dry_run, **engine_options(option),
     )  # fmt: skip
     print(*reports, sep="\n")
     if any(report.interrupted or report.stopped for report in reports):
@@ -188,6 +190,7 @@ def calibrate(
     ] = None,
     column: Column = None,
     into: Into = None,
+    allow_unsafe_store: UnsafeStore = False,
     conf: Conf = None,
 ) -> None:
     """Fit the confidence of a table's labels to its human answers."""
@@ -203,5 +206,6 @@ def calibrate(
             model=model,
             column=column,
             into=optional(into),
+            allow_unsafe_store=allow_unsafe_store,
         )
     )

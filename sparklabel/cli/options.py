@@ -36,6 +36,13 @@ Column = Annotated[
 Into = Annotated[
     str | None, typer.Option(help="A table of key and labels to use instead; --table is then only read.")
 ]
+UnsafeStore = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unsafe-store",
+        help="Write on S3 without a log store that excludes other drivers. Only safe if no one else writes there.",
+    ),
+]
 Conf = Annotated[
     list[str] | None, typer.Option(help="A Spark setting, as KEY=VALUE. Repeat it for several settings.")
 ]

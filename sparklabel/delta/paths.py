@@ -17,3 +17,9 @@ def is_absolute_path(path: Any) -> bool:
 def local_as_path(path: str) -> str:
     """The same path with `file:/data` and `file:///data` as `/data`, so that two spellings of a folder are equal."""
     return re.sub(r"^file:/+", "/", path)
+
+
+def scheme_of(path: str) -> str:
+    """The scheme of a path in lower case: `s3a` of `S3A://bucket/t`; empty for `/data/t`."""
+    found = re.match(r"(\w[\w+.-]*):/", path)
+    return found[1].lower() if found else ""

@@ -15,6 +15,7 @@ from sparklabel import registry
 from sparklabel.confidence.calibrators import Calibrator, others_of
 from sparklabel.confidence.fit import JudgedAnswer, confidences, fit_calibrator
 from sparklabel.delta.commits import commit_metadata, retry_on_conflict
+from sparklabel.delta.log_stores import check_stores
 from sparklabel.errors import AnswersError, ModelError
 from sparklabel.evaluation.metrics.confidence import calibration_error
 from sparklabel.labels.predicates import model_value_sql
@@ -76,6 +77,7 @@ def calibrate(
     column: str | None = None,
     into: str | None = None,
     model: str | None = None,
+    allow_unsafe_store: bool = False,
     experiment: str = registry.DEFAULT_EXPERIMENT,
 ) -> CalibrationReport:
     """Fits a calibrator to a table's human answers, logs it to MLflow, and recomputes the table's `confidence`.
@@ -94,6 +96,7 @@ def calibrate(
         into: The table that has the labels, if `table` has not.
         model: Whose answers to calibrate: a reference, or what the records say (`intent_label.model`). By default the
             model with the most human answers.
+        allow_unsafe_store: As for `label_table`.
         experiment: The MLflow experiment to log to. Passes over other tables find the calibrator of a model that is not
             registered only in the experiment that they log to themselves.
 
@@ -101,7 +104,7 @@ def calibrate(
         The calibrator, the calibration error before and after it, and how many rows changed.
 
     Raises:
-        TableError: The table cannot be opened.
+        TableError: The table cannot be opened, or Delta could lose commits where it is.
         ColumnError: The table has no labels of the task, or a column is missing.
         KeyColumnError: The key has NULLs or duplicates.
         AnswersError: There are fewer than 50 such answers, or all of them are correct, or all are wrong.
@@ -118,6 +121,7 @@ def calibrate(
         ```
     """
     opened = open_task_table(spark, table, task, key, column, into=into)
+    check_stores(spark, allow_unsafe_store, [opened.target.location])
     opened.check_labeled(task, "Label it first: sparklabel.label_table(...).")
     answers = _human_answers(spark, opened, task)
     identity = _model_of(answers, model, opened, task)

@@ -55,6 +55,7 @@ class PassArguments(EngineArguments, total=False):
     staging: str | None
     cache: bool | str
     deletion_vectors: bool
+    allow_unsafe_store: bool
     experiment: str
     progress: bool
 

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from sparklabel.arguments import check_arguments
+from sparklabel.delta.log_stores import check_stores, location_of
 from sparklabel.delta.session import is_connect
 from sparklabel.delta.snapshot import UNVERSIONED, check_folders, folder_of
 from sparklabel.engines import EngineOptions, engine_spec
@@ -37,7 +38,8 @@ from sparklabel.udf import LabelerSpec, labeler_spec, prepare
 
 _ARGUMENTS = (
     "key", "checkpoint", "model", "engine", "trigger", "sweep_every", "where", "column", "into", "min_confidence",
-    "max_error_ratio", "max_new_corrections", "staging", "cache", *EngineArguments.__annotations__,
+    "max_error_ratio", "max_new_corrections", "staging", "cache", "allow_unsafe_store",
+    *EngineArguments.__annotations__,
 )  # fmt: skip
 _ROW = "_sparklabel_row"
 _WAITS, _WAIT_SECONDS = 60, 10.0
@@ -63,6 +65,7 @@ def label_stream(
     max_new_corrections: int | None = 1000,
     staging: str | None = None,
     cache: bool | str = True,
+    allow_unsafe_store: bool = False,
     **options: Unpack[EngineArguments],
 ) -> StreamingQuery:
     """Labels the rows of a Delta table as they are appended, in place or `into` a table of labels.
@@ -94,11 +97,12 @@ def label_stream(
             "label_stream needs a classic Spark session.", hint="Call label_table on a schedule instead."
         )
     limits = PassLimits(max_error_ratio, max_new_corrections=max_new_corrections)
-    storage = StorageOptions(staging, cache)
+    storage = StorageOptions(staging, cache, allow_unsafe_store=allow_unsafe_store)
     name = f"sparklabel {task.name} {into or table}"
     _check_stream(spark, name, checkpoint, trigger)
     check_folders(spark, checkpoint=checkpoint, staging=staging, cache=cache)
     opened = open_task_table(spark, table, task, key, column, into=into)
+    check_stores(spark, allow_unsafe_store, [location_of(spark, opened.target), staging, cache])
     if opened.source.version == UNVERSIONED:
         raise TableError(f"{table} is a view: only a Delta table can be read as a stream.")
     spec = calibrated_spec(labeler_spec(task, model, engine, dict(options), min_confidence), opened)

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from sparklabel import registry
 from sparklabel.arguments import check_arguments
+from sparklabel.delta.log_stores import check_stores, location_of
 from sparklabel.delta.snapshot import check_folders
 from sparklabel.engines import EngineOptions, engine_spec
 from sparklabel.errors import ColumnError, TableError, TaskError
@@ -71,6 +72,7 @@ def label_table(
     staging: str | None = None,
     cache: bool | str = True,
     deletion_vectors: bool = False,
+    allow_unsafe_store: bool = False,
     experiment: str = registry.DEFAULT_EXPERIMENT,
     progress: bool = True,
     **options: Any,
@@ -119,6 +121,8 @@ def label_table(
         cache: True for a cache inside the table's folder, False for none, or a folder that several tables share.
         deletion_vectors: Enable deletion vectors in the table, so that a MERGE rewrites only changed rows. Upgrades the
             table protocol: readers that do not support it are locked out.
+        allow_unsafe_store: Write also where Delta loses commits if a second driver writes there: on Amazon S3, unless
+            the session has a log store that excludes other drivers. Only safe if no one else writes there.
         experiment: The MLflow experiment of the pass's run, if there is an MLflow store.
         progress: Show progress on stderr.
         **options: Options of the engine, for example dtype="float32".
@@ -141,7 +145,7 @@ def label_table(
         raise TableError(f"relabel={relabel!r} is not known.", hint=f"Use one of: {', '.join(RELABEL)}.")
     check_flags(adopt=adopt, dry_run=dry_run)
     limits = PassLimits(max_error_ratio, max_rows, max_seconds, on_drift, max_new_corrections)
-    storage = StorageOptions(staging, cache, deletion_vectors)
+    storage = StorageOptions(staging, cache, deletion_vectors, allow_unsafe_store)
     pricing = Pricing(cost_per_hour, cost_per_million_tokens)
     scope = Scope(relabel, where, Shard.checked(shard), checked_retry({} if retry is None else retry))
     tasks = _tasks(task, column)
@@ -150,6 +154,7 @@ def label_table(
     began = time.monotonic()
     check_folders(spark, staging=staging, cache=cache)
     opened = open_task_tables(spark, table, tasks, key, column, adopt, into, check_rows=False)
+    check_stores(spark, allow_unsafe_store, [location_of(spark, opened[0].target), staging, cache])
     _check_columns_apart(tasks, [(one.label_columns.value, one.label_columns.label) for one in opened])
     requests = []
     for one, found in zip(tasks, opened, strict=True):

@@ -49,6 +49,7 @@ class StorageOptions:
         cache: The folder of answers that later passes need not compute again; True for one inside the table's folder,
             False for none.
         deletion_vectors: Enable deletion vectors in the table, which upgrades its protocol.
+        allow_unsafe_store: Write also where Delta would lose commits if a second driver wrote there.
 
     Raises:
         TableError: A folder is not an absolute path, or a flag is not a bool.
@@ -57,6 +58,7 @@ class StorageOptions:
     staging: str | None = None
     cache: str | bool = True
     deletion_vectors: bool = False
+    allow_unsafe_store: bool = False
 
     def __post_init__(self) -> None:
         if self.staging is not None and not is_absolute_path(self.staging):
@@ -66,7 +68,7 @@ class StorageOptions:
                 f"cache={self.cache!r} is not the absolute path of a folder.",
                 hint="Use True for a cache inside the table's folder, or False for none.",
             )
-        check_flags(deletion_vectors=self.deletion_vectors)
+        check_flags(deletion_vectors=self.deletion_vectors, allow_unsafe_store=self.allow_unsafe_store)
 
 
 def check_flags(**flags: Any) -> None:

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.delta.errors import spark_errors
+from sparklabel.delta.log_stores import check_stores
 from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 from sparklabel.errors import TableError
 from sparklabel.labels.predicates import human_sql
@@ -56,7 +57,9 @@ class UndoReport:
         )
 
 
-def undo_pass(spark: SparkSession, table: str, pass_id: str) -> UndoReport:
+def undo_pass(
+    spark: SparkSession, table: str, pass_id: str, *, allow_unsafe_store: bool = False
+) -> UndoReport:
     """Puts back the labels that a pass replaced.
 
     Rows that people or a later pass have answered since keep what they have. A row that had no label has none again,
@@ -65,12 +68,15 @@ def undo_pass(spark: SparkSession, table: str, pass_id: str) -> UndoReport:
     Args:
         table: The table that has the labels.
         pass_id: The pass; `passes` lists them.
+        allow_unsafe_store: As for `label_table`.
 
     Raises:
-        TableError: The table's history has no such pass, or no longer has the version before it.
+        TableError: The table's history has no such pass, or no longer has the version before it; or Delta could lose
+            commits where the table is.
         ConflictError: Other writers were first every time.
     """
     target = open_snapshot(spark, table)
+    check_stores(spark, allow_unsafe_store, [target.location])
     made = _first_commit(spark, target, pass_id)
     before, keys, value = made.version - 1, list(made.facts["key"]), str(made.facts["column"])
     label = f"{value}_label"

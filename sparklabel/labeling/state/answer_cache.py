@@ -20,6 +20,7 @@ from sparklabel.delta.commits import (
     tidying_is_due,
 )
 from sparklabel.delta.errors import error_message
+from sparklabel.delta.log_stores import check_stores
 from sparklabel.delta.paths import is_absolute_path
 from sparklabel.delta.snapshot import is_table_folder, open_snapshot
 from sparklabel.errors import TableError
@@ -147,25 +148,32 @@ def cache_summary(spark: SparkSession, table: str) -> DataFrame:
     Raises:
         TableError: There is no cache.
     """
-    found = spark.sql(f"SELECT * FROM {_existing(spark, table)}").groupBy("question", "task", "model")
+    found = spark.sql(f"SELECT * FROM delta.{quote(_existing(spark, table))}").groupBy(
+        "question", "task", "model"
+    )
     return found.agg(
         F.count(F.lit(1)).alias("answers"), F.min("cached_at").alias("first"), F.max("cached_at").alias("last")
     ).orderBy(F.desc("last"), "question")  # fmt: skip
 
 
-def clear_cache(spark: SparkSession, table: str, task: Task | str | None = None) -> int:
+def clear_cache(
+    spark: SparkSession, table: str, task: Task | str | None = None, *, allow_unsafe_store: bool = False
+) -> int:
     """Removes the answers in the cache of a table, or of the folder that was given as `cache=`. Labels in tables stay.
 
     Args:
         task: A task, or its name, whose answers to remove; None for all.
+        allow_unsafe_store: As for `label_table`.
 
     Returns:
         How many answers were removed. Their files are deleted by the first call an hour later or more.
 
     Raises:
-        TableError: There is no cache, or it has no answers to that task.
+        TableError: There is no cache, or it has no answers to that task; or Delta could lose commits where it is.
     """
-    sql = _existing(spark, table)
+    path = _existing(spark, table)
+    check_stores(spark, allow_unsafe_store, [path])
+    sql = f"delta.{quote(path)}"
     name = task.name if isinstance(task, Task) else task
     kept = spark.sql(f"SELECT task, count(*) AS answers FROM {sql} GROUP BY task ORDER BY task").collect()
     answers = {row["task"]: row["answers"] for row in kept}
@@ -182,6 +190,7 @@ def clear_cache(spark: SparkSession, table: str, task: Task | str | None = None)
 
 
 def _existing(spark: SparkSession, table: str) -> str:
+    """The cache's own folder. Raises TableError."""
     path = _path(table, "") if is_absolute_path(table) else ""
     if not (path and is_table_folder(spark, path)):
         path = _path(True, open_snapshot(spark, table).location)
@@ -189,7 +198,7 @@ def _existing(spark: SparkSession, table: str) -> str:
             raise TableError(
                 f"{table} has no cache yet.", hint="A staged pass creates one, unless it has cache=False."
             )
-    return f"delta.{quote(path)}"
+    return path
 
 
 def _path(root: str | bool, location: str) -> str:

@@ -66,7 +66,14 @@ def test_a_shared_folder_or_the_tables_own_holds_it():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"cache": "relative"}, {"cache": 7}, {"staging": "relative"}, {"deletion_vectors": 1}]
+    "wrong",
+    [
+        {"cache": "relative"},
+        {"cache": 7},
+        {"staging": "relative"},
+        {"deletion_vectors": 1},
+        {"allow_unsafe_store": "no"},
+    ],
 )
 def test_what_is_no_folder_or_no_answer_is_refused(wrong):
     with pytest.raises(TableError, match=next(iter(wrong))):
