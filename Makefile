@@ -11,7 +11,7 @@ LIGHT := -m "not model and not process"
 # What imports transformers' models, which takes longer than most tests: in one process only.
 TENSORS := tests/unit/language_model tests/unit/engines tests/unit/models
 .DEFAULT_GOAL := help
-.PHONY: help install setup demo test docs wheel unit unit-tensors unit-rest story coverage chaos vllm-cpu lint format lock clean
+.PHONY: help install setup demo test docs wheel unit unit-tensors unit-rest story coverage s3 chaos vllm-cpu lint format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ wheel: setup ## the wheel, in dist/, tried in a clean environment
 	@rm -rf dist
 	@$(BIN)/hatchling build --target wheel --directory dist
 	@$(BIN)/python setup/try_wheel.py dist/*.whl
+
+s3: setup ## tables, staging, cache and MLflow's files on an S3 server on this machine (fetches 32 MB)
+	@$(BIN)/python -m tests.s3.jars
+	@$(PYTEST) tests/s3 # a session of its own: run it alone
 
 chaos: setup ## N passes, in each of which one process is killed at a random moment: make chaos N=200
 	@CHAOS=$(or $(N),20) $(PYTEST) tests/chaos

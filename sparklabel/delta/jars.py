@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -90,7 +90,7 @@ def _fetch(names: tuple[str, str], folder: Path) -> None:
     if problem := java_problem(java_version()):
         raise SetupError(problem)
     with tempfile.TemporaryDirectory(prefix=".ivy-", dir=folder) as ivy:
-        said = _resolve(names, Path(ivy))
+        said = resolve_packages([_coordinates(name) for name in names], _NOT_NEEDED, Path(ivy))
         for name in names:
             fetched = Path(ivy, "jars", f"io.delta_{name}")
             if not _intact(fetched):
@@ -98,15 +98,16 @@ def _fetch(names: tuple[str, str], folder: Path) -> None:
             os.replace(fetched, folder / name)
 
 
-def _resolve(names: tuple[str, str], ivy: Path) -> str:
-    """Makes Spark fetch the jars into `ivy`/jars. Returns its output."""
+def resolve_packages(packages: Sequence[str], excluded: str, ivy: Path) -> str:
+    """Makes Spark fetch packages, named as Spark names them, and what they need less what is `excluded`, into
+    `ivy`/jars. Returns its output."""
     script = ivy / "nothing.py"
     script.write_text("")
     command = [
         str(_spark_home() / "bin" / "spark-submit"),
         *("--master", "local[1]"),
-        *("--packages", ",".join(map(_coordinates, names))),
-        *("--exclude-packages", _NOT_NEEDED),
+        *("--packages", ",".join(packages)),
+        *("--exclude-packages", excluded),
         *("--conf", f"spark.jars.ivy={ivy}"),
         str(script),
     ]

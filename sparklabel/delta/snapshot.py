@@ -5,8 +5,8 @@ In: a table's name or path. Out: a `TableSnapshot`. Reads only.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -132,13 +132,31 @@ def open_readable(spark: SparkSession, name: str) -> TableSnapshot:
 
 def _detail(spark: SparkSession, sql: str) -> Row:
     """What Delta says of a table. Raises TableError where the session cannot reach its file system."""
-    try:
+    with _reached(folder_of(sql) or sql):
         return spark.sql(f"DESCRIBE DETAIL {sql}").collect()[0]
+
+
+_FILE_SYSTEM_ERROR = re.compile(
+    r"\(?(?:org\.apache\.hadoop\.(?:fs|security)|java\.nio\.file|java\.net|java\.io)\.[\w.]*Exception\b"
+)
+
+
+@contextmanager
+def _reached(folder: str) -> Iterator[None]:
+    """Raises TableError where the session has no file system for the folder, or where that refuses: no such bucket or
+    host, no permission."""
+    try:
+        yield
     except spark_errors() as error:
         if scheme := re.search(r'No FileSystem for scheme "([^"]+)"', str(error)):
             raise TableError(
-                f"{folder_of(sql) or sql} cannot be read: this Spark session has no file system for {scheme[1]}://.",
+                f"{folder} cannot be read: this Spark session has no file system for {scheme[1]}://.",
                 hint="Add its connector to the session (for Amazon S3: s3a:// and the package hadoop-aws).",
+            ) from None
+        if _FILE_SYSTEM_ERROR.match(said := error_message(error)):
+            raise TableError(
+                f"{folder} cannot be read: {said}",
+                hint="Check the address, and the credentials that the session has for this file system.",
             ) from None
         raise
 
@@ -157,7 +175,8 @@ def is_table_folder(spark: SparkSession, path: str) -> bool:
     if any(character in path for character in "[]{}*?\\"):
         return is_delta(spark, f"delta.{quote(path)}")
     try:
-        return bool(spark.read.text(f"{path}/_delta_log").schema)
+        with _reached(path):
+            return bool(spark.read.text(f"{path}/_delta_log").schema)
     except AnalysisException:
         return False
 
@@ -186,7 +205,7 @@ def table_around(spark: SparkSession, path: str) -> str | None:
     parts = re.sub(r"(?<!:)/+", "/", path).rstrip("/").split("/")
     while parts and parts[-1] and not parts[-1].endswith(":"):
         around = "/".join(parts)
-        with suppress(*spark_errors()):  # a parent folder that we may not read
+        with suppress(*spark_errors(), TableError):  # a parent folder that we may not read
             if is_table_folder(spark, around):
                 return around
         if parts.pop().startswith("_"):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparklabel.errors import SetupError
+from sparklabel.redaction import typed_line, without_credentials
 from sparklabel.registry.store import artifact_location, connect, store_errors, tracking_uri
 from sparklabel.termination import sigterm_exits
 
@@ -134,14 +135,25 @@ class Run:
             self._client.log_inputs(self.id, datasets=[DatasetInput(dataset, tags=[tag])])
 
     def log_folder(self, folder: Path, to: str | None = None) -> None:
-        """Logs a folder's files as artifacts, under the artifact path `to`."""
-        with store_errors():
+        """Logs a folder's files as artifacts, under the artifact path `to`. Raises SetupError."""
+        with self._files_kept():
             self._client.log_artifacts(self.id, str(folder), to)
 
     def log_text(self, name: str, text: str) -> None:
-        """Logs a text as the artifact `name`."""
-        with store_errors():
+        """Logs a text as the artifact `name`. Raises SetupError."""
+        with self._files_kept():
             self._client.log_text(self.id, text, name)
+
+    @contextmanager
+    def _files_kept(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # each kind of store lets its own client's errors through
+            raise SetupError(
+                f"MLflow cannot keep files at {without_credentials(self.artifact_uri)}: {typed_line(error)}",
+                hint="Check the address and the credentials. MLflow needs a client of the store where it runs: for "
+                "s3:// install boto3.",
+            ) from error
 
 
 def _experiment_id(client: "MlflowClient", default: str) -> str:

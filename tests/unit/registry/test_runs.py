@@ -31,6 +31,20 @@ def test_a_run_keeps_parameters_metrics_tags_and_the_table_it_read():
     assert (source["path"], source["delta_table_version"]) == ("/data/reviews", 3)
 
 
+def test_a_store_that_cannot_keep_files_is_found_out_before_there_are_any(tmp_path):
+    mlflow.MlflowClient().create_experiment("nowhere", artifact_location="nosuch://me:secret@bucket/files")
+    with registry.start_run("training", experiment="nowhere") as run:
+        for refused in (run.check_files, lambda: run.log_folder(tmp_path)):
+            with pytest.raises(SetupError, match="cannot keep files at nosuch://bucket/files") as caught:
+                refused()
+            assert "boto3" in caught.value.hint
+
+
+def test_a_store_with_no_files_yet_can_keep_some():
+    with registry.start_run("training", experiment="tests") as run:
+        run.check_files()
+
+
 def test_an_error_leaves_a_failed_run():
     with pytest.raises(ValueError, match="boom"), registry.start_run("training", experiment="tests") as run:
         raise ValueError("boom")
