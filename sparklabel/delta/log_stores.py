@@ -61,14 +61,11 @@ def loses_commits(folder: str, setting: Setting) -> bool:
 def location_of(spark: SparkSession, target: TableSnapshot) -> str:
     """The folder of a table, or, if it is not made yet, where Spark will make it: in the folder of its schema. Empty
     where there is no such schema."""
-    if target.location:
-        return target.location
+    if location := target.location or folder_of(target.name):
+        return location
     schema = target.sql.rpartition(".")[0]
     try:
-        return (
-            folder_of(target.name)
-            or spark.catalog.getDatabase(schema or spark.catalog.currentDatabase()).locationUri
-        )
+        return str(spark.catalog.getDatabase(schema or spark.catalog.currentDatabase()).locationUri)
     except spark_errors():
         return ""
 
