@@ -1,5 +1,7 @@
 """Which folders Delta loses commits in when two drivers write, by their scheme and the session's settings."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from sparklabel.delta.log_stores import check_stores, loses_commits
@@ -15,6 +17,14 @@ class Connect:
 
     def __init__(self, **settings):
         self.conf = settings
+
+
+class Classic:
+    """A classic session: the settings that its context was started with, and those of now."""
+
+    def __init__(self, started, now):
+        self.sparkContext = SimpleNamespace(getConf=lambda: started)
+        self.conf = started | now
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +93,12 @@ def test_who_allows_it_is_not_refused():
 
 def test_over_spark_connect_the_sessions_settings_count():
     check_stores(Connect(**{"spark.delta.logStore.s3a.impl": DYNAMODB}), False, ["s3a://b/t"])
+
+
+def test_in_a_classic_session_what_was_set_after_its_start_does_not_count():
+    with pytest.raises(TableError, match="can be lost"):
+        check_stores(Classic({}, {"spark.delta.logStore.s3a.impl": DYNAMODB}), False, ["s3a://b/t"])
+    check_stores(Classic({"spark.delta.logStore.s3a.impl": DYNAMODB}, {}), False, ["s3a://b/t"])
 
 
 def test_permission_is_true_or_false():
