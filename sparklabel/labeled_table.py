@@ -101,7 +101,11 @@ class LabeledTable:
         )
 
     def calibrate(
-        self, *, model: str | None = None, allow_unsafe_store: bool = False, experiment: str = registry.DEFAULT_EXPERIMENT
+        self,
+        *,
+        model: str | None = None,
+        allow_unsafe_store: bool = False,
+        experiment: str = registry.DEFAULT_EXPERIMENT,
     ) -> CalibrationReport:
         """Fits a calibrator to people's answers and recomputes the table's confidences."""
         return calibrate(
@@ -126,9 +130,12 @@ class LabeledTable:
         """The passes over the table that wrote this task's labels, newest first."""
         return passes(self.spark, self.into or self.table).where(F.col("task") == self.task.name)
 
-    def tidy(self, *, staging: str | None = None, cache: str | None = None) -> TidyReport:
+    def tidy(
+        self, *, staging: str | None = None, cache: str | None = None, allow_unsafe_store: bool = False
+    ) -> TidyReport:
         """Removes what passes left of rows that the table no longer has, of all its tasks."""
-        return tidy(self.spark, self.table, into=self.into, staging=staging, cache=cache)
+        folders = {"into": self.into, "staging": staging, "cache": cache}
+        return tidy(self.spark, self.table, **folders, allow_unsafe_store=allow_unsafe_store)
 
     def undo(self, pass_id: str, *, allow_unsafe_store: bool = False) -> UndoReport:
         """Undoes a pass; human answers are kept."""

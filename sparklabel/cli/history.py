@@ -93,10 +93,11 @@ def tidy(
         str | None,
         typer.Option(help="The folder that passes were given as --cache, if they served this table alone."),
     ] = None,
+    allow_unsafe_store: UnsafeStore = False,
     conf: Conf = None,
 ) -> None:
     """Remove what passes left of rows that were deleted from the table."""
     from sparklabel.labeling import tidy as run
 
-    folders = {"staging": optional(staging), "cache": optional(cache)}
-    print(run(session(conf), absolute(table), into=optional(into), **folders))
+    folders = {"into": optional(into), "staging": optional(staging), "cache": optional(cache)}
+    print(run(session(conf), absolute(table), **folders, allow_unsafe_store=allow_unsafe_store))

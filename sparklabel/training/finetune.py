@@ -117,7 +117,6 @@ def finetune(
         registry.start_run(f"finetune {task.name}", experiment=experiment) as run,
         tempfile.TemporaryDirectory() as tmp,
     ):
-        run.check_files()
         run.log_table(target.name, location=target.location, version=target.version)
         run.log_params(job.params() | {"table": table, "table_version": target.version})
         # Also finds out whether artifacts can be written, which the adapter needs after hours of training.

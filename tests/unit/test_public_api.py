@@ -37,7 +37,8 @@ PROMISED = {
     "failures": lambda spark, table, task, *, key=None, column=None, into=None: ...,
     "open_table": lambda spark, table, task, *, key=None, column=None, into=None: ...,
     "passes": lambda spark, table: ...,
-    "tidy": lambda spark, table, *, into=None, staging=None, cache=None: ...,
+    "tidy": lambda spark, table, *, into=None, staging=None, cache=None,
+    allow_unsafe_store=False: ...,
     "undo_pass": lambda spark, table, pass_id: ...,
     "spark_session": lambda conf=None: ...,
 }  # fmt: skip

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.delta.commits import delete_rows, retry_on_conflict
+from sparklabel.delta.log_stores import check_stores
 from sparklabel.delta.paths import is_absolute_path
 from sparklabel.delta.snapshot import TableSnapshot, folder_tables, open_readable, open_snapshot
 from sparklabel.errors import TableError
@@ -65,6 +66,7 @@ def tidy(
     into: str | None = None,
     staging: str | None = None,
     cache: str | None = None,
+    allow_unsafe_store: bool = False,
 ) -> TidyReport:
     """Removes what passes left of rows that the table no longer has, and deletes the files.
 
@@ -78,6 +80,7 @@ def tidy(
         staging: The folder that passes were given as `staging=`.
         cache: The folder that passes were given as `cache=`, if they served this table alone: answers to other tables'
             texts would be removed. Without it, the cache inside the table's folder.
+        allow_unsafe_store: As for `label_table`.
 
     Returns:
         What was removed. Files are kept for an hour after their rows were removed, or for the table's own
@@ -99,6 +102,7 @@ def tidy(
             raise TableError(f"{name}={folder!r} is not an absolute path.")
     source = open_readable(spark, table) if into else open_snapshot(spark, table)
     target = open_snapshot(spark, into) if into else source
+    check_stores(spark, allow_unsafe_store, (target.location, staging, cache))
     staged = folder_tables(spark, staging_folder(target.location, staging))
     own_cache = [path for path in staged if path.endswith(f"/{CACHE}")]
     caches = folder_tables(spark, cache, CACHE) if cache else own_cache
