@@ -28,6 +28,7 @@ from sparklabel.labels import status
 from sparklabel.labels.record import Alternative, FieldConfidence
 from sparklabel.prompts import Prompt
 from sparklabel.tasks import FieldSpan, Generated, Scored
+from sparklabel.tasks.repetition import until_repetition
 
 _NOTHING = ("N/A", "[MASK]", "")
 """The content-free inputs of Zhao et al. 2021, arXiv:2102.09690."""
@@ -162,18 +163,20 @@ class GeneratedAnswers:
         if failed := _failed(written.row_status):
             return failed
         tokens = len(written.log_p) if written.log_p or not written.text else None
-        if not written.finished:
+        repeating = None if written.finished or not self._mode.schema else until_repetition(written.text)
+        if not written.finished and repeating is None:
             reason = (
                 f"the answer did not end within {self._mode.max_tokens} tokens: raise the task's max_tokens"
             )
             return Answer(status=status.INVALID_OUTPUT, error=reason, output_tokens=tokens)
         try:
-            parsed = self._mode.read(written.text, row)
+            parsed = self._mode.read(repeating or written.text, row)
         except ValueError as error:
             return Answer(status=status.INVALID_OUTPUT, error=str(error)[:500], output_tokens=tokens)
         dropped = f"{parsed.dropped} left out: not in the text" if parsed.dropped else None
+        ended = "the list repeated itself, and was ended there" if repeating else None
         row_status = written.row_status.text if written.row_status else None
-        notes = "; ".join(filter(None, (dropped, row_status))) or None
+        notes = "; ".join(filter(None, (dropped, ended, row_status))) or None
         if tokens is None:  # the engine reports neither tokens nor probabilities
             return Answer(value=parsed.value, error=notes, output_tokens=None)
         spans = sorted(parsed.spans)

@@ -36,6 +36,20 @@ def parse_located(text: str) -> JsonNode:
     return found
 
 
+def written_items(text: str) -> tuple[JsonNode, ...]:
+    """The items that are complete in a JSON list that may have been cut off; none if it is not a list."""
+    items: list[JsonNode] = []
+    at = _skip(text, 0)
+    mark = "["
+    while text.startswith(mark, at):
+        try:
+            items.append(_value(text, _skip(text, at + 1), 1))
+        except ValueError:
+            break
+        at, mark = _skip(text, items[-1].end), ","
+    return tuple(items)
+
+
 def value_spans(name: str, found: JsonNode) -> list[FieldSpan]:
     """The spans of the value of the field `name`: a text without its quotes, the items of a list one by one; all of an
     empty value."""

@@ -17,7 +17,8 @@ class AnswerInProgress:
 
     The row's tokens are `prompt` and `ids`. Tokens that the grammar forces are appended to `ids` before the model has
     read them, so the last of `ids` may still lack their `log_p`. `finished`: the model stopped, or the grammar allows
-    no more. `admission` grows with each admission to the batch: the highest is the youngest row.
+    no more. `admission` grows with each admission to the batch: the highest is the youngest row. `may_repeat`: the
+    answer is not ended when its last tokens were written four times in a row.
     """
 
     prompt: Sequence[int]
@@ -28,6 +29,7 @@ class AnswerInProgress:
     finished: bool = False
     ended: bool = False
     admission: int = 0
+    may_repeat: bool = True
 
     def __post_init__(self) -> None:
         self._append_forced()
@@ -77,3 +79,17 @@ class AnswerInProgress:
             self.ended = True
             self.finished = self.grammar_state.is_complete and len(forced) <= room
         self.ended = self.ended or len(self.ids) >= self.max_tokens
+        self.ended = self.ended or (not self.may_repeat and repeats(self.ids))
+
+
+_BLOCKS = range(10, 200)
+"""Tokens of what may be repeated: one item of a list, up to ten. Shorter blocks may be words of one text."""
+_TIMES = 4
+
+
+def repeats(ids: Sequence[int]) -> bool:
+    """Whether the last tokens are the same block four times."""
+    return any(
+        ids[-1] == ids[-1 - size] and ids[-size * _TIMES : -size] == ids[-size * (_TIMES - 1) :]
+        for size in _BLOCKS[: max(0, len(ids) // _TIMES - _BLOCKS.start + 1)]
+    )

@@ -8,6 +8,7 @@ whitespace, and only one-letter escapes, so most control characters cannot be wr
 them (1.50, -0).
 """
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -89,13 +90,16 @@ class Vocabulary:
 
 
 class Grammar:
-    """A JSON schema compiled for one vocabulary."""
+    """A JSON schema compiled for one vocabulary. `is_list`: answers are lists."""
 
     def __init__(self, vocabulary: Vocabulary, tokens: "LLTokenizer", schema: str) -> None:
         from llguidance import LLMatcher
 
         self.vocabulary = vocabulary
+        self.is_list = False
         try:
+            wanted = json.loads(schema)
+            self.is_list = isinstance(wanted, dict) and wanted.get("type") == "array"
             text = LLMatcher.grammar_from_json_schema(schema, overrides=_FORM)
         except ValueError as error:
             raise TaskError(f"The answers' JSON schema is not JSON: {error}") from None

@@ -58,7 +58,11 @@ def generate(
     Raises:
         MemoryError, RuntimeError: as torch raises them, if memory does not even hold a single row.
     """
-    answers = [AnswerInProgress(row, max_tokens, grammar.begin() if grammar else None) for row in rows]
+    may_repeat = not (grammar and grammar.is_list)  # a list that does ends as it would at `max_tokens`
+    answers = [
+        AnswerInProgress(row, max_tokens, grammar.begin() if grammar else None, may_repeat=may_repeat)
+        for row in rows
+    ]
     with torch.inference_mode(), attention.after_prefix(prefix.layers), model.own_attention():
         _Batch(model, len(prefix.ids), grammar, answers).run()
     return [Written(tuple(a.ids), tuple(a.log_p), a.finished) for a in answers]
