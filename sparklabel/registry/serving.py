@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,9 @@ import yaml
 
 from sparklabel.cache_dir import build_once, cache_dir
 from sparklabel.errors import ModelError, ModelUnreachable
-from sparklabel.hashing import files_sha256
+from sparklabel.hashing import file_sha256, files_sha256
 from sparklabel.models import references
+from sparklabel.models.base_record import recorded_base
 from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.references import ResolvedModel
 from sparklabel.redaction import without_credentials
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 MANIFEST = "sparklabel.json"
 SHA256_TAG = "sparklabel.sha256"
+"""The tag with the hash of a version's whole tree."""
+CARD_SHA256_TAG = "sparklabel.card_sha256"
+"""The tag with the hash of a version's manifest, which the driver reads without the rest. Older versions lack it."""
 
 _META = "registered_model_meta"
 """A file with name and version that MLflow writes into the folder of a version that it downloads. From a store of local
@@ -66,20 +70,23 @@ def resolve(reference: str) -> ResolvedModel:
     if parts is None:
         raise ModelError(f"{reference!r} is not a reference to an MLflow model.", hint=_FORMS)
     client = connect()
-    name, version, sha256 = _pin(client, reference, *parts.groups())
+    name, version, tags = _pin(client, reference, *parts.groups())
     with store_errors():
         location = client.get_model_version_download_uri(name, version)
-    manifest = _stored_manifest(location)
-    return ResolvedModel(
+    sha256 = tags[SHA256_TAG]
+    pinned = ResolvedModel(
         reference, "artifact", f"models:/{name}/{version}@sha256:{sha256[:16]}", location, sha256=sha256,
-        base=_base(reference, AdapterManifest.from_json(manifest).base), tracking_uri=tracking_uri(), manifest=manifest,
+        tracking_uri=tracking_uri(),
     )  # fmt: skip
+    manifest = _registered_manifest(pinned, tags.get(CARD_SHA256_TAG))
+    base = recorded_base(reference, AdapterManifest.from_json(manifest).base)
+    return replace(pinned, base=base, manifest=manifest)
 
 
 def _pin(
     client: "MlflowClient", reference: str, name: str, number: str | None, expected: str | None, alias: str
-) -> tuple[str, str, str]:
-    """Name, version and hash of the version that `models:/...` names now."""
+) -> tuple[str, str, Mapping[str, str]]:
+    """Name, number and tags of the version that `models:/...` names now."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -99,7 +106,7 @@ def _pin(
         raise ModelError(f"{reference!r} was not logged by sparklabel: it has no tag {SHA256_TAG}.")
     if expected and not sha256.startswith(expected):
         raise ModelError(f"{reference!r} names other files than MLflow has now (sha256:{sha256[:16]}).")
-    return name, str(found.version), sha256
+    return name, str(found.version), found.tags
 
 
 def what_exists(client: "MlflowClient", name: str) -> str:
@@ -113,39 +120,6 @@ def what_exists(client: "MlflowClient", name: str) -> str:
     numbers = ", ".join(sorted((str(v.version) for v in versions), key=int))
     named = ", ".join(f"@{alias} (version {version})" for alias, version in aliases.items())
     return f"{name} has the versions {numbers} and the aliases {named or '(none)'}."
-
-
-def base_record(base: ResolvedModel) -> dict[str, str]:
-    """The field `base` of an adapter's manifest: enough to find the same weights again, and to recognize them."""
-    if base.source == "artifact":
-        raise ModelError(
-            f"{base.reference!r} is itself a fine-tuned model, and an adapter cannot be trained on another one.",
-            hint=f"Train from its base, {base.base.reference!r}." if base.base else "",
-        )
-    location = base.location if base.source == "folder" else base.reference
-    return {
-        "reference": location, "source": base.source, "identity": base.identity, "location": base.location,
-        "revision": base.revision, "sha256": base.sha256,
-    }  # fmt: skip
-
-
-def _base(reference: str, record: Mapping[str, str]) -> ResolvedModel:
-    """The base that an adapter's manifest names. Raises ModelError if it is missing or not the same any more."""
-    recorded = ResolvedModel(**record)  # type: ignore[arg-type]
-    if recorded.source == "hub":  # pinned by its commit, even if the hub has a newer one
-        return recorded
-    try:
-        today = references.resolve(recorded.reference)
-    except ModelError as error:
-        message = f"{reference!r} was trained on {recorded.identity}, which is not here: {error.message}"
-        raise type(error)(message, hint=error.hint) from None
-    if today.sha256 != recorded.sha256:
-        raise ModelError(
-            f"{reference!r} was trained on {recorded.identity}, but "
-            f"{recorded.reference!r} is now {today.identity}.",
-            hint="Bring the old base back, or fine-tune again on the new one.",
-        )
-    return today
 
 
 def version_sha256(folder: Path) -> str:
@@ -167,15 +141,23 @@ def downloaded_version(folder: Path) -> ResolvedModel:
         reference = f"models:/{meta['model_name']}/{meta['model_version']}"
     return ResolvedModel(
         reference, "artifact", f"{reference}@sha256:{sha256[:16]}", str(folder), sha256=sha256,
-        base=_base(reference, AdapterManifest.from_json(manifest).base), manifest=manifest,
+        base=recorded_base(reference, AdapterManifest.from_json(manifest).base), manifest=manifest,
     )  # fmt: skip
 
 
-def _stored_manifest(location: str) -> str:
+def _registered_manifest(model: ResolvedModel, sha256: str | None) -> str:
+    """The manifest, checked before anything in it is used. Who can write the artifact store must not choose what the
+    driver loads. A version without a hash of its manifest is downloaded as a whole, whose hash it has."""
+    if sha256 is None:
+        return (_checked_copy(model) / MANIFEST).read_text("utf-8")
     with tempfile.TemporaryDirectory() as folder:
-        return _download(f"{location.rstrip('/')}/{MANIFEST}", Path(folder), tracking_uri()).read_text(
-            "utf-8"
-        )
+        file = _download(f"{model.location.rstrip('/')}/{MANIFEST}", Path(folder), model.tracking_uri)
+        if file_sha256(file) != sha256:
+            raise ModelError(
+                f"The manifest of {model.identity} at {model.location} is not the one that was registered.",
+                hint="Restore it in the store, or fine-tune again.",
+            )
+        return file.read_text("utf-8")
 
 
 def fetch(model: ResolvedModel) -> LocalModel:
@@ -188,17 +170,23 @@ def fetch(model: ResolvedModel) -> LocalModel:
     """
     if model.source != "artifact" or model.base is None:
         return LocalModel(references.fetch(model))
+    folder = _checked_copy(model)
+    if (folder / MANIFEST).read_text("utf-8") != model.manifest:
+        raise ModelError(
+            f"The manifest of {model.identity} at {model.location} is not the one that was registered."
+        )
+    return LocalModel(references.fetch(model.base), folder / "adapter")
+
+
+def _checked_copy(model: ResolvedModel) -> Path:
+    """The version's whole tree, in the cache."""
     folder = cache_dir() / "models" / f"adapter-{model.sha256[:32]}"
     build_once(folder, lambda to: _fetch(model, to))
     if version_sha256(folder) != model.sha256:
         raise ModelError(
             f"The cached copy of {model.identity} was changed.", hint=f"Delete the folder {folder}."
         )
-    if (folder / MANIFEST).read_text("utf-8") != model.manifest:
-        raise ModelError(
-            f"The manifest of {model.identity} at {model.location} is not the one that was registered."
-        )
-    return LocalModel(references.fetch(model.base), folder / "adapter")
+    return folder
 
 
 def _fetch(model: ResolvedModel, to: Path) -> None:

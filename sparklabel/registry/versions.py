@@ -1,7 +1,8 @@
 """Registered models: a fine-tuned adapter becomes a version, and the best version the champion.
 
-In: an open run and a folder with `adapter/` (PEFT layout) and the manifest. Out: a version number; the hash of its
-files is a tag of the version. Which version should be the champion is decided by the gate, not here.
+In: an open run and a folder with `adapter/` (PEFT layout) and the manifest. Out: a version number; the hashes of its
+files and of its manifest are tags of the version. Which version should be the champion is decided by the gate, not
+here.
 """
 
 import hashlib
@@ -11,9 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparklabel.errors import ModelError
+from sparklabel.hashing import file_sha256
 from sparklabel.registry.flavor import write_flavor
 from sparklabel.registry.runs import Run
-from sparklabel.registry.serving import MANIFEST, SHA256_TAG, UNKNOWN, version_sha256, what_exists
+from sparklabel.registry.serving import (
+    CARD_SHA256_TAG,
+    MANIFEST,
+    SHA256_TAG,
+    UNKNOWN,
+    version_sha256,
+    what_exists,
+)
 from sparklabel.registry.store import connect, store_errors, store_lock
 
 if TYPE_CHECKING:
@@ -35,6 +44,7 @@ def log_version(run: Run, folder: Path, registered_name: str, tags: Mapping[str,
         raise ModelError(f"The folder {folder} is not a fine-tuned model: it has no {', no '.join(missing)}.")
     write_flavor(folder, run.id)
     sha256 = version_sha256(folder)
+    hashes = {SHA256_TAG: sha256, CARD_SHA256_TAG: file_sha256(folder / MANIFEST)}
     place = f"model-{sha256[:16]}"
     run.log_folder(folder, place)
     client = connect()
@@ -42,7 +52,7 @@ def log_version(run: Run, folder: Path, registered_name: str, tags: Mapping[str,
         _create_registered_model(client, registered_name)
         version = client.create_model_version(
             registered_name, f"{run.artifact_uri}/{place}", run_id=run.id,
-            tags={SHA256_TAG: sha256, **{key: str(value) for key, value in (tags or {}).items()}},
+            tags={**{key: str(value) for key, value in (tags or {}).items()}, **hashes},
         )  # fmt: skip
     return str(version.version)
 

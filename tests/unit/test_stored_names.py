@@ -18,6 +18,7 @@ from sparklabel import registry
 from sparklabel.confidence.calibrators import Isotonic, Platt, Temperature, calibrator_from_json
 from sparklabel.delta.commits import commit_metadata
 from sparklabel.delta.snapshot import TableSnapshot
+from sparklabel.hashing import file_sha256
 from sparklabel.labeling.options import StorageOptions
 from sparklabel.labeling.request import PassRequest
 from sparklabel.labeling.state.answer_cache import open_cache
@@ -299,7 +300,8 @@ def test_a_version_is_in_mlflow_under_these_names(base, tmp_path, adapter_folder
     version = log(adapter_folder(tmp_path / "tuned", base, 11.0), "named", {"task_fingerprint": "v1:0"})
     assert registry.promote("named", version, replacing=None)
     found = mlflow.MlflowClient().get_model_version_by_alias("named", "champion")
-    sha256 = found.tags.pop("sparklabel.sha256")
+    sha256, card = found.tags.pop("sparklabel.sha256"), found.tags.pop("sparklabel.card_sha256")
+    assert card == file_sha256(Path(found.source) / "sparklabel.json")
     assert (len(sha256), found.tags) == (64, {"task_fingerprint": "v1:0"})
     assert found.source.endswith(f"/artifacts/model-{sha256[:16]}")
     files = {path.relative_to(found.source).as_posix() for path in Path(found.source).rglob("*.*")}

@@ -117,17 +117,6 @@ def test_the_files_on_this_host_are_a_copy_made_once(verdict, store):
     assert local.adapter.stat().st_mtime_ns == stamp
 
 
-def test_a_manifest_that_changed_in_the_store_is_refused_even_when_the_files_are_cached(
-    base, tmp_path, adapter_folder, log
-):
-    log(adapter_folder(tmp_path / "tuned", base, 6.0), "forged")
-    registry.fetch(registry.resolve("models:/forged/1"))
-    manifest = stored_folder(registry.resolve("models:/forged/1")) / "sparklabel.json"
-    manifest.write_text(manifest.read_text().replace("verdict", "other"))
-    with pytest.raises(ModelError, match="manifest"):
-        registry.fetch(registry.resolve("models:/forged/1"))
-
-
 def test_files_that_changed_in_the_store_are_refused(base, tmp_path, adapter_folder, log):
     log(adapter_folder(tmp_path / "tuned", base, 7.0), "tampered")
     model = registry.resolve("models:/tampered/1")
@@ -150,32 +139,6 @@ def test_an_artifact_that_is_gone_says_so_and_is_not_an_outage(base, tmp_path, a
     with pytest.raises(ModelError, match=r"cannot be fetched: it does not exist") as caught:
         registry.fetch(replace(model, location=str(tmp_path / "nowhere"), sha256="0" * 64))
     assert not caught.value.retryable
-
-
-def test_a_base_that_changed_is_refused_by_both_names(tmp_path, adapter_folder, model_folder, log):
-    before = registry.resolve(str(model_folder(tmp_path / "mybase")))
-    log(adapter_folder(tmp_path / "tuned", before), "moved")
-    model_folder(tmp_path / "mybase", value=2.0)
-    after = registry.resolve(str(tmp_path / "mybase"))
-    with pytest.raises(ModelError) as caught:
-        registry.resolve("models:/moved/1")
-    assert before.identity in caught.value.message
-    assert after.identity in caught.value.message
-
-
-def test_a_base_that_is_gone_is_named(tmp_path, adapter_folder, model_folder, log):
-    before = registry.resolve(str(model_folder(tmp_path / "mybase")))
-    log(adapter_folder(tmp_path / "tuned", before), "orphan")
-    (tmp_path / "mybase").rename(tmp_path / "elsewhere")
-    with pytest.raises(ModelError, match="which is not here"):
-        registry.resolve("models:/orphan/1")
-
-
-def test_a_version_with_a_manifest_of_a_newer_format_is_refused(base, tmp_path, adapter_folder, log):
-    log(adapter_folder(tmp_path / "tuned", base, 10.0), "newer")
-    (stored_folder(registry.resolve("models:/newer/1")) / "sparklabel.json").write_text('{"format": 2}')
-    with pytest.raises(ModelError, match="made by a newer sparklabel"):
-        registry.resolve("models:/newer/1")
 
 
 def test_an_adapter_cannot_stand_on_an_adapter(verdict):
