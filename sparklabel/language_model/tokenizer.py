@@ -5,26 +5,23 @@ In: texts, or token ids. Out: token ids, or texts. What a prompt says is decided
 
 import re
 from collections.abc import Sequence
-from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from sparklabel.errors import ModelError
+from sparklabel.language_model.chat_format import MARK, ChatFormat, chat_format
 from sparklabel.redaction import first_line
 
 _SPACE = "▁"
 """SentencePiece's space: the tokens that begin a word begin with it."""
-_MARK = "SPARKLABELCONTENT"
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
 """What decoders write for bytes that are not a character, or not yet a whole one."""
 _ANCHORS = ("\x01", "\n")
 """Texts that do not merge with what follows: text after one of them is encoded as inside a longer text."""
 _CONTROL = re.compile(r"[<\[]\S+[>\]]")
 """Tokens in brackets that were added to a vocabulary (`<think>`, `<｜User｜>`, `[INST]`), unlike words of a text."""
-_TODAY = date(2024, 7, 26)
-"""The date that chat templates are given: the one that Llama 3.1's template has as its default."""
 
 
 class ModelTokenizer:
@@ -45,6 +42,7 @@ class ModelTokenizer:
         )  # fmt: skip
         self.context: int = min(int(limit) for limit in limits if limit)
         self.bos = tokenizer.bos_token if self._adds_bos() else ""
+        self._chat_format = _find_chat_format(tokenizer)
         self.stop_ids = self._find_stop_ids(config, generation_config)
 
     @classmethod
@@ -150,31 +148,21 @@ class ModelTokenizer:
 
         Returns None for a model without a template. Raises ModelError if the template does not show the message once.
         """
-        if not self._tokenizer.chat_template:
+        if self._chat_format is None:
             return None
-        before, mark, after = self._render([{"role": "user", "content": _MARK}], True).partition(_MARK)
-        if not mark or _MARK in after:
+        before, mark, after = self._chat_format.question.partition(MARK)
+        if not mark or MARK in after:
             raise ModelError("The model's chat template does not show the user's message exactly once.")
         return before, after
 
     def chat_lead(self) -> str:
         """The spaces that the chat template puts between the assistant's header and an answer."""
+        if self._chat_format is None:
+            return ""
         _, after = self.chat() or ("", "")
-        turns = [{"role": "user", "content": _MARK}, {"role": "assistant", "content": _MARK}]
-        said = self._render(turns, False).partition(_MARK)[2]
-        lead, mark, _ = said.removeprefix(after).partition(_MARK)
+        said = self._chat_format.answered.partition(MARK)[2]
+        lead, mark, _ = said.removeprefix(after).partition(MARK)
         return lead if mark and said.startswith(after) and not lead.strip(" ") else ""
-
-    def _render(self, messages: list[dict[str, str]], generate: bool) -> str:
-        # Templates that print today's date (Llama 3.1's reads date_string, others strftime_now) would change the prompt
-        # every day, and the same model would disagree with its own labels of yesterday. Models that think first (Qwen3)
-        # are told not to: the answer is read where they would begin thinking.
-        return str(
-            self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=generate,
-                date_string=_TODAY.strftime("%d %b %Y"), strftime_now=_TODAY.strftime, enable_thinking=False,
-            )
-        )  # fmt: skip
 
     def _adds_bos(self) -> bool:
         bos = self._tokenizer.bos_token_id
@@ -185,13 +173,25 @@ class ModelTokenizer:
         for source in (config, generation_config, self._tokenizer):
             ids = getattr(source, "eos_token_id", None)
             found.update(ids if isinstance(ids, list | tuple) else [] if ids is None else [ids])
-        if self._tokenizer.chat_template:
-            turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": _MARK}]
-            closing = self._render(turns, False).partition(_MARK)[2].strip()
+        if self._chat_format is not None:
+            closing = self._chat_format.closed.partition(MARK)[2].strip()
             found.update(self.encode(closing)[:1])
         if not found:
             raise ModelError("The model does not say which token ends an answer (eos_token_id).")
         return tuple(sorted(found))
+
+
+def _find_chat_format(tokenizer: Any) -> ChatFormat | None:
+    """None for a model without a chat template. Raises ModelError for a template that cannot be rendered."""
+    if not tokenizer.chat_template:
+        return None
+    try:
+        template = tokenizer.get_chat_template()
+    except ValueError as error:  # it has several, and none is the default
+        raise ModelError(
+            f"The model {tokenizer.name_or_path} has no usable chat template: {first_line(error)}"
+        ) from None
+    return chat_format(template, tokenizer.special_tokens_map, tokenizer.name_or_path)
 
 
 def _window(config: Any) -> int | None:

@@ -35,6 +35,7 @@ DOORS = {
     "mlflow": {"registry"},
     "vllm": {"engines.vllm"},
     "openai": {"engines.openai"},
+    "jinja2": {"language_model.chat_renderer"},
     "pyspark": {room for room, floor in FLOORS.items() if floor >= 4},
 }
 MODULES = {
@@ -114,6 +115,12 @@ def is_inside(module, door):
 def test_a_heavy_library_is_imported_behind_its_door_only(library):
     users = {m for m in MODULES for name in everywhere(m) if name.partition(".")[0] == library}
     assert {m for m in users if not any(is_inside(m, door) for door in DOORS[library])} == set()
+
+
+def test_no_process_of_ours_renders_a_chat_template():
+    """A template may never end: `chat_format` gives it to a child process."""
+    render = {"apply_chat_template", "render_jinja_template"}
+    assert [m for m in MODULES for node in ast.walk(tree(m)) if getattr(node, "attr", "") in render] == []
 
 
 def test_no_module_is_longer_than_300_lines():
