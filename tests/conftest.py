@@ -49,9 +49,9 @@ def cache(tmp_path_factory):
     users, own = cache_dir(), tmp_path_factory.mktemp("cache")
     (users / "jars").mkdir(parents=True, exist_ok=True)
     (own / "jars").symlink_to(users / "jars")
-    (own / "models").mkdir()
+    (own / "models").mkdir(mode=0o700)
     for model in (users / "models").glob(f"{EMBEDDED}-*"):
-        if model.is_dir():  # not its lock
+        if model.suffix != ".lock":  # the folder, and the file with its hash
             (own / "models" / model.name).symlink_to(model)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPARKLABEL_CACHE", str(own))

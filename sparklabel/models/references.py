@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sparklabel.cache_dir import build_once, cache_dir
+from sparklabel.cache_dir import build_once, cache_folder
 from sparklabel.errors import ModelError, ModelUnreachable
 from sparklabel.hashing import file_sha256, files_sha256
 from sparklabel.models.safetensors import check_weights
@@ -169,7 +169,7 @@ def embedded_model() -> Path:
     from sparklabel.language_model import convert_gguf
 
     return build_once(
-        cache_dir() / "models" / f"{EMBEDDED}-{file_sha256(gguf)[:16]}", lambda to: convert_gguf(gguf, to)
+        cache_folder("models") / f"{EMBEDDED}-{file_sha256(gguf)[:16]}", lambda to: convert_gguf(gguf, to)
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from sparklabel.cache_dir import build_once, cache_dir
+from sparklabel.cache_dir import build_once, cache_folder
 from sparklabel.errors import ModelError, ModelUnreachable
 from sparklabel.hashing import file_sha256, files_sha256
 from sparklabel.models import references
@@ -180,7 +180,7 @@ def fetch(model: ResolvedModel) -> LocalModel:
 
 def _checked_copy(model: ResolvedModel) -> Path:
     """The version's whole tree, in the cache."""
-    folder = cache_dir() / "models" / f"adapter-{model.sha256[:32]}"
+    folder = cache_folder("models") / f"adapter-{model.sha256[:32]}"
     build_once(folder, lambda to: _fetch(model, to))
     if version_sha256(folder) != model.sha256:
         raise ModelError(

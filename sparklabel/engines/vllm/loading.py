@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparklabel.cache_dir import build_once, cache_dir
+from sparklabel.cache_dir import build_once, cache_folder
 from sparklabel.engines.options import VllmOptions
 from sparklabel.errors import ModelError, SetupError
 from sparklabel.hashing import files_sha256, tree_sha256
@@ -134,7 +134,7 @@ def merged_weights(base: Path, adapter: Path | None, dtype: str) -> Path:
         return base
     model = files_sha256(base, {base / "config.json", *base.glob("*.safetensors")})
     key = sha256(f"{model} {tree_sha256(adapter)} {dtype}".encode()).hexdigest()
-    return build_once(cache_dir() / "merged" / key[:16], lambda to: save_merged(base, adapter, to, dtype))
+    return build_once(cache_folder("merged") / key[:16], lambda to: save_merged(base, adapter, to, dtype))
 
 
 @contextmanager

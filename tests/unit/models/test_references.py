@@ -5,13 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from sparklabel import registry
-from sparklabel.cache_dir import build_once
 from sparklabel.errors import ModelError
 from sparklabel.hashing import tree_sha256
 from sparklabel.models.references import EMBEDDED, embedded_model, fetch, resolve
@@ -198,6 +196,22 @@ def test_another_embedded_model_than_the_drivers_is_refused_by_both_names():
     assert here.identity in caught.value.message
 
 
+def test_a_folder_that_somebody_planted_for_the_embedded_model_is_not_served(
+    tmp_path, monkeypatch, model_folder
+):
+    monkeypatch.setenv("SPARKLABEL_CACHE", str(tmp_path / "cache"))
+    model = resolve(EMBEDDED)
+    planted = model_folder(tmp_path / "cache" / "models" / f"{EMBEDDED}-{model.sha256[:16]}")
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", cannot_build)
+    with pytest.raises(RuntimeError, match="it is built"):
+        fetch(model)
+    assert planted.is_dir()
+
+
+def cannot_build(*_, **__):
+    raise RuntimeError("it is built")
+
+
 @pytest.mark.model
 def test_the_embedded_model_is_safetensors_in_the_users_cache():
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {
@@ -214,26 +228,3 @@ def test_the_tree_hash_covers_names_and_contents(folder):
     before = tree_sha256(folder)
     (folder / "config.json").rename(folder / "settings.json")
     assert tree_sha256(folder) != before
-
-
-def test_a_folder_is_built_once_by_whoever_comes_first(tmp_path):
-    built = []
-
-    def build(to):
-        built.append(to)
-        (to / "file").write_text("made")
-
-    with ThreadPoolExecutor(4) as pool:
-        folders = list(pool.map(lambda _: build_once(tmp_path / "model", build), range(8)))
-    assert (len(built), set(folders)) == (1, {tmp_path / "model"})
-    assert (tmp_path / "model" / "file").read_text() == "made"
-
-
-def test_a_build_that_fails_leaves_nothing_behind(tmp_path):
-    def fail(to):
-        (to / "half").write_text("x")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        build_once(tmp_path / "model", fail)
-    assert [path.name for path in tmp_path.iterdir()] == ["model.lock"]

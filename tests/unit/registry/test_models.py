@@ -11,6 +11,7 @@ import pytest
 
 from sparklabel import registry
 from sparklabel.errors import ModelError
+from sparklabel.hashing import tree_sha256
 
 # MLflow's own use of SQLAlchemy; nothing that we can change.
 pytestmark = pytest.mark.usefixtures("store")
@@ -128,8 +129,12 @@ def test_files_that_changed_in_the_store_are_refused(base, tmp_path, adapter_fol
 def test_a_cached_copy_that_changed_is_refused(base, tmp_path, adapter_folder, log):
     log(adapter_folder(tmp_path / "tuned", base, 8.0), "spoiled")
     model = registry.resolve("models:/spoiled/1")
-    (registry.fetch(model).adapter / "adapter_config.json").write_text('{"r": 1}')
-    with pytest.raises(ModelError, match="cached copy"):
+    adapter = registry.fetch(model).adapter
+    (adapter / "adapter_config.json").write_text('{"r": 1}')
+    with pytest.raises(ModelError, match="was changed since it was built"):
+        registry.fetch(model)
+    adapter.parent.with_name(f"{adapter.parent.name}.sha256").write_text(tree_sha256(adapter.parent))
+    with pytest.raises(ModelError, match="The cached copy of models:/spoiled/1"):
         registry.fetch(model)
 
 
