@@ -1,20 +1,16 @@
-"""The cache folder of this host, and folders in it that are built once.
+"""The cache folder of this host.
 
-In: the environment, and functions that build a folder. Out: paths. What is kept there is decided elsewhere. Models are
-loaded from there, so nobody but this user and root may write it; what was built is compared with its hash.
+In: the environment. Out: paths. What is kept there is decided elsewhere. Models are loaded from there, so nobody but
+this user and root may write it.
 """
 
 import os
 import stat
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock
 from platformdirs import user_cache_dir
 
-from sparklabel.errors import ModelError, SetupError
-from sparklabel.hashing import tree_sha256
+from sparklabel.errors import SetupError
 
 TRUST = "SPARKLABEL_TRUST_CACHE"
 """The variable that says, with the value 1, that whoever can write the cache is trusted."""
@@ -64,52 +60,3 @@ def writers(status: os.stat_result, user: int) -> str:
         who for who, bit in (("its group", stat.S_IWGRP), ("all users", stat.S_IWOTH)) if status.st_mode & bit
     ]
     return f"can be written by {' and '.join(may)}" if may else ""
-
-
-def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
-    """`folder`, built by the first process that needs it while others wait. No process ever sees it half built.
-
-    Beside it is the hash of what was built, in a file `NAME.sha256`. A folder without one, which an older release left
-    or somebody put there, is built again.
-
-    Args:
-        folder: A folder in one that `cache_folder` gave.
-        build: Fills the folder that it is given.
-
-    Raises:
-        ModelError: The folder is no longer what was built.
-        SetupError: Others may write it.
-    """
-    recorded = folder.with_name(f"{folder.name}.sha256")
-    if not _is_built(folder, recorded):
-        with FileLock(f"{folder}.lock"):
-            if not _is_built(folder, recorded):
-                _build(folder, recorded, build)
-                return folder
-    check_private(folder)
-    if tree_sha256(folder) != recorded.read_text("utf-8").strip():
-        raise ModelError(
-            f"The folder {folder} in the cache was changed since it was built.",
-            hint="Delete it: it is built again. If nobody touched it, the disk may be failing.",
-        )
-    return folder
-
-
-def _is_built(folder: Path, recorded: Path) -> bool:
-    return folder.is_dir() and recorded.is_file()
-
-
-def _build(folder: Path, recorded: Path, build: Callable[[Path], None]) -> None:
-    with tempfile.TemporaryDirectory(
-        prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True
-    ) as scratch:
-        made, noted = Path(scratch, "made"), Path(scratch, "sha256")
-        made.mkdir(mode=0o700)
-        build(made)
-        made.chmod(0o700)  # what was copied into it may have brought its mode
-        noted.write_text(f"{tree_sha256(made)}\n", "utf-8")
-        recorded.unlink(missing_ok=True)
-        if folder.is_symlink() or folder.exists():
-            folder.rename(Path(scratch, "before"))
-        made.rename(folder)
-        noted.rename(recorded)

@@ -18,7 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sparklabel.cache_dir import build_once, cache_folder
+from sparklabel.cache_builds import build_once
+from sparklabel.cache_dir import cache_folder
 from sparklabel.errors import ModelError, SetupError
 
 MARK = "SPARKLABELCONTENT"

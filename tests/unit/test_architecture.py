@@ -12,7 +12,8 @@ FLOORS = {
     room: floor
     for floor, rooms in enumerate(
         (
-            "arguments errors hashing splits machine progress redaction cache_dir sql termination texts labels",
+            "arguments errors hashing host_hashes splits machine progress redaction cache_dir cache_builds locks sql "
+            "termination texts labels",
             "tasks",
             "models language_model few_shot prompts label_trie confidence probe engines",
             "labeler",

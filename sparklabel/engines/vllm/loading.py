@@ -16,10 +16,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparklabel.cache_dir import build_once, cache_folder
+from sparklabel.cache_builds import build_once
+from sparklabel.cache_dir import cache_folder
 from sparklabel.engines.options import VllmOptions
 from sparklabel.errors import ModelError, SetupError
-from sparklabel.hashing import files_sha256, tree_sha256
+from sparklabel.hashing import tree_sha256
+from sparklabel.host_hashes import host_files_sha256
 from sparklabel.language_model.adapters import dtype_name, save_merged
 from sparklabel.redaction import first_line
 
@@ -132,7 +134,7 @@ def merged_weights(base: Path, adapter: Path | None, dtype: str) -> Path:
     """The base itself without an adapter; otherwise a folder in the cache, which is made once."""
     if adapter is None:
         return base
-    model = files_sha256(base, {base / "config.json", *base.glob("*.safetensors")})
+    model = host_files_sha256(base, {base / "config.json", *base.glob("*.safetensors")})
     key = sha256(f"{model} {tree_sha256(adapter)} {dtype}".encode()).hexdigest()
     return build_once(cache_folder("merged") / key[:16], lambda to: save_merged(base, adapter, to, dtype))
 
