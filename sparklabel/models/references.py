@@ -13,6 +13,7 @@ from sparklabel.cache_builds import build_once
 from sparklabel.cache_dir import cache_folder
 from sparklabel.errors import ModelError, ModelUnreachable
 from sparklabel.host_hashes import host_file_sha256, host_files_sha256
+from sparklabel.models.retries import retried
 from sparklabel.models.safetensors import check_weights
 from sparklabel.redaction import first_line
 
@@ -152,7 +153,11 @@ def _hub_snapshot(hub_id: str, commit: str | None, files: list[str]) -> Path:
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        return Path(snapshot_download(hub_id, revision=commit, allow_patterns=files))
+        return Path(
+            retried(
+                lambda: snapshot_download(hub_id, revision=commit, allow_patterns=files), f"The hub, {hub_id}"
+            )
+        )
     except (OSError, ValueError) as error:  # offline, down, not found, gated, a bad name
         refused = isinstance(error, ValueError | RepositoryNotFoundError | RevisionNotFoundError)
         kind = ModelError if refused else ModelUnreachable
