@@ -7,12 +7,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock
-
 from sparklabel.cache_dir import check_private
 from sparklabel.errors import ModelError
 from sparklabel.hashing import tree_sha256
 from sparklabel.host_hashes import host_tree_sha256
+from sparklabel.locks import held
 
 
 def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
@@ -27,11 +26,11 @@ def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
 
     Raises:
         ModelError: The folder is no longer what was built.
-        SetupError: Others may write it.
+        SetupError: Others may write it, or another process has been building it for an hour.
     """
     recorded = folder.with_name(f"{folder.name}.sha256")
     if not _is_built(folder, recorded):
-        with FileLock(f"{folder}.lock"):
+        with held(folder.with_name(f"{folder.name}.lock"), f"builds {folder.name}"):
             if not _is_built(folder, recorded):
                 _build(folder, recorded, build)
                 return folder

@@ -11,11 +11,10 @@ from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
-from filelock import FileLock
-
 from sparklabel.cache_dir import cache_folder
 from sparklabel.errors import SetupError
 from sparklabel.hashing import file_sha256, file_state, files_sha256
+from sparklabel.locks import held
 
 _SMALL = 4 << 20
 """Bytes: to hash that takes a few milliseconds, as long as to look for a note."""
@@ -52,7 +51,7 @@ def host_file_sha256(path: Path, *, small: int = _SMALL, settled: float = _SETTL
     if known := _noted(note, path):
         return known
     try:
-        with FileLock(f"{note}.lock"):
+        with held(note.with_name(f"{note.name}.lock"), f"reads {path}"):
             return _noted(note, path) or _hashed(note, path, settled)
     except OSError:  # the cache can only be read
         return file_sha256(path)

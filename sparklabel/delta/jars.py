@@ -16,10 +16,9 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from filelock import FileLock
-
 from sparklabel.cache_dir import cache_dir, cache_folder
 from sparklabel.errors import SetupError
+from sparklabel.locks import held
 from sparklabel.machine import java_problem, java_version
 
 DELTA = "4.4.0"
@@ -45,7 +44,7 @@ def delta_jars() -> tuple[Path, Path]:
     found = find_jars()
     if found is None:
         folder = cache_folder("jars")
-        with FileLock(folder / ".lock"):
+        with held(folder / ".lock", "fetches Delta's jars"):
             if (found := find_jars()) is None:
                 _fetch(names, folder)
                 found = folder / names[0], folder / names[1]

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from filelock import FileLock
-
 from sparklabel.errors import SetupError, SparklabelError
+from sparklabel.locks import held
 from sparklabel.redaction import first_line, without_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _SQLITE = "sqlite:///"
+_PATIENCE = 300.0
+"""Seconds; what is done under the store's lock takes two."""
 _HINT = (
     "MLFLOW_TRACKING_URI names the store: a tracking server, or sqlite:////path/to/mlflow.db in a folder that can be "
     "written (a % in its path as %25)."
@@ -131,7 +132,7 @@ def store_lock() -> Iterator[None]:
     if (file := sqlite_file(tracking_uri())) is None:
         yield
         return
-    with FileLock(f"{file}.lock"):
+    with held(file.with_name(f"{file.name}.lock"), "changes the MLflow store", patience=_PATIENCE):
         yield
 
 

@@ -37,6 +37,7 @@ DOORS = {
     "vllm": {"engines.vllm"},
     "openai": {"engines.openai"},
     "jinja2": {"language_model.chat_renderer"},
+    "filelock": {"locks"},
     "pyspark": {room for room, floor in FLOORS.items() if floor >= 4},
 }
 MODULES = {

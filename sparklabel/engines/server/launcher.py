@@ -13,13 +13,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from sparklabel.engines.server.client import SILENCE, Connections, ServedEngine, answers
 from sparklabel.engines.server.endpoint import CPU, Endpoint, ServingSpec, device_endpoint
 from sparklabel.engines.server.liveness import owner_pid
 from sparklabel.engines.server.server import IDLE_SECONDS, Start
 from sparklabel.errors import EngineDied, EngineError, SparklabelError
+from sparklabel.locks import held
 
 PATIENCE = 10.0
 """Seconds within which a process responds even while it computes, and ends after it was asked to."""
@@ -29,6 +28,8 @@ chunk is committed, there are no requests either."""
 _WAITS = 3
 """How many times as long to wait for another model."""
 _LOAD_SECONDS = 3600.0
+_TURN_SECONDS = 2 * _LOAD_SECONDS
+"""How long one task may look for the process, wait for another model and load its own, while the others wait."""
 _PROGRAM = "import os\nif os.fork(): os._exit(0)\nfrom sparklabel.engines.server.server import main\nmain()"
 """Forks before anything is imported, so that the process has no parent that would have to wait for its end."""
 
@@ -59,13 +60,14 @@ def connect(
             respond for as long again.
 
     Raises:
-        EngineError: The other model stays in use, or the process died while it loaded the model.
+        EngineError: The other model stays in use, the process died while it loaded the model, or another task holds the
+            endpoint for hours.
         SparklabelError: What loading the model raises.
     """
     endpoint = Endpoint.of(served, home)
     owner = owner_pid() if owner is None else owner
     connections = Connections(endpoint, silence)
-    with FileLock(endpoint.lock):
+    with held(endpoint.lock, f"starts {served}", patience=_TURN_SECONDS, error=EngineError):
         if not _join_running(endpoint, served, connections, owner, patience, settled):
             connections.close()
             _wait_or_kill(endpoint, patience)
@@ -80,7 +82,7 @@ def evict(device: str, *, home: Path | None = None, patience: float = PATIENCE) 
     endpoint = device_endpoint(device, home)
     if endpoint is None:
         return
-    with FileLock(endpoint.lock):
+    with held(endpoint.lock, "ends the engine", patience=_TURN_SECONDS, error=EngineError):
         if _lives(endpoint, patience) and not _leaves(endpoint, settled=0.0):
             raise EngineError(
                 f"The device {device} is busy with {endpoint.facts().get('served')}.",
@@ -161,7 +163,7 @@ def _has_ended(endpoint: Endpoint, patience: float) -> bool:
 def _reap(endpoint: Endpoint, patience: float) -> None:
     """Kills processes of this user that hang, and removes the sockets of dead ones."""
     for other in endpoint.peers():
-        with suppress(Timeout, OSError), FileLock(other.lock, timeout=0):
+        with suppress(EngineError, OSError), held(other.lock, "tidies up", patience=0.0, error=EngineError):
             if other.is_occupied and not other.facts().get("loading") and not answers(other, patience):
                 other.kill()
             if not other.is_occupied:
