@@ -3,8 +3,11 @@
 In: functions that build a folder. Out: paths. No process ever sees a folder half built.
 """
 
+import re
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sparklabel.cache_dir import check_private
@@ -48,16 +51,25 @@ def _is_built(folder: Path, recorded: Path) -> bool:
 
 
 def _build(folder: Path, recorded: Path, build: Callable[[Path], None]) -> None:
-    with tempfile.TemporaryDirectory(
-        prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True
-    ) as scratch:
-        made, noted = Path(scratch, "made"), Path(scratch, "sha256")
+    with scratch_folder(folder.parent, folder.name) as scratch:
+        made, noted = scratch / "made", scratch / "sha256"
         made.mkdir(mode=0o700)
         build(made)
         made.chmod(0o700)  # what was copied into it may have brought its mode
         noted.write_text(f"{tree_sha256(made)}\n", "utf-8")
         recorded.unlink(missing_ok=True)
         if folder.is_symlink() or folder.exists():
-            folder.rename(Path(scratch, "before"))
+            folder.rename(scratch / "before")
         made.rename(folder)
         noted.rename(recorded)
+
+
+@contextmanager
+def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
+    """A folder to build in, which is gone afterwards. Those that killed processes left are removed first: call it under
+    the lock of what is built."""
+    left = re.compile(rf"\.{re.escape(name)}-[a-z0-9_]{{8}}")
+    for folder in [path for path in parent.iterdir() if left.fullmatch(path.name)]:
+        shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=parent, ignore_cleanup_errors=True) as scratch:
+        yield Path(scratch)

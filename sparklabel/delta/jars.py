@@ -10,12 +10,12 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+from sparklabel.cache_builds import scratch_folder
 from sparklabel.cache_dir import cache_dir, cache_folder
 from sparklabel.errors import SetupError
 from sparklabel.locks import held
@@ -87,10 +87,10 @@ def _intact(path: Path) -> bool:
 def _fetch(names: tuple[str, str], folder: Path) -> None:
     if problem := java_problem(java_version()):
         raise SetupError(problem)
-    with tempfile.TemporaryDirectory(prefix=".ivy-", dir=folder) as ivy:
-        said = resolve_packages([_coordinates(name) for name in names], _NOT_NEEDED, Path(ivy))
+    with scratch_folder(folder, "ivy") as ivy:
+        said = resolve_packages([_coordinates(name) for name in names], _NOT_NEEDED, ivy)
         for name in names:
-            fetched = Path(ivy, "jars", f"io.delta_{name}")
+            fetched = ivy / "jars" / f"io.delta_{name}"
             if not _intact(fetched):
                 raise SetupError(_complaint(fetched, said), hint=_by_hand(names, folder))
             os.replace(fetched, folder / name)

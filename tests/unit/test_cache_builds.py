@@ -82,3 +82,18 @@ def test_a_folder_in_the_cache_is_made_for_this_user_alone(folder):
     build_once(folder, lambda to: to.chmod(0o777))
     modes = {path.stat().st_mode & 0o777 for path in (folder, folder.parent, cache_dir())}
     assert modes == {0o700}
+
+
+def test_what_a_killed_build_left_is_removed_by_the_next(folder):
+    left = folder.with_name(".model-ab_12xyz")
+    left.mkdir()
+    (left / "half").write_text("x")
+    build_once(folder, write)
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("name", [".model-2-ab_12xyz", ".other-ab_12xyz", "model-ab_12xyz", ".model-notes"])
+def test_what_others_build_is_left_alone(folder, name):
+    folder.with_name(name).mkdir()
+    build_once(folder, write)
+    assert folder.with_name(name).is_dir()
