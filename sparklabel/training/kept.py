@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sparklabel import registry
-from sparklabel.cache_dir import build_once, cache_dir
+from sparklabel.cache_builds import build_once
+from sparklabel.cache_dir import cache_folder
 from sparklabel.language_model import TrainingConfig, TrainingSummary
 from sparklabel.progress import tell
 from sparklabel.training.job import TrainingJob, TrainingOutcome
@@ -42,7 +43,7 @@ def keep_training(job: TrainingJob, run: registry.Run, progress: bool) -> KeptTr
     Raises:
         ModelError: The base cannot be fetched, loaded or adapted.
     """
-    folder, is_new = cache_dir() / "trained" / _key(job), False
+    folder, is_new = cache_folder("trained") / _key(job), False
 
     def build(partial: Path) -> None:
         nonlocal is_new
