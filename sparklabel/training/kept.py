@@ -35,6 +35,7 @@ class KeptTraining:
     def forget(self) -> None:
         """Removes the folder, when the adapter is registered."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.with_name(f"{self.folder.name}.sha256").unlink(missing_ok=True)
 
 
 def keep_training(job: TrainingJob, run: registry.Run, progress: bool) -> KeptTraining:
