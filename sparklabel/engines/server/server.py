@@ -24,7 +24,8 @@ from typing import Any, BinaryIO
 from sparklabel.engines.base import Engine, SharedEngine
 from sparklabel.engines.registry import open_engine
 from sparklabel.engines.server.batcher import Batcher, Request, ask
-from sparklabel.engines.server.endpoint import Endpoint, ServingSpec
+from sparklabel.engines.server.endpoint import CPU, Endpoint, ServingSpec
+from sparklabel.engines.server.gpu_presence import enter_gpu
 from sparklabel.engines.server.liveness import ClientProcesses
 from sparklabel.errors import EngineDied, EngineError, SparklabelError
 from sparklabel.progress import LOG
@@ -34,6 +35,10 @@ _LOG = logging.getLogger(__name__)
 IDLE_SECONDS = 300.0
 _LOOK_SECONDS = 0.5
 _ADAPTERS_KEPT = 8
+_SHARED_GPU = (
+    "Another engine of sparklabel is on the GPU %s: another user's, or one of yours with another TMPDIR. Both take "
+    "memory there, and the second may get none: give each a GPU, one TMPDIR, or a smaller gpu_memory_utilization."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +191,8 @@ def main() -> None:
         _fail(ready, EngineError(f"Another process serves in {start.endpoint.folder}."))
     start.endpoint.remove_sockets()
     start.endpoint.publish(served=str(start.served), loading=True)
+    if start.served.device != CPU and not enter_gpu(start.served.device):
+        _LOG.warning(_SHARED_GPU, start.served.device)
     try:
         server = Server(start)
         server.listen()
