@@ -164,18 +164,26 @@ def _private(folder: Path) -> Path:
     name."""
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    if not _is_private(folder):
+    if problem := refusal(folder.lstat(), os.getuid()):
         raise SetupError(
-            f"The folder {folder} is open to other users.",
+            f"The folder {folder} {problem}.",
             hint="Remove it, or set TMPDIR to a folder of your own, on every executor.",
         )
     return folder
 
 
 def _is_private(folder: Path) -> bool:
-    """Whether only this user can put files into the folder. Its files and sockets are trusted then."""
     try:
-        status = folder.lstat()
+        return not refusal(folder.lstat(), os.getuid())
     except FileNotFoundError:
         return False
-    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
+
+
+def refusal(status: os.stat_result, user: int) -> str:
+    """Why what is at a folder's place is not trusted, in words; empty if only `user` can put files into it. Its files
+    and sockets are trusted then. `status` must be that of the place itself, not of what a link leads to."""
+    if not stat.S_ISDIR(status.st_mode):
+        return "is no folder"
+    if status.st_uid != user:
+        return "belongs to another user"
+    return "is open to other users" if status.st_mode & 0o077 else ""

@@ -4,11 +4,14 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from uuid import uuid4
 
 import numpy as np
 import psutil
@@ -16,7 +19,8 @@ import pytest
 
 from sparklabel.engines import EngineSpec, GenerationRequest, ScoringRequest, engine_spec, open_engine
 from sparklabel.engines.server import Endpoint, ServingSpec, connect, evict
-from sparklabel.engines.server.endpoint import device_endpoint
+from sparklabel.engines.server.endpoint import device_endpoint, refusal
+from sparklabel.engines.server.gpu_presence import SHARED_MEMORY
 from sparklabel.errors import EngineDied, EngineError, ModelError, SetupError
 from sparklabel.label_trie import label_trie
 
@@ -176,6 +180,21 @@ def test_a_gpu_is_vacated_for_a_model_in_another_process(home):
     evict("GPU-2", home=home)
 
 
+def test_an_engine_warns_of_another_users_engine_on_its_gpu(home, tmp_path):
+    """Another TMPDIR is as good as another user: neither sees the other's endpoint."""
+    gpu = f"GPU-{uuid4().hex}"
+    theirs = ServingSpec(EngineSpec("fake"), "fake:m", None, gpu)
+    try:
+        with tempfile.TemporaryDirectory() as other:
+            connect(theirs, home=Path(other)).score(REQUEST)
+            connect(theirs, home=home).score(REQUEST)
+            logs = [Endpoint.of(theirs, folder).log.read_text() for folder in (Path(other), home)]
+            Endpoint.of(theirs, Path(other)).resident.kill()
+    finally:
+        (SHARED_MEMORY / f"sparklabel-gpu-{gpu}").unlink(missing_ok=True)
+    assert [f"Another engine of sparklabel is on the GPU {gpu}" in log for log in logs] == [False, True]
+
+
 def test_a_bug_in_the_process_is_raised_where_it_was_asked_and_the_process_goes_on(home):
     engine = connect(FAKE, home=home)
     with pytest.raises(RuntimeError, match="AttributeError"):
@@ -225,6 +244,70 @@ def test_a_folder_that_others_may_enter_is_refused(tmp_path):
     folder.chmod(0o755)
     with pytest.raises(SetupError, match="is open to other users"):
         Endpoint.of(FAKE, folder)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+@pytest.mark.parametrize("place", [".", "inside"])
+def test_a_folder_of_another_user_is_refused(place, home):
+    name = f"cpu-{FAKE.key}" if place == "inside" else "."
+    (home / name).mkdir(mode=0o700, exist_ok=True)
+    os.chown(home / name, 4711, 4711)
+    with pytest.raises(SetupError, match="belongs to another user"):
+        Endpoint.of(FAKE, home)
+
+
+@pytest.mark.parametrize(
+    ("owner", "mode", "private"),
+    [
+        (1000, stat.S_IFDIR | 0o700, True),
+        (1001, stat.S_IFDIR | 0o700, False),
+        (0, stat.S_IFDIR | 0o700, False),
+        (1000, stat.S_IFLNK | 0o700, False),
+        (1000, stat.S_IFREG | 0o700, False),
+        (1000, stat.S_IFDIR | 0o710, False),
+        (1000, stat.S_IFDIR | 0o701, False),
+    ],
+)
+def test_a_folder_is_private_if_it_is_ones_own_and_no_link_and_closed_to_others(owner, mode, private):
+    assert (refusal(SimpleNamespace(st_uid=owner, st_mode=mode), 1000) == "") is private
+
+
+def test_a_link_in_the_place_of_the_folder_is_refused_wherever_it_leads(tmp_path):
+    (tmp_path / "ours").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "ours")
+    with pytest.raises(SetupError, match="is no folder"):
+        Endpoint.of(FAKE, tmp_path / "link")
+
+
+def test_a_link_in_the_place_of_an_engine_is_refused_wherever_it_leads(home, tmp_path):
+    (tmp_path / "ours").mkdir(mode=0o700)
+    (home / f"cpu-{FAKE.key}").symlink_to(tmp_path / "ours")
+    with pytest.raises(SetupError, match="is no folder"):
+        Endpoint.of(FAKE, home)
+
+
+def test_a_link_or_an_open_folder_of_a_gpu_is_not_looked_into(home, tmp_path):
+    (tmp_path / "ours").mkdir(mode=0o700)
+    (home / "GPU-1").symlink_to(tmp_path / "ours")
+    (home / "GPU-2").mkdir(mode=0o755)
+    assert device_endpoint("GPU-1", home) is device_endpoint("GPU-2", home) is None
+
+
+def test_a_process_that_got_the_number_of_a_dead_engine_is_not_killed(home):
+    """The engine lives, and holds its endpoint; but what it published names a number that is another process's now."""
+    connect(FAKE, home=home)
+    endpoint, engine = Endpoint.of(FAKE, home), pid(FAKE, home)
+    facts = endpoint.facts()
+    with subprocess.Popen(["sleep", "600"]) as stranger:
+        (endpoint.folder / "facts.json").write_text(json.dumps(facts | {"pid": stranger.pid}))
+        endpoint.kill()
+        try:
+            with pytest.raises(subprocess.TimeoutExpired):
+                stranger.wait(0.2)
+        finally:
+            stranger.kill()
+    (endpoint.folder / "facts.json").write_text(json.dumps(facts))
+    assert psutil.pid_exists(engine)
 
 
 def test_nobody_else_can_reach_the_socket(home):
