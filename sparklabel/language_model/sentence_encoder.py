@@ -31,8 +31,9 @@ class SentenceEncoder:
         from transformers.utils import logging
 
         logging.disable_progress_bar()
-        model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
-        return cls(identity, model, AutoTokenizer.from_pretrained(folder, local_files_only=True))
+        how = {"local_files_only": True, "trust_remote_code": False}
+        model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, **how)
+        return cls(identity, model.eval(), AutoTokenizer.from_pretrained(folder, **how))
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embeds N texts as unit vectors [N, D]. Equal texts are embedded once, texts of similar length together."""
