@@ -144,10 +144,7 @@ def merge_rows(
         TableError: The table refuses the commit.
     """
     spark, view = changes[0].rows.sparkSession, f"_sparklabel_{uuid.uuid4().hex}"
-    rows = _side_by_side(changes, keys)
-    if all(change.few for change in changes) and not insert:  # an outer join of both sides cannot be one
-        rows = rows.hint("broadcast")
-    rows.createOrReplaceTempView(view)
+    source_rows(changes, keys, insert).createOrReplaceTempView(view)
     holds = {change.name: f"({change.source} IS NOT NULL AND {change.guard})" for change in changes}
     assigned = {
         column: sql if len(changes) == 1 else f"if({holds[change.name]}, {sql}, t.{_path(column)})"
@@ -179,8 +176,9 @@ def merge_rows(
         spark.catalog.dropTempView(view)
 
 
-def _side_by_side(changes: Sequence[Change], keys: Sequence[str]) -> DataFrame:
-    """Each key once, with a struct per change: NULL if the change does not have that row."""
+def source_rows(changes: Sequence[Change], keys: Sequence[str], insert: bool = False) -> DataFrame:
+    """What a MERGE reads: each key once, with a struct per change, which is NULL if the change does not have that row.
+    Few rows are sent to every executor, except where the MERGE inserts."""
     named, own = [quote(key) for key in keys], {key.lower() for key in keys}
     frames = [
         change.rows.select(
@@ -191,7 +189,9 @@ def _side_by_side(changes: Sequence[Change], keys: Sequence[str]) -> DataFrame:
         )
         for change in changes
     ]
-    return reduce(lambda one, other: one.join(other, list(keys), "full_outer"), frames)
+    rows = reduce(lambda one, other: one.join(other, list(keys), "full_outer"), frames)
+    # An outer join of both sides, as inserting needs, cannot be a broadcast.
+    return rows.hint("broadcast") if all(change.few for change in changes) and not insert else rows
 
 
 def _path(column: str) -> str:

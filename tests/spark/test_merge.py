@@ -56,3 +56,14 @@ def test_a_change_of_few_rows_of_one_task_is_written_alone(spark, table, changes
     assert [row.tone for row in spark.sql(f"SELECT tone FROM {table} ORDER BY `my id`").collect()] == [
         "old", "new 1", "new 2", "kept", "old",
     ]  # fmt: skip
+
+
+def test_all_columns_of_a_key_must_be_equal_and_no_view_is_left(spark, table):
+    spark.sql(
+        f"CREATE TABLE {table} USING DELTA AS SELECT * FROM VALUES (1, 1, 0), (1, 2, 0), (2, 1, 0) AS t(a, b, n)"
+    )
+    before = spark.sql("SHOW VIEWS LIKE '_sparklabel_*'").count()
+    change = Change("n", spark.sql("SELECT 1 AS a, 2 AS b, 5 AS n"), "true", {"n": "s.n.n"})
+    assert merge_rows(open_snapshot(spark, table), ["a", "b"], [change], {}) == 1
+    assert {tuple(row) for row in spark.table(table).collect()} == {(1, 1, 0), (1, 2, 5), (2, 1, 0)}
+    assert spark.sql("SHOW VIEWS LIKE '_sparklabel_*'").count() == before

@@ -65,7 +65,7 @@ class Holder:
             found = json.loads(sign)
             texts = [found[name] for name in ("pass_id", "who", "host", "started")]
             pid, shard = found["pid"], found.get("shard")
-        except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        except (ValueError, RecursionError, LookupError, TypeError):
             raise ValueError("not a lease") from None
         if not (all(isinstance(text, str) for text in texts) and type(pid) is int):
             raise ValueError("not a lease")

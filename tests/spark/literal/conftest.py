@@ -1,4 +1,4 @@
-"""Rows that a test writes out, and what SQL says of each: no table, no pass, no model.
+"""Rows that a test writes out, and what SQL says of each: no pass, no model, and no table but the lease's staging.
 
 One query evaluates all of a test's rows, so a test takes a fraction of a second once there is a session.
 """

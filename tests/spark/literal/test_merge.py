@@ -9,7 +9,14 @@ from pyspark.sql.types import StructType
 from sparklabel.delta.snapshot import UNVERSIONED, TableSnapshot
 from sparklabel.labels.record import input_hash, label_ddl
 from sparklabel.table.label_columns import LabelColumns
-from sparklabel.table.merge import answered_rows, answers_change, corrections_change, struct_name
+from sparklabel.table.merge import (
+    Change,
+    answered_rows,
+    answers_change,
+    corrections_change,
+    source_rows,
+    struct_name,
+)
 from sparklabel.table.row_states import ANSWER, HASH, SEEN, STATE
 from sparklabel.table.task_table import TaskTable
 
@@ -118,7 +125,9 @@ def test_a_field_of_a_newer_release_is_null_in_a_new_answer(spark, task, beside,
         [("row", HERE, answer(), "p")], f"id STRING, {HASH} STRING, {ANSWER} {RECORD}, {SEEN} STRING"
     )
     opened = opened_as("literal_newer", spark.table("literal_newer").schema)
-    found = beside(answers_change(opened, task, answers), "literal_newer")["row"]
+    change = answers_change(opened, task, answers)
+    assert not change.few
+    found = beside(change, "literal_newer")["row"]
     assert (found.guard, found.verdict, found.verdict_label.value) == (True, "rotten", "rotten")
     assert found.verdict_label.calibrator is None
 
@@ -180,3 +189,18 @@ def test_attempts_add_up_while_a_row_is_retried_and_begin_anew_otherwise(spark, 
     }  # fmt: skip
     assert {row[ANSWER].pass_id for row in found} == {"now"}
     assert len(found) == 4
+
+
+def test_only_few_rows_that_are_not_inserted_are_sent_to_every_executor(spark, capsys):
+    rows = spark.sql("SELECT 'row' AS id, 'fresh' AS verdict")
+    many, few = (Change(name, rows, "true", {}, **given) for name, given in (("a", {}), ("b", {"few": True})))
+
+    def is_sent(*changes, **options):
+        source_rows(changes, ["id"], **options).explain("extended")
+        return "broadcast" in capsys.readouterr().out.partition("Physical Plan")[0]
+
+    assert is_sent(few)
+    assert is_sent(few, few)
+    assert not is_sent(many)
+    assert not is_sent(few, many)
+    assert not is_sent(few, insert=True)

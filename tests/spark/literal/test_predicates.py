@@ -5,6 +5,7 @@ from itertools import product
 import pytest
 
 from sparklabel.labels.predicates import (
+    STATES,
     human_sql,
     implicit_correction_sql,
     input_hash_sql,
@@ -180,6 +181,7 @@ def test_a_row_has_the_first_state_that_is_true_of_it(states, record):
     }  # fmt: skip
     found = states({case: (value, label) for case, (value, label, _) in cases.items()})
     assert found == {case: state for case, (*_, state) in cases.items()}
+    assert set(found.values()) == set(STATES)
 
 
 def test_relabel_decides_whether_another_task_counts_and_never_whether_another_model_does(states, record):

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparklabel.labels.predicates import pending_states
+from sparklabel.labels import status
+from sparklabel.labels.predicates import RELABEL, pending_states
 from sparklabel.labels.record import Label, input_hash, label_ddl
 from sparklabel.sql import quote, sql_string
 
@@ -50,4 +51,13 @@ def test_names_and_strings_are_quoted_for_sql():
 
 
 def test_another_models_answers_are_pending_only_when_asked_for():
-    assert [r for r in ("none", "task", "model") if "model_changed" in pending_states(r)] == ["model"]
+    usual = ("new", "input_changed", "retry", "task_changed")
+    assert {relabel: pending_states(relabel) for relabel in RELABEL} == {
+        "none": usual, "task": usual, "model": (*usual, "model_changed"),
+    }  # fmt: skip
+
+
+def test_every_status_is_an_answer_a_failure_or_a_guess_that_was_withheld():
+    named = {text for name, text in vars(status).items() if name.isupper() and isinstance(text, str)}
+    assert named == {*status.ANSWERED, *status.FAILURES, status.UNCERTAIN}
+    assert set(status.RETRYABLE) < set(status.FAILURES)

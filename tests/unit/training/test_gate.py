@@ -99,3 +99,34 @@ def test_ten_thousand_answers_are_resampled_in_batches():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 60e6
+
+
+def test_the_smallest_number_of_answers_is_enough():
+    assert judge(answers(100, 0), answers(0, 100)).verdict == "promoted"
+    assert judge(answers(99, 0), answers(0, 99)).verdict == "inconclusive"
+    assert judge(answers(10, 0), answers(0, 10), minimum=10).verdict == "promoted"
+
+
+def test_a_loss_that_may_be_chance_is_inconclusive():
+    result = judge(answers(60, 60), answers(63, 57))
+    assert (result.verdict, result.upper95) == ("inconclusive", 0.0)
+
+
+def test_the_reason_gives_the_gain_and_its_interval_in_points():
+    result = judge(answers(120, 0), answers(0, 120))
+    assert result.reason == (
+        "Better: +100.0 points against the champion on 120 held-out answers (95% interval +100.0 to +100.0)."
+    )
+
+
+def test_both_models_are_judged_on_the_same_answers():
+    with pytest.raises(ValueError, match="argument 2"):
+        judge(answers(60, 60), answers(60, 59))
+
+
+def test_the_share_that_is_held_out_says_how_many_more_answers_are_needed():
+    found = judge([], [], minimum=7, share=0.5).reason
+    assert found.startswith(
+        "Only 0 held-out answers: 7 more are needed, which takes about 14 more human answers"
+    )
+    assert "because 50% of them are held out" in found
