@@ -2,9 +2,20 @@
 
 from collections.abc import Sequence
 
+from sparklabel.errors import ColumnError
+
 
 def quote(name: str) -> str:
-    """A quoted column name, whatever characters it contains."""
+    """A quoted column name, whatever characters it contains.
+
+    Raises ColumnError for `${`: Spark would replace `${env:NAME}` in a statement by what the driver's environment
+    holds, and between backticks nothing can be escaped.
+    """
+    if "${" in name:
+        raise ColumnError(
+            f"Spark would replace what follows ${{ in the name {name!r}.",
+            hint="Rename it, or label a view that names it otherwise.",
+        )
     return "`" + name.replace("`", "``") + "`"
 
 

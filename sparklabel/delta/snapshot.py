@@ -218,7 +218,7 @@ def table_sql(table: str) -> str:
     if not isinstance(table, str) or not table.strip():
         raise TableError(f"A table is a name or a path, as text, not {table!r}.")
     if "`" in table and ("/" not in table or re.match(r"\w+\.`", table)):
-        return table  # quoted by the caller
+        return _quoted_by_the_caller(table)
     if "/" in table:
         if not is_absolute(table):
             raise TableError(
@@ -232,6 +232,16 @@ def table_sql(table: str) -> str:
             f"{table!r} is not a table's name.", hint="Write table, schema.table or catalog.schema.table."
         )
     return ".".join(map(quote, parts))
+
+
+def _quoted_by_the_caller(table: str) -> str:
+    """The name again. Raises TableError unless it is one to three parts, quoted or not: it goes into SQL as it is."""
+    if not re.fullmatch(r"((`([^`]|``)+`|\w+)(\.(?!$)|$)){1,3}", table) or "${" in table:
+        raise TableError(
+            f"{table!r} is not a table's name.",
+            hint="Quote each part on its own: `catalog`.`schema`.`table`.",
+        )
+    return table
 
 
 def folder_of(table: str) -> str | None:
