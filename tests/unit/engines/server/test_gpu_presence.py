@@ -1,5 +1,6 @@
 """Engines on a GPU see each other across users, and nothing else comes of it."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -62,9 +63,11 @@ def test_a_file_of_another_user_is_not_written(tmp_path):
 
 
 def test_a_link_is_not_followed(tmp_path):
+    """The lock of the file that it leads to is neither looked at nor taken."""
     (tmp_path / FILE).symlink_to(tmp_path / "victim")
-    assert enter_gpu("GPU-1", tmp_path)
-    assert not (tmp_path / "victim").exists()
+    with (tmp_path / "victim").open("w") as victim:
+        fcntl.flock(victim, fcntl.LOCK_EX)
+        assert enter_gpu("GPU-1", tmp_path)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
