@@ -1,8 +1,8 @@
 """Calibrators in MLflow, found by the model and the task that they were fitted for.
 
 In: a model's identity, a task's fingerprint. Out: the newest calibrator, and the run that it came from. A registered
-version has its calibrator as a tag, which only those can set who may change the registry. Other models have theirs as a
-tag of a run, in the experiment that passes log to: runs of other experiments are not looked at.
+version has its calibrator as a tag, which only those can set who may change the registry, or in the run that made it.
+Other models have theirs as a tag of a run, in the experiment that passes log to, and not in others.
 """
 
 import json
@@ -59,7 +59,7 @@ def find_calibrator(
     client = connect()
     with store_errors():
         found = (
-            _of_version(client, version[1], version[2], fingerprint)
+            _of_version(client, version, fingerprint)
             if version
             else _of_run(client, model, fingerprint, experiment)
         )
@@ -75,16 +75,21 @@ def find_calibrator(
         ) from None
 
 
-def _of_version(client: "MlflowClient", name: str, number: str, fingerprint: str) -> tuple[str, str] | None:
+def _of_version(client: "MlflowClient", version: re.Match[str], fingerprint: str) -> tuple[str, str] | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        content = client.get_model_version(name, number).tags.get(f"{_CONTENT}.{fingerprint}")
-    except MlflowException as error:  # an identity of another store
+        found = client.get_model_version(version[1], version[2])
+        if content := found.tags.get(f"{_CONTENT}.{fingerprint}"):
+            return content, str(json.loads(content).get(_RUN, ""))
+        # A version of an earlier release: the run that made it has its calibrator.
+        tags = client.get_run(found.run_id).data.tags if found.run_id else {}
+    except MlflowException as error:  # an identity of another store, or a run that was deleted
         if error.error_code in UNKNOWN:
             return None
         raise
-    return (content, str(json.loads(content).get(_RUN, ""))) if content else None
+    is_its = tags.get(_OF) == _key(version[0], fingerprint)
+    return (tags.get(_CONTENT, "null"), str(found.run_id)) if is_its else None
 
 
 def _of_run(client: "MlflowClient", model: str, fingerprint: str, experiment: str) -> tuple[str, str] | None:
