@@ -21,11 +21,17 @@ def is_blank(text: str | None) -> bool:
     )
 
 
+def composed(text: str) -> str:
+    """The text in Unicode's form NFC, for comparing: an accented letter that is one character, and one that is a letter
+    and a mark, are the same."""
+    return unicodedata.normalize("NFC", _stream_safe(text))
+
+
 def normalized(text: str) -> str:
     """The text without differences in case, whitespace or compatibility characters."""
-    composed = unicodedata.normalize("NFKC", _stream_safe(text))
-    folded = composed.casefold()
-    if folded != composed:  # case folding can undo NFKC
+    compatible = unicodedata.normalize("NFKC", _stream_safe(text))
+    folded = compatible.casefold()
+    if folded != compatible:  # case folding can undo NFKC
         folded = unicodedata.normalize("NFKC", folded)
     return " ".join(folded.split())
 

@@ -21,7 +21,7 @@ from sparklabel.table.row_states import HASH, STATE, labeled_rows
 from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import AnswerMode, Task, counts
 from sparklabel.tasks.json_values import plain
-from sparklabel.texts import is_blank
+from sparklabel.texts import composed, is_blank
 
 _NO_FAIR_JUDGE = "held out, but chosen for review because the champion was uncertain"
 """On rows that were chosen because one model is weak there, every other model looks better."""
@@ -124,8 +124,8 @@ def _one_vote_each(answers: Sequence[HumanAnswer]) -> tuple[HumanAnswer, ...]:
 
 def _most_frequent(same: Sequence[HumanAnswer]) -> HumanAnswer:
     """The first of those with the most frequent answer."""
-    numbers = Counter(repr(one.answer) for one in same)
-    return max(same, key=lambda one: numbers[repr(one.answer)])
+    numbers = Counter(composed(repr(one.answer)) for one in same)
+    return max(same, key=lambda one: numbers[composed(repr(one.answer))])
 
 
 def _unusable(inputs: Sequence[str | None], answer: Any, stale: bool, mode: AnswerMode) -> str:

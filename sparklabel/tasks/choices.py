@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sparklabel.labels.record import Alternative
 from sparklabel.tasks.answer_modes import Decision, LogProbabilities, Scored
 from sparklabel.tasks.candidate_labels import CandidateLabels
+from sparklabel.tasks.label_options import label_number
 
 MOST_ALTERNATIVES = 5
 
@@ -32,8 +33,11 @@ def _smallest(values: LogProbabilities, count: int) -> NDArray[np.intp]:
     return np.argsort(values, kind="stable")
 
 
-def the_choice(choices: Sequence[Any], value: Any) -> tuple[int, ...]:
+def the_choice(choices: tuple[Any, ...], value: Any) -> tuple[int, ...]:
     """The number of the choice that `value` is; empty if it is none."""
+    if isinstance(value, str):
+        number = label_number(choices, value)
+        return () if number is None else (number,)
     return (choices.index(value),) if value in choices else ()
 
 

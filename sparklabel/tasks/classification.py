@@ -7,7 +7,14 @@ from pydantic import Field, model_validator
 from sparklabel.tasks.answer_modes import Scored
 from sparklabel.tasks.candidate_labels import CandidateLabels
 from sparklabel.tasks.choices import one_of
-from sparklabel.tasks.label_options import LabelOptions, as_written, listed, verbalize_label
+from sparklabel.tasks.label_options import (
+    LabelOptions,
+    as_written,
+    label_named,
+    label_number,
+    listed,
+    verbalize_label,
+)
 from sparklabel.tasks.task import Task
 
 
@@ -28,7 +35,7 @@ class Classification(Task):
     @model_validator(mode="after")
     def _examples_use_the_labels(self) -> "Classification":
         for example in self.examples:
-            if example.answer not in self.label_names:
+            if label_number(self.label_names, example.answer) is None:
                 raise ValueError(f"an example is answered {example.answer!r}, which is not one of the labels")
         return self
 
@@ -53,7 +60,7 @@ class Classification(Task):
         """The most probable label."""
         return one_of(
             self.label_names,
-            tuple(map(self.verbalize, self.label_names)),
+            tuple(map(verbalize_label, self.label_names)),
             metrics="classification",
             prior_correction=self.prior is not None,
             candidate_labels=CandidateLabels(self.candidates, self._options) if self.candidates else None,
@@ -61,7 +68,7 @@ class Classification(Task):
 
     @property
     def _options(self) -> tuple[tuple[str, str], ...]:
-        return tuple((self.verbalize(label.name), label.description) for label in self.labels)
+        return tuple((verbalize_label(label.name), label.description) for label in self.labels)
 
     def question(self) -> str:
         """The instructions, then the labels: on one line, or one per line if any is described."""
@@ -72,7 +79,7 @@ class Classification(Task):
 
     def verbalize(self, answer: Any) -> str:
         """`card_arrival` becomes "card arrival"."""
-        return verbalize_label(answer)
+        return verbalize_label(label_named(self.label_names, answer))
 
     def to_dict(self) -> dict[str, Any]:
         """Labels as a list of names, or as a mapping if one is described."""

@@ -9,12 +9,14 @@ import unicodedata
 from collections import Counter
 from typing import Any
 
+from sparklabel.texts import composed
+
 _ARTICLES = frozenset({"a", "an", "the"})
 
 
 def fold_case(text: str) -> str:
-    """The text in one case, with single blanks."""
-    return " ".join(text.casefold().split())
+    """The text in one case and one of Unicode's forms, with single blanks."""
+    return " ".join(composed(composed(text).casefold()).split())
 
 
 def alike(gold: Any, value: Any) -> bool:
@@ -32,7 +34,7 @@ def alike(gold: Any, value: Any) -> bool:
 def answer_words(text: str) -> list[str]:
     """The words that SQuAD compares (Rajpurkar et al. 2016, arXiv:1606.05250, section 6.1): in lower case, without
     punctuation (of any language here), and without English articles."""
-    kept = "".join(character for character in text.lower() if not _is_punctuation(character))
+    kept = "".join(character for character in composed(text).lower() if not _is_punctuation(character))
     return [word for word in kept.split() if word not in _ARTICLES]
 
 

@@ -23,10 +23,11 @@ from sparklabel.tasks.json_values import (
     plain_examples,
     value_spans,
 )
-from sparklabel.tasks.label_options import LabelOptions, as_written, listed
+from sparklabel.tasks.label_options import LabelOptions, as_written, label_named, label_number, listed
 from sparklabel.tasks.schema import object_schema, text_schema
 from sparklabel.tasks.spans import aligned
 from sparklabel.tasks.task import Task
+from sparklabel.texts import composed
 
 NONE = "none"
 """The category of an answer without entities, and the name of its field confidence."""
@@ -80,7 +81,8 @@ class Entities(Task):
         names = self.type_names
         return Generated(
             schema=_schema(names, self.max_entities), max_tokens=self.max_tokens,
-            read=partial(_read, names), written=_written, accepts=partial(_accepts, names), categories=_categories,
+            read=partial(_read, names), written=partial(_written, names), accepts=partial(_accepts, names),
+            categories=partial(_categories, names),
             agreement=strict_f1, signature=names, metrics="entities",
         )  # fmt: skip
 
@@ -94,7 +96,7 @@ class Entities(Task):
         )
 
     def verbalize(self, answer: Any) -> str:
-        return _written(answer)
+        return _written(self.type_names, answer)
 
     def to_dict(self) -> dict[str, Any]:
         return super().to_dict() | {"types": as_written(self.types)}
@@ -104,8 +106,14 @@ def entity_keys(*answers: Sequence[dict[str, Any]]) -> list[Counter[tuple[Any, .
     """For each answer, its entities as comparable keys: text, type and start; or text and type if any entity of these
     answers has no start, which people may leave out."""
     placed = all(entity.get("start") is not None for answer in answers for entity in answer)
-    names = ("text", "type", "start") if placed else ("text", "type")
-    return [Counter(tuple(entity[name] for name in names) for entity in answer) for answer in answers]
+    return [
+        Counter(_key(entity) + ((entity["start"],) if placed else ()) for entity in answer)
+        for answer in answers
+    ]
+
+
+def _key(entity: dict[str, Any]) -> tuple[Any, ...]:
+    return composed(entity["text"]), composed(entity["type"])
 
 
 def strict_f1(gold: Any, value: Any) -> float:
@@ -122,52 +130,61 @@ def _schema(types: Sequence[str], most: int) -> str:
     return json.dumps({"type": "array", "items": entity, "maxItems": most}, ensure_ascii=False)
 
 
-def _read(types: Sequence[str], text: str, inputs: Sequence[str]) -> ParsedAnswer:
+def _read(types: tuple[str, ...], text: str, inputs: Sequence[str]) -> ParsedAnswer:
     """The spans of an entity's text and type are named after its type, that of an empty list `NONE`."""
     found = parse_located(text)
     if not _accepts(types, found.value):
         raise ValueError("the answer is not a list of {text, type} with the task's types")
     places = aligned([part.value["text"] for part in found.items], inputs[0])
     kept = [(part, place) for part, place in zip(found.items, places, strict=True) if place]
-    value = [
-        {"text": inputs[0][start:end], "type": part.value["type"], "start": start, "end": end}
-        for part, (start, end) in kept
-    ]
-    spans = [span for part, _ in kept for span in _spans(part)] if found.items else value_spans(NONE, found)
+    value = [_entity(label_named(types, part.value["type"]), inputs[0], *place) for part, place in kept]
+    spans = (
+        [span for part, _ in kept for span in _spans(types, part)]
+        if found.items
+        else value_spans(NONE, found)
+    )
     return ParsedAnswer(
         sorted(value, key=lambda e: (e["start"], e["end"], e["type"])), tuple(spans), len(places) - len(kept)
     )
 
 
-def _spans(entity: JsonNode) -> Any:
-    return (span for part in entity.fields.values() for span in value_spans(entity.value["type"], part))
+def _entity(kind: str, text: str, start: int, end: int) -> dict[str, Any]:
+    return {"text": text[start:end], "type": kind, "start": start, "end": end}
 
 
-def _written(value: Any) -> str:
+def _spans(types: tuple[str, ...], entity: JsonNode) -> Any:
+    name = label_named(types, entity.value["type"])
+    return (span for part in entity.fields.values() for span in value_spans(name, part))
+
+
+def _written(types: tuple[str, ...], value: Any) -> str:
     """Text and type, in the order of the text; entities without a position come last."""
     entities = sorted(
         plain(value), key=lambda e: (e.get("start") is None, e.get("start") or 0, e.get("end") or 0)
     )
-    return json_text([{"text": entity["text"], "type": entity["type"]} for entity in entities])
+    return json_text(
+        [{"text": entity["text"], "type": label_named(types, entity["type"])} for entity in entities]
+    )
 
 
-def _accepts(types: Sequence[str], value: Any) -> bool:
+def _accepts(types: tuple[str, ...], value: Any) -> bool:
     """Accepts a list of entities, whose start and end may be missing."""
     value = plain(value)
     return isinstance(value, list) and all(_is_entity(types, entity) for entity in value)
 
 
-def _is_entity(types: Sequence[str], entity: Any) -> bool:
+def _is_entity(types: tuple[str, ...], entity: Any) -> bool:
     return (
         isinstance(entity, dict)
         and entity.keys() <= _KEYS
         and isinstance(text := entity.get("text"), str)
         and bool(text.strip())
-        and entity.get("type") in types
+        and label_number(types, entity.get("type")) is not None
         and all(type(entity.get(place)) in (int, type(None)) for place in ("start", "end"))
     )
 
 
-def _categories(value: Any) -> tuple[str, ...]:
+def _categories(types: tuple[str, ...], value: Any) -> tuple[str, ...]:
     """The types of the entities; `NONE` without entities."""
-    return tuple(dict.fromkeys(entity["type"] for entity in plain(value) or ())) or (NONE,)
+    named = (label_named(types, entity["type"]) for entity in plain(value) or ())
+    return tuple(dict.fromkeys(named)) or (NONE,)

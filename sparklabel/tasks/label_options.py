@@ -4,9 +4,12 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+from sparklabel.texts import composed
 
 
 class LabelOption(BaseModel):
@@ -40,7 +43,7 @@ def _distinct(labels: tuple[LabelOption, ...]) -> tuple[LabelOption, ...]:
         raise ValueError("the list of labels is empty")
     seen: dict[str, str] = {}
     for label in labels:
-        key = re.sub(r"[\s_]+", "", label.name).casefold()
+        key = composed(composed(re.sub(r"[\s_]+", "", label.name)).casefold())
         if not key:
             raise ValueError(f"{label.name!r} is a blank label")
         if label.name != label.name.strip() or not all(map(_is_legible, label.name)):
@@ -50,6 +53,8 @@ def _distinct(labels: tuple[LabelOption, ...]) -> tuple[LabelOption, ...]:
             what = (
                 "is given twice"
                 if other == label.name
+                else f"differs from {other!r} only in Unicode's form"
+                if composed(other) == composed(label.name)
                 else f"differs from {other!r} only in whitespace or case"
             )
             raise ValueError(f"{label.name!r} {what}")
@@ -61,7 +66,23 @@ LabelOptions = Annotated[
     tuple[LabelOption, ...], BeforeValidator(_list_or_mapping), AfterValidator(_distinct)
 ]
 """A field of labels, given as a list of names or as a mapping name -> description. They must differ in more than
-whitespace or case, because a model reads and writes them as `verbalize_label` gives them."""
+whitespace, case or Unicode's form, because a model reads and writes them as `verbalize_label` gives them."""
+
+
+def label_number(labels: tuple[Any, ...], answer: Any) -> int | None:
+    """The number of the label that an answer names, in whichever of Unicode's forms; None if it names none."""
+    return _numbers(labels).get(composed(answer)) if isinstance(answer, str) else None
+
+
+def label_named(labels: tuple[str, ...], answer: Any) -> Any:
+    """The label that an answer names, as the task writes it; the answer itself if it names none."""
+    number = label_number(labels, answer)
+    return answer if number is None else labels[number]
+
+
+@lru_cache(maxsize=64)
+def _numbers(labels: tuple[Any, ...]) -> dict[str, int]:
+    return {composed(label): number for number, label in enumerate(labels) if isinstance(label, str)}
 
 
 def _is_legible(character: str) -> bool:

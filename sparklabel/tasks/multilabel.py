@@ -16,7 +16,14 @@ from pydantic import field_validator, model_validator
 from sparklabel.labels.record import Alternative, FieldConfidence
 from sparklabel.tasks.answer_modes import Decision, LogProbabilities, Scored
 from sparklabel.tasks.choices import MOST_ALTERNATIVES
-from sparklabel.tasks.label_options import LabelOptions, as_written, listed, verbalize_label
+from sparklabel.tasks.label_options import (
+    LabelOptions,
+    as_written,
+    label_named,
+    label_number,
+    listed,
+    verbalize_label,
+)
 from sparklabel.tasks.task import Example, Task
 
 NONE_OF_THEM = "none of them"
@@ -47,7 +54,8 @@ class Multilabel(Task):
     @model_validator(mode="after")
     def _examples_use_the_labels(self) -> "Multilabel":
         for example in self.examples:
-            if unknown := [label for label in example.answer if label not in self.label_names]:
+            names = self.label_names
+            if unknown := [label for label in example.answer if label_number(names, label) is None]:
                 raise ValueError(f"an example is answered {unknown[0]!r}, which is not one of the labels")
         return self
 
@@ -86,8 +94,9 @@ class Multilabel(Task):
     def verbalize(self, answer: Any) -> str:
         """Every label's yes or no, one per line, each written as it is scored: a model sees an answer for every label,
         and no line depends on another."""
+        given = {label_named(self.label_names, label) for label in answer}
         return "\n".join(
-            verbalize_label(name) + (_YES if name in answer else _NO) for name in self.label_names
+            verbalize_label(name) + (_YES if name in given else _NO) for name in self.label_names
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -133,14 +142,15 @@ def _most_probable_lists(
     )
 
 
-def _yes_or_no_of_each(names: Sequence[str], value: Any) -> tuple[int, ...]:
+def _yes_or_no_of_each(names: tuple[str, ...], value: Any) -> tuple[int, ...]:
     """The yes of the listed labels and the no of the others. Empty for NULL, and for a list with an unknown label."""
-    if not isinstance(value, list | tuple) or any(label not in names for label in value):
+    if not isinstance(value, list | tuple):
         return ()
-    return tuple(2 * i + (name not in value) for i, name in enumerate(names))
+    given = {label_number(names, label) for label in value}
+    return () if None in given else tuple(2 * i + (i not in given) for i in range(len(names)))
 
 
-def _names_that_apply(names: Sequence[str], value: Any) -> tuple[str, ...]:
+def _names_that_apply(names: tuple[str, ...], value: Any) -> tuple[str, ...]:
     """The listed labels, in the task's order; `NONE_OF_THEM` for an empty list."""
     chosen = _yes_or_no_of_each(names, value)
     return tuple(names[number // 2] for number in chosen if number % 2 == 0) or (

@@ -22,6 +22,7 @@ from pydantic import (
 from sparklabel.sql import quote
 from sparklabel.tasks.identifiers import Identifier
 from sparklabel.tasks.json_schemas import described_fields
+from sparklabel.texts import composed
 
 FieldType = Literal["string", "integer", "number", "boolean", "date"]
 
@@ -68,7 +69,7 @@ class Field(BaseModel):
     def _options_are_texts(self) -> "Field":
         if self.options and self.type != "string":
             raise ValueError(f"the field {self.name!r} has options, so its type is string, not {self.type}")
-        if len(set(self.options)) < len(self.options) or not all(map(str.strip, self.options)):
+        if len(set(map(composed, self.options))) < len(self.options) or not all(map(str.strip, self.options)):
             raise ValueError(f"the options of {self.name!r} hold a text twice, or a blank one")
         return self
 

@@ -12,6 +12,7 @@ from typing import Any
 from sparklabel.tasks.answer_modes import Generated, ParsedAnswer
 from sparklabel.tasks.comparison import alike
 from sparklabel.tasks.json_values import json_text, parse_located, plain, value_spans
+from sparklabel.tasks.label_options import label_named, label_number
 from sparklabel.tasks.schema import Field, json_schema, signature, token_budget
 
 _LARGEST = 2**63
@@ -95,9 +96,9 @@ def _field_value(field: Field, value: Any) -> Any:
 
 def _one_value(field: Field, value: Any) -> Any:
     if field.type == "string":
-        if field.options and value not in field.options:
+        if field.options and label_number(field.options, value) is None:
             raise ValueError(f"{value!r} is not one of {', '.join(field.options)}")
-        return checked_text(value)
+        return checked_text(label_named(field.options, value))
     if field.type == "date":
         return _date(value)
     return _number(field, value)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparklabel.texts import is_blank, normalized
+from sparklabel.texts import composed, is_blank, normalized
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,4 @@ def test_a_text_with_a_visible_character_is_not(text):
 def test_a_row_of_half_a_million_such_characters_is_normalized_at_once(piece):
     # Normalizing 160,000 marks took five seconds, and twice as many twenty: this would run for a minute and more.
     assert normalized(piece * (500_000 // len(piece.encode())))
+    assert composed(piece * (500_000 // len(piece.encode())))

@@ -17,6 +17,7 @@ from sparklabel.engines.base import RowStatus
 from sparklabel.engines.openai.choice_logprobs import Token, certain, choice_probabilities, logits_of
 from sparklabel.label_trie import LabelTrie
 from sparklabel.labels import status
+from sparklabel.tasks.label_options import label_number
 
 _SHOWN = 300
 _HEADS = {"json_schema": re.compile(rb'\s*\{\s*"answer"\s*:\s*"'), "vllm": re.compile(rb'"')}
@@ -135,14 +136,14 @@ class Choices:
 
     def __init__(self, trie: LabelTrie, structured: str) -> None:
         self.trie, self._structured = trie, structured
-        self._labels = ["".join(map(chr, path)).strip() for path in trie.paths]
+        self._labels = tuple("".join(map(chr, path)).strip() for path in trie.paths)
         self._written = [json.dumps(label, ensure_ascii=False) for label in self._labels]
 
     @property
     def form(self) -> dict[str, Any]:
         if self._structured == "vllm":
             return {"structured_outputs": {"choice": self._written}}
-        answer = {"type": "string", "enum": self._labels}
+        answer = {"type": "string", "enum": list(self._labels)}
         schema = {"type": "object", "properties": {"answer": answer}, "required": ["answer"]}
         return schema_form({**schema, "additionalProperties": False}, self._structured)
 
@@ -172,7 +173,7 @@ class Choices:
             return None
         if isinstance(answer, dict):
             answer = answer.get("answer")
-        return self._labels.index(answer) if answer in self._labels else None
+        return label_number(self._labels, answer)
 
     def _probabilities(self, reply: Reply) -> NDArray[np.float64] | None:
         head = _HEADS[self._structured].match(reply.text.encode())

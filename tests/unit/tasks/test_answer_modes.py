@@ -5,9 +5,19 @@ import json
 import numpy as np
 import pytest
 
-from sparklabel import classification, matching, multilabel, rating
+from sparklabel import (
+    answering,
+    classification,
+    entities,
+    extraction,
+    generation,
+    matching,
+    multilabel,
+    rating,
+)
 from sparklabel.tasks import counts
 
+NFC, NFD = "Caf\u00e9", "Cafe\u0301"
 INTENT = classification("intent", "text", ["card_arrival", "lost_card", "other"])
 SCORED = {
     "classification": (INTENT, "other", None),
@@ -34,6 +44,43 @@ def test_a_stored_value_says_its_choice_and_what_is_no_choice_says_none():
 def test_answers_are_counted_by_what_they_say_most_frequent_first():
     found = counts(INTENT.answer_mode, ["other", "lost_card", "other", "?", None])
     assert list(found.items()) == [("other", 2), ("lost_card", 1)]
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "same"),
+    [
+        (classification("place", "text", [NFC, "Bar"]), NFD, NFC),
+        (classification("place", "text", [NFD, "Bar"]), NFC, NFD),
+        (multilabel("places", "text", [NFC, "Bar"]), [NFD], [NFC]),
+        (entities("places", "text", [NFC]), [{"text": "a", "type": NFD}], [{"text": "a", "type": NFC}]),
+        (entities("places", "text", ["place"]), [{"text": NFC, "type": "place"}], [{"text": NFD, "type": "place"}]),
+        (extraction("at", "text", {"place": {"options": [NFC, "Bar"]}}), {"place": NFD}, {"place": NFC}),
+        (extraction("at", "text", {"place": "string"}), {"place": NFD}, {"place": NFC}),
+        (generation("at", "text", "Where?"), NFD, NFC),
+        (answering("at", "question", "context"), f"{NFD} 3", f"{NFC} 3"),
+    ],
+    ids=lambda part: getattr(part, "kind", ""),
+)  # fmt: skip
+def test_an_answer_in_another_unicode_form_is_the_same_answer(task, answer, same):
+    mode = task.answer_mode
+    assert mode.accepts(answer)
+    assert mode.agreement(answer, same) == 1.0
+    assert mode.categories(answer) == mode.categories(same)
+
+
+@pytest.mark.parametrize(
+    ("task", "answer"),
+    [
+        (classification("place", "text", [NFC], examples=[("a", NFD)]), NFD),
+        (multilabel("places", "text", [NFC], examples=[("a", [NFD])]), [NFD]),
+        (entities("places", "text", [NFC], examples=[("a", [])]), [{"text": "a", "type": NFD}]),
+        (extraction("at", "text", {"place": {"options": [NFC]}}, examples=[("a", {"place": NFD})]), {"place": NFD}),
+    ],
+    ids=lambda part: getattr(part, "kind", ""),
+)  # fmt: skip
+def test_a_model_is_shown_a_label_in_the_form_that_the_task_writes(task, answer):
+    assert NFC in task.verbalize(answer)
+    assert NFD not in task.verbalize(answer)
 
 
 @every_kind

@@ -39,6 +39,13 @@ def test_the_stored_text_is_the_rows_own():
     assert reading.value == [placed("Ada\nLovelace", "person", 8)]
 
 
+def test_a_type_is_stored_as_the_task_writes_it():
+    mode = entities("names", "text", ["caf\u00e9"]).answer_mode
+    reading = mode.read(quoted(("Ada", "cafe\u0301")), ["Ada met Bob"])
+    assert [entity["type"] for entity in reading.value] == ["caf\u00e9"]
+    assert {span.field for span in reading.spans} == {"caf\u00e9"}
+
+
 def test_repeated_names_are_different_places():
     reading = MODE.read(quoted(("Bob", "person"), ("Bob", "org")), ["Bob, Bob"])
     assert reading.value == [placed("Bob", "person", 0), placed("Bob", "org", 5)]

@@ -106,6 +106,11 @@ def test_any_value_of_any_fields_survives_being_written_and_read(drawn):
     assert mode.agreement(value, value) == 1
 
 
+def test_an_option_is_stored_as_the_task_writes_it():
+    mode = extraction("at", "text", {"place": {"options": ["caf\u00e9"]}}).answer_mode
+    assert mode.read('{"place": "cafe\u0301"}', ["text"]).value == {"place": "caf\u00e9"}
+
+
 def test_a_row_of_spark_is_an_answer():
     assert MODE.accepts(Row(**ANSWER))
     assert MODE.written(Row(**ANSWER)) == MODE.written(ANSWER)

@@ -105,6 +105,7 @@ BAD = {
     "a name twice": ([{"name": "a"}, {"name": "a"}], "'a' and 'a' are one name to Spark"),
     "options of a number": ({"a": {"type": "integer", "options": ["x"]}}, "so its type is string"),
     "an option twice": ({"a": {"options": ["x", "x"]}}, "hold a text twice, or a blank one"),
+    "an option in two forms": ({"a": {"options": ["\u00e9", "e\u0301"]}}, "hold a text twice, or a blank one"),
     "an unknown key": ({"a": {"max": 3}}, "fields.0.max: "),
     "an object": ({"a": "object"}, "nested objects are not supported"),
     "an object in a schema": (schema_of(type="object", properties={}), "nested objects are not supported"),

@@ -37,6 +37,8 @@ BAD = {
     "a label twice": ({"labels": ["good", "good"]}, "labels: 'good' is given twice"),
     "labels that differ in case": ({"labels": ["good", "Good"]}, "differs from 'good' only in whitespace or case"),
     "labels that differ in blanks": ({"labels": ["all good", "all_good"]}, "only in whitespace or case"),
+    "labels that differ in Unicode's form": ({"labels": ["caf\u00e9", "cafe\u0301"]}, "only in Unicode's form"),
+    "labels that differ in form and case": ({"labels": ["caf\u00e9", "CAFE\u0301"]}, "only in whitespace or case"),
     "a blank label": ({"labels": ["good", " "]}, "labels: ' ' is a blank label"),
     "a label with a line break": ({"labels": ["good", "b\nad"]}, "whitespace at an end, or control characters"),
     "a label that is no text": ({"labels": ["good", False]}, "the label False is not text"),
