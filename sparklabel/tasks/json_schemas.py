@@ -7,6 +7,9 @@ refused by name and never ignored: answers would not keep to it.
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
 _OF_OBJECT = {
     "type",
     "properties",
@@ -20,6 +23,17 @@ _OF_OBJECT = {
 _OF_FIELD = {"type", "description", "enum", "const", "items", "anyOf", "oneOf", "allOf", "$ref", "format"}
 _NOTES = {"title", "description", "default", "examples", "deprecated", "$comment"}
 _NULL = {"type": "null"}
+
+
+class NumbersForDecimals(GenerateJsonSchema):
+    """Pydantic's schemas, in which a Decimal is a number: pydantic itself lets it be a number or a text."""
+
+    def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
+        """Raises ValueError for a Decimal whose digits are limited."""
+        if limits := [word for word in ("max_digits", "decimal_places") if schema.get(word) is not None]:
+            raise ValueError(f"a Decimal has {limits[0]!r}, which is not supported: remove it")
+        kinds = super().decimal_schema(schema).get("anyOf", [])
+        return next((kind for kind in kinds if kind.get("type") == "number"), {"type": "number"})
 
 
 def described_fields(schema: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:

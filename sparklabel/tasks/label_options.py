@@ -33,9 +33,7 @@ def _list_or_mapping(labels: object) -> object:
 def _option(label: Any) -> Any:
     if isinstance(label, Mapping | LabelOption):
         return label
-    if not isinstance(label, str) or isinstance(label, Enum):  # a member's text is not its value
-        raise ValueError(f"the label {label!r} is not text (in YAML, put it in quotes)")
-    return {"name": str(label)}
+    return {"name": text_of(label, "the label")}
 
 
 def _distinct(labels: tuple[LabelOption, ...]) -> tuple[LabelOption, ...]:
@@ -46,8 +44,7 @@ def _distinct(labels: tuple[LabelOption, ...]) -> tuple[LabelOption, ...]:
         key = composed(composed(re.sub(r"[\s_]+", "", label.name)).casefold())
         if not key:
             raise ValueError(f"{label.name!r} is a blank label")
-        if label.name != label.name.strip() or not all(map(_is_legible, label.name)):
-            raise ValueError(f"{label.name!r} has whitespace at an end, or control characters")
+        check_legible(label.name)
         if key in seen:
             other = seen[key]
             what = (
@@ -83,6 +80,19 @@ def label_named(labels: tuple[str, ...], answer: Any) -> Any:
 @lru_cache(maxsize=64)
 def _numbers(labels: tuple[Any, ...]) -> dict[str, int]:
     return {composed(label): number for number, label in enumerate(labels) if isinstance(label, str)}
+
+
+def check_legible(name: str) -> None:
+    """Raises ValueError for a text whose whitespace or control characters nobody would see."""
+    if name != name.strip() or not all(map(_is_legible, name)):
+        raise ValueError(f"{name!r} has whitespace at an end, or control characters")
+
+
+def text_of(label: Any, what: str) -> str:
+    """The label, which must be text. Raises ValueError, in which `what` says what it is."""
+    if not isinstance(label, str) or isinstance(label, Enum):  # a member's text is not its value
+        raise ValueError(f"{what} {label!r} is not text (in YAML, put it in quotes)")
+    return str(label)
 
 
 def _is_legible(character: str) -> bool:

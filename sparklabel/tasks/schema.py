@@ -21,7 +21,8 @@ from pydantic import (
 
 from sparklabel.sql import quote
 from sparklabel.tasks.identifiers import Identifier
-from sparklabel.tasks.json_schemas import described_fields
+from sparklabel.tasks.json_schemas import NumbersForDecimals, described_fields
+from sparklabel.tasks.label_options import check_legible, text_of
 from sparklabel.texts import composed
 
 FieldType = Literal["string", "integer", "number", "boolean", "date"]
@@ -65,19 +66,29 @@ class Field(BaseModel):
             raise ValueError(f"{field} has the type {kind!r}; there are {', '.join(_SQL_TYPES)}")
         return kind
 
+    @field_validator("options", mode="before")
+    @classmethod
+    def _each_option_is_text(cls, options: object, info: ValidationInfo) -> object:
+        if not isinstance(options, list | tuple):
+            return options
+        what = f"the field {info.data.get('name')!r}: the option"
+        return tuple(text_of(option, what) for option in options)
+
     @model_validator(mode="after")
     def _options_are_texts(self) -> "Field":
         if self.options and self.type != "string":
             raise ValueError(f"the field {self.name!r} has options, so its type is string, not {self.type}")
         if len(set(map(composed, self.options))) < len(self.options) or not all(map(str.strip, self.options)):
             raise ValueError(f"the options of {self.name!r} hold a text twice, or a blank one")
+        for option in self.options:
+            check_legible(option)
         return self
 
 
 def _as_fields(fields: object) -> object:
     """The forms that users may write, as a tuple of arguments of `Field`."""
     if isinstance(fields, type) and issubclass(fields, BaseModel):
-        return described_fields(fields.model_json_schema(by_alias=False))
+        return described_fields(fields.model_json_schema(by_alias=False, schema_generator=NumbersForDecimals))
     if isinstance(fields, list | tuple):
         return fields
     if not isinstance(fields, Mapping):

@@ -65,7 +65,7 @@ class Task(BaseModel):
             return cls(**fields)
         except ValidationError as error:
             raise TaskError(
-                f"The task {str(fields.get('name', ''))!r} cannot be used: {_problems(cls, error)}",
+                f"The task {str(fields.get('name', ''))!r} cannot be used: {_problems(cls, error, fields)}",
                 hint=f"The fields of a task of kind {fields.get('kind')!r} are: {', '.join(cls.model_fields)}.",
             ) from None
 
@@ -200,11 +200,29 @@ def _as_example(example: object, columns: tuple[str, ...]) -> object:
     return {**example, "inputs": (texts,) if isinstance(texts, str) else texts}
 
 
-def _problems(kind: type[BaseModel], error: ValidationError) -> str:
+def _problems(kind: type[BaseModel], error: ValidationError, given: Mapping[str, Any]) -> str:
     return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'task'}: {_problem(kind, problem)}"
-        for problem in error.errors()
+        f"{_place(problem['loc'], given) or 'task'}: {_problem(kind, problem)}" for problem in error.errors()
     )
+
+
+def _place(path: tuple[int | str, ...], given: Mapping[str, Any]) -> str:
+    """Where the problem is: `fields.total.type`, with the name of a field or label instead of its number."""
+    parts = list(map(str, path))
+    names = _names(given.get(parts[0])) if parts else []
+    if len(path) > 1 and isinstance(path[1], int) and path[1] < len(names):
+        parts[1] = names[path[1]]
+    return ".".join(parts)
+
+
+def _names(given: object) -> list[str]:
+    """The names of what a field of the task was given: of a mapping, a pydantic model, a JSON schema."""
+    if isinstance(given, type) and issubclass(given, BaseModel):
+        return list(given.model_fields)
+    if not isinstance(given, Mapping):
+        return []
+    properties = given.get("properties")
+    return list(map(str, properties if isinstance(properties, Mapping) else given))
 
 
 _WRONG_TYPES = {
@@ -215,14 +233,20 @@ _WRONG_TYPES = {
     "int_type": "a whole number",
     "float_type": "a number",
     "bool_type": "True or False",
+    "bool_parsing": "True or False",
+    "model_type": "a mapping",
 }
 
 
 def _problem(kind: type[BaseModel], problem: Any) -> str:
     if problem["type"] in _WRONG_TYPES:
         return f"must be {_WRONG_TYPES[problem['type']]}, not {problem['input']!r}"
+    if problem["type"] == "missing":
+        return "is missing"
     if problem["type"] != "extra_forbidden":
-        return str(problem["msg"]).removeprefix("Value error, ")
+        message = str(problem["msg"]).removeprefix("Value error, ")
+        expected = message.removeprefix("Input should be ")
+        return message if expected == message else f"must be {expected}, not {problem['input']!r}"
     *path, name = problem["loc"]
     for part in path:
         field = kind.model_fields.get(part) if isinstance(part, str) else None

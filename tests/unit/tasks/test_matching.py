@@ -78,7 +78,7 @@ def test_a_bad_definition_is_refused(case):
 
 
 def test_a_side_that_is_missing_is_what_the_error_names():
-    with pytest.raises(TaskError, match=r"cannot be used: right: Field required\n"):
+    with pytest.raises(TaskError, match=r"cannot be used: right: is missing\n"):
         task_from_dict({"kind": "matching", "name": "same", "left": "a"})
 
 

@@ -3,6 +3,7 @@
 import enum
 import json
 from datetime import date
+from decimal import Decimal
 from typing import Literal
 
 import pytest
@@ -95,6 +96,19 @@ class Outer(BaseModel):
     inner: Invoice
 
 
+class Level(BaseModel):
+    level: Literal[1, 2]
+
+
+class Amount(BaseModel):
+    total: Decimal
+    tax: Decimal | None = None
+
+
+class Limited(BaseModel):
+    total: Decimal = Described(max_digits=5)
+
+
 BAD = {
     "no fields": ({}, "there are no fields"),
     "nothing": (None, "give a mapping name -> type"),
@@ -106,7 +120,14 @@ BAD = {
     "options of a number": ({"a": {"type": "integer", "options": ["x"]}}, "so its type is string"),
     "an option twice": ({"a": {"options": ["x", "x"]}}, "hold a text twice, or a blank one"),
     "an option in two forms": ({"a": {"options": ["\u00e9", "e\u0301"]}}, "hold a text twice, or a blank one"),
-    "an unknown key": ({"a": {"max": 3}}, "fields.0.max: "),
+    "an option that is no text": ({"a": {"options": [1, 2]}}, "the field 'a': the option 1 is not text"),
+    "a Literal of numbers": (Level, "the field 'level': the option 1 is not text"),
+    "an option that hides a character": ({"a": {"options": ["a\u202eb"]}}, "has whitespace at an end, or control"),
+    "options in one text": ({"b": "string", "a": {"options": "xy"}}, "fields.a.options: must be a list, not 'xy'"),
+    "a nullable that is no truth value": ({"a": {"nullable": "maybe"}}, "fields.a.nullable: must be True or False"),
+    "a field of a list without a name": ([{"type": "string"}], "fields.0.name: is missing"),
+    "a Decimal of limited digits": (Limited, "a Decimal has 'max_digits', which is not supported"),
+    "an unknown key": ({"a": {"max": 3}}, "fields.a.max: "),
     "an object": ({"a": "object"}, "nested objects are not supported"),
     "an object in a schema": (schema_of(type="object", properties={}), "nested objects are not supported"),
     "an object in a model": (Outer, "the field 'inner' is an object"),
@@ -127,6 +148,13 @@ BAD = {
     "a list of anything": (schema_of(type="array"), "the field 'a' has no schema"),
     "a reference to nowhere": (schema_of(**{"$ref": "#/$defs/X"}), "which is not defined"),
 }  # fmt: skip
+
+
+def test_a_decimal_of_a_pydantic_model_is_a_number():
+    assert [(field.type, field.nullable) for field in fields_of(Amount)] == [
+        ("number", False),
+        ("number", True),
+    ]
 
 
 @pytest.mark.parametrize("case", BAD)

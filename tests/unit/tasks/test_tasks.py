@@ -164,7 +164,7 @@ def test_yaml_may_merge_mappings(tmp_path):
 GOOD = "kind: classification\nname: v\ninputs: [t]"
 WRONG = {
     "a field that does not exist": (GOOD + "\nlabels: [a]\nlabel: b", "label: there is no such field; did you mean"),
-    "a field that is missing": (GOOD, "labels: Field required"),
+    "a field that is missing": (GOOD, "labels: is missing"),
     "a label given twice": (GOOD + "\nlabels:\n  a: x\n  b: y\n  a: z", "'a' is given twice, in lines 5 and 7"),
     "an unknown kind": ("kind: guess\nname: v", "no task kind 'guess'"),
     "no kind": ("name: v", "it has no `kind`"),
