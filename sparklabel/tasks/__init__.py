@@ -27,6 +27,7 @@ from sparklabel.tasks.matching import Matching
 from sparklabel.tasks.multilabel import Multilabel
 from sparklabel.tasks.rating import Rating
 from sparklabel.tasks.task import Example, Task, check_task, has_choices
+from sparklabel.tasks.yaml_limits import LARGEST, check_yaml
 
 KINDS: dict[str, type[Task]] = {
     "classification": Classification,
@@ -93,13 +94,24 @@ def load_task(path: str | Path) -> Task:
     if not isinstance(path, str | Path):
         raise TaskError(f"load_task takes the path of a YAML file, not {path!r}.")
     try:
-        fields = yaml.load(Path(path).read_text("utf-8"), _UniqueKeys)
+        fields = yaml.load(_text(Path(path)), _UniqueKeys)
     except (OSError, ValueError, yaml.YAMLError) as error:  # a date that no calendar has is a ValueError
         raise TaskError(f"Cannot read the task file {path}: {error}") from None
     try:
         return task_from_dict(fields)
     except TaskError as error:
         raise TaskError(f"{path}: {error.message}", hint=error.hint) from None
+
+
+def _text(path: Path) -> str:
+    """The file's text. Raises yaml.YAMLError if building a task from it would cost too much."""
+    with path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise yaml.YAMLError(f"it is larger than {LARGEST:,} bytes")
+    text = content.decode("utf-8")
+    check_yaml(text)
+    return text
 
 
 __all__ = [
