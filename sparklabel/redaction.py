@@ -3,11 +3,20 @@
 In: an error of any library, a URI. Out: one line of text. Nothing is logged or raised here.
 """
 
+import re
+
+_CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
+
+
+def printable(text: object) -> str:
+    """The text with its control characters escaped: a terminal would obey those of a row or of a server's reply."""
+    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], str(text))
+
 
 def first_line(error: object, longest: int = 500) -> str:
     """The first line of an error's text, at most `longest` characters; the error's class where it has no text."""
     text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:longest]
+    return printable(text.splitlines()[0])[:longest]
 
 
 def typed_line(error: Exception) -> str:

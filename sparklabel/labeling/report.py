@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from sparklabel.delta.snapshot import UNVERSIONED
 from sparklabel.labeling.limits import DRIFT, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN
 from sparklabel.labels.status import ANSWERED
+from sparklabel.redaction import printable
 
 _STOPS = {
     MAX_ERROR_RATIO: "the engine failed on too many inputs",
@@ -192,7 +193,7 @@ class PassReport:
         if self.drift:
             yield self.drift
         if self.failure:
-            yield f"the engine failed, for example: {self.failure}"
+            yield f"the engine failed, for example: {printable(self.failure)}"
         if self.stopped:
             yield f"stopped: {_STOPS[self.stopped]} ({self.stopped}); {_GO_ON[self.stopped == DRIFT]}"
         if self.interrupted:

@@ -14,6 +14,7 @@ from pyspark.sql.types import MapType, VariantType
 from sparklabel.delta.data_types import holds_type
 from sparklabel.delta.snapshot import TableSnapshot, check_columns
 from sparklabel.errors import KeyColumnError
+from sparklabel.redaction import printable
 from sparklabel.sql import quote
 
 _ROWS = "_sparklabel_rows"
@@ -69,7 +70,7 @@ def _not_unique(keys: Sequence[tuple[Any, ...]], table: str, columns: Sequence[s
             f"The key {', '.join(columns)} of {table} is NULL in some rows.",
             hint="Fill it in, or name a key that every row has.",
         )
-    examples = ", ".join(str(key if len(columns) > 1 else key[0]) for key in keys)
+    examples = ", ".join(printable(key if len(columns) > 1 else key[0]) for key in keys)
     return KeyColumnError(
         f"The key {', '.join(columns)} of {table} is not unique; found more than once: {examples}.",
         hint="Name columns that together are unique: key=['a', 'b'].",

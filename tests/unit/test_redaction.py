@@ -12,6 +12,7 @@ from sparklabel.redaction import first_line, without_credentials
         (ValueError(), "ValueError"),
         (ValueError(" \n"), "ValueError"),
         ("a text\nand more", "a text"),
+        ("\x1b[2Jgone \u202eback", "\\x1b[2Jgone \\u202eback"),
     ],
 )
 def test_an_error_is_quoted_by_its_first_line_or_by_its_class(error, line):
