@@ -12,8 +12,8 @@ def changes(spark):
     one = spark.sql("SELECT `my id`, concat('new ', `my id`) AS said FROM VALUES (1), (2), (3) AS s(`my id`)")
     two = spark.sql("SELECT `my id`, `my id` * 10 AS stars FROM VALUES (2), (3), (4), (5) AS s(`my id`)")
     return [
-        Change("tone", one, "t.tone <> 'kept'", {"tone": "s.tone.said", "more.note": "'seen'"}),
-        Change("stars", two, "(t.stars IS NULL OR t.stars < 5)", {"stars": "s.stars.stars"}),
+        Change("tone", one, "t.tone <> 'kept'", {"tone": "s._sparklabel_tone.said", "more.note": "'seen'"}),
+        Change("stars", two, "(t.stars IS NULL OR t.stars < 5)", {"stars": "s._sparklabel_stars.stars"}),
     ]
 
 
@@ -63,7 +63,7 @@ def test_all_columns_of_a_key_must_be_equal_and_no_view_is_left(spark, table):
         f"CREATE TABLE {table} USING DELTA AS SELECT * FROM VALUES (1, 1, 0), (1, 2, 0), (2, 1, 0) AS t(a, b, n)"
     )
     before = spark.sql("SHOW VIEWS LIKE '_sparklabel_*'").count()
-    change = Change("n", spark.sql("SELECT 1 AS a, 2 AS b, 5 AS n"), "true", {"n": "s.n.n"})
+    change = Change("n", spark.sql("SELECT 1 AS a, 2 AS b, 5 AS n"), "true", {"n": "s._sparklabel_n.n"})
     assert merge_rows(open_snapshot(spark, table), ["a", "b"], [change], {}) == 1
     assert {tuple(row) for row in spark.table(table).collect()} == {(1, 1, 0), (1, 2, 5), (2, 1, 0)}
     assert spark.sql("SHOW VIEWS LIKE '_sparklabel_*'").count() == before
