@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sparklabel.models.references import DEFAULT
     from sparklabel.table.history import passes
     from sparklabel.table.listings import answers, failures
+    from sparklabel.table.restore import RestoreReport, restore_answers
     from sparklabel.table.undo import UndoReport, undo_pass
     from sparklabel.tasks import (
         Task,
@@ -51,6 +52,7 @@ _HOMES = {
     "LabeledTable": "labeled_table",
     "OpenAIOptions": "engines",
     "PassReport": "labeling",
+    "RestoreReport": "table",
     "SparklabelError": "errors",
     "Task": "tasks",
     "TidyReport": "labeling",
@@ -82,6 +84,7 @@ _HOMES = {
     "rating": "tasks",
     "register": "udf",
     "register_all": "udf",
+    "restore_answers": "table",
     "spark_session": "delta.session",
     "tidy": "labeling",
     "undo_pass": "table",
@@ -96,6 +99,7 @@ __all__ = [
     "LabeledTable",
     "OpenAIOptions",
     "PassReport",
+    "RestoreReport",
     "SparklabelError",
     "Task",
     "TidyReport",
@@ -127,6 +131,7 @@ __all__ = [
     "rating",
     "register",
     "register_all",
+    "restore_answers",
     "spark_session",
     "tidy",
     "undo_pass",

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from sparklabel import registry
 from sparklabel.arguments import check_arguments
 from sparklabel.engines import EngineOptions
+from sparklabel.errors import TableError
 from sparklabel.evaluation.calibrate import CalibrationReport, calibrate
 from sparklabel.evaluation.evaluate import EvaluationReport, evaluate
 from sparklabel.labeling.arguments import EngineArguments, PassArguments
@@ -23,6 +24,7 @@ from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.models.references import DEFAULT
 from sparklabel.table.history import passes
 from sparklabel.table.listings import answers, failures
+from sparklabel.table.restore import RestoreReport, restore_answers
 from sparklabel.table.task_table import check_table
 from sparklabel.table.undo import UndoReport, undo_pass
 from sparklabel.tasks import Task, check_task
@@ -142,6 +144,25 @@ class LabeledTable:
         table = self.into or self.table
         return undo_pass(self.spark, table, pass_id, allow_unsafe_store=allow_unsafe_store)
 
+    def restore_answers(
+        self, *, from_version: int | None = None, dry_run: bool = False, allow_unsafe_store: bool = False
+    ) -> RestoreReport:
+        """Puts people's answers back after the table was made anew, which takes labels that are in the table itself."""
+        if self.into:
+            raise TableError(
+                f"The labels are in {self.into}, and stay there when {self.table} is made anew.",
+                hint=f"If {self.into} itself was damaged, RESTORE TABLE brings back an older version of it.",
+            )
+        return restore_answers(
+            self.spark,
+            self.table,
+            self.task,
+            column=self.column,
+            from_version=from_version,
+            dry_run=dry_run,
+            allow_unsafe_store=allow_unsafe_store,
+        )
+
     @property
     def _names(self) -> dict[str, Any]:
         return {"key": self.key, "column": self.column, "into": self.into}
@@ -168,7 +189,7 @@ def open_table(
 
     Returns:
         A handle with the methods `label`, `dry_run`, `finetune`, `evaluate`, `calibrate`, `failures`, `answers`,
-        `passes`, `undo` and `tidy`.
+        `passes`, `undo`, `restore_answers` and `tidy`.
 
     Raises:
         TableError: The table cannot be read.

@@ -16,7 +16,18 @@ class _Interrupted(Exception):
     """Ctrl-C, carried past typer, which would exit without a message."""
 
 
-_FIRST = ("label", "finetune", "evaluate", "calibrate", "passes", "undo", "failures", "cache", "sql")
+_FIRST = (
+    "label",
+    "finetune",
+    "evaluate",
+    "calibrate",
+    "passes",
+    "undo",
+    "restore",
+    "failures",
+    "cache",
+    "sql",
+)
 """In the order of the loop; the help lists these before the others."""
 
 

@@ -1,4 +1,4 @@
-"""What passes did and left: passes, undo, failures, cache, tidy."""
+"""What passes did and left: passes, undo, restore, failures, cache, tidy."""
 
 from typing import Annotated
 
@@ -38,6 +38,31 @@ def undo(
     from sparklabel.table import undo_pass
 
     print(undo_pass(session(conf), absolute(table), pass_id, allow_unsafe_store=allow_unsafe_store))
+
+
+@app.command()
+def restore(
+    table: Table,
+    task: TaskFile,
+    column: Column = None,
+    from_version: Annotated[
+        int | None, typer.Option(help="The version of the table to take answers from.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, without doing it.")
+    ] = False,
+    allow_unsafe_store: UnsafeStore = False,
+    conf: Conf = None,
+) -> None:
+    """Put people's answers back into a table that was made anew, from its history."""
+    from sparklabel.table import restore_answers
+    from sparklabel.tasks import load_task
+
+    report = restore_answers(
+        session(conf), absolute(table), load_task(task), column=column, from_version=from_version,
+        dry_run=dry_run, allow_unsafe_store=allow_unsafe_store,
+    )  # fmt: skip
+    print(report)
 
 
 @app.command()

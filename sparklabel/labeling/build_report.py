@@ -82,6 +82,7 @@ def _before(plan: PassPlan) -> dict[str, Any]:
         "states": plan.states,
         "pending": plan.pending,
         "distinct_inputs": plan.pending_inputs,
+        "lost_answers": plan.lost_answers,
         "human_kept": plan.human,
         "human_input_changed": plan.states.get("human_input_changed", 0),
         "new_model_would_add": 0 if request.scope.relabel == "model" else plan.states.get("model_changed", 0),

@@ -29,6 +29,7 @@ from sparklabel.labeling.request import PassRequest, calibrated_spec
 from sparklabel.labels.predicates import RELABEL
 from sparklabel.labels.status import EMPTY_INPUT, FAILURES
 from sparklabel.models.references import DEFAULT
+from sparklabel.progress import tell
 from sparklabel.table.examples import check_examples
 from sparklabel.table.row_states import Scope
 from sparklabel.table.shards import Shard
@@ -176,6 +177,8 @@ def label_table(
         elif refusal := next(filter(None, refusals), None):
             raise refusal
         elif any(plan.pending or plan.unattributed for plan in plans):
+            for lost in filter(None, (plan.lost_answers for plan in plans)):
+                tell(lost)
             reports = run_passes(spark, plans, progress)
         else:
             reports = [_nothing_to_do(plan, (time.monotonic() - began) / len(plans)) for plan in plans]

@@ -17,8 +17,9 @@ from sparklabel.labeling.chunks import BUCKETS
 from sparklabel.labeling.request import PassRequest
 from sparklabel.labels.predicates import STATES, pending_states
 from sparklabel.models.manifest import AdapterManifest
-from sparklabel.table.history import last_rate
+from sparklabel.table.history import NEWEST_COMMITS, TableHistory, last_rate, read_history
 from sparklabel.table.key import check_unique
+from sparklabel.table.restore import answers_left_behind
 from sparklabel.table.row_states import (
     HASH,
     STATE,
@@ -49,8 +50,9 @@ class PassPlan:
     `states` counts rows by state. `unattributed` counts human answers whose record is incomplete, and
     `implicit_corrections` those among them that are plain UPDATEs, which no record attributes to a person. Characters
     are those of the distinct pending inputs, and of the prompt around each. `inputs_per_second` is the rate of the
-    last pass that computed anything for this task, None if unknown or if nothing is pending. `rows` are the pending
-    rows, `pending_columns` and a bucket.
+    last pass that computed anything for this task, None if unknown or if nothing is pending. `lost_answers` says how
+    many answers of people are only in an older version of the table. `rows` are the pending rows, `pending_columns` and
+    a bucket.
     """
 
     request: PassRequest
@@ -61,6 +63,7 @@ class PassPlan:
     pending_characters: int = 0
     prompt_characters: int = 0
     inputs_per_second: float | None = None
+    lost_answers: str = ""
     rows: DataFrame | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -126,15 +129,18 @@ def make_plan(spark: SparkSession, request: PassRequest, stack: ExitStack) -> Pa
     with condition_errors(request.scope.where, table.source.name):
         counts = _totals(groups, len(task.inputs))
     inputs, characters, rows = counts.pop("inputs"), counts.pop("characters"), counts.pop("rows")
+    by_state = {state: number for state, number in counts.items() if number and state in STATES}
+    history = _history(spark, request) if inputs else TableHistory()
     plan = PassPlan(
         request=request,
         unattributed=counts.pop("unattributed"),
         implicit_corrections=counts.pop("implicit_corrections"),
-        states={state: number for state, number in counts.items() if number},
+        states=by_state,
         pending_inputs=inputs,
         pending_characters=characters,
         prompt_characters=prompt_characters(task, request.spec.manifest, characters // max(1, inputs)),
-        inputs_per_second=_rate(spark, request) if inputs else None,
+        inputs_per_second=last_rate(history, task.name, request.model),
+        lost_answers=_lost_answers(spark, request, by_state, history),
         rows=groups.where(F.col(_PENDING).isNotNull()).select(f"{_PENDING}.*"),
     )
     if rows < plan.pending:  # equal rows are one group, so `rows` of the plan would hide it
@@ -164,11 +170,19 @@ def _bucket(pass_id: str) -> Column:
     return F.pmod(F.xxhash64(F.col(HASH), F.lit(pass_id)), F.lit(BUCKETS)).cast("int").alias(BUCKET)
 
 
-def _rate(spark: SparkSession, request: PassRequest) -> float | None:
+def _history(spark: SparkSession, request: PassRequest) -> TableHistory:
     target = request.table.target
-    return (
-        None if target.version == UNVERSIONED else last_rate(spark, target, request.task.name, request.model)
-    )
+    return TableHistory() if target.version == UNVERSIONED else read_history(spark, target, NEWEST_COMMITS)
+
+
+def _lost_answers(
+    spark: SparkSession, request: PassRequest, states: Mapping[str, int], history: TableHistory
+) -> str:
+    """Looked for only where no row has a label: a first pass, or the first since the table was made anew."""
+    table = request.table
+    if states.keys() != {"new"} or table.has_separate_labels or table.arrived is not None:
+        return ""
+    return answers_left_behind(spark, table.target, request.task, history)
 
 
 def prompt_characters(task: Task, manifest: AdapterManifest | None, input_characters: int = 0) -> int:

@@ -30,6 +30,8 @@ class PassReport:
         labeled: The rows that were written, and `by_status` these by their status.
         resumed_inputs: Inputs whose answer a pass that did not finish had staged.
         cached_inputs: Inputs whose answer was in the cache; `cache_problem` says why that could not be used.
+        lost_answers: How many answers of people are only in an older version of the table, because it was made anew
+            since, and how to put them back; "" if there are none.
         human_kept: Rows with a human answer; `human_input_changed` of them have another input by now.
         corrections_stamped: Plain UPDATEs that were attributed to people. In a dry run `new_corrections` counts those
             that would be, and `refused` says why the pass would be refused.
@@ -69,6 +71,7 @@ class PassReport:
     cached_inputs: int = 0
     cache_problem: str = ""
     by_status: Mapping[str, int] = field(default_factory=dict)
+    lost_answers: str = ""
     human_kept: int = 0
     human_input_changed: int = 0
     corrections_stamped: int = 0
@@ -132,6 +135,8 @@ class PassReport:
     def _row_lines(self) -> Iterator[str]:
         """What became of the rows."""
         yield "rows before: " + _counts(self.states)
+        if self.lost_answers:
+            yield self.lost_answers
         if self.by_status:
             yield "written: " + _counts(self.by_status)
         if not self.dry_run and (left := self.pending - self.labeled - self.overtaken):

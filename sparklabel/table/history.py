@@ -4,20 +4,22 @@ In: a table. Out: records, newest first. There is no other list of passes: Delta
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 
 from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 
-COLUMNS, CORRECTIONS, ANSWERS, UNDO = "columns", "corrections", "answers", "undo"
-"""The steps of a pass that commit, and the undo of a pass."""
+COLUMNS, CORRECTIONS, ANSWERS, UNDO, RESTORED = "columns", "corrections", "answers", "undo", "restored"
+"""The steps of a pass that commit, the undo of a pass, and the restoring of people's answers."""
 
-_NEWEST_COMMITS = 100
-"""How many commits are searched for the last rate."""
+NEWEST_COMMITS = 100
+"""How many commits a pass searches for those of earlier passes."""
+_ALL_ROWS = (None, "", "[]", '["true"]')
+"""The predicate of a DELETE without a condition."""
 _DDL = (
     "pass_id STRING, task STRING, model STRING, began TIMESTAMP_LTZ, ended TIMESTAMP_LTZ, rows BIGINT, "
     "version_before BIGINT, version_after BIGINT, task_fingerprint STRING, condition STRING, undone STRING"
@@ -43,6 +45,30 @@ class PassCommit:
     @property
     def step(self) -> str:
         return str(self.facts.get("step", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class TableHistory:
+    """What the commits of a table say.
+
+    Attributes:
+        passes: The commits of passes, of all tasks, newest first.
+        made_anew: The versions whose commits replaced or deleted all rows, or dropped columns, newest first.
+    """
+
+    passes: Sequence[PassCommit] = ()
+    made_anew: Sequence[int] = ()
+
+    def lost_versions(self, task: str) -> list[tuple[int, PassCommit]]:
+        """The last versions before the table was made anew that may have answers to the task, newest first, each with
+        the newest of the task's commits until then. Where it was made anew more than once without a pass in between,
+        only the first time had labels to lose."""
+        own = [commit for commit in self.passes if commit.facts.get("task") == task]
+        found: dict[int, tuple[int, PassCommit]] = {}
+        for anew in self.made_anew:
+            if made := next((commit for commit in own if commit.version < anew), None):
+                found[made.version] = anew - 1, made
+        return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +106,46 @@ class Rewritten:
         )
 
 
-def pass_commits(spark: SparkSession, target: TableSnapshot, newest: int | None = None) -> list[PassCommit]:
+def read_history(spark: SparkSession, target: TableSnapshot, newest: int | None = None) -> TableHistory:
+    """Reads the commits of a table; `newest` limits how many."""
+    limit = "" if newest is None else f" LIMIT {newest:d}"
+    rows = (
+        spark.sql(f"DESCRIBE HISTORY {target.sql}{limit}")
+        .select(
+            "version", "timestamp", "operation", "operationParameters", "operationMetrics", "userMetadata"
+        )
+        .collect()
+    )
+    passes = [commit for row in rows for commit in _pass_commits(row)]
+    return TableHistory(passes, [row["version"] for row in rows if _makes_anew(row)])
+
+
+def pass_commits(
+    spark: SparkSession, target: TableSnapshot, newest: int | None = None
+) -> Sequence[PassCommit]:
     """The commits of passes, of all tasks, newest first. `newest` limits how many commits of the table are read."""
-    history = spark.sql(f"DESCRIBE HISTORY {target.sql}" + ("" if newest is None else f" LIMIT {newest:d}"))
-    rows = history.select("version", "timestamp", "operationMetrics", "userMetadata").collect()
-    found = []
-    for row in rows:
-        said, metrics = _sparklabel(row["userMetadata"]), row["operationMetrics"] or {}
-        written = sum(int(metrics.get(f"numTargetRows{how}", 0)) for how in ("Updated", "Inserted"))
-        makers = said.get("passes", [said])
-        found += [
-            PassCommit(
-                row["version"], row["timestamp"], written if len(makers) == 1 else None, metrics, facts
-            )
-            for facts in makers
-            if "pass_id" in facts
-        ]
-    return found
+    return read_history(spark, target, newest).passes
+
+
+def _pass_commits(row: Row) -> Iterator[PassCommit]:
+    said, metrics = _sparklabel(row["userMetadata"]), row["operationMetrics"] or {}
+    written = sum(int(metrics.get(f"numTargetRows{how}", 0)) for how in ("Updated", "Inserted"))
+    makers = said.get("passes", [said])
+    for facts in makers:
+        if "pass_id" in facts:
+            rows = written if len(makers) == 1 else None
+            yield PassCommit(row["version"], row["timestamp"], rows, metrics, facts)
+
+
+def _makes_anew(row: Row) -> bool:
+    """Whether the commit can have taken the labels of all rows: by CREATE OR REPLACE, an overwrite, a DELETE of all
+    rows, or by dropping columns."""
+    operation, parameters = row["operation"], row["operationParameters"] or {}
+    if operation == "WRITE":
+        return bool(parameters.get("mode") == "Overwrite")
+    if operation == "DELETE":
+        return parameters.get("predicate") in _ALL_ROWS
+    return "REPLACE TABLE" in operation or operation in ("TRUNCATE", "DROP COLUMNS")
 
 
 def passes(spark: SparkSession, table: str) -> DataFrame:
@@ -104,8 +153,9 @@ def passes(spark: SparkSession, table: str) -> DataFrame:
 
     Returns:
         A row per pass, newest first: `pass_id`, `task`, `model`, `began`, `ended`, `rows`, `version_before`,
-        `version_after`, `task_fingerprint`, `condition` (its where=) and `undone`, the pass that an undo took back.
-        `rows` is NULL if passes of several tasks share a commit.
+        `version_after`, `task_fingerprint`, `condition` (its where=) and `undone`, the pass that an undo took back. An
+        undo and a restoring of answers have rows of their own. `rows` is NULL if passes of several tasks share a
+        commit.
 
     Raises:
         TableError: The table cannot be read.
@@ -118,7 +168,7 @@ def passes(spark: SparkSession, table: str) -> DataFrame:
 
 def _row(pass_id: str, commits: Sequence[PassCommit]) -> tuple[Any, ...]:
     last, first = commits[0], commits[-1]
-    written = [commit.rows for commit in commits if commit.step in (ANSWERS, UNDO)]
+    written = [commit.rows for commit in commits if commit.step in (ANSWERS, UNDO, RESTORED)]
     facts = last.facts
     return (
         pass_id, facts.get("task"), facts.get("model"), _began(first), last.at, _sum(written),
@@ -138,11 +188,10 @@ def _sum(rows: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(rows) else None
 
 
-def last_rate(spark: SparkSession, target: TableSnapshot, task: str, model: str) -> float | None:
-    """Distinct inputs per second of the task's newest pass with the model that computed any; None if the newest commits
-    have no such pass."""
-    commits = pass_commits(spark, target, _NEWEST_COMMITS)
-    own = (c.facts for c in commits if (c.facts.get("task"), c.facts.get("model")) == (task, model))
+def last_rate(history: TableHistory, task: str, model: str) -> float | None:
+    """Distinct inputs per second of the task's newest pass with the model that computed any; None if the history has no
+    such pass."""
+    own = (c.facts for c in history.passes if (c.facts.get("task"), c.facts.get("model")) == (task, model))
     return next((float(facts["inputs_per_second"]) for facts in own if facts.get("inputs_per_second")), None)
 
 

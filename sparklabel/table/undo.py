@@ -5,14 +5,12 @@ given since stay.
 """
 
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta.errors import spark_errors
 from sparklabel.delta.log_stores import check_stores
 from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 from sparklabel.errors import TableError
@@ -21,15 +19,9 @@ from sparklabel.sql import quote, sql_string
 from sparklabel.table.history import ANSWERS, UNDO, PassCommit, pass_commits
 from sparklabel.table.merge import Change, merge_rows, source_of
 from sparklabel.table.schema_evolution import cast_struct_sql
+from sparklabel.table.versions import read_version, readable_version
 
-_GONE = (
-    "FILE_NOT_EXIST",
-    "FILE_NOT_FOUND",
-    "FileNotFoundException",
-    "DELTA_VERSION",
-    "VERSION_NOT_FOUND",
-    "RECREATABLE",
-)
+_HINT = "VACUUM removed its files, or the log was cleaned. Correct the rows instead, or label them again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +77,7 @@ def undo_pass(
     human = human_sql(quote(value), quote(label))
     current = target.read(spark).where(own)
     human_kept = current.where(human).count()
-    earlier = _version(spark, target, before).select(*map(quote, keys), quote(value), quote(label))
+    earlier = read_version(spark, target, before, _HINT).select(*map(quote, keys), quote(value), quote(label))
     types = {field.name: field.dataType for field in earlier.schema}
     earlier = earlier.select(
         *map(quote, keys),
@@ -101,7 +93,7 @@ def undo_pass(
         "pass_id": uuid.uuid4().hex, "step": UNDO, "undone": pass_id, "task": made.facts["task"],
         "model": made.facts.get("model"), "version_before": target.version, "key": keys, "column": value,
     }  # fmt: skip
-    with _readable(target, before):
+    with readable_version(target, before, _HINT):
         source = source_of(value)
         guard = f"t.{own} AND NOT {human_sql(f't.{quote(value)}', f't.{quote(label)}')}"
         change = Change(value, rows, guard, {value: f"{source}._before_0", label: f"{source}._before_1"})
@@ -135,25 +127,3 @@ def _check_still_there(target: TableSnapshot, names: Sequence[str]) -> None:
             hint=f"Give it that name again (ALTER TABLE {target.sql} RENAME COLUMN ... TO {quote(gone[0])}), undo the "
             "pass, and rename it back.",
         )
-
-
-def _version(spark: SparkSession, target: TableSnapshot, version: int) -> DataFrame:
-    with _readable(target, version):
-        frame = replace(target, version=version).read(spark)
-        _ = frame.schema
-    return frame
-
-
-@contextmanager
-def _readable(target: TableSnapshot, version: int) -> Iterator[None]:
-    """Raises TableError if the version's log or files are gone. Missing files show only when they are read."""
-    try:
-        yield
-    except spark_errors() as error:
-        gone = next((name for name in _GONE if name in str(error)), None)
-        if gone is None:
-            raise
-        raise TableError(
-            f"Version {version} of {target.name}, the one before the pass, cannot be read any more ({gone}).",
-            hint="VACUUM removed its files, or the log was cleaned. Correct the rows instead, or label them again.",
-        ) from None

@@ -28,7 +28,7 @@ from sparklabel.labeling.tracking import track_pass
 from sparklabel.labels import predicates, record, status
 from sparklabel.models.manifest import AdapterManifest
 from sparklabel.splits import is_held_out
-from sparklabel.table.history import ANSWERS, COLUMNS, CORRECTIONS, UNDO
+from sparklabel.table.history import ANSWERS, COLUMNS, CORRECTIONS, RESTORED, UNDO
 from sparklabel.table.label_columns import TASK_PROPERTY, Calibration, LabelColumns, RecordedTask
 from sparklabel.table.labels_table import make_labels_table
 from sparklabel.table.shards import Shard
@@ -227,7 +227,8 @@ def test_what_else_decides_on_an_answer_has_this_hash():
 
 
 def test_commits_say_this_of_the_pass_that_made_them():
-    assert (COLUMNS, CORRECTIONS, ANSWERS, UNDO) == ("columns", "corrections", "answers", "undo")
+    steps = ("columns", "corrections", "answers", "undo", "restored")
+    assert steps == (COLUMNS, CORRECTIONS, ANSWERS, UNDO, RESTORED)
     spark, run = Session(), labeling(min_confidence=0.25)
     with commit_metadata(spark, **run.facts(ANSWERS)):
         (said,) = spark.settings.values()

@@ -18,7 +18,17 @@ def test_every_option_of_every_command_is_explained_in_a_sentence():
 
 def test_an_option_says_the_same_wherever_it_is():
     said = {}
-    for name in ("label", "finetune", "evaluate", "calibrate", "passes", "undo", "failures", "sql"):
+    for name in (
+        "label",
+        "finetune",
+        "evaluate",
+        "calibrate",
+        "passes",
+        "undo",
+        "restore",
+        "failures",
+        "sql",
+    ):
         for option in COMMANDS[name].params:
             if option.name in ("table", "engine", "option", "column", "into", "conf", "rows"):
                 said.setdefault(option.name, set()).add(option.help)
@@ -27,7 +37,17 @@ def test_an_option_says_the_same_wherever_it_is():
 
 def test_options_come_in_one_order():
     order = ["table", "task", "key", "model", "engine", "option", "column", "into", "conf"]
-    for name in ("label", "finetune", "evaluate", "calibrate", "passes", "undo", "failures", "sql"):
+    for name in (
+        "label",
+        "finetune",
+        "evaluate",
+        "calibrate",
+        "passes",
+        "undo",
+        "restore",
+        "failures",
+        "sql",
+    ):
         shared = [option for option in options(name) if option in order]
         assert shared == [option for option in order if option in shared], name
 

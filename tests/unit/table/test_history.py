@@ -1,0 +1,26 @@
+"""What the history of a table tells of labels that it has lost, without a table."""
+
+from datetime import datetime
+
+from sparklabel.table.history import PassCommit, TableHistory
+
+
+def commit(version, task="verdict"):
+    return PassCommit(version, datetime(2026, 11, 28), 1, {}, {"task": task, "pass_id": "p"})
+
+
+def lost(passes, made_anew):
+    history = TableHistory([commit(*one) for one in passes], made_anew)
+    return [(version, made.version) for version, made in history.lost_versions("verdict")]
+
+
+def test_labels_are_lost_with_the_first_overwrite_after_a_pass():
+    assert lost([(8,), (3,)], [10, 6, 5]) == [(9, 8), (4, 3)]
+
+
+def test_what_was_overwritten_before_the_first_pass_had_no_labels():
+    assert lost([(8,)], [7, 2]) == []
+
+
+def test_passes_of_other_tasks_lose_nothing_of_this_one():
+    assert lost([(8, "tone"), (3,)], [9]) == [(8, 3)]
