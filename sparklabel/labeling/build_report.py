@@ -32,7 +32,7 @@ def build_report(plan: PassPlan, outcome: PassOutcome) -> PassReport:
     """What a pass did."""
     answered = outcome.answered or InferenceResult()
     stats, reason = answered.stats, answered.stop_reason
-    drift = answered.drift
+    drift = answered.first.drift
     return PassReport(
         **_before(plan),
         dry_run=False,
@@ -55,6 +55,7 @@ def build_report(plan: PassPlan, outcome: PassOutcome) -> PassReport:
         cost=plan.request.pricing.of(outcome.seconds, stats.tokens),
         run_id=outcome.run_id,
         drift=str(drift) if drift and drift.is_major else "",
+        leaning=answered.first.leaning,
         interrupted=reason == INTERRUPTED,
         stopped="" if reason == INTERRUPTED else reason,
     )

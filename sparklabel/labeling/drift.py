@@ -1,4 +1,5 @@
-"""Drift: whether a pass's answers are distributed unlike those of earlier passes.
+"""Drift: whether a pass's answers are distributed unlike those of earlier passes; where there are none, whether nearly
+all answers are one label.
 
 In: counts of answers. Out: the population stability index (PSI), and whether it is more than chance. It shows after one
 chunk that a model gives the same label to everything, or that the table was filled from another source.
@@ -12,11 +13,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType
 
+from sparklabel.tasks import Task
+
 ON_DRIFT = ("warn", "stop", "ignore")
 LEAST = 50
 """Answers needed on either side."""
 _MAJOR = 0.25
 """The usual rule: a PSI above 0.25 is a major shift."""
+_LEANING = 0.95
+"""From this share on, first answers are nearly all one label."""
 _Z = 1.645
 _SHOWN = 3
 
@@ -53,6 +58,31 @@ class Drift:
     @property
     def _now(self) -> int:
         return sum(self.now.values())
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAnswers:
+    """What the first answers of a pass tell: their drift from earlier ones, or, where there are too few of these, that
+    they lean to one label."""
+
+    drift: Drift | None = None
+    leaning: str = ""
+
+
+def leaning(before: Mapping[str, int], now: Mapping[str, int], task: Task) -> str:
+    """A sentence if nearly all answers are one label and there are too few earlier ones to compare them with; else
+    empty. It names what helps an untrained model and what the task does not have yet."""
+    answers = sum(now.values())
+    if sum(before.values()) >= LEAST or answers < LEAST or max(now.values()) < _LEANING * answers:
+        return ""
+    most, has = max(now, key=lambda name: now[name]), task.to_dict()
+    has_examples = has.get("examples") or has.get("examples_from")
+    prior = [] if has.get("prior") or has.get("candidates") else ["prior='content_free' in the task"]
+    helps = [*prior, *([] if has_examples else ["examples="]), "finetune on people's answers"]
+    return (
+        f"{now[most] / answers:.0%} of the first {answers:,} answers are {most!r}. An untrained model can lean to one "
+        f"label, whatever the texts say: look at some rows. What helps is {' or '.join(helps)}"
+    )
 
 
 def compared(before: Mapping[str, int], now: Mapping[str, int]) -> Drift | None:

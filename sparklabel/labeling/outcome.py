@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sparklabel.labeling.drift import Drift
+from sparklabel.labeling.drift import FirstAnswers
 from sparklabel.labeling.limits import DRIFT, NOT_BEGUN
 from sparklabel.labeling.stats import PassStats
 
@@ -20,7 +20,7 @@ class InferenceResult:
     resumed: int = 0
     cached: int = 0
     cache_problem: str = ""
-    drift: Drift | None = None
+    first: FirstAnswers = field(default_factory=FirstAnswers)
     kept_older: int = 0
     failure: str = ""
 

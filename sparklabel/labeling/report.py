@@ -49,6 +49,8 @@ class PassReport:
         stopped: What ended the pass early: "max_error_ratio", "max_seconds", "on_drift", or "not_begun" if another
             task's pass ended the call; else "".
         drift: How the answers shifted from earlier passes, if by more than chance.
+        leaning: What to do if nearly all of the first answers, at least 50, of a model that is not fine-tuned are one
+            label and there are no earlier ones to compare them with; else "".
         earlier_task: Whether the model was fine-tuned with other instructions or examples than the task has now.
         examples: Which examples the prompts had, if the task takes them from a table.
         calibrator: What turned probabilities into confidences, and the run that fitted it; "" if nothing did.
@@ -92,6 +94,7 @@ class PassReport:
     interrupted: bool = False
     stopped: str = ""
     drift: str = ""
+    leaning: str = ""
     earlier_task: bool = False
     examples: str = ""
     calibrator: str = ""
@@ -197,6 +200,8 @@ class PassReport:
             )
         if self.drift:
             yield self.drift
+        if self.leaning:
+            yield self.leaning
         if self.failure:
             yield f"the engine failed, for example: {printable(self.failure)}"
         if self.stopped:

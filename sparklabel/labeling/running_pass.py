@@ -7,7 +7,7 @@ from typing import Protocol
 from pyspark.sql import DataFrame, SparkSession
 
 from sparklabel.labeler import PreparedTask
-from sparklabel.labeling.drift import LEAST, Drift, answer_counts, compared
+from sparklabel.labeling.drift import LEAST, FirstAnswers, answer_counts, compared, leaning
 from sparklabel.labeling.outcome import InferenceResult
 from sparklabel.labeling.plan import BUCKET, PassPlan
 from sparklabel.labeling.request import PassRequest
@@ -82,13 +82,16 @@ def inputs_of(ready: Ready) -> DataFrame:
     return inputs.orderBy(HASH).limit(most) if most else inputs
 
 
-def drift_of(ready: Ready, answers: DataFrame, inputs: int) -> Drift | None:
+def look_at_first(ready: Ready, answers: DataFrame, inputs: int) -> FirstAnswers:
     """How the first answers (ANSWER), of so many inputs, are distributed beside the records in the table."""
     request, table = ready.request, ready.table
     if inputs < LEAST or request.limits.on_drift == "ignore" or not has_choices(request.task):
-        return None
+        return FirstAnswers()
     before = answer_counts(table.target.read(ready.spark), quote(table.label_columns.label))
-    return compared(before, answer_counts(answers, ANSWER))
+    now = answer_counts(answers, ANSWER)
+    # A fine-tuned model learned from people how frequent a label is; of several labels a row, each may be frequent.
+    can_lean = not request.spec.manifest and request.task.kind != "multilabel"
+    return FirstAnswers(compared(before, now), leaning(before, now, request.task) if can_lean else "")
 
 
 def failures_of(ready: Ready, answers: DataFrame) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from sparklabel.labeling.inference import answer_on_driver
 from sparklabel.labeling.interrupts import FirstInterrupt, TaggedJobs
 from sparklabel.labeling.limits import INTERRUPTED, NOT_BEGUN, stop_reason
 from sparklabel.labeling.outcome import InferenceResult
-from sparklabel.labeling.running_pass import Ready, drift_of, failures_of, inputs_of
+from sparklabel.labeling.running_pass import Ready, failures_of, inputs_of, look_at_first
 from sparklabel.labeling.stats import PassStats
 from sparklabel.labeling.tracking import PassTracker
 from sparklabel.progress import WorkProgress, tell
@@ -49,14 +49,14 @@ class SmallPass:
             stats.add(chunk)
             bar.advance(stats.last, stats.note)
         self.tracker.chunk(stats, ready.plan.inputs)
-        drift = drift_of(ready, rows, ready.plan.inputs)
-        reason = stop_reason(request.limits, stats, 0.0, drift)  # however late, it is done
+        first = look_at_first(ready, rows, ready.plan.inputs)
+        reason = stop_reason(request.limits, stats, 0.0, first.drift)  # however late, it is done
         kept, failure = failures_of(ready, rows.select(HASH, ANSWER).distinct()) if stats.failed else (0, "")
         self.answered = InferenceResult(
             stats,
             reason or (INTERRUPTED if interrupt.heard else ""),
             time.monotonic() - began,
-            drift=drift,
+            first=first,
             kept_older=kept,
             failure=failure,
         )

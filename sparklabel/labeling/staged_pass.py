@@ -13,13 +13,13 @@ from pyspark.sql import functions as F
 from sparklabel.delta.commits import best_effort, conflicts_met
 from sparklabel.delta.session import task_slots
 from sparklabel.labeling.chunks import BUCKETS, Chunks, files_of
-from sparklabel.labeling.drift import Drift
+from sparklabel.labeling.drift import FirstAnswers
 from sparklabel.labeling.inference import answer_chunk
 from sparklabel.labeling.interrupts import FirstInterrupt, TaggedJobs
 from sparklabel.labeling.limits import DRIFT, INTERRUPTED, NOT_BEGUN, stop_reason
 from sparklabel.labeling.outcome import InferenceResult
 from sparklabel.labeling.plan import BUCKET, keep
-from sparklabel.labeling.running_pass import Ready, drift_of, failures_of, inputs_of
+from sparklabel.labeling.running_pass import Ready, failures_of, inputs_of, look_at_first
 from sparklabel.labeling.state.answer_cache import Cache, open_cache
 from sparklabel.labeling.state.lease import Lease
 from sparklabel.labeling.state.staging import CLEARING, Staging
@@ -53,11 +53,11 @@ class StagedPass:
         began = time.monotonic()
         inputs = self._take_known(inputs_of(ready))
         left = ready.plan.inputs - self._resumed - self._cached
-        drift = self._drift(ready.plan.pending_inputs) if self._resumed else None
-        reason = stop_reason(request.limits, PassStats(), 0.0, drift)
+        first = self._first(ready.plan.pending_inputs) if self._resumed else FirstAnswers()
+        reason = stop_reason(request.limits, PassStats(), 0.0, first.drift)
         if left > 0 and not reason:
             with WorkProgress(request.title, left, ready.progress, "starting the model") as bar:
-                reason, drift = self._ask(inputs, left, bar, merge_if_due, drift)
+                reason, first = self._ask(inputs, left, bar, merge_if_due, first)
         self._is_held_back = reason == DRIFT
         failed = failures_of(ready, self._staging.answers(ready.spark)) if self.stats.failed else (0, "")
         self.answered = InferenceResult(
@@ -66,7 +66,7 @@ class StagedPass:
             time.monotonic() - began,
             self._resumed,
             self._cached,
-            drift=drift,
+            first=first,
             kept_older=failed[0],
             failure=failed[1],
         )
@@ -94,8 +94,8 @@ class StagedPass:
         number: int,
         bar: WorkProgress,
         merge_if_due: Callable[[], None],
-        drift: Drift | None,
-    ) -> tuple[str, Drift | None]:
+        first: FirstAnswers,
+    ) -> tuple[str, FirstAnswers]:
         """Stages answers chunk by chunk until there are no inputs left, or a reason to stop; Ctrl-C ends it after the
         chunk, and pressed again at once."""
         ready, stats = self.ready, self.stats
@@ -115,19 +115,19 @@ class StagedPass:
                     conflicts = f", {met:,} conflicts" if (met := conflicts_met()) else ""
                     bar.advance(stats.last, stats.note + conflicts)
                     self.tracker.chunk(stats, number)
-                    drift = self._drift(number) if stats.chunks == 1 else drift
+                    first = self._first(number) if stats.chunks == 1 else first
                     seconds = (
                         0.0 if buckets[1] == BUCKETS else request.seconds
                     )  # the last: however late, it is done
-                    reason = stop_reason(request.limits, stats, seconds, drift)
+                    reason = stop_reason(request.limits, stats, seconds, first.drift)
                     if reason != DRIFT:
                         merge_if_due()
                     if reason := reason or (INTERRUPTED if interrupt.heard else ""):
-                        return reason, drift
+                        return reason, first
             except KeyboardInterrupt:
                 jobs.stop()
-                return INTERRUPTED, drift
-        return "", drift
+                return INTERRUPTED, first
+        return "", first
 
     def change(self) -> Change | None:
         stats = self.stats
@@ -170,5 +170,5 @@ class StagedPass:
     def _without_answer(self, inputs: DataFrame) -> DataFrame:
         return inputs.join(self._staging.answers(self.ready.spark, pinned=True), HASH, "left_anti")
 
-    def _drift(self, inputs: int) -> Drift | None:
-        return drift_of(self.ready, self._staging.answers(self.ready.spark), inputs)
+    def _first(self, inputs: int) -> FirstAnswers:
+        return look_at_first(self.ready, self._staging.answers(self.ready.spark), inputs)

@@ -4,7 +4,7 @@ import pytest
 
 from sparklabel.errors import TableError
 from sparklabel.labeling.build_report import build_report, dry_run_report
-from sparklabel.labeling.drift import Drift
+from sparklabel.labeling.drift import Drift, FirstAnswers
 from sparklabel.labeling.limits import DRIFT, INTERRUPTED, MAX_ERROR_RATIO, NOT_BEGUN, PassLimits
 from sparklabel.labeling.options import Pricing
 from sparklabel.labeling.outcome import InferenceResult, PassOutcome
@@ -45,8 +45,13 @@ def test_an_interrupted_pass_is_not_called_stopped(plan_of):
 @pytest.mark.parametrize(("index", "said"), [(4.0, True), (0.1, False)])
 def test_only_a_major_drift_is_told(plan_of, index, said):
     drift = Drift(index, {"a": 500}, {"b": 500})
-    report = build_report(plan_of(), PassOutcome(8, 1.0, answered(drift=drift)))
+    report = build_report(plan_of(), PassOutcome(8, 1.0, answered(first=FirstAnswers(drift))))
     assert report.drift.startswith("answer distribution shifted from earlier passes") is said
+
+
+def test_a_leaning_to_one_label_is_told(plan_of):
+    first = FirstAnswers(leaning="98% of the first 512 answers are 'fresh'.")
+    assert first.leaning in str(build_report(plan_of(), PassOutcome(8, 1.0, answered(first=first))))
 
 
 def test_answers_wait_after_a_drift_and_are_merged_after_other_reasons():

@@ -2,7 +2,10 @@
 
 import pytest
 
-from sparklabel.labeling.drift import compared
+from sparklabel import classification
+from sparklabel.labeling.drift import compared, leaning
+
+PLAIN = classification("verdict", "text", ["fresh", "rotten"])
 
 
 def test_equal_shares_have_no_drift():
@@ -30,3 +33,32 @@ def test_many_labels_and_few_answers_differ_by_chance():
 
 def test_a_few_answers_say_nothing():
     assert compared({"a": 49}, {"b": 500}) is None
+
+
+def test_answers_that_are_nearly_all_one_label_are_told_with_what_helps():
+    assert leaning({}, {"fresh": 502, "rotten": 10}, PLAIN) == (
+        "98% of the first 512 answers are 'fresh'. An untrained model can lean to one label, whatever the texts say: "
+        "look at some rows. What helps is prior='content_free' in the task or examples= or finetune on people's answers"
+    )
+
+
+def test_what_a_task_has_already_is_not_recommended():
+    shown = classification(
+        "verdict", "text", ["fresh", "rotten"], examples=[("red", "fresh")], prior="content_free"
+    )
+    assert leaning({}, {"fresh": 60}, shown).endswith("What helps is finetune on people's answers")
+    listed = classification("verdict", "text", ["fresh", "rotten", "raw"], candidates=2)
+    assert "prior" not in leaning({}, {"fresh": 60}, listed)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({}, {"fresh": 49}),
+        ({}, {"fresh": 94, "rotten": 6}),
+        ({"fresh": 50}, {"fresh": 100}),
+        ({}, {}),
+    ],
+)
+def test_few_or_mixed_answers_and_those_with_earlier_ones_beside_them_do_not_lean(before, now):
+    assert leaning(before, now, PLAIN) == ""
