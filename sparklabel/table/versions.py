@@ -20,6 +20,7 @@ _GONE = (
     "DELTA_VERSION",
     "VERSION_NOT_FOUND",
     "RECREATABLE",
+    "TIME_TRAVEL_BEYOND",
 )
 
 
