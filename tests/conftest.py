@@ -80,7 +80,13 @@ def new_mlflow_store(mlflow_database):
 
 
 @pytest.fixture(scope="session")
-def spark(cache, tmp_path_factory):
+def spark_conf():
+    """What the tests of a folder add to the session's settings."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def spark(cache, tmp_path_factory, spark_conf):
     """The session: two slots, its tables in a temporary folder."""
     session = spark_session(
         {
@@ -92,6 +98,7 @@ def spark(cache, tmp_path_factory):
             "spark.sql.codegen.wholeStage": "false",
             "spark.sql.codegen.factoryMode": "NO_CODEGEN",
         }
+        | spark_conf
     )
     yield session
     session.stop()

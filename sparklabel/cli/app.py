@@ -17,17 +17,8 @@ class _Interrupted(Exception):
 
 
 _FIRST = (
-    "label",
-    "finetune",
-    "evaluate",
-    "calibrate",
-    "passes",
-    "undo",
-    "restore",
-    "failures",
-    "cache",
-    "sql",
-)
+    "label", "finetune", "evaluate", "calibrate", "passes", "undo", "restore", "failures", "cache", "sql",
+)  # fmt: skip
 """In the order of the loop; the help lists these before the others."""
 
 

@@ -9,6 +9,7 @@ import random
 import re
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from sparklabel.delta.errors import error_message, session_errors, spark_errors
 from sparklabel.delta.snapshot import newest_version
@@ -75,6 +76,24 @@ def retry_on_conflict(commit: Callable[[], Result], what: str) -> Result:
 def delete_rows(spark: SparkSession, sql: str, where: str, what: str) -> None:
     """Deletes rows of a Delta table, named as in SQL. Raises what `retry_on_conflict` raises."""
     retry_on_conflict(lambda: spark.sql(f"DELETE FROM {sql} WHERE {where}").collect(), what)
+
+
+def delete_matching(spark: SparkSession, sql: str, rows: DataFrame, condition: str, what: str) -> int:
+    """Deletes the rows of a Delta table, `t` in the condition, that one of the `rows`, `s`, matches.
+
+    Returns:
+        How many were deleted.
+
+    Raises:
+        What `retry_on_conflict` raises.
+    """
+    view = f"_sparklabel_{uuid.uuid4().hex}"
+    rows.createOrReplaceTempView(view)
+    delete = f"MERGE INTO {sql} t USING {view} s ON {condition} WHEN MATCHED THEN DELETE"
+    try:
+        return int(retry_on_conflict(lambda: spark.sql(delete).collect()[0]["num_deleted_rows"], what))
+    finally:
+        spark.catalog.dropTempView(view)
 
 
 def tidying_is_due(spark: SparkSession, sql: str, commits: int) -> bool:

@@ -38,7 +38,7 @@ from sparklabel.labeling.stats import PassStats
 from sparklabel.labeling.tracking import track_pass
 from sparklabel.progress import tell
 from sparklabel.sql import quote
-from sparklabel.table.history import ANSWERS, COLUMNS, CORRECTIONS, Rewritten, pass_commits
+from sparklabel.table.history import ANSWERS, COLUMNS, CORRECTIONS, NEWEST_COMMITS, Rewritten, pass_commits
 from sparklabel.table.key import check_unique
 from sparklabel.table.merge import corrections_change, merge_rows
 from sparklabel.table.row_states import HASH, row_states, rows_by_status, unattributed
@@ -48,8 +48,6 @@ from sparklabel.udf import prepare
 
 _MERGE_SECONDS, _MERGE_SHARE = 300.0, 10.0
 """A MERGE can rewrite the whole table: it should take no more than a tenth of the pass."""
-_NEWEST_COMMITS = 100
-"""A pass looks for its own commits among the newest ones."""
 
 
 def run_passes(spark: SparkSession, plans: Sequence[PassPlan], progress: bool) -> list[PassReport]:
@@ -265,7 +263,7 @@ def _outcome_of(one: RunningPass, outcome: PassOutcome) -> PassOutcome:
         by_status = rows_by_status(spark, table, pass_id)
     rewritten = ""
     if by_status and not table.target.has_deletion_vectors and table.target.bytes >= Rewritten.WORTH_TELLING:
-        commits = pass_commits(spark, table.target, _NEWEST_COMMITS)
+        commits = pass_commits(spark, table.target, NEWEST_COMMITS)
         own = [c for c in commits if c.facts["pass_id"] == pass_id and c.step == ANSWERS]
         rewritten = str(Rewritten.by(c.metrics for c in own))
     return replace(

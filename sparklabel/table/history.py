@@ -17,7 +17,7 @@ COLUMNS, CORRECTIONS, ANSWERS, UNDO, RESTORED = "columns", "corrections", "answe
 """The steps of a pass that commit, the undo of a pass, and the restoring of people's answers."""
 
 NEWEST_COMMITS = 100
-"""How many commits a pass searches for those of earlier passes."""
+"""How many commits a pass searches for its own and those of earlier passes."""
 _ALL_ROWS = (None, "", "[]", '["true"]')
 """The predicate of a DELETE without a condition."""
 _DDL = (

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from sparklabel.delta.jars import delta_jars
-from sparklabel.delta.session import spark_session
 from tests.s3 import jars
 
 IDENTITY, SECRET = "tester", "not-a-secret"
@@ -67,28 +66,18 @@ def endpoint(s3_jars, buckets, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def spark(s3_jars, endpoint, cache, tmp_path_factory):
-    """As the other tests' session, with Hadoop's connector to the server."""
+def spark_conf(s3_jars, endpoint, cache):
+    """Hadoop's connector to the server."""
     ours = ("org.apache.hadoop_", "org.reactivestreams_", "software.amazon.")
     connector = [jar for jar in s3_jars if jar.name.startswith(ours)]
-    session = spark_session(
-        {
-            "spark.master": "local[2]",
-            "spark.driver.memory": "1g",
-            "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
-            "spark.driver.extraJavaOptions": "-XX:+UseSerialGC",
-            "spark.sql.codegen.wholeStage": "false",
-            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-            "spark.jars": ",".join(map(str, (*delta_jars(), *connector))),
-            "spark.hadoop.fs.s3a.endpoint": endpoint,
-            "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",
-            "spark.hadoop.fs.s3a.path.style.access": "true",
-            "spark.hadoop.fs.s3a.access.key": IDENTITY,
-            "spark.hadoop.fs.s3a.secret.key": SECRET,
-        }
-    )
-    yield session
-    session.stop()
+    return {
+        "spark.jars": ",".join(map(str, (*delta_jars(), *connector))),
+        "spark.hadoop.fs.s3a.endpoint": endpoint,
+        "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",
+        "spark.hadoop.fs.s3a.path.style.access": "true",
+        "spark.hadoop.fs.s3a.access.key": IDENTITY,
+        "spark.hadoop.fs.s3a.secret.key": SECRET,
+    }
 
 
 @pytest.fixture(scope="session")

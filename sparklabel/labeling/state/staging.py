@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta.commits import STATE_PROPERTIES, delete_rows, retry_on_conflict, tidying_is_due
+from sparklabel.delta.commits import (
+    STATE_PROPERTIES,
+    delete_matching,
+    delete_rows,
+    retry_on_conflict,
+    tidying_is_due,
+)
 from sparklabel.delta.errors import error_message, spark_errors
 from sparklabel.delta.snapshot import TableSnapshot, is_delta, newest_version
 from sparklabel.errors import TableError
@@ -106,16 +112,9 @@ class Staging:
         Now and then it vacuums; `commits` is at least the number of commits that this pass made here.
         """
         if merged is not None:
-            view = f"_sparklabel_merged_{self.pass_id}"
-            merged.select(F.col("record.input_hash").alias(HASH)).distinct().createOrReplaceTempView(view)
-            taken_over = (
-                f"MERGE INTO {self.sql} t USING {view} s ON t.input_hash = s.{HASH} AND {self._ours('t.')} "
-                "WHEN MATCHED THEN DELETE"
-            )
-            try:
-                retry_on_conflict(lambda: spark.sql(taken_over).collect(), CLEARING)
-            finally:
-                spark.catalog.dropTempView(view)
+            hashes = merged.select(F.col("record.input_hash").alias(HASH)).distinct()
+            taken_over = f"t.input_hash = s.{HASH} AND {self._ours('t.')}"
+            delete_matching(spark, self.sql, hashes, taken_over, CLEARING)
         self._delete(spark, f"pass_id = {sql_string(self.pass_id)}")  # a partition: no file of it is read
         if dead:
             self._delete(spark, f"pass_id IN ({sql_list(dead)}) AND lease IS NOT NULL")

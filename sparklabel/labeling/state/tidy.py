@@ -12,7 +12,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta.commits import delete_rows, retry_on_conflict
+from sparklabel.delta.commits import delete_matching, delete_rows
 from sparklabel.delta.log_stores import check_stores
 from sparklabel.delta.paths import is_absolute_path
 from sparklabel.delta.snapshot import TableSnapshot, folder_tables, open_readable, open_snapshot
@@ -138,14 +138,8 @@ def _remove(spark: SparkSession, path: str, kept: DataFrame) -> int:
         delete_rows(spark, sql, "true", _TIDYING)
         return number
     gone = spark.sql(f"SELECT input_hash FROM {sql} WHERE input_hash IS NOT NULL").distinct()
-    view = "_sparklabel_gone"
-    gone.join(kept, F.col("input_hash") == F.col(HASH), "left_anti").createOrReplaceTempView(view)
-    delete = f"MERGE INTO {sql} t USING {view} s ON t.input_hash = s.input_hash WHEN MATCHED THEN DELETE"
-    try:
-        written = retry_on_conflict(lambda: spark.sql(delete).collect(), _TIDYING)
-    finally:
-        spark.catalog.dropTempView(view)
-    return int(written[0]["num_deleted_rows"])
+    gone = gone.join(kept, F.col("input_hash") == F.col(HASH), "left_anti")
+    return delete_matching(spark, sql, gone, "t.input_hash = s.input_hash", _TIDYING)
 
 
 def _vacuum(spark: SparkSession, path: str, target: TableSnapshot) -> timedelta:

@@ -5,6 +5,9 @@ import typer.main
 from sparklabel.cli import app
 
 COMMANDS = typer.main.get_command(app).commands
+OF_A_TABLE = (
+    "label", "finetune", "evaluate", "calibrate", "passes", "undo", "restore", "failures", "sql",
+)  # fmt: skip
 
 
 def options(name):
@@ -18,17 +21,7 @@ def test_every_option_of_every_command_is_explained_in_a_sentence():
 
 def test_an_option_says_the_same_wherever_it_is():
     said = {}
-    for name in (
-        "label",
-        "finetune",
-        "evaluate",
-        "calibrate",
-        "passes",
-        "undo",
-        "restore",
-        "failures",
-        "sql",
-    ):
+    for name in OF_A_TABLE:
         for option in COMMANDS[name].params:
             if option.name in ("table", "engine", "option", "column", "into", "conf", "rows"):
                 said.setdefault(option.name, set()).add(option.help)
@@ -37,17 +30,7 @@ def test_an_option_says_the_same_wherever_it_is():
 
 def test_options_come_in_one_order():
     order = ["table", "task", "key", "model", "engine", "option", "column", "into", "conf"]
-    for name in (
-        "label",
-        "finetune",
-        "evaluate",
-        "calibrate",
-        "passes",
-        "undo",
-        "restore",
-        "failures",
-        "sql",
-    ):
+    for name in OF_A_TABLE:
         shared = [option for option in options(name) if option in order]
         assert shared == [option for option in order if option in shared], name
 
