@@ -54,20 +54,23 @@ class TableHistory:
     Attributes:
         passes: The commits of passes, of all tasks, newest first.
         made_anew: The versions whose commits replaced or deleted all rows, or dropped columns, newest first.
+        brought_back: The versions that RESTORE made, newest first.
     """
 
     passes: Sequence[PassCommit] = ()
     made_anew: Sequence[int] = ()
+    brought_back: Sequence[int] = ()
 
     def lost_versions(self, task: str) -> list[tuple[int, PassCommit]]:
         """The last versions before the table was made anew that may have answers to the task, newest first, each with
-        the newest of the task's commits until then. Where it was made anew more than once without a pass in between,
-        only the first time had labels to lose."""
+        the newest of the task's commits until then. Where it was made anew more than once with neither a pass nor a
+        RESTORE in between, only the first time had labels to lose."""
         own = [commit for commit in self.passes if commit.facts.get("task") == task]
         found: dict[int, tuple[int, PassCommit]] = {}
         for anew in self.made_anew:
             if made := next((commit for commit in own if commit.version < anew), None):
-                found[made.version] = anew - 1, made
+                since = max(made.version, next((back for back in self.brought_back if back < anew), 0))
+                found[since] = anew - 1, made
         return list(found.values())
 
 
@@ -117,7 +120,8 @@ def read_history(spark: SparkSession, target: TableSnapshot, newest: int | None 
         .collect()
     )
     passes = [commit for row in rows for commit in _pass_commits(row)]
-    return TableHistory(passes, [row["version"] for row in rows if _makes_anew(row)])
+    anew = [row["version"] for row in rows if _makes_anew(row)]
+    return TableHistory(passes, anew, [row["version"] for row in rows if row["operation"] == "RESTORE"])
 
 
 def pass_commits(

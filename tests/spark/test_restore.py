@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from sparklabel import open_table, passes, restore_answers
-from sparklabel.errors import TableError
+from sparklabel.errors import KeyColumnError, TableError
 
 ROWS = "SELECT id, if(id = 3, 'another text', concat('fresh ', id)) AS text FROM range(5)"
 WAYS = {
@@ -169,6 +169,13 @@ def test_a_version_whose_files_are_gone_is_named_and_a_pass_goes_on(spark, small
     with pytest.raises(TableError, match=r"Version \d+ of .* cannot be read any more"):
         restore_answers(spark, small, task)
     assert label(small, dry_run=True).lost_answers == ""
+
+
+def test_two_answers_for_one_key_are_refused(spark, answered, made_anew, task):
+    spark.sql(f"INSERT INTO {answered} (id, text, verdict) VALUES (0, 'fresh 0', 'fresh')")
+    made_anew(answered)
+    with pytest.raises(KeyColumnError, match="not unique"):
+        restore_answers(spark, answered, task)
 
 
 def test_an_opened_table_restores_its_answers(spark, answered, made_anew, task):

@@ -9,13 +9,17 @@ def commit(version, task="verdict"):
     return PassCommit(version, datetime(2026, 11, 28), 1, {}, {"task": task, "pass_id": "p"})
 
 
-def lost(passes, made_anew):
-    history = TableHistory([commit(*one) for one in passes], made_anew)
+def lost(passes, made_anew, brought_back=()):
+    history = TableHistory([commit(*one) for one in passes], made_anew, brought_back)
     return [(version, made.version) for version, made in history.lost_versions("verdict")]
 
 
 def test_labels_are_lost_with_the_first_overwrite_after_a_pass():
     assert lost([(8,), (3,)], [10, 6, 5]) == [(9, 8), (4, 3)]
+
+
+def test_labels_that_a_restore_brought_back_are_lost_again():
+    assert lost([(3,)], [12, 10, 6, 5], brought_back=[8]) == [(9, 3), (4, 3)]
 
 
 def test_what_was_overwritten_before_the_first_pass_had_no_labels():
