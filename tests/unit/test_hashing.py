@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from sparklabel.hashing import file_sha256, files_sha256, tree_sha256
+from sparklabel.hashing import _hash_file, file_sha256, files_sha256, tree_sha256
 
 
 @pytest.fixture
@@ -32,11 +32,34 @@ def test_of_a_folder_only_the_files_count_that_are_named(folder):
     assert files_sha256(folder, named) == hashlib.sha256(f"b\0{two}\n".encode()).hexdigest()
 
 
-def test_a_file_is_read_again_when_its_size_or_its_time_changed(folder):
+def test_a_file_that_is_as_it_was_is_not_read_again(folder):
+    _hash_file.cache_clear()
+    file_sha256(folder / "b")
+    file_sha256(folder / "b")
+    assert _hash_file.cache_info().misses == 1
+
+
+def test_a_file_is_read_again_when_its_size_changed(folder):
     file = folder / "b"
-    before, status = file_sha256(file), file.stat()
+    file_sha256(file)
+    file.write_bytes(b"three")
+    assert file_sha256(file) == hashlib.sha256(b"three").hexdigest()
+
+
+def test_a_file_is_read_again_when_its_time_changed(folder):
+    file = folder / "b"
+    file_sha256(file)
+    status = file.stat()
     file.write_bytes(b"six")
-    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert file_sha256(file) == before, "a file of the same size and time is not read"
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert file_sha256(file) == hashlib.sha256(b"six").hexdigest()
+
+
+def test_another_file_in_the_place_of_one_is_read_though_its_size_and_time_are_the_same(folder):
+    file, other = folder / "b", folder / "other"
+    file_sha256(file)
+    status = file.stat()
+    other.write_bytes(b"six")
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.rename(file)
     assert file_sha256(file) == hashlib.sha256(b"six").hexdigest()
