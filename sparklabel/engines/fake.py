@@ -8,7 +8,9 @@ the row. What it writes consists of the row's words.
 
 import hashlib
 import json
+import os
 import re
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -60,13 +62,15 @@ class ByteTokenizer:
 class FakeEngine:
     """Scores and writes by rule. Two fake engines with different model names agree only on rows that mention a label.
 
-    `fail_on` is for trying out failures: a batch with a row that contains this text raises EngineError.
+    `fail_on` and `die_on` are for trying out failures: a batch with a row that contains this text raises EngineError, or
+    kills the process.
     """
 
-    def __init__(self, model: str = "fake", fail_on: str | None = None) -> None:
+    def __init__(self, model: str = "fake", fail_on: str | None = None, die_on: str | None = None) -> None:
         self.tokenizer = ByteTokenizer()
         self._seed = model.encode()
         self._fail_on = fail_on.encode() if fail_on else None
+        self._die_on = die_on.encode() if die_on else None
 
     def score(self, request: ScoringRequest) -> NDArray[np.float32]:
         rows = self._texts(request.rows)
@@ -78,8 +82,10 @@ class FakeEngine:
         return [self._completion(row, request) for row in self._texts(request.rows)]
 
     def _texts(self, rows: Sequence[Sequence[int]]) -> list[bytes]:
-        """The rows' text without special tokens. Raises EngineError as `fail_on` asks."""
+        """The rows' text without special tokens. Fails as `fail_on` and `die_on` ask."""
         texts = [bytes(token for token in row if token < 256) for row in rows]
+        if self._die_on and any(self._die_on in text for text in texts):
+            os.kill(os.getpid(), signal.SIGKILL)  # as the system does to a process that takes too much memory
         if self._fail_on and any(self._fail_on in text for text in texts):
             raise EngineError("The fake engine fails, as fail_on asks.")
         return texts

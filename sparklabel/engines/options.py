@@ -242,6 +242,7 @@ class FakeOptions(EngineOptions):
 
     Attributes:
         fail_on: A batch with a row that holds this text fails.
+        die_on: A batch with a row that holds this text kills the process that computes it.
         shared: Whether one process serves all tasks of a machine.
 
     Raises:
@@ -251,4 +252,5 @@ class FakeOptions(EngineOptions):
     engine: ClassVar[str] = "fake"
 
     fail_on: Annotated[str | None, Field(min_length=1), Takes("a text")] = None
+    die_on: Annotated[str | None, Field(min_length=1), Takes("a text")] = None
     shared: _Shared = None

@@ -107,6 +107,10 @@ class Labeler:
         then."""
         return self._died or self._failures > _FAILURES_IN_A_ROW
 
+    @property
+    def engine_died(self) -> bool:
+        return self._died
+
     def release(self) -> None:
         """Drops a lost engine, so that memory can hold another one. From now on every row is a failure."""
         self._predictor = _Released(self._last_failure)

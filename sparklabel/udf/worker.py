@@ -26,11 +26,16 @@ from sparklabel.udf.spec import LabelerSpec
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_Row = Sequence[bytes | None]
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 _LABELERS_KEPT = 8
 _ENGINES_KEPT = 2
 """Two, because two UDFs of one query use a worker in turn: with one, each task would load each model again."""
+_PARTS = 16
+"""Into so many parts a batch is cut at whose rows the engine died: few deaths find one row among thousands."""
+_MOST_DEATHS = 8
+"""An engine that died so often without any answer in between does not die of a row."""
 _BATCHES_AHEAD = 2
 """Batches under way at once: one is computed while the next is rendered, or waits in the engine's queue."""
 
@@ -157,8 +162,9 @@ def label_batches(
 ) -> "Iterator[pa.Array]":
     """The labels of each batch of inputs, in order.
 
-    An engine that dies is reopened once for each batch, and asked again for the rows that failed; if it dies again,
-    they are failures. `with_threshold`: the last field of a batch is each row's `min_confidence`, NULL for the spec's.
+    An engine that dies is reopened and asked again, in ever smaller parts, for the rows that failed: a row at which it
+    dies alone, twice, is a failure. `with_threshold`: the last field of a batch is each row's `min_confidence`, NULL
+    for the spec's.
     """
     # Withholding looks at the finished label only, so rows with different thresholds are asked together.
     worker = _Worker(spec.withholding(0.0) if with_threshold else spec, _slot())
@@ -183,33 +189,61 @@ class _Worker:
     """Answers rows of one spec in this process. Several threads may call `label`."""
 
     def __init__(self, spec: LabelerSpec, slot: Slot) -> None:
-        self._spec, self._slot, self._opening = spec, slot, Lock()
+        self._spec, self._slot, self._opening, self._isolating = spec, slot, Lock(), Lock()
         self._last: Labeler | None = None
+        self._deaths = 0
 
     @property
     def takes_threads(self) -> bool:
         engine = self._spec.engine
         return engine.kind.concurrent or engine.is_shared(on_gpu=self._slot.on_gpu)
 
-    def label(self, rows: Sequence[Sequence[bytes | None]]) -> list[Label]:
-        labels, died = self._asked(rows)
-        failed = [number for number, label in enumerate(labels) if label.status in RETRYABLE] if died else []
-        if failed:
-            again, _ = self._asked([rows[number] for number in failed])
-            for number, label in zip(failed, again, strict=True):
-                labels[number] = replace(label, attempts=2)
+    def label(self, rows: Sequence[_Row]) -> list[Label]:
+        labels, lost = self._asked(rows)
+        if lost:
+            failed = _failed(labels)
+            with self._isolating:  # else the death of one thread's row would be blamed on the other's
+                if lost.engine_died:
+                    self._isolate(rows, labels, failed, 2)
+                else:  # it failed on each row alone
+                    self._ask_again(rows, labels, failed, 2)
         return labels
 
-    def _asked(self, rows: Sequence[Sequence[bytes | None]]) -> tuple[list[Label], bool]:
-        """The labels, and whether the engine is lost; the next call then opens another one."""
+    def _isolate(self, rows: Sequence[_Row], labels: list[Label], failed: list[int], attempt: int) -> None:
+        """Asks again for the `failed` rows in parts, and in smaller ones where the engine dies again."""
+        size = -(-len(failed) // _PARTS)
+        for start in range(0, len(failed), size):
+            if self._deaths >= _MOST_DEATHS:
+                return
+            part = failed[start : start + size]
+            lost = self._ask_again(rows, labels, part, attempt)
+            # A row that was alone already has died alone twice.
+            if lost and lost.engine_died and len(failed) > 1:
+                self._isolate(
+                    rows, labels, [part[n] for n in _failed([labels[n] for n in part])], attempt + 1
+                )
+
+    def _ask_again(
+        self, rows: Sequence[_Row], labels: list[Label], numbers: list[int], attempt: int
+    ) -> Labeler | None:
+        """Puts the new labels of the rows with these numbers into `labels`; returns the labeler if it is lost."""
+        found, lost = self._asked([rows[number] for number in numbers])
+        for number, label in zip(numbers, found, strict=True):
+            labels[number] = replace(label, attempts=attempt)
+        return lost
+
+    def _asked(self, rows: Sequence[_Row]) -> tuple[list[Label], Labeler | None]:
+        """The labels, and the labeler if its engine is lost; the next call then opens another one."""
         labeler = self._opened()
         labels = labeler.label(rows)
-        if labeler.engine_lost:
-            with self._opening:
-                if self._last is labeler:  # another thread may have opened a new one
-                    _loaded.clear()
-                    labeler.release()
-        return labels, labeler.engine_lost
+        with self._opening:
+            if len(_failed(labels)) < len(labels):
+                self._deaths = 0
+            if labeler.engine_lost and self._last is labeler:  # another thread may have opened a new one
+                self._deaths += 1
+                _loaded.clear()
+                labeler.release()
+        return labels, labeler if labeler.engine_lost else None
 
     def _opened(self) -> Labeler:
         """The labeler. Raises what opening it raises, the first time only: a dead one's answers say why it died."""
@@ -219,7 +253,12 @@ class _Worker:
             except EngineError:
                 if self._last is None:
                     raise
+                self._deaths = _MOST_DEATHS  # no row is to blame
             return self._last
+
+
+def _failed(labels: Sequence[Label]) -> list[int]:
+    return [number for number, label in enumerate(labels) if label.status in RETRYABLE]
 
 
 def _ahead(work: Callable[[_Given], _Made], given: Iterator[_Given], number: int) -> Iterator[_Made]:

@@ -56,6 +56,30 @@ def test_a_pass_survives_the_death_of_the_process(process):
     assert {answer["status"] for answer in found} == {"ok"}
 
 
+@pytest.fixture
+def mortal(task):
+    """A spec whose process dies of each batch that has a row with the word "deadly"."""
+    spec = labeler_spec(task, "m-mortal", "fake", {"shared": True, "die_on": "deadly"})
+    endpoint = Endpoint.of(ServingSpec(spec.engine, spec.model.identity, None))
+    yield spec
+    endpoint.kill()
+
+
+def test_a_row_that_kills_the_process_fails_alone(mortal):
+    texts = [f"fresh {n}" for n in range(300)]
+    texts[7] = texts[170] = "deadly"
+    found = answers(mortal, iter([batch(*texts), batch("rotten")]))
+    assert {n for n, answer in enumerate(found) if answer["status"] != "ok"} == {7, 170}
+    assert found[7]["status"] == "engine_error"
+    assert found[-1]["value"] == "rotten"
+
+
+def test_a_process_that_dies_of_every_row_is_not_started_again_and_again(mortal):
+    found = answers(mortal, iter([batch(*(f"deadly {n}" for n in range(100)))]))
+    assert {answer["status"] for answer in found} == {"engine_error"}
+    assert max(answer["attempts"] for answer in found) <= 4
+
+
 def test_an_engine_that_fails_on_every_row_is_opened_anew_once(task):
     spec = labeler_spec(task, "m", "fake", {"fail_on": "boom"})
     found = answers(spec, iter([batch(*(f"boom {n}" for n in range(40)), "fresh")]))
