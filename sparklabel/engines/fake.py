@@ -62,8 +62,8 @@ class ByteTokenizer:
 class FakeEngine:
     """Scores and writes by rule. Two fake engines with different model names agree only on rows that mention a label.
 
-    `fail_on` and `die_on` are for trying out failures: a batch with a row that contains this text raises EngineError, or
-    kills the process.
+    `fail_on` and `die_on` are for trying out failures: a batch with a row that contains this text raises EngineError,
+    or kills the process.
     """
 
     def __init__(self, model: str = "fake", fail_on: str | None = None, die_on: str | None = None) -> None:

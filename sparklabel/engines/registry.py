@@ -5,7 +5,7 @@ engine. What each option takes is in `sparklabel.engines.options`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,12 @@ class EngineSpec:
         if self.shared is None:
             return on_gpu and self.kind.needs_files and not names_devices(dict(self.options))
         return self.shared
+
+    def apart(self) -> "EngineSpec":
+        """The same engine in a process of its own, whose death a worker survives. Itself if `shared` was given, or if
+        its options say on which devices it computes."""
+        is_free = self.shared is None and self.kind.holds_model and not names_devices(dict(self.options))
+        return replace(self, shared=True) if is_free else self
 
     @property
     def kind(self) -> "EngineInfo":

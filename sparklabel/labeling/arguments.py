@@ -32,6 +32,7 @@ class EngineArguments(TypedDict, total=False):
     structured: str
     extra_body: str
     fail_on: str
+    die_on: str
 
 
 class PassArguments(EngineArguments, total=False):

@@ -16,6 +16,7 @@ from sparklabel.delta.errors import error_message, spark_errors
 from sparklabel.delta.snapshot import UNVERSIONED, TableSnapshot, open_readable
 from sparklabel.errors import KeyColumnError, TableError
 from sparklabel.labeling.request import PassRequest
+from sparklabel.labeling.worker_deaths import is_death
 
 _STORAGE = re.compile(
     r"^.*(No space left on device|Disk quota exceeded|File too large|Read-only file system|Permission denied|"
@@ -39,10 +40,21 @@ def failures_diagnosed(spark: SparkSession, requests: Sequence[PassRequest]) -> 
         if isinstance(error, PythonException):  # raised by Python code in a worker
             raise
         names = ", ".join(dict.fromkeys(one.table.target.name for one in requests))
+        if is_death(error):
+            raise _died(names) from error
         raise TableError(
             f"Spark could not finish the pass over {names}: {error_message(error)}",
             hint="What was staged or merged so far is kept. Call again when the cause is gone.",
         ) from error
+
+
+def _died(names: str) -> TableError:
+    return TableError(
+        f"A Python worker or an executor died in the pass over {names}, and died again when it was tried again.",
+        hint="Its log says why; mostly memory ran out. Give executors more of it (spark.executor.memoryOverhead), "
+        "fewer tasks at once (spark.task.cpus) or smaller batches (batch_tokens), and leave out shared=False: with the "
+        "model in a process of its own, the row that kills it is found. What was staged or merged is kept.",
+    )
 
 
 def _refused(one: PassRequest, error: Exception) -> TableError | None:

@@ -9,7 +9,6 @@ from collections import Counter
 from pyspark.sql import DataFrame, SparkSession
 
 from sparklabel.delta.session import task_slots
-from sparklabel.labeling.request import PassRequest
 from sparklabel.labeling.stats import ChunkStats
 from sparklabel.labels.status import RETRYABLE
 from sparklabel.sql import quote
@@ -17,7 +16,7 @@ from sparklabel.table.key import check_unique_rows
 from sparklabel.table.merge import answered_rows
 from sparklabel.table.row_states import ANSWER, HASH
 from sparklabel.table.task_table import TaskTable
-from sparklabel.udf import LabelerSpec, udf_of, worker_errors
+from sparklabel.udf import LabelerSpec, udf_of
 
 
 def answer_chunk(spec: LabelerSpec, inputs: DataFrame, slots: int, files: int) -> DataFrame:
@@ -28,7 +27,7 @@ def answer_chunk(spec: LabelerSpec, inputs: DataFrame, slots: int, files: int) -
 
 
 def answer_on_driver(
-    spark: SparkSession, request: PassRequest, table: TaskTable, rows: DataFrame, inputs: DataFrame
+    spark: SparkSession, spec: LabelerSpec, pass_id: str, table: TaskTable, rows: DataFrame, inputs: DataFrame
 ) -> tuple[DataFrame, dict[str, int], ChunkStats]:
     """Answers the `inputs` of few pending `rows`.
 
@@ -39,10 +38,9 @@ def answer_on_driver(
     Raises:
         KeyColumnError: Two of the rows have the same key, or one has none.
     """
-    answers = answer_chunk(request.spec, inputs, task_slots(spark), files=1)
-    answered = answered_rows(table, rows, answers, request.pass_id)
-    with worker_errors():
-        computed = answered.toArrow()
+    answers = answer_chunk(spec, inputs, task_slots(spark), files=1)
+    answered = answered_rows(table, rows, answers, pass_id)
+    computed = answered.toArrow()
     check_unique_rows(computed.select(list(table.keys)).to_pylist(), table.source.name, table.keys)
     records = computed.select([HASH, ANSWER]).to_pylist()
     by_status = Counter(record[ANSWER]["status"] for record in records)

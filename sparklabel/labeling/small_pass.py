@@ -13,6 +13,7 @@ from sparklabel.labeling.outcome import InferenceResult
 from sparklabel.labeling.running_pass import Ready, failures_of, inputs_of, look_at_first
 from sparklabel.labeling.stats import PassStats
 from sparklabel.labeling.tracking import PassTracker
+from sparklabel.labeling.worker_deaths import SurvivingAsker
 from sparklabel.progress import WorkProgress, tell
 from sparklabel.table.merge import Change, answers_change
 from sparklabel.table.row_states import ANSWER, HASH
@@ -39,8 +40,10 @@ class SmallPass:
             TaggedJobs(ready.spark, f"sparklabel-{request.pass_id}") as jobs,
         ):
             try:
-                rows, by_status, chunk = answer_on_driver(
-                    ready.spark, request, ready.table, ready.rows, inputs
+                rows, by_status, chunk = SurvivingAsker(request.spec).run(
+                    lambda spec: answer_on_driver(
+                        ready.spark, spec, request.pass_id, ready.table, ready.rows, inputs
+                    )
                 )
             except KeyboardInterrupt:
                 jobs.stop()

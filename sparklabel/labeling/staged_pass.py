@@ -6,6 +6,7 @@ In: a plan, a staging table, a lease. Out: staged answers, and the changes that 
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -23,12 +24,13 @@ from sparklabel.labeling.running_pass import Ready, failures_of, inputs_of, look
 from sparklabel.labeling.state.answer_cache import Cache, open_cache
 from sparklabel.labeling.state.lease import Lease
 from sparklabel.labeling.state.staging import CLEARING, Staging
-from sparklabel.labeling.stats import PassStats
+from sparklabel.labeling.stats import ChunkStats, PassStats
 from sparklabel.labeling.tracking import PassTracker
+from sparklabel.labeling.worker_deaths import SurvivingAsker
 from sparklabel.progress import WorkProgress, tell
 from sparklabel.table.merge import Change, answered_rows, answers_change
 from sparklabel.table.row_states import HASH, records_of
-from sparklabel.udf import worker_errors
+from sparklabel.udf import LabelerSpec
 
 _OTHER_COMMITS = 8
 """Commits to staging beside a pass's chunks: its lease and signs of life, cached answers, deletions."""
@@ -100,16 +102,14 @@ class StagedPass:
         chunk, and pressed again at once."""
         ready, stats = self.ready, self.stats
         spark, request = ready.spark, ready.request
-        chunks = Chunks(task_slots(spark), number)
+        chunks, asker = Chunks(task_slots(spark), number), SurvivingAsker(request.spec)
         with FirstInterrupt(tell) as interrupt, TaggedJobs(spark, f"sparklabel-{request.pass_id}") as jobs:
             try:
                 for buckets in chunks:
                     started = time.monotonic()
                     part = inputs.where(F.col(BUCKET).between(buckets[0], buckets[1] - 1))
                     files = files_of(number * (buckets[1] - buckets[0]) // BUCKETS)
-                    answers = answer_chunk(request.spec, part, chunks.slots, files)
-                    with worker_errors():
-                        stats.add(self._staging.append(answers, stats.chunks + 1))
+                    stats.add(asker.run(partial(self._stage, part, chunks.slots, files, stats.chunks + 1)))
                     chunks.took(stats.last, time.monotonic() - started)
                     chunks.slots = task_slots(spark)  # executors come and go
                     conflicts = f", {met:,} conflicts" if (met := conflicts_met()) else ""
@@ -128,6 +128,9 @@ class StagedPass:
                 jobs.stop()
                 return INTERRUPTED, first
         return "", first
+
+    def _stage(self, inputs: DataFrame, slots: int, files: int, chunk: int, spec: LabelerSpec) -> ChunkStats:
+        return self._staging.append(answer_chunk(spec, inputs, slots, files), chunk)
 
     def change(self) -> Change | None:
         stats = self.stats

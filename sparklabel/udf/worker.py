@@ -36,6 +36,7 @@ _PARTS = 16
 """Into so many parts a batch is cut at whose rows the engine died: few deaths find one row among thousands."""
 _MOST_DEATHS = 8
 """An engine that died so often without any answer in between does not die of a row."""
+_DEADLY = "the engine's process died each time that it was asked for this row alone"
 _BATCHES_AHEAD = 2
 """Batches under way at once: one is computed while the next is rendered, or waits in the engine's queue."""
 
@@ -217,8 +218,11 @@ class _Worker:
                 return
             part = failed[start : start + size]
             lost = self._ask_again(rows, labels, part, attempt)
-            # A row that was alone already has died alone twice.
-            if lost and lost.engine_died and len(failed) > 1:
+            if not (lost and lost.engine_died):
+                continue
+            if len(failed) == 1:  # it was alone before, too
+                labels[part[0]] = replace(labels[part[0]], error=_DEADLY)
+            else:
                 self._isolate(
                     rows, labels, [part[n] for n in _failed([labels[n] for n in part])], attempt + 1
                 )

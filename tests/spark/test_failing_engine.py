@@ -84,3 +84,13 @@ def test_failed_rows_are_asked_as_often_as_the_policy_says(failed, label, attemp
 def test_a_table_without_labels_has_no_failures_to_list(spark, small, task):
     with pytest.raises(ColumnError, match="no labels of the task 'verdict'"):
         failures(spark, small, task, key="id")
+
+
+@pytest.mark.parametrize("rows", [30, 400], ids=["small", "staged"])
+def test_a_row_that_kills_the_worker_costs_itself_only(spark, table, label, rows):
+    spark.sql(
+        f"CREATE TABLE {table} USING DELTA AS "
+        f"SELECT id, concat(if(id = 7, 'deadly ', 'fresh '), id) AS text FROM range({rows})"
+    )
+    report = label(table, die_on="deadly")
+    assert report.by_status == {"engine_error": 1, "ok": rows - 1}

@@ -11,7 +11,9 @@ from sparklabel.errors import SetupError
 from sparklabel.udf import label_udf, labeler_spec
 from sparklabel.udf.worker import Slot, label_batches, open_labeler
 
-RECORD = pa.struct([("value", pa.string()), ("status", pa.string()), ("attempts", pa.int32())])
+RECORD = pa.struct(
+    [("value", pa.string()), ("status", pa.string()), ("error", pa.string()), ("attempts", pa.int32())]
+)
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def test_a_row_that_kills_the_process_fails_alone(mortal):
     texts[7] = texts[170] = "deadly"
     found = answers(mortal, iter([batch(*texts), batch("rotten")]))
     assert {n for n, answer in enumerate(found) if answer["status"] != "ok"} == {7, 170}
-    assert found[7]["status"] == "engine_error"
+    assert (found[7]["status"], found[7]["error"][:25]) == ("engine_error", "the engine's process died")
     assert found[-1]["value"] == "rotten"
 
 

@@ -1,0 +1,44 @@
+"""What a pass does when a Python worker dies: it asks again with the model in a process of its own.
+
+In: how a pass asks, and the specification of its labeler. Out: what that gives. A worker survives the death of that
+other process, and finds the row that caused it (see `sparklabel.udf.worker`).
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from sparklabel.delta.errors import spark_errors
+from sparklabel.progress import tell
+from sparklabel.udf import LabelerSpec, worker_errors
+
+_Made = TypeVar("_Made")
+_DEATH = re.compile(r"Python worker exited unexpectedly|ExecutorLostFailure")
+"""How Spark says that a process died in which a task ran: it was killed for its memory, or a library crashed."""
+
+
+class SurvivingAsker:
+    """Asks with `spec`, whose engine gets a process of its own once a worker has died."""
+
+    def __init__(self, spec: LabelerSpec) -> None:
+        self._spec = spec
+
+    def run(self, ask: Callable[[LabelerSpec], _Made]) -> _Made:
+        """What `ask` gives. Raises what it raises; a worker's death only where its engine cannot be moved."""
+        try:
+            with worker_errors():
+                return ask(self._spec)
+        except spark_errors() as error:
+            apart = replace(self._spec, engine=self._spec.engine.apart())
+            if not is_death(error) or apart == self._spec:
+                raise
+        tell("a Python worker died: asking again with the model in a process of its own, to find the row")
+        self._spec = apart
+        with worker_errors():
+            return ask(self._spec)
+
+
+def is_death(error: Exception) -> bool:
+    """Whether Spark raised this because a process died in which a task ran."""
+    return bool(_DEATH.search(str(error)))
