@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sparklabel.delta.changed_files import ChangedFiles
 from sparklabel.errors import SparklabelError
 from sparklabel.labeling.limits import INTERRUPTED
 from sparklabel.labeling.outcome import InferenceResult, PassOutcome
@@ -68,6 +69,15 @@ def _overtaken(plan: PassPlan, outcome: PassOutcome, answered: InferenceResult) 
     return left if was_asked_all else 0
 
 
+def _unread(changed: ChangedFiles | None) -> str:
+    if changed is None:
+        return ""
+    return (
+        f"read {changed.read:,} of {changed.files:,} files: the others are as they were at version {changed.since}, "
+        "when every row had its answer"
+    )
+
+
 def _before(plan: PassPlan) -> dict[str, Any]:
     """What the table held, and what there was to do."""
     request = plan.request
@@ -81,6 +91,7 @@ def _before(plan: PassPlan) -> dict[str, Any]:
         "pass_id": request.pass_id,
         "version_before": request.table.target.version,
         "states": plan.states,
+        "unread": _unread(request.table.changed),
         "pending": plan.pending,
         "distinct_inputs": plan.pending_inputs,
         "lost_answers": plan.lost_answers,

@@ -24,6 +24,7 @@ from sparklabel.errors import ConflictError
 from sparklabel.labeler import PreparedTask
 from sparklabel.labeling.build_report import build_report
 from sparklabel.labeling.error_translation import failures_diagnosed
+from sparklabel.labeling.increment import leaves_nothing
 from sparklabel.labeling.limits import INTERRUPTED, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN, stop_reason
 from sparklabel.labeling.outcome import InferenceResult, PassOutcome
 from sparklabel.labeling.plan import PassPlan
@@ -38,7 +39,15 @@ from sparklabel.labeling.stats import PassStats
 from sparklabel.labeling.tracking import track_pass
 from sparklabel.progress import tell
 from sparklabel.sql import quote
-from sparklabel.table.history import ANSWERS, COLUMNS, CORRECTIONS, NEWEST_COMMITS, Rewritten, pass_commits
+from sparklabel.table.history import (
+    ALL_DONE,
+    ANSWERS,
+    COLUMNS,
+    CORRECTIONS,
+    NEWEST_COMMITS,
+    Rewritten,
+    pass_commits,
+)
 from sparklabel.table.key import check_unique
 from sparklabel.table.merge import corrections_change, merge_rows
 from sparklabel.table.row_states import HASH, row_states, rows_by_status, unattributed
@@ -228,10 +237,13 @@ class _Merger:
 
 def _answer_facts(one: RunningPass) -> dict[str, object]:
     stats = one.stats
-    return one.ready.request.facts(ANSWERS) | {
+    facts: dict[str, object] = {
         "inputs_per_second": stats.rate,
         "prompt_tokens": stats.prompt_tokens,
     }
+    if leaves_nothing(one.ready.plan, one.answered):
+        facts[ALL_DONE] = True
+    return one.ready.request.facts(ANSWERS) | facts
 
 
 def _reports(

@@ -20,6 +20,7 @@ from sparklabel.errors import ColumnError, TableError, TaskError
 from sparklabel.labeling.arguments import LabelArguments
 from sparklabel.labeling.build_report import build_report, dry_run_report
 from sparklabel.labeling.executor import check_key_of, run_passes
+from sparklabel.labeling.increment import read_changed
 from sparklabel.labeling.limits import DEFAULT_ERROR_RATIO, PassLimits
 from sparklabel.labeling.options import Pricing, StorageOptions, check_flags
 from sparklabel.labeling.outcome import PassOutcome
@@ -167,6 +168,8 @@ def label_table(
         if not spec.manifest:
             check_examples(spark, one)
     with ExitStack() as stack:
+        if not dry_run:
+            requests = [read_changed(spark, request) for request in requests]
         plans = [make_plan(spark, request, stack) for request in requests]
         refusals = [_refusal(plan, adopt) for plan in plans]
         if dry_run:

@@ -180,7 +180,8 @@ def _lost_answers(
 ) -> str:
     """Looked for only where no row has a label: a first pass, or the first since the table was made anew."""
     table = request.table
-    if states.keys() != {"new"} or table.has_separate_labels or table.arrived is not None:
+    reads_part = table.arrived is not None or table.changed is not None
+    if states.keys() != {"new"} or table.has_separate_labels or reads_part:
         return ""
     return answers_left_behind(spark, table.target, request.task, history)
 

@@ -26,6 +26,8 @@ class PassReport:
 
     Attributes:
         states: The table's rows by state before the pass; see `sparklabel.labels.predicates.row_state_sql`.
+        unread: Which files were read, if those were left out that did not change since a pass had answered every row:
+            `states` and what is counted by them are about the rows that were read. "" if all were.
         pending: The rows there were to label, and `distinct_inputs` the texts among them.
         labeled: The rows that were written, and `by_status` these by their status.
         resumed_inputs: Inputs whose answer a pass that did not finish had staged.
@@ -73,6 +75,7 @@ class PassReport:
     cached_inputs: int = 0
     cache_problem: str = ""
     by_status: Mapping[str, int] = field(default_factory=dict)
+    unread: str = ""
     lost_answers: str = ""
     human_kept: int = 0
     human_input_changed: int = 0
@@ -138,6 +141,8 @@ class PassReport:
     def _row_lines(self) -> Iterator[str]:
         """What became of the rows."""
         yield "rows before: " + _counts(self.states)
+        if self.unread:
+            yield self.unread
         if self.lost_answers:
             yield self.lost_answers
         if self.by_status:

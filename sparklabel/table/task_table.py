@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pyspark.sql import DataFrame, SparkSession
 
 from sparklabel.confidence.calibrators import FittedCalibrator
+from sparklabel.delta.changed_files import ChangedFiles
 from sparklabel.delta.snapshot import (
     UNVERSIONED,
     TableSnapshot,
@@ -47,6 +48,7 @@ class TaskTable:
             alone, which has the key and no inputs.
         keys: The key's columns as both spell them.
         arrived: Rows that a stream brought, one per key, in place of all rows of `source`.
+        changed: The rows that may have changed since a pass left nothing to do, in place of all rows.
     """
 
     source: TableSnapshot
@@ -54,6 +56,7 @@ class TaskTable:
     keys: tuple[str, ...]
     label_columns: LabelColumns
     arrived: DataFrame | None = field(default=None, compare=False, repr=False)
+    changed: ChangedFiles | None = None
 
     @property
     def has_separate_labels(self) -> bool:
@@ -62,6 +65,8 @@ class TaskTable:
 
     def rows(self, spark: SparkSession) -> DataFrame:
         """The pinned rows, with the task's columns if the table has them yet."""
+        if self.changed is not None:
+            return self.changed.rows
         rows = self.source.read(spark) if self.arrived is None else self.arrived
         if not self.has_separate_labels and self.arrived is None:
             return rows
@@ -88,7 +93,7 @@ class TaskTable:
         target = open_snapshot(spark, self.target.name) if there else self.target
         source = open_readable(spark, self.source.name) if self.has_separate_labels else target
         label_columns = find_label_columns(target, task, self.keys, self.label_columns.value, adopt=True)
-        return replace(self, source=source, target=target, label_columns=label_columns)
+        return replace(self, source=source, target=target, label_columns=label_columns, changed=None)
 
     def at(self, target: TableSnapshot) -> "TaskTable":
         """The same table with `target` in place of the one that has the labels."""

@@ -2,11 +2,13 @@
 
 from datetime import datetime
 
+import pytest
+
 from sparklabel.table.history import PassCommit, TableHistory
 
 
-def commit(version, task="verdict"):
-    return PassCommit(version, datetime(2026, 11, 28), 1, {}, {"task": task, "pass_id": "p"})
+def commit(version, task="verdict", **facts):
+    return PassCommit(version, datetime(2026, 11, 28), 1, {}, {"task": task, "pass_id": "p"} | facts)
 
 
 def lost(passes, made_anew, brought_back=()):
@@ -28,3 +30,22 @@ def test_what_was_overwritten_before_the_first_pass_had_no_labels():
 
 def test_passes_of_other_tasks_lose_nothing_of_this_one():
     assert lost([(8, "tone"), (3,)], [9]) == [(8, 3)]
+
+
+def all_done(version, pinned, **facts):
+    return commit(version, all_done=True, version_before=pinned, **facts)
+
+
+@pytest.mark.parametrize(
+    ("passes", "until"),
+    [
+        ([all_done(5, 3), commit(4)], 5),
+        ([all_done(5, 3)], 3),  # another wrote version 4
+        ([all_done(5, 3), commit(4, pass_id="q")], 3),
+        ([commit(9), all_done(5, 4)], 5),
+        ([all_done(9, 8, task="tone"), all_done(5, 4)], 5),
+        ([commit(5)], None),
+    ],
+)
+def test_all_rows_are_answered_up_to_what_the_last_whole_pass_pinned_or_wrote_alone(passes, until):
+    assert TableHistory(passes).last_all_done({"task": "verdict"}) == until
