@@ -5,6 +5,7 @@ is merged here.
 """
 
 from collections import Counter
+from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -12,7 +13,7 @@ from sparklabel.delta.session import task_slots
 from sparklabel.labeling.stats import ChunkStats
 from sparklabel.labels.status import RETRYABLE
 from sparklabel.sql import quote
-from sparklabel.table.key import check_unique_rows
+from sparklabel.table.key import check_unique_rows, key_range
 from sparklabel.table.merge import answered_rows
 from sparklabel.table.row_states import ANSWER, HASH
 from sparklabel.table.task_table import TaskTable
@@ -26,18 +27,22 @@ def answer_chunk(spec: LabelerSpec, inputs: DataFrame, slots: int, files: int) -
     return answers.repartition(files) if files < slots else answers
 
 
+@dataclass(frozen=True, slots=True)
+class DriverAnswers:
+    """What the driver holds of a small pass: the rows with their answers as `answered_rows` gives them, how many there
+    are by status, what was computed, each distinct input once, and the range of the rows' keys."""
+
+    rows: DataFrame
+    by_status: dict[str, int]
+    chunk: ChunkStats
+    keys: dict[str, tuple[str, str]]
+
+
 def answer_on_driver(
     spark: SparkSession, spec: LabelerSpec, pass_id: str, table: TaskTable, rows: DataFrame, inputs: DataFrame
-) -> tuple[DataFrame, dict[str, int], ChunkStats]:
-    """Answers the `inputs` of few pending `rows`.
-
-    Returns:
-        The rows with their answers as `answered_rows` gives them, held by the driver; how many there are by status;
-        and what was computed, each distinct input once.
-
-    Raises:
-        KeyColumnError: Two of the rows have the same key, or one has none.
-    """
+) -> DriverAnswers:
+    """Answers the `inputs` of few pending `rows`. Raises KeyColumnError if two of the rows have the same key, or one
+    has none."""
     answers = answer_chunk(spec, inputs, task_slots(spark), files=1)
     answered = answered_rows(table, rows, answers, pass_id)
     computed = answered.toArrow()
@@ -51,4 +56,5 @@ def answer_on_driver(
         prompt_tokens=sum(answer["prompt_tokens"] or 0 for answer in by_input),
         output_tokens=sum(answer["output_tokens"] or 0 for answer in by_input),
     )
-    return spark.createDataFrame(computed, answered.schema), dict(by_status), chunk
+    keys = key_range(computed, table.keys)
+    return DriverAnswers(spark.createDataFrame(computed, answered.schema), dict(by_status), chunk, keys)

@@ -5,6 +5,7 @@ In: a plan that is small. Out: one change, for the MERGE.
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from sparklabel.labeling.inference import answer_on_driver
 from sparklabel.labeling.interrupts import FirstInterrupt, TaggedJobs
@@ -40,7 +41,7 @@ class SmallPass:
             TaggedJobs(ready.spark, f"sparklabel-{request.pass_id}") as jobs,
         ):
             try:
-                rows, by_status, chunk = SurvivingAsker(request.spec).run(
+                found = SurvivingAsker(request.spec).run(
                     lambda spec: answer_on_driver(
                         ready.spark, spec, request.pass_id, ready.table, ready.rows, inputs
                     )
@@ -49,12 +50,14 @@ class SmallPass:
                 jobs.stop()
                 self.answered = InferenceResult(stop_reason=INTERRUPTED, seconds=time.monotonic() - began)
                 return
-            stats.add(chunk)
+            stats.add(found.chunk)
             bar.advance(stats.last, stats.note)
         self.tracker.chunk(stats, ready.plan.inputs)
-        first = look_at_first(ready, rows, ready.plan.inputs)
+        first = look_at_first(ready, found.rows, ready.plan.inputs)
         reason = stop_reason(request.limits, stats, 0.0, first.drift)  # however late, it is done
-        kept, failure = failures_of(ready, rows.select(HASH, ANSWER).distinct()) if stats.failed else (0, "")
+        kept, failure = (
+            failures_of(ready, found.rows.select(HASH, ANSWER).distinct()) if stats.failed else (0, "")
+        )
         self.answered = InferenceResult(
             stats,
             reason or (INTERRUPTED if interrupt.heard else ""),
@@ -63,9 +66,10 @@ class SmallPass:
             kept_older=kept,
             failure=failure,
         )
-        self._statuses = by_status
+        self._statuses = found.by_status
         if self.answered.is_to_merge and stats.inputs:
-            self._change = answers_change(ready.table, request.task, rows, few=True)
+            change = answers_change(ready.table, request.task, found.rows, few=True)
+            self._change = replace(change, keys=found.keys)
 
     def change(self) -> Change | None:
         return self._change

@@ -4,8 +4,8 @@ In: a table at a pinned version, column names. Out: the table's spelling of them
 """
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -15,7 +15,10 @@ from sparklabel.delta.data_types import holds_type
 from sparklabel.delta.snapshot import TableSnapshot, check_columns
 from sparklabel.errors import KeyColumnError
 from sparklabel.redaction import printable
-from sparklabel.sql import quote
+from sparklabel.sql import quote, sql_string
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _ROWS = "_sparklabel_rows"
 
@@ -57,6 +60,27 @@ def check_unique_rows(rows: Sequence[Mapping[str, Any]], table: str, columns: Se
     counts = Counter(keys)
     if wrong := [key for key in counts if counts[key] > 1 or None in key][:3]:
         raise _not_unique(wrong, table, columns)
+
+
+def key_range(rows: "pa.Table", columns: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """The least and the greatest value, as SQL literals of the column's type, of each key column whose type has such
+    literals: files of a table whose statistics lie outside have none of the `rows`."""
+    import pyarrow.compute as pc
+
+    found = {}
+    for column in columns:
+        literal = _LITERALS.get(str(rows.schema.field(column).type))
+        least, greatest = pc.min_max(rows[column]).as_py().values() if literal else (None, None)
+        if literal and least not in (None, _LEAST_BIGINT):
+            found[column] = (literal(least), literal(greatest))
+    return found
+
+
+_LEAST_BIGINT = -(2**63)
+"""SQL has no literal of it."""
+_LITERALS: dict[str, Callable[[Any], str]] = {
+    "int32": str, "int64": lambda value: f"{value}L", "string": sql_string, "date32[day]": lambda day: f"DATE'{day}'",
+}  # fmt: skip
 
 
 def _comparable(value: Any) -> Any:

@@ -6,7 +6,7 @@ file of the table. In a table for labels alone, missing rows are inserted.
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
@@ -35,6 +35,8 @@ class Change:
         guard: SQL that must still hold of the table's row, `t`, for it to be written.
         assigned: SQL by column of the table.
         few: The rows are few enough to be sent to every executor, so that the table need not be shuffled.
+        keys: The least and the greatest value of key columns, in SQL, as far as they are known: files of the table
+            whose statistics lie outside are not read.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Change:
     guard: str
     assigned: Mapping[str, str]
     few: bool = False
+    keys: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
@@ -151,8 +154,11 @@ def merge_rows(
         for change in changes
         for column, sql in change.assigned.items()
     }
+    same = [f"t.{quote(k)} = s.{quote(k)}" for k in keys]
+    known = changes[0].keys if len(changes) == 1 else {}
+    same += [f"t.{quote(k)} BETWEEN {least} AND {greatest}" for k, (least, greatest) in known.items()]
     merge = (
-        f"MERGE INTO {target.sql} t USING {view} s ON {' AND '.join(f't.{quote(k)} = s.{quote(k)}' for k in keys)} "
+        f"MERGE INTO {target.sql} t USING {view} s ON {' AND '.join(same)} "
         f"WHEN MATCHED AND ({' OR '.join(holds.values())}) "
         f"THEN UPDATE SET {', '.join(f't.{_path(column)} = {sql}' for column, sql in assigned.items())}"
     )
