@@ -18,7 +18,7 @@ class AnswerInProgress:
     The row's tokens are `prompt` and `ids`. Tokens that the grammar forces are appended to `ids` before the model has
     read them, so the last of `ids` may still lack their `log_p`. `finished`: the model stopped, or the grammar allows
     no more. `admission` grows with each admission to the batch: the highest is the youngest row. `may_repeat`: the
-    answer is not ended when its last tokens were written four times in a row.
+    answer is not ended when its last tokens were written five times in a row.
     """
 
     prompt: Sequence[int]
@@ -84,11 +84,13 @@ class AnswerInProgress:
 
 _BLOCKS = range(10, 200)
 """Tokens of what may be repeated: one item of a list, up to ten. Shorter blocks may be words of one text."""
-_TIMES = 4
+_TIMES = 5
+"""The first and the last block may be parts of items: three whole items are left that repeat one, as it takes
+to end a list there (see `sparklabel.tasks.repetition`)."""
 
 
 def repeats(ids: Sequence[int]) -> bool:
-    """Whether the last tokens are the same block four times."""
+    """Whether the last tokens are the same block five times."""
     return any(
         ids[-1] == ids[-1 - size] and ids[-size * _TIMES : -size] == ids[-size * (_TIMES - 1) :]
         for size in _BLOCKS[: max(0, len(ids) // _TIMES - _BLOCKS.start + 1)]
