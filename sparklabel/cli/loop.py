@@ -6,6 +6,7 @@ import typer
 
 from sparklabel.cli.app import app
 from sparklabel.cli.options import (
+    AdoptExamples,
     Column,
     Conf,
     EngineOption,
@@ -83,6 +84,7 @@ def label(
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Take the values of an existing column as human answers.")
     ] = False,
+    adopt_examples: AdoptExamples = False,
     column: Column = None,
     into: Into = None,
     staging: Annotated[
@@ -111,8 +113,8 @@ def label(
 
     reports = label_table(
         session(conf), absolute(table), [load_task(one) for one in task], key=key, model=model, engine=engine,
-        where=where, shard=part(shard), relabel=relabel, column=column, adopt=adopt, into=optional(into),
-        min_confidence=min_confidence,
+        where=where, shard=part(shard), relabel=relabel, column=column, adopt=adopt,
+        adopt_examples=adopt_examples, into=optional(into), min_confidence=min_confidence,
         max_error_ratio=max_error_ratio, max_rows=max_rows, max_seconds=max_seconds,
         on_drift=on_drift, cost_per_hour=cost_per_hour, cost_per_million_tokens=cost_per_million_tokens,
         max_new_corrections=max_new_corrections, staging=optional(staging),
@@ -137,6 +139,7 @@ def finetune(
     force: Annotated[
         bool, typer.Option("--force", help="Train even if a label has no answers, or people only corrected.")
     ] = False,
+    adopt_examples: AdoptExamples = False,
     column: Column = None,
     into: Into = None,
     conf: Conf = None,
@@ -147,7 +150,8 @@ def finetune(
 
     print(
         run(session(conf), absolute(table), load_task(task), key=key, base=base,
-            registered_name=registered_name, column=column, into=optional(into), force=force)
+            registered_name=registered_name, column=column, into=optional(into), force=force,
+            adopt_examples=adopt_examples)
     )  # fmt: skip
 
 
@@ -162,6 +166,7 @@ def evaluate(
     gold: Annotated[
         str | None, typer.Option(help="The column of right answers. Without it, people's answers are used.")
     ] = None,
+    adopt_examples: AdoptExamples = False,
     column: Column = None,
     into: Into = None,
     conf: Conf = None,
@@ -174,7 +179,7 @@ def evaluate(
     print(
         run(
             spark, absolute(table), load_task(task), gold=gold, model=model, engine=engine, key=key,
-            column=column, into=optional(into), **options,
+            column=column, into=optional(into), adopt_examples=adopt_examples, **options,
         )
     )  # fmt: skip
 

@@ -36,6 +36,13 @@ Column = Annotated[
 Into = Annotated[
     str | None, typer.Option(help="A table of key and labels to use instead; --table is then only read.")
 ]
+AdoptExamples = Annotated[
+    bool,
+    typer.Option(
+        "--adopt-examples",
+        help="Let examples_from read a column that no pass wrote, and take its values as human answers.",
+    ),
+]
 UnsafeStore = Annotated[
     bool,
     typer.Option(

@@ -9,7 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from sparklabel.cli.app import app
-from sparklabel.cli.options import Conf, EngineOption, EngineOptions, Model, engine_options, session
+from sparklabel.cli.options import (
+    AdoptExamples,
+    Conf,
+    EngineOption,
+    EngineOptions,
+    Model,
+    engine_options,
+    session,
+)
 from sparklabel.errors import SparklabelError
 from sparklabel.models.references import DEFAULT
 
@@ -28,6 +36,7 @@ def sql(
     model: Model = DEFAULT,
     engine: EngineOption = "auto",
     option: EngineOptions = None,
+    adopt_examples: AdoptExamples = False,
     rows: Annotated[int, typer.Option(min=1, help="How many rows to show.")] = 100,
     conf: Conf = None,
 ) -> None:
@@ -35,7 +44,7 @@ def sql(
     from sparklabel.udf import register_all
 
     spark = session(conf)
-    names = register_all(spark, tasks, model, engine, **engine_options(option))
+    names = register_all(spark, tasks, model, engine, adopt_examples=adopt_examples, **engine_options(option))
     asks = sys.stdin.isatty() and not statement
     if asks:
         print(f"functions: {', '.join(names)}; Ctrl-D ends")

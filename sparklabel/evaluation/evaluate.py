@@ -38,6 +38,7 @@ class EvaluationReport:
         run_id: The MLflow run that has the same figures.
         set_aside: Human answers that did not judge: a model may be trained on four fifths of the inputs, and rows that
             people were asked about because a model was uncertain are not a fair sample.
+        examples: Which examples the prompts had, if the task takes them from a table.
     """
 
     task: str
@@ -49,6 +50,7 @@ class EvaluationReport:
     rows_per_second: float
     run_id: str
     set_aside: int = 0
+    examples: str = ""
 
     @property
     def accuracy(self) -> float:
@@ -73,6 +75,7 @@ class EvaluationReport:
             f"{self.task}, model {self.model}, {m.n:,} rows{without}{aside}",
             f"accuracy {m.accuracy:.1%} (95%: {low:.1%} to {high:.1%}){completed}; completed {m.completion_rate:.1%}",
             "; ".join(filter(None, (always, measures))),
+            self.examples,
             f"confidence AUROC {auroc}, ECE {ece}",
             f"{self.rows_per_second:,.1f} rows/s, {self.prompt_tokens:.0f} prompt tokens a row; "
             f"MLflow run {self.run_id}",
@@ -95,6 +98,7 @@ def evaluate(
     into: str | None = None,
     model: str = DEFAULT,
     engine: str | EngineOptions = "auto",
+    adopt_examples: bool = False,
     experiment: str = registry.DEFAULT_EXPERIMENT,
     **options: Any,
 ) -> EvaluationReport:
@@ -115,6 +119,7 @@ def evaluate(
         into: Without `gold`: the table that has the labels, if `table` has not.
         model: The model to evaluate: a name, a folder, `hf:...` or `models:/...`.
         engine: The engine that runs the model; "auto" chooses one.
+        adopt_examples: Take examples (`examples_from`) also from a column that no pass wrote, as people's answers.
         experiment: The MLflow experiment to log to.
         **options: Options of the engine, as for `label_table`.
 
@@ -150,7 +155,8 @@ def evaluate(
         if gold is None
         else gold_column(spark, table, task, gold)
     )
-    spec = prepare(labeler_spec(task, model, engine, options, experiment=experiment), spark).spec
+    asked = labeler_spec(task, model, engine, options, experiment=experiment)
+    spec = prepare(asked, spark, adopt_examples=adopt_examples).spec
     if gold is not None:
         truth = drop_missing(truth, gold, task.answer_mode)
     # Opened first: what is wrong with MLflow is reported before anything is computed.
@@ -169,7 +175,7 @@ def evaluate(
         run.log_metrics(metrics.figures() | speed)
     return EvaluationReport(
         task=task.name, model=spec.model.identity, metrics=metrics, without_gold=truth.without_gold, seconds=seconds,
-        run_id=run.id, set_aside=truth.set_aside, **speed,
+        run_id=run.id, set_aside=truth.set_aside, examples=spec.examples.sentence if spec.examples else "", **speed,
     )  # fmt: skip
 
 

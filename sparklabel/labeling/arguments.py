@@ -44,6 +44,7 @@ class PassArguments(EngineArguments, total=False):
     shard: tuple[int, int] | None
     relabel: str
     adopt: bool
+    adopt_examples: bool
     min_confidence: float
     max_rows: int | None
     max_seconds: float | None

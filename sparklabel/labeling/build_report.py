@@ -16,8 +16,10 @@ def dry_run_report(plan: PassPlan, seconds: float, refusal: SparklabelError | No
     tokens = plan.prompt_tokens * plan.inputs // max(1, plan.pending_inputs)
     rate = plan.inputs_per_second
     estimated = plan.inputs / rate if rate else None
+    source = None if plan.request.spec.manifest else plan.request.task.examples_from
+    examples = f"{source.count} examples a prompt would be read from {source.table}" if source else ""
     return PassReport(
-        **_before(plan),
+        **_before(plan) | {"examples": examples},
         dry_run=True,
         version_after=plan.request.table.target.version,
         seconds=seconds,

@@ -85,7 +85,7 @@ def _prepare(spark: SparkSession, plan: PassPlan) -> tuple[PassRequest, Prepared
     """Finds out what refuses the pass before the table changes: examples, prompts, a folder that cannot be written."""
     if not plan.pending:
         return plan.request, None
-    labeler = prepare(plan.request.spec, spark)
+    labeler = prepare(plan.request.spec, spark, adopt_examples=plan.request.adopt_examples)
     request = replace(plan.request, spec=labeler.spec)
     if (
         not plan.is_small or request.table.label_columns.missing

@@ -37,8 +37,8 @@ from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec, labeler_spec, prepare
 
 _ARGUMENTS = (
-    "key", "checkpoint", "model", "engine", "trigger", "sweep_every", "where", "column", "into", "min_confidence",
-    "max_error_ratio", "max_new_corrections", "staging", "cache", "allow_unsafe_store",
+    "key", "checkpoint", "model", "engine", "trigger", "sweep_every", "where", "column", "adopt_examples", "into",
+    "min_confidence", "max_error_ratio", "max_new_corrections", "staging", "cache", "allow_unsafe_store",
     *EngineArguments.__annotations__,
 )  # fmt: skip
 _ROW = "_sparklabel_row"
@@ -59,6 +59,7 @@ def label_stream(
     sweep_every: int = 20,
     where: str | None = None,
     column: str | None = None,
+    adopt_examples: bool = False,
     into: str | None = None,
     min_confidence: float = 0.0,
     max_error_ratio: float = DEFAULT_ERROR_RATIO,
@@ -107,15 +108,15 @@ def label_stream(
         raise TableError(f"{table} is a view: only a Delta table can be read as a stream.")
     spec = calibrated_spec(labeler_spec(task, model, engine, dict(options), min_confidence), opened)
     if not spec.manifest:
-        check_examples(spark, task)
-    prepare(spec, spark)
+        check_examples(spark, task, adopt_examples)
+    prepare(spec, spark, adopt_examples=adopt_examples)
     if not opened.has_separate_labels:  # a stream ends where its table's schema changes
         ensure_columns(spark, PassRequest(spec, opened, storage=storage))
     reader = spark.readStream.format("delta").option("skipChangeCommits", "true")
     rows = (
         reader.table(opened.source.sql) if folder_of(table) is None else reader.load(opened.source.location)
     )
-    batches = _Batches(spec, opened, Scope(where=where), limits, storage, sweep_every)
+    batches = _Batches(spec, opened, Scope(where=where), limits, storage, adopt_examples, sweep_every)
     writer = rows.writeStream.option("checkpointLocation", checkpoint).foreachBatch(batches.label)
     writer = writer.queryName(name)
     return (writer.trigger(processingTime=trigger) if trigger else writer.trigger(availableNow=True)).start()
@@ -151,10 +152,11 @@ class _Batches:
         scope: Scope,
         limits: PassLimits,
         storage: StorageOptions,
+        adopt_examples: bool,
         sweep_every: int,
     ) -> None:
         self._spec, self._opened, self._scope, self._sweep_every = spec, opened, scope, sweep_every
-        self._limits, self._storage = limits, storage
+        self._limits, self._storage, self._adopt_examples = limits, storage, adopt_examples
 
     def label(self, rows: DataFrame, number: int) -> None:
         sweeps = (number + 1) % self._sweep_every == 0
@@ -173,7 +175,14 @@ class _Batches:
         now = self._opened.newest(spark, self._spec.task)
         if arrived is not None:
             now = replace(now, arrived=_one_of_each_key(arrived, now, self._spec.task))
-        request = PassRequest(self._spec, now, self._scope, self._limits, storage=self._storage)
+        request = PassRequest(
+            self._spec,
+            now,
+            self._scope,
+            self._limits,
+            storage=self._storage,
+            adopt_examples=self._adopt_examples,
+        )
         with ExitStack() as stack:
             plan = make_plan(spark, request, stack)
             if plan.pending or plan.unattributed:

@@ -60,6 +60,7 @@ def label_table(
     relabel: str = "task",
     column: str | None = None,
     adopt: bool = False,
+    adopt_examples: bool = False,
     into: str | None = None,
     dry_run: bool = False,
     min_confidence: float = 0.0,
@@ -104,6 +105,7 @@ def label_table(
         relabel: Which answers to renew: "none", "task" or "model".
         column: The value column, if it is not named as the task.
         adopt: Take an existing value column as human answers.
+        adopt_examples: Take examples (`examples_from`) also from a column that no pass wrote, as human answers.
         into: The table for key and labels, created if it is missing; `table` is only read then.
         dry_run: Report what the pass would do. Writes nothing and loads no model.
         min_confidence: Withhold answers with less: status `uncertain`, a NULL value, the best guess in `alternatives`.
@@ -145,7 +147,7 @@ def label_table(
     engine_spec(engine, options)
     if relabel not in RELABEL:
         raise TableError(f"relabel={relabel!r} is not known.", hint=f"Use one of: {', '.join(RELABEL)}.")
-    check_flags(adopt=adopt, dry_run=dry_run)
+    check_flags(adopt=adopt, adopt_examples=adopt_examples, dry_run=dry_run)
     limits = PassLimits(max_error_ratio, max_rows, max_seconds, on_drift, max_new_corrections)
     storage = StorageOptions(staging, cache, deletion_vectors, allow_unsafe_store)
     pricing = Pricing(cost_per_hour, cost_per_million_tokens)
@@ -163,10 +165,12 @@ def label_table(
         spec = labeler_spec(one, models[one.name], engine, options, min_confidence, experiment)
         spec = calibrated_spec(spec, found)
         requests.append(
-            PassRequest(spec, found, scope, limits, pricing, storage, experiment, call_began=began)
+            PassRequest(
+                spec, found, scope, limits, pricing, storage, experiment, adopt_examples, call_began=began
+            )
         )
         if not spec.manifest:
-            check_examples(spark, one)
+            check_examples(spark, one, adopt_examples)
     with ExitStack() as stack:
         if not dry_run:
             requests = [read_changed(spark, request) for request in requests]

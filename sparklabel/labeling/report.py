@@ -54,7 +54,8 @@ class PassReport:
         leaning: What to do if nearly all of the first answers, at least 50, of a model that is not fine-tuned are one
             label and there are no earlier ones to compare them with; else "".
         earlier_task: Whether the model was fine-tuned with other instructions or examples than the task has now.
-        examples: Which examples the prompts had, if the task takes them from a table.
+        examples: Which examples the prompts had, if the task takes them from a table; in a dry run, which table they
+            would be read from.
         calibrator: What turned probabilities into confidences, and the run that fitted it; "" if nothing did.
         run_id: The pass's MLflow run; None without a store.
     """

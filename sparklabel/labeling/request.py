@@ -27,6 +27,7 @@ class PassRequest:
     Attributes:
         table: Pinned.
         experiment: The name of the MLflow experiment.
+        adopt_examples: Examples may come from a column that no pass wrote.
         call_began: When the call began that asks for this pass, and maybe for others, by `time.monotonic`.
     """
 
@@ -37,6 +38,7 @@ class PassRequest:
     pricing: Pricing = field(default_factory=Pricing)
     storage: StorageOptions = field(default_factory=StorageOptions)
     experiment: str = registry.DEFAULT_EXPERIMENT
+    adopt_examples: bool = False
     pass_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     call_began: float = field(default_factory=time.monotonic)

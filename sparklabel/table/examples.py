@@ -21,19 +21,27 @@ _MOST_READ = MOST_ANSWERS * 3 // 2
 """More than are used: a fifth is held out, and some are duplicates."""
 
 
-def check_examples(spark: SparkSession, task: Task) -> None:
-    """Raises TableError, ColumnError or SetupError if the task's examples cannot be read. Selects none."""
+def check_examples(spark: SparkSession, task: Task, adopt: bool = False) -> None:
+    """Raises TableError, ColumnError or SetupError if the task's examples cannot be read, or may not be (`adopt` as for
+    `pinned_examples`). Selects none."""
     if task.examples_from:
         check_installed()
-        _condition(_opened(spark, task, task.examples_from.table), task)
+        _condition(_opened(spark, task, task.examples_from.table), task, adopt)
 
 
 def pinned_examples(
-    spark: SparkSession | None, task: Task, open_encoder: Callable[[], Encoder] = sentence_encoder
+    spark: SparkSession | None,
+    task: Task,
+    adopt: bool = False,
+    open_encoder: Callable[[], Encoder] = sentence_encoder,
 ) -> ExampleSet | None:
     """The task's examples, from the newest version of the table that it names; None if it names none.
 
     A table without answers gives an empty set.
+
+    Args:
+        adopt: Take the values of a column that no pass wrote as people's answers. Whoever runs a task file says so, not
+            the file: it may come from somebody who cannot read the table that it names.
 
     Raises:
         TableError, ColumnError: The table cannot be read, or does not have the task's columns.
@@ -50,7 +58,7 @@ def pinned_examples(
             hint="Make one first: spark = sparklabel.spark_session()",
         )
     target = _opened(spark, task, source.table)
-    answers = _answers(spark, target, task)
+    answers = _answers(spark, target, task, adopt)
     more = len(answers) == _MOST_READ
     return example_set(task, source, target.version, answers, open_encoder, more=more)
 
@@ -61,9 +69,9 @@ def _opened(spark: SparkSession, task: Task, table: str) -> TableSnapshot:
     return target
 
 
-def _answers(spark: SparkSession, target: TableSnapshot, task: Task) -> list[AnsweredInput]:
+def _answers(spark: SparkSession, target: TableSnapshot, task: Task, adopt: bool) -> list[AnsweredInput]:
     """The answers whose input has not changed since, ordered by a hash, so that the first ones are a sample."""
-    found = _condition(target, task)
+    found = _condition(target, task, adopt)
     if found is None:
         return []
     value, condition = found
@@ -77,10 +85,10 @@ def _answers(spark: SparkSession, target: TableSnapshot, task: Task) -> list[Ans
     return [AnsweredInput(tuple(row["inputs"]), row["answer"]) for row in rows]
 
 
-def _condition(target: TableSnapshot, task: Task) -> tuple[str, str] | None:
+def _condition(target: TableSnapshot, task: Task, adopt: bool) -> tuple[str, str] | None:
     """The column with the answers and the SQL condition of the human ones; None if the table has no such column.
 
-    If no pass wrote the column, all its values count as human. Raises ColumnError.
+    If no pass wrote the column, all its values count as human if they are adopted. Raises ColumnError.
     """
     recorded = recorded_column(target, task)
     name = recorded or task.name
@@ -92,6 +100,12 @@ def _condition(target: TableSnapshot, task: Task) -> tuple[str, str] | None:
             f"{target.name} has the values of {task.name!r} in {value!r}, and the column '{value}_label', which says "
             "what of them people gave, is gone.",
             hint="Bring it back, or take the examples from another table.",
+        )
+    if label is None and adopt is not True:
+        raise ColumnError(
+            f"The task {task.name!r} takes examples from {target.name}, whose column {value!r} no labeling pass wrote.",
+            hint=f"adopt_examples=True (--adopt-examples) takes its values as people's answers, and shows them with "
+            f"{', '.join(map(repr, input_columns(target, task)))} to the model. A task file cannot say so itself.",
         )
     if label is None:
         return value, f"{quote(value)} IS NOT NULL"

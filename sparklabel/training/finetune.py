@@ -43,6 +43,7 @@ def finetune(
     registered_name: str | None = None,
     config: TrainingConfig | None = None,
     force: bool = False,
+    adopt_examples: bool = False,
     num_processes: int = 1,
     experiment: str = registry.DEFAULT_EXPERIMENT,
     progress: bool = True,
@@ -65,6 +66,8 @@ def finetune(
         registered_name: The model's name in MLflow's registry. By default it is made of the task and the table.
         config: How to train. By default it is chosen for the task.
         force: Train even though a label has no answer, or no answer agrees with the model.
+        adopt_examples: Show the base examples (`examples_from`) also from a column that no pass wrote, as people's
+            answers.
         num_processes: Only 1 is supported yet.
         experiment: The MLflow experiment to log to.
         progress: Show a progress bar.
@@ -107,7 +110,8 @@ def finetune(
     name = registered_name or registry.default_registered_name(
         task.name, opened.source.location or target.location
     )
-    examples = pinned_examples(spark, task)  # the base is judged with the examples that a pass would show it
+    # The base is judged with the examples that a pass would show it.
+    examples = pinned_examples(spark, task, adopt_examples)
     job = TrainingJob.prepare(task, resolved, answers, config or TrainingConfig())
     judge = HeldOutJudge(task, resolved, answers, name, examples)
     judge.baseline(
@@ -142,6 +146,7 @@ def finetune(
             loss=summary.loss, steps=summary.steps, training_seconds=summary.seconds,
             tokens_per_second=summary.tokens / summary.seconds, seconds=time.monotonic() - started, gate=gate,
             baseline=baseline, probe_accuracy=outcome.probe_accuracy, calibrator=calibrator,
+            examples=examples.sentence if examples else "",
         )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ class TrainingReport:
         baseline: What the gate compared with: "the champion", "the base" or "the most frequent answer".
         probe_accuracy: The held-out accuracy of a linear probe over the frozen base; None for generated answers.
         calibrator: The new version's, fitted to the held-out answers; None if they are too few.
+        examples: Which examples the base would be shown, if the task takes them from a table.
     """
 
     table: str
@@ -62,6 +63,7 @@ class TrainingReport:
     baseline: str
     probe_accuracy: float | None
     calibrator: Calibrator | None
+    examples: str = ""
 
     @property
     def promoted(self) -> bool:
@@ -85,6 +87,7 @@ class TrainingReport:
             f"{self.steps} steps in {self.training_seconds:.1f} s ({self.tokens_per_second:,.0f} tokens/s), "
             f"last loss {self.loss:.3f}",
             f"held-out accuracy: new model {judged}{probe}",
+            *([f"for the base: {self.examples}"] if self.examples else []),
             f"gate: {gate.verdict}. {gate.reason}",
             *([f"confidence calibrated on them: {self.calibrator}"] if self.calibrator else []),
             f"logged as {self.model} (MLflow run {self.run_id})",

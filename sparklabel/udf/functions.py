@@ -19,6 +19,7 @@ from sparklabel.delta.errors import spark_errors
 from sparklabel.engines import EngineOptions
 from sparklabel.labels.record import label_ddl
 from sparklabel.models.references import DEFAULT
+from sparklabel.progress import tell
 from sparklabel.sql import quote, sql_string
 from sparklabel.tasks import Task, load_task
 from sparklabel.udf.prepare import prepare
@@ -49,6 +50,7 @@ def label_udf(
     engine: str | EngineOptions = "auto",
     *,
     min_confidence: float = 0.0,
+    adopt_examples: bool = False,
     **options: Any,
 ) -> Callable[..., Column]:
     """A function of columns that labels each row: `label_udf(task)("text")`.
@@ -63,6 +65,7 @@ def label_udf(
         engine: "transformers" ("auto" is the same), "vllm", "openai" or "fake".
         min_confidence: In [0, 1]. An answer with less confidence gets a NULL value and the status `uncertain`; what
             the model would have said is the first of its `alternatives`.
+        adopt_examples: Take examples (`examples_from`) also from a column that no pass wrote, as people's answers.
         **options: Options of the engine, for transformers: dtype, device, batch_tokens, threads, shared.
 
     Returns:
@@ -83,7 +86,15 @@ def label_udf(
         >>> reviews.select(label("text").value.alias("verdict")).first()
         Row(verdict='fresh')
     """
-    return udf_of(prepare(labeler_spec(task, model, engine, options, min_confidence)).spec)
+    return udf_of(_prepared(labeler_spec(task, model, engine, options, min_confidence), None, adopt_examples))
+
+
+def _prepared(spec: LabelerSpec, spark: SparkSession | None, adopt_examples: bool) -> LabelerSpec:
+    """The spec for workers. A function has no report, so what it reads of tables is told here."""
+    spec = prepare(spec, spark, adopt_examples=adopt_examples).spec
+    if spec.examples:
+        tell(f"the task {spec.task.name!r}: {spec.examples.sentence}")
+    return spec
 
 
 def udf_of(spec: LabelerSpec) -> Callable[..., Column]:
@@ -112,6 +123,7 @@ def register(
     *,
     name: str | None = None,
     min_confidence: float = 0.0,
+    adopt_examples: bool = False,
     **options: Any,
 ) -> str:
     """Makes the task a SQL function of this session: `SELECT label_intent(text).value FROM tickets`.
@@ -126,6 +138,7 @@ def register(
         engine: As for `label_udf`.
         name: The function's name; `label_` and the task's name by default.
         min_confidence: In [0, 1]: the default of the function's parameter of this name.
+        adopt_examples: As for `label_udf`.
         **options: Options of the engine, as for `label_udf`.
 
     Returns:
@@ -145,7 +158,7 @@ def register(
         Row(verdict='fresh')
     """
     name = name or f"label_{task.name}"
-    spec = prepare(labeler_spec(task, model, engine, options, min_confidence), spark).spec
+    spec = _prepared(labeler_spec(task, model, engine, options, min_confidence), spark, adopt_examples)
     spark.udf.register(f"_{name}", _arrow_udf(spec, with_threshold=True))
     columns = ", ".join(f"{quote(column)} STRING" for column in task.inputs)
     threshold = _free_name("min_confidence", task.inputs)
@@ -165,6 +178,7 @@ def register_all(
     engine: str | EngineOptions = "auto",
     *,
     min_confidence: float = 0.0,
+    adopt_examples: bool = False,
     **options: Any,
 ) -> list[str]:
     """Makes each task of a folder a SQL function of this session, `label_` and the task's name.
@@ -175,6 +189,7 @@ def register_all(
         model: The model of all functions, as for `label_udf`.
         engine: As for `label_udf`.
         min_confidence: In [0, 1]: the default of the functions' parameter of this name.
+        adopt_examples: As for `label_udf`.
         **options: Options of the engine, as for `label_udf`.
 
     Returns:
@@ -200,7 +215,15 @@ def register_all(
             raise errors.TaskError(f"{path} has a task {task.name!r}, as another file of the folder does.")
         tasks[task.name] = task
     return [
-        register(spark, task, model, engine, min_confidence=min_confidence, **options)
+        register(
+            spark,
+            task,
+            model,
+            engine,
+            min_confidence=min_confidence,
+            adopt_examples=adopt_examples,
+            **options,
+        )
         for task in tasks.values()
     ]
 

@@ -24,12 +24,15 @@ class PreparedLabeler:
     task: PreparedTask
 
 
-def prepare(spec: LabelerSpec, spark: SparkSession | None = None) -> PreparedLabeler:
+def prepare(
+    spec: LabelerSpec, spark: SparkSession | None = None, *, adopt_examples: bool = False
+) -> PreparedLabeler:
     """Pins the examples that the task takes from a table, and checks that the model can be asked the task.
 
     Args:
         spec: From `labeler_spec`. Examples that it has already are kept; a fine-tuned model reads none.
         spark: The session that reads the examples; the active one by default.
+        adopt_examples: Take them also from a column that no pass wrote, as people's answers.
 
     Returns:
         The spec as it travels to the workers, and the task rendered for the model's tokenizer.
@@ -41,11 +44,11 @@ def prepare(spec: LabelerSpec, spark: SparkSession | None = None) -> PreparedLab
         TableError: The table of the examples cannot be read, or a column is missing (ColumnError).
         SetupError: The encoder that chooses examples is not installed, or there is no session to read them with.
     """
-    spec = _with_examples(spec, spark)
+    spec = _with_examples(spec, spark, adopt_examples)
     return PreparedLabeler(spec, _check_askable(spec))
 
 
-def _with_examples(spec: LabelerSpec, spark: SparkSession | None = None) -> LabelerSpec:
+def _with_examples(spec: LabelerSpec, spark: SparkSession | None, adopt: bool) -> LabelerSpec:
     """The first half of `prepare`: the spec with the task's examples, read now."""
     if spec.manifest:
         return spec
@@ -53,7 +56,7 @@ def _with_examples(spec: LabelerSpec, spark: SparkSession | None = None) -> Labe
         check_installed()
     if spec.examples is not None:
         return spec
-    return replace(spec, examples=pinned_examples(spark, spec.task))
+    return replace(spec, examples=pinned_examples(spark, spec.task, adopt))
 
 
 def _check_askable(spec: LabelerSpec) -> PreparedTask:

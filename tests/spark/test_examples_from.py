@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from sparklabel import classification, label_udf
+from sparklabel import classification, label_udf, register
 from sparklabel.engines.fake import FakeEngine
-from sparklabel.errors import TableError
+from sparklabel.errors import ColumnError, TableError
 from sparklabel.labeler import Labeler
 from sparklabel.splits import is_held_out
 
@@ -42,7 +42,7 @@ def films(spark, table):
 
 
 def test_a_pass_shows_the_nearest_answers_and_says_whose(spark, films, label):
-    report = label(films, task=asking(films), adopt=True)
+    report = label(films, task=asking(films), adopt=True, adopt_examples=True)
     sentence = f"2 examples a prompt from {films} version 0 ({SHOWN} answers)"
     assert (report.labeled, report.examples) == (3, sentence)
     assert sentence in str(report)
@@ -55,7 +55,7 @@ def test_a_pass_shows_the_nearest_answers_and_says_whose(spark, films, label):
 
 def test_new_answers_relabel_nothing_and_are_shown_to_new_rows(spark, films, label):
     task = asking(films, "diverse")
-    label(films, task=task, adopt=True)
+    label(films, task=task, adopt=True, adopt_examples=True)
     spark.sql(f"UPDATE {films} SET state_label.source = 'human' WHERE id >= 30")
     assert label(films, task=task).pending == 0
     spark.sql(f"INSERT INTO {films} (id, text) VALUES (33, 'fresh 33')")
@@ -74,11 +74,24 @@ def test_the_first_pass_over_a_table_has_no_examples_yet(small, label):
 
 
 def test_a_column_function_takes_them_from_the_active_session(spark, films):
-    labeled = (
-        spark.table(films).where("id = 30").select(label_udf(asking(films, count=1), engine="fake")("text"))
-    )
-    (found,) = labeled.first()
+    shown = label_udf(asking(films, count=1), engine="fake", adopt_examples=True)
+    (found,) = spark.table(films).where("id = 30").select(shown("text")).first()
     assert found.prompt_tokens == zero_shot_tokens("fresh 30") + len("\n\nExamples:") + BLOCK
+
+
+def test_a_column_that_no_pass_wrote_gives_examples_only_to_whoever_says_so(films, label):
+    refused = rf"takes examples from {films}, whose column 'state' no labeling pass wrote"
+    with pytest.raises(ColumnError, match=refused):
+        label(films, task=asking(films), column="own", dry_run=True)
+    with pytest.raises(ColumnError, match=refused):
+        label_udf(asking(films), engine="fake")
+    report = label(films, task=asking(films), column="own", dry_run=True, adopt_examples=True)
+    assert f"2 examples a prompt would be read from {films}" in str(report)
+
+
+def test_a_function_tells_which_table_its_examples_are_read_from(spark, films, caplog):
+    register(spark, asking(films), engine="fake", adopt_examples=True)
+    assert f"the task 'state': 2 examples a prompt from {films} version 0" in caplog.text
 
 
 def test_a_table_of_examples_that_is_not_there_is_named_by_a_dry_run_too(small, label):

@@ -23,7 +23,16 @@ def test_an_option_says_the_same_wherever_it_is():
     said = {}
     for name in OF_A_TABLE:
         for option in COMMANDS[name].params:
-            if option.name in ("table", "engine", "option", "column", "into", "conf", "rows"):
+            if option.name in (
+                "table",
+                "engine",
+                "option",
+                "column",
+                "into",
+                "conf",
+                "rows",
+                "adopt_examples",
+            ):
                 said.setdefault(option.name, set()).add(option.help)
     assert {name: texts for name, texts in said.items() if len(texts) > 1} == {}
 

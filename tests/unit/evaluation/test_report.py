@@ -7,12 +7,12 @@ from sparklabel.evaluation import measure
 from sparklabel.tasks.json_values import plain
 
 
-def report(task, gold, predicted):
+def report(task, gold, predicted, **more):
     metrics = measure(task.answer_mode, gold, predicted, [0.9] * len(gold), ["ok"] * len(gold))
     return str(
         EvaluationReport(
             task=task.name, model="m", metrics=metrics, without_gold=1, prompt_tokens=7.0, seconds=1.0,
-            rows_per_second=2.0, run_id="r",
+            rows_per_second=2.0, run_id="r", **more,
         )
     )  # fmt: skip
 
@@ -25,6 +25,11 @@ def test_the_summary_has_the_figures_of_the_kind():
 
 def test_a_rating_has_its_distance_in_the_summary():
     assert "MAE 0.500, within one 1.000" in report(rating("stars", "text", (1, 5)), [2, 4], [2.5, 4.5])
+
+
+def test_the_table_that_examples_came_from_is_named():
+    shown = "2 examples a prompt from t version 3 (9 answers)"
+    assert shown in report(rating("stars", "text", (1, 5)), [2], [2.5], examples=shown)
 
 
 def test_structs_of_spark_become_mappings_in_arrays_too():

@@ -47,6 +47,10 @@ def test_of_many_labels_the_most_frequent_are_listed():
     assert "label 11 1 and 65 more" in str(report(counts={f"label {n}": 1 for n in range(77)}))
 
 
+def test_the_table_that_examples_of_the_base_came_from_is_named():
+    assert "for the base: 2 examples a prompt from t" in str(report(examples="2 examples a prompt from t"))
+
+
 def test_without_held_out_answers_there_is_nothing_to_judge_on():
     gate = judge([], [])
     assert math.isnan(gate.accuracy_new)
