@@ -13,10 +13,11 @@ from pyspark.errors import PythonException
 from pyspark.sql import SparkSession
 
 from sparklabel.delta.errors import error_message, spark_errors
-from sparklabel.delta.snapshot import UNVERSIONED, TableSnapshot, open_readable
+from sparklabel.delta.snapshot import UNVERSIONED, TableSnapshot, is_delta, open_readable, open_snapshot
 from sparklabel.errors import KeyColumnError, TableError
 from sparklabel.labeling.request import PassRequest
 from sparklabel.labeling.worker_deaths import is_death
+from sparklabel.table.labels_table import check_labels_key
 
 _STORAGE = re.compile(
     r"^.*(No space left on device|Disk quota exceeded|File too large|Read-only file system|Permission denied|"
@@ -33,9 +34,13 @@ def failures_diagnosed(spark: SparkSession, requests: Sequence[PassRequest]) -> 
     """Translates errors raised in its block."""
     try:
         yield
+    except KeyColumnError:
+        for one in requests:
+            _check_labels(spark, one)  # the source's rows are multiplied by those of their labels
+        raise
     except spark_errors() as error:
         for one in requests:
-            if known := _refused(one, error) or _key_twice(one, error) or _changed(spark, one):
+            if known := _refused(one, error) or _key_twice(spark, one, error) or _changed(spark, one):
                 raise known from None
         if isinstance(error, PythonException):  # raised by Python code in a worker
             raise
@@ -69,9 +74,16 @@ def _refused(one: PassRequest, error: Exception) -> TableError | None:
     )
 
 
-def _key_twice(one: PassRequest, error: Exception) -> TableError | None:
+def _check_labels(spark: SparkSession, one: PassRequest) -> None:
+    """Raises KeyColumnError if it is the labels' own table, as it is now, whose key is not unique."""
+    if one.table.has_separate_labels and is_delta(spark, one.table.target.sql):
+        check_labels_key(spark, open_snapshot(spark, one.table.target.name), one.table.keys)
+
+
+def _key_twice(spark: SparkSession, one: PassRequest, error: Exception) -> TableError | None:
     if _TWICE not in str(error):
         return None
+    _check_labels(spark, one)
     keys, source = ", ".join(one.table.keys), one.table.source
     return KeyColumnError(
         f"The key {keys} of {source.name} is no longer unique: rows arrived with a key that other rows have.",

@@ -31,6 +31,7 @@ from sparklabel.labels.predicates import input_hash_sql
 from sparklabel.models.references import DEFAULT
 from sparklabel.sql import quote, sql_string
 from sparklabel.table.examples import check_examples
+from sparklabel.table.labels_table import check_labels_key
 from sparklabel.table.row_states import Scope
 from sparklabel.table.task_table import TaskTable, open_task_table
 from sparklabel.tasks import Task
@@ -173,6 +174,8 @@ class _Batches:
     def _pass(self, spark: SparkSession, arrived: DataFrame | None) -> None:
         """Over the rows that arrived, or all there are now."""
         now = self._opened.newest(spark, self._spec.task)
+        if arrived is None and now.has_separate_labels:
+            check_labels_key(spark, now.target, now.keys)
         if arrived is not None:
             now = replace(now, arrived=_one_of_each_key(arrived, now, self._spec.task))
         request = PassRequest(

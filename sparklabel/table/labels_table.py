@@ -23,11 +23,16 @@ from sparklabel.delta.snapshot import (
     table_sql,
 )
 from sparklabel.errors import ColumnError, KeyColumnError, TableError
+from sparklabel.labels.predicates import human_sql
+from sparklabel.redaction import printable
 from sparklabel.sql import quote, sql_string
+from sparklabel.table.label_columns import recorded_tasks
 
 _PROPERTY = "sparklabel.labels"
 _NAME = re.compile(r"[^ ,;{}()\n\t=.`]{1,200}")
 """Names that Delta accepts without column mapping."""
+_MOST_KEYS = 20
+"""So many keys with several rows are named in the statement that deletes them."""
 _WHOLE = (ByteType(), ShortType(), IntegerType(), LongType())
 
 
@@ -66,6 +71,29 @@ def _check_key_fits(target: TableSnapshot, source: TableSnapshot, keys: Sequence
                 f"{kept.simpleString()}.",
                 hint=f"Label a view with CAST({key} AS {ddl(kept)}) if all keys fit, or name another into=.",
             )
+
+
+def check_labels_key(spark: SparkSession, target: TableSnapshot, keys: Sequence[str]) -> None:
+    """Raises KeyColumnError if a key has several rows of labels: Delta lets an INSERT through beside a pass's MERGE,
+    and no MERGE could tell later which of the rows a label is for."""
+    texts = [f"CAST({quote(key)} AS STRING)" for key in keys]
+    groups = target.read(spark).dropna(subset=list(keys)).groupBy(*map(quote, keys)).count()
+    twice = groups.where("count > 1").limit(_MOST_KEYS).selectExpr(*texts).collect()
+    if not twice:
+        return
+    examples = ", ".join(printable(tuple(row) if len(keys) > 1 else row[0]) for row in twice[:3])
+    named = " OR ".join(
+        f"({' AND '.join(f'{c} = {sql_string(v)}' for c, v in zip(texts, row, strict=True))})"
+        for row in twice
+    )
+    columns = [(quote(one.column), quote(f"{one.column}_label")) for one in recorded_tasks(target).values()]
+    models = "".join(f" AND NOT {human_sql(value, label)}" for value, label in columns)
+    raise KeyColumnError(
+        f"{target.name} has several rows of labels for the same {', '.join(keys)}: {examples}.",
+        hint="Keep the row with a person's answer and delete the other: "
+        f"DELETE FROM {target.sql} WHERE ({named}){models}; if people answered in both, delete one by hand. An INSERT "
+        "makes such rows: people answer by UPDATE, or by MERGE.",
+    )
 
 
 def _is_wider(one: DataType, other: DataType) -> bool:

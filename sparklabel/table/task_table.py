@@ -31,7 +31,7 @@ from sparklabel.table.label_columns import (
     recorded_task,
     remembered,
 )
-from sparklabel.table.labels_table import labels_table, make_labels_table, remembered_key
+from sparklabel.table.labels_table import check_labels_key, labels_table, make_labels_table, remembered_key
 from sparklabel.table.table_rules import check_changeable, check_comparable, check_values_fit
 from sparklabel.tasks import Task, check_task
 
@@ -169,6 +169,8 @@ def open_task_tables(
     for task in tasks:
         check_inputs(source, task)
     target = source if into is None else labels_table(spark, into, source, keys)
+    if target is not source and target.version != UNVERSIONED:
+        check_labels_key(spark, target, keys)
     check_changeable(target)
     if into is None:
         check_comparable(source, (*keys, *(name for task in tasks for name in task.inputs)))

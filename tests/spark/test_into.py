@@ -3,10 +3,14 @@
 from types import SimpleNamespace
 
 import pytest
+from pyspark.errors import AnalysisException
 
-from sparklabel.errors import ColumnError, TableError
+from sparklabel.errors import ColumnError, KeyColumnError, TableError
+from sparklabel.labeling.error_translation import failures_diagnosed
+from sparklabel.labeling.request import PassRequest
 from sparklabel.table.human_answers import human_answers
 from sparklabel.table.task_table import open_task_table
+from sparklabel.udf import labeler_spec
 
 
 @pytest.fixture
@@ -92,6 +96,42 @@ def test_what_cannot_hold_the_labels_is_refused_and_left_as_it_was(spark, small,
         with pytest.raises(TableError, match=message):
             label(small, into=into)
     assert (version(small), version(labels)) == (0, 0)
+
+
+@pytest.fixture
+def doubled(spark, small, label, labels, task):
+    """A table of labels in which a person inserted two rows that were there; and the table as it was opened before."""
+    label(small, into=labels)
+    opened = open_task_table(spark, small, task, "id", into=labels)
+    spark.sql(f"INSERT INTO {labels} (id, verdict) VALUES (3, 'rotten'), (4, 'rotten')")
+    return SimpleNamespace(table=small, labels=labels, opened=opened)
+
+
+TWICE = r"labels_apart has several rows of labels for the same id: [34], [34]\."
+
+
+def test_a_person_row_beside_the_labels_of_a_pass_is_named_and_the_hint_keeps_the_person(
+    spark, doubled, label
+):
+    spark.sql(f"INSERT INTO {doubled.table} VALUES (9, 'fresh 9')")
+    with pytest.raises(KeyColumnError, match=TWICE) as caught:
+        label(doubled.table, into=doubled.labels)
+    spark.sql(caught.value.hint.partition("delete the other: ")[2].partition(";")[0])
+    report = label(doubled.table, into=doubled.labels)
+    assert (report.labeled, report.human_kept) == (1, 2)
+    assert values(spark, doubled.labels)[3] == "rotten"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [AnalysisException("[DELTA_MULTIPLE_SOURCE_ROW_MATCHING_TARGET_ROW]"), KeyColumnError("not unique")],
+)
+def test_a_row_of_labels_that_was_inserted_during_a_pass_is_not_blamed_on_the_labeled_table(
+    spark, doubled, task, error
+):
+    request = PassRequest(labeler_spec(task, "m", "fake", {}), doubled.opened)
+    with pytest.raises(KeyColumnError, match=TWICE), failures_diagnosed(spark, [request]):
+        raise error
 
 
 def test_a_key_that_cannot_name_a_column_is_refused_early(spark, small, label, labels):
