@@ -16,9 +16,12 @@
 A failure in one row is never an exception: it is that row's `status` (see `sparklabel.labels.status`).
 """
 
+from sparklabel.redaction import printable_lines
+
 
 class SparklabelError(Exception):
-    """`message` says in one sentence what is wrong, `hint` what to do about it.
+    """`message` says in one sentence what is wrong, `hint` what to do about it. Control characters of what they
+    quote are escaped.
 
     `retryable`: the same call may succeed later although nothing was changed.
     """
@@ -26,9 +29,9 @@ class SparklabelError(Exception):
     retryable = False
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = printable_lines(message)
+        self.hint = printable_lines(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message}\n  {self.hint}" if self.hint else self.message

@@ -15,6 +15,8 @@ from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from sparklabel.redaction import printable, printable_lines
+
 LOG = logging.getLogger("sparklabel")
 CHUNKS = "sparklabel.pass"
 """The logger of the JSON lines that a pass logs, one a chunk, at level INFO: for programs to read."""
@@ -26,13 +28,14 @@ class WorkProgress:
     """Counts work done, out of `total`. Use as a context manager; `shown=False` makes it silent."""
 
     def __init__(self, title: str, total: int, shown: bool = True, note: str = "") -> None:
+        title = printable(title)
         self._title, self._total, self._note = title, total, note
         self._done, self._started = 0, time.monotonic()
         self._last_line = self._started
         console = stderr_console()
         self._lines = shown and not console.is_terminal
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.completed:,}/{task.total:,}"),
         )
@@ -60,7 +63,7 @@ class WorkProgress:
         """Adds `done` to the count. The note is shown beside it; by default it is the rate."""
         self._done += done
         now = time.monotonic()
-        note = note or f"{self._done / max(now - self._started, 1e-9):,.1f}/s"
+        note = printable(note) or f"{self._done / max(now - self._started, 1e-9):,.1f}/s"
         self._bar.update(self._task, advance=done, note=note)
         if self._lines and (now - self._last_line > _LINE_SECONDS or self._done >= self._total):
             self._last_line = now
@@ -69,7 +72,7 @@ class WorkProgress:
 
 def tell(line: str) -> None:
     """Logs what a user should know now and may have to act on, as a warning of the logger "sparklabel"."""
-    LOG.warning(line)
+    LOG.warning(printable_lines(line))
 
 
 @lru_cache(maxsize=1)
@@ -84,10 +87,18 @@ def log_to_stderr() -> None:
     if any(isinstance(handler, _TerminalHandler | _LineHandler) for handler in LOG.handlers):
         return
     handler = _TerminalHandler() if stderr_console().is_terminal else _LineHandler()
+    handler.setFormatter(PrintableFormatter("%(message)s"))
     handler.addFilter(lambda record: record.name != CHUNKS)
     LOG.addHandler(handler)
     if not LOG.level:
         LOG.setLevel(logging.INFO)
+
+
+class PrintableFormatter(logging.Formatter):
+    """Escapes control characters, those of an error's traceback too: it may quote a row."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable_lines(super().format(record))
 
 
 class _TerminalHandler(RichHandler):

@@ -1,6 +1,8 @@
-"""What a message may quote from elsewhere: an error's first line, and a URI without its credentials.
+"""What a message may quote from elsewhere: an error's first line, a URI without its credentials, and any text without
+what a terminal would obey.
 
-In: an error of any library, a URI. Out: one line of text. Nothing is logged or raised here.
+In: an error of any library, a URI, a text. Out: text. Nothing is logged or raised here. Our errors, our reports, and
+what is told and shown pass through `printable_lines`.
 """
 
 import re
@@ -11,6 +13,11 @@ _CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
 def printable(text: object) -> str:
     """The text with its control characters escaped: a terminal would obey those of a row or of a server's reply."""
     return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], str(text))
+
+
+def printable_lines(text: object) -> str:
+    """`printable` for texts of several lines, whose ends stay."""
+    return "\n".join(map(printable, str(text).split("\n")))
 
 
 def first_line(error: object, longest: int = 500) -> str:

@@ -27,7 +27,7 @@ from sparklabel.cache_dir import cache_dir, check_private
 from sparklabel.delta import jars
 from sparklabel.errors import SetupError
 from sparklabel.models.references import EMBEDDED
-from sparklabel.redaction import without_credentials
+from sparklabel.redaction import printable, without_credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,11 @@ def run_doctor(deep: bool = False) -> int:
     checks = check(deep)
     width = max(len(one.name) for one in checks)
     for one in checks:
-        console.print(f"{_MARKS[one.status]} {one.name:<{width}}  {escape(one.detail)}", soft_wrap=True)
+        console.print(
+            f"{_MARKS[one.status]} {one.name:<{width}}  {escape(printable(one.detail))}", soft_wrap=True
+        )
         if one.fix:
-            console.print(f"  {'':<{width + 4}}[dim]{escape(one.fix)}[/dim]", soft_wrap=True)
+            console.print(f"  {'':<{width + 4}}[dim]{escape(printable(one.fix))}[/dim]", soft_wrap=True)
     failed = any(one.status == "fail" for one in checks)
     console.print("[red]The main job cannot run here yet.[/red]" if failed else "The main job can run here.")
     return 2 if failed else 0

@@ -17,6 +17,7 @@ from sparklabel.cli.options import (
     optional,
     session,
 )
+from sparklabel.cli.show import show
 
 
 @app.command()
@@ -24,7 +25,7 @@ def passes(table: Table, conf: Conf = None) -> None:
     """List the passes over a table, newest first."""
     from sparklabel.table import passes as run
 
-    run(session(conf), absolute(table)).show(1000, truncate=False, vertical=True)
+    show(run(session(conf), absolute(table)), 1000, vertical=True)
 
 
 @app.command()
@@ -80,8 +81,8 @@ def failures(
     from sparklabel.tasks import load_task
 
     found = run(session(conf), absolute(table), load_task(task), key=key, column=column, into=optional(into))
-    found.groupBy("status").count().orderBy("status").show()
-    found.show(rows, truncate=80)
+    show(found.groupBy("status").count().orderBy("status"), rows)
+    show(found, rows, truncate=80)
 
 
 @app.command()
@@ -104,7 +105,7 @@ def cache(
         removed = clear_cache(spark, absolute(table), task, allow_unsafe_store=allow_unsafe_store)
         print(f"{removed:,} answers were deleted from the cache; labels in tables stay")
     else:
-        cache_summary(spark, absolute(table)).show(1000, truncate=False, vertical=True)
+        show(cache_summary(spark, absolute(table)), 1000, vertical=True)
 
 
 @app.command()

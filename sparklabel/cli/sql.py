@@ -18,6 +18,7 @@ from sparklabel.cli.options import (
     engine_options,
     session,
 )
+from sparklabel.cli.show import show
 from sparklabel.errors import SparklabelError
 from sparklabel.models.references import DEFAULT
 
@@ -66,7 +67,7 @@ def _show(spark: Any, statement: str, rows: int) -> None:
         with worker_errors():
             result = spark.sql(statement)
             if result.columns:
-                result.show(rows, truncate=80)
+                show(result, rows, truncate=80)
     except spark_errors() as error:
         raise SparklabelError(error_message(error)) from None
 

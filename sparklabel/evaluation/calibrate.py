@@ -22,6 +22,7 @@ from sparklabel.labels.predicates import model_value_sql
 from sparklabel.labels.record import Alternative
 from sparklabel.labels.status import ANSWERED, UNCERTAIN
 from sparklabel.models.manifest import AdapterManifest
+from sparklabel.redaction import printable_lines
 from sparklabel.sql import quote, sql_list, sql_string
 from sparklabel.table.label_columns import Calibration
 from sparklabel.table.row_states import STATE, Scope, row_states
@@ -59,13 +60,13 @@ class CalibrationReport:
     run_id: str
 
     def __str__(self) -> str:
-        return "\n  ".join((
+        return printable_lines("\n  ".join((
             f"{self.table}: task {self.task}, model {self.model}",
             f"{self.answers:,} answers judged by people, {self.correct / self.answers:.1%} correct: {self.calibrator}",
             f"expected calibration error {self.error_before:.3f} -> {self.error_after:.3f} on these answers",
             f"confidence of {self.rows:,} rows recomputed; later passes with this model and task use the calibrator "
             f"(MLflow run {self.run_id})",
-        ))  # fmt: skip
+        )))  # fmt: skip
 
 
 def calibrate(

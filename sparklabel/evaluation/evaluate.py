@@ -17,6 +17,7 @@ from sparklabel.errors import TableError
 from sparklabel.evaluation.gold import GOLD, Gold, drop_missing, gold_column, human_gold
 from sparklabel.evaluation.metrics.summary import Metrics, measure
 from sparklabel.models.references import DEFAULT
+from sparklabel.redaction import printable_lines
 from sparklabel.sql import quote
 from sparklabel.tasks import Task, check_task
 from sparklabel.tasks.json_values import plain
@@ -71,7 +72,7 @@ class EvaluationReport:
         ece = "-" if m.ece is None or m.ece_interval is None else (
             f"{m.ece:.3f} (95%: {m.ece_interval[0]:.3f} to {m.ece_interval[1]:.3f})"
         )  # fmt: skip
-        return "\n  ".join(filter(None, (
+        return printable_lines("\n  ".join(filter(None, (
             f"{self.task}, model {self.model}, {m.n:,} rows{without}{aside}",
             f"accuracy {m.accuracy:.1%} (95%: {low:.1%} to {high:.1%}){completed}; completed {m.completion_rate:.1%}",
             "; ".join(filter(None, (always, measures))),
@@ -79,7 +80,7 @@ class EvaluationReport:
             f"confidence AUROC {auroc}, ECE {ece}",
             f"{self.rows_per_second:,.1f} rows/s, {self.prompt_tokens:.0f} prompt tokens a row; "
             f"MLflow run {self.run_id}",
-        )))  # fmt: skip
+        ))))  # fmt: skip
 
 
 def _title(measure: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sparklabel.delta.snapshot import UNVERSIONED
 from sparklabel.labeling.limits import DRIFT, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN
 from sparklabel.labels.status import ANSWERED
-from sparklabel.redaction import printable
+from sparklabel.redaction import printable, printable_lines
 
 _STOPS = {
     MAX_ERROR_RATIO: "the engine failed on too many inputs",
@@ -120,7 +120,7 @@ class PassReport:
         return counts | by_status | {"seconds": self.seconds, "cost": self.cost}
 
     def __str__(self) -> str:
-        return "\n".join((self._headline(), *(f"  {line}" for line in self._details())))
+        return printable_lines("\n".join((self._headline(), *(f"  {line}" for line in self._details()))))
 
     def _headline(self) -> str:
         where = f"{self.table}: task {self.task}, model {self.model}"

@@ -17,6 +17,7 @@ from sparklabel.delta.log_stores import check_stores
 from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 from sparklabel.errors import TableError
 from sparklabel.labels.predicates import human_sql, input_hash_sql
+from sparklabel.redaction import printable_lines
 from sparklabel.sql import quote
 from sparklabel.table.history import COLUMNS, RESTORED, PassCommit, TableHistory, read_history
 from sparklabel.table.key import check_unique, key_columns
@@ -55,7 +56,9 @@ class RestoreReport:
 
     def __str__(self) -> str:
         if self.version is None:
-            return f"{self.table}: no answers of people to the task {self.task} were lost; nothing to restore"
+            return printable_lines(
+                f"{self.table}: no answers of people to the task {self.task} were lost; nothing to restore"
+            )
         did = "would get" if self.dry_run else "got"
         left = {
             "that people have answered since": self.answered_since,
@@ -63,7 +66,9 @@ class RestoreReport:
             "that the table has no longer": self.gone,
         }
         kept = "".join(f"; not those of {number:,} rows {why}" for why, number in left.items() if number)
-        return f"{self.table}: {self.restored:,} rows {did} back people's answers of version {self.version}{kept}"
+        return printable_lines(
+            f"{self.table}: {self.restored:,} rows {did} back people's answers of version {self.version}{kept}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

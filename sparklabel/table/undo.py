@@ -15,6 +15,7 @@ from sparklabel.delta.log_stores import check_stores
 from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 from sparklabel.errors import TableError
 from sparklabel.labels.predicates import human_sql
+from sparklabel.redaction import printable_lines
 from sparklabel.sql import quote, sql_string
 from sparklabel.table.history import ANSWERS, UNDO, PassCommit, pass_commits
 from sparklabel.table.merge import Change, merge_rows, source_of
@@ -41,9 +42,11 @@ class UndoReport:
 
     def __str__(self) -> str:
         if not (self.put_back or self.human_kept):
-            return f"{self.table}: no row has an answer of pass {self.pass_id} any more; nothing to undo"
+            return printable_lines(
+                f"{self.table}: no row has an answer of pass {self.pass_id} any more; nothing to undo"
+            )
         kept = f"; {self.human_kept:,} that people answered since were left alone" if self.human_kept else ""
-        return (
+        return printable_lines(
             f"{self.table}: pass {self.pass_id} was undone: {self.put_back:,} rows have the labels of version "
             f"{self.version} again{kept}"
         )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sparklabel.confidence.calibrators import Calibrator
+from sparklabel.redaction import printable_lines
 from sparklabel.training.gate import GateResult
 
 _MOST_COUNTS = 12
@@ -95,7 +96,7 @@ class TrainingReport:
             if self.champion
             else "there is no champion yet",
         ]
-        return "\n  ".join(lines)
+        return printable_lines("\n  ".join(lines))
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -23,6 +23,7 @@ from sparklabel.engines.options import OpenAIOptions
 from sparklabel.errors import ModelError, SetupError, SparklabelError
 from sparklabel.label_trie import TokenPath
 from sparklabel.labels import status
+from sparklabel.redaction import printable
 
 if TYPE_CHECKING:
     import openai
@@ -206,14 +207,14 @@ class OpenAIEngine:
         return {name: part for name, part in body.items() if name not in refused} | self._extra
 
     def _message_of(self, error: Exception) -> str:
-        """The endpoint's message, shortened, without the key."""
+        """The endpoint's message, shortened, without the key and without control characters."""
         code = getattr(error, "status_code", None)
         body = getattr(error, "body", None)
         text = (
             body["message"] if isinstance(body, dict) and "message" in body else getattr(error, "message", "")
         )
         shown = str(text).replace(self._key, "***") if self._key else str(text)
-        message = " ".join(shown.split())[:_SHOWN]
+        message = printable(" ".join(shown.split()))[:_SHOWN]
         return message if code is None else f"HTTP {code}: {message}"
 
 

@@ -28,7 +28,7 @@ from sparklabel.engines.server.endpoint import CPU, Endpoint, ServingSpec
 from sparklabel.engines.server.gpu_presence import enter_gpu
 from sparklabel.engines.server.liveness import ClientProcesses
 from sparklabel.errors import EngineDied, EngineError, SparklabelError
-from sparklabel.progress import LOG
+from sparklabel.progress import LOG, PrintableFormatter
 from sparklabel.redaction import typed_line
 
 _LOG = logging.getLogger(__name__)
@@ -207,7 +207,7 @@ def main() -> None:
 def _write_log() -> None:
     """Notes of this package go to standard error, which is the log's file."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
 

@@ -20,6 +20,7 @@ from sparklabel.errors import TableError
 from sparklabel.labeling.state.answer_cache import CACHE
 from sparklabel.labeling.state.staging import TODO, staging_folder
 from sparklabel.labels.predicates import input_hash_sql
+from sparklabel.redaction import printable_lines
 from sparklabel.sql import quote
 from sparklabel.table.label_columns import recorded_tasks
 from sparklabel.table.row_states import HASH
@@ -47,7 +48,7 @@ class TidyReport:
 
     def __str__(self) -> str:
         if not self.tables:
-            return f"{self.table}: passes have left nothing"
+            return printable_lines(f"{self.table}: passes have left nothing")
         lines = [
             f"{self.table}: {self.staged:,} rows removed from staging, {self.cached:,} from the cache; files of "
             f"{len(self.tables)} tables vacuumed"
@@ -56,7 +57,7 @@ class TidyReport:
             lines.append(
                 f"call again after {self.again_at:%H:%M} (UTC{self.again_at:%z}) to delete their files"
             )
-        return "\n  ".join(lines)
+        return printable_lines("\n  ".join(lines))
 
 
 def tidy(

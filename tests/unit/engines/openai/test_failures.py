@@ -85,6 +85,11 @@ def test_a_row_whose_request_fails_costs_itself_only(engine, server):
     assert len(server.seen) == 3
 
 
+def test_a_terminal_escape_in_an_endpoints_message_is_text_in_the_label(engine):
+    (label,) = answers(MOOD, engine(lambda body, nth: failing(400, "no\x1b[2J way")), "one")
+    assert label.error == "HTTP 400: no\\x1b[2J way"
+
+
 def test_a_written_row_whose_request_fails_costs_itself_only(engine):
     def reply(body, nth):
         broken = "broken" in body["messages"][0]["content"]
