@@ -121,7 +121,7 @@ def calibrate(
         print(report.error_before, report.error_after)
         ```
     """
-    opened = open_task_table(spark, table, task, key, column, into=into)
+    opened = open_task_table(spark, table, task, key, column, into=into, writes=True)
     check_stores(spark, allow_unsafe_store, [opened.target.location])
     opened.check_labeled(task, "Label it first: sparklabel.label_table(...).")
     answers = _human_answers(spark, opened, task)

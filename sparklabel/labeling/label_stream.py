@@ -103,7 +103,7 @@ def label_stream(
     name = f"sparklabel {task.name} {into or table}"
     _check_stream(spark, name, checkpoint, trigger)
     check_folders(spark, checkpoint=checkpoint, staging=staging, cache=cache)
-    opened = open_task_table(spark, table, task, key, column, into=into)
+    opened = open_task_table(spark, table, task, key, column, into=into, writes=True)
     check_stores(spark, allow_unsafe_store, [location_of(spark, opened.target), staging, cache])
     if opened.source.version == UNVERSIONED:
         raise TableError(f"{table} is a view: only a Delta table can be read as a stream.")

@@ -157,7 +157,7 @@ def label_table(
     _check_columns_apart(tasks, [(one.name, f"{one.name}_label") for one in tasks])
     began = time.monotonic()
     check_folders(spark, staging=staging, cache=cache)
-    opened = open_task_tables(spark, table, tasks, key, column, adopt, into, check_rows=False)
+    opened = open_task_tables(spark, table, tasks, key, column, adopt, into, check_rows=False, writes=True)
     check_stores(spark, allow_unsafe_store, [location_of(spark, opened[0].target), staging, cache])
     _check_columns_apart(tasks, [(one.label_columns.value, one.label_columns.label) for one in opened])
     requests = []

@@ -133,6 +133,7 @@ def restore_answers(
         task,
         None if recorded and recorded.key else key,
         column or (recorded.column if recorded else found.value),
+        writes=True,
     )
     tuple(missing_fields(record_type(task), found.rows.schema[found.label].dataType, (found.label,)))
     with readable_version(target, found.version, _HINT):

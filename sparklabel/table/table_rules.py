@@ -15,7 +15,7 @@ from sparklabel.delta.data_types import declared_ddl, declared_type, holds_type,
 from sparklabel.delta.session import query_errors_unprinted
 from sparklabel.delta.snapshot import TableSnapshot, check_columns
 from sparklabel.errors import ColumnError, TableError
-from sparklabel.sql import quote, sql_list
+from sparklabel.sql import quote, sql_list, sql_string
 from sparklabel.tasks import Scored, Task
 
 _APART = "keep the labels in a table of their own: into='...'."
@@ -86,22 +86,33 @@ def _check_long_enough(target: TableSnapshot, name: str, labels: Sequence[str] |
 
 
 def _check_constraints(spark: SparkSession, target: TableSnapshot, name: str, labels: Sequence[str]) -> None:
-    """CHECKs of the column alone. Those that need other columns cannot be evaluated on labels."""
-    for key, condition in target.properties.items():
-        if not key.startswith(_CONSTRAINT):
-            continue
-        values = f"SELECT explode(array({sql_list(labels)})) AS {quote(name)}"
-        try:
-            with query_errors_unprinted():
-                broken = spark.sql(
-                    f"SELECT {quote(name)} FROM ({values}) WHERE NOT coalesce({condition}, false)"
-                ).collect()
-        except (AnalysisException, ParseException):
-            continue
-        if broken:
-            constraint = key.removeprefix(_CONSTRAINT)
-            raise ColumnError(
-                f"The constraint {constraint} of {target.name} ({condition}) excludes the label {broken[0][0]!r}.",
-                hint=f"ALTER TABLE {target.sql} DROP CONSTRAINT {quote(constraint)}, and add one that includes all "
-                "labels; or name another column with column=.",
-            )
+    """CHECKs of the column alone, all in one query. Those that need other columns cannot be evaluated on labels."""
+    values = f"SELECT explode(array({sql_list(labels)})) AS {quote(name)}"
+    conditions = {
+        key.removeprefix(_CONSTRAINT): condition
+        for key, condition in target.properties.items()
+        if key.startswith(_CONSTRAINT) and _is_about(spark, values, condition)
+    }
+    if not conditions:
+        return
+    breaks = " ".join(
+        f"WHEN NOT coalesce({condition}, false) THEN {sql_string(constraint)}"
+        for constraint, condition in conditions.items()
+    )
+    found = spark.sql(f"SELECT *, CASE {breaks} END AS _sparklabel_breaks FROM ({values})")
+    if broken := found.where("_sparklabel_breaks IS NOT NULL").first():
+        label, constraint = broken
+        raise ColumnError(
+            f"The constraint {constraint} of {target.name} ({conditions[constraint]}) excludes the label {label!r}.",
+            hint=f"ALTER TABLE {target.sql} DROP CONSTRAINT {quote(constraint)}, and add one that includes all "
+            "labels; or name another column with column=.",
+        )
+
+
+def _is_about(spark: SparkSession, values: str, condition: str) -> bool:
+    """Whether a condition reads no other columns than `values` has. Nothing is computed."""
+    try:
+        with query_errors_unprinted():
+            return bool(spark.sql(f"SELECT coalesce({condition}, false) FROM ({values})").schema)
+    except (AnalysisException, ParseException):
+        return False

@@ -134,9 +134,11 @@ def open_task_table(
     column: str | None = None,
     adopt: bool = False,
     into: str | None = None,
+    *,
+    writes: bool = False,
 ) -> TaskTable:
     """`open_task_tables` for one task."""
-    return open_task_tables(spark, table, [task], key, column, adopt, into)[0]
+    return open_task_tables(spark, table, [task], key, column, adopt, into, writes=writes)[0]
 
 
 def open_task_tables(
@@ -148,6 +150,8 @@ def open_task_tables(
     adopt: bool = False,
     into: str | None = None,
     check_rows: bool = True,
+    *,
+    writes: bool = False,
 ) -> list[TaskTable]:
     """Finds the table, and checks everything that the tasks need of it.
 
@@ -155,6 +159,7 @@ def open_task_tables(
         key: The columns that identify each row. None: those that the table remembers from the first pass.
         into: The table that has, or will have, the labels alone.
         check_rows: Check that the key is unique if no pass has. A pass checks the rows that it answers.
+        writes: Check also that the table's own rules allow what is written.
 
     Raises:
         TaskError, TableError, ColumnError or KeyColumnError.
@@ -171,16 +176,23 @@ def open_task_tables(
     target = source if into is None else labels_table(spark, into, source, keys)
     if target is not source and target.version != UNVERSIONED:
         check_labels_key(spark, target, keys)
-    check_changeable(target)
-    if into is None:
-        check_comparable(source, (*keys, *(name for task in tasks for name in task.inputs)))
     opened = [
         TaskTable(source, target, keys, find_label_columns(target, task, keys, column, adopt))
         for task in tasks
     ]
-    for one, task in zip(opened, tasks, strict=True):
-        check_values_fit(spark, target, task, one.label_columns.value)
+    if writes:
+        _check_rules(spark, opened, tasks)
     return opened
+
+
+def _check_rules(spark: SparkSession, opened: Sequence[TaskTable], tasks: Sequence[Task]) -> None:
+    """Raises TableError or ColumnError if the table would refuse the tasks' answers."""
+    table = opened[0]
+    check_changeable(table.target)
+    if not table.has_separate_labels:
+        check_comparable(table.source, (*table.keys, *(name for task in tasks for name in task.inputs)))
+    for one, task in zip(opened, tasks, strict=True):
+        check_values_fit(spark, one.target, task, one.label_columns.value)
 
 
 def check_table(

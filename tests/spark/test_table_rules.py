@@ -4,9 +4,13 @@ import re
 
 import pytest
 
-from sparklabel import cache_summary, classification, undo_pass
+from sparklabel import answers, cache_summary, classification, undo_pass
+from sparklabel.delta.snapshot import open_snapshot
 from sparklabel.errors import ColumnError, KeyColumnError, TableError
 from sparklabel.sql import sql_string
+from sparklabel.table.table_rules import check_values_fit
+
+TASK = classification("verdict", "text", ["fresh", "rotten"])
 
 
 def made(spark, table, columns, rows="(1, 'fresh', NULL)", properties=""):
@@ -69,6 +73,28 @@ def test_a_constraint_that_excludes_a_label_is_named_before_the_model_is_asked(s
     assert version(table) == 2
     run_hint(spark, caught)
     assert label(table, adopt=True).labeled == 1
+
+
+def test_of_several_constraints_the_one_that_excludes_a_label_is_named_with_one_query(spark, table, label):
+    made(spark, table, "verdict STRING")
+    for name, check in (("a", "verdict <> 'x'"), ("b", "id > 0"), ("c", "verdict <> 'rotten'")):
+        spark.sql(f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK (verdict IS NULL OR {check})")
+    target = open_snapshot(spark, table)
+    spark.sparkContext.setJobGroup(table, table)
+    with pytest.raises(ColumnError, match=r"constraint c of .* excludes the label 'rotten'"):
+        check_values_fit(spark, target, TASK, "verdict")
+    assert len(spark.sparkContext.statusTracker().getJobIdsForGroup(table)) == 1
+    spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
+
+
+def test_what_a_table_refuses_to_take_can_be_read(spark, small, label, task):
+    label(small)
+    spark.sql(f"ALTER TABLE {small} ADD CONSTRAINT fresh CHECK (verdict IS NULL OR verdict = 'fresh')")
+    spark.sql(f"UPDATE {small} SET verdict_label.source = 'human' WHERE id = 1")
+    spark.sql(f"ALTER TABLE {small} SET TBLPROPERTIES ('delta.appendOnly' = 'true')")
+    assert [row.answer for row in answers(spark, small, task).collect()] == ["fresh"]
+    with pytest.raises(TableError, match="is append-only"):
+        label(small)
 
 
 def test_what_delta_refuses_at_the_end_is_an_error_of_ours_and_the_answers_are_kept(
