@@ -1,14 +1,20 @@
 """Which human answers are held out: they judge models, and are never trained on or shown in a prompt.
 
-In: a row's inputs. Out: whether the row is held out, by a fixed hash. Nothing is stored.
+In: a row's inputs. Out: whether the row is held out, by a fixed hash. Nothing is stored, and nothing about the table
+enters the hash: examples come from other tables, models are judged on tables that they were not trained on, and a table
+that is made anew keeps its split. So whoever writes texts can choose which of them judge: `seems_chosen` tells if they
+are many.
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 
 from sparklabel.texts import normalized
 
 HELD_OUT_SHARE = 0.2
+_CHANCE = 5.0
+"""Standard deviations of the number of held-out inputs."""
 
 
 def is_held_out(text_inputs: Sequence[str | None], share: float = HELD_OUT_SHARE) -> bool:
@@ -28,6 +34,13 @@ def is_held_out(text_inputs: Sequence[str | None], share: float = HELD_OUT_SHARE
         # Lengths keep ("ab", "c") apart from ("a", "bc").
         digest.update(b"S%d:" % len(data) + data)
     return int.from_bytes(digest.digest()[:8]) < share * 2**64
+
+
+def seems_chosen(held_out: int, inputs: int) -> bool:
+    """Whether so many of the distinct inputs are held out that chance explains it in less than one table of a
+    million."""
+    spread = math.sqrt(inputs * HELD_OUT_SHARE * (1 - HELD_OUT_SHARE))
+    return held_out - inputs * HELD_OUT_SHARE > _CHANCE * spread + 1
 
 
 def input_key(text_inputs: Sequence[str | None]) -> tuple[str, ...]:

@@ -57,6 +57,11 @@ class HumanAnswers:
         return counts(mode, (answer.answer for answer in self.train))
 
     @property
+    def distinct_inputs(self) -> int:
+        """Those of the training and of the held-out answers."""
+        return len({input_key(answer.inputs) for answer in self.train}) + len(self.held_out)
+
+    @property
     def agreements(self) -> int:
         return sum(answer.agreed is True for answer in self.train)
 

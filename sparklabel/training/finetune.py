@@ -146,7 +146,7 @@ def finetune(
             loss=summary.loss, steps=summary.steps, training_seconds=summary.seconds,
             tokens_per_second=summary.tokens / summary.seconds, seconds=time.monotonic() - started, gate=gate,
             baseline=baseline, probe_accuracy=outcome.probe_accuracy, calibrator=calibrator,
-            examples=examples.sentence if examples else "",
+            examples=examples.sentence if examples else "", distinct_inputs=answers.distinct_inputs,
         )  # fmt: skip
 
 

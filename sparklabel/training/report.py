@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sparklabel.confidence.calibrators import Calibrator
 from sparklabel.redaction import printable_lines
+from sparklabel.splits import HELD_OUT_SHARE, seems_chosen
 from sparklabel.training.gate import GateResult
 
 _MOST_COUNTS = 12
@@ -39,6 +40,7 @@ class TrainingReport:
         probe_accuracy: The held-out accuracy of a linear probe over the frozen base; None for generated answers.
         calibrator: The new version's, fitted to the held-out answers; None if they are too few.
         examples: Which examples the base would be shown, if the task takes them from a table.
+        distinct_inputs: The distinct inputs of the answers that train or judge: chance holds out a fifth of them.
     """
 
     table: str
@@ -65,6 +67,7 @@ class TrainingReport:
     probe_accuracy: float | None
     calibrator: Calibrator | None
     examples: str = ""
+    distinct_inputs: int = 0
 
     @property
     def promoted(self) -> bool:
@@ -88,6 +91,7 @@ class TrainingReport:
             f"{self.steps} steps in {self.training_seconds:.1f} s ({self.tokens_per_second:,.0f} tokens/s), "
             f"last loss {self.loss:.3f}",
             f"held-out accuracy: new model {judged}{probe}",
+            *self._who_chose(),
             *([f"for the base: {self.examples}"] if self.examples else []),
             f"gate: {gate.verdict}. {gate.reason}",
             *([f"confidence calibrated on them: {self.calibrator}"] if self.calibrator else []),
@@ -97,6 +101,16 @@ class TrainingReport:
             else "there is no champion yet",
         ]
         return printable_lines("\n  ".join(lines))
+
+    def _who_chose(self) -> list[str]:
+        """The gate's evidence: who writes texts can choose which of them judge, as the hash is public."""
+        if not (self.distinct_inputs and seems_chosen(self.held_out, self.distinct_inputs)):
+            return []
+        share = self.held_out / self.distinct_inputs
+        return [
+            f"{share:.0%} of the distinct inputs are held out, where chance gives {HELD_OUT_SHARE:.0%}: somebody may "
+            "have chosen the texts that judge"
+        ]
 
 
 def _listed(counts: Mapping[str, int]) -> str:

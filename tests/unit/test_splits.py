@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparklabel.splits import is_held_out
+from sparklabel.splits import is_held_out, seems_chosen
 
 
 def test_held_out_membership_never_changes():
@@ -58,3 +58,10 @@ def test_any_text_has_a_side_whatever_its_blanks(text, blanks):
 def test_texts_that_are_not_letters_are_held_out_as_often():
     odd = [is_held_out([f"\ud800{chr(n)}\x00{n}", None]) for n in range(5000)]
     assert np.mean(odd) == pytest.approx(0.2, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "inputs", "chosen"), [(40, 200, False), (60, 200, False), (80, 200, True), (3, 3, False)]
+)
+def test_more_held_out_inputs_than_chance_gives_seem_chosen(held_out, inputs, chosen):
+    assert seems_chosen(held_out, inputs) is chosen

@@ -47,6 +47,13 @@ def test_of_many_labels_the_most_frequent_are_listed():
     assert "label 11 1 and 65 more" in str(report(counts={f"label {n}": 1 for n in range(77)}))
 
 
+def test_texts_that_seem_chosen_to_judge_are_told():
+    assert "somebody may have chosen" not in str(report(distinct_inputs=735))
+    assert "49% of the distinct inputs are held out, where chance gives 20%" in str(
+        report(distinct_inputs=300)
+    )
+
+
 def test_the_table_that_examples_of_the_base_came_from_is_named():
     assert "for the base: 2 examples a prompt from t" in str(report(examples="2 examples a prompt from t"))
 
