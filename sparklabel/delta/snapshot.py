@@ -256,9 +256,21 @@ def check_columns(target: TableSnapshot, names: Sequence[str], what: str) -> tup
     if missing := [name for name in names if target.column(name) is None]:
         raise ColumnError(
             f"{target.name} has no column {missing[0]!r}, which is {what}.",
-            hint=f"It has: {', '.join(target.schema.fieldNames())}.",
+            hint=_field_hint(target, missing[0]) or f"It has: {', '.join(target.schema.fieldNames())}.",
         )
     return tuple(str(target.column(name)) for name in names)
+
+
+def _field_hint(target: TableSnapshot, name: str) -> str:
+    """What to do about `payload.text`, a field of the column `payload`; "" for other names."""
+    column = target.column(name.partition(".")[0])
+    if "." not in name or column is None or not isinstance(target.schema[column].dataType, StructType):
+        return ""
+    return (
+        f"{column!r} is a struct, and its field is no column. Label a view that makes it one, with into='...': "
+        f"SELECT *, {name} AS {name.replace('.', '_')} FROM {target.sql}; or write it into a column of its own, which "
+        "Delta can generate (GENERATED ALWAYS AS)."
+    )
 
 
 def check_folders(spark: SparkSession, **given: Any) -> None:

@@ -14,13 +14,15 @@ def awkward(spark):
     spark.sql(
         f"CREATE TABLE {name} USING DELTA TBLPROPERTIES ('sparklabel.task.other' = '{{\"column\": \"theirs\"}}') AS "
         "SELECT id, id div 2 AS pair, if(id = 1, NULL, id) AS gap, 'x' AS text, 5 AS stars, 'y' AS tone_label, "
-        "map('a', id) AS tags, timestamp'2026-01-01 00:00:00' AS at FROM range(4)"
+        "map('a', id) AS tags, named_struct('text', 'x') AS payload, timestamp'2026-01-01 00:00:00' AS at FROM range(4)"
     )
     yield name
     spark.sql(f"DROP TABLE {name}")
 
 
-MISSING_INPUT, TIMESTAMP = (classification("verdict", name, ["fresh", "rotten"]) for name in ("body", "at"))
+MISSING_INPUT, TIMESTAMP, FIELD_INPUT = (
+    classification("verdict", name, ["fresh", "rotten"]) for name in ("body", "at", "payload.text")
+)
 TOO_LONG = classification("verdict", "text", ["fresh", "rotten"], instructions="long " * 2000)
 REFUSED = {
     "no key": ({"key": []}, KeyColumnError, "need a key"),
@@ -32,6 +34,11 @@ REFUSED = {
     "a key with duplicates": ({"key": "pair"}, KeyColumnError, r"key pair of .* not unique; found more than once: \d"),
     "a composite key with duplicates": ({"key": ["pair", "text"]}, KeyColumnError, r"more than once: \(\d, 'x'\)"),
     "a key with NULL": ({"key": "gap"}, KeyColumnError, "key gap of default.awkward is NULL in some rows"),
+    "a field as an input": (
+        {"task": FIELD_INPUT},
+        ColumnError,
+        r"no column 'payload.text', .*\n.* Label a view .* SELECT \*, payload.text AS payload_text FROM",
+    ),
     "an unknown input": ({"task": MISSING_INPUT}, ColumnError, "no column 'body', which is an input of the task"),
     "an input to be written": ({"column": "TEXT"}, ColumnError, "'TEXT' is an input or the key"),
     "the key to be written": ({"column": "id"}, ColumnError, "'id' is an input or the key"),
