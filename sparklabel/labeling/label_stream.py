@@ -22,6 +22,7 @@ from sparklabel.engines import EngineOptions, engine_spec
 from sparklabel.errors import ConflictError, EngineError, TableError
 from sparklabel.labeling.arguments import EngineArguments
 from sparklabel.labeling.executor import ensure_columns, run_passes
+from sparklabel.labeling.increment import read_changed
 from sparklabel.labeling.limits import DEFAULT_ERROR_RATIO, MAX_ERROR_RATIO, PassLimits
 from sparklabel.labeling.options import StorageOptions
 from sparklabel.labeling.plan import make_plan
@@ -187,7 +188,7 @@ class _Batches:
             adopt_examples=self._adopt_examples,
         )
         with ExitStack() as stack:
-            plan = make_plan(spark, request, stack)
+            plan = make_plan(spark, read_changed(spark, request), stack)
             if plan.pending or plan.unattributed:
                 columns = now.label_columns
                 if refusal := self._limits.refusal(plan.implicit_corrections, now.target.name, columns.value):
