@@ -17,7 +17,7 @@ from sparklabel.errors import TableError
 from sparklabel.labels.predicates import human_sql
 from sparklabel.redaction import printable_lines
 from sparklabel.sql import quote, sql_string
-from sparklabel.table.history import ANSWERS, UNDO, PassCommit, pass_commits
+from sparklabel.table.history import ANSWERS, RESTORED, UNDO, PassCommit, pass_commits
 from sparklabel.table.merge import Change, merge_rows, source_of
 from sparklabel.table.schema_evolution import cast_struct_sql
 from sparklabel.table.versions import read_version, readable_version
@@ -111,6 +111,12 @@ def _first_commit(spark: SparkSession, target: TableSnapshot, pass_id: str) -> P
         raise TableError(
             f"{pass_id!r} is itself an undo, and cannot be undone.",
             hint="Label again: answers that were undone may still be in the answer cache.",
+        )
+    if restored := next((c for c in every if (c.facts["pass_id"], c.step) == (pass_id, RESTORED)), None):
+        raise TableError(
+            f"{pass_id!r} is no pass: it put back people's answers (restore_answers), which cannot be undone.",
+            hint="Correct single answers by UPDATE. To go back to before it, and before everything since: "
+            f"RESTORE TABLE {target.sql} TO VERSION AS OF {restored.version - 1}.",
         )
     commits = [commit for commit in every if commit.step == ANSWERS]
     own = [commit for commit in commits if commit.facts["pass_id"] == pass_id]

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sparklabel import open_table, passes, restore_answers
+from sparklabel import open_table, passes, restore_answers, undo_pass
 from sparklabel.errors import KeyColumnError, TableError
 
 ROWS = "SELECT id, if(id = 3, 'another text', concat('fresh ', id)) AS text FROM range(5)"
@@ -183,3 +183,14 @@ def test_an_opened_table_restores_its_answers(spark, answered, made_anew, task):
     assert open_table(spark, answered, task, key="id").restore_answers(dry_run=True).restored == 2
     with pytest.raises(TableError, match="stay there when"):
         open_table(spark, answered, task, key="id", into="labels").restore_answers()
+
+
+def test_a_restoring_is_not_undone_as_a_pass_and_the_way_back_is_named(
+    spark, answered, made_anew, task, version
+):
+    made_anew(answered)
+    restore_answers(spark, answered, task)
+    restoring = passes(spark, answered).first()
+    with pytest.raises(TableError, match="is no pass: it put back people's answers") as caught:
+        undo_pass(spark, answered, restoring.pass_id)
+    assert caught.value.hint.endswith(f" TO VERSION AS OF {version(answered) - 1}.")
