@@ -169,11 +169,16 @@ def is_delta(spark: SparkSession, sql: str) -> bool:
         return False
 
 
+_PATTERN = re.compile(r"[\[\]{}*?\\]")
+"""What Spark takes for a pattern in the path of a folder."""
+
+
 def is_table_folder(spark: SparkSession, path: str) -> bool:
     """Whether the folder is a Delta table's."""
-    # Spark would take the name for a pattern. Delta does not, but prints a warning for a folder inside a table.
-    if any(character in path for character in "[]{}*?\\"):
-        return is_delta(spark, f"delta.{quote(path)}")
+    if _PATTERN.search(path):
+        folder, _, name = path.rstrip("/").rpartition("/")
+        with _reached(path):
+            return bool(folder_tables(spark, folder, name))
     try:
         with _reached(path):
             return bool(spark.read.text(f"{path}/_delta_log").schema)
@@ -181,13 +186,13 @@ def is_table_folder(spark: SparkSession, path: str) -> bool:
         return False
 
 
-def folder_tables(spark: SparkSession, folder: str, name: str = "*") -> list[str]:
-    """The folders of the Delta tables that lie directly in `folder`, with that name."""
+def folder_tables(spark: SparkSession, folder: str, name: str = "") -> list[str]:
+    """The folders of the Delta tables that lie directly in `folder`: all, or the one with that name."""
     # Brackets and the like would be a pattern. A question mark stands for one of any characters, so what is found is
-    # compared with the folder that was meant.
-    pattern = re.sub(r"[\[\]{}*?\\]", "?", folder.rstrip("/"))
+    # compared with the folder and the name that were meant.
+    pattern = f"{_PATTERN.sub('?', folder.rstrip('/'))}/{_PATTERN.sub('?', name) or '*'}"
     try:
-        logs = spark.read.text(f"{pattern}/{name}/_delta_log/*.json").select("_metadata.file_path")
+        logs = spark.read.text(f"{pattern}/_delta_log/*.json").select("_metadata.file_path")
     except AnalysisException:  # there is none
         return []
     found = {
@@ -195,7 +200,9 @@ def folder_tables(spark: SparkSession, folder: str, name: str = "*") -> list[str
     }
     wanted = local_as_path(folder.rstrip("/"))
     return sorted(
-        f"{folder.rstrip('/')}/{last}" for around, _, last in found if local_as_path(around) == wanted
+        f"{folder.rstrip('/')}/{last}"
+        for around, _, last in found
+        if local_as_path(around) == wanted and last == (name or last)
     )
 
 

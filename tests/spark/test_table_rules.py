@@ -5,7 +5,7 @@ import re
 import pytest
 
 from sparklabel import answers, cache_summary, classification, undo_pass
-from sparklabel.delta.snapshot import open_snapshot
+from sparklabel.delta.snapshot import folder_tables, is_table_folder, open_snapshot
 from sparklabel.errors import ColumnError, KeyColumnError, TableError
 from sparklabel.sql import sql_string
 from sparklabel.table.table_rules import check_values_fit
@@ -177,5 +177,8 @@ def test_any_folder_can_be_a_table_with_a_cache_and_staging_in_it_is_refused(spa
     )
     label(table, staging=f"{tmp_path}/staging {name}", cache=f"{tmp_path}/cache {name}")
     assert cache_summary(spark, f"{tmp_path}/cache {name}").first().answers == 3
+    assert folder_tables(spark, str(tmp_path), name) == [table]
+    assert is_table_folder(spark, table)
+    assert not is_table_folder(spark, f"{tmp_path}/{re.sub(r'[^ ]', '?', name)}")
     with pytest.raises(TableError, match="lies in the folder of a Delta table"):
         label(table, staging=f"{table}/inside")
