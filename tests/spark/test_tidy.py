@@ -44,6 +44,8 @@ def story(spark, label):
     )
     seen.second = tidy(spark, table)
     seen.files = {row[0] for row in spark.read.parquet(staging.path).select("answer.value").collect()}
+    tidy(spark, table)
+    seen.operations = [row.operation for row in spark.sql(f"DESCRIBE HISTORY {staging.sql}").collect()]
     yield seen
     spark.sql(f"DROP TABLE {table}")
 
@@ -67,6 +69,10 @@ def test_the_report_says_when_the_files_can_be_deleted(story):
 def test_with_a_shorter_retention_of_the_table_the_files_are_deleted_at_once(story):
     assert story.second.again_at is None
     assert story.files == story.left
+
+
+def test_a_retention_that_is_set_already_is_not_set_again(story):
+    assert story.operations.count("SET TBLPROPERTIES") == 1
 
 
 def test_a_table_that_was_never_labeled_has_nothing_to_tidy(story):

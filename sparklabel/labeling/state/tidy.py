@@ -149,7 +149,8 @@ def _vacuum(spark: SparkSession, path: str, target: TableSnapshot) -> timedelta:
     wanted, wait = target.properties.get(_RETENTION), timedelta(hours=1)
     if wanted and (shorter := _less_than_an_hour(spark, wanted)) is not None:
         wait = shorter
-        spark.sql(f"ALTER TABLE {sql} SET TBLPROPERTIES ('{_RETENTION}' = '{wanted}')")
+        if open_snapshot(spark, sql).properties.get(_RETENTION) != wanted:
+            spark.sql(f"ALTER TABLE {sql} SET TBLPROPERTIES ('{_RETENTION}' = '{wanted}')")
     spark.sql(f"VACUUM {sql}").collect()
     return wait
 
