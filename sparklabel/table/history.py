@@ -24,7 +24,8 @@ _ALL_ROWS = (None, "", "[]", '["true"]')
 """The predicate of a DELETE without a condition."""
 _DDL = (
     "pass_id STRING, task STRING, model STRING, began TIMESTAMP_LTZ, ended TIMESTAMP_LTZ, rows BIGINT, "
-    "version_before BIGINT, version_after BIGINT, task_fingerprint STRING, condition STRING, undone STRING"
+    "version_before BIGINT, version_after BIGINT, task_fingerprint STRING, condition STRING, undone STRING, "
+    "shard STRING"
 )
 
 
@@ -175,9 +176,9 @@ def passes(spark: SparkSession, table: str) -> DataFrame:
 
     Returns:
         A row per pass, newest first: `pass_id`, `task`, `model`, `began`, `ended`, `rows`, `version_before`,
-        `version_after`, `task_fingerprint`, `condition` (its where=) and `undone`, the pass that an undo took back. An
-        undo and a restoring of answers have rows of their own. `rows` is NULL if passes of several tasks share a
-        commit.
+        `version_after`, `task_fingerprint`, `condition` (its where=), `undone`, the pass that an undo took back, and
+        `shard` ("3/8" for shard=(3, 8)). An undo and a restoring of answers have rows of their own. `rows` is NULL if
+        passes of several tasks share a commit.
 
     Raises:
         TableError: The table cannot be read.
@@ -195,7 +196,7 @@ def _row(pass_id: str, commits: Sequence[PassCommit]) -> tuple[Any, ...]:
     return (
         pass_id, facts.get("task"), facts.get("model"), _began(first), last.at, _sum(written),
         facts.get("version_before"), last.version, facts.get("task_fingerprint"), facts.get("where"),
-        facts.get("undone"),
+        facts.get("undone"), "/".join(map(str, facts["shard"])) if facts.get("shard") else None,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from sparklabel import passes
 from sparklabel.errors import ConflictError
 from sparklabel.labeling import plan
 from sparklabel.labeling.executor import ensure_columns, staging_of
@@ -68,6 +69,7 @@ def test_passes_over_shards_of_their_own_work_side_by_side(spark, forty, running
     lease, _ = running(Shard(0, 4))
     with lease:
         parts = [label(forty, shard=(number, 4)).labeled for number in (1, 2, 3)]
+        assert [row.shard for row in passes(spark, forty).collect()] == ["3/4", "2/4", "1/4", "0/4"]
         with pytest.raises(ConflictError, match=r"shard=\(0, 2\)"):
             label(forty, shard=(0, 2), model="another", relabel="model")
         with pytest.raises(ConflictError):
