@@ -1,8 +1,8 @@
-"""The rows of the files that a Delta table got since an older version. The other files are not read.
+"""The rows in files that were added to a Delta table since an older version. The other files are not read.
 
-In: a pinned table, a version. Out: those rows, or None where they cannot be told from the others. SQL has no words for
-"these files of a version", so this is the one place that calls Delta's own classes in the JVM: a session over Spark
-Connect and a Delta that has other classes get None, and read the whole table.
+In: a pinned table, a version. Out: those rows, or None where they cannot be told from the others. SQL cannot select a
+version's files, so this is the one place that calls Delta's own classes in the JVM: a session over Spark Connect and a
+Delta that has other classes get None, and read the whole table.
 """
 
 import json
@@ -13,9 +13,10 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta.errors import session_errors
+from sparklabel.delta.errors import error_message, session_errors
 from sparklabel.delta.session import is_connect
 from sparklabel.delta.snapshot import TableSnapshot
+from sparklabel.progress import tell
 
 _MOST_FILES = 10_000
 """Their entries in the log go through the driver."""
@@ -42,11 +43,14 @@ def changed_files(
     """
     if is_connect(spark):
         return None
-    # Other classes (py4j then calls what is no method), or a version whose log is gone.
+    # A version whose log is gone, or a Delta with other classes: py4j then calls what is no method.
     unknown: tuple[type[Exception], ...] = (*session_errors(), TypeError)
     try:
         return _changed_files(spark, table, since, columns)
-    except unknown:
+    except unknown as error:
+        tell(
+            f"reading all of {table.name}: Delta does not say which files are newer ({error_message(error)})"
+        )
         return None
 
 

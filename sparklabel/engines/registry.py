@@ -55,7 +55,7 @@ class EngineSpec:
             return on_gpu and self.kind.needs_files and not names_devices(dict(self.options))
         return self.shared
 
-    def apart(self) -> "EngineSpec":
+    def isolated(self) -> "EngineSpec":
         """The same engine in a process of its own, whose death a worker survives. Itself if `shared` was given, or if
         its options say on which devices it computes."""
         is_free = self.shared is None and self.kind.holds_model and not names_devices(dict(self.options))

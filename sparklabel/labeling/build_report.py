@@ -75,8 +75,8 @@ def _unread(changed: ChangedFiles | None) -> str:
     if changed is None:
         return ""
     return (
-        f"read {changed.read:,} of {changed.files:,} files: the others are as they were at version {changed.since}, "
-        "when every row had its answer"
+        f"read {changed.read:,} of {changed.files:,} files, which the figures are about: the others are as they were "
+        f"at version {changed.since}, of which no row was left pending"
     )
 
 

@@ -55,10 +55,10 @@ def failures_diagnosed(spark: SparkSession, requests: Sequence[PassRequest]) -> 
 
 def _died(names: str) -> TableError:
     return TableError(
-        f"A Python worker or an executor died in the pass over {names}, and died again when it was tried again.",
+        f"A Python worker or an executor died in the pass over {names}.",
         hint="Its log says why; mostly memory ran out. Give executors more of it (spark.executor.memoryOverhead), "
-        "fewer tasks at once (spark.task.cpus) or smaller batches (batch_tokens), and leave out shared=False: with the "
-        "model in a process of its own, the row that kills it is found. What was staged or merged is kept.",
+        "fewer tasks at once (spark.task.cpus) or smaller batches (batch_tokens). With the model in a process of its "
+        "own, the row that kills it is found: leave out shared=False. What was staged or merged is kept.",
     )
 
 

@@ -24,7 +24,7 @@ from sparklabel.errors import ConflictError
 from sparklabel.labeler import PreparedTask
 from sparklabel.labeling.build_report import build_report
 from sparklabel.labeling.error_translation import failures_diagnosed
-from sparklabel.labeling.increment import leaves_nothing
+from sparklabel.labeling.increment import answers_all
 from sparklabel.labeling.limits import INTERRUPTED, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN, stop_reason
 from sparklabel.labeling.outcome import InferenceResult, PassOutcome
 from sparklabel.labeling.plan import PassPlan
@@ -40,10 +40,10 @@ from sparklabel.labeling.tracking import track_pass
 from sparklabel.progress import tell
 from sparklabel.sql import quote
 from sparklabel.table.history import (
-    ALL_DONE,
     ANSWERS,
     COLUMNS,
     CORRECTIONS,
+    DONE,
     NEWEST_COMMITS,
     Rewritten,
     pass_commits,
@@ -241,8 +241,8 @@ def _answer_facts(one: RunningPass) -> dict[str, object]:
         "inputs_per_second": stats.rate,
         "prompt_tokens": stats.prompt_tokens,
     }
-    if leaves_nothing(one.ready.plan, one.answered):
-        facts[ALL_DONE] = True
+    if answers_all(one.ready.plan, one.answered):
+        facts[DONE] = one.ready.plan.pending
     return one.ready.request.facts(ANSWERS) | facts
 
 

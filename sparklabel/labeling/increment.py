@@ -1,4 +1,4 @@
-"""Which rows a pass need not look at: those in files that have not changed since a pass answered every row.
+"""Which rows a pass need not read: those in files that were there when a pass left no row pending.
 
 In: a request. Out: the same request, reading only what changed, if an earlier pass by the same rules left nothing to
 do. Writes nothing.
@@ -28,7 +28,7 @@ def read_changed(spark: SparkSession, request: PassRequest, large: int = _LARGE)
     table, rules = request.table, _rules(request)
     if rules is None or table.target.version == UNVERSIONED or table.target.bytes < large:
         return request
-    since = read_history(spark, table.target, NEWEST_COMMITS).last_all_done(rules)
+    since = read_history(spark, table.target, NEWEST_COMMITS).last_done(rules)
     if since is None:
         return request
     columns = (
@@ -38,8 +38,8 @@ def read_changed(spark: SparkSession, request: PassRequest, large: int = _LARGE)
     return replace(request, table=replace(table, changed=found)) if found else request
 
 
-def leaves_nothing(plan: PassPlan, answered: InferenceResult) -> bool:
-    """Whether a pass that ended so left no row of the version that it pinned for the next one."""
+def answers_all(plan: PassPlan, answered: InferenceResult) -> bool:
+    """Whether a pass that ended so has an answer to every pending row, so that the next one need not look at it."""
     if _rules(plan.request) is None or answered.stop_reason:
         return False
     return plan.inputs == plan.pending_inputs and not answered.stats.failed and not answered.kept_older

@@ -26,8 +26,9 @@ class PassReport:
 
     Attributes:
         states: The table's rows by state before the pass; see `sparklabel.labels.predicates.row_state_sql`.
-        unread: Which files were read, if those were left out that did not change since a pass had answered every row:
-            `states` and what is counted by them are about the rows that were read. "" if all were.
+        unread: Which files were read, if those were left out that were there when a pass left no row pending. `states`,
+            `human_kept`, `human_input_changed` and `new_model_would_add` are about the rows that were read. "" if all
+            were.
         pending: The rows there were to label, and `distinct_inputs` the texts among them.
         labeled: The rows that were written, and `by_status` these by their status.
         resumed_inputs: Inputs whose answer a pass that did not finish had staged.

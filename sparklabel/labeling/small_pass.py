@@ -14,7 +14,7 @@ from sparklabel.labeling.outcome import InferenceResult
 from sparklabel.labeling.running_pass import Ready, failures_of, inputs_of, look_at_first
 from sparklabel.labeling.stats import PassStats
 from sparklabel.labeling.tracking import PassTracker
-from sparklabel.labeling.worker_deaths import SurvivingAsker
+from sparklabel.labeling.worker_deaths import WorkerRetry
 from sparklabel.progress import WorkProgress, tell
 from sparklabel.table.merge import Change, answers_change
 from sparklabel.table.row_states import ANSWER, HASH
@@ -41,7 +41,7 @@ class SmallPass:
             TaggedJobs(ready.spark, f"sparklabel-{request.pass_id}") as jobs,
         ):
             try:
-                found = SurvivingAsker(request.spec).run(
+                found = WorkerRetry(request.spec).run(
                     lambda spec: answer_on_driver(
                         ready.spark, spec, request.pass_id, ready.table, ready.rows, inputs
                     )

@@ -26,7 +26,7 @@ from sparklabel.labeling.state.lease import Lease
 from sparklabel.labeling.state.staging import CLEARING, Staging
 from sparklabel.labeling.stats import ChunkStats, PassStats
 from sparklabel.labeling.tracking import PassTracker
-from sparklabel.labeling.worker_deaths import SurvivingAsker
+from sparklabel.labeling.worker_deaths import WorkerRetry
 from sparklabel.progress import WorkProgress, tell
 from sparklabel.table.merge import Change, answered_rows, answers_change
 from sparklabel.table.row_states import HASH, records_of
@@ -102,14 +102,14 @@ class StagedPass:
         chunk, and pressed again at once."""
         ready, stats = self.ready, self.stats
         spark, request = ready.spark, ready.request
-        chunks, asker = Chunks(task_slots(spark), number), SurvivingAsker(request.spec)
+        chunks, retry = Chunks(task_slots(spark), number), WorkerRetry(request.spec)
         with FirstInterrupt(tell) as interrupt, TaggedJobs(spark, f"sparklabel-{request.pass_id}") as jobs:
             try:
                 for buckets in chunks:
                     started = time.monotonic()
                     part = inputs.where(F.col(BUCKET).between(buckets[0], buckets[1] - 1))
                     files = files_of(number * (buckets[1] - buckets[0]) // BUCKETS)
-                    stats.add(asker.run(partial(self._stage, part, chunks.slots, files, stats.chunks + 1)))
+                    stats.add(retry.run(partial(self._stage, part, chunks.slots, files, stats.chunks + 1)))
                     chunks.took(stats.last, time.monotonic() - started)
                     chunks.slots = task_slots(spark)  # executors come and go
                     conflicts = f", {met:,} conflicts" if (met := conflicts_met()) else ""

@@ -1,4 +1,4 @@
-"""What a pass does when a Python worker dies: it asks again with the model in a process of its own.
+"""What a pass does when a Python worker dies: it retries with the model in a process of its own.
 
 In: how a pass asks, and the specification of its labeler. Out: what that gives. A worker survives the death of that
 other process, and finds the row that caused it (see `sparklabel.udf.worker`).
@@ -18,8 +18,8 @@ _DEATH = re.compile(r"Python worker exited unexpectedly|ExecutorLostFailure")
 """How Spark says that a process died in which a task ran: it was killed for its memory, or a library crashed."""
 
 
-class SurvivingAsker:
-    """Asks with `spec`, whose engine gets a process of its own once a worker has died."""
+class WorkerRetry:
+    """Asks with `spec`; once a worker has died, with an engine that is isolated in a process of its own."""
 
     def __init__(self, spec: LabelerSpec) -> None:
         self._spec = spec
@@ -30,11 +30,11 @@ class SurvivingAsker:
             with worker_errors():
                 return ask(self._spec)
         except spark_errors() as error:
-            apart = replace(self._spec, engine=self._spec.engine.apart())
-            if not is_death(error) or apart == self._spec:
+            isolated = replace(self._spec, engine=self._spec.engine.isolated())
+            if not is_death(error) or isolated == self._spec:
                 raise
-        tell("a Python worker died: asking again with the model in a process of its own, to find the row")
-        self._spec = apart
+        tell("a Python worker died: retrying with the model in a process of its own, to find the row")
+        self._spec = isolated
         with worker_errors():
             return ask(self._spec)
 

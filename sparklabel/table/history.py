@@ -16,8 +16,8 @@ from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 COLUMNS, CORRECTIONS, ANSWERS, UNDO, RESTORED = "columns", "corrections", "answers", "undo", "restored"
 """The steps of a pass that commit, the undo of a pass, and the restoring of people's answers."""
 
-ALL_DONE = "all_done"
-"""The fact of a pass that it left no row to answer of the version that it pinned."""
+DONE = "pending_answered"
+"""The fact of a pass that it answered every pending row of the version that it pinned: how many there were."""
 NEWEST_COMMITS = 100
 """How many commits a pass searches for its own and those of earlier passes."""
 _ALL_ROWS = (None, "", "[]", '["true"]')
@@ -64,20 +64,20 @@ class TableHistory:
     made_anew: Sequence[int] = ()
     brought_back: Sequence[int] = ()
 
-    def last_all_done(self, wanted: Mapping[str, Any]) -> int | None:
-        """The version up to which all rows are answered: that of the newest pass that left nothing to do and whose
-        facts are as `wanted`. None if there is none.
+    def last_done(self, wanted: Mapping[str, Any]) -> int | None:
+        """The newest version of which a pass whose facts are as `wanted` left no row pending: the one that it pinned.
+        None if there is none.
 
-        A pass looked at the version that it pinned. What it wrote itself since then has its answers; as soon as others
-        wrote, too, only the pinned version counts.
+        That it wrote as many rows as it found pending is read from Delta's own figures: an answer that was not written,
+        whatever the reason, counts.
         """
         for commit in self.passes:
             facts = commit.facts
-            if facts.get(ALL_DONE) and all(facts.get(name) == value for name, value in wanted.items()):
-                own = {one.version for one in self.passes if one.facts["pass_id"] == facts["pass_id"]}
-                pinned = int(facts["version_before"])
-                alone = own.issuperset(range(pinned + 1, commit.version + 1))
-                return commit.version if alone else pinned
+            if facts.get(DONE) is None or any(facts.get(name) != value for name, value in wanted.items()):
+                continue
+            own = [one for one in self.passes if one.facts["pass_id"] == facts["pass_id"]]
+            if _sum([one.rows for one in own if one.step == ANSWERS]) == facts[DONE]:
+                return int(facts["version_before"])
         return None
 
     def lost_versions(self, task: str) -> list[tuple[int, PassCommit]]:

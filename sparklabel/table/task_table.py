@@ -97,7 +97,8 @@ class TaskTable:
 
     def at(self, target: TableSnapshot) -> "TaskTable":
         """The same table with `target` in place of the one that has the labels."""
-        return replace(self, target=target, source=self.source if self.has_separate_labels else target)
+        source = self.source if self.has_separate_labels else target
+        return replace(self, target=target, source=source, changed=None)
 
     def calibrator(self, task: Task, model: str, fingerprint: str) -> FittedCalibrator | None:
         """The calibrator that the table remembers for a model, by its identity, and the task as it is asked."""

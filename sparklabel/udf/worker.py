@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sparklabel import registry
 from sparklabel.engines import Engine, EngineSpec, engine_spec, names_devices, open_engine
-from sparklabel.engines.server import CPU, ServingSpec, connect, evict, gpu_uuid, visible_gpu
+from sparklabel.engines.server import CPU, ServingSpec, connect, evict, gpu_uuid, isolation_lock, visible_gpu
 from sparklabel.errors import EngineError
 from sparklabel.labeler import Labeler, abstain_below
 from sparklabel.labels.record import Label
-from sparklabel.labels.status import RETRYABLE
+from sparklabel.labels.status import ENGINE_DIED, RETRYABLE
+from sparklabel.locks import held
 from sparklabel.models.references import ResolvedModel
 from sparklabel.udf.spec import LabelerSpec
 
@@ -190,7 +191,7 @@ class _Worker:
     """Answers rows of one spec in this process. Several threads may call `label`."""
 
     def __init__(self, spec: LabelerSpec, slot: Slot) -> None:
-        self._spec, self._slot, self._opening, self._isolating = spec, slot, Lock(), Lock()
+        self._spec, self._slot, self._opening = spec, slot, Lock()
         self._last: Labeler | None = None
         self._deaths = 0
 
@@ -201,31 +202,45 @@ class _Worker:
 
     def label(self, rows: Sequence[_Row]) -> list[Label]:
         labels, lost = self._asked(rows)
-        if lost:
-            failed = _failed(labels)
-            with self._isolating:  # else the death of one thread's row would be blamed on the other's
-                if lost.engine_died:
+        failed = _failed(labels)
+        if lost and failed:
+            if lost.engine_died:
+                # One task at a time: they share the process, and one's row would kill the other's.
+                model = self._spec.model.base or self._spec.model
+                with held(isolation_lock(model.identity), "looks for a row", error=EngineError):
                     self._isolate(rows, labels, failed, 2)
-                else:  # it failed on each row alone
-                    self._ask_again(rows, labels, failed, 2)
+            else:  # it failed on each row alone
+                self._ask_again(rows, labels, failed, 2)
         return labels
 
-    def _isolate(self, rows: Sequence[_Row], labels: list[Label], failed: list[int], attempt: int) -> None:
-        """Asks again for the `failed` rows in parts, and in smaller ones where the engine dies again."""
+    def _isolate(
+        self,
+        rows: Sequence[_Row],
+        labels: list[Label],
+        failed: list[int],
+        attempt: int,
+        was_alone: bool = False,
+    ) -> None:
+        """Asks again for the `failed` rows in parts, and in smaller ones where the engine dies again. `was_alone`: it
+        has died when it was asked for nothing but this row."""
         size = -(-len(failed) // _PARTS)
         for start in range(0, len(failed), size):
             if self._deaths >= _MOST_DEATHS:
                 return
             part = failed[start : start + size]
             lost = self._ask_again(rows, labels, part, attempt)
-            if not (lost and lost.engine_died):
+            again = [part[n] for n in _failed([labels[n] for n in part])]
+            if not (again and lost and lost.engine_died):
                 continue
-            if len(failed) == 1:  # it was alone before, too
-                labels[part[0]] = replace(labels[part[0]], error=_DEADLY)
-            else:
-                self._isolate(
-                    rows, labels, [part[n] for n in _failed([labels[n] for n in part])], attempt + 1
-                )
+            if not was_alone:
+                self._isolate(rows, labels, again, attempt + 1, was_alone=len(part) == 1)
+            elif self._answers_others():
+                labels[again[0]] = replace(labels[again[0]], status=ENGINE_DIED, error=_DEADLY)
+
+    def _answers_others(self) -> bool:
+        """Whether the engine answers a harmless row: if it does not, no row is to blame."""
+        labels, _ = self._asked([[b"a"] * len(self._spec.task.inputs)])
+        return not _failed(labels)
 
     def _ask_again(
         self, rows: Sequence[_Row], labels: list[Label], numbers: list[int], attempt: int
@@ -241,7 +256,7 @@ class _Worker:
         labeler = self._opened()
         labels = labeler.label(rows)
         with self._opening:
-            if len(_failed(labels)) < len(labels):
+            if any(label.attempts and label.status not in RETRYABLE for label in labels):
                 self._deaths = 0
             if labeler.engine_lost and self._last is labeler:  # another thread may have opened a new one
                 self._deaths += 1

@@ -93,4 +93,5 @@ def test_a_row_that_kills_the_worker_costs_itself_only(spark, table, label, rows
         f"SELECT id, concat(if(id = 7, 'deadly ', 'fresh '), id) AS text FROM range({rows})"
     )
     report = label(table, die_on="deadly")
-    assert report.by_status == {"engine_error": 1, "ok": rows - 1}
+    assert report.by_status == {"engine_died": 1, "ok": rows - 1}
+    assert label(table, dry_run=True).pending == 0

@@ -6,8 +6,18 @@ them would see enough rows at once. `connect` finds the process that serves a mo
 """
 
 from sparklabel.engines.server.client import ServedEngine
-from sparklabel.engines.server.endpoint import CPU, Endpoint, ServingSpec
+from sparklabel.engines.server.endpoint import CPU, Endpoint, ServingSpec, isolation_lock
 from sparklabel.engines.server.gpus import gpu_uuid, visible_gpu
 from sparklabel.engines.server.launcher import connect, evict
 
-__all__ = ["CPU", "Endpoint", "ServedEngine", "ServingSpec", "connect", "evict", "gpu_uuid", "visible_gpu"]
+__all__ = [
+    "CPU",
+    "Endpoint",
+    "ServedEngine",
+    "ServingSpec",
+    "connect",
+    "evict",
+    "gpu_uuid",
+    "isolation_lock",
+    "visible_gpu",
+]

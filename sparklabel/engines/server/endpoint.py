@@ -5,6 +5,7 @@ holds one model at a time; without a GPU each model has its own.
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import signal
@@ -144,6 +145,13 @@ def device_endpoint(device: str, home: Path | None = None) -> Endpoint | None:
     """The endpoint of a GPU, with the key of what is served there. None if this user never served anything on it."""
     home = home or _home()
     return Endpoint(home / device).resident if _is_private(home) and _is_private(home / device) else None
+
+
+def isolation_lock(model: str) -> Path:
+    """The file that the one task holds which looks for the row that kills the engine of this model: meanwhile no other
+    task may send the suspects that it has."""
+    name = hashlib.sha256(model.encode()).hexdigest()[:16]
+    return _private(_home()) / f"isolating-{name}"
 
 
 @lru_cache(maxsize=1)

@@ -4,11 +4,11 @@ from datetime import datetime
 
 import pytest
 
-from sparklabel.table.history import PassCommit, TableHistory
+from sparklabel.table.history import ANSWERS, PassCommit, TableHistory
 
 
-def commit(version, task="verdict", **facts):
-    return PassCommit(version, datetime(2026, 11, 28), 1, {}, {"task": task, "pass_id": "p"} | facts)
+def commit(version, task="verdict", rows=1, **facts):
+    return PassCommit(version, datetime(2026, 11, 28), rows, {}, {"task": task, "pass_id": "p"} | facts)
 
 
 def lost(passes, made_anew, brought_back=()):
@@ -32,20 +32,24 @@ def test_passes_of_other_tasks_lose_nothing_of_this_one():
     assert lost([(8, "tone"), (3,)], [9]) == [(8, 3)]
 
 
-def all_done(version, pinned, **facts):
-    return commit(version, all_done=True, version_before=pinned, **facts)
+def answers(version, pinned, rows=1, pending=1, **facts):
+    return commit(version, rows=rows, step=ANSWERS, pending_answered=pending, version_before=pinned, **facts)
 
 
 @pytest.mark.parametrize(
-    ("passes", "until"),
+    ("passes", "done"),
     [
-        ([all_done(5, 3), commit(4)], 5),
-        ([all_done(5, 3)], 3),  # another wrote version 4
-        ([all_done(5, 3), commit(4, pass_id="q")], 3),
-        ([commit(9), all_done(5, 4)], 5),
-        ([all_done(9, 8, task="tone"), all_done(5, 4)], 5),
-        ([commit(5)], None),
+        ([answers(5, 3)], 3),
+        ([commit(9), answers(5, 3)], 3),
+        ([answers(5, 3, rows=2, pending=3), commit(4, step=ANSWERS)], 3),
+        ([answers(9, 8, task="tone", pass_id="q"), answers(5, 3)], 3),
+        ([commit(5, step=ANSWERS)], None),
     ],
 )
-def test_all_rows_are_answered_up_to_what_the_last_whole_pass_pinned_or_wrote_alone(passes, until):
-    assert TableHistory(passes).last_all_done({"task": "verdict"}) == until
+def test_no_row_is_pending_of_the_version_that_the_last_whole_pass_pinned(passes, done):
+    assert TableHistory(passes).last_done({"task": "verdict"}) == done
+
+
+@pytest.mark.parametrize("rows", [2, 4, None])
+def test_a_pass_that_wrote_another_number_of_rows_left_some_pending(rows):
+    assert TableHistory([answers(5, 3, rows=rows, pending=3)]).last_done({"task": "verdict"}) is None
