@@ -13,13 +13,23 @@ from sparklabel.udf import labeler_spec
 
 
 @pytest.fixture
-def done(spark, table, label):
-    """A table of four files whose rows are all answered."""
-    spark.range(8, numPartitions=4).selectExpr("id", "concat('fresh ', id) AS text").write.format(
-        "delta"
-    ).saveAsTable(table)
-    label(table)
-    return table
+def make(spark, table, label):
+    """A table of several files whose rows are all answered: eight by a first pass, the last by a second one."""
+
+    def labeled(**options):
+        rows = spark.range(8, numPartitions=4).selectExpr("id", "concat('fresh ', id) AS text")
+        rows.write.format("delta").options(**options).saveAsTable(table)
+        label(table)
+        insert(spark, table, 100)
+        label(table)
+        return table
+
+    return labeled
+
+
+@pytest.fixture
+def done(make):
+    return make()
 
 
 @pytest.fixture
@@ -40,13 +50,14 @@ def insert(spark, table, *ids):
 
 
 def test_of_a_table_that_grew_the_new_file_is_read(spark, done, plan):
-    insert(spark, done, 8, 9)
+    insert(spark, done, 8)
     found = plan(done)
-    assert found.states == {"new": 2}
+    assert found.states == {"new": 1, "done": 1}
     assert 0 < found.request.table.changed.read < found.request.table.changed.files
 
 
 def test_what_a_person_changed_is_read(spark, done, plan):
+    assert plan(done).states == {"done": 1}
     spark.sql(f"UPDATE {done} SET verdict = 'rotten' WHERE id = 3")
     assert plan(done).implicit_corrections == 1
 
@@ -61,7 +72,7 @@ def test_an_input_that_changed_is_read(spark, done, plan):
 )
 def test_all_files_are_read_by_a_pass_with_other_rules(spark, done, plan, other):
     insert(spark, done, 8)
-    assert sum(plan(done, **other).states.values()) >= 8
+    assert sum(plan(done, **other).states.values()) >= 9
 
 
 @pytest.mark.parametrize("options", [{"fail_on": "3"}, {"max_rows": 3}, {"where": "id < 9"}])
@@ -74,17 +85,23 @@ def test_all_files_are_read_after_a_pass_that_left_something(spark, table, label
     assert sum(plan(table).states.values()) == 9
 
 
-def test_of_a_file_with_deletion_vectors_only_rows_that_came_back_are_read(spark, table, label, plan):
-    spark.range(8, numPartitions=4).selectExpr("id", "concat('fresh ', id) AS text").write.format(
-        "delta"
-    ).option("delta.enableDeletionVectors", "true").saveAsTable(table)
-    label(table)
+def test_a_file_of_which_rows_were_deleted_is_not_read(spark, make, plan):
+    table = make(**{"delta.enableDeletionVectors": "true"})
     spark.sql(f"DELETE FROM {table} WHERE id = 3")
-    assert plan(table).states == {}
-    version = spark.sql(f"DESCRIBE HISTORY {table} LIMIT 1").first()["version"]
-    spark.sql(f"RESTORE {table} TO VERSION AS OF {version - 1}")
+    assert plan(table).states == {"done": 1}
+
+
+def test_rows_that_a_restore_brought_back_are_read(spark, make, label, version, plan):
+    table = make(**{"delta.enableDeletionVectors": "true"})
+    spark.sql(f"DELETE FROM {table} WHERE id IN (3, 4)")
+    before = version(table)
+    spark.sql(f"UPDATE {table} SET text = 'rotten' WHERE id = 5")
+    insert(spark, table, 101)
+    label(table)
     assert plan(table).pending == 0
-    insert(spark, table, 8)
+    spark.sql(f"RESTORE {table} TO VERSION AS OF {before - 1}")
+    assert plan(table).pending == 0
+    spark.sql(f"UPDATE {table} SET text = 'rotten' WHERE id = 3")
     assert plan(table).pending == 1
 
 
