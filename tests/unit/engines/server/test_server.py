@@ -4,13 +4,11 @@ import json
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 from uuid import uuid4
 
 import numpy as np
@@ -19,9 +17,8 @@ import pytest
 
 from sparklabel.engines import EngineSpec, GenerationRequest, ScoringRequest, engine_spec, open_engine
 from sparklabel.engines.server import Endpoint, ServingSpec, connect, evict
-from sparklabel.engines.server.endpoint import device_endpoint, refusal
 from sparklabel.engines.server.gpu_presence import SHARED_MEMORY
-from sparklabel.errors import EngineDied, EngineError, ModelError, SetupError
+from sparklabel.errors import EngineDied, EngineError, ModelError
 from sparklabel.label_trie import label_trie
 
 pytestmark = pytest.mark.process
@@ -107,14 +104,6 @@ def test_a_process_that_hangs_is_dead_to_who_waits_for_its_answer(home):
     stop(pid(FAKE, home))
     with pytest.raises(EngineDied, match="process is gone"):
         engine.score(REQUEST)
-
-
-def test_nobody_is_looked_for_in_a_folder_that_others_may_write(home):
-    gpu = ServingSpec(EngineSpec("fake"), "fake:m", None, "GPU-1")
-    connect(gpu, home=home)
-    assert device_endpoint("GPU-1", home) == Endpoint.of(gpu, home)
-    home.chmod(0o777)
-    assert device_endpoint("GPU-1", home) is None
 
 
 def ended(endpoint):
@@ -236,61 +225,6 @@ def test_a_model_that_does_not_load_says_so_as_if_it_were_loaded_here(home, tmp_
     broken = ServingSpec(EngineSpec("transformers"), "m", tmp_path)
     with pytest.raises(ModelError, match="does not load"):
         connect(broken, home=home)
-
-
-def test_a_folder_that_others_may_enter_is_refused(tmp_path):
-    folder = tmp_path / "open"
-    folder.mkdir()
-    folder.chmod(0o755)
-    with pytest.raises(SetupError, match="is open to other users"):
-        Endpoint.of(FAKE, folder)
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
-@pytest.mark.parametrize("place", [".", "inside"])
-def test_a_folder_of_another_user_is_refused(place, home):
-    name = f"cpu-{FAKE.key}" if place == "inside" else "."
-    (home / name).mkdir(mode=0o700, exist_ok=True)
-    os.chown(home / name, 4711, 4711)
-    with pytest.raises(SetupError, match="belongs to another user"):
-        Endpoint.of(FAKE, home)
-
-
-@pytest.mark.parametrize(
-    ("owner", "mode", "private"),
-    [
-        (1000, stat.S_IFDIR | 0o700, True),
-        (1001, stat.S_IFDIR | 0o700, False),
-        (0, stat.S_IFDIR | 0o700, False),
-        (1000, stat.S_IFLNK | 0o700, False),
-        (1000, stat.S_IFREG | 0o700, False),
-        (1000, stat.S_IFDIR | 0o710, False),
-        (1000, stat.S_IFDIR | 0o701, False),
-    ],
-)
-def test_a_folder_is_private_if_it_is_ones_own_and_no_link_and_closed_to_others(owner, mode, private):
-    assert (refusal(SimpleNamespace(st_uid=owner, st_mode=mode), 1000) == "") is private
-
-
-def test_a_link_in_the_place_of_the_folder_is_refused_wherever_it_leads(tmp_path):
-    (tmp_path / "ours").mkdir(mode=0o700)
-    (tmp_path / "link").symlink_to(tmp_path / "ours")
-    with pytest.raises(SetupError, match="is no folder"):
-        Endpoint.of(FAKE, tmp_path / "link")
-
-
-def test_a_link_in_the_place_of_an_engine_is_refused_wherever_it_leads(home, tmp_path):
-    (tmp_path / "ours").mkdir(mode=0o700)
-    (home / f"cpu-{FAKE.key}").symlink_to(tmp_path / "ours")
-    with pytest.raises(SetupError, match="is no folder"):
-        Endpoint.of(FAKE, home)
-
-
-def test_a_link_or_an_open_folder_of_a_gpu_is_not_looked_into(home, tmp_path):
-    (tmp_path / "ours").mkdir(mode=0o700)
-    (home / "GPU-1").symlink_to(tmp_path / "ours")
-    (home / "GPU-2").mkdir(mode=0o755)
-    assert device_endpoint("GPU-1", home) is device_endpoint("GPU-2", home) is None
 
 
 def test_a_process_that_got_the_number_of_a_dead_engine_is_not_killed(home):

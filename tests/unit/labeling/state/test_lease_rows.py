@@ -6,6 +6,7 @@ them to Spark.
 
 import json
 import os
+import random
 import sqlite3
 import threading
 import time
@@ -56,15 +57,23 @@ class Session:
 
 
 @pytest.fixture(autouse=True)
-def slept(monkeypatch):
-    """The pauses, in seconds, of a clock that only they move on."""
-    pauses = []
-    monkeypatch.setattr(time, "sleep", pauses.append)
-    monkeypatch.setattr(time, "monotonic", lambda: sum(pauses))
+def pauses(monkeypatch):
+    """The shortest and the longest that each pause may be, in seconds, on a clock that only pauses move on. They are
+    the shortest, and no pass takes a hundred."""
+    drawn, slept = [], []
+
+    def draw(shortest, longest):
+        drawn.append((shortest, longest))
+        assert len(drawn) < 100, "it waits for ever"
+        return shortest
+
+    monkeypatch.setattr(random, "uniform", draw)
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(time, "monotonic", lambda: sum(slept))
     monkeypatch.setattr(
         lease_module, "_SILENCE_SECONDS", 300.0
     )  # tests with Spark in this process do not wait
-    return pauses
+    return drawn
 
 
 @pytest.fixture
@@ -117,6 +126,7 @@ def test_a_lease_is_a_row_that_is_there_as_long_as_its_block(session, lease):
         (own,) = (sign for row in session.signs() if row not in before for sign in row[1:])
         assert json.loads(own) == asdict(Holder.this("me", Shard(1, 2))) | {"shard": [1, 2]}
         assert Holder.this("me", None).is_alive_here
+        assert [thread.daemon for thread in threading.enumerate() if thread.name == "lease"] == [True]
     assert session.signs() == before, "answers stay, and so does what belongs to others"
     assert not Holder.this("me", None).is_alive_here
 
@@ -137,7 +147,7 @@ def test_passes_that_ended_without_giving_their_lease_back_are_told_from_the_oth
     assert said == []
 
 
-def test_a_pass_of_another_process_is_named_once_it_was_seen_twice(session, lease, said, slept):
+def test_a_pass_of_another_process_is_named_once_it_was_seen_twice(session, lease, said, pauses):
     session.leave(living=living())
     with pytest.raises(ConflictError, match=f"process {os.getppid()}.*in pass living"):
         take(lease())
@@ -145,7 +155,7 @@ def test_a_pass_of_another_process_is_named_once_it_was_seen_twice(session, leas
     assert [pass_id for pass_id, _ in session.signs()] == ["living"]
     assert not Holder.this("me", None).is_alive_here
     assert said == [], "who is here is not waited for"
-    assert len(slept) == 1
+    assert len(pauses) == 1
 
 
 def test_two_that_start_at_once_do_not_both_give_up(session, lease):
@@ -183,15 +193,12 @@ def test_a_pass_elsewhere_that_gives_a_sign_meanwhile_is_alive(session, lease, s
     assert said == [WAITING]
 
 
-def test_a_pass_elsewhere_is_waited_for_until_it_was_silent_for_five_minutes(session, lease, said, slept):
+def test_a_pass_elsewhere_is_waited_for_until_it_was_silent_for_five_minutes(session, lease, said, pauses):
     session.leave(elsewhere=elsewhere())
     with lease() as held:
         assert held.dead == ("elsewhere",)
     assert said == [WAITING]
-    assert 300 <= sum(slept) < 310
-    short, *long = slept
-    assert 0.5 <= short <= 3
-    assert all(5 <= pause <= 10 for pause in long)
+    assert pauses == [(0.5, 3.0)] + [(5.0, 10.0)] * 60, "300.5 seconds"
 
 
 def test_a_lease_that_cannot_be_read_is_told_once_and_skipped(session, lease, said):
