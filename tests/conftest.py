@@ -1,6 +1,7 @@
 """What tests of several rooms need: a tiny Llama with random weights (real files, loaded by the real code, in a
 second), and one local Spark with Delta."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -87,9 +88,11 @@ def spark_conf():
 
 @pytest.fixture(scope="session")
 def spark(cache, tmp_path_factory, spark_conf):
-    """The session: two slots, its tables in a temporary folder."""
+    """The session: two slots, its tables in a temporary folder. `make mutants` names a server, to start Spark once."""
     session = spark_session(
-        {
+        {}
+        if "SPARK_REMOTE" in os.environ
+        else {
             "spark.master": "local[2]",
             "spark.driver.memory": "1g",
             "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from contextlib import contextmanager
 from itertools import count
 from types import SimpleNamespace
@@ -30,7 +31,7 @@ def no_silence():
 @pytest.fixture
 def table(spark):
     """The name of a table that does not exist yet; what the test makes under it is dropped afterwards."""
-    name = f"default.t{next(_numbers)}"
+    name = f"default.t{os.getpid()}_{next(_numbers)}"  # others may have tables there: see `make mutants`
     yield name
     spark.sql(f"DROP TABLE IF EXISTS {name}")
 
