@@ -6,6 +6,7 @@ What was found is noted in build/mutants: a run that was ended goes on, and ends
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -53,7 +54,11 @@ def main() -> int:
 def run(scope: Scope, made: Sequence[Mutant], jobs: int) -> Iterator[Run]:
     """What becomes of the mutants. Without a change all tests must pass."""
     modules = list(dict.fromkeys(mutant.module for mutant in made))
-    with spark_server(BUILD / "warehouse") as environment, ExitStack() as stack:
+    needs_spark = any(test.startswith("tests/spark") for module in modules for test in scope.tests[module])
+    with ExitStack() as stack:
+        environment = (
+            stack.enter_context(spark_server(BUILD / "warehouse")) if needs_spark else dict(os.environ)
+        )
         copies = [Copy(CHECKOUT, BUILD / f"copy{number}", modules, environment) for number in range(jobs)]
         for copy in copies:
             stack.callback(copy.close)

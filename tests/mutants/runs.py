@@ -30,7 +30,7 @@ _PYTEST = (
 
 _LONGEST = 600
 """Seconds that a module's tests may take without a change."""
-_SHORTEST, _TIMES = 20, 5
+_SHORTEST, _TIMES = 20, 4
 """Over a mutant they may take so many times as long, and so many seconds at least: a change can make a loop endless."""
 
 
@@ -96,12 +96,12 @@ class Copy:
         return round(max(_SHORTEST, _TIMES * (time.monotonic() - begun)))
 
     def run(self, mutant: Mutant, tests: Sequence[str], seconds: int) -> Run:
-        """Runs tests over a mutant. If they reach their limit, it is measured again, and twice as much is given: others
-        may load the machine now."""
+        """Runs tests over a mutant. If they reach their limit, it is measured again, and they are run again: others may
+        load the machine now."""
         begun = time.monotonic()
         outcome, printed = self._mutated(mutant, tests, seconds)
         if outcome is Outcome.TIMEOUT:
-            outcome, printed = self._mutated(mutant, tests, 2 * self.limit(mutant.module, tests))
+            outcome, printed = self._mutated(mutant, tests, self.limit(mutant.module, tests))
         return Run(mutant, outcome, time.monotonic() - begun, printed)
 
     def _mutated(self, mutant: Mutant, tests: Sequence[str], seconds: int) -> tuple[Outcome, str]:

@@ -27,8 +27,8 @@ class Outcome(StrEnum):
 
 
 _LIBRARIES = (
-    "huggingface_hub.errors", "numpy", "pandas", "pyarrow", "pyspark.sql.connect.functions",
-    "pyspark.sql.connect.session", "pytest", "safetensors.numpy", "scipy.stats",
+    "huggingface_hub.errors", "hypothesis", "numpy", "pandas", "pdb", "platformdirs", "pyarrow",
+    "pyspark.sql.connect.functions", "pyspark.sql.connect.session", "pytest", "safetensors.numpy", "scipy.stats",
 )  # fmt: skip
 _EXITS = {
     0: Outcome.SURVIVED, 1: Outcome.CAUGHT, 2: Outcome.CAUGHT, 90: Outcome.NO_MODULE,
