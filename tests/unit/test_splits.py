@@ -61,7 +61,8 @@ def test_texts_that_are_not_letters_are_held_out_as_often():
 
 
 @pytest.mark.parametrize(
-    ("held_out", "inputs", "chosen"), [(40, 200, False), (60, 200, False), (80, 200, True), (3, 3, False)]
+    ("held_out", "inputs", "chosen"),
+    [(40, 200, False), (60, 200, False), (80, 200, True), (3, 3, False), (176, 625, False), (177, 625, True)],
 )
 def test_more_held_out_inputs_than_chance_gives_seem_chosen(held_out, inputs, chosen):
     assert seems_chosen(held_out, inputs) is chosen
