@@ -1,5 +1,7 @@
 """One MERGE for the changes of several tasks, on small Delta tables; literal/test_merge.py has its guards."""
 
+from dataclasses import replace
+
 import pytest
 
 from sparklabel.delta.snapshot import open_snapshot
@@ -46,6 +48,19 @@ def test_rows_that_are_missing_are_made_where_that_is_asked_for(spark, table, ch
     assert {tuple(row) for row in spark.table(table).collect()} == {
         (1, "new 1", None), (2, "kept", 20), (3, "new 3", 30), (4, None, 40), (5, None, 50),
     }  # fmt: skip
+
+
+def test_rows_are_looked_for_only_among_the_keys_that_a_change_says_it_has(spark, table, changes):
+    spark.sql(TABLE.format(name=table))
+    tone = replace(changes[0], keys={"my id": ("1", "1")})
+    assert merge_rows(open_snapshot(spark, table), ["my id"], [tone], {}) == 1
+    assert spark.table(table).where("tone = 'new 1'").count() == 1
+
+
+def test_of_several_changes_none_narrows_the_keys_of_the_others(spark, table, changes):
+    spark.sql(TABLE.format(name=table))
+    narrow = [replace(change, keys={"my id": ("1", "1")}) for change in changes]
+    assert merge_rows(open_snapshot(spark, table), ["my id"], narrow, {}) == 4
 
 
 def test_a_change_of_few_rows_of_one_task_is_written_alone(spark, table, changes):

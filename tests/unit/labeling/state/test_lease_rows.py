@@ -76,6 +76,18 @@ def pauses(monkeypatch):
     return drawn
 
 
+@pytest.fixture(autouse=True)
+def joined(monkeypatch):
+    """A thread that does not end fails the test that waits for it, and does not hold it up for ever."""
+    join = threading.Thread.join
+
+    def join_or_fail(thread, timeout=20):
+        join(thread, timeout)
+        assert not thread.is_alive(), "its thread does not end"
+
+    monkeypatch.setattr(threading.Thread, "join", join_or_fail)
+
+
 @pytest.fixture
 def beating(monkeypatch):
     """Signs of life without a pause."""
