@@ -1,5 +1,5 @@
-"""Translates what Spark raises during a pass when the cause lies outside: a table was dropped or altered, a disk is
-full, a permission is missing.
+"""Translates what Spark raises during a pass when the cause lies outside: a table was dropped, altered, restored or
+vacuumed, a disk is full, a permission is missing.
 
 In: requests, and what Spark raised. Out: a TableError that says what happened and what to do, with Spark's own error
 as its cause if that is not one that is known here. Looks at the tables again only after an error.
@@ -16,8 +16,10 @@ from sparklabel.delta.errors import error_message, spark_errors
 from sparklabel.delta.snapshot import UNVERSIONED, TableSnapshot, is_delta, open_readable, open_snapshot
 from sparklabel.errors import KeyColumnError, TableError
 from sparklabel.labeling.request import PassRequest
+from sparklabel.labeling.state.staging import STATE_FOLDER
 from sparklabel.labeling.worker_deaths import is_death
 from sparklabel.table.labels_table import check_labels_key
+from sparklabel.table.versions import missing_in
 
 _STORAGE = re.compile(
     r"^.*(No space left on device|Disk quota exceeded|File too large|Read-only file system|Permission denied|"
@@ -40,7 +42,8 @@ def failures_diagnosed(spark: SparkSession, requests: Sequence[PassRequest]) -> 
         raise
     except spark_errors() as error:
         for one in requests:
-            if known := _refused(one, error) or _key_twice(spark, one, error) or _changed(spark, one):
+            known = _refused(one, error) or _key_twice(spark, one, error) or _vacuumed(one, error)
+            if known := known or _changed(spark, one):
                 raise known from None
         if isinstance(error, PythonException):  # raised by Python code in a worker
             raise
@@ -92,12 +95,45 @@ def _key_twice(spark: SparkSession, one: PassRequest, error: Exception) -> Table
     )
 
 
+def _vacuumed(one: PassRequest, error: Exception) -> TableError | None:
+    """The table's files, not those of staging in its folder. That a version's time is up, Delta says without a path."""
+    source, text = one.table.source, str(error)
+    is_its_file = f"{source.location}/" in text and f"/{STATE_FOLDER}/" not in text
+    if source.version == UNVERSIONED or not missing_in(error) or not (is_its_file or "TIME_TRAVEL" in text):
+        return None
+    return TableError(
+        f"Version {source.version} of {source.name}, which the pass reads, is gone: VACUUM deleted files of it, or "
+        "delta.deletedFileRetentionDuration has passed since it was replaced.",
+        hint="Call again: the next pass reads the newest version, and computed answers wait in staging. Keep deleted "
+        f"files for longer than a pass takes: ALTER TABLE {source.sql} SET TBLPROPERTIES "
+        "('delta.deletedFileRetentionDuration' = 'interval 7 days')",
+    )
+
+
 def _changed(spark: SparkSession, one: PassRequest) -> TableError | None:
     table, keys = one.table, one.table.keys
     written, read = (*keys, table.label_columns.value, table.label_columns.label), (*keys, *one.task.inputs)
     is_made = table.target.version != UNVERSIONED
     changed = _change(spark, table.target, written) if is_made else None
+    if changed and _was_restored(spark, table.target):
+        changed = None if _change(spark, table.source, read) else _restored(table.target)
     return changed or _change(spark, table.source, read)
+
+
+def _was_restored(spark: SparkSession, before: TableSnapshot) -> bool:
+    """Whether the table is still there, and was restored since that version."""
+    try:
+        since = spark.sql(f"DESCRIBE HISTORY {before.sql}").where(f"version > {before.version}")
+        return bool(since.where("operation = 'RESTORE'").take(1))
+    except spark_errors():
+        return False
+
+
+def _restored(before: TableSnapshot) -> TableError:
+    return TableError(
+        f"{before.name} was restored during the pass to a version from before it was labeled.",
+        hint="Call again: the next pass adds the columns, and computed answers wait in staging.",
+    )
 
 
 def _change(spark: SparkSession, before: TableSnapshot, columns: tuple[str, ...]) -> TableError | None:

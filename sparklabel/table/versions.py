@@ -39,9 +39,14 @@ def readable_version(target: TableSnapshot, version: int, hint: str) -> Iterator
     try:
         yield
     except spark_errors() as error:
-        gone = next((name for name in _GONE if name in str(error)), None)
+        gone = missing_in(error)
         if gone is None:
             raise
         raise TableError(
             f"Version {version} of {target.name} cannot be read any more ({gone}).", hint=hint
         ) from None
+
+
+def missing_in(error: Exception) -> str | None:
+    """The condition by which Spark or Delta says that a version or a file is gone; None if the error is another one."""
+    return next((name for name in _GONE if name in str(error)), None)
