@@ -1,5 +1,6 @@
 """A real standalone cluster on loopback: a master and two workers from pip's pyspark, each worker with a GPU that a
-discovery script tells of. There is no GPU: the scripts say so, and one host has a driver that names its own."""
+discovery script tells of. There is no GPU: the scripts say so, and one host has a driver that names its own. Each
+worker has an address of its own: a task's speculative copy runs on another host only."""
 
 import os
 import re
@@ -43,7 +44,18 @@ class Cluster:
     leash: int
 
     def submit(self, *arguments):
-        """Runs spark-submit with conf/spark-gpu.conf, less what a small machine does not have."""
+        """Runs spark-submit to its end."""
+        command, options = self.command(*arguments)
+        return subprocess.run(command, **options, capture_output=True, timeout=500)
+
+    def start(self, *arguments, conf, said):
+        """The same, without waiting and with more settings; what it says goes into a file."""
+        command, options = self.command(*arguments, conf=conf)
+        with open(said, "wb") as out:
+            return subprocess.Popen(command, **options, stdout=out, stderr=out)
+
+    def command(self, *arguments, conf=()):
+        """spark-submit with conf/spark-gpu.conf, less what a small machine does not have."""
         small = {
             "spark.cores.max": 4, "spark.executor.cores": 2, "spark.task.resource.gpu.amount": 0.5,
             "spark.executor.memory": "512m", "spark.driver.memory": "1g", "spark.ui.enabled": "false",
@@ -55,24 +67,24 @@ class Cluster:
         }  # fmt: skip
         command = [SPARK / "bin" / "spark-submit", "--master", self.master, "--jars", ",".join(map(str, delta_jars())),
                    "--properties-file", ROOT / "conf" / "spark-gpu.conf"]  # fmt: skip
-        command += [word for pair in small.items() for word in ("--conf", "=".join(map(str, pair)))]
-        return subprocess.run(
-            leashed(*command, *arguments), stdin=self.leash, env=environment(), capture_output=True, text=True,
-            timeout=500,
-        )  # fmt: skip
+        command += [
+            word for pair in (small | dict(conf)).items() for word in ("--conf", "=".join(map(str, pair)))
+        ]
+        return leashed(*command, *arguments), {"stdin": self.leash, "env": environment(), "text": True}
 
 
 class Daemon:
     """One of Spark's, on a port that is free."""
 
-    def __init__(self, name, folder, leash, *arguments, **variables):
+    def __init__(self, name, folder, leash, *arguments, host="127.0.0.1", **variables):
         folder.mkdir(exist_ok=True)
         self.name, self.log = name, folder / "log"
-        start = (SPARK / "bin" / "spark-class", f"org.apache.spark.deploy.{name}", "--host", "127.0.0.1")
+        start = (SPARK / "bin" / "spark-class", f"org.apache.spark.deploy.{name}", "--host", host)
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(
                 leashed(*start, "--port", "0", "--webui-port", "0", *arguments),
-                stdin=leash, stdout=log, stderr=log, env=environment() | variables, start_new_session=True,
+                stdin=leash, stdout=log, stderr=log, start_new_session=True,
+                env=environment() | {"SPARK_LOCAL_IP": host} | variables,
             )  # fmt: skip
 
     def said(self, pattern):
@@ -103,7 +115,9 @@ def cluster(cache, tmp_path_factory):
         driver = program(folder / "bin" / "nvidia-smi", NVIDIA_SMI)
         with_driver = {"PATH": f"{driver.parent}{os.pathsep}{os.environ['PATH']}"}
         daemons.append(worker(folder / "zero", leash, master, ROOT / "conf" / "gpus.sh", **with_driver))
-        daemons.append(worker(folder / "forty", leash, master, program(folder / "forty.sh", FORTY)))
+        daemons.append(
+            worker(folder / "forty", leash, master, program(folder / "forty.sh", FORTY), host="127.0.0.2")
+        )
         for daemon in daemons[1:]:
             daemon.said("Successfully registered with master")
         yield Cluster(master, folder, leash)
