@@ -43,7 +43,8 @@ def main() -> int:
     found = [known[mutant.key] for mutant in made if mutant.key in known]
     todo, begun = [mutant for mutant in made if mutant.key not in known], time.monotonic()
     for one in run(scope, todo, options.jobs) if todo else ():
-        found.append(Found(one.mutant.module, one.mutant.change, one.outcome.value, one.mutant.line))
+        mutant = one.mutant
+        found.append(Found(mutant.module, mutant.change, one.outcome.value, mutant.line, mutant.nth))
         notes.add(found[-1])
         report(one, len(found), len(made))
     ledger = Ledger(scope, found)

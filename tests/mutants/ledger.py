@@ -39,17 +39,18 @@ def read_scope(file: Path) -> Scope:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A mutant of a module: its change, as lines of a diff, and what became of it."""
+    """A mutant of a module: its change, as lines of a diff, which of equal changes it is, and what became of it."""
 
     module: str
     change: str
     outcome: str
     line: int = 0
+    nth: int = 0
 
     @property
-    def key(self) -> tuple[str, int, str]:
-        """Tells it from all other mutants."""
-        return self.module, self.line, self.change
+    def key(self) -> tuple[str, str, int]:
+        """Tells it from all other mutants, wherever its line is now."""
+        return self.module, self.change, self.nth
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,10 +36,10 @@ class Notes:
     file: Path
     contents: Mapping[str, str]
 
-    def known(self, *, again: bool) -> dict[tuple[str, int, str], Found]:
+    def known(self, *, again: bool) -> dict[tuple[str, str, int], Found]:
         """What is known of mutants, by their keys: all that was found in what is there now. With `again`, all that was
         ever caught, and no others."""
-        known: dict[tuple[str, int, str], Found] = {}
+        known: dict[tuple[str, str, int], Found] = {}
         for found, content in self._all():
             counts = found.outcome == CAUGHT if again else content == self.contents.get(found.module)
             known.pop(found.key, None)

@@ -5,6 +5,7 @@ out an element, an operand or a statement, because each guard alone must matter.
 alone: what they say is for type checkers, or for speed.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import unified_diff
@@ -130,23 +131,25 @@ _OURS = {one.__name__: one for one in (Sql, DropElement, DropOperand, DropStatem
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A module's source with one change. `change` are the lines that differ, as a diff has them."""
+    """A module's source with one change. `change` are the lines that differ, as a diff has them; `nth` tells it from
+    others that change equal lines in the same way."""
 
     module: str
     operator: str
     source: str
     change: str
     line: int
+    nth: int
 
     @property
-    def key(self) -> tuple[str, int, str]:
-        """Tells it from all others."""
-        return self.module, self.line, self.change
+    def key(self) -> tuple[str, str, int]:
+        """Tells it from all others, as `Found.key` does."""
+        return self.module, self.change, self.nth
 
 
 def mutants(module: str, source: str) -> Iterator[Mutant]:
     """All mutants of a module that differ from each other."""
-    tree, seen = get_ast(source), {source}
+    tree, seen, times = get_ast(source), {source}, Counter[str]()
     ours = ((name, kind()) for name, kind in _OURS.items())
     core = ((name, get_operator(f"core/{name}")()) for name in _CORE)
     for name, operator in chain(ours, core):
@@ -155,7 +158,9 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
             mutated = None if _is_declaration(node) else mutate_code(source, operator, occurrence)
             if mutated is not None and mutated not in seen:
                 seen.add(mutated)
-                yield Mutant(module, name, mutated, _change(source, mutated), line)
+                change = _change(source, mutated)
+                yield Mutant(module, name, mutated, change, line, times[change])
+                times[change] += 1
 
 
 def _change(before: str, after: str) -> str:

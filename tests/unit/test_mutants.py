@@ -85,7 +85,9 @@ def notes(tmp_path):
 
 
 def test_a_run_that_was_ended_goes_on_where_it_was(notes):
-    one, other = Found("a.py", "- 1\n+ 2", "survived", 1), Found("a.py", "- 1\n+ 2", "caught", 9)
+    one, other = (
+        Found("a.py", "- 1\n+ 2", outcome, 3, nth) for nth, outcome in enumerate(("survived", "caught"))
+    )
     for found in (one, other):
         notes("now").add(found)
     assert notes("now").known(again=False) == {one.key: one, other.key: other}

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import zipimport
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from zipfile import ZipFile
@@ -17,7 +18,7 @@ import pytest
 from sparklabel.engines import EngineSpec, engine_spec
 from sparklabel.engines.server import Endpoint, ServingSpec
 from sparklabel.engines.server import endpoint as endpoint_module
-from sparklabel.engines.server.endpoint import device_endpoint, refusal
+from sparklabel.engines.server.endpoint import device_endpoint, isolation_lock, refusal
 from sparklabel.errors import SetupError
 from sparklabel.machine import process_start
 
@@ -158,6 +159,11 @@ def test_endpoints_are_in_the_folder_that_is_given(home):
     assert endpoint.folder == home / "given" / "GPU-1"
     endpoint.publish()
     assert device_endpoint("GPU-1", home / "given") == endpoint
+
+
+def test_tasks_that_look_for_a_row_that_kills_a_models_engine_meet_at_one_file(default_home):
+    assert isolation_lock("fake:m") == default_home / f"isolating-{sha256(b'fake:m').hexdigest()[:16]}"
+    assert default_home.is_dir()
 
 
 def test_folders_are_made_closed_to_others(default_home):
