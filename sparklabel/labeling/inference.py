@@ -46,7 +46,7 @@ def answer_on_driver(
     answers = answer_chunk(spec, inputs, task_slots(spark), files=1)
     answered = answered_rows(table, rows, answers, pass_id)
     computed = answered.toArrow()
-    check_unique_rows(computed.select(list(table.keys)).to_pylist(), table.source.name, table.keys)
+    check_unique_rows(computed, table.source.name, table.keys)
     records = computed.select([HASH, ANSWER]).to_pylist()
     by_status = Counter(record[ANSWER]["status"] for record in records)
     by_input = {record[HASH]: record[ANSWER] for record in records}.values()

@@ -4,12 +4,12 @@ In: a table at a pinned version, column names. Out: the table's spelling of them
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import MapType, VariantType
+from pyspark.sql.types import MapType, NumericType, VariantType
 
 from sparklabel.delta.data_types import holds_type
 from sparklabel.delta.snapshot import TableSnapshot, check_columns
@@ -49,17 +49,26 @@ def check_unique(rows: DataFrame, table: str, columns: Sequence[str]) -> None:
     null = " OR ".join(f"{quote(c)} IS NULL" for c in columns)
     # One scan: groups that hold more than one row, or any row without a key.
     groups = rows.groupBy(*map(quote, columns)).agg(F.count("*").alias(_ROWS))
-    wrong = groups.where(f"{_ROWS} > 1 OR {null}").limit(3).collect()
+    shown = [
+        quote(c) if isinstance(rows.schema[c].dataType, NumericType)
+        # Python has no text that is not UTF-8, and no date after 9999.
+        else f"make_valid_utf8(CAST({quote(c)} AS STRING))"
+        for c in columns
+    ]  # fmt: skip
+    wrong = groups.where(f"{_ROWS} > 1 OR {null}").limit(3).selectExpr(*shown).collect()
     if wrong:
-        raise _not_unique([tuple(row)[:-1] for row in wrong], table, columns)
+        raise _not_unique([tuple(row) for row in wrong], table, columns)
 
 
-def check_unique_rows(rows: Sequence[Mapping[str, Any]], table: str, columns: Sequence[str]) -> None:
+def check_unique_rows(rows: "pa.Table", table: str, columns: Sequence[str]) -> None:
     """`check_unique` for rows on the driver."""
-    keys = [tuple(_comparable(row[column]) for column in columns) for row in rows]
+    keys = list(zip(*(map(_hashable, _exact(rows[column])) for column in columns), strict=True))
     counts = Counter(keys)
     if wrong := [key for key in counts if counts[key] > 1 or None in key][:3]:
-        raise _not_unique(wrong, table, columns)
+        examples = rows.take([keys.index(key) for key in wrong])
+        raise _not_unique(
+            list(zip(*(_shown(examples[column]) for column in columns), strict=True)), table, columns
+        )
 
 
 def key_range(rows: "pa.Table", columns: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -70,7 +79,10 @@ def key_range(rows: "pa.Table", columns: Sequence[str]) -> dict[str, tuple[str, 
     found = {}
     for column in columns:
         literal = _LITERALS.get(str(rows.schema.field(column).type))
-        least, greatest = pc.min_max(rows[column]).as_py().values() if literal else (None, None)
+        try:
+            least, greatest = pc.min_max(rows[column]).as_py().values() if literal else (None, None)
+        except (UnicodeDecodeError, OverflowError):  # text that is not UTF-8, a date after 9999
+            continue
         if literal and least not in (None, _LEAST_BIGINT):
             found[column] = (literal(least), literal(greatest))
     return found
@@ -83,9 +95,41 @@ _LITERALS: dict[str, Callable[[Any], str]] = {
 }  # fmt: skip
 
 
-def _comparable(value: Any) -> Any:
+def _exact(column: "pa.ChunkedArray") -> list[Any]:
+    """The values in a form that Python has for each: text need not be UTF-8, and dates go beyond 9999."""
+    return column.cast(_exact_type(column.type)).to_pylist()
+
+
+def _exact_type(of: "pa.DataType") -> "pa.DataType":
+    import pyarrow as pa
+
+    if pa.types.is_struct(of):
+        return pa.struct([field.with_type(_exact_type(field.type)) for field in of])
+    if pa.types.is_list(of):
+        return pa.list_(of.value_field.with_type(_exact_type(of.value_type)))
+    plain = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary(), pa.date32(): pa.int32()}
+    return pa.int64() if pa.types.is_timestamp(of) else plain.get(of, of)
+
+
+def _hashable(value: Any) -> Any:
     """A key's value in a hashable form: structs and arrays come as dicts and lists."""
     return value if value is None or isinstance(value, Hashable) else repr(value)
+
+
+def _shown(column: "pa.ChunkedArray") -> list[Any]:
+    """The values as messages show them."""
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(
+            pa.timestamp(column.type.unit)
+        )  # the text of one with a zone needs data on zones
+    if pa.types.is_temporal(column.type):
+        return column.cast(pa.string()).to_pylist()
+    return [
+        value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+        for value in _exact(column)
+    ]
 
 
 def _not_unique(keys: Sequence[tuple[Any, ...]], table: str, columns: Sequence[str]) -> KeyColumnError:

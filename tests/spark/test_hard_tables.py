@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from sparklabel import classification
-from sparklabel.errors import ColumnError
+from sparklabel.errors import ColumnError, KeyColumnError
+from sparklabel.table.key import check_unique
 
 TASK = classification("verdict", ["the text", "from"], ["fresh", "rotten"], "Judge.")
 MADE = {
@@ -95,3 +96,14 @@ def test_a_column_of_fixed_length_is_refused_and_the_hint_helps(spark, table, la
             label(table)
         spark.sql(caught.value.hint.partition(",")[0])
     assert label(table, dry_run=True).pending == 1
+
+
+def test_a_key_may_be_text_that_is_not_utf_8_and_a_date_after_9999(spark, table, label):
+    key, day = "CAST(X'FF' AS STRING)", "date_add(date'2026-01-01', CAST(3000000 + id AS INT))"
+    rows = f"SELECT {key} AS name, {day} AS day, concat('fresh ', id) AS text FROM range(3)"
+    spark.sql(f"CREATE TABLE {table} USING DELTA AS {rows}")
+    task = classification("verdict", "text", ["fresh", "rotten"], "Judge.")
+    assert label(table, task, key=["name", "day"]).by_status == {"ok": 3}
+    twice = spark.table(table).unionAll(spark.table(table))
+    with pytest.raises(KeyColumnError, match=r"more than once: \('\ufffd', '\+10239-\d\d-\d\d'\)"):
+        check_unique(twice, table, ["name", "day"])
