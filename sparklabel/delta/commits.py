@@ -28,6 +28,15 @@ _METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _CONFLICTS = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED", "FIELD_ALREADY_EXISTS")
 _REFUSALS = ("DELTA_VIOLATE_CONSTRAINT", "DELTA_NOT_NULL_CONSTRAINT", "DELTA_CANNOT_MODIFY_APPEND_ONLY")
 _ATTEMPTS = 8
+_BEING_MADE = (
+    "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION",
+    "DELTA_PATH_DOES_NOT_EXIST",
+    "DELTA_TABLE_NOT_FOUND",
+    "DELTA_TABLE_ONLY_OPERATION",
+    "FileNotFoundException",
+)
+"""What is met while another driver makes the same table: its folder is there, its first commit is not yet."""
+_MAKING_ATTEMPTS = 5
 _TIDY_EVERY = 20
 STATE_PROPERTIES = (
     "TBLPROPERTIES ('delta.deletedFileRetentionDuration' = 'interval 1 hour', 'delta.appendOnly' = 'false', "
@@ -71,6 +80,26 @@ def retry_on_conflict(commit: Callable[[], Result], what: str) -> Result:
                 met.number += 1
             time.sleep(random.uniform(0.2, 1.0) * 2**attempt)
     raise AssertionError("unreachable")
+
+
+def create_table(spark: SparkSession, sql: str, rest: str, what: str) -> None:
+    """Runs CREATE TABLE IF NOT EXISTS for a table, named as in SQL, which other drivers may make at the same moment.
+
+    Raises:
+        What `retry_on_conflict` raises, and Spark's error if the folder holds something else.
+    """
+    for attempt in range(_MAKING_ATTEMPTS):
+        try:
+            retry_on_conflict(lambda: spark.sql(f"CREATE TABLE IF NOT EXISTS {sql} {rest}"), what)
+            newest_version(
+                spark, sql
+            )  # Delta takes any folder that is not empty for the table, and does nothing
+            return
+        except spark_errors() as error:
+            is_last = attempt == _MAKING_ATTEMPTS - 1
+            if is_last or not any(name in str(error) for name in _BEING_MADE):
+                raise
+            time.sleep(random.uniform(0.2, 1.0) * 2**attempt)
 
 
 def delete_rows(spark: SparkSession, sql: str, where: str, what: str) -> None:

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from sparklabel.delta.commits import best_effort, conflicts_met
 from sparklabel.delta.session import task_slots
-from sparklabel.labeling.chunks import BUCKETS, Chunks, files_of
+from sparklabel.labeling.chunks import BUCKETS, Chunks
 from sparklabel.labeling.drift import FirstAnswers
 from sparklabel.labeling.inference import answer_chunk
 from sparklabel.labeling.interrupts import FirstInterrupt, TaggedJobs
@@ -108,7 +108,7 @@ class StagedPass:
                 for buckets in chunks:
                     started = time.monotonic()
                     part = inputs.where(F.col(BUCKET).between(buckets[0], buckets[1] - 1))
-                    files = files_of(number * (buckets[1] - buckets[0]) // BUCKETS)
+                    files = chunks.files(number * (buckets[1] - buckets[0]) // BUCKETS)
                     stats.add(retry.run(partial(self._stage, part, chunks.slots, files, stats.chunks + 1)))
                     chunks.took(stats.last, time.monotonic() - started)
                     chunks.slots = task_slots(spark)  # executors come and go

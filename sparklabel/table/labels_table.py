@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pyspark.sql import SparkSession
 from pyspark.sql.types import ByteType, DataType, IntegerType, LongType, ShortType, StructType
 
+from sparklabel.delta.commits import create_table
 from sparklabel.delta.data_types import ddl, same_type
 from sparklabel.delta.errors import error_message, spark_errors
 from sparklabel.delta.snapshot import (
@@ -114,11 +115,9 @@ def make_labels_table(
     """Makes the table. Raises TableError."""
     columns = ", ".join(f"{quote(k)} {ddl(source.schema[k].dataType)}" for k in keys)
     content = sql_string(json.dumps({"of": source.name, "key": list(keys)}))
+    rest = f"({columns}) USING DELTA TBLPROPERTIES ({sql_string(_PROPERTY)} = {content})"
     try:
-        spark.sql(
-            f"CREATE TABLE IF NOT EXISTS {target.sql} ({columns}) USING DELTA "
-            f"TBLPROPERTIES ({sql_string(_PROPERTY)} = {content})"
-        )
+        create_table(spark, target.sql, rest, f"Creating {target.name}")
     except spark_errors() as error:
         raise TableError(
             f"The table {target.name} for the labels cannot be created: {error_message(error)}"

@@ -4,7 +4,6 @@ CHAOS=N kills in N passes (`make chaos N=200`); a few in an ordinary run. What i
 that a slow machine is killed at the same moments as a fast one.
 """
 
-import json
 import os
 import random
 import signal
@@ -20,6 +19,7 @@ from pyspark.sql import functions as F
 from sparklabel.delta.commits import retry_on_conflict
 from sparklabel.labeling.state.staging import CACHED
 from tests.chaos.driver import label
+from tests.chaos.log import staged
 
 ROWS, INPUTS = 2000, 1600
 ANSWERED = 4
@@ -110,14 +110,3 @@ def check(spark, table):
         == answers.select("input_hash").distinct().count()
         == rows.select("text").distinct().count()
     )
-
-
-def staged(spark, table):
-    """All answers that passes over the table ever staged. Staging is empty: the files of its commits still have them.
-    Those that are a chunk say so (`txn`)."""
-    files = []
-    for commit in table.glob("_sparklabel/*/_delta_log/*.json"):
-        actions = [json.loads(line) for line in commit.read_text().splitlines()]
-        if any("txn" in action for action in actions):
-            files += [str(commit.parents[1] / action["add"]["path"]) for action in actions if "add" in action]
-    return spark.read.parquet(*files)

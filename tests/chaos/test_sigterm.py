@@ -9,6 +9,8 @@ import time
 import mlflow
 import pytest
 
+from tests.chaos.log import chunks
+
 DEADLINE = 240
 
 
@@ -24,17 +26,11 @@ def kill_behind_a_chunk(table, number):
         [sys.executable, "-m", "tests.chaos.driver", str(table)],
         start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    before, began = staged(table), time.monotonic()
-    while staged(table) == before and driver.poll() is None and time.monotonic() - began < DEADLINE:
+    before, began = chunks(table), time.monotonic()
+    while chunks(table) == before and driver.poll() is None and time.monotonic() - began < DEADLINE:
         time.sleep(0.05)
     os.kill(driver.pid, number)
     return driver.wait(DEADLINE)
-
-
-def staged(table):
-    """How many chunks passes have staged: commits of a writer that counts them."""
-    logs = table.glob("_sparklabel/verdict_label-*/_delta_log/*.json")
-    return sum('"txn"' in log.read_text() for log in logs)
 
 
 def test_a_terminated_pass_merges_what_it_staged_and_ends_its_run_and_that_of_the_killed_one(

@@ -1,6 +1,7 @@
 """Commits beside other writers: a real conflict, made by a writer that comes in between."""
 
 import json
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pyspark.sql import functions as F
 
-from sparklabel.delta.commits import commit_metadata, retry_on_conflict
+from sparklabel.delta.commits import commit_metadata, create_table, retry_on_conflict
 from sparklabel.sql import sql_string
 
 
@@ -57,6 +58,39 @@ def test_a_merge_that_conflicts_with_another_writer_is_retried(spark, table, hal
     writer.join()
     assert len(attempts) == 2
     assert spark.sql(f"SELECT text FROM {table} WHERE id = 0").first().text == "new!"
+
+
+@pytest.fixture
+def instead_of_pauses(monkeypatch):
+    """Has something done wherever this thread would pause."""
+
+    def install(act):
+        pause, here = time.sleep, threading.current_thread()
+        monkeypatch.setattr(
+            time, "sleep", lambda s: act(s) if threading.current_thread() is here else pause(s)
+        )
+
+    return install
+
+
+def test_a_table_that_another_driver_makes_at_the_same_moment_is_waited_for(
+    spark, tmp_path, instead_of_pauses
+):
+    made, here = tmp_path / "made", tmp_path / "here"
+    create_table(spark, f"delta.`{made}`", "(id INT) USING DELTA", "Making it")
+    (here / "_delta_log").mkdir(parents=True)
+    instead_of_pauses(lambda _: shutil.copytree(made, here, dirs_exist_ok=True))
+    create_table(spark, f"delta.`{here}`", "(id INT) USING DELTA", "Making it")
+    assert spark.sql(f"DESCRIBE HISTORY delta.`{here}`").count() == 1
+
+
+def test_a_folder_that_holds_something_else_is_no_place_for_a_table(spark, tmp_path, instead_of_pauses):
+    (tmp_path / "else").touch()
+    pauses = []
+    instead_of_pauses(pauses.append)
+    with pytest.raises(Exception, match=r"DELTA_|FileNotFound"):
+        create_table(spark, f"delta.`{tmp_path}`", "(id INT) USING DELTA", "Making it")
+    assert 0 < sum(pauses) < 20
 
 
 def test_an_error_that_is_not_a_conflict_is_not_retried(spark):

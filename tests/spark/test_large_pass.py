@@ -7,6 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks.scale.simulation import Staged
+from sparklabel.labeling.chunks import Chunks
 from sparklabel.labeling.executor import ensure_columns, staging_of
 from sparklabel.labeling.request import PassRequest
 from sparklabel.labeling.state.lease import Holder
@@ -44,6 +46,19 @@ def test_no_text_of_the_table_is_written_beside_it(large):
     folder = Path(large.location.removeprefix("file:"), "_sparklabel")
     files = [path for path in folder.rglob("*.parquet") if "-todo" in str(path)]
     assert files == []
+
+
+def test_staging_gets_the_files_and_commits_that_the_simulation_of_large_passes_counts(large):
+    log = sorted(Path(large.location.removeprefix("file:"), "_sparklabel").glob("verdict*/_delta_log/*.json"))
+    commits = [[json.loads(line) for line in file.read_text().splitlines()] for file in log]
+    files = [sum("add" in action for action in commit) for commit in commits]
+    chunks = [n for n, commit in zip(files, commits, strict=True) if any("txn" in one for one in commit)]
+    others = [n for n, commit in zip(files, commits, strict=True) if not any("txn" in one for one in commit)]
+    beats = others.count(1) - 1  # behind the lease's own row
+    assert len(chunks) > 1
+    assert Staged.by([Chunks(2, INPUTS).files(INPUTS)] * len(chunks), beats) == Staged(
+        sum(files), len(commits)
+    )
 
 
 def test_texts_that_a_killed_pass_of_an_earlier_release_left_are_removed(spark, forty, task, label):

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from sparklabel.delta.commits import (
     STATE_PROPERTIES,
     WRITE_ERRORS,
+    create_table,
     delete_rows,
     retry_on_conflict,
     tidying_is_due,
@@ -111,12 +112,12 @@ class Cache:
             F.lit(self.model).alias("model"), F.col(HASH).alias("input_hash"),
             write_answer(ANSWER).alias("answer"), F.current_timestamp().alias("cached_at"),
         )  # fmt: skip
-        create = (
-            f"CREATE TABLE IF NOT EXISTS {self._sql} (question STRING, day DATE, task STRING, model STRING, input_hash "
-            "STRING, answer STRING, cached_at TIMESTAMP_LTZ) USING DELTA PARTITIONED BY (question, day) "
-            f"{STATE_PROPERTIES}"
+        columns = (
+            "question STRING, day DATE, task STRING, model STRING, input_hash STRING, answer STRING, "
+            "cached_at TIMESTAMP_LTZ"
         )
-        retry_on_conflict(lambda: spark.sql(create), "Making the cache")
+        rest = f"({columns}) USING DELTA PARTITIONED BY (question, day) {STATE_PROPERTIES}"
+        create_table(spark, self._sql, rest, "Making the cache")
         writer = good.write.format("delta").mode("append")
         retry_on_conflict(lambda: writer.save(self.path), "Keeping answers in the cache")
 

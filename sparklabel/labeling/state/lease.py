@@ -29,7 +29,8 @@ from sparklabel.machine import host_id, process_start
 from sparklabel.sql import sql_string
 from sparklabel.table.shards import Shard, share_rows
 
-_BEAT_SECONDS = 20.0
+_BEAT_SECONDS = 60.0
+"""Each sign of life is a commit to staging, and a file that stays there until the pass ends."""
 _SILENCE_SECONDS = 300.0
 """A pass on another machine that gives no sign of life for so long, by the clock of who waits, counts as dead."""
 _PAUSE, _LONG_PAUSE = (0.5, 3.0), (5.0, 10.0)

@@ -14,9 +14,9 @@ from pyspark.sql import functions as F
 
 from sparklabel.delta.commits import (
     STATE_PROPERTIES,
+    create_table,
     delete_matching,
     delete_rows,
-    retry_on_conflict,
     tidying_is_due,
 )
 from sparklabel.delta.errors import error_message, spark_errors
@@ -175,12 +175,9 @@ def open_staging(
     # The name of the folder is older than the spelling of this type, which is the same one.
     record_format = hashlib.sha256(columns.replace("_LTZ", "").encode()).hexdigest()[:8]
     path = f"{staging_folder(target.location, root)}/{label_columns.label}-{record_format}"
-    create = (
-        f"CREATE TABLE IF NOT EXISTS delta.{quote(path)} ({columns}) USING DELTA PARTITIONED BY (pass_id) "
-        f"{STATE_PROPERTIES}"
-    )
+    rest = f"({columns}) USING DELTA PARTITIONED BY (pass_id) {STATE_PROPERTIES}"
     try:
-        retry_on_conflict(lambda: spark.sql(create), "Creating the staging table")
+        create_table(spark, f"delta.{quote(path)}", rest, "Creating the staging table")
     except spark_errors() as error:
         raise TableError(
             f"The staging table in {path} cannot be created: {error_message(error)}",

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from sparklabel.labeling.chunks import BUCKETS, Chunks, chunk_seconds, files_of
+from sparklabel.labeling.chunks import BUCKETS, WRITE_RATE, Chunks, chunk_seconds, files_of
 
 
 def ranges(slots, inputs, rate):
@@ -44,11 +44,23 @@ def test_chunks_grow_to_two_minutes_as_the_pass_goes_on(elapsed, seconds):
     assert chunk_seconds(elapsed) == seconds
 
 
-def test_a_thousand_slots_and_a_thousand_chunks_leave_fewer_than_twenty_thousand_files():
-    inputs_of_a_chunk = 1000 * 100 * 120  # slots, inputs a second each, seconds
-    assert 1000 * files_of(inputs_of_a_chunk) < 20_000
+def test_a_large_chunk_is_written_by_so_many_tasks_that_the_others_hardly_wait():
+    inputs = 4000 * 100 * 120  # slots, inputs a second each, seconds
+    assert inputs / files_of(inputs, 120) / WRITE_RATE < 0.05 * 120
 
 
-@pytest.mark.parametrize(("inputs", "files"), [(0, 1), (60_000, 1), (70_000, 2), (10**9, 16)])
-def test_a_chunk_is_written_by_as_many_tasks_as_its_bytes_need(inputs, files):
-    assert files_of(inputs) == files
+@pytest.mark.parametrize(
+    ("inputs", "seconds", "files"),
+    [(0, 15, 1), (11_250, 15, 1), (11_251, 15, 2), (60_000, 120, 1), (70_000, 120, 2), (10**8, 120, 1526)],
+)
+def test_a_chunk_is_written_by_as_many_tasks_as_its_bytes_and_its_time_need(inputs, seconds, files):
+    assert files_of(inputs, seconds) == files
+
+
+def test_the_files_of_a_chunk_get_larger_as_chunks_get_longer():
+    now = [0.0]
+    chunks = Chunks(slots=4000, inputs=10**9, clock=lambda: now[0])
+    assert chunks.files(65_536) == 6
+    now[0] = 3600.0
+    chunks.took(256_000, 15.0)
+    assert chunks.files(65_536) == 1
