@@ -22,6 +22,7 @@ from sparklabel.labels.record import Label
 from sparklabel.labels.status import ENGINE_DIED, RETRYABLE
 from sparklabel.locks import held
 from sparklabel.models.references import ResolvedModel
+from sparklabel.udf.isolation import fatal_rows
 from sparklabel.udf.spec import LabelerSpec
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ _Made = TypeVar("_Made")
 _LABELERS_KEPT = 8
 _ENGINES_KEPT = 2
 """Two, because two UDFs of one query use a worker in turn: with one, each task would load each model again."""
-_PARTS = 16
-"""Into so many parts a batch is cut at whose rows the engine died: few deaths find one row among thousands."""
 _MOST_DEATHS = 8
 """An engine that died so often without any answer in between does not die of a row."""
 _DEADLY = "the engine's process died each time that it was asked for this row alone"
@@ -208,42 +207,27 @@ class _Worker:
                 # One task at a time: they share the process, and one's row would kill the other's.
                 model = self._spec.model.base or self._spec.model
                 with held(isolation_lock(model.identity), "looks for a row", error=EngineError):
-                    self._isolate(rows, labels, failed, 2)
+                    self._isolate(rows, labels, failed)
             else:  # it failed on each row alone
                 self._ask_again(rows, labels, failed, 2)
         return labels
 
-    def _isolate(
-        self,
-        rows: Sequence[_Row],
-        labels: list[Label],
-        failed: list[int],
-        attempt: int,
-        was_alone: bool = False,
-    ) -> None:
-        """Asks again for the `failed` rows in parts, and in smaller ones where the engine dies again. `was_alone`: it
-        has died when it was asked for nothing but this row."""
-        size = -(-len(failed) // _PARTS)
-        for start in range(0, len(failed), size):
-            if self._deaths >= _MOST_DEATHS:
-                return
-            part = failed[start : start + size]
-            lost = self._ask_again(rows, labels, part, attempt)
-            again = [part[n] for n in _failed([labels[n] for n in part])]
-            if not (again and lost and lost.engine_died):
-                continue
-            if not was_alone:
-                self._isolate(rows, labels, again, attempt + 1, was_alone=len(part) == 1)
-            elif self._answers_others():
-                labels[again[0]] = replace(labels[again[0]], status=ENGINE_DIED, error=_DEADLY)
+    def _isolate(self, rows: Sequence[_Row], labels: list[Label], failed: list[int]) -> None:
+        """Asks again for the `failed` rows, and finds those that the engine died of."""
+
+        def ask(numbers: Sequence[int], attempt: int) -> Sequence[int]:
+            lost = self._ask_again(rows, labels, numbers, attempt)
+            return [n for n in numbers if labels[n].status in RETRYABLE] if lost and lost.engine_died else []
+
+        for number in fatal_rows(failed, ask, self._answers_others, lambda: self._deaths >= _MOST_DEATHS):
+            labels[number] = replace(labels[number], status=ENGINE_DIED, error=_DEADLY)
 
     def _answers_others(self) -> bool:
-        """Whether the engine answers a harmless row: if it does not, no row is to blame."""
         labels, _ = self._asked([[b"a"] * len(self._spec.task.inputs)])
         return not _failed(labels)
 
     def _ask_again(
-        self, rows: Sequence[_Row], labels: list[Label], numbers: list[int], attempt: int
+        self, rows: Sequence[_Row], labels: list[Label], numbers: Sequence[int], attempt: int
     ) -> Labeler | None:
         """Puts the new labels of the rows with these numbers into `labels`; returns the labeler if it is lost."""
         found, lost = self._asked([rows[number] for number in numbers])
