@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from tests.chaos.log import staged
 
 JOB = Path(__file__).parents[2] / "jobs" / "label.py"
