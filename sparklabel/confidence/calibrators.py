@@ -132,6 +132,8 @@ def others_of(raw: float, alternatives: Sequence[Alternative] | None) -> list[fl
 def calibrator_from_json(text: str) -> Calibrator:
     """The calibrator whose `to_dict` gave this JSON. Raises ValueError if the JSON is not a calibrator's."""
     fields = json.loads(text)
+    if not isinstance(fields, dict):
+        raise ValueError(f"{fields!r} is not a calibrator")
     if fields.get("method") == "temperature" and 0 < fields["temperature"] < math.inf:
         return Temperature(float(fields["temperature"]))
     if fields.get("method") == "isotonic":

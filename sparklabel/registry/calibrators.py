@@ -67,21 +67,29 @@ def find_calibrator(
         return None
     content, run_id = found
     try:
-        return FittedCalibrator(calibrator_from_json(content), run_id)
+        fitted = calibrator_from_json(content)
+        # A version's tag says itself which run fitted it.
+        return FittedCalibrator(
+            fitted, run_id if run_id is not None else str(json.loads(content).get(_RUN, ""))
+        )
     except (KeyError, TypeError, ValueError) as error:
+        where = f"the MLflow run {run_id}" if run_id else "its version's tag"
         raise ModelError(
-            f"The calibrator of {model} in the MLflow run {run_id} cannot be read: {error}.",
+            f"The calibrator of {model} in {where} cannot be read: {error}.",
             hint="Update sparklabel, or calibrate again.",
         ) from None
 
 
-def _of_version(client: "MlflowClient", version: re.Match[str], fingerprint: str) -> tuple[str, str] | None:
+def _of_version(
+    client: "MlflowClient", version: re.Match[str], fingerprint: str
+) -> tuple[str, str | None] | None:
+    """The calibrator as JSON, and its run, None where the JSON names it."""
     from mlflow.exceptions import MlflowException
 
     try:
         found = client.get_model_version(version[1], version[2])
         if content := found.tags.get(f"{_CONTENT}.{fingerprint}"):
-            return content, str(json.loads(content).get(_RUN, ""))
+            return content, None  # not parsed here, where every error counts as MLflow's
         # A version of an earlier release: the run that made it has its calibrator.
         tags = client.get_run(found.run_id).data.tags if found.run_id else {}
     except MlflowException as error:  # an identity of another store, or a run that was deleted

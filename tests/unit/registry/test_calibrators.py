@@ -1,10 +1,13 @@
 """Where calibrators are found, and where not. Against a real MLflow on SQLite."""
 
+from contextlib import suppress
+
 import mlflow
 import pytest
 
 from sparklabel import registry
 from sparklabel.confidence.calibrators import Temperature
+from sparklabel.errors import ModelError
 
 pytestmark = pytest.mark.usefixtures("store")
 MODEL, TASK = "hf:org/model@0", "v1:0"
@@ -41,6 +44,17 @@ def test_a_registered_versions_is_what_its_own_tag_says(log, adapter_folder, sto
     found = registry.find_calibrator(model, TASK)
     assert (found.calibrator, found.run_id) == (Temperature(2.0), run)
     assert registry.find_calibrator(model, "v1:another task") is None
+
+
+@pytest.mark.parametrize("content", ["{", "[1]"])
+def test_a_versions_tag_that_is_not_a_calibrator_is_named(content):
+    client = mlflow.MlflowClient()
+    with suppress(mlflow.MlflowException):
+        client.create_registered_model("mistagged")
+    version = client.create_model_version("mistagged", "file:///nowhere").version
+    client.set_model_version_tag("mistagged", version, f"sparklabel.calibrator.{TASK}", content)
+    with pytest.raises(ModelError, match="in its version's tag cannot be read"):
+        registry.find_calibrator(f"models:/mistagged/{version}", TASK)
 
 
 def test_there_is_none_where_the_experiment_was_deleted():
