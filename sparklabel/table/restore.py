@@ -139,6 +139,7 @@ def restore_answers(
     with readable_version(target, found.version, _HINT):
         check_unique(found.rows, f"version {found.version} of {target.name}", key)
         joined = _beside_the_rows_now(spark, found, opened, task, key)
+        check_unique(joined.where(_fate() == "restored"), target.name, key)
         counts = _counts(joined)
         if counts["restored"] and not dry_run:
             rows = joined.where(_fate() == "restored")

@@ -178,6 +178,14 @@ def test_two_answers_for_one_key_are_refused(spark, answered, made_anew, task):
         restore_answers(spark, answered, task)
 
 
+def test_two_rows_of_one_key_that_an_answer_is_for_are_refused(spark, answered, made_anew, task):
+    made_anew(answered, "DELETE and INSERT", f"{ROWS} UNION ALL SELECT 1, 'fresh 1'")
+    with pytest.raises(
+        KeyColumnError, match=rf"key id of {answered} is not unique; found more than once: 1\."
+    ):
+        restore_answers(spark, answered, task)
+
+
 def test_an_opened_table_restores_its_answers(spark, answered, made_anew, task):
     made_anew(answered)
     assert open_table(spark, answered, task, key="id").restore_answers(dry_run=True).restored == 2
