@@ -160,7 +160,7 @@ def open_task_tables(
         key: The columns that identify each row. None: those that the table remembers from the first pass.
         into: The table that has, or will have, the labels alone.
         check_rows: Check that the key is unique if no pass has. A pass checks the rows that it answers.
-        writes: Check also that the table's own rules allow what is written.
+        writes: Check also that the table's own rules allow what is written, and that no key has several rows of labels.
 
     Raises:
         TaskError, TableError, ColumnError or KeyColumnError.
@@ -175,7 +175,7 @@ def open_task_tables(
     for task in tasks:
         check_inputs(source, task)
     target = source if into is None else labels_table(spark, into, source, keys)
-    if target is not source and target.version != UNVERSIONED:
+    if writes and target is not source and target.version != UNVERSIONED:
         check_labels_key(spark, target, keys)
     opened = [
         TaskTable(source, target, keys, find_label_columns(target, task, keys, column, adopt))

@@ -122,6 +122,10 @@ def test_a_person_row_beside_the_labels_of_a_pass_is_named_and_the_hint_keeps_th
     assert values(spark, doubled.labels)[3] == "rotten"
 
 
+def test_what_only_reads_does_not_look_for_such_rows(spark, doubled, task):
+    assert open_task_table(spark, doubled.table, task, into=doubled.labels).keys == ("id",)
+
+
 @pytest.mark.parametrize(
     "error",
     [AnalysisException("[DELTA_MULTIPLE_SOURCE_ROW_MATCHING_TARGET_ROW]"), KeyColumnError("not unique")],
