@@ -4,8 +4,10 @@ In: a table, and the folders that passes over it were given. Out: staging and ca
 gone, and their files deleted. Answers to rows that are still there stay, also those that nobody has merged yet.
 """
 
+from collections.abc import Collection
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 
 from pyspark.errors import AnalysisException
@@ -15,18 +17,27 @@ from pyspark.sql import functions as F
 from sparklabel.delta.commits import delete_matching, delete_rows
 from sparklabel.delta.log_stores import check_stores
 from sparklabel.delta.paths import is_absolute_path
-from sparklabel.delta.snapshot import TableSnapshot, folder_tables, open_readable, open_snapshot
+from sparklabel.delta.snapshot import (
+    TableSnapshot,
+    folder_tables,
+    newest_version,
+    open_readable,
+    open_snapshot,
+)
 from sparklabel.errors import TableError
+from sparklabel.labeling.plan import keep
 from sparklabel.labeling.state.answer_cache import CACHE
 from sparklabel.labeling.state.staging import TODO, staging_folder
 from sparklabel.labels.predicates import input_hash_sql
 from sparklabel.redaction import printable_lines
-from sparklabel.sql import quote
+from sparklabel.sql import quote, sql_list, sql_string
 from sparklabel.table.label_columns import recorded_tasks
 from sparklabel.table.row_states import HASH
 
 _RETENTION = "delta.deletedFileRetentionDuration"
 _TIDYING = "Tidying what passes left"
+_REMOVING = ("DELETE", "MERGE", "OPTIMIZE")
+"""The operations of ours that take files out of a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +48,8 @@ class TidyReport:
         staged: Answers to texts that are gone, and texts that earlier releases kept, removed from staging.
         cached: Answers to texts that are gone, removed from the cache.
         tables: The folders that were vacuumed.
-        again_at: From when on another call deletes the files of what this one removed; None if all are deleted.
+        again_at: From when on another call deletes the files of all that was removed; None if all are deleted.
+        left: The tasks whose answers were left alone: the table does not say what they read, or lacks a column of it.
     """
 
     table: str
@@ -45,6 +57,7 @@ class TidyReport:
     cached: int
     tables: tuple[str, ...]
     again_at: datetime | None
+    left: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if not self.tables:
@@ -56,6 +69,11 @@ class TidyReport:
         if self.again_at:
             lines.append(
                 f"call again after {self.again_at:%H:%M} (UTC{self.again_at:%z}) to delete their files"
+            )
+        if self.left:
+            lines.append(
+                f"left alone: answers to {', '.join(self.left)}, as the table does not know its inputs or lacks one; "
+                "label with the task as it is now, then call again"
             )
         return printable_lines("\n  ".join(lines))
 
@@ -101,29 +119,50 @@ def tidy(
     for name, folder in (("staging", staging), ("cache", cache)):
         if folder is not None and not is_absolute_path(folder):
             raise TableError(f"{name}={folder!r} is not an absolute path.")
-    source = open_readable(spark, table) if into else open_snapshot(spark, table)
-    target = open_snapshot(spark, into) if into else source
-    check_stores(spark, allow_unsafe_store, (target.location, staging, cache))
-    staged = folder_tables(spark, staging_folder(target.location, staging))
+    location = open_snapshot(spark, into or table).location
+    check_stores(spark, allow_unsafe_store, (location, staging, cache))
+    staged = folder_tables(spark, staging_folder(location, staging))
     own_cache = [path for path in staged if path.endswith(f"/{CACHE}")]
     caches = folder_tables(spark, cache, CACHE) if cache else own_cache
     staged = [path for path in staged if path not in own_cache]
-    kept = _current_hashes(spark, source, target)
-    removed = sum(_remove(spark, path, kept) for path in staged)
-    cached = sum(_remove(spark, path, kept) for path in caches)
-    wait = [_vacuum(spark, path, target) for path in (*staged, *caches)]
-    again = max(wait, default=timedelta()) if removed + cached else timedelta()
+    # Before the source is opened: what passes stage from here on may answer rows that come later.
+    versions = {path: newest_version(spark, f"delta.{quote(path)}") for path in (*staged, *caches)}
+    source = open_readable(spark, table) if into else open_snapshot(spark, table)
+    target = open_snapshot(spark, into) if into else source
+    left = _unknown_inputs(source, target)
+    known = [path for path in staged if not _is_staging_of(path, left.values())]
+    with ExitStack() as stack:
+        kept = keep(_current_hashes(spark, source, target), stack)
+        removed = sum(_remove(spark, path, versions[path], kept) for path in known)
+        cached = sum(_remove(spark, path, versions[path], kept, left) for path in caches)
+    again = [_vacuum(spark, path, target) for path in (*staged, *caches)]
     return TidyReport(
         table=table, staged=removed, cached=cached, tables=(*staged, *caches),
-        again_at=datetime.now().astimezone() + again if again else None,
+        again_at=max((at for at in again if at), default=None), left=tuple(left),
     )  # fmt: skip
+
+
+def _unknown_inputs(source: TableSnapshot, target: TableSnapshot) -> dict[str, str]:
+    """The recorded tasks, with their columns, of which nobody can tell whose rows are gone: an earlier release did not
+    note what they read, or a column was renamed since."""
+    return {
+        name: one.column
+        for name, one in recorded_tasks(target).items()
+        if not (one.inputs and all(source.column(column) for column in one.inputs))
+    }
+
+
+def _is_staging_of(path: str, columns: Collection[str]) -> bool:
+    """Whether the table holds the answers for one of the columns. Texts are nobody's: they go in any case."""
+    staged = path.rpartition("/")[2].rpartition("-")[0].lower()
+    return staged in {f"{column}_label".lower() for column in columns}
 
 
 def _current_hashes(spark: SparkSession, source: TableSnapshot, target: TableSnapshot) -> DataFrame:
     """The hashes (HASH) of what the recorded tasks read of the source's rows, each once."""
     rows = source.read(spark)
-    every = {one.inputs for one in recorded_tasks(target).values() if one.inputs}
-    known = [inputs for inputs in every if all(source.column(name) for name in inputs)]
+    unknown = _unknown_inputs(source, target)
+    known = {one.inputs for name, one in recorded_tasks(target).items() if name not in unknown}
     hashes = [
         rows.select(F.expr(input_hash_sql([quote(name) for name in inputs])).alias(HASH)) for inputs in known
     ]
@@ -131,35 +170,53 @@ def _current_hashes(spark: SparkSession, source: TableSnapshot, target: TableSna
     return reduce(DataFrame.unionAll, hashes, nothing).distinct()
 
 
-def _remove(spark: SparkSession, path: str, kept: DataFrame) -> int:
-    """Removes rows from one of our tables: all of a table of texts, of others those whose input is not `kept`."""
+def _remove(spark: SparkSession, path: str, version: int, kept: DataFrame, left: Collection[str] = ()) -> int:
+    """Removes rows from one of our tables: all of a table of texts, of others those whose input is not `kept`, if the
+    table had it at the `version`. Of a cache, answers to the tasks in `left` stay."""
     sql = f"delta.{quote(path)}"
     if path.endswith(TODO):
         number = spark.sql(f"SELECT * FROM {sql}").count()
         delete_rows(spark, sql, "true", _TIDYING)
         return number
-    gone = spark.sql(f"SELECT input_hash FROM {sql} WHERE input_hash IS NOT NULL").distinct()
-    gone = gone.join(kept, F.col("input_hash") == F.col(HASH), "left_anti")
-    return delete_matching(spark, sql, gone, "t.input_hash = s.input_hash", _TIDYING)
+    rest = f" AND coalesce(t.task NOT IN ({sql_list(tuple(left))}), true)" if left else ""
+    then = f"SELECT input_hash FROM {sql} VERSION AS OF {version} t WHERE input_hash IS NOT NULL{rest}"
+    gone = spark.sql(then).distinct().join(kept, F.col("input_hash") == F.col(HASH), "left_anti")
+    return delete_matching(spark, sql, gone, f"t.input_hash = s.input_hash{rest}", _TIDYING)
 
 
-def _vacuum(spark: SparkSession, path: str, target: TableSnapshot) -> timedelta:
-    """Deletes the files that are no longer needed; for how long those stay that were removed just now."""
+def _vacuum(spark: SparkSession, path: str, target: TableSnapshot) -> datetime | None:
+    """Deletes the files that are no longer needed; from when on the last of them can go, None if they are gone."""
     sql = f"delta.{quote(path)}"
     wanted, wait = target.properties.get(_RETENTION), timedelta(hours=1)
     if wanted and (shorter := _less_than_an_hour(spark, wanted)) is not None:
         wait = shorter
         if open_snapshot(spark, sql).properties.get(_RETENTION) != wanted:
-            spark.sql(f"ALTER TABLE {sql} SET TBLPROPERTIES ('{_RETENTION}' = '{wanted}')")
+            spark.sql(
+                f"ALTER TABLE {sql} SET TBLPROPERTIES ({sql_string(_RETENTION)} = {sql_string(wanted)})"
+            )
+    removed, now = _last_removal(spark, sql), datetime.now().astimezone()
     spark.sql(f"VACUUM {sql}").collect()
-    return wait
+    return removed + wait if removed and removed + wait > now else None
+
+
+def _last_removal(spark: SparkSession, sql: str) -> datetime | None:
+    """When the last commit that took files out of the table was made, whether this call's, an earlier one's or a
+    pass's."""
+    files = "coalesce(operationMetrics['numRemovedFiles'], operationMetrics['numTargetFilesRemoved'], '1')"
+    removals = spark.sql(f"DESCRIBE HISTORY {sql}").where(
+        f"operation IN ({sql_list(_REMOVING)}) AND {files} <> '0'"
+    )
+    (newest,) = removals.selectExpr("max(unix_millis(timestamp))").collect()[0]
+    return None if newest is None else datetime.fromtimestamp(newest / 1000, UTC).astimezone()
 
 
 def _less_than_an_hour(spark: SparkSession, interval: str) -> timedelta | None:
     """The interval as Delta's property has it, if it is shorter than an hour."""
     text = interval.strip().lower().removeprefix("interval ").strip()
     try:
-        (found,) = spark.sql(f"SELECT CAST(INTERVAL '{text}' AS INTERVAL DAY TO SECOND)").collect()[0]
+        (found,) = spark.sql(f"SELECT CAST(INTERVAL {sql_string(text)} AS INTERVAL DAY TO SECOND)").collect()[
+            0
+        ]
     except AnalysisException:  # months and years
         return None
     return found if found < timedelta(hours=1) else None
