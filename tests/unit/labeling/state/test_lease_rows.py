@@ -81,7 +81,7 @@ def joined(monkeypatch):
     """A thread that does not end fails the test that waits for it, and does not hold it up for ever."""
     join = threading.Thread.join
 
-    def join_or_fail(thread, timeout=20):
+    def join_or_fail(thread, timeout=10):
         join(thread, timeout)
         assert not thread.is_alive(), "its thread does not end"
 
