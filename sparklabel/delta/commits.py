@@ -91,9 +91,8 @@ def create_table(spark: SparkSession, sql: str, rest: str, what: str) -> None:
     for attempt in range(_MAKING_ATTEMPTS):
         try:
             retry_on_conflict(lambda: spark.sql(f"CREATE TABLE IF NOT EXISTS {sql} {rest}"), what)
-            newest_version(
-                spark, sql
-            )  # Delta takes any folder that is not empty for the table, and does nothing
+            # Delta takes any folder that is not empty for the table, and does nothing.
+            newest_version(spark, sql)
             return
         except spark_errors() as error:
             is_last = attempt == _MAKING_ATTEMPTS - 1

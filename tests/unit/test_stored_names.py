@@ -57,7 +57,8 @@ GOES_SOON = (
 
 
 class Session:
-    """Stands for a Spark session: keeps what it is told, and does nothing."""
+    """Stands for a Spark session: keeps what it is told, and does nothing. Every table that it is asked for is there,
+    at version 0."""
 
     def __init__(self):
         self.said, self.settings = [], {}
@@ -66,7 +67,9 @@ class Session:
         )
 
     def sql(self, text):
-        self.said.append(text)
+        if not text.startswith(("SELECT", "DESCRIBE")):
+            self.said.append(text)
+        return SimpleNamespace(schema=None, collect=lambda: [{"version": 0}])
 
 
 def staging(spark, task=TASK, **options):
