@@ -10,12 +10,13 @@ import signal
 import threading
 from collections import Counter
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.log import staged
+from tests.unit.engines.openai.endpoint import JsonHandler, completion
 
 JOB = Path(__file__).parents[2] / "jobs" / "label.py"
 ROWS, SECONDS = 40, 900
@@ -27,27 +28,15 @@ labels: [fresh, rotten]
 """
 
 
-class Endpoint(BaseHTTPRequestHandler):
+class Endpoint(JsonHandler):
     """Answers a text with its first word, when the server lets it."""
 
     def do_POST(self):
         asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
         text = re.findall(r"(?:fresh|rotten) \d+", asked)[-1]
         self.server.meet(text)
-        message = {"role": "assistant", "content": json.dumps({"answer": text.split()[0]})}
-        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
-        sent = json.dumps(
-            {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
-        ).encode()
         with suppress(OSError):  # who asked was killed
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(sent)))
-            self.end_headers()
-            self.wfile.write(sent)
-
-    def log_message(self, *_):
-        pass
+            self.send_json(*completion(json.dumps({"answer": text.split()[0]})))
 
 
 class Server(ThreadingHTTPServer):

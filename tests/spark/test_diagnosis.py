@@ -1,15 +1,15 @@
 """What befalls a pass in the middle of its work: one clear error, nothing half-written, and the next pass goes on."""
 
-import json
 import os
 import subprocess
 import threading
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import pytest
 
 from sparklabel.errors import ModelError, SetupError, TableError
+from tests.unit.engines.openai.endpoint import JsonHandler, completion
 
 
 def once(act):
@@ -126,7 +126,7 @@ def test_a_model_with_damaged_weights_is_refused_before_the_table_is_touched(sma
     assert version(small) == 0
 
 
-class Endpoint(BaseHTTPRequestHandler):
+class Endpoint(JsonHandler):
     """Answers everything with "fresh", and counts; unless the server takes no key."""
 
     def do_POST(self):
@@ -136,19 +136,7 @@ class Endpoint(BaseHTTPRequestHandler):
             return
         with self.server.lock:
             self.server.asked += 1
-        message = {"role": "assistant", "content": '{"answer": "fresh"}'}
-        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
-        sent = json.dumps(
-            {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
-        ).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(sent)))
-        self.end_headers()
-        self.wfile.write(sent)
-
-    def log_message(self, *_):
-        pass
+        self.send_json(*completion('{"answer": "fresh"}'))
 
 
 def stop(server):

@@ -14,7 +14,24 @@ MOOD = classification("mood", inputs="text", labels=["good", "good enough", "bad
 WHO = extraction("who", inputs="text", fields={"name": "string", "age": "integer"})
 
 
-class Endpoint(BaseHTTPRequestHandler):
+class JsonHandler(BaseHTTPRequestHandler):
+    """Sends JSON (bytes go as they are), and prints nothing."""
+
+    def send_json(self, code, payload, **headers):
+        sent = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(sent)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(sent)
+
+    def log_message(self, *_):
+        pass
+
+
+class Endpoint(JsonHandler):
     """`server.reply(body, nth)` gives the status and the JSON of the nth request (bytes go as they are), or None: no
     answer at all."""
 
@@ -32,17 +49,7 @@ class Endpoint(BaseHTTPRequestHandler):
             self.server.released.wait()
             self.close_connection = True
             return
-        code, payload = answer
-        sent = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        self.send_response(code)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(sent)))
-        self.send_header("Retry-After-Ms", "1")
-        self.end_headers()
-        self.wfile.write(sent)
-
-    def log_message(self, *_):
-        pass
+        self.send_json(*answer, Retry_After_Ms="1")
 
 
 class Server(ThreadingHTTPServer):
