@@ -63,11 +63,10 @@ def _changed_files(
     before, now = (log.getSnapshotAt(version, none, none, False) for version in (since, table.version))
     if any(_column(before, name) != _column(now, name) for name in columns):
         return None
-    files = _files(spark, now)
     known = _files(spark, before).withColumnRenamed("vector", "older").withColumn("known", F.lit(True))
-    new = files.join(known, "path", "left_outer").where(_IS_NEW)
+    new = _files(spark, now).join(known, "path", "left_outer").where(_IS_NEW)
     paths = [row["path"] for row in new.select("path").limit(_MOST_FILES + 1).collect()]
-    number = files.count()
+    number = int(now.numOfFiles())
     if len(paths) > min(_MOST_FILES, number // 2):
         return None
     chosen: Any = F.col("path").isin(paths)

@@ -78,7 +78,7 @@ def retry_on_conflict(commit: Callable[[], Result], what: str) -> Result:
                 ) from error
             if met:
                 met.number += 1
-            time.sleep(random.uniform(0.2, 1.0) * 2**attempt)
+            _pause(attempt)
     raise AssertionError("unreachable")
 
 
@@ -98,7 +98,12 @@ def create_table(spark: SparkSession, sql: str, rest: str, what: str) -> None:
             is_last = attempt == _MAKING_ATTEMPTS - 1
             if is_last or not any(name in str(error) for name in _BEING_MADE):
                 raise
-            time.sleep(random.uniform(0.2, 1.0) * 2**attempt)
+            _pause(attempt)
+
+
+def _pause(attempt: int) -> None:
+    """Waits before the next attempt, longer each time; drivers that met wait for different times."""
+    time.sleep(random.uniform(0.2, 1.0) * 2**attempt)
 
 
 def delete_rows(spark: SparkSession, sql: str, where: str, what: str) -> None:

@@ -139,10 +139,10 @@ def restore_answers(
     with readable_version(target, found.version, _HINT):
         check_unique(found.rows, f"version {found.version} of {target.name}", key)
         joined = _beside_the_rows_now(spark, found, opened, task, key)
-        check_unique(joined.where(_fate() == "restored"), target.name, key)
+        rows = joined.where(_fate() == "restored")
+        check_unique(rows, target.name, key)
         counts = _counts(joined)
         if counts["restored"] and not dry_run:
-            rows = joined.where(_fate() == "restored")
             counts["restored"] = _write(spark, found, opened, task, key, rows)
     return RestoreReport(table=table, task=task.name, version=found.version, dry_run=dry_run, **counts)
 

@@ -132,10 +132,11 @@ def tidy(
     left = _unknown_inputs(source, target)
     known = [path for path in staged if not _is_staging_of(path, left.values())]
     with ExitStack() as stack:
-        kept = keep(_current_hashes(spark, source, target), stack)
+        kept = keep(_current_hashes(spark, source, target, left), stack)
         removed = sum(_remove(spark, path, versions[path], kept) for path in known)
         cached = sum(_remove(spark, path, versions[path], kept, left) for path in caches)
-    again = [_vacuum(spark, path, target) for path in (*staged, *caches)]
+    wait, retention = _retention(spark, target)
+    again = [_vacuum(spark, path, wait, retention) for path in (*staged, *caches)]
     return TidyReport(
         table=table, staged=removed, cached=cached, tables=(*staged, *caches),
         again_at=max((at for at in again if at), default=None), left=tuple(left),
@@ -158,11 +159,12 @@ def _is_staging_of(path: str, columns: Collection[str]) -> bool:
     return staged in {f"{column}_label".lower() for column in columns}
 
 
-def _current_hashes(spark: SparkSession, source: TableSnapshot, target: TableSnapshot) -> DataFrame:
-    """The hashes (HASH) of what the recorded tasks read of the source's rows, each once."""
+def _current_hashes(
+    spark: SparkSession, source: TableSnapshot, target: TableSnapshot, left: Collection[str]
+) -> DataFrame:
+    """The hashes (HASH) of what the recorded tasks, but for those in `left`, read of the source's rows, each once."""
     rows = source.read(spark)
-    unknown = _unknown_inputs(source, target)
-    known = {one.inputs for name, one in recorded_tasks(target).items() if name not in unknown}
+    known = {one.inputs for name, one in recorded_tasks(target).items() if name not in left}
     hashes = [
         rows.select(F.expr(input_hash_sql([quote(name) for name in inputs])).alias(HASH)) for inputs in known
     ]
@@ -184,16 +186,12 @@ def _remove(spark: SparkSession, path: str, version: int, kept: DataFrame, left:
     return delete_matching(spark, sql, gone, f"t.input_hash = s.input_hash{rest}", _TIDYING)
 
 
-def _vacuum(spark: SparkSession, path: str, target: TableSnapshot) -> datetime | None:
-    """Deletes the files that are no longer needed; from when on the last of them can go, None if they are gone."""
+def _vacuum(spark: SparkSession, path: str, wait: timedelta, retention: str) -> datetime | None:
+    """Deletes the files that are no longer needed; from when on the last of them can go, None if they are gone.
+    `retention` is the property to set first; "" leaves it as it is."""
     sql = f"delta.{quote(path)}"
-    wanted, wait = target.properties.get(_RETENTION), timedelta(hours=1)
-    if wanted and (shorter := _less_than_an_hour(spark, wanted)) is not None:
-        wait = shorter
-        if open_snapshot(spark, sql).properties.get(_RETENTION) != wanted:
-            spark.sql(
-                f"ALTER TABLE {sql} SET TBLPROPERTIES ({sql_string(_RETENTION)} = {sql_string(wanted)})"
-            )
+    if retention and open_snapshot(spark, sql).properties.get(_RETENTION) != retention:
+        spark.sql(f"ALTER TABLE {sql} SET TBLPROPERTIES ({sql_string(_RETENTION)} = {sql_string(retention)})")
     removed, now = _last_removal(spark, sql), datetime.now().astimezone()
     spark.sql(f"VACUUM {sql}").collect()
     return removed + wait if removed and removed + wait > now else None
@@ -210,13 +208,14 @@ def _last_removal(spark: SparkSession, sql: str) -> datetime | None:
     return None if newest is None else datetime.fromtimestamp(newest / 1000, UTC).astimezone()
 
 
-def _less_than_an_hour(spark: SparkSession, interval: str) -> timedelta | None:
-    """The interval as Delta's property has it, if it is shorter than an hour."""
-    text = interval.strip().lower().removeprefix("interval ").strip()
+def _retention(spark: SparkSession, target: TableSnapshot) -> tuple[timedelta, str]:
+    """How long removed files stay: an hour, as our tables have it; or, with its property, what the labeled table has,
+    if that is shorter."""
+    ours, wanted = timedelta(hours=1), target.properties.get(_RETENTION, "")
+    text = wanted.strip().lower().removeprefix("interval ").strip()
     try:
-        (found,) = spark.sql(f"SELECT CAST(INTERVAL {sql_string(text)} AS INTERVAL DAY TO SECOND)").collect()[
-            0
-        ]
+        query = f"SELECT CAST(INTERVAL {sql_string(text)} AS INTERVAL DAY TO SECOND)"
+        found = spark.sql(query).collect()[0][0] if text else ours
     except AnalysisException:  # months and years
-        return None
-    return found if found < timedelta(hours=1) else None
+        return ours, ""
+    return (found, wanted) if found < ours else (ours, "")
