@@ -5,7 +5,6 @@ In: a plan that is small. Out: one change, for the MERGE.
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from sparklabel.labeling.inference import answer_on_driver
 from sparklabel.labeling.interrupts import FirstInterrupt, TaggedJobs
@@ -68,8 +67,7 @@ class SmallPass:
         )
         self._statuses = found.by_status
         if self.answered.is_to_merge and stats.inputs:
-            change = answers_change(ready.table, request.task, found.rows, few=True)
-            self._change = replace(change, keys=found.keys)
+            self._change = answers_change(ready.table, request.task, found.rows, few=True, keys=found.keys)
 
     def change(self) -> Change | None:
         return self._change

@@ -75,9 +75,16 @@ def answered_rows(opened: TaskTable, pending: DataFrame, answers: DataFrame, pas
     return rows.join(answers, HASH).select(*keys, HASH, SEEN, answer.alias(ANSWER))
 
 
-def answers_change(opened: TaskTable, task: Task, answers: DataFrame, *, few: bool = False) -> Change:
-    """The change that writes `answers` (key columns, HASH, ANSWER, SEEN). Rows whose input has changed meanwhile, or
-    that a person or another pass has answered, keep what they have."""
+def answers_change(
+    opened: TaskTable,
+    task: Task,
+    answers: DataFrame,
+    *,
+    few: bool = False,
+    keys: Mapping[str, tuple[str, str]] | None = None,
+) -> Change:
+    """The change that writes `answers` (key columns, HASH, ANSWER, SEEN); `few` and `keys` as in `Change`. Rows whose
+    input has changed meanwhile, or that a person or another pass has answered, keep what they have."""
     target, label_columns = opened.target, opened.label_columns
     value, label = (f"t.{quote(c)}" for c in (label_columns.value, label_columns.label))
     source = source_of(label_columns.value)
@@ -102,6 +109,7 @@ def answers_change(opened: TaskTable, task: Task, answers: DataFrame, *, few: bo
         " AND ".join(guards),
         {label_columns.value: kept, label_columns.label: record},
         few,
+        keys or {},
     )
 
 

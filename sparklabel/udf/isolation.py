@@ -21,7 +21,7 @@ def fatal_rows(
 
     Args:
         suspects: The rows that were asked when it died.
-        ask: Asks for rows, in their so-manieth attempt; returns those at which the engine died, none if it lives.
+        ask: Asks for rows, given the number of the attempt; returns those at which the engine died, none if it lives.
         answers_others: Whether the engine answers a harmless row: if it does not, no row is to blame.
         is_broken: Whether it has died too often to go on.
         attempt: The number of the next attempt.
