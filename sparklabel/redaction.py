@@ -7,6 +7,7 @@ what is told and shown pass through `printable_lines`.
 
 import re
 
+_LEFT_OUT = " [...] "
 _CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
 
 
@@ -23,7 +24,15 @@ def printable_lines(text: object) -> str:
 def first_line(error: object, longest: int = 500) -> str:
     """The first line of an error's text, at most `longest` characters; the error's class where it has no text."""
     text = str(error).strip() or type(error).__name__
-    return printable(text.splitlines()[0])[:longest]
+    return shortened(printable(text.splitlines()[0]), longest)
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text, its middle left out if it is longer: a cause often stands at the end, behind paths of any length."""
+    if len(text) <= longest:
+        return text
+    end = (longest - len(_LEFT_OUT)) // 2
+    return text[: longest - len(_LEFT_OUT) - end] + _LEFT_OUT + text[-end:]
 
 
 def typed_line(error: Exception) -> str:

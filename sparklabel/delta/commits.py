@@ -23,6 +23,7 @@ from sparklabel.delta.errors import error_message, session_errors, spark_errors
 from sparklabel.delta.snapshot import newest_version
 from sparklabel.errors import ConflictError, SparklabelError, TableError
 from sparklabel.progress import tell
+from sparklabel.redaction import shortened
 
 _METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _CONFLICTS = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED", "FIELD_ALREADY_EXISTS")
@@ -184,7 +185,9 @@ def _condition(error: Any) -> tuple[str, str]:
     text = str(error if isinstance(error, PySparkException) else error.java_exception)
     found = re.search(r"\[([A-Z_.]+)\] *([^\n]*)", text)
     condition = (error.getCondition() or "") if isinstance(error, PySparkException) else ""
-    return condition or (found[1] if found else ""), (found[2] if found else text.partition("\n")[0])[:300]
+    return condition or (found[1] if found else ""), shortened(
+        found[2] if found else text.partition("\n")[0], 300
+    )
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from sparklabel.errors import KeyColumnError, TableError
 from sparklabel.labeling.request import PassRequest
 from sparklabel.labeling.state.staging import STATE_FOLDER
 from sparklabel.labeling.worker_deaths import is_death
+from sparklabel.redaction import shortened
 from sparklabel.table.labels_table import check_labels_key
 from sparklabel.table.versions import missing_in
 
@@ -70,7 +71,7 @@ def _refused(one: PassRequest, error: Exception) -> TableError | None:
     if not refused:
         return None
     return TableError(
-        f"The pass over {one.table.target.name} could not write: {refused[0].strip(' :')[:_SHOWN]}",
+        f"The pass over {one.table.target.name} could not write: {shortened(refused[0].strip(' :'), _SHOWN)}",
         hint="Make room, or get permission to write, where the table, its staging (staging= names another folder) and "
         "Spark's own files (spark.local.dir) are, and where executors keep models (SPARKLABEL_CACHE, HF_HOME). Then "
         "call again: staged answers are not computed twice.",

@@ -19,8 +19,13 @@ def test_an_error_is_quoted_by_its_first_line_or_by_its_class(error, line):
     assert first_line(error) == line
 
 
-def test_a_long_line_is_truncated():
-    assert first_line(ValueError("x" * 1000), longest=300) == "x" * 300
+@pytest.mark.parametrize("longest", [300, 301])
+def test_a_long_line_keeps_its_two_ends_and_its_limit(longest):
+    line = first_line(OSError(f"Source {'x' * 1000} must be a directory"), longest=longest)
+    assert len(line) == longest
+    assert line.startswith("Source xxx")
+    assert line.endswith("xxx must be a directory")
+    assert first_line("x" * longest, longest=longest) == "x" * longest
 
 
 @pytest.mark.parametrize(

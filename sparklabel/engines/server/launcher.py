@@ -19,6 +19,7 @@ from sparklabel.engines.server.liveness import owner_pid
 from sparklabel.engines.server.server import IDLE_SECONDS, Start
 from sparklabel.errors import EngineDied, EngineError, SparklabelError
 from sparklabel.locks import held
+from sparklabel.redaction import shortened
 
 PATIENCE = 10.0
 """Seconds within which a process responds even while it computes, and ends after it was asked to."""
@@ -207,4 +208,4 @@ def _environment(served: ServingSpec) -> dict[str, str]:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text("utf-8", "replace").strip().splitlines()
-    return lines[-1][:500] if lines else "its log is empty"
+    return shortened(lines[-1], 500) if lines else "its log is empty"
