@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sparklabel import registry
 from sparklabel.engines import Engine, EngineSpec, engine_spec, names_devices, open_engine
 from sparklabel.engines.server import CPU, ServingSpec, connect, evict, gpu_uuid, isolation_lock, visible_gpu
-from sparklabel.errors import EngineError
+from sparklabel.errors import EngineDied, EngineError
 from sparklabel.labeler import Labeler, abstain_below
 from sparklabel.labels.record import Label
 from sparklabel.labels.status import ENGINE_DIED, RETRYABLE
@@ -249,15 +249,24 @@ class _Worker:
         return labels, labeler if labeler.engine_lost else None
 
     def _opened(self) -> Labeler:
-        """The labeler. Raises what opening it raises, the first time only: a dead one's answers say why it died."""
+        """The labeler. Raises what opening it raises, the first time only: a dead one's answers say why it died.
+
+        An engine that dies while it is opened is opened again: another task's row may have killed it.
+        """
         with self._opening:
-            try:
-                self._last = open_labeler(self._spec, self._slot)
-            except EngineError:
-                if self._last is None:
-                    raise
-                self._deaths = _MOST_DEATHS  # no row is to blame
-            return self._last
+            while True:
+                try:
+                    self._last = open_labeler(self._spec, self._slot)
+                except EngineError as error:
+                    died = isinstance(error, EngineDied)
+                    if died:
+                        _loaded.clear()  # later tasks of this process would ask the dead one
+                    self._deaths = self._deaths + 1 if died else _MOST_DEATHS
+                    if self._deaths < _MOST_DEATHS:
+                        continue
+                    if self._last is None:
+                        raise
+                return self._last
 
 
 def _failed(labels: Sequence[Label]) -> list[int]:
