@@ -57,7 +57,7 @@ s3: setup ## tables, staging, cache and MLflow's files on an S3 server on this m
 	@$(BIN)/python -m tests.s3.jars
 	@$(PYTEST) tests/s3 # a session of its own: run it alone
 
-chaos: setup ## N passes, in each of which one process is killed at a random moment: make chaos N=200
+chaos: setup ## N passes, in each of which one process is killed at a random moment: make chaos N=200, N=50:100
 	@CHAOS=$(or $(N),20) $(PYTEST) tests/chaos
 
 mutants: setup build/cosmic-ray/.installed ## small errors into the code: how many the tests notice: make mutants M=lease
