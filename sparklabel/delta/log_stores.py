@@ -30,14 +30,18 @@ written for S3: Delta's `S3DynamoDBLogStore`, or somebody's own."""
 _DATABRICKS = "spark.databricks.clusterUsageTags.clusterId"
 
 
-def check_stores(spark: SparkSession, allow_unsafe_store: bool, folders: Iterable[str | bool | None]) -> None:
-    """Raises TableError for the first of the `folders` where a commit of this session and one of another driver could
-    replace each other, unless the user allows it. What is no text, as a folder that was not given, is skipped."""
+def check_stores(
+    spark: SparkSession, allow_unsafe_store: bool, folders: Iterable[TableSnapshot | str | bool | None]
+) -> None:
+    """Raises TableError for the first of the folders, given as such or by their table, where a commit of this session
+    and one of another driver could replace each other, unless the user allows it. A folder that was not given is
+    skipped."""
     if not isinstance(allow_unsafe_store, bool):
         raise TableError(f"allow_unsafe_store={allow_unsafe_store!r} is not True or False.")
     if allow_unsafe_store:
         return
-    for folder in folders:
+    for one in folders:
+        folder = _location_of(spark, one) if isinstance(one, TableSnapshot) else one
         if isinstance(folder, str) and loses_commits(folder, _setting(spark)):
             raise _unsafe(folder)
 
@@ -58,7 +62,7 @@ def loses_commits(folder: str, setting: Setting) -> bool:
     return store in _NOT_FOR_S3
 
 
-def location_of(spark: SparkSession, target: TableSnapshot) -> str:
+def _location_of(spark: SparkSession, target: TableSnapshot) -> str:
     """The folder of a table, or, if it is not made yet, where Spark will make it: in the folder of its schema. Empty
     where there is no such schema."""
     if location := target.location or folder_of(target.name):

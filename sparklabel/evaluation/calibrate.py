@@ -107,7 +107,7 @@ def calibrate(
     Raises:
         TableError: The table cannot be opened, or Delta could lose commits where it is.
         ColumnError: The table has no labels of the task, or a column is missing.
-        KeyColumnError: The key has NULLs or duplicates.
+        KeyColumnError: The key has NULLs or duplicates, in the table or in the one for the labels.
         AnswersError: There are fewer than 50 such answers, or all of them are correct, or all are wrong.
         ModelError: `model` does not resolve.
         SetupError: MLflow is not available.

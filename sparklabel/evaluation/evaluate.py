@@ -130,7 +130,7 @@ def evaluate(
     Raises:
         TableError: There is nothing to compare with, or the table cannot be opened.
         ColumnError: A column is missing or has the wrong type, or the table has no labels of the task.
-        KeyColumnError: The key has NULLs or duplicates.
+        KeyColumnError: The key has NULLs or duplicates, in the table or in the one for the labels.
         TaskError: The task cannot be asked of this model.
         ModelError: The model does not resolve.
         SetupError: The engine, an option or MLflow is not available.

@@ -91,7 +91,7 @@ def human_gold(
     Raises:
         TableError: `table` is a DataFrame, or has no `key`; or it cannot be opened.
         ColumnError: The table has no labels of the task, or an input is missing.
-        KeyColumnError: The key has NULLs or duplicates.
+        KeyColumnError: The key has NULLs or duplicates, in the table or in the one for the labels.
         AnswersError: No human answer judges.
     """
     if not isinstance(table, str):
@@ -104,6 +104,7 @@ def human_gold(
     opened.check_labeled(
         task, "Label it and correct some rows, or name a column of gold answers: gold='...'."
     )
+    opened.check_one_label_each(spark)
     answers = human_answers(spark, opened, task)
     set_aside = len(answers.train) + sum(answers.left_out.values())
     if not answers.held_out:

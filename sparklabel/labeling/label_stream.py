@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from sparklabel.arguments import check_arguments
-from sparklabel.delta.log_stores import check_stores, location_of
+from sparklabel.delta.log_stores import check_stores
 from sparklabel.delta.session import is_connect
 from sparklabel.delta.snapshot import UNVERSIONED, check_folders, folder_of
 from sparklabel.engines import EngineOptions, engine_spec
@@ -105,7 +105,7 @@ def label_stream(
     _check_stream(spark, name, checkpoint, trigger)
     check_folders(spark, checkpoint=checkpoint, staging=staging, cache=cache)
     opened = open_task_table(spark, table, task, key, column, into=into, writes=True)
-    check_stores(spark, allow_unsafe_store, [location_of(spark, opened.target), staging, cache])
+    check_stores(spark, allow_unsafe_store, [opened.target, staging, cache])
     if opened.source.version == UNVERSIONED:
         raise TableError(f"{table} is a view: only a Delta table can be read as a stream.")
     spec = calibrated_spec(labeler_spec(task, model, engine, dict(options), min_confidence), opened)

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from sparklabel import registry
 from sparklabel.arguments import check_arguments
-from sparklabel.delta.log_stores import check_stores, location_of
+from sparklabel.delta.log_stores import check_stores
 from sparklabel.delta.snapshot import check_folders
 from sparklabel.engines import EngineOptions, engine_spec
 from sparklabel.errors import ColumnError, TableError, TaskError
@@ -158,7 +158,7 @@ def label_table(
     began = time.monotonic()
     check_folders(spark, staging=staging, cache=cache)
     opened = open_task_tables(spark, table, tasks, key, column, adopt, into, check_rows=False, writes=True)
-    check_stores(spark, allow_unsafe_store, [location_of(spark, opened[0].target), staging, cache])
+    check_stores(spark, allow_unsafe_store, [opened[0].target, staging, cache])
     _check_columns_apart(tasks, [(one.label_columns.value, one.label_columns.label) for one in opened])
     requests = []
     for one, found in zip(tasks, opened, strict=True):

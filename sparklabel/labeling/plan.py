@@ -4,14 +4,13 @@ In: a request. Out: counts, and the pending rows, which Spark keeps on disk unti
 """
 
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta.commits import CLEANUP_ERRORS
+from sparklabel.delta.kept_rows import keep
 from sparklabel.delta.snapshot import UNVERSIONED
 from sparklabel.labeling.chunks import BUCKETS
 from sparklabel.labeling.request import PassRequest
@@ -24,6 +23,7 @@ from sparklabel.table.row_states import (
     HASH,
     STATE,
     TEXT,
+    answered_by_a_pass,
     condition_errors,
     implicit_corrections,
     pending_columns,
@@ -47,16 +47,17 @@ _UNTIMED_INPUTS = 32
 class PassPlan:
     """What a pass would do.
 
-    `states` counts rows by state. `unattributed` counts human answers whose record is incomplete, and
-    `implicit_corrections` those among them that are plain UPDATEs, which no record attributes to a person. Characters
-    are those of the distinct pending inputs, and of the prompt around each. `inputs_per_second` is the rate of the
-    last pass that computed anything for this task, None if unknown or if nothing is pending. `lost_answers` says how
-    many answers of people are only in an older version of the table. `rows` are the pending rows, `pending_columns` and
-    a bucket.
+    `states` counts rows by state, `answered_before` the pending ones that a pass has answered. `unattributed` counts
+    human answers whose record is incomplete, and `implicit_corrections` those among them that are plain UPDATEs, which
+    no record attributes to a person. Characters are those of the distinct pending inputs, and of the prompt around
+    each. `inputs_per_second` is the rate of the last pass that computed anything for this task, None if unknown or if
+    nothing is pending. `lost_answers` says how many answers of people are only in an older version of the table. `rows`
+    are the pending rows, `pending_columns` and a bucket.
     """
 
     request: PassRequest
     states: Mapping[str, int]
+    answered_before: int = 0
     unattributed: int = 0
     implicit_corrections: int = 0
     pending_inputs: int = 0
@@ -124,6 +125,7 @@ def make_plan(spark: SparkSession, request: PassRequest, stack: ExitStack) -> Pa
         *(F.count_if(F.col(STATE) == state).alias(state) for state in STATES),
         F.count_if(unattributed()).alias("unattributed"),
         F.count_if(implicit_corrections()).alias("implicit_corrections"),
+        F.count_if(is_pending & answered_by_a_pass()).alias("answered_before"),
     )
     groups = keep(groups, stack)
     with condition_errors(request.scope.where, table.source.name):
@@ -133,6 +135,7 @@ def make_plan(spark: SparkSession, request: PassRequest, stack: ExitStack) -> Pa
     history = _history(spark, request) if inputs else TableHistory()
     plan = PassPlan(
         request=request,
+        answered_before=counts.pop("answered_before"),
         unattributed=counts.pop("unattributed"),
         implicit_corrections=counts.pop("implicit_corrections"),
         states=by_state,
@@ -153,7 +156,7 @@ def _totals(groups: DataFrame, texts: int) -> dict[str, int]:
     length = sum(
         (F.coalesce(F.length(f"{_PENDING}.{TEXT}{number}"), F.lit(0)) for number in range(texts)), F.lit(0)
     )
-    names = (*STATES, "unattributed", "implicit_corrections")
+    names = (*STATES, "unattributed", "implicit_corrections", "answered_before")
     by_input = groups.groupBy(F.col(f"{_PENDING}.{HASH}").alias(HASH)).agg(
         *(F.sum(name).alias(name) for name in names),
         F.count(_PENDING).alias("rows"),
@@ -194,14 +197,3 @@ def prompt_characters(task: Task, manifest: AdapterManifest | None, input_charac
     examples = sum(len(t) for e in task.examples for t in (*e.inputs, task.verbalize(e.answer)))
     examples += task.examples_from.count * input_characters if task.examples_from else 0
     return len(task.question()) + examples + _CHAT_CHARACTERS
-
-
-def keep(rows: DataFrame, stack: ExitStack) -> DataFrame:
-    """The same rows, which Spark computes once and keeps on its disks until the stack is unwound."""
-
-    def release() -> None:
-        with suppress(*CLEANUP_ERRORS):  # the session may be what died
-            rows.unpersist()
-
-    stack.callback(release)
-    return rows.persist(StorageLevel.DISK_ONLY)

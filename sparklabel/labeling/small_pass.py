@@ -67,7 +67,14 @@ class SmallPass:
         )
         self._statuses = found.by_status
         if self.answered.is_to_merge and stats.inputs:
-            self._change = answers_change(ready.table, request.task, found.rows, few=True, keys=found.keys)
+            self._change = answers_change(
+                ready.table,
+                request.task,
+                found.rows,
+                few=True,
+                are_new=not ready.plan.answered_before,
+                keys=found.keys,
+            )
 
     def change(self) -> Change | None:
         return self._change

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparklabel.delta.commits import best_effort, conflicts_met
+from sparklabel.delta.kept_rows import keep
 from sparklabel.delta.session import task_slots
 from sparklabel.labeling.chunks import BUCKETS, Chunks
 from sparklabel.labeling.drift import FirstAnswers
@@ -19,7 +20,7 @@ from sparklabel.labeling.inference import answer_chunk
 from sparklabel.labeling.interrupts import FirstInterrupt, TaggedJobs
 from sparklabel.labeling.limits import DRIFT, INTERRUPTED, NOT_BEGUN, stop_reason
 from sparklabel.labeling.outcome import InferenceResult
-from sparklabel.labeling.plan import BUCKET, keep
+from sparklabel.labeling.plan import BUCKET
 from sparklabel.labeling.running_pass import Ready, failures_of, inputs_of, look_at_first
 from sparklabel.labeling.state.answer_cache import Cache, open_cache
 from sparklabel.labeling.state.lease import Lease
@@ -142,7 +143,13 @@ class StagedPass:
         own = not self._resumed
         answers = self._staging.answers(ready.spark, after=self._merged_chunks or 0, own=own)
         rows = answered_rows(ready.table, ready.rows, answers, ready.request.pass_id)
-        return answers_change(ready.table, ready.request.task, rows, few=ready.plan.has_few_rows)
+        return answers_change(
+            ready.table,
+            ready.request.task,
+            rows,
+            few=ready.plan.has_few_rows,
+            are_new=not ready.plan.answered_before,
+        )
 
     def merged(self, rows: int) -> None:
         self._merged_chunks = self.stats.chunks

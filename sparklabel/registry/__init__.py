@@ -5,10 +5,10 @@ import takes seconds: it happens inside the functions that need it.
 """
 
 from sparklabel.models.base_record import base_record
-from sparklabel.registry.calibrators import find_calibrator, has_store, log_calibrator
+from sparklabel.registry.calibrators import find_calibrator, log_calibrator
 from sparklabel.registry.runs import DEFAULT_EXPERIMENT, PASS_TAG, Run, end_run_of, start_run
 from sparklabel.registry.serving import MANIFEST, LocalModel, fetch, resolve
-from sparklabel.registry.store import connect, store_errors
+from sparklabel.registry.store import connect, has_store, store_errors
 from sparklabel.registry.versions import (
     CHAMPION,
     champion,

@@ -6,10 +6,7 @@ Other models have theirs as a tag of a run, in the experiment that passes log to
 """
 
 import json
-import os
 import re
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -17,7 +14,7 @@ from sparklabel.confidence.calibrators import Calibrator, FittedCalibrator, cali
 from sparklabel.errors import ModelError
 from sparklabel.registry.runs import DEFAULT_EXPERIMENT, Run, find_experiment
 from sparklabel.registry.serving import UNKNOWN
-from sparklabel.registry.store import connect, sqlite_file, store_errors, tracking_uri
+from sparklabel.registry.store import connect, has_store, store_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -113,13 +110,3 @@ def _of_run(client: "MlflowClient", model: str, fingerprint: str, experiment: st
 
 def _key(model: str, fingerprint: str) -> str:
     return quote(f"{model} {fingerprint}", safe="/:@ ")
-
-
-def has_store() -> bool:
-    """Whether a store exists. A model that is not in MLflow needs none, and looking must not create one."""
-    if os.environ.get("MLFLOW_TRACKING_URI") or Path("mlflow.db").is_file():
-        return True
-    if "mlflow" not in sys.modules:  # a store set in Python needs that import, which takes seconds
-        return False
-    file = sqlite_file(tracking_uri())
-    return file is None or file.is_file()

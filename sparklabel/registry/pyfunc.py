@@ -16,8 +16,9 @@ from sparklabel.labels.record import Label
 from sparklabel.models import references
 from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.references import ResolvedModel
-from sparklabel.registry.calibrators import find_calibrator, has_store
+from sparklabel.registry.calibrators import find_calibrator
 from sparklabel.registry.serving import downloaded_version
+from sparklabel.registry.store import has_store
 from sparklabel.tasks import task_from_dict
 from sparklabel.tasks.json_values import json_text
 

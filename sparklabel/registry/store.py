@@ -7,6 +7,7 @@ Out: a client whose errors are ours. MLflow's global state stays as it is, excep
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -44,6 +45,16 @@ def sqlite_file(uri: str) -> Path | None:
     """The file of a SQLite store; None for other stores."""
     path = uri.removeprefix(_SQLITE).partition("?")[0]
     return Path(path) if uri.startswith(_SQLITE) and path else None
+
+
+def has_store() -> bool:
+    """Whether a store exists. A model that is not in MLflow needs none, and looking must not create one."""
+    if os.environ.get("MLFLOW_TRACKING_URI") or Path("mlflow.db").is_file():
+        return True
+    if "mlflow" not in sys.modules:  # a store set in Python needs that import, which takes seconds
+        return False
+    file = sqlite_file(tracking_uri())
+    return file is None or file.is_file()
 
 
 def connect() -> "MlflowClient":

@@ -56,13 +56,13 @@ class TableHistory:
 
     Attributes:
         passes: The commits of passes, of all tasks, newest first.
-        made_anew: The versions whose commits replaced or deleted all rows, or dropped columns, newest first.
-        brought_back: The versions that RESTORE made, newest first.
+        replaced: The versions whose commits replaced or deleted all rows, or dropped columns, newest first.
+        restored: The versions that RESTORE made, newest first.
     """
 
     passes: Sequence[PassCommit] = ()
-    made_anew: Sequence[int] = ()
-    brought_back: Sequence[int] = ()
+    replaced: Sequence[int] = ()
+    restored: Sequence[int] = ()
 
     def last_done(self, wanted: Mapping[str, Any]) -> int | None:
         """The newest version of which a pass whose facts are as `wanted` left no row pending: the one that it pinned.
@@ -81,15 +81,15 @@ class TableHistory:
         return None
 
     def lost_versions(self, task: str) -> list[tuple[int, PassCommit]]:
-        """The last versions before the table was made anew that may have answers to the task, newest first, each with
-        the newest of the task's commits until then. Where it was made anew more than once with neither a pass nor a
+        """The last versions before the table was replaced that may have answers to the task, newest first, each with
+        the newest of the task's commits until then. Where it was replaced more than once with neither a pass nor a
         RESTORE in between, only the first time had labels to lose."""
         own = [commit for commit in self.passes if commit.facts.get("task") == task]
         found: dict[int, tuple[int, PassCommit]] = {}
-        for anew in self.made_anew:
-            if made := next((commit for commit in own if commit.version < anew), None):
-                since = max(made.version, next((back for back in self.brought_back if back < anew), 0))
-                found[since] = anew - 1, made
+        for version in self.replaced:
+            if made := next((commit for commit in own if commit.version < version), None):
+                since = max(made.version, next((back for back in self.restored if back < version), 0))
+                found[since] = version - 1, made
         return list(found.values())
 
 
@@ -139,8 +139,8 @@ def read_history(spark: SparkSession, target: TableSnapshot, newest: int | None 
         .collect()
     )
     passes = [commit for row in rows for commit in _pass_commits(row)]
-    anew = [row["version"] for row in rows if _makes_anew(row)]
-    return TableHistory(passes, anew, [row["version"] for row in rows if row["operation"] == "RESTORE"])
+    replaced = [row["version"] for row in rows if _replaces(row)]
+    return TableHistory(passes, replaced, [row["version"] for row in rows if row["operation"] == "RESTORE"])
 
 
 def pass_commits(
@@ -160,7 +160,7 @@ def _pass_commits(row: Row) -> Iterator[PassCommit]:
             yield PassCommit(row["version"], row["timestamp"], rows, metrics, facts)
 
 
-def _makes_anew(row: Row) -> bool:
+def _replaces(row: Row) -> bool:
     """Whether the commit can have taken the labels of all rows: by CREATE OR REPLACE, an overwrite, a DELETE of all
     rows, or by dropping columns."""
     operation, parameters = row["operation"], row["operationParameters"] or {}

@@ -112,7 +112,10 @@ def _exact_type(of: "pa.DataType") -> "pa.DataType":
 
 
 def _hashable(value: Any) -> Any:
-    """A key's value in a hashable form: structs and arrays come as dicts and lists."""
+    """A key's value in a hashable form: structs and arrays come as dicts and lists. NaN is equal to itself, as in
+    SQL."""
+    if value != value:
+        return str(value)
     return value if value is None or isinstance(value, Hashable) else repr(value)
 
 

@@ -6,7 +6,7 @@ file of the table. In a table for labels alone, missing rows are inserted.
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -35,8 +35,8 @@ class Change:
         guard: SQL that must still hold of the table's row, `t`, for it to be written.
         assigned: SQL by column of the table.
         few: The rows are few enough to be sent to every executor, so that the table need not be shuffled.
-        keys: The least and the greatest value of key columns, in SQL, as far as they are known: files of the table
-            whose statistics lie outside are not read.
+        narrow: SQL that holds of every row of the table, `t`, that the change may write: files of the table whose
+            statistics exclude it are not read.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Change:
     guard: str
     assigned: Mapping[str, str]
     few: bool = False
-    keys: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    narrow: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
@@ -81,10 +81,17 @@ def answers_change(
     answers: DataFrame,
     *,
     few: bool = False,
+    are_new: bool = False,
     keys: Mapping[str, tuple[str, str]] | None = None,
 ) -> Change:
-    """The change that writes `answers` (key columns, HASH, ANSWER, SEEN); `few` and `keys` as in `Change`. Rows whose
-    input has changed meanwhile, or that a person or another pass has answered, keep what they have."""
+    """The change that writes `answers` (key columns, HASH, ANSWER, SEEN). Rows whose input has changed meanwhile, or
+    that a person or another pass has answered, keep what they have.
+
+    Args:
+        few: As in `Change`.
+        are_new: No pass had answered one of the rows: SEEN is NULL in all.
+        keys: The least and the greatest value of key columns, in SQL, as far as they are known.
+    """
     target, label_columns = opened.target, opened.label_columns
     value, label = (f"t.{quote(c)}" for c in (label_columns.value, label_columns.label))
     source = source_of(label_columns.value)
@@ -103,13 +110,16 @@ def answers_change(
     ):  # the inputs are in this table: an answer to the row's old text is not for it
         inputs = [f"t.{quote(c)}" for c in opened.input_columns(task)]
         guards.append(f"{input_hash_sql(inputs)} = {source}.{HASH}")
+    narrow = [f"t.{quote(k)} BETWEEN {least} AND {greatest}" for k, (least, greatest) in (keys or {}).items()]
+    if are_new:  # what the guard asks too, in a form that Delta can compare with a file's number of NULLs
+        narrow.append(f"{label}.pass_id IS NULL")
     return Change(
         label_columns.value,
         answers,
         " AND ".join(guards),
         {label_columns.value: kept, label_columns.label: record},
         few,
-        keys or {},
+        tuple(narrow),
     )
 
 
@@ -163,10 +173,10 @@ def merge_rows(
         for column, sql in change.assigned.items()
     }
     same = [f"t.{quote(k)} = s.{quote(k)}" for k in keys]
-    known = changes[0].keys if len(changes) == 1 else {}
-    same += [f"t.{quote(k)} BETWEEN {least} AND {greatest}" for k, (least, greatest) in known.items()]
+    if not insert and all(change.narrow for change in changes):
+        same.append(" OR ".join(f"({' AND '.join(change.narrow)})" for change in changes))
     merge = (
-        f"MERGE INTO {target.sql} t USING {view} s ON {' AND '.join(same)} "
+        f"MERGE INTO {target.sql} t USING {view} s ON {' AND '.join(f'({sql})' for sql in same)} "
         f"WHEN MATCHED AND ({' OR '.join(holds.values())}) "
         f"THEN UPDATE SET {', '.join(f't.{_path(column)} = {sql}' for column, sql in assigned.items())}"
     )

@@ -5,7 +5,7 @@ the table was made anew, by its key, and go only into rows that still have the t
 """
 
 import uuid
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.delta.commits import commit_metadata, retry_on_conflict
+from sparklabel.delta.kept_rows import keep
 from sparklabel.delta.log_stores import check_stores
 from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 from sparklabel.errors import TableError
@@ -136,10 +137,10 @@ def restore_answers(
         writes=True,
     )
     tuple(missing_fields(record_type(task), found.rows.schema[found.label].dataType, (found.label,)))
-    with readable_version(target, found.version, _HINT):
+    with readable_version(target, found.version, _HINT), ExitStack() as stack:
         check_unique(found.rows, f"version {found.version} of {target.name}", key)
-        joined = _beside_the_rows_now(spark, found, opened, task, key)
-        rows = joined.where(_fate() == "restored")
+        joined = keep(_beside_the_rows_now(spark, found, opened, task, key), stack)
+        rows = joined.where(_outcome() == "restored")
         check_unique(rows, target.name, key)
         counts = _counts(joined)
         if counts["restored"] and not dry_run:
@@ -240,7 +241,7 @@ def _beside_the_rows_now(
     return answers.join(now, list(key), "left")
 
 
-def _fate() -> Column:
+def _outcome() -> Column:
     """What becomes of an answer: a count of the report."""
     return (
         F.when(F.col(_NOW).isNull(), "gone")
@@ -252,7 +253,7 @@ def _fate() -> Column:
 
 def _counts(joined: DataFrame) -> dict[str, int]:
     names = ("restored", "answered_since", "input_changed", "gone")
-    (row,) = joined.agg(*(F.count_if(_fate() == name).alias(name) for name in names)).collect()
+    (row,) = joined.agg(*(F.count_if(_outcome() == name).alias(name) for name in names)).collect()
     return {name: int(row[name]) for name in names}
 
 

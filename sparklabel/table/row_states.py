@@ -165,6 +165,11 @@ def implicit_corrections() -> Column:
     return F.col(STATE).startswith("human") & F.expr(implicit_correction_sql(_RECORD))
 
 
+def answered_by_a_pass() -> Column:
+    """True for rows of `row_states` that have the record of a pass, whatever came of it."""
+    return F.col(f"{_RECORD}.pass_id").isNotNull()
+
+
 def pending_columns(table: TaskTable, task: Task) -> list[Column]:
     """The columns of `row_states` that a pass needs: the key, the inputs as text (TEXT and a number), the fields of the
     record that decide whether an answer may replace it, HASH and STATE."""

@@ -87,6 +87,11 @@ class TaskTable:
         if self.label_columns.missing:
             raise ColumnError(f"{self.target.name} has no labels of the task {task.name!r}.", hint=hint)
 
+    def check_one_label_each(self, spark: SparkSession) -> None:
+        """Raises KeyColumnError if a key has several rows in the table for the labels: its answer would count twice."""
+        if self.has_separate_labels and self.target.version != UNVERSIONED:
+            check_labels_key(spark, self.target, self.keys)
+
     def newest(self, spark: SparkSession, task: Task) -> "TaskTable":
         """The same table at its newest version. The key is not checked again."""
         there = self.target.version != UNVERSIONED or is_delta(spark, self.target.sql)
@@ -175,13 +180,12 @@ def open_task_tables(
     for task in tasks:
         check_inputs(source, task)
     target = source if into is None else labels_table(spark, into, source, keys)
-    if writes and target is not source and target.version != UNVERSIONED:
-        check_labels_key(spark, target, keys)
     opened = [
         TaskTable(source, target, keys, find_label_columns(target, task, keys, column, adopt))
         for task in tasks
     ]
     if writes:
+        opened[0].check_one_label_each(spark)
         _check_rules(spark, opened, tasks)
     return opened
 

@@ -79,7 +79,7 @@ def finetune(
         AnswersError: The human answers cannot train a model.
         TableError: The table cannot be opened.
         ColumnError: The table has no labels of the task, or a column is missing.
-        KeyColumnError: The key has NULLs or duplicates.
+        KeyColumnError: The key has NULLs or duplicates, in the table or in the one for the labels.
         ModelError: The base, or the champion, does not resolve or load.
         TaskError: The task cannot be trained on this base; or `num_processes` is not 1.
         SetupError: MLflow or the extra `train` is not available.
@@ -104,6 +104,7 @@ def finetune(
     opened = open_task_table(spark, table, task, key, column, into=into)
     target = opened.target
     opened.check_labeled(task, "Label it first: sparklabel.label_table(...).")
+    opened.check_one_label_each(spark)
     answers = human_answers(spark, opened, task)
     check_answers(answers, task, opened, force)
     resolved = registry.resolve(base)

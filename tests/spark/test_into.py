@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from pyspark.errors import AnalysisException
 
+from sparklabel import evaluate, finetune
 from sparklabel.errors import ColumnError, KeyColumnError, TableError
 from sparklabel.labeling.error_translation import failures_diagnosed
 from sparklabel.labeling.request import PassRequest
@@ -122,7 +123,13 @@ def test_a_person_row_beside_the_labels_of_a_pass_is_named_and_the_hint_keeps_th
     assert values(spark, doubled.labels)[3] == "rotten"
 
 
-def test_what_only_reads_does_not_look_for_such_rows(spark, doubled, task):
+@pytest.mark.parametrize("learns", [evaluate, finetune])
+def test_an_answer_that_is_there_twice_neither_judges_nor_teaches(spark, doubled, task, learns):
+    with pytest.raises(KeyColumnError, match=TWICE):
+        learns(spark, doubled.table, task, key="id", into=doubled.labels)
+
+
+def test_what_only_lists_does_not_look_for_such_rows(spark, doubled, task):
     assert open_task_table(spark, doubled.table, task, into=doubled.labels).keys == ("id",)
 
 

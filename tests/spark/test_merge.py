@@ -50,17 +50,29 @@ def test_rows_that_are_missing_are_made_where_that_is_asked_for(spark, table, ch
     }  # fmt: skip
 
 
-def test_rows_are_looked_for_only_among_the_keys_that_a_change_says_it_has(spark, table, changes):
+NARROW = ("t.`my id` > 0", "t.`my id` < 2")
+
+
+def test_rows_are_looked_for_only_where_a_change_says_they_are(spark, table, changes):
     spark.sql(TABLE.format(name=table))
-    tone = replace(changes[0], keys={"my id": ("1", "1")})
+    tone = replace(changes[0], narrow=NARROW)
     assert merge_rows(open_snapshot(spark, table), ["my id"], [tone], {}) == 1
     assert spark.table(table).where("tone = 'new 1'").count() == 1
 
 
-def test_of_several_changes_none_narrows_the_keys_of_the_others(spark, table, changes):
+@pytest.mark.parametrize(("other", "written"), [((), 4), (("t.`my id` = 4",), 2)])
+def test_of_several_changes_none_narrows_the_rows_of_the_others(spark, table, changes, other, written):
     spark.sql(TABLE.format(name=table))
-    narrow = [replace(change, keys={"my id": ("1", "1")}) for change in changes]
-    assert merge_rows(open_snapshot(spark, table), ["my id"], narrow, {}) == 4
+    narrow = [replace(changes[0], narrow=NARROW), replace(changes[1], narrow=other)]
+    assert merge_rows(open_snapshot(spark, table), ["my id"], narrow, {}) == written
+
+
+def test_no_row_is_made_again_because_a_change_says_where_its_rows_are(spark, table, changes):
+    spark.sql(TABLE.format(name=table))
+    tone = replace(changes[0], narrow=NARROW)
+    tone.assigned.pop("more.note")
+    assert merge_rows(open_snapshot(spark, table), ["my id"], [tone], {}, insert=True) == 2
+    assert spark.table(table).count() == 5
 
 
 def test_a_change_of_few_rows_of_one_task_is_written_alone(spark, table, changes):

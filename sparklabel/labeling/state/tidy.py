@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.delta.commits import delete_matching, delete_rows
+from sparklabel.delta.kept_rows import keep
 from sparklabel.delta.log_stores import check_stores
 from sparklabel.delta.paths import is_absolute_path
 from sparklabel.delta.snapshot import (
@@ -25,7 +26,6 @@ from sparklabel.delta.snapshot import (
     open_snapshot,
 )
 from sparklabel.errors import TableError
-from sparklabel.labeling.plan import keep
 from sparklabel.labeling.state.answer_cache import CACHE
 from sparklabel.labeling.state.staging import TODO, staging_folder
 from sparklabel.labels.predicates import input_hash_sql

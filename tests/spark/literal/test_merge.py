@@ -34,14 +34,14 @@ def opened_as(name, schema, source=None):
 
 @pytest.fixture(scope="module")
 def beside(spark):
-    """`beside(change, table)`: what each of its guard and its assignments is for each row, by id."""
+    """`beside(change, table)`: what its guard, its narrowing and each of its assignments is for each row, by id."""
 
     def evaluate(change, table):
         rows = change.rows.select(
             "id", F.struct(*(c for c in change.rows.columns if c != "id")).alias(struct_name(change.name))
         )
         rows.createOrReplaceTempView("literal_changes")
-        said = {"guard": change.guard, **change.assigned}
+        said = {"guard": change.guard, "narrow": " AND ".join(change.narrow) or "true", **change.assigned}
         columns = ", ".join(f"{sql} AS `{name}`" for name, sql in said.items())
         found = spark.sql(
             f"SELECT t.id, {columns} FROM {table} t JOIN literal_changes s ON t.id = s.id"
@@ -87,10 +87,13 @@ def written(spark, record, answer, task, beside):
     )
     opened = opened_as("literal_table", spark.table("literal_table").schema)
     apart = opened_as("literal_table", opened.target.schema, source=opened_as("inputs", StructType()).target)
+    new = beside(
+        answers_change(opened, task, answers.where(f"{SEEN} IS NULL"), are_new=True), "literal_table"
+    )
     return {
         place: beside(answers_change(one, task, answers), "literal_table")
         for place, one in (("in place", opened), ("apart", apart))
-    }
+    } | {"new": new}
 
 
 FREE = {
@@ -102,6 +105,14 @@ def test_only_rows_that_are_as_the_pass_saw_them_get_its_answers(written):
     found = written["in place"]
     assert {row.guard for row in found.values()} == {True, False}
     assert {case for case, row in found.items() if row.guard} == FREE
+
+
+def test_new_rows_are_looked_for_where_no_pass_has_answered_meanwhile(written):
+    found = written["new"]
+    assert {case for case, row in found.items() if row.narrow} >= {
+        case for case, row in found.items() if row.guard
+    }
+    assert not found["labeled by another pass meanwhile"].narrow
 
 
 def test_where_labels_have_a_table_of_their_own_its_rows_have_no_text_to_compare(written):

@@ -11,8 +11,8 @@ def commit(version, task="verdict", rows=1, **facts):
     return PassCommit(version, datetime(2026, 11, 28), rows, {}, {"task": task, "pass_id": "p"} | facts)
 
 
-def lost(passes, made_anew, brought_back=()):
-    history = TableHistory([commit(*one) for one in passes], made_anew, brought_back)
+def lost(passes, replaced, restored=()):
+    history = TableHistory([commit(*one) for one in passes], replaced, restored)
     return [(version, made.version) for version, made in history.lost_versions("verdict")]
 
 
@@ -20,8 +20,8 @@ def test_labels_are_lost_with_the_first_overwrite_after_a_pass():
     assert lost([(8,), (3,)], [10, 6, 5]) == [(9, 8), (4, 3)]
 
 
-def test_labels_that_a_restore_brought_back_are_lost_again():
-    assert lost([(3,)], [12, 10, 6, 5], brought_back=[8]) == [(9, 3), (4, 3)]
+def test_labels_that_a_restore_restored_are_lost_again():
+    assert lost([(3,)], [12, 10, 6, 5], restored=[8]) == [(9, 3), (4, 3)]
 
 
 def test_what_was_overwritten_before_the_first_pass_had_no_labels():

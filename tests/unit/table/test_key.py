@@ -9,6 +9,11 @@ from sparklabel.errors import KeyColumnError
 from sparklabel.table.key import check_unique_rows, key_range
 
 
+def test_nan_is_equal_to_itself_as_in_sql():
+    with pytest.raises(KeyColumnError, match="more than once: nan"):
+        check_unique_rows(pa.table({"id": [1.0, float("nan"), float("nan")]}), "tickets", ["id"])
+
+
 def test_a_key_is_shown_without_what_a_terminal_would_obey():
     with pytest.raises(KeyColumnError) as caught:
         check_unique_rows(pa.table({"id": ["\x1b[2Ja"] * 2}), "tickets", ["id"])
