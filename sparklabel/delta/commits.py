@@ -26,7 +26,14 @@ from sparklabel.progress import tell
 from sparklabel.redaction import shortened
 
 _METADATA = "spark.databricks.delta.commitInfo.userMetadata"
-_CONFLICTS = ("DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED", "FIELD_ALREADY_EXISTS")
+_CONFLICTS = (
+    "DELTA_CONCURRENT",
+    "DELTA_METADATA_CHANGED",
+    "DELTA_PROTOCOL_CHANGED",
+    # Another pass has added the same columns: before Spark looked, or between that and Delta's look.
+    "FIELD_ALREADY_EXISTS",
+    "DELTA_DUPLICATE_COLUMNS_FOUND.ADDING_COLUMNS",
+)
 _REFUSALS = ("DELTA_VIOLATE_CONSTRAINT", "DELTA_NOT_NULL_CONSTRAINT", "DELTA_CANNOT_MODIFY_APPEND_ONLY")
 _ATTEMPTS = 8
 _BEING_MADE = (

@@ -93,6 +93,21 @@ def test_a_folder_that_holds_something_else_is_no_place_for_a_table(spark, tmp_p
     assert 0 < sum(pauses) < 20
 
 
+def test_columns_that_another_pass_has_just_added_are_a_conflict(spark, table, instead_of_pauses):
+    spark.sql(f"CREATE TABLE {table} (id INT) USING DELTA")
+    instead_of_pauses(lambda _: None)
+    # Of two spellings Spark sees one column only here, and then, like Delta, both: as if one came in between.
+    spark.conf.set("spark.sql.caseSensitive", "true")
+    added = iter(["a INT, A INT", "id INT", "b INT"])
+    try:
+        retry_on_conflict(
+            lambda: spark.sql(f"ALTER TABLE {table} ADD COLUMNS ({next(added)})"), "Adding columns"
+        )
+    finally:
+        spark.conf.unset("spark.sql.caseSensitive")
+    assert spark.table(table).columns == ["id", "b"]
+
+
 def test_an_error_that_is_not_a_conflict_is_not_retried(spark):
     attempts = []
 
