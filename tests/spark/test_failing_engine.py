@@ -6,7 +6,8 @@ import pytest
 from sparklabel import failures
 from sparklabel.errors import ColumnError
 from sparklabel.udf import labeler_spec
-from sparklabel.udf.worker import label_batches, open_labeler
+from sparklabel.udf.loading import open_labeler
+from sparklabel.udf.worker import label_batches
 
 TABLE = "default.failed"
 

@@ -11,7 +11,8 @@ from sparklabel.engines.registry import engine_spec
 from sparklabel.engines.server import Endpoint, ServingSpec
 from sparklabel.errors import SetupError
 from sparklabel.udf import label_udf, labeler_spec
-from sparklabel.udf.worker import Slot, label_batches, open_labeler
+from sparklabel.udf.loading import Slot, open_labeler
+from sparklabel.udf.worker import label_batches
 
 RECORD = pa.struct(
     [("value", pa.string()), ("status", pa.string()), ("error", pa.string()), ("attempts", pa.int32())]

@@ -5,7 +5,8 @@ import pytest
 
 from sparklabel import classification
 from sparklabel.errors import EngineDied, EngineError
-from sparklabel.udf import labeler_spec, worker
+from sparklabel.udf import labeler_spec, loading
+from sparklabel.udf.worker import label_batches
 
 TASK = classification("verdict", "text", ["fresh", "rotten"], "Judge.")
 ROWS = pa.StructArray.from_arrays([pa.array(["fresh 1", "rotten 2"])], names=["text"])
@@ -25,8 +26,8 @@ class Failing:
 @pytest.fixture
 def labels(monkeypatch):
     """`labels(errors)`: what a worker answers whose engine fails with the next of them each time it is opened."""
-    load = worker.load_engine
-    monkeypatch.setattr(worker, "_loaded", {})
+    load = loading.load_engine
+    monkeypatch.setattr(loading, "_loaded", {})
 
     def label(errors):
         def failing(*arguments):
@@ -35,8 +36,8 @@ def labels(monkeypatch):
                 engine.tokenizer = Failing(errors.pop())
             return engine
 
-        monkeypatch.setattr(worker, "load_engine", failing)
-        (answers,) = worker.label_batches(labeler_spec(TASK, "m", "fake", {}), iter([ROWS]), RECORD)
+        monkeypatch.setattr(loading, "load_engine", failing)
+        (answers,) = label_batches(labeler_spec(TASK, "m", "fake", {}), iter([ROWS]), RECORD)
         return [answer["value"] for answer in answers.to_pylist()]
 
     return label
