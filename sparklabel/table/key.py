@@ -49,15 +49,15 @@ def check_unique(rows: DataFrame, table: str, columns: Sequence[str]) -> None:
     null = " OR ".join(f"{quote(c)} IS NULL" for c in columns)
     # One scan: groups that hold more than one row, or any row without a key.
     groups = rows.groupBy(*map(quote, columns)).agg(F.count("*").alias(_ROWS))
-    shown = [
-        quote(c) if isinstance(rows.schema[c].dataType, NumericType)
-        # Python has no text that is not UTF-8, and no date after 9999.
-        else f"make_valid_utf8(CAST({quote(c)} AS STRING))"
-        for c in columns
-    ]  # fmt: skip
+    shown = [quote(c) if isinstance(rows.schema[c].dataType, NumericType) else shown_sql(c) for c in columns]
     wrong = groups.where(f"{_ROWS} > 1 OR {null}").limit(3).selectExpr(*shown).collect()
     if wrong:
         raise _not_unique([tuple(row) for row in wrong], table, columns)
+
+
+def shown_sql(column: str) -> str:
+    """A key's value as a text that Python can read: it has no text that is not UTF-8, and no date after 9999."""
+    return f"make_valid_utf8(CAST({quote(column)} AS STRING))"
 
 
 def check_unique_rows(rows: "pa.Table", table: str, columns: Sequence[str]) -> None:

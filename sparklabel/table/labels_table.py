@@ -27,6 +27,7 @@ from sparklabel.errors import ColumnError, KeyColumnError, TableError
 from sparklabel.labels.predicates import human_sql
 from sparklabel.redaction import printable
 from sparklabel.sql import quote, sql_string
+from sparklabel.table.key import shown_sql
 from sparklabel.table.label_columns import recorded_tasks
 
 _PROPERTY = "sparklabel.labels"
@@ -77,7 +78,7 @@ def _check_key_fits(target: TableSnapshot, source: TableSnapshot, keys: Sequence
 def check_labels_key(spark: SparkSession, target: TableSnapshot, keys: Sequence[str]) -> None:
     """Raises KeyColumnError if a key has several rows of labels: Delta lets an INSERT through beside a pass's MERGE,
     and no MERGE could tell later which of the rows a label is for."""
-    texts = [f"CAST({quote(key)} AS STRING)" for key in keys]
+    texts = [shown_sql(key) for key in keys]
     groups = target.read(spark).dropna(subset=list(keys)).groupBy(*map(quote, keys)).count()
     twice = groups.where("count > 1").limit(_MOST_KEYS).selectExpr(*texts).collect()
     if not twice:

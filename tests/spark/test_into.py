@@ -123,6 +123,16 @@ def test_a_person_row_beside_the_labels_of_a_pass_is_named_and_the_hint_keeps_th
     assert values(spark, doubled.labels)[3] == "rotten"
 
 
+def test_a_repeated_key_that_is_not_utf_8_is_named_too(spark, table, label, labels):
+    spark.sql(f"CREATE TABLE {table} USING DELTA AS SELECT CAST(X'FF' AS STRING) AS id, 'fresh' AS text")
+    label(table, into=labels)
+    spark.sql(f"INSERT INTO {labels} (id, verdict) VALUES (CAST(X'FF' AS STRING), 'rotten')")
+    with pytest.raises(KeyColumnError, match="the same id: \ufffd") as caught:
+        label(table, into=labels)
+    spark.sql(caught.value.hint.partition("delete the other: ")[2].partition(";")[0])
+    assert label(table, into=labels).human_kept == 1
+
+
 @pytest.mark.parametrize("learns", [evaluate, finetune])
 def test_an_answer_that_is_there_twice_neither_judges_nor_teaches(spark, doubled, task, learns):
     with pytest.raises(KeyColumnError, match=TWICE):
