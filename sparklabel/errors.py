@@ -16,12 +16,15 @@
 A failure in one row is never an exception: it is that row's `status` (see `sparklabel.labels.status`).
 """
 
-from sparklabel.redaction import printable_lines
+from sparklabel.redaction import printable_lines, shortened
+
+_LONGEST = 2000
+"""Characters of a message: a wrong argument that it quotes may be a whole document."""
 
 
 class SparklabelError(Exception):
     """`message` says in one sentence what is wrong, `hint` what to do about it. Control characters of what they
-    quote are escaped.
+    quote are escaped; of what is very long the middle is left out.
 
     `retryable`: the same call may succeed later although nothing was changed.
     """
@@ -29,7 +32,7 @@ class SparklabelError(Exception):
     retryable = False
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        self.message = printable_lines(message)
+        self.message = shortened(printable_lines(message), _LONGEST)
         self.hint = printable_lines(hint)
         super().__init__(self.message)
 

@@ -90,6 +90,7 @@ def log_to_stderr() -> None:
     handler.setFormatter(PrintableFormatter("%(message)s"))
     handler.addFilter(lambda record: record.name != CHUNKS)
     LOG.addHandler(handler)
+    LOG.propagate = False  # a library may have given the root logger a handler: each note would come twice
     if not LOG.level:
         LOG.setLevel(logging.INFO)
 

@@ -62,7 +62,9 @@ def run_doctor(deep: bool = False) -> int:
         if one.fix:
             console.print(f"  {'':<{width + 4}}[dim]{escape(printable(one.fix))}[/dim]", soft_wrap=True)
     failed = any(one.status == "fail" for one in checks)
-    console.print("[red]The main job cannot run here yet.[/red]" if failed else "The main job can run here.")
+    console.print(
+        "[red]Labeling a table cannot run here yet.[/red]" if failed else "Labeling a table can run here."
+    )
     return 2 if failed else 0
 
 

@@ -7,6 +7,7 @@ import typer
 
 from sparklabel.cli.app import app
 from sparklabel.models.references import DEFAULT
+from sparklabel.progress import tell
 
 
 @app.command()
@@ -25,7 +26,11 @@ def demo(
     """Run the whole loop on this machine: label, answer, fine-tune, label again."""
     from sparklabel.demo.run import run_demo
 
-    run_demo(dir, rows, answers, data, text, label)
+    try:
+        run_demo(dir, rows, answers, data, text, label)
+    except KeyboardInterrupt:
+        tell(f"interrupted; the demo starts anew when it is run again, with the tables in {dir}")
+        raise typer.Exit(130) from None
 
 
 @app.command()

@@ -73,8 +73,9 @@ def retry_on_conflict(commit: Callable[[], Result], what: str) -> Result:
             condition, message = _condition(error)
             if condition.startswith(_REFUSALS):
                 raise TableError(
-                    f"{what} was refused: {message}",
-                    hint="Computed answers are kept: fix the cause and call again.",
+                    f"{what} was refused: {message.removesuffix(' by row with values:')}.",
+                    hint="It wrote nothing. Fix the cause and call again: answers that were staged are not computed "
+                    "again.",
                 ) from error
             if not condition.startswith(_CONFLICTS):
                 raise

@@ -16,7 +16,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta.errors import java_errors
+from sparklabel.delta.errors import java_errors, session_errors
 from sparklabel.delta.jars import delta_jars
 from sparklabel.errors import SetupError
 from sparklabel.machine import cores, java_problem, java_version, memory_bytes
@@ -91,8 +91,26 @@ def own_job_pool(spark: SparkSession) -> None:
         spark.sparkContext.setLocalProperty("spark.scheduler.pool", "sparklabel")
 
 
+def check_session(spark: object) -> None:
+    """Raises SetupError for what is no Spark session, of Spark itself or over Spark Connect."""
+    if not callable(getattr(spark, "sql", None)):
+        raise SetupError(
+            f"{type(spark).__name__} is not a Spark session.",
+            hint="Give the session first, as in sl.label_table(spark, ...): sl.spark_session() makes one.",
+        )
+
+
+def is_gone(spark: SparkSession) -> bool:
+    """Whether nobody answers for the session any more: its JVM, or its server, has ended."""
+    try:
+        return not spark.version
+    except session_errors():
+        return True
+
+
 def require_delta(spark: SparkSession) -> None:
     """Raises SetupError unless the session's SQL reaches Delta. Works over Spark Connect; touches no table."""
+    check_session(spark)
     with query_errors_unprinted():
         if _lacks_delta(spark):
             raise SetupError("This Spark session has no Delta.", hint=_HOW_TO_DELTA)

@@ -17,7 +17,7 @@ from pyspark.sql.types import StructType
 
 from sparklabel.delta.errors import error_message, spark_errors
 from sparklabel.delta.paths import is_absolute, local_as_path
-from sparklabel.delta.session import query_errors_unprinted, require_delta
+from sparklabel.delta.session import check_session, query_errors_unprinted, require_delta
 from sparklabel.errors import ColumnError, TableError
 from sparklabel.sql import quote
 
@@ -86,6 +86,7 @@ def open_snapshot(spark: SparkSession, table: str, otherwise: str = "") -> Table
     Raises:
         TableError: It is not a Delta table that can be read. Its hint ends with `otherwise`.
     """
+    check_session(spark)
     sql = table_sql(table)
     try:
         detail = _detail(spark, sql)

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pyspark.errors import PythonException
 from pyspark.sql import SparkSession
 
-from sparklabel.delta.errors import error_message, spark_errors
+from sparklabel.delta.errors import error_message, session_errors, spark_errors
+from sparklabel.delta.session import is_gone
 from sparklabel.delta.snapshot import UNVERSIONED, TableSnapshot, is_delta, open_readable, open_snapshot
 from sparklabel.errors import KeyColumnError, TableError
 from sparklabel.labeling.request import PassRequest
@@ -35,6 +36,8 @@ _SHOWN = 300
 @contextmanager
 def failures_diagnosed(spark: SparkSession, requests: Sequence[PassRequest]) -> Iterator[None]:
     """Translates errors raised in its block."""
+    # py4j cannot even translate an error of a JVM that ends meanwhile, and raises KeyError.
+    of_the_session: tuple[type[Exception], ...] = (*session_errors(), KeyError)
     try:
         yield
     except KeyColumnError:
@@ -54,6 +57,15 @@ def failures_diagnosed(spark: SparkSession, requests: Sequence[PassRequest]) -> 
         raise TableError(
             f"Spark could not finish the pass over {names}: {error_message(error)}",
             hint="What was staged or merged so far is kept. Call again when the cause is gone.",
+        ) from error
+    except of_the_session as error:
+        if not is_gone(spark):
+            raise
+        names = ", ".join(dict.fromkeys(one.table.target.name for one in requests))
+        raise TableError(
+            f"The Spark session ended during the pass over {names}.",
+            hint="What was staged or merged so far is kept: start Python again, and call again. A signal to a whole "
+            "process group, as `timeout` sends it, ends Spark's JVM before the pass can end.",
         ) from error
 
 

@@ -16,7 +16,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from sparklabel.arguments import check_arguments
 from sparklabel.delta.log_stores import check_stores
-from sparklabel.delta.session import is_connect
+from sparklabel.delta.session import check_session, is_connect
 from sparklabel.delta.snapshot import UNVERSIONED, check_folders, folder_of
 from sparklabel.engines import EngineOptions, engine_spec
 from sparklabel.errors import ConflictError, EngineError, TableError
@@ -126,6 +126,7 @@ def label_stream(
 
 def _check_stream(spark: SparkSession, name: str, checkpoint: str, trigger: str | None) -> None:
     """Before anything is written. Raises TableError."""
+    check_session(spark)
     if not (isinstance(checkpoint, str) and checkpoint.strip()):
         raise TableError(
             f"checkpoint={checkpoint!r} is not a folder.",

@@ -185,13 +185,13 @@ def find_label_columns(
     _check_not_another_tasks(target, task, value)
     has_value, has_label = target.column(value), target.column(label)
     _check_both_or_none(target, recorded, has_value, has_label, adopt)
+    values = DataType.fromDDL(task.value_type)
+    new_fields = _new_value_fields(target, has_value, values) if has_value else ()
     if has_value and not has_label and not adopt:
         raise ColumnError(
             f"{target.name} has a column {has_value!r} that no labeling pass wrote.",
             hint="adopt=True takes its values as people's answers; or name another column with column=.",
         )
-    values = DataType.fromDDL(task.value_type)
-    new_fields = _new_value_fields(target, has_value, values) if has_value else ()
     if has_label and not (has_value and is_record(target.schema[has_label].dataType)):
         raise ColumnError(
             f"{target.name} has a column {has_label!r} that is not a label record of {value!r}.", hint=_RENAME

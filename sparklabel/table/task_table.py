@@ -175,7 +175,7 @@ def open_task_tables(
     source = open_snapshot(spark, table, _OF_A_VIEW) if into is None else open_readable(spark, table)
     remembered = _remembered_key(spark, source, tasks, into)
     keys = key_columns(source, _checked_key(source, tasks[0], key, remembered))
-    if check_rows and not remembered:
+    if check_rows and not _same_names(keys, remembered):
         check_unique(source.read(spark), source.name, keys)
     for task in tasks:
         check_inputs(source, task)
@@ -223,8 +223,15 @@ def _remembered_key(
 def _checked_key(
     source: TableSnapshot, task: Task, key: str | Sequence[str] | None, remembered: tuple[str, ...]
 ) -> str | Sequence[str]:
-    """The key to use. Raises KeyColumnError if there is none, or if the table remembers another one."""
+    """The key to use. Raises KeyColumnError if there is none, or if the table remembers another one. A key of which a
+    column is gone, as after a RENAME, may be replaced."""
+    lost = [name for name in remembered if source.column(name) is None]
     if key is None:
+        if lost:
+            raise KeyColumnError(
+                f"{source.name} was labeled by the key {', '.join(remembered)}, and has no column {lost[0]!r} now.",
+                hint="Name the key as it is called now, key='...'; with into= label a view that calls it as before.",
+            )
         if not remembered:
             raise KeyColumnError(
                 f"The first pass of the task {task.name!r} over {source.name} needs a key.",
@@ -232,9 +239,13 @@ def _checked_key(
             )
         return remembered
     given = key_columns(source, key)
-    if remembered and [c.lower() for c in given] != [c.lower() for c in remembered]:
+    if remembered and not lost and not _same_names(given, remembered):
         raise KeyColumnError(
             f"{source.name} was labeled by the key {', '.join(remembered)}, not by {', '.join(given)}.",
             hint="Leave key= out: the table remembers it.",
         )
     return key
+
+
+def _same_names(one: Sequence[str], other: Sequence[str]) -> bool:
+    return [name.lower() for name in one] == [name.lower() for name in other]

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from sparklabel import errors
 from sparklabel.delta.errors import spark_errors
+from sparklabel.delta.session import check_session
 from sparklabel.engines import EngineOptions
 from sparklabel.labels.record import label_ddl
 from sparklabel.models.references import DEFAULT
@@ -157,6 +158,7 @@ def register(
         >>> spark.sql("SELECT label_verdict('a fresh start').value AS verdict").first()
         Row(verdict='fresh')
     """
+    check_session(spark)
     name = name or f"label_{task.name}"
     spec = _prepared(labeler_spec(task, model, engine, options, min_confidence), spark, adopt_examples)
     spark.udf.register(f"_{name}", _arrow_udf(spec, with_threshold=True))

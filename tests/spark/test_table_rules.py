@@ -169,6 +169,24 @@ def test_a_pass_over_a_table_whose_key_was_renamed_is_undone_after_renaming_it_b
         undo_pass(spark, table, made_by)
 
 
+def test_a_key_that_was_renamed_is_named_as_it_is_called_now_and_then_remembered(spark, table, label, task):
+    spark.sql(
+        f"CREATE TABLE {table} USING DELTA TBLPROPERTIES ('delta.columnMapping.mode' = 'name') "
+        "AS SELECT id, id AS number, concat('fresh ', id) AS text FROM range(3)"
+    )
+    label(table)
+    spark.sql(f"ALTER TABLE {table} RENAME COLUMN id TO ticket")
+    with pytest.raises(
+        KeyColumnError, match=r"the key id, and has no column 'id' now\.\n.*as it is called now"
+    ):
+        label(table, key=None)
+    spark.sql(f"INSERT INTO {table} (ticket, number, text) VALUES (7, 7, 'fresh 7')")
+    assert label(table, key="ticket").labeled == 1
+    assert label(table, key=None).pending == 0
+    with pytest.raises(KeyColumnError, match="the key ticket, not by number"):
+        label(table, key="number")
+
+
 @pytest.mark.parametrize("name", ["data[2024]", "{uuid}", "a*b", "50%, off?"])
 def test_any_folder_can_be_a_table_with_a_cache_and_staging_in_it_is_refused(spark, label, tmp_path, name):
     table = f"{tmp_path}/{name}"

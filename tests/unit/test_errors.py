@@ -30,6 +30,12 @@ def test_the_hint_is_printed_below_the_message():
     )
 
 
+def test_a_whole_document_that_a_message_quotes_is_shortened():
+    message = TaskError(f"The label {'x' * 100_000!r} is too long.").message
+    assert len(message) == 2000
+    assert message.endswith("x' is too long.")
+
+
 def test_without_a_hint_the_message_stands_alone():
     assert str(TaskError("The task has no labels.")) == "The task has no labels."
 

@@ -15,7 +15,7 @@ def shown():
     handlers, level = list(LOG.handlers), LOG.level
     log_to_stderr()
     yield
-    LOG.handlers[:] = handlers
+    LOG.handlers[:], LOG.propagate = handlers, True
     LOG.setLevel(level)
 
 
@@ -35,8 +35,9 @@ def test_a_program_can_silence_what_is_told():
 
 
 @pytest.mark.usefixtures("shown")
-def test_the_command_line_shows_notes_and_warnings_once(capsys):
+def test_the_command_line_shows_notes_and_warnings_once_whatever_other_libraries_log(capsys, monkeypatch):
     log_to_stderr()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.StreamHandler()])
     LOG.info("a note")
     tell("[bold] is text")
     assert capsys.readouterr().err == "info: a note\nwarning: [bold] is text\n"

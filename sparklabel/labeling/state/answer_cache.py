@@ -23,6 +23,7 @@ from sparklabel.delta.commits import (
 from sparklabel.delta.errors import error_message
 from sparklabel.delta.log_stores import check_stores
 from sparklabel.delta.paths import is_absolute_path
+from sparklabel.delta.session import check_session
 from sparklabel.delta.snapshot import is_table_folder, open_snapshot
 from sparklabel.errors import TableError
 from sparklabel.labeler import PreparedTask
@@ -149,6 +150,7 @@ def cache_summary(spark: SparkSession, table: str) -> DataFrame:
     Raises:
         TableError: There is no cache.
     """
+    check_session(spark)
     found = spark.sql(f"SELECT * FROM delta.{quote(_existing(spark, table))}").groupBy(
         "question", "task", "model"
     )

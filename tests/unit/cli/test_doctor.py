@@ -35,7 +35,7 @@ def test_without_java_the_main_job_cannot_run(report):
     status, printed, checks = report
     assert status == 2
     assert checks["Java"].status == "fail"
-    assert "The main job cannot run here yet." in printed
+    assert "Labeling a table cannot run here yet." in printed
 
 
 def test_every_check_that_fails_says_what_to_do(report):
