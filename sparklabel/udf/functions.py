@@ -158,9 +158,9 @@ def register(
         >>> spark.sql("SELECT label_verdict('a fresh start').value AS verdict").first()
         Row(verdict='fresh')
     """
-    check_session(spark)
     name = name or f"label_{task.name}"
     spec = _prepared(labeler_spec(task, model, engine, options, min_confidence), spark, adopt_examples)
+    check_session(spark)
     spark.udf.register(f"_{name}", _arrow_udf(spec, with_threshold=True))
     columns = ", ".join(f"{quote(column)} STRING" for column in task.inputs)
     threshold = _free_name("min_confidence", task.inputs)

@@ -43,7 +43,7 @@ REFUSED = {
     "an input to be written": ({"column": "TEXT"}, ColumnError, "'TEXT' is an input or the key"),
     "the key to be written": ({"column": "id"}, ColumnError, "'id' is an input or the key"),
     "a column of another type": ({"column": "stars", "adopt": True}, ColumnError, "'stars' is int, and the task's"),
-    "a column without its record": ({"column": "stars"}, ColumnError, "'stars' that no labeling pass wrote"),
+    "a column of another type, unasked": ({"column": "stars"}, ColumnError, "'stars' is int, and the task's values"),
     "a column in the place of the record": ({"column": "tone"}, ColumnError, "'tone_label' that is not a label record"),
     "another task's column": ({"column": "theirs"}, ColumnError, "'theirs' of default.awkward belongs to the task"),
     "a wrong condition": ({"where": "id >"}, TableError, "where='id >' is not a condition"),
