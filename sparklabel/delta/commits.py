@@ -73,7 +73,7 @@ def retry_on_conflict(commit: Callable[[], Result], what: str) -> Result:
             condition, message = _condition(error)
             if condition.startswith(_REFUSALS):
                 raise TableError(
-                    f"{what} was refused: {message.removesuffix(' by row with values:')}.",
+                    f"{what} was refused: {message.removesuffix(' by row with values:').rstrip('.')}.",
                     hint="It wrote nothing. Fix the cause and call again: answers that were staged are not computed "
                     "again.",
                 ) from error
@@ -193,9 +193,8 @@ def _condition(error: Any) -> tuple[str, str]:
     text = str(error if isinstance(error, PySparkException) else error.java_exception)
     found = re.search(r"\[([A-Z_.]+)\] *([^\n]*)", text)
     condition = (error.getCondition() or "") if isinstance(error, PySparkException) else ""
-    return condition or (found[1] if found else ""), shortened(
-        found[2] if found else text.partition("\n")[0], 300
-    )
+    message = found[2] if found else text.partition("\n")[0]
+    return condition or (found[1] if found else ""), shortened(message, 300)
 
 
 @contextmanager

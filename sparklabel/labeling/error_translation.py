@@ -36,6 +36,7 @@ _SHOWN = 300
 @contextmanager
 def failures_diagnosed(spark: SparkSession, requests: Sequence[PassRequest]) -> Iterator[None]:
     """Translates errors raised in its block."""
+    names = ", ".join(dict.fromkeys(one.table.target.name for one in requests))
     # py4j cannot even translate an error of a JVM that ends meanwhile, and raises KeyError.
     of_the_session: tuple[type[Exception], ...] = (*session_errors(), KeyError)
     try:
@@ -51,7 +52,6 @@ def failures_diagnosed(spark: SparkSession, requests: Sequence[PassRequest]) -> 
                 raise known from None
         if isinstance(error, PythonException):  # raised by Python code in a worker
             raise
-        names = ", ".join(dict.fromkeys(one.table.target.name for one in requests))
         if is_death(error):
             raise _died(names) from error
         raise TableError(
@@ -61,7 +61,6 @@ def failures_diagnosed(spark: SparkSession, requests: Sequence[PassRequest]) -> 
     except of_the_session as error:
         if not is_gone(spark):
             raise
-        names = ", ".join(dict.fromkeys(one.table.target.name for one in requests))
         raise TableError(
             f"The Spark session ended during the pass over {names}.",
             hint="What was staged or merged so far is kept: start Python again, and call again. A signal to a whole "

@@ -20,7 +20,7 @@ def test_labels_are_lost_with_the_first_overwrite_after_a_pass():
     assert lost([(8,), (3,)], [10, 6, 5]) == [(9, 8), (4, 3)]
 
 
-def test_labels_that_a_restore_restored_are_lost_again():
+def test_labels_that_a_restore_gave_back_are_lost_again():
     assert lost([(3,)], [12, 10, 6, 5], restored=[8]) == [(9, 3), (4, 3)]
 
 
