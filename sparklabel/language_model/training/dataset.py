@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sparklabel.label_trie import LabelTrie, Step, TokenPath
 from sparklabel.language_model.model import LanguageModel, length_sorted_batches
 from sparklabel.language_model.partial_forward import DecoderStack, padded, upper_half
+from sparklabel.language_model.training.ranks import ALONE, Ranks
 
 _PART_BATCHES = 2
 """A part of a training batch has at most this many times the tokens of a batch for scoring."""
@@ -64,8 +65,8 @@ def text_examples(written: Iterable[tuple[TokenPath, TokenPath]], stop: int) -> 
 class Sequences:
     """N training sequences, each a prompt and its answer's tokens.
 
-    Layers below `first` are run once, when this is created. Their output is kept on the model's device up to
-    `cache_bytes`; for sequences beyond, it is computed again in each batch.
+    Layers below `first` are run once, when this is created, each sequence by one of the ranks. Their output is kept on
+    every rank's device up to `cache_bytes`; for sequences beyond, it is computed again in each batch.
     """
 
     def __init__(
@@ -74,8 +75,10 @@ class Sequences:
         examples: Sequence[TrainingExample],
         first: int,
         cache_bytes: int,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self._model, self._first = language_model, first
+        self._model, self._first, self._ranks = language_model, first, ranks
+        self._part_tokens = _PART_BATCHES * language_model.batch_tokens
         self._examples = examples
         self.lengths = [len(example.prompt) + len(example.answer) for example in examples]
         shortest = sorted(range(len(examples)), key=self.lengths.__getitem__)[:2]
@@ -94,10 +97,29 @@ class Sequences:
             if fits < 0:
                 break
             chosen.append(index)
-        for batch in length_sorted_batches([self.lengths[i] for i in chosen], 0, self._model.batch_tokens):
-            indices = [chosen[i] for i in batch]
-            for index, states in zip(indices, self._below(indices), strict=True):
-                self._kept[index] = states[: self.lengths[index]].clone()
+        lengths = [self.lengths[i] for i in chosen]
+        batches = [
+            [chosen[i] for i in batch]
+            for batch in length_sorted_batches(lengths, 0, self._model.batch_tokens)
+        ]
+        for begin in range(0, len(batches), self._ranks.world_size):
+            self._keep_round(batches[begin : begin + self._ranks.world_size])
+
+    def _keep_round(self, batches: Sequence[Sequence[int]]) -> None:
+        """Keeps a batch for each rank: each computes its own, and gets those of the others."""
+        own = self._below(batches[self._ranks.rank]) if self._ranks.rank < len(batches) else None
+        for source, indices in enumerate(batches):
+            states = own if source == self._ranks.rank and own is not None else self._empty(indices)
+            self._ranks.send(states, source)
+            for index, kept in zip(indices, states, strict=True):
+                self._kept[index] = kept[: self.lengths[index]].clone()
+
+    def _empty(self, indices: Sequence[int]) -> Tensor:
+        width = self._stack.body.get_input_embeddings().weight.shape[1]
+        longest = max(self.lengths[i] for i in indices)
+        return torch.empty(
+            len(indices), longest, width, dtype=self._model.model.dtype, device=self._model.device
+        )
 
     def _below(self, indices: Sequence[int]) -> Tensor:
         with torch.no_grad():
@@ -110,8 +132,11 @@ class Sequences:
     def parts(self, indices: Sequence[int]) -> list[list[int]]:
         """Divides a batch into parts that fit into memory with what their gradients need."""
         lengths = [self.lengths[i] for i in indices]
-        most = _PART_BATCHES * self._model.batch_tokens
-        return [[indices[i] for i in part] for part in length_sorted_batches(lengths, 0, most)]
+        return [[indices[i] for i in part] for part in length_sorted_batches(lengths, 0, self._part_tokens)]
+
+    def halve_parts(self) -> None:
+        """From now on parts have half the tokens: the last ones did not fit."""
+        self._part_tokens //= 2
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, list[Step]]:
         """The states and positions [P] that `run` takes for these sequences, and the step at each position."""

@@ -94,19 +94,22 @@ class Adapter:
             if isinstance(module, Linear) and isinstance(module.base_layer, nn.Linear):
                 module.forward = _Forward(module)
 
-    def backward(self, losses: Iterable[Tensor]) -> tuple[float, Tensor]:
-        """Writes the gradients of the sum of `losses` into `master.grad`, one loss at a time to save memory.
+    @property
+    def gradient(self) -> Tensor:
+        """Of `master`, which `backward` writes."""
+        assert self.master.grad is not None
+        return self.master.grad
 
-        Returns the sum and the gradients' norm. If the norm is not finite, skip this step.
-        """
+    def backward(self, losses: Iterable[Tensor]) -> float:
+        """Writes the gradients of the sum of `losses` into `gradient`, one loss at a time to save memory. Returns the
+        sum."""
         self._gradient.zero_()
         total = 0.0
         for loss in losses:
             (loss * self._scale).backward()
             total += loss.item()
-        assert self.master.grad is not None
-        self.master.grad.copy_(self._gradient).div_(self._scale)
-        return total, self.master.grad.norm()
+        self.gradient.copy_(self._gradient).div_(self._scale)
+        return total
 
     def refresh(self) -> None:
         """Copies `master` into the weights that compute, after an optimizer step."""

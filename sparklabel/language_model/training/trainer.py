@@ -5,37 +5,37 @@ MLflow, no rows and no tasks.
 
 The loss of a label is what scoring computes: at each branching node of its path, the softmax over the allowed options.
 The loss of a written answer is over the whole vocabulary. The output of the frozen layers below the adapters is
-computed once and kept.
+computed once and kept. Several ranks share each batch, and add up their gradients: the batches, and the sums but for
+rounding, are those of one rank.
 """
 
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.optim.lr_scheduler import LambdaLR
-from transformers import get_cosine_schedule_with_warmup
 
-from sparklabel.errors import AnswersError
+from sparklabel.errors import AnswersError, ModelError
+from sparklabel.language_model.memory_limits import free_device_memory, runs_within_memory
 from sparklabel.language_model.model import LanguageModel
 from sparklabel.language_model.partial_forward import decoder_depth
+from sparklabel.language_model.training.checkpoints import Checkpoints
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.language_model.training.dataset import Sequences, TrainingExample
 from sparklabel.language_model.training.lora import Adapter, adapted
 from sparklabel.language_model.training.loss import AnswerLoss
-
-_SORTED_BATCHES = 32
-"""Lengths are sorted within this many batches: 3% of the tokens are padding then (9% with 8)."""
+from sparklabel.language_model.training.optimizer import AdapterOptimizer
+from sparklabel.language_model.training.plan import TrainingPlan
+from sparklabel.language_model.training.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True, slots=True)
 class StepMetrics:
     """One optimizer step. `loss`: mean negative log-probability of the right answer in nats; `tokens` without padding;
-    `seconds` since training began."""
+    `seconds` since training began, with those of earlier attempts."""
 
     step: int
     steps: int
@@ -73,20 +73,25 @@ def train_lora(
     on_step: OnStep | None = None,
     *,
     choices: int | None = None,
+    ranks: Ranks = ALONE,
+    checkpoints: Checkpoints | None = None,
 ) -> TrainingSummary:
-    """Trains an adapter and saves it. The same seed, examples, machine and number of threads give the same adapter.
+    """Trains an adapter and saves it. The same seed, examples, machine and number of threads give the same adapter,
+    also if the training was stopped and went on from a checkpoint.
 
     Args:
         language_model: the base; it is unchanged afterwards.
         examples: answered prompts, all of one kind.
         config: how to train.
-        folder: where the adapter is saved, in PEFT's layout.
+        folder: where the adapter is saved, in PEFT's layout, by the first rank.
         on_step: called after each optimizer step.
         choices: how many choices the task has, which decides what `config` leaves open; None if answers are written.
+        ranks: this rank, and how many share the training; all give the same arguments.
+        checkpoints: where the training goes on from, and where the first rank writes.
 
     Raises:
         AnswersError: if there is nothing to learn from.
-        ModelError: if the model cannot be adapted.
+        ModelError: if the model cannot be adapted, or the newest checkpoint is of another training.
     """
     if not examples:
         raise AnswersError("There is nothing to learn: no answers, or only one label.")
@@ -97,73 +102,126 @@ def train_lora(
     cuda = [language_model.device] if language_model.device.type == "cuda" else []
     with torch.random.fork_rng(cuda), training_attention(language_model):
         torch.manual_seed(config.seed)
-        sequences = Sequences(language_model, examples, layers.start, config.cache_bytes)
+        sequences = Sequences(language_model, examples, layers.start, config.cache_bytes, ranks)
         frozen = time.perf_counter() - start
         loss = AnswerLoss(language_model, examples)
         with adapted(
             language_model.model, layers, config.target_modules, config.rank, config.lora_alpha
         ) as adapter:
-            steps = list(_steps(sequences, loss, adapter, config, start, on_step))
-            adapter.save(folder)
-    last = [step.loss for step in steps if step.epoch == config.epochs]
+            training = _Training(sequences, loss, adapter, config, ranks, start)
+            training.run(on_step, checkpoints)
+            if ranks.rank == 0:
+                adapter.save(folder)
     return TrainingSummary(
-        steps=len(steps), examples=len(examples), loss=float(np.mean(last)), tokens=sum(s.tokens for s in steps),
-        seconds=time.perf_counter() - start, frozen_seconds=frozen, parameters=adapter.parameters, config=config,
+        steps=len(training.losses), examples=len(examples), loss=training.last_loss, tokens=training.tokens,
+        seconds=training.seconds, frozen_seconds=frozen, parameters=adapter.parameters, config=config,
     )  # fmt: skip
 
 
-def _steps(
-    sequences: Sequences,
-    loss: AnswerLoss,
-    adapter: Adapter,
-    config: TrainingConfig,
-    start: float,
-    on_step: OnStep | None,
-) -> Iterator[StepMetrics]:
-    optimizer = torch.optim.AdamW([adapter.master], config.learning_rate, weight_decay=config.weight_decay)
-    plan = list(batches(sequences.lengths, config))
-    schedule = cosine_schedule(optimizer, len(plan), config.warmup_ratio)
-    for number, (epoch, batch) in enumerate(plan):
-        (rate,) = schedule.get_last_lr()
-        value, norm = adapter.backward(
-            loss(sequences.run(states, positions), answers) / len(batch)
-            for states, positions, answers in map(sequences.batch, sequences.parts(batch))
-        )
-        if torch.isfinite(norm):
-            adapter.master.grad.mul_((config.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
-            optimizer.step()
-            schedule.step()
-            adapter.refresh()
-        tokens = sum(sequences.lengths[i] for i in batch)
-        step = StepMetrics(
-            number + 1, len(plan), epoch, value, rate, tokens, time.perf_counter() - start
-        )  # fmt: skip
-        if on_step:
-            on_step(step)
-        yield step
+class _Training:
+    """The loop over a plan's steps. Its state: the losses of the steps that are done, and the optimizer's."""
 
+    def __init__(
+        self,
+        sequences: Sequences,
+        loss: AnswerLoss,
+        adapter: Adapter,
+        config: TrainingConfig,
+        ranks: Ranks,
+        start: float,
+    ) -> None:
+        self._sequences, self._loss, self._adapter, self._ranks = sequences, loss, adapter, ranks
+        self._plan = TrainingPlan.of(sequences.lengths, config)
+        self._optimizer = AdapterOptimizer(adapter, config, len(self._plan.steps))
+        self._start, self._before = start, 0.0
+        self.losses: list[float] = []
 
-def batches(lengths: Sequence[int], config: TrainingConfig) -> Iterator[tuple[int, list[int]]]:
-    """The (epoch, indices) of every step, epochs from 1: shuffled, sorted by length within groups of batches, and the
-    batches shuffled again."""
-    random = np.random.default_rng(config.seed)
-    size, group = config.batch_size, config.batch_size * _SORTED_BATCHES
-    for epoch in range(1, (config.epochs or 1) + 1):
-        order = random.permutation(len(lengths))
-        found: list[list[int]] = []
-        for begin in range(0, len(order), group):
-            chunk = sorted(order[begin : begin + group].tolist(), key=lambda i: lengths[i])
-            found.extend(chunk[i : i + size] for i in range(0, len(chunk), size))
-        for number in random.permutation(len(found)):
-            yield epoch, found[number]
+    @property
+    def seconds(self) -> float:
+        """Since it began, with those of earlier attempts."""
+        return time.perf_counter() - self._start + self._before
 
+    @property
+    def last_loss(self) -> float:
+        """The mean over the last epoch's steps."""
+        pairs = zip(self._plan.steps, self.losses, strict=True)
+        return float(np.mean([loss for step, loss in pairs if step.epoch == self._plan.epochs]))
 
-def cosine_schedule(optimizer: torch.optim.Optimizer, steps: int, warmup_ratio: float) -> LambdaLR:
-    """Sets the learning rate of each of `steps` optimizer steps: from 0 linearly up to the optimizer's own rate, then
-    down as a cosine that would reach 0 after the last one. A single step runs at the peak."""
-    warmup = min(math.ceil(warmup_ratio * steps), steps - 1)
-    schedule: LambdaLR = get_cosine_schedule_with_warmup(optimizer, warmup, steps)
-    return schedule
+    @property
+    def tokens(self) -> int:
+        return sum(self._sequences.lengths[i] for step in self._plan.steps for i in step.batch)
+
+    def run(self, on_step: OnStep | None, checkpoints: Checkpoints | None) -> None:
+        if checkpoints:
+            self._resume(checkpoints)
+        for number in range(len(self.losses), len(self._plan.steps)):
+            planned, rate = self._plan.steps[number], self._optimizer.learning_rate
+            self.losses.append(self._gradient(planned.batch))
+            self._optimizer.step()
+            if checkpoints and self._ranks.rank == 0 and checkpoints.is_due:
+                self._save(checkpoints)
+            if on_step:
+                tokens = sum(self._sequences.lengths[i] for i in planned.batch)
+                on_step(
+                    StepMetrics(
+                        number + 1,
+                        len(self._plan.steps),
+                        planned.epoch,
+                        self.losses[-1],
+                        rate,
+                        tokens,
+                        self.seconds,
+                    )
+                )
+
+    def _gradient(self, batch: Sequence[int]) -> float:
+        """Puts the gradient of the batch's mean loss, over all ranks, into the adapter; returns that loss.
+
+        Where memory does not suffice for this rank's part, it is computed in smaller ones. No rank waits for another
+        in the meantime: they only meet to add up.
+        """
+        own, loss = self._ranks.share(batch), 0.0
+
+        def work() -> None:
+            nonlocal loss
+            loss = self._adapter.backward(
+                self._loss(self._sequences.run(states, positions), answers) / len(batch)
+                for states, positions, answers in map(self._sequences.batch, self._sequences.parts(own))
+            )
+
+        while not runs_within_memory(
+            work, divisible=any(len(part) > 1 for part in self._sequences.parts(own))
+        ):
+            free_device_memory()
+            self._sequences.halve_parts()
+        if self._ranks.world_size == 1:
+            return loss
+        gradient = self._adapter.gradient
+        total = torch.cat([gradient, gradient.new_tensor([loss])])
+        self._ranks.sum(total)
+        gradient.copy_(total[:-1])
+        return total[-1].item()
+
+    def _save(self, checkpoints: Checkpoints) -> None:
+        tensors, facts = self._optimizer.state()
+        values = {
+            "plan": self._plan.digest, "losses": self.losses, "seconds": self.seconds,
+            "world_size": self._ranks.world_size, "optimizer": facts,
+        }  # fmt: skip
+        checkpoints.save(len(self.losses), tensors, values)
+
+    def _resume(self, checkpoints: Checkpoints) -> None:
+        found = checkpoints.newest()
+        if found is None:
+            return
+        tensors, values = found.load()
+        if values["plan"] != self._plan.digest:
+            raise ModelError(
+                f"The checkpoint in {found.folder} is of a training with other examples or another order.",
+                hint="Name another folder for the checkpoints, or delete that one.",
+            )
+        self._optimizer.restore(tensors, values["optimizer"])
+        self.losses, self._before = list(values["losses"]), values["seconds"]
 
 
 def training_attention(language_model: LanguageModel) -> AbstractContextManager[None]:

@@ -4,13 +4,14 @@ import pytest
 import torch
 
 from sparklabel.language_model.training.config import TrainingConfig
-from sparklabel.language_model.training.trainer import batches, cosine_schedule
+from sparklabel.language_model.training.optimizer import cosine_schedule
+from sparklabel.language_model.training.plan import TrainingPlan
 
 
 def test_every_epoch_sees_every_example_once():
-    plan = list(batches([3, 9, 4, 4, 8, 1, 2], TrainingConfig(epochs=2, batch_size=2)))
+    plan = TrainingPlan.of([3, 9, 4, 4, 8, 1, 2], TrainingConfig(epochs=2, batch_size=2)).steps
     for epoch in (1, 2):
-        assert sorted(i for e, batch in plan if e == epoch for i in batch) == list(range(7))
+        assert sorted(i for step in plan if step.epoch == epoch for i in step.batch) == list(range(7))
 
 
 def rates(steps: int, warmup_ratio: float) -> list[float]:

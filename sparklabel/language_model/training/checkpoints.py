@@ -1,0 +1,103 @@
+"""Checkpoints of a training: folders from which it goes on as if it had not been stopped.
+
+In: tensors, and values that JSON has. Out: a folder a checkpoint, `attempt-A/step-N`, which holds `state.safetensors`,
+`state.json` and, written last, `COMPLETE`. No pickle. What has no COMPLETE was cut off, and is never read.
+
+Each attempt writes into a folder of its own, so that a process that was stopped, counted as dead, and goes on does not
+write over what its successor wrote.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sparklabel.errors import ModelError
+
+_TENSORS, _VALUES, _COMPLETE = "state.safetensors", "state.json", "COMPLETE"
+_KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A complete one: `step` steps are done."""
+
+    folder: Path
+    step: int
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What was saved. Raises ModelError if it cannot be read."""
+        try:
+            return load_file(self.folder / _TENSORS), json.loads((self.folder / _VALUES).read_text("utf-8"))
+        except (OSError, ValueError, SafetensorError) as error:
+            raise ModelError(
+                f"The checkpoint in {self.folder} cannot be read: {error}",
+                hint="Delete that folder: the training goes on from the one before.",
+            ) from None
+
+
+class Checkpoints:
+    """The checkpoints of one training, of which this process writes those of one attempt.
+
+    Args:
+        folder: Of the training, for all its attempts.
+        attempt: This one's number, from 1.
+        minutes: How often one is written.
+    """
+
+    def __init__(self, folder: Path, attempt: int = 1, minutes: float = 10.0) -> None:
+        self._folder, self._own = folder, folder / f"attempt-{attempt}"
+        self._seconds, self._last = 60.0 * minutes, time.monotonic()
+        self._wanted = False
+
+    def newest(self) -> Checkpoint | None:
+        """The complete one with the most steps, of any attempt."""
+        found = [
+            Checkpoint(marker.parent, int(marker.parent.name.removeprefix("step-")))
+            for marker in self._folder.glob(f"attempt-*/step-*/{_COMPLETE}")
+        ]
+        return max(found, key=lambda one: one.step, default=None)
+
+    def want(self) -> None:
+        """One is written after the current step."""
+        self._wanted = True
+
+    @property
+    def is_due(self) -> bool:
+        return self._wanted or time.monotonic() - self._last >= self._seconds
+
+    def save(self, step: int, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Writes one, and removes all but the two newest of this attempt."""
+        folder = self._own / f"step-{step:09}"
+        partial = folder.with_name(f".{folder.name}")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        save_file({name: values.contiguous().cpu() for name, values in tensors.items()}, partial / _TENSORS)
+        (partial / _VALUES).write_text(json.dumps(dict(values)), "utf-8")
+        for name in (_TENSORS, _VALUES):
+            _sync(partial / name)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+        (folder / _COMPLETE).touch()
+        _sync(folder / _COMPLETE)
+        _sync(folder)
+        self._wanted, self._last = False, time.monotonic()
+        for old in sorted(self._own.glob("step-*"))[:-_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """On the disk, when this returns: a marker must not survive a power cut that what it marks does not."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,42 @@
+"""The ranks that train one model together: each has all of it, and computes a part of every batch.
+
+In: tensors of one rank. Out: the same tensors, summed over all ranks or sent from one. A training in one process has
+one rank, and sends nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """This rank's number, and how many there are."""
+
+    rank: int = 0
+    world_size: int = 1
+
+    @classmethod
+    def of_process_group(cls) -> "Ranks":
+        """The ranks of torch's default process group, which must have been initialized."""
+        return cls(dist.get_rank(), dist.get_world_size())
+
+    def share(self, batch: Sequence[int]) -> Sequence[int]:
+        """This rank's part of a batch. Batches are sorted by length, so that all parts take equally long."""
+        return batch[self.rank :: self.world_size]
+
+    def sum(self, values: Tensor) -> None:
+        """Replaces `values` by their sum over all ranks."""
+        if self.world_size > 1:
+            dist.all_reduce(values)
+
+    def send(self, values: Tensor, source: int) -> None:
+        """Replaces `values` by those of the rank `source`."""
+        if self.world_size > 1:
+            dist.broadcast(values, source)
+
+
+ALONE = Ranks()
+"""Of a training in one process."""
