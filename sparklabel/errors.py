@@ -8,6 +8,7 @@
     ├── AnswersError        the human answers cannot train or judge a model
     ├── ModelError          a model reference that does not resolve, or files that do not load
     │   └── ModelUnreachable  the model's files could not be downloaded; retry later
+    ├── TrainingInterrupted  a rank of a training was lost; its checkpoints are kept
     ├── EngineError         the engine failed on a batch
     │   └── EngineDied      the engine failed for good: another one must be opened
     ├── ConflictError       other writers kept winning; nothing was lost
@@ -74,6 +75,12 @@ class ModelError(SparklabelError):
 
 class ModelUnreachable(ModelError):
     """A model's files could not be downloaded; retry later."""
+
+    retryable = True
+
+
+class TrainingInterrupted(SparklabelError):
+    """A rank of a training was lost; the same call goes on from its newest checkpoint."""
 
     retryable = True
 

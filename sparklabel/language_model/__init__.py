@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sparklabel.language_model.sentence_encoder import SentenceEncoder
     from sparklabel.language_model.tokenizer import ModelTokenizer
     from sparklabel.language_model.training.config import TrainingConfig
-    from sparklabel.language_model.training.dataset import TrainingExample, choice_examples, text_examples
+    from sparklabel.language_model.training.examples import TrainingExample, choice_examples, text_examples
     from sparklabel.language_model.training.trainer import StepMetrics, TrainingSummary, train_lora
 
 _HOMES = {
@@ -23,13 +23,13 @@ _HOMES = {
     "SentenceEncoder": "sentence_encoder",
     "StepMetrics": "training.trainer",
     "TrainingConfig": "training.config",
-    "TrainingExample": "training.dataset",
+    "TrainingExample": "training.examples",
     "TrainingSummary": "training.trainer",
-    "choice_examples": "training.dataset",
+    "choice_examples": "training.examples",
     "convert_gguf": "gguf",
     "decoder_depth": "partial_forward",
     "hidden_features": "partial_forward",
-    "text_examples": "training.dataset",
+    "text_examples": "training.examples",
     "train_lora": "training.trainer",
 }
 

@@ -19,7 +19,7 @@ FLOORS = {
             "labeler",
             "delta",
             "table registry",
-            "udf",
+            "udf launcher",
             "labeling",
             "evaluation training",
             "labeled_table",

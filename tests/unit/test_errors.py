@@ -42,6 +42,6 @@ def test_without_a_hint_the_message_stands_alone():
 
 def test_only_what_another_attempt_can_mend_is_retryable():
     assert {cls.__name__ for cls in TREE if cls.retryable} == {
-        "ConflictError", "EngineDied", "EngineError", "ModelUnreachable",
+        "ConflictError", "EngineDied", "EngineError", "ModelUnreachable", "TrainingInterrupted",
     }  # fmt: skip
     assert EngineError("gone").retryable

@@ -5,6 +5,7 @@ In: a loaded model and what to adapt. Out: gradients, and a folder in PEFT's lay
 creates, names, saves and removes the adapters; only their arithmetic during training is ours.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,6 +100,11 @@ class Adapter:
         """Of `master`, which `backward` writes."""
         assert self.master.grad is not None
         return self.master.grad
+
+    @property
+    def digest(self) -> str:
+        """A hash of `master`: ranks that trained together must end with the same weights."""
+        return hashlib.sha256(self.master.detach().cpu().numpy().tobytes()).hexdigest()
 
     def backward(self, losses: Iterable[Tensor]) -> float:
         """Writes the gradients of the sum of `losses` into `gradient`, one loss at a time to save memory. Returns the

@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from sparklabel.label_trie import Step
 from sparklabel.language_model.model import LanguageModel
 from sparklabel.language_model.output_heads import LOGITS_AT_ONCE, OptionHead, VocabularyHead
-from sparklabel.language_model.training.dataset import TrainingExample
+from sparklabel.language_model.training.examples import TrainingExample
 
 
 class AnswerLoss:

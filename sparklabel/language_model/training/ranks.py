@@ -4,11 +4,15 @@ In: tensors of one rank. Out: the same tensors, summed over all ranks or sent fr
 one rank, and sends nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch.distributed as dist
 from torch import Tensor
+
+from sparklabel.errors import TrainingInterrupted
+from sparklabel.redaction import first_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +34,22 @@ class Ranks:
     def sum(self, values: Tensor) -> None:
         """Replaces `values` by their sum over all ranks."""
         if self.world_size > 1:
-            dist.all_reduce(values)
+            with _loss_is_told():
+                dist.all_reduce(values)
 
     def send(self, values: Tensor, source: int) -> None:
         """Replaces `values` by those of the rank `source`."""
         if self.world_size > 1:
-            dist.broadcast(values, source)
+            with _loss_is_told():
+                dist.broadcast(values, source)
+
+
+@contextmanager
+def _loss_is_told() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # of gloo and of NCCL: the connection to another rank is gone
+        raise TrainingInterrupted(f"Another rank was lost: {first_line(error)}") from error
 
 
 ALONE = Ranks()

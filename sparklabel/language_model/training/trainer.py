@@ -24,7 +24,8 @@ from sparklabel.language_model.model import LanguageModel
 from sparklabel.language_model.partial_forward import decoder_depth
 from sparklabel.language_model.training.checkpoints import Checkpoints
 from sparklabel.language_model.training.config import TrainingConfig
-from sparklabel.language_model.training.dataset import Sequences, TrainingExample
+from sparklabel.language_model.training.dataset import Sequences
+from sparklabel.language_model.training.examples import TrainingExample
 from sparklabel.language_model.training.lora import Adapter, adapted
 from sparklabel.language_model.training.loss import AnswerLoss
 from sparklabel.language_model.training.optimizer import AdapterOptimizer
@@ -50,7 +51,7 @@ class StepMetrics:
 class TrainingSummary:
     """What a training run did. `loss` is the last epoch's mean; `tokens` without padding, over all epochs;
     `frozen_seconds` is the part of `seconds` spent once on the frozen layers; `parameters` counts the trained ones;
-    `config` has a number in place of each None."""
+    `config` has a number in place of each None; `digest` is a hash of the trained float32 weights."""
 
     steps: int
     examples: int
@@ -60,6 +61,7 @@ class TrainingSummary:
     frozen_seconds: float
     parameters: int
     config: TrainingConfig
+    digest: str = ""
 
 
 OnStep = Callable[[StepMetrics], None]
@@ -115,6 +117,7 @@ def train_lora(
     return TrainingSummary(
         steps=len(training.losses), examples=len(examples), loss=training.last_loss, tokens=training.tokens,
         seconds=training.seconds, frozen_seconds=frozen, parameters=adapter.parameters, config=config,
+        digest=adapter.digest,
     )  # fmt: skip
 
 

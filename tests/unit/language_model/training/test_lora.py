@@ -14,12 +14,8 @@ from sparklabel.label_trie import LabelTrie, label_trie
 from sparklabel.language_model import LanguageModel
 from sparklabel.language_model.partial_forward import DecoderStack, hidden_features, upper_half
 from sparklabel.language_model.training.config import TrainingConfig
-from sparklabel.language_model.training.dataset import (
-    Sequences,
-    TrainingExample,
-    choice_examples,
-    text_examples,
-)
+from sparklabel.language_model.training.dataset import Sequences
+from sparklabel.language_model.training.examples import TrainingExample, choice_examples, text_examples
 from sparklabel.language_model.training.loss import AnswerLoss
 from sparklabel.language_model.training.trainer import StepMetrics, TrainingSummary, train_lora
 

@@ -1,0 +1,92 @@
+"""What a rank runs, in a process without Spark and MLflow:
+`python -m sparklabel.language_model.training.rank RUN BASE ATTEMPT MINUTES`.
+
+In: the run's folder, the base's folder, the number of the attempt, how often a checkpoint is written; in the
+environment RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT. Out: a line of JSON on standard output at the end; and, from the
+first rank, a line a step in the attempt's `progress.jsonl`, checkpoints, and the adapter.
+
+Standard input is a leash: when it ends, whoever started this process is gone, and so is it.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from sparklabel.errors import TrainingInterrupted
+from sparklabel.language_model.model import LanguageModel
+from sparklabel.language_model.training.checkpoints import Checkpoints
+from sparklabel.language_model.training.ranks import Ranks
+from sparklabel.language_model.training.run_folder import GONE, RunFolder
+from sparklabel.language_model.training.trainer import StepMetrics, train_lora
+
+_PATIENCE = timedelta(minutes=10)
+"""A rank that does not come to add up for so long is lost. Its death is noticed at once, by its connection."""
+
+
+def main(run: Path, base: Path, attempt: int, minutes: float) -> None:
+    """Trains, and says what came of it."""
+    threading.Thread(target=_end_with_the_leash, daemon=True).start()
+    if threads := int(os.environ.get("SPARKLABEL_THREADS", "0")):
+        torch.set_num_threads(threads)
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
+    folder, ranks = RunFolder(run), Ranks.of_process_group()
+    checkpoints, ending = Checkpoints(run, attempt, minutes), threading.Event()
+
+    def end(number: int, frame: object) -> None:
+        ending.set()
+        checkpoints.want()
+
+    def on_step(step: StepMetrics) -> None:
+        if ranks.rank == 0:
+            folder.tell(attempt, asdict(step))
+        if ending.is_set():  # the checkpoint of this step is written
+            os._exit(GONE)
+
+    signal.signal(signal.SIGTERM, end)
+    spec, adapter = folder.spec, folder.attempt(attempt) / "adapter"
+    summary = train_lora(
+        LanguageModel.load(base), folder.examples(), spec.config, adapter, on_step, choices=spec.choices, ranks=ranks,
+        checkpoints=checkpoints,
+    )  # fmt: skip
+    facts = asdict(summary) | {"world_size": ranks.world_size}
+    if ranks.rank == 0:
+        folder.finish(attempt, facts)
+    dist.destroy_process_group()
+    result = {
+        "rank": ranks.rank,
+        "steps": summary.steps,
+        "digest": summary.digest,
+        "peak_bytes": _peak_bytes(),
+    }
+    print(json.dumps(result), flush=True)
+
+
+def _end_with_the_leash() -> None:
+    # Not sys.stdin: a thread that waits in it aborts the interpreter at its end.
+    while os.read(0, 4096):
+        pass
+    os._exit(GONE)
+
+
+def _peak_bytes() -> int:
+    """The most memory that this rank has held: of its GPU if it has one."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
+    except TrainingInterrupted as lost:
+        print(lost, file=sys.stderr, flush=True)
+        os._exit(GONE)

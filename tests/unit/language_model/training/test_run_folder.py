@@ -1,0 +1,54 @@
+"""The folder that the processes of a training share."""
+
+from dataclasses import replace
+
+import pytest
+
+from sparklabel.label_trie import Step
+from sparklabel.language_model.training.config import TrainingConfig
+from sparklabel.language_model.training.examples import TrainingExample
+from sparklabel.language_model.training.run_folder import RunFolder, TrainingSpec
+
+SPEC = TrainingSpec("base@sha256:0", TrainingConfig(epochs=2, target_modules=("q_proj",)), choices=2)
+EXAMPLES = [
+    TrainingExample((1, 2, 3), (), (Step(0, (5, 6), 1),)),
+    TrainingExample((4,), (7, 8), (Step(0, (), 7), Step(1, (), 8))),
+]
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunFolder.of(tmp_path, SPEC, EXAMPLES)
+
+
+def test_what_was_written_is_read_back(run):
+    assert (run.spec, run.examples()) == (SPEC, EXAMPLES)
+
+
+def test_the_same_training_has_the_same_folder_and_any_other_one_another(run, tmp_path):
+    assert RunFolder.of(tmp_path, SPEC, EXAMPLES) == run
+    assert RunFolder.of(tmp_path, SPEC, EXAMPLES[::-1]) != run
+    assert RunFolder.of(tmp_path, replace(SPEC, choices=None), EXAMPLES) != run
+
+
+def test_each_attempt_has_a_folder_of_its_own(run):
+    assert [run.new_attempt() for _ in range(3)] == [1, 2, 3]
+    assert run.attempt(3).is_dir()
+
+
+def test_a_training_is_done_when_an_attempt_says_so(run):
+    run.new_attempt()
+    assert run.done() is None
+    run.finish(1, {"steps": 4})
+    assert run.done() == (run.attempt(1) / "adapter", {"steps": 4})
+
+
+def test_progress_is_read_line_by_line_and_never_half_a_line(run):
+    run.new_attempt()
+    assert run.progress(1, 0) == []
+    for step in (1, 2):
+        run.tell(1, {"step": step})
+    with open(run.attempt(1) / "progress.jsonl", "a", encoding="utf-8") as lines:
+        lines.write('{"step": 3')
+    assert run.progress(1, 0) == [{"step": 1}, {"step": 2}]
+    assert run.progress(1, 1) == [{"step": 2}]
