@@ -1,4 +1,5 @@
-"""SIGTERM, which YARN, Kubernetes and spot instances send seconds before they kill: a program ends as after Ctrl-C.
+"""Ctrl-C and SIGTERM. The latter is what YARN, Kubernetes and spot instances send seconds before they kill: a program
+ends as after Ctrl-C. Where work is under way, the first of either lets it come to a good end.
 
 In: blocks that have something to close. Out: SystemExit in the main thread, so that they close it: runs are ended,
 leases given back. A program that has a handler of its own keeps it. Nothing happens in other threads, which get no
@@ -9,8 +10,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 EXIT_STATUS = 128 + signal.SIGTERM
+_GRACE_SECONDS = 10.0
+"""How long work may go on after SIGTERM. Kubernetes kills 30 seconds after it, and a MERGE comes first."""
 
 
 class _Termination:
@@ -61,3 +65,50 @@ def sigterm_waits(act: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         _current.soft = before
+
+
+class FirstInterrupt:
+    """Remembers the first Ctrl-C in `heard`, so that what is under way can be finished; the second one raises
+    KeyboardInterrupt as usual. SIGTERM is heard too, and what is under way then has a few seconds. Does nothing in
+    threads that get no signals.
+
+    Args:
+        say: Called with a line for the user, once.
+        work: What is under way, as the line says it: "the current chunk".
+        finish: What is still done with it: "finishing and writing".
+    """
+
+    def __init__(self, say: Callable[[str], None], work: str, finish: str) -> None:
+        self.heard, self._say = False, say
+        self._work, self._finish = work, finish
+        self._before: Any = None
+        self._waiting = sigterm_waits(self._terminate)
+        self._grace = threading.Timer(_GRACE_SECONDS, self._hurry)
+        self._grace.daemon = True
+
+    def __enter__(self) -> "FirstInterrupt":
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._hear)
+        self._waiting.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._grace.cancel()
+        self._waiting.__exit__(*error)
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _terminate(self) -> None:
+        self.heard = True
+        self._say(f"terminated: {self._finish} {self._work}, which has {_GRACE_SECONDS:.0f} s")
+        self._grace.start()
+
+    def _hurry(self) -> None:
+        # To the main thread, which waits in a call to the JVM.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    def _hear(self, number: int, frame: object) -> None:
+        if self.heard:
+            raise KeyboardInterrupt
+        self.heard = True
+        self._say(f"interrupted: {self._finish} {self._work}; press Ctrl-C again to stop at once")

@@ -1,6 +1,11 @@
 """The exceptions of Spark and Delta, and the line of them that a user can read."""
 
+import re
+
 from sparklabel.redaction import first_line
+
+_DEATH = re.compile(r"Python worker exited unexpectedly|ExecutorLostFailure")
+"""How Spark says that a process died in which a task ran: it was killed for its memory, or a library crashed."""
 
 
 def java_errors() -> tuple[type[Exception], ...]:
@@ -33,3 +38,8 @@ def error_message(error: Exception) -> str:
     """The first line of Spark's message."""
     # py4j's own first line only says that the JVM raised something.
     return first_line(getattr(error, "java_exception", error), longest=300)
+
+
+def is_death(error: Exception) -> bool:
+    """Whether Spark raised this because a process died in which a task ran."""
+    return bool(_DEATH.search(str(error)))

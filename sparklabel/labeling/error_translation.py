@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from pyspark.errors import PythonException
 from pyspark.sql import SparkSession
 
-from sparklabel.delta.errors import error_message, session_errors, spark_errors
+from sparklabel.delta.errors import error_message, is_death, session_errors, spark_errors
 from sparklabel.delta.session import is_gone
 from sparklabel.delta.snapshot import UNVERSIONED, TableSnapshot, is_delta, open_readable, open_snapshot
 from sparklabel.errors import KeyColumnError, TableError
 from sparklabel.labeling.request import PassRequest
 from sparklabel.labeling.state.staging import STATE_FOLDER
-from sparklabel.labeling.worker_deaths import is_death
 from sparklabel.redaction import shortened
 from sparklabel.table.labels_table import check_labels_key
 from sparklabel.table.versions import missing_in

@@ -13,6 +13,7 @@ from sparklabel.labeling.plan import BUCKET, PassPlan
 from sparklabel.labeling.request import PassRequest
 from sparklabel.labeling.stats import PassStats
 from sparklabel.labeling.tracking import PassTracker
+from sparklabel.progress import tell
 from sparklabel.sql import quote
 from sparklabel.table.merge import Change
 from sparklabel.table.row_states import (
@@ -24,6 +25,7 @@ from sparklabel.table.row_states import (
 )
 from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import has_choices
+from sparklabel.termination import FirstInterrupt
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,11 @@ def look_at_first(ready: Ready, answers: DataFrame, inputs: int) -> FirstAnswers
     # A fine-tuned model learned from people how frequent a label is; of several labels a row, each may be frequent.
     can_lean = not request.spec.manifest and request.task.kind != "multilabel"
     return FirstAnswers(compared(before, now), leaning(before, now, request.task) if can_lean else "")
+
+
+def first_interrupt() -> FirstInterrupt:
+    """Ctrl-C or SIGTERM while chunks are computed: the current one is finished and written."""
+    return FirstInterrupt(tell, "the current chunk", "finishing and writing")
 
 
 def failures_of(ready: Ready, answers: DataFrame) -> tuple[int, str]:

@@ -6,15 +6,15 @@ In: a plan that is small. Out: one change, for the MERGE.
 import time
 from collections.abc import Callable
 
+from sparklabel.delta.tagged_jobs import TaggedJobs
 from sparklabel.labeling.inference import answer_on_driver
-from sparklabel.labeling.interrupts import FirstInterrupt, TaggedJobs
 from sparklabel.labeling.limits import INTERRUPTED, NOT_BEGUN, stop_reason
 from sparklabel.labeling.outcome import InferenceResult
-from sparklabel.labeling.running_pass import Ready, failures_of, inputs_of, look_at_first
+from sparklabel.labeling.running_pass import Ready, failures_of, first_interrupt, inputs_of, look_at_first
 from sparklabel.labeling.stats import PassStats
 from sparklabel.labeling.tracking import PassTracker
 from sparklabel.labeling.worker_deaths import WorkerRetry
-from sparklabel.progress import WorkProgress, tell
+from sparklabel.progress import WorkProgress
 from sparklabel.table.merge import Change, answers_change
 from sparklabel.table.row_states import ANSWER, HASH
 
@@ -36,7 +36,7 @@ class SmallPass:
         inputs = inputs_of(ready)
         with (
             WorkProgress(request.title, ready.plan.inputs, ready.progress, "starting the model") as bar,
-            FirstInterrupt(tell) as interrupt,
+            first_interrupt() as interrupt,
             TaggedJobs(ready.spark, f"sparklabel-{request.pass_id}") as jobs,
         ):
             try:

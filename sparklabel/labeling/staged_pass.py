@@ -14,21 +14,21 @@ from pyspark.sql import functions as F
 from sparklabel.delta.commits import best_effort, conflicts_met
 from sparklabel.delta.kept_rows import keep
 from sparklabel.delta.session import task_slots
+from sparklabel.delta.tagged_jobs import TaggedJobs
 from sparklabel.labeling.chunks import BUCKETS, Chunks
 from sparklabel.labeling.drift import FirstAnswers
 from sparklabel.labeling.inference import answer_chunk
-from sparklabel.labeling.interrupts import FirstInterrupt, TaggedJobs
 from sparklabel.labeling.limits import DRIFT, INTERRUPTED, NOT_BEGUN, stop_reason
 from sparklabel.labeling.outcome import InferenceResult
 from sparklabel.labeling.plan import BUCKET
-from sparklabel.labeling.running_pass import Ready, failures_of, inputs_of, look_at_first
+from sparklabel.labeling.running_pass import Ready, failures_of, first_interrupt, inputs_of, look_at_first
 from sparklabel.labeling.state.answer_cache import Cache, open_cache
 from sparklabel.labeling.state.lease import Lease
 from sparklabel.labeling.state.staging import CLEARING, Staging
 from sparklabel.labeling.stats import ChunkStats, PassStats
 from sparklabel.labeling.tracking import PassTracker
 from sparklabel.labeling.worker_deaths import WorkerRetry
-from sparklabel.progress import WorkProgress, tell
+from sparklabel.progress import WorkProgress
 from sparklabel.table.merge import Change, answered_rows, answers_change
 from sparklabel.table.row_states import HASH, records_of
 from sparklabel.udf import LabelerSpec
@@ -104,7 +104,7 @@ class StagedPass:
         ready, stats = self.ready, self.stats
         spark, request = ready.spark, ready.request
         chunks, retry = Chunks(task_slots(spark), number), WorkerRetry(request.spec)
-        with FirstInterrupt(tell) as interrupt, TaggedJobs(spark, f"sparklabel-{request.pass_id}") as jobs:
+        with first_interrupt() as interrupt, TaggedJobs(spark, f"sparklabel-{request.pass_id}") as jobs:
             try:
                 for buckets in chunks:
                     started = time.monotonic()

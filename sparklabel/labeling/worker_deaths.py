@@ -4,18 +4,15 @@ In: how a pass asks, and the specification of its labeler. Out: what that gives.
 other process, and finds the row that caused it (see `sparklabel.udf.worker`).
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from sparklabel.delta.errors import spark_errors
+from sparklabel.delta.errors import is_death, spark_errors
 from sparklabel.progress import tell
 from sparklabel.udf import LabelerSpec, worker_errors
 
 _Made = TypeVar("_Made")
-_DEATH = re.compile(r"Python worker exited unexpectedly|ExecutorLostFailure")
-"""How Spark says that a process died in which a task ran: it was killed for its memory, or a library crashed."""
 
 
 class WorkerRetry:
@@ -37,8 +34,3 @@ class WorkerRetry:
         self._spec = isolated
         with worker_errors():
             return ask(self._spec)
-
-
-def is_death(error: Exception) -> bool:
-    """Whether Spark raised this because a process died in which a task ran."""
-    return bool(_DEATH.search(str(error)))

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pyspark.sql import functions as F
 
-from sparklabel.labeling.interrupts import TaggedJobs
+from sparklabel.delta.tagged_jobs import TaggedJobs
 
 
 def test_only_the_jobs_of_the_pass_are_ended(spark, tmp_path):

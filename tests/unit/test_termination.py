@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from sparklabel.termination import EXIT_STATUS, sigterm_exits, sigterm_waits
+from sparklabel.termination import EXIT_STATUS, FirstInterrupt, sigterm_exits, sigterm_waits
 
 
 def terminate():
@@ -79,3 +79,43 @@ def test_a_thread_changes_nothing():
     thread.start()
     thread.join()
     assert seen == [signal.SIG_DFL]
+
+
+def test_the_first_interrupt_is_remembered_and_the_second_one_interrupts():
+    said = []
+    with FirstInterrupt(said.append, "the chunk", "writing") as interrupt:
+        signal.raise_signal(signal.SIGINT)
+        assert interrupt.heard
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert len(said) == 1
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_what_is_under_way_has_a_few_seconds_after_sigterm(monkeypatch):
+    monkeypatch.setattr("sparklabel.termination._GRACE_SECONDS", 0.01)
+    said = []
+
+    def work():
+        with FirstInterrupt(said.append, "the chunk", "writing"):
+            signal.raise_signal(signal.SIGTERM)
+            threading.Event().wait(60)
+
+    with pytest.raises(SystemExit), sigterm_exits(), pytest.raises(KeyboardInterrupt):
+        work()
+    assert said == ["terminated: writing the chunk, which has 0 s"]
+
+
+def test_work_that_is_done_in_time_is_not_interrupted():
+    said = []
+
+    def program():
+        with sigterm_exits():
+            with FirstInterrupt(said.append, "the chunk", "writing") as interrupt:
+                signal.raise_signal(signal.SIGTERM)
+            said.append(interrupt.heard)
+
+    with pytest.raises(SystemExit):
+        program()
+    assert said[-1] is True

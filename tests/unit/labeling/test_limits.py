@@ -1,16 +1,11 @@
 """When a pass stops, and when it is refused."""
 
-import signal
-import threading
-
 import pytest
 
 from sparklabel.errors import TableError
 from sparklabel.labeling.drift import Drift
-from sparklabel.labeling.interrupts import FirstInterrupt
 from sparklabel.labeling.limits import DRIFT, MAX_ERROR_RATIO, MAX_SECONDS, PassLimits, stop_reason
 from sparklabel.labeling.stats import ChunkStats, PassStats
-from sparklabel.termination import sigterm_exits
 
 SHIFTED = Drift(4.0, {"a": 500}, {"b": 500})
 UNSHIFTED = Drift(0.0, {"a": 500}, {"a": 500})
@@ -71,43 +66,3 @@ def test_more_corrections_than_people_give_are_refused():
 @pytest.mark.parametrize("most", [1001, None])
 def test_corrections_within_the_limit_are_not_refused(most):
     assert PassLimits(max_new_corrections=most).refusal(1001, "t", "intent") is None
-
-
-def test_the_first_interrupt_is_remembered_and_the_second_one_interrupts():
-    said = []
-    with FirstInterrupt(said.append) as interrupt:
-        signal.raise_signal(signal.SIGINT)
-        assert interrupt.heard
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert len(said) == 1
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
-
-
-def test_a_chunk_has_a_few_seconds_after_sigterm(monkeypatch):
-    monkeypatch.setattr("sparklabel.labeling.interrupts._GRACE_SECONDS", 0.01)
-    said = []
-
-    def chunk():
-        with FirstInterrupt(said.append):
-            signal.raise_signal(signal.SIGTERM)
-            threading.Event().wait(60)
-
-    with pytest.raises(SystemExit), sigterm_exits(), pytest.raises(KeyboardInterrupt):
-        chunk()
-    assert said == ["terminated: the current chunk has 0 s; what is answered is written"]
-
-
-def test_a_chunk_that_is_done_in_time_is_not_interrupted():
-    said = []
-
-    def program():
-        with sigterm_exits():
-            with FirstInterrupt(said.append) as interrupt:
-                signal.raise_signal(signal.SIGTERM)
-            said.append(interrupt.heard)
-
-    with pytest.raises(SystemExit):
-        program()
-    assert said[-1] is True
