@@ -62,6 +62,10 @@ class LabeledTable:
         force: bool = False,
         adopt_examples: bool = False,
         num_processes: int = 1,
+        min_processes: int | None = None,
+        use_gpu: bool | None = None,
+        checkpoints: str | None = None,
+        checkpoint_minutes: float = 10.0,
         experiment: str = registry.DEFAULT_EXPERIMENT,
         progress: bool = True,
     ) -> TrainingReport:
@@ -77,6 +81,10 @@ class LabeledTable:
             force=force,
             adopt_examples=adopt_examples,
             num_processes=num_processes,
+            min_processes=min_processes,
+            use_gpu=use_gpu,
+            checkpoints=checkpoints,
+            checkpoint_minutes=checkpoint_minutes,
             experiment=experiment,
             progress=progress,
         )

@@ -21,6 +21,7 @@ from sparklabel.cli.options import (
     UnsafeStore,
     absolute,
     engine_options,
+    folder,
     optional,
     part,
     session,
@@ -139,6 +140,26 @@ def finetune(
     force: Annotated[
         bool, typer.Option("--force", help="Train even if a label has no answers, or people only corrected.")
     ] = False,
+    num_processes: Annotated[
+        int, typer.Option(help="How many processes train, each in a slot of the cluster.")
+    ] = 1,
+    min_processes: Annotated[
+        int | None,
+        typer.Option(help="With how many it goes on when executors are lost. By default with no fewer."),
+    ] = None,
+    use_gpu: Annotated[
+        bool | None,
+        typer.Option(
+            "--use-gpu/--no-use-gpu", help="A GPU for each process. By default if executors have any."
+        ),
+    ] = None,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            help="A folder for checkpoints that the driver and all executors share: the same command goes on there."
+        ),
+    ] = None,
+    checkpoint_minutes: Annotated[float, typer.Option(help="How often a checkpoint is written.")] = 10.0,
     adopt_examples: AdoptExamples = False,
     column: Column = None,
     into: Into = None,
@@ -146,11 +167,13 @@ def finetune(
 ) -> None:
     """Fine-tune a model on a table's human answers, and promote it if it is better."""
     from sparklabel.tasks import load_task
-    from sparklabel.training import finetune as run
+    from sparklabel.training.finetune import finetune as run
 
     print(
         run(session(conf), absolute(table), load_task(task), key=key, base=base,
             registered_name=registered_name, column=column, into=optional(into), force=force,
+            num_processes=num_processes, min_processes=min_processes, use_gpu=use_gpu,
+            checkpoints=folder(checkpoints), checkpoint_minutes=checkpoint_minutes,
             adopt_examples=adopt_examples)
     )  # fmt: skip
 

@@ -67,6 +67,11 @@ def optional(path: str | None) -> str | None:
     return absolute(path) if path else path
 
 
+def folder(path: str | None) -> str | None:
+    """A folder of a file system: a relative path becomes absolute."""
+    return str(Path(path).expanduser().absolute()) if path and "://" not in path else path
+
+
 def part(shard: str | None) -> Any:
     """NUMBER/COUNT as `shard=` takes it. Anything else stays a text, which is refused later."""
     numbers = shard.split("/") if shard else []

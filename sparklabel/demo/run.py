@@ -28,7 +28,8 @@ from sparklabel.prompts import bare_template
 from sparklabel.table.human_answers import human_answers
 from sparklabel.table.task_table import open_task_table
 from sparklabel.tasks import Classification
-from sparklabel.training import TrainingReport, finetune
+from sparklabel.training.finetune import finetune
+from sparklabel.training.report import TrainingReport
 from sparklabel.udf import vacate_gpu
 
 TABLE, TEST_TABLE = "reviews", "reviews_test"

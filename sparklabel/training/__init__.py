@@ -1,6 +1,4 @@
-"""Fine-tuning: human answers in, a gated model version out."""
+"""Fine-tuning: human answers in, a gated model version out.
 
-from sparklabel.training.finetune import finetune
-from sparklabel.training.report import TrainingReport
-
-__all__ = ["TrainingReport", "finetune"]
+Nothing is imported here: executors need the launcher, and not the torch and MLflow of what surrounds it.
+"""

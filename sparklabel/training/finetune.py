@@ -15,18 +15,20 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from sparklabel import registry
-from sparklabel.errors import TaskError
+from sparklabel.delta.session import check_session
 from sparklabel.language_model import TrainingConfig
 from sparklabel.models.references import DEFAULT
 from sparklabel.table.examples import pinned_examples
 from sparklabel.table.human_answers import human_answers
 from sparklabel.table.task_table import open_task_table
 from sparklabel.tasks import Task, check_task
+from sparklabel.training.attempts import trainer
 from sparklabel.training.checks import check_answers
 from sparklabel.training.gate import GateResult
 from sparklabel.training.held_out import HeldOutJudge
 from sparklabel.training.job import TrainingJob
 from sparklabel.training.kept import keep_training
+from sparklabel.training.processes import CHECKPOINT_MINUTES, Processes
 from sparklabel.training.promotion import promote_if_better
 from sparklabel.training.report import TrainingReport
 
@@ -45,6 +47,10 @@ def finetune(
     force: bool = False,
     adopt_examples: bool = False,
     num_processes: int = 1,
+    min_processes: int | None = None,
+    use_gpu: bool | None = None,
+    checkpoints: str | None = None,
+    checkpoint_minutes: float = CHECKPOINT_MINUTES,
     experiment: str = registry.DEFAULT_EXPERIMENT,
     progress: bool = True,
 ) -> TrainingReport:
@@ -53,7 +59,11 @@ def finetune(
     It trains on answers whose input has not changed since, except on a fixed fifth of the inputs, which only judges.
     The result is registered in MLflow. It becomes `models:/NAME@champion` if it is better on the held-out answers than
     the champion, with at least 100 of them and 95% confidence; without a champion that can be asked it has to beat the
-    base. It runs in this process, and only reads the table.
+    base. It only reads the table.
+
+    It trains in this process; with `num_processes` above 1, on executors: one rank a Spark task, all in one barrier
+    stage. The batches, and so the steps but for rounding, are the same however many ranks share them. A rank or an
+    executor that is lost costs the steps since the newest checkpoint. If this process ends, the same call goes on.
 
     Args:
         spark: The session.
@@ -68,7 +78,13 @@ def finetune(
         force: Train even though a label has no answer, or no answer agrees with the model.
         adopt_examples: Show the base examples (`examples_from`) also from a column that no pass wrote, as people's
             answers.
-        num_processes: Only 1 is supported yet.
+        num_processes: How many processes train. Each needs a slot of the cluster at the same time.
+        min_processes: With how many it goes on when executors are lost and do not come back within a minute. By default
+            with no fewer.
+        use_gpu: Give each process a GPU of an executor. None: if executors have any.
+        checkpoints: A folder for checkpoints, under the same path on the driver and on all executors. Only a single
+            process, or Spark on one machine, goes without. It is emptied when the model is registered.
+        checkpoint_minutes: How often a checkpoint is written.
         experiment: The MLflow experiment to log to.
         progress: Show a progress bar.
 
@@ -81,10 +97,12 @@ def finetune(
         ColumnError: The table has no labels of the task, or a column is missing.
         KeyColumnError: The key has NULLs or duplicates, in the table or in the one for the labels.
         ModelError: The base, or the champion, does not resolve or load.
-        TaskError: The task cannot be trained on this base; or `num_processes` is not 1.
-        SetupError: MLflow or the extra `train` is not available.
+        TaskError: The task cannot be trained on this base.
+        SetupError: MLflow or the extra `train` is not available; or the cluster has too few slots or no GPUs, or
+            `checkpoints` is not a folder that all hosts share.
+        TrainingInterrupted: Ranks were lost again and again, or too few slots are left. The same call goes on.
 
-    All of these are raised before anything is trained.
+    All but the last are raised before anything is trained.
 
     Example:
         ```python
@@ -93,12 +111,11 @@ def finetune(
         ```
     """
     started = time.monotonic()
-    if num_processes != 1:
-        raise TaskError(
-            f"num_processes={num_processes} is not supported yet.",
-            hint="Leave it out: training uses one process.",
-        )
+    check_session(spark)
     check_task(task)
+    processes = Processes.checked(
+        spark, num_processes, min_processes, use_gpu, checkpoints, checkpoint_minutes
+    )
     if registered_name is not None:
         registry.check_registered_name(registered_name)
     opened = open_task_table(spark, table, task, key, column, into=into)
@@ -126,7 +143,7 @@ def finetune(
         run.log_params(job.params() | {"table": table, "table_version": target.version})
         # Also finds out whether artifacts can be written, which the adapter needs after hours of training.
         run.log_text("task.json", json.dumps(task.to_dict(), ensure_ascii=False))
-        kept = keep_training(job, run, progress)
+        kept = keep_training(job, trainer(spark, processes), run, progress)
         outcome = kept.outcome
         kept.copy_files(Path(tmp))
         version = registry.log_version(run, Path(tmp), name, {"task_fingerprint": task.fingerprint})
@@ -148,6 +165,7 @@ def finetune(
             tokens_per_second=summary.tokens / summary.seconds, seconds=time.monotonic() - started, gate=gate,
             baseline=baseline, probe_accuracy=outcome.probe_accuracy, calibrator=calibrator,
             examples=examples.sentence if examples else "", distinct_inputs=answers.distinct_inputs,
+            processes=outcome.processes, attempts=outcome.attempts,
         )  # fmt: skip
 
 

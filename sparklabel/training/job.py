@@ -5,8 +5,9 @@ registered or judged here; `HeldOutJudge` judges.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from sparklabel.language_model import (
     TrainingSummary,
     choice_examples,
     text_examples,
-    train_lora,
 )
 from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.references import ResolvedModel, tokenizer_folder
@@ -30,6 +30,7 @@ from sparklabel.progress import WorkProgress
 from sparklabel.prompts import Prompt, bare_template
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.tasks import Generated, Scored, Task
+from sparklabel.training.attempts import Trainer, Training
 from sparklabel.udf import vacate_gpu
 
 _STORED_AS = {"lora_alpha": "alpha", "warmup_ratio": "warm_up"}
@@ -45,11 +46,17 @@ class TrainingOutcome:
         truncated: Training answers whose prompt was longer than `TrainingConfig.max_tokens`.
         probe_accuracy: The held-out accuracy of a linear probe over the frozen base, the baseline that fine-tuning has
             to beat. None without held-out answers, and for generated answers, which have no classes.
+        processes: How many ranks it ended with.
+        attempts: How often ranks were started.
+        kept_in: The folder with its checkpoints; empty if there are none.
     """
 
     summary: TrainingSummary
     truncated: int
     probe_accuracy: float | None
+    processes: int = 1
+    attempts: int = 1
+    kept_in: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,16 +114,19 @@ class TrainingJob:
             "held_out": len(self.answers.held_out), "labels": json.dumps(self.counts),
         }  # fmt: skip
 
-    def train(self, folder: Path, run: registry.Run, progress: bool) -> TrainingOutcome:
-        """Trains into `folder` (adapter and manifest), and logs the steps to `run`.
+    def train(self, trainer: Trainer, folder: Path, run: registry.Run, progress: bool) -> TrainingOutcome:
+        """Trains into `folder` (adapter and manifest), and logs the steps to `run` while it trains.
 
         Raises:
             ModelError: The base cannot be fetched, loaded or adapted.
+            TrainingInterrupted: Ranks were lost again and again, or too few are left.
         """
-        vacate_gpu()
-        model = LanguageModel.load(registry.fetch(self.base).base)
-        prompts = self._encoded_prompts()
-        examples = self._examples(prompts, model.tokenizer)
+        prompts, load = self._encoded_prompts(), cache(self._load)
+        tokenizer = ModelTokenizer.load(tokenizer_folder(self.base))
+        training = Training(
+            base=self.base, examples=self._examples(prompts, tokenizer), config=self.config,
+            choices=len(self.prepared.label_ids) or None, load=load,
+        )  # fmt: skip
         with WorkProgress(f"fine-tuning {self.task.name}", 1, progress, "frozen layers") as bar:
 
             def on_step(step: StepMetrics) -> None:
@@ -124,19 +134,27 @@ class TrainingJob:
                 bar.advance(1, f"loss {step.loss:.3f}")
                 run.log_metrics({"loss": step.loss, "learning_rate": step.learning_rate}, step=step.step)
 
-            choices = len(self.prepared.label_ids) or None
-            summary = train_lora(model, examples, self.config, folder / "adapter", on_step, choices=choices)
+            trained = trainer(training, folder / "adapter", on_step)
+        summary = trained.summary
         run.log_params(
             {f"recipe.{_STORED_AS.get(name, name)}": value for name, value in asdict(summary.config).items()}
+            | {"processes": trained.processes}
         )
         run.log_metrics(
-            {"train_seconds": summary.seconds, "tokens_per_second": summary.tokens / summary.seconds}
-        )
+            {"train_seconds": summary.seconds, "tokens_per_second": summary.tokens / summary.seconds,
+             "attempts": trained.attempts}
+        )  # fmt: skip
         manifest = json.dumps(self._manifest().to_dict(), ensure_ascii=False, indent=2)
         (folder / registry.MANIFEST).write_text(manifest, "utf-8")
+        truncated = sum(prompt.truncated for prompt in prompts)
         return TrainingOutcome(
-            summary, sum(prompt.truncated for prompt in prompts), self._probe_accuracy(model)
-        )
+            summary, truncated, self._probe_accuracy(load), trained.processes, trained.attempts,
+            str(trained.kept_in or ""),
+        )  # fmt: skip
+
+    def _load(self) -> LanguageModel:
+        vacate_gpu()
+        return LanguageModel.load(registry.fetch(self.base).base)
 
     def _encoded_prompts(self) -> list[Prompt]:
         encoder = self.prepared.encoder.shorter(self.config.max_tokens)
@@ -166,7 +184,7 @@ class TrainingJob:
             base=dict(self.base_record),
         )
 
-    def _probe_accuracy(self, model: LanguageModel) -> float | None:
+    def _probe_accuracy(self, load: Callable[[], LanguageModel]) -> float | None:
         mode = self.task.answer_mode
         if not self.answers.held_out or not isinstance(mode, Scored):
             return None
@@ -174,7 +192,7 @@ class TrainingJob:
         gold = [mode.chosen(answer.answer) for answer in self.answers.held_out]
         test = [_texts(answer) for answer in self.answers.held_out]
         classes = sorted({choices for _, choices in train})
-        predicted = probe_answers(model, self.prepared.encoder, train, test, classes)
+        predicted = probe_answers(load(), self.prepared.encoder, train, test, classes)
         return sum(p == g for (p, _), g in zip(predicted, gold, strict=True)) / len(gold)
 
 

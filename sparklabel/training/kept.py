@@ -14,8 +14,9 @@ from pathlib import Path
 from sparklabel import registry
 from sparklabel.cache_builds import build_once
 from sparklabel.cache_dir import cache_folder
-from sparklabel.language_model import TrainingConfig, TrainingSummary
+from sparklabel.language_model import TrainingSummary
 from sparklabel.progress import tell
+from sparklabel.training.attempts import Trainer
 from sparklabel.training.job import TrainingJob, TrainingOutcome
 
 _OUTCOME = "outcome.json"
@@ -33,23 +34,26 @@ class KeptTraining:
         shutil.copytree(self.folder, to, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_OUTCOME))
 
     def forget(self) -> None:
-        """Removes the folder, when the adapter is registered."""
+        """Removes the folder, and the checkpoints with their examples, when the adapter is registered."""
+        if self.outcome.kept_in:
+            shutil.rmtree(self.outcome.kept_in, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.with_name(f"{self.folder.name}.sha256").unlink(missing_ok=True)
 
 
-def keep_training(job: TrainingJob, run: registry.Run, progress: bool) -> KeptTraining:
+def keep_training(job: TrainingJob, trainer: Trainer, run: registry.Run, progress: bool) -> KeptTraining:
     """Trains, unless the same training was finished here and not registered.
 
     Raises:
         ModelError: The base cannot be fetched, loaded or adapted.
+        TrainingInterrupted: Ranks were lost again and again, or too few are left.
     """
     folder, is_new = cache_folder("trained") / _key(job), False
 
     def build(partial: Path) -> None:
         nonlocal is_new
         is_new = True
-        outcome = job.train(partial, run, progress)
+        outcome = job.train(trainer, partial, run, progress)
         (partial / _OUTCOME).write_text(json.dumps(asdict(outcome)), "utf-8")
 
     build_once(folder, build)
@@ -69,9 +73,4 @@ def _key(job: TrainingJob) -> str:
 
 def _read(file: Path) -> TrainingOutcome:
     found = json.loads(file.read_text("utf-8"))
-    summary = found["summary"]
-    modules = tuple(summary["config"]["target_modules"])
-    config = TrainingConfig(**summary["config"] | {"target_modules": modules})
-    return TrainingOutcome(
-        TrainingSummary(**summary | {"config": config}), found["truncated"], found["probe_accuracy"]
-    )
+    return TrainingOutcome(**found | {"summary": TrainingSummary.from_dict(found["summary"])})

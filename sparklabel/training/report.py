@@ -41,6 +41,8 @@ class TrainingReport:
         calibrator: The new version's, fitted to the held-out answers; None if they are too few.
         examples: Which examples the base would be shown, if the task takes them from a table.
         distinct_inputs: The distinct inputs of the answers that train or judge: chance holds out a fifth of them.
+        processes: How many processes trained at the end.
+        attempts: How often they were started: more than once where one was lost.
     """
 
     table: str
@@ -68,6 +70,8 @@ class TrainingReport:
     calibrator: Calibrator | None
     examples: str = ""
     distinct_inputs: int = 0
+    processes: int = 1
+    attempts: int = 1
 
     @property
     def promoted(self) -> bool:
@@ -89,7 +93,7 @@ class TrainingReport:
             *([f"left out: {_listed(self.left_out)}"] if self.left_out else []),
             *([f"prompts truncated to max_tokens: {self.truncated:,}"] if self.truncated else []),
             f"{self.steps} steps in {self.training_seconds:.1f} s ({self.tokens_per_second:,.0f} tokens/s), "
-            f"last loss {self.loss:.3f}",
+            f"last loss {self.loss:.3f}{self._who_trained()}",
             f"held-out accuracy: new model {judged}{probe}",
             *self._who_chose(),
             *([f"for the base: {self.examples}"] if self.examples else []),
@@ -101,6 +105,11 @@ class TrainingReport:
             else "there is no champion yet",
         ]
         return printable_lines("\n  ".join(lines))
+
+    def _who_trained(self) -> str:
+        processes = f"{self.processes} processes" if self.processes > 1 else ""
+        attempts = f"{self.attempts} attempts" if self.attempts > 1 else ""
+        return "".join(f", {words}" for words in (processes, attempts) if words)
 
     def _who_chose(self) -> list[str]:
         """The gate's evidence: who writes texts can choose which of them judge, as the hash is public."""

@@ -15,7 +15,7 @@ from sparklabel.errors import ModelError, SetupError, TrainingInterrupted
 from sparklabel.label_trie import label_trie
 from sparklabel.language_model import ModelTokenizer, TrainingConfig, choice_examples
 from sparklabel.language_model.training.run_folder import RunFolder, TrainingSpec
-from sparklabel.launcher import run_ranks
+from sparklabel.training.launcher import run_ranks
 
 CONFIG = TrainingConfig(top_layers=2, rank=4, epochs=3, batch_size=8, learning_rate=2e-2)
 

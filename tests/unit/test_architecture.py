@@ -19,7 +19,7 @@ FLOORS = {
             "labeler",
             "delta",
             "table registry",
-            "udf launcher",
+            "udf",
             "labeling",
             "evaluation training",
             "labeled_table",

@@ -56,7 +56,8 @@ class Checkpoints:
     def __init__(self, folder: Path, attempt: int = 1, minutes: float = 10.0) -> None:
         self._folder, self._own = folder, folder / f"attempt-{attempt}"
         self._seconds, self._last = 60.0 * minutes, time.monotonic()
-        self._wanted = False
+        self.end_asked = False
+        """Whether this process was asked to end: the training writes a checkpoint after its current step, and stops."""
 
     def newest(self) -> Checkpoint | None:
         """The complete one with the most steps, of any attempt."""
@@ -66,13 +67,13 @@ class Checkpoints:
         ]
         return max(found, key=lambda one: one.step, default=None)
 
-    def want(self) -> None:
-        """One is written after the current step."""
-        self._wanted = True
+    def ask_to_end(self) -> None:
+        """May be called by a signal's handler, or in another thread."""
+        self.end_asked = True
 
     @property
     def is_due(self) -> bool:
-        return self._wanted or time.monotonic() - self._last >= self._seconds
+        return time.monotonic() - self._last >= self._seconds
 
     def save(self, step: int, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Writes one, and removes all but the two newest of this attempt."""
@@ -89,7 +90,7 @@ class Checkpoints:
         (folder / _COMPLETE).touch()
         _sync(folder / _COMPLETE)
         _sync(folder)
-        self._wanted, self._last = False, time.monotonic()
+        self._last = time.monotonic()
         for old in sorted(self._own.glob("step-*"))[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 

@@ -4,6 +4,7 @@ In: keywords. Out: a checked, frozen record that travels to other processes. It 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Annotated, Any
 
@@ -96,6 +97,11 @@ class TrainingConfig:
             return handler(given)
         except ValidationError as error:
             raise SetupError(" ".join(_problem(dict(problem)) for problem in error.errors())) from None
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> "TrainingConfig":
+        """What `asdict` gave, read back from JSON."""
+        return cls(**dict(found) | {"target_modules": tuple(found["target_modules"])})
 
     def chosen_for(self, depth: int, choices: int | None, examples: int) -> "TrainingConfig":
         """The same settings with a number in place of each None.

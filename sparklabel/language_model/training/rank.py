@@ -39,19 +39,13 @@ def main(run: Path, base: Path, attempt: int, minutes: float) -> None:
         torch.set_num_threads(threads)
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
     folder, ranks = RunFolder(run), Ranks.of_process_group()
-    checkpoints, ending = Checkpoints(run, attempt, minutes), threading.Event()
-
-    def end(number: int, frame: object) -> None:
-        ending.set()
-        checkpoints.want()
+    checkpoints = Checkpoints(run, attempt, minutes)
 
     def on_step(step: StepMetrics) -> None:
         if ranks.rank == 0:
-            folder.tell(attempt, asdict(step))
-        if ending.is_set():  # the checkpoint of this step is written
-            os._exit(GONE)
+            folder.tell(attempt, step)
 
-    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGTERM, lambda *_: checkpoints.ask_to_end())
     spec, adapter = folder.spec, folder.attempt(attempt) / "adapter"
     summary = train_lora(
         LanguageModel.load(base), folder.examples(), spec.config, adapter, on_step, choices=spec.choices, ranks=ranks,
@@ -66,6 +60,7 @@ def main(run: Path, base: Path, attempt: int, minutes: float) -> None:
         "steps": summary.steps,
         "digest": summary.digest,
         "peak_bytes": _peak_bytes(),
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
     }
     print(json.dumps(result), flush=True)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -42,6 +43,19 @@ class Ranks:
         if self.world_size > 1:
             with _loss_is_told():
                 dist.broadcast(values, source)
+
+    def agree(self, digest: str) -> bool:
+        """Whether all ranks gave the same hexadecimal digest."""
+        own = torch.frombuffer(bytearray(bytes.fromhex(digest)), dtype=torch.uint8).to(self._device)
+        first = own.clone()
+        self.send(first, 0)
+        differing = (first != own).any().float()
+        self.sum(differing)
+        return differing.item() == 0
+
+    @property
+    def _device(self) -> str:
+        return "cuda" if self.world_size > 1 and dist.get_backend() == "nccl" else "cpu"
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.feather as feather
@@ -18,7 +18,11 @@ from sparklabel.label_trie import Step
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.language_model.training.examples import TrainingExample
 
+if TYPE_CHECKING:
+    from sparklabel.language_model.training.trainer import StepMetrics
+
 _SPEC, _EXAMPLES, _PROGRESS, _DONE = "spec.json", "examples.arrow", "progress.jsonl", "DONE.json"
+_END = "END"
 _STEP = pa.struct([("depth", pa.int32()), ("options", pa.list_(pa.int32())), ("target", pa.int32())])
 _SCHEMA = pa.schema(
     [("prompt", pa.list_(pa.int32())), ("answer", pa.list_(pa.int32())), ("steps", pa.list_(_STEP))]
@@ -46,9 +50,7 @@ class TrainingSpec:
     @classmethod
     def from_dict(cls, found: dict[str, Any]) -> "TrainingSpec":
         """What `asdict` gave, read back from JSON."""
-        config = found["config"]
-        modules = tuple(config["target_modules"])
-        return cls(found["base"], TrainingConfig(**config | {"target_modules": modules}), found["choices"])
+        return cls(found["base"], TrainingConfig.from_dict(found["config"]), found["choices"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,17 @@ class RunFolder:
         for batch in table.to_batches():
             digest.update(batch.serialize())
         folder = cls(root / digest.hexdigest()[:32])
-        if not (folder.path / _SPEC).exists():
+        if not folder.is_there:
             folder.path.mkdir(parents=True, exist_ok=True)
             feather.write_feather(table, str(folder.path / _EXAMPLES), compression="zstd")
             partial = folder.path / f".{_SPEC}"
             partial.write_text(content, "utf-8")
             partial.rename(folder.path / _SPEC)  # last: where it is, the examples are whole
         return folder
+
+    @property
+    def is_there(self) -> bool:
+        return (self.path / _SPEC).is_file()
 
     @property
     def spec(self) -> TrainingSpec:
@@ -89,9 +95,13 @@ class RunFolder:
             for row in rows
         ]
 
+    def attempts(self) -> list[int]:
+        """The numbers of all attempts so far, in order."""
+        return sorted(int(one.name.removeprefix("attempt-")) for one in self.path.glob("attempt-*"))
+
     def new_attempt(self) -> int:
         """The number of the next attempt, from 1, for which a folder is made: no two processes get the same."""
-        number = 1 + max((int(one.name.rpartition("-")[2]) for one in self.path.glob("attempt-*")), default=0)
+        number = 1 + max(self.attempts(), default=0)
         while True:
             try:
                 (self.path / f"attempt-{number}").mkdir()
@@ -103,10 +113,25 @@ class RunFolder:
     def attempt(self, number: int) -> Path:
         return self.path / f"attempt-{number}"
 
-    def tell(self, attempt: int, facts: dict[str, Any]) -> None:
+    def log(self, attempt: int, rank: int) -> Path:
+        """What the rank prints to standard error."""
+        return self.attempt(attempt) / f"rank-{rank}.log"
+
+    def started(self, attempt: int) -> int:
+        """How many ranks of the attempt have been started."""
+        return len(list(self.attempt(attempt).glob("rank-*.log")))
+
+    def ask_to_end(self, attempt: int) -> None:
+        """Asks the attempt's ranks to write a checkpoint and to end."""
+        (self.attempt(attempt) / _END).touch()
+
+    def end_asked(self, attempt: int) -> bool:
+        return (self.attempt(attempt) / _END).exists()
+
+    def tell(self, attempt: int, step: "StepMetrics") -> None:
         """Adds a line to the attempt's progress."""
         with open(self.attempt(attempt) / _PROGRESS, "a", encoding="utf-8") as lines:
-            lines.write(json.dumps(facts) + "\n")
+            lines.write(json.dumps(asdict(step)) + "\n")
 
     def progress(self, attempt: int, after: int) -> list[dict[str, Any]]:
         """The lines of the attempt's progress beyond the first `after`; one that is still being written is left out."""

@@ -10,15 +10,16 @@ rounding, are those of one rank.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from sparklabel.errors import AnswersError, ModelError
+from sparklabel.errors import AnswersError, ModelError, TrainingInterrupted
 from sparklabel.language_model.memory_limits import free_device_memory, runs_within_memory
 from sparklabel.language_model.model import LanguageModel
 from sparklabel.language_model.partial_forward import decoder_depth
@@ -63,6 +64,12 @@ class TrainingSummary:
     config: TrainingConfig
     digest: str = ""
 
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> "TrainingSummary":
+        """What `asdict` gave, read back from JSON. Other keys are ignored."""
+        own = {field.name: found[field.name] for field in fields(cls)}
+        return cls(**own | {"config": TrainingConfig.from_dict(found["config"])})
+
 
 OnStep = Callable[[StepMetrics], None]
 
@@ -93,7 +100,9 @@ def train_lora(
 
     Raises:
         AnswersError: if there is nothing to learn from.
-        ModelError: if the model cannot be adapted, or the newest checkpoint is of another training.
+        ModelError: if the model cannot be adapted, the newest checkpoint is of another training, or the ranks end with
+            different weights.
+        TrainingInterrupted: if a rank was lost, or one was asked to end and the checkpoint is written.
     """
     if not examples:
         raise AnswersError("There is nothing to learn: no answers, or only one label.")
@@ -112,6 +121,11 @@ def train_lora(
         ) as adapter:
             training = _Training(sequences, loss, adapter, config, ranks, start)
             training.run(on_step, checkpoints)
+            if not ranks.agree(adapter.digest):
+                raise ModelError(
+                    f"The {ranks.world_size} ranks ended with different weights.",
+                    hint="Their hosts compute differently: give all the same kind of processor and the same versions.",
+                )
             if ranks.rank == 0:
                 adapter.save(folder)
     return TrainingSummary(
@@ -159,9 +173,10 @@ class _Training:
             self._resume(checkpoints)
         for number in range(len(self.losses), len(self._plan.steps)):
             planned, rate = self._plan.steps[number], self._optimizer.learning_rate
-            self.losses.append(self._gradient(planned.batch))
+            loss, is_ending = self._together(self._gradient(planned.batch), checkpoints)
+            self.losses.append(loss)
             self._optimizer.step()
-            if checkpoints and self._ranks.rank == 0 and checkpoints.is_due:
+            if checkpoints and self._ranks.rank == 0 and (is_ending or checkpoints.is_due):
                 self._save(checkpoints)
             if on_step:
                 tokens = sum(self._sequences.lengths[i] for i in planned.batch)
@@ -176,9 +191,11 @@ class _Training:
                         self.seconds,
                     )
                 )
+            if is_ending:
+                raise TrainingInterrupted(f"The training was asked to end after step {number + 1}.")
 
     def _gradient(self, batch: Sequence[int]) -> float:
-        """Puts the gradient of the batch's mean loss, over all ranks, into the adapter; returns that loss.
+        """Puts this rank's part of the gradient of the batch's mean loss into the adapter; returns its loss.
 
         Where memory does not suffice for this rank's part, it is computed in smaller ones. No rank waits for another
         in the meantime: they only meet to add up.
@@ -197,13 +214,18 @@ class _Training:
         ):
             free_device_memory()
             self._sequences.halve_parts()
+        return loss
+
+    def _together(self, loss: float, checkpoints: Checkpoints | None) -> tuple[float, bool]:
+        """Adds up the ranks' gradients, and their losses; returns the loss, and whether any rank was asked to end."""
+        is_ending = checkpoints is not None and checkpoints.end_asked
         if self._ranks.world_size == 1:
-            return loss
+            return loss, is_ending
         gradient = self._adapter.gradient
-        total = torch.cat([gradient, gradient.new_tensor([loss])])
+        total = torch.cat([gradient, gradient.new_tensor([loss, float(is_ending)])])
         self._ranks.sum(total)
-        gradient.copy_(total[:-1])
-        return total[-1].item()
+        gradient.copy_(total[:-2])
+        return total[-2].item(), total[-1].item() > 0
 
     def _save(self, checkpoints: Checkpoints) -> None:
         tensors, facts = self._optimizer.state()

@@ -56,7 +56,7 @@ def test_one_is_due_when_its_time_has_come_or_it_is_wanted(tmp_path: Path):
     assert Checkpoints(tmp_path, minutes=0).is_due
     checkpoints = Checkpoints(tmp_path)
     assert not checkpoints.is_due
-    checkpoints.want()
+    checkpoints.ask_to_end()
     assert checkpoints.is_due
     checkpoints.save(1, {}, {})
     assert not checkpoints.is_due

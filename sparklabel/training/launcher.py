@@ -10,42 +10,51 @@ import fcntl
 import json
 import os
 import platform
+import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from pyspark.sql import SparkSession
 
 from sparklabel import registry
+from sparklabel.delta.errors import is_death, spark_errors
 from sparklabel.errors import ModelError, SetupError, TrainingInterrupted
 from sparklabel.language_model.training.run_folder import GONE, RunFolder
 from sparklabel.models.references import ResolvedModel
-from sparklabel.udf import worker_errors
+from sparklabel.redaction import first_line
+from sparklabel.udf import vacate_gpu, worker_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyspark.resource import ResourceProfile
 
-_SCHEMA = "rank INT, host STRING, steps LONG, digest STRING, peak_bytes LONG"
+_SCHEMA = "rank INT, host STRING, steps LONG, digest STRING, peak_bytes LONG, device STRING"
 _PROGRAM = "sparklabel.language_model.training.rank"
 _LINES = 20
+_LOOK_SECONDS = 0.5
 _SIOCGIFADDR = 0x8915
 """Linux's request for the address of a network interface."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankResult:
-    """What a rank says at its end: steps done, a hash of its weights, the most bytes it held."""
+    """What a rank says at its end: steps done, a hash of its weights, the most bytes that it held on its device ("cpu"
+    or "cuda")."""
 
     rank: int
     host: str
     steps: int
     digest: str
     peak_bytes: int
+    device: str
 
 
 def run_ranks(
@@ -54,26 +63,42 @@ def run_ranks(
     base: ResolvedModel,
     attempt: int,
     world_size: int,
+    *,
     minutes: float = 10.0,
+    profile: "ResourceProfile | None" = None,
 ) -> list[RankResult]:
     """Runs an attempt of a training to its end.
 
     Args:
+        spark: The session.
         run: A folder that all executors see under the same path.
         base: The model that is trained; each host fetches it once.
         attempt: From `run.new_attempt()`.
-        world_size: How many ranks, each a task. There must be so many slots: Spark would wait for them.
+        world_size: How many ranks, each a task. Spark waits until there are so many slots.
         minutes: How often a checkpoint is written.
+        profile: What each rank needs, if it is a GPU. Without it they compute on CPUs.
 
     Raises:
-        TrainingInterrupted: A rank was lost. Its checkpoints are in the folder.
+        TrainingInterrupted: A rank was lost, or asked to end. Its checkpoints are in the folder.
         ModelError: A rank failed, and says why; or the ranks ended with different weights.
+        SetupError: The executors do not see the folder, or differ in what is installed.
     """
     ranks = spark.range(0, world_size, 1, world_size)
-    task = _task(str(run.path), base, attempt, minutes)
-    with worker_errors():
-        rows = ranks.mapInArrow(task, _SCHEMA, barrier=True).collect()
+    task = _task(str(run.path), base, attempt, minutes, on_gpu=profile is not None)
+    try:
+        with worker_errors():
+            rows = ranks.mapInArrow(task, _SCHEMA, barrier=True, profile=profile).collect()
+    except spark_errors() as error:
+        if not is_death(error):
+            raise
+        raise TrainingInterrupted(f"A process of Spark's was lost: {first_line(error)}") from error
     results = sorted((RankResult(**row.asDict()) for row in rows), key=lambda one: one.rank)
+    check_results(results, run, attempt, world_size)
+    return results
+
+
+def check_results(results: list[RankResult], run: RunFolder, attempt: int, world_size: int) -> None:
+    """Raises unless every rank has said that it came to its end, all with the same weights, and these are there."""
     if [one.rank for one in results] != list(range(world_size)):
         raise TrainingInterrupted(
             f"Of {world_size} ranks {len(results)} said that they had come to their end.", hint="Call again."
@@ -83,11 +108,16 @@ def run_ranks(
             f"The ranks of the training in {run.path} ended with different weights.",
             hint="Their hosts compute differently: give all the same kind of processor and the same versions.",
         )
-    return results
+    done = run.done()
+    if done is None or done[1]["digest"] != results[0].digest:
+        raise TrainingInterrupted(
+            f"All {world_size} ranks came to their end, but {run.attempt(attempt)} has no finished adapter of theirs.",
+            hint="Does every rank write into the same folder? Call again: it goes on from the newest checkpoint.",
+        )
 
 
 def _task(
-    run: str, base: ResolvedModel, attempt: int, minutes: float
+    run: str, base: ResolvedModel, attempt: int, minutes: float, *, on_gpu: bool
 ) -> Callable[[Iterator["pa.RecordBatch"]], Iterator["pa.RecordBatch"]]:
     """What a task does, as a closure that Spark sends to executors."""
 
@@ -97,26 +127,27 @@ def _task(
 
         for _ in batches:  # the rank is the partition's number, not its row
             pass
-        context = BarrierTaskContext.get()
-        meeting = _meet(context)
-        _check_sees(Path(run))
-        folder = registry.fetch(base).base
-        command = [sys.executable, "-P", "-m", _PROGRAM, run, str(folder), str(attempt), str(minutes)]
-        said = _run(command, meeting, Path(run) / f"attempt-{attempt}")
-        row = {
-            "rank": said["rank"],
-            "host": platform.node(),
-            **{n: said[n] for n in ("steps", "digest", "peak_bytes")},
-        }
-        schema = pa.schema([("rank", pa.int32()), ("host", pa.string()), ("steps", pa.int64()), ("digest", pa.string()),
-                            ("peak_bytes", pa.int64())])  # fmt: skip
-        yield pa.RecordBatch.from_pylist([row], schema)
+        context, folder = BarrierTaskContext.get(), RunFolder(Path(run))
+        environment = _meet(context, on_gpu)
+        _check_sees(folder)
+        model = registry.fetch(base).base
+        if on_gpu:
+            with suppress(KeyError):
+                os.environ["CUDA_VISIBLE_DEVICES"] = environment["CUDA_VISIBLE_DEVICES"]
+            vacate_gpu()
+        command = [sys.executable, "-P", "-m", _PROGRAM, run, str(model), str(attempt), str(minutes)]
+        said = _run(command, environment, folder, attempt)
+        schema = pa.schema(
+            [("rank", pa.int32()), ("host", pa.string()), ("steps", pa.int64()), ("digest", pa.string()),
+             ("peak_bytes", pa.int64()), ("device", pa.string())]
+        )  # fmt: skip
+        yield pa.RecordBatch.from_pylist([said | {"host": platform.node()}], schema)
 
     return task
 
 
-def _meet(context: Any) -> dict[str, str]:
-    """The environment in which the ranks find each other: the first one offers a port."""
+def _meet(context: Any, on_gpu: bool) -> dict[str, str]:
+    """The environment in which the ranks find each other: the first one offers a port. Each has its task's GPU."""
     from importlib.metadata import version
 
     rank, tasks = context.partitionId(), context.getTaskInfos()
@@ -137,7 +168,7 @@ def _meet(context: Any) -> dict[str, str]:
     found = {
         "RANK": str(rank), "WORLD_SIZE": str(len(tasks)), "MASTER_ADDR": told[0]["address"],
         "MASTER_PORT": str(told[0]["port"]), "SPARKLABEL_THREADS": str(context.cpus()),
-        "CUDA_VISIBLE_DEVICES": gpus.addresses[0] if gpus and gpus.addresses else "",
+        "CUDA_VISIBLE_DEVICES": gpus.addresses[0] if on_gpu and gpus and gpus.addresses else "",
     }  # fmt: skip
     interface = _interface_of(address)
     # A host with several would otherwise take the first.
@@ -164,42 +195,66 @@ def _interface_of(address: str) -> str:
     return ""
 
 
-def _check_sees(run: Path) -> None:
-    if not (run / "spec.json").is_file():
+def _check_sees(run: RunFolder) -> None:
+    if not run.is_there:
         raise SetupError(
-            f"The host {platform.node()} does not see the folder {run}.",
+            f"The host {platform.node()} does not see the folder {run.path}.",
             hint="checkpoints= must name a folder that the driver and all executors share, under the same path.",
         )
 
 
-def _run(command: list[str], meeting: dict[str, str], attempt: Path) -> dict[str, Any]:
+def _run(command: list[str], environment: dict[str, str], run: RunFolder, attempt: int) -> dict[str, Any]:
     """What the rank says at its end. It dies when this process does: then its standard input ends."""
-    rank = int(meeting["RANK"])
+    rank = int(environment["RANK"])
     kept = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     kept["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
-    log = attempt / f"rank-{rank}.log"
-    with open(log, "wb") as errors:
+    log = run.log(attempt, rank)
+    with open(log, "wb") as errors, tempfile.TemporaryFile() as out:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=kept | meeting
+            command, stdin=subprocess.PIPE, stdout=out, stderr=errors, env=kept | environment
         )
         try:
-            assert process.stdout
-            lines = process.stdout.read().splitlines()
-            status = process.wait()
+            status = _wait(process, run, attempt)
         finally:
             process.kill()
             process.wait()
-    said = json.loads(lines[-1]) if lines else {}
+        said = _last_line(out)
     if status == 0 and said.get("rank") == rank:
         return said
+    where = f"Rank {rank} of {environment['WORLD_SIZE']} on {platform.node()}"
+    if status == GONE and run.end_asked(attempt):
+        raise TrainingInterrupted(f"{where} has ended, as it was asked to.")
     if status < 0 or status in (0, GONE):
         raise TrainingInterrupted(
-            f"Rank {rank} of {meeting['WORLD_SIZE']} on {platform.node()} was lost (exit status {status}).",
-            hint=f"The end of its log is in {log}.",
+            f"{where} was lost ({_how_it_ended(status)}).", hint=f"The end of its log is in {log}."
         )
     last = log.read_text("utf-8", "replace").strip().splitlines()[-_LINES:]
-    why = last[-1] if last else "it says nothing"
-    raise ModelError(
-        f"Rank {rank} of {meeting['WORLD_SIZE']} on {platform.node()} failed: {why}",
-        hint=f"Its log is {log}.",
-    )
+    raise ModelError(f"{where} failed: {last[-1] if last else 'it says nothing'}", hint=f"Its log is {log}.")
+
+
+def _wait(process: "subprocess.Popen[bytes]", run: RunFolder, attempt: int) -> int:
+    """The rank's exit status. It gets SIGTERM when the driver asks the attempt to end."""
+    is_told = False
+    while True:
+        try:
+            return process.wait(_LOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            if not is_told and run.end_asked(attempt):
+                process.send_signal(signal.SIGTERM)
+                is_told = True
+
+
+def _last_line(out: IO[bytes]) -> dict[str, Any]:
+    out.seek(0)
+    lines = out.read().splitlines()
+    try:
+        said = json.loads(lines[-1]) if lines else {}
+    except ValueError:  # a library has printed something
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _how_it_ended(status: int) -> str:
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}"
+    return "it said nothing" if status == 0 else "another rank was lost, or its task"

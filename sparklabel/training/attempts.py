@@ -1,0 +1,262 @@
+"""A training to its end, whatever is lost on the way: here, or by ranks on executors, attempt after attempt.
+
+In: a base, examples, who trains. Out: an adapter in a folder, and what the training did. A rank, a Python worker or an
+executor that dies costs the steps since the newest checkpoint; a driver that dies too, as the same call finds them.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+from pyspark.util import inheritable_thread_target
+
+from sparklabel.delta.tagged_jobs import TaggedJobs
+from sparklabel.errors import TrainingInterrupted
+from sparklabel.language_model import (
+    LanguageModel,
+    StepMetrics,
+    TrainingConfig,
+    TrainingExample,
+    TrainingSummary,
+    train_lora,
+)
+from sparklabel.language_model.training.checkpoints import Checkpoints
+from sparklabel.language_model.training.run_folder import RunFolder, TrainingSpec
+from sparklabel.language_model.training.trainer import OnStep
+from sparklabel.models.references import ResolvedModel
+from sparklabel.progress import tell
+from sparklabel.termination import FirstInterrupt
+from sparklabel.training.launcher import RankResult, run_ranks
+from sparklabel.training.processes import Processes, rank_slots
+
+_FRUITLESS = 3
+"""So many attempts in a row that write no checkpoint end a training: what ends them will end the next one too."""
+_LOOK_SECONDS, _WAITING_SECONDS = 0.5, 20.0
+_SLOT_SECONDS = 60.0
+"""How long a lost executor is waited for, before fewer ranks go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """What is trained, but for who does it.
+
+    Attributes:
+        base: The model.
+        examples: What is learned.
+        config: How.
+        choices: How many choices the task has; None if answers are written.
+        load: Gives the loaded base, for a training in this process.
+    """
+
+    base: ResolvedModel
+    examples: Sequence[TrainingExample]
+    config: TrainingConfig
+    choices: int | None
+    load: Callable[[], LanguageModel]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training did; the adapter is in the folder that was asked for. `kept_in` has the checkpoints, if any."""
+
+    summary: TrainingSummary
+    attempts: int = 1
+    processes: int = 1
+    kept_in: Path | None = None
+
+
+Trainer = Callable[[Training, Path, OnStep], Trained]
+"""Trains into a folder. The last argument is called once a step, however many attempts there are."""
+
+
+def train_here(training: Training, folder: Path, on_step: OnStep) -> Trained:
+    """In this process, without checkpoints."""
+    model = training.load()
+    return Trained(
+        train_lora(model, training.examples, training.config, folder, on_step, choices=training.choices)
+    )
+
+
+def trainer(spark: SparkSession, processes: Processes) -> Trainer:
+    """Who trains, as the user asked for. What it gives raises:
+
+    TrainingInterrupted: Ranks were lost again and again, or too few are left.
+    ModelError: A rank failed, and says why.
+    KeyboardInterrupt: Ctrl-C. With checkpoints, the first one ends the training after its current step.
+    """
+    root = processes.checkpoints
+    if root is None:
+        return train_here
+
+    def train(training: Training, folder: Path, on_step: OnStep) -> Trained:
+        spec = TrainingSpec(training.base.identity, training.config, training.choices)
+        run = RunFolder.of(root, spec, training.examples)
+        ongoing = _Ongoing(spark, training, processes, run, _Watch(run, on_step))
+        return ongoing.here(folder) if processes.count == 1 else ongoing.on_executors(folder)
+
+    return train
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Tells each step of a run once, whichever attempt took it."""
+
+    run: RunFolder
+    on_step: OnStep
+    steps: int = 0
+    _lines: dict[int, int] = field(default_factory=dict)
+
+    def look(self, attempt: int) -> None:
+        """Tells the attempt's new steps."""
+        lines = self.run.progress(attempt, self._lines.get(attempt, 0))
+        self._lines[attempt] = self._lines.get(attempt, 0) + len(lines)
+        for facts in lines:
+            self.tell(StepMetrics(**facts))
+
+    def tell(self, step: StepMetrics) -> None:
+        if step.step > self.steps:
+            self.steps = step.step
+            self.on_step(step)
+
+
+@dataclass(slots=True)
+class _Ongoing:
+    """A training that has a folder."""
+
+    spark: SparkSession
+    training: Training
+    processes: Processes
+    run: RunFolder
+    watch: _Watch
+
+    def here(self, folder: Path) -> Trained:
+        """In this process, with checkpoints."""
+        self._tell_earlier()
+        attempt = self.run.new_attempt()
+        checkpoints = Checkpoints(self.run.path, attempt, self.processes.minutes)
+
+        def on_step(step: StepMetrics) -> None:
+            self.run.tell(attempt, step)
+            self.watch.tell(step)
+
+        def say(line: str) -> None:
+            checkpoints.ask_to_end()
+            tell(line)
+
+        with FirstInterrupt(say, "the current step", "finishing") as interrupt:
+            try:
+                summary = train_lora(
+                    self.training.load(), self.training.examples, self.training.config, folder, on_step,
+                    choices=self.training.choices, checkpoints=checkpoints,
+                )  # fmt: skip
+            except TrainingInterrupted:
+                if interrupt.heard:
+                    self._say_how_to_go_on()
+                    raise KeyboardInterrupt from None
+                raise
+        return Trained(summary, kept_in=self.run.path)
+
+    def on_executors(self, folder: Path) -> Trained:
+        """By ranks, attempt after attempt until one comes to its end."""
+        self._tell_earlier()
+        count, attempts, fruitless = self.processes.count, 0, 0
+        while (done := self.run.done()) is None:
+            attempt, before = self.run.new_attempt(), self._saved_steps()
+            attempts += 1
+            try:
+                self._attempt(attempt, count)
+            except TrainingInterrupted as lost:
+                saved = self._saved_steps()
+                fruitless = fruitless + 1 if saved <= before else 0
+                if fruitless == _FRUITLESS:
+                    raise TrainingInterrupted(
+                        f"{lost.message} So ended {_FRUITLESS} attempts in a row without a checkpoint.",
+                        hint=f"{lost.hint} What was trained is kept in {self.run.path}: call again when it is mended.",
+                    ) from lost
+                count = self._count_left(lost)
+                tell(f"{lost.message} The training goes on from step {saved} with {count} ranks.")
+        adapter, facts = done
+        shutil.copytree(adapter, folder, dirs_exist_ok=True)
+        return Trained(TrainingSummary.from_dict(facts), max(attempts, 1), facts["world_size"], self.run.path)
+
+    def _attempt(self, attempt: int, count: int) -> None:
+        """One barrier stage, in a thread of its own: this one tells the steps, and hears Ctrl-C."""
+        jobs = TaggedJobs(self.spark, f"sparklabel-training-{self.run.path.name}-{attempt}")
+
+        def stage() -> list[RankResult]:
+            with jobs:
+                return run_ranks(
+                    self.spark, self.run, self.training.base, attempt, count,
+                    minutes=self.processes.minutes, profile=self.processes.profile(self.spark),
+                )  # fmt: skip
+
+        def say(line: str) -> None:
+            self.run.ask_to_end(attempt)
+            tell(line)
+
+        with (
+            ThreadPoolExecutor(1, "sparklabel-ranks") as pool,
+            FirstInterrupt(say, "the current step", "finishing") as interrupt,
+        ):
+            running = pool.submit(inheritable_thread_target(self.spark)(stage))
+            try:
+                self._follow(running, attempt, count)
+                self._look_at(running.result())
+            except TrainingInterrupted:
+                if interrupt.heard:
+                    self._say_how_to_go_on()
+                    raise KeyboardInterrupt from None
+                raise
+            except KeyboardInterrupt:
+                jobs.stop()
+                raise
+            finally:
+                self.watch.look(attempt)
+
+    def _look_at(self, results: list[RankResult]) -> None:
+        slow = [one.host for one in results if self.processes.on_gpus and one.device == "cpu"]
+        if slow:
+            tell(f"ranks had GPUs of Spark's, but torch found none, and computed on CPUs: {', '.join(slow)}")
+
+    def _follow(self, running: "Future[list[RankResult]]", attempt: int, count: int) -> None:
+        began, is_waiting = time.monotonic(), True
+        while wait([running], _LOOK_SECONDS).not_done:
+            self.watch.look(attempt)
+            is_waiting = is_waiting and self.run.started(attempt) < count
+            if is_waiting and time.monotonic() - began > _WAITING_SECONDS:
+                tell(f"waiting for {count} free slots: other jobs have them, or an executor is gone")
+                is_waiting = False
+
+    def _count_left(self, lost: TrainingInterrupted) -> int:
+        """How many ranks go on: all, if the slots come back; else as many as there are, but not too few."""
+        began = time.monotonic()
+        while (slots := rank_slots(self.spark, self.processes.on_gpus)) < self.processes.count:
+            if time.monotonic() - began > _SLOT_SECONDS:
+                break
+            time.sleep(_LOOK_SECONDS)
+        if slots < self.processes.least:
+            raise TrainingInterrupted(
+                f"{lost.message} {slots} slots are left, and min_processes={self.processes.least}.",
+                hint=f"What was trained is kept in {self.run.path}: call again when there are more executors.",
+            ) from lost
+        return min(slots, self.processes.count)
+
+    def _saved_steps(self) -> int:
+        newest = Checkpoints(self.run.path).newest()
+        return newest.step if newest else 0
+
+    def _tell_earlier(self) -> None:
+        """The steps that earlier calls took, so that this one's record is whole."""
+        if saved := self._saved_steps():
+            tell(f"the training goes on from step {saved}, which an earlier call reached ({self.run.path})")
+        for attempt in self.run.attempts():
+            self.watch.look(attempt)
+
+    def _say_how_to_go_on(self) -> None:
+        tell(
+            f"the training is kept at step {self._saved_steps()} in {self.run.path}: the same call goes on there"
+        )

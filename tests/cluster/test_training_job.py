@@ -1,0 +1,70 @@
+"""The training job on two executors, each with a GPU that is none: a rank, a Python worker and an executor are killed
+in one training, which comes to its end all the same."""
+
+import os
+import signal
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+import sparklabel as sl
+from tests.cluster.test_lost_tasks import kill_executor
+
+JOB = Path(__file__).parents[2] / "jobs" / "finetune.py"
+SECONDS = 900
+TASK = sl.classification("tone", "text", ["calm", "angry"])
+
+
+@pytest.fixture
+def table(spark, tmp_path):
+    """A labeled table with 300 answers."""
+    path = str(tmp_path / "table")
+    spark.sql(
+        f"CREATE TABLE delta.`{path}` USING DELTA AS SELECT id, if(id % 2 = 0, 'calm', 'angry') AS gold, "
+        f"concat(if(id % 2 = 0, 'oooo ', 'xxxx '), id) AS text FROM range(300)"
+    )
+    sl.label_table(spark, path, TASK, key="id", engine="fake", progress=False)
+    spark.sql(f"UPDATE delta.`{path}` SET tone = gold, tone_label.source = 'human'")
+    return path
+
+
+def ranks():
+    """The processes of ranks, and their parents, which are Spark's Python workers."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ValueError):
+            if b"sparklabel.language_model.training.rank\0" in (folder / "cmdline").read_bytes():
+                found[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    return found
+
+
+def test_whatever_is_killed_the_training_comes_to_its_end(
+    cluster, table, tiny_model, tmp_path, new_mlflow_store, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", new_mlflow_store(tmp_path))
+    task, runs, said = tmp_path / "tone.yaml", tmp_path / "runs", tmp_path / "said"
+    task.write_text(TASK.to_yaml())
+    kills = [
+        lambda: os.kill(min(ranks()), signal.SIGKILL),
+        lambda: os.kill(max(ranks().values()), signal.SIGKILL),
+        lambda: kill_executor(cluster.folder / "forty"),
+    ]
+
+    def kill_each():
+        for attempt, kill in enumerate(kills, 1):
+            while not list(runs.glob(f"*/attempt-{attempt}/step-*/COMPLETE")):
+                time.sleep(0.01)
+            kill()
+
+    threading.Thread(target=kill_each, daemon=True).start()
+    job = cluster.start(
+        JOB, "--table", table, "--task", task, "--key", "id", "--base", tiny_model, "--num-processes", "2",
+        "--checkpoints", runs, "--checkpoint-minutes", "1e-9", conf=(), said=said,
+    )  # fmt: skip
+    assert job.wait(SECONDS) == 0, said.read_text()
+    assert "2 processes, 4 attempts" in said.read_text()
+    assert "gate: " in said.read_text()
+    assert (ranks(), list(runs.iterdir())) == ({}, [])

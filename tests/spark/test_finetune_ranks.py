@@ -1,0 +1,134 @@
+"""`finetune` with several processes, in barrier stages of a local session: to its end, whatever is lost on the way."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import sparklabel as sl
+from sparklabel.errors import TrainingInterrupted
+from sparklabel.language_model import TrainingConfig
+from sparklabel.training import attempts
+
+TASK = sl.classification("tone", "text", ["calm", "angry"])
+RECIPE = TrainingConfig(top_layers=3, epochs=3, batch_size=16, learning_rate=5e-3)
+STEPS = 27
+NO_MINUTES = 1e-9
+
+pytestmark = pytest.mark.usefixtures("mlflow_store")
+
+
+@pytest.fixture(scope="module")
+def name(spark):
+    """A labeled table with 180 answers, of which about a fifth is held out."""
+    name = "default.many_ranks"
+    spark.sql(f"DROP TABLE IF EXISTS {name}")
+    spark.sql(
+        f"CREATE TABLE {name} USING DELTA AS SELECT id, if(id % 2 = 0, 'calm', 'angry') AS gold, "
+        f"concat(if(id % 2 = 0, 'oooo ', 'xxxx '), id) AS text FROM range(180)"
+    )
+    sl.label_table(spark, name, TASK, key="id", engine="fake", progress=False)
+    spark.sql(f"UPDATE {name} SET tone = gold, tone_label.source = 'human'")
+    yield name
+    spark.sql(f"DROP TABLE {name}")
+
+
+@pytest.fixture
+def finetune(spark, name, tiny_model, tmp_path):
+    def run(**options):
+        defaults = {
+            "num_processes": 2,
+            "checkpoints": str(tmp_path),
+            "checkpoint_minutes": NO_MINUTES,
+            "config": RECIPE,
+        }
+        return sl.finetune(
+            spark, name, TASK, key="id", base=str(tiny_model), registered_name=f"tone-{tmp_path.name}",
+            progress=False, **defaults | options,
+        )  # fmt: skip
+
+    return run
+
+
+def when_a_checkpoint_is_there(root, act, attempt=1):
+    """Calls `act` once the attempt has written one, in a thread."""
+
+    def watch():
+        while not list(root.glob(f"*/attempt-{attempt}/step-*/COMPLETE")):
+            time.sleep(0.01)
+        act()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
+
+
+def ranks():
+    """The processes of ranks."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"sparklabel.language_model.training.rank\0" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def logged(report):
+    import mlflow
+
+    history = mlflow.MlflowClient().get_metric_history(report.run_id, "loss")
+    return [metric.step for metric in history]
+
+
+def test_two_ranks_train_what_is_judged_and_registered(finetune, tmp_path):
+    report = finetune()
+    assert (report.processes, report.attempts, report.steps) == (2, 1, STEPS)
+    assert logged(report) == list(range(1, STEPS + 1))
+    assert "2 processes" in str(report)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_rank_costs_the_steps_since_the_last_checkpoint(finetune, tmp_path):
+    when_a_checkpoint_is_there(tmp_path, lambda: os.kill(max(ranks()), signal.SIGKILL))
+    report = finetune()
+    assert (report.processes, report.attempts, report.steps) == (2, 2, STEPS)
+    assert logged(report) == list(range(1, STEPS + 1))
+    assert "2 processes, 2 attempts" in str(report)
+    assert ranks() == []
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
+def test_a_training_that_was_interrupted_goes_on_in_the_same_call(finetune, tmp_path, before, after):
+    when_a_checkpoint_is_there(tmp_path, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        finetune(num_processes=before)
+    assert ranks() == []
+    reached = max(int(folder.name.rpartition("-")[2]) for folder in tmp_path.glob("*/*/step-*"))
+    report = finetune(num_processes=after)
+    assert 0 < reached < STEPS
+    assert logged(report) == list(range(1, STEPS + 1))
+
+
+def test_attempts_that_get_nowhere_end(finetune, tmp_path, monkeypatch):
+    def lost(*_, **__):
+        raise TrainingInterrupted("A rank was lost.")
+
+    monkeypatch.setattr(attempts, "run_ranks", lost)
+    with pytest.raises(TrainingInterrupted, match="3 attempts in a row without a checkpoint"):
+        finetune()
+
+
+def test_it_does_not_go_on_with_too_few(finetune, monkeypatch):
+    def lost(*_, **__):
+        monkeypatch.setattr(attempts, "rank_slots", lambda *_: 1)
+        raise TrainingInterrupted("An executor was lost.")
+
+    monkeypatch.setattr(attempts, "run_ranks", lost)
+    monkeypatch.setattr(attempts, "_SLOT_SECONDS", 0.0)
+    with pytest.raises(TrainingInterrupted, match="1 slots are left, and min_processes=2"):
+        finetune()
