@@ -128,7 +128,7 @@ def _task(
         for _ in batches:  # the rank is the partition's number, not its row
             pass
         context, folder = BarrierTaskContext.get(), RunFolder(Path(run))
-        environment = _meet(context, on_gpu)
+        environment = rank_environment(context, on_gpu=on_gpu)
         _check_sees(folder)
         model = registry.fetch(base).base
         if on_gpu:
@@ -146,8 +146,12 @@ def _task(
     return task
 
 
-def _meet(context: Any, on_gpu: bool) -> dict[str, str]:
-    """The environment in which the ranks find each other: the first one offers a port. Each has its task's GPU."""
+def rank_environment(context: Any, *, on_gpu: bool) -> dict[str, str]:
+    """The environment variables of a rank's process, after its task, with `context`, has met the others: the first rank
+    offers a port. Each sees its task's GPU alone.
+
+    Raises SetupError if versions of sparklabel or torch differ among the hosts.
+    """
     from importlib.metadata import version
 
     rank, tasks = context.partitionId(), context.getTaskInfos()

@@ -16,12 +16,13 @@ import sys
 import threading
 from dataclasses import asdict
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
-from sparklabel.errors import TrainingInterrupted
+from sparklabel.errors import ModelError, TrainingInterrupted
 from sparklabel.language_model.model import LanguageModel
 from sparklabel.language_model.training.checkpoints import Checkpoints
 from sparklabel.language_model.training.ranks import Ranks
@@ -47,8 +48,14 @@ def main(run: Path, base: Path, attempt: int, minutes: float) -> None:
 
     signal.signal(signal.SIGTERM, lambda *_: checkpoints.ask_to_end())
     spec, adapter = folder.spec, folder.attempt(attempt) / "adapter"
+    model = LanguageModel.load(base)
+    if not ranks.agree(sha256(f"{model.model.dtype} {model.device.type}".encode()).hexdigest()):
+        raise ModelError(
+            f"Rank {ranks.rank} computes in {model.model.dtype} on {model.device.type}, and another one otherwise.",
+            hint="Give all ranks the same kind of processor: use_gpu=True, or use_gpu=False.",
+        )
     summary = train_lora(
-        LanguageModel.load(base), folder.examples(), spec.config, adapter, on_step, choices=spec.choices, ranks=ranks,
+        model, folder.examples(), spec.config, adapter, on_step, choices=spec.choices, ranks=ranks,
         checkpoints=checkpoints,
     )  # fmt: skip
     facts = asdict(summary) | {"world_size": ranks.world_size}

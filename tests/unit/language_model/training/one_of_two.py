@@ -1,9 +1,8 @@
-"""One rank of a training of the tiny model: `one_of_two.py MODEL FOLDER RANK WORLD_SIZE [STEPS]`. It ends as if killed
-after STEPS steps. What it trains is the same in every call."""
+"""One rank of a training of the tiny model, which is the same in every call."""
 
 import json
 import os
-import sys
+import signal
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch.distributed as dist
 
 from sparklabel.label_trie import label_trie
 from sparklabel.language_model import LanguageModel, TrainingConfig, choice_examples, train_lora
+from sparklabel.language_model.training import trainer
 from sparklabel.language_model.training.checkpoints import Checkpoints
 from sparklabel.language_model.training.ranks import Ranks
 
@@ -27,27 +27,38 @@ def examples_of(model):
     return choice_examples([(tuple(model.tokenizer.encode(t)), i % 2) for i, t in enumerate(texts)], trie)
 
 
-def main(model_folder, folder, rank, world_size, last=0):
+def within_little_memory(work, *, divisible):
+    """As `runs_within_memory`, the first three times on a machine that has too little."""
+    pretended.append(divisible)
+    return len(pretended) > 3 and real(work, divisible=divisible)
+
+
+pretended, real = [], trainer.runs_within_memory
+
+
+def train(model_folder, folder, rank, world_size, *, last=0, dtype="float32", full=None, victim=None):
+    """All ranks end after the step `last`, or only `victim` is killed then. The rank `full` runs out of memory three
+    times at first."""
     torch.set_num_threads(1)
+    if rank == full:
+        trainer.runs_within_memory = within_little_memory
     seen = []
 
     def on_step(step):
         seen.append(asdict(step))
-        if step.step == last:
+        if step.step == last and victim is None:
             os._exit(9)
+        if step.step == last and victim == rank:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting-{world_size}-{last}", rank=rank, world_size=world_size,
         timeout=timedelta(seconds=60),
     )  # fmt: skip
-    model = LanguageModel.load(Path(model_folder), dtype="float32", device="cpu")
+    model = LanguageModel.load(Path(model_folder), dtype=dtype, device="cpu")
     checkpoints = Checkpoints(folder, attempt=1 if last else 2, minutes=0)
     adapter = folder / f"adapter-{rank}"
     train_lora(model, examples_of(model), CONFIG, adapter, on_step, choices=2, ranks=Ranks.of_process_group(),
                checkpoints=checkpoints)  # fmt: skip
     (folder / f"seen-{rank}.json").write_text(json.dumps(seen))
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:]))

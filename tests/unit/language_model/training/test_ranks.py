@@ -1,29 +1,41 @@
 """Several processes that train one adapter together, and trainings that are stopped and go on."""
 
 import json
-import subprocess
-import sys
+import multiprocessing
+import random
+import signal
 
 import pytest
 from safetensors.torch import load_file
 
+from tests.unit.language_model.training import one_of_two
+
 pytestmark = pytest.mark.process
+LOST = 1
+"""The exit status of a rank that has lost another: it raises an error."""
 
 
 @pytest.fixture(scope="module")
 def train(tiny_model, tmp_path_factory):
     """`train(world_size, folder=None, last=0)`: the folder in which so many ranks have trained, or were killed."""
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload([one_of_two.__name__])  # torch is imported once
 
-    def run(world_size, folder=None, last=0):
+    def run(world_size, folder=None, **options):
         folder = folder or tmp_path_factory.mktemp("ranks")
-        program = "tests.unit.language_model.training.one_of_two"
         ranks = [
-            subprocess.Popen(
-                [sys.executable, "-m", program, *map(str, (tiny_model, folder, rank, world_size, last))]
+            processes.Process(
+                target=one_of_two.train, args=(tiny_model, folder, rank, world_size), kwargs=options
             )
             for rank in range(world_size)
         ]
-        assert {rank.wait(120) for rank in ranks} == {9 if last else 0}
+        for rank in ranks:
+            rank.start()
+        for rank in ranks:
+            rank.join(120)
+        killed = [-signal.SIGKILL if rank == options.get("victim") else LOST for rank in range(world_size)]
+        alike = [9 if options.get("last") else 0] * world_size
+        assert [rank.exitcode for rank in ranks] == (killed if "victim" in options else alike)
         return folder
 
     return run
@@ -80,3 +92,18 @@ def test_it_goes_on_with_any_number_of_ranks(train, alone, two, before, after):
     assert_close(
         weights(folder), weights(two if before == after else alone), 0.0 if before == after else 1e-5
     )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_rank_that_is_killed_ends_the_others_and_all_go_on_bit_by_bit(train, two, seed):
+    folder = train(2, victim=seed % 2, last=random.Random(seed).randint(1, 14))
+    train(2, folder)
+    assert_close(weights(folder), weights(two), 0.0)
+
+
+def test_the_same_ranks_train_the_same_adapter_bit_by_bit_in_bfloat16(train):
+    assert_close(weights(train(2, dtype="bfloat16")), weights(train(2, dtype="bfloat16")), 0.0)
+
+
+def test_a_rank_that_runs_out_of_memory_changes_no_loss(train, two):
+    assert losses(train(2, full=1)) == pytest.approx(losses(two), abs=1e-6)
