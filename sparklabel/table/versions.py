@@ -25,7 +25,9 @@ _GONE = (
 
 
 def read_version(spark: SparkSession, target: TableSnapshot, version: int, hint: str) -> DataFrame:
-    """The rows of a version. Raises TableError with `hint` if its log is gone."""
+    """The rows of a version. Raises TableError if the table never had it, or, with `hint`, if its log is gone."""
+    if version > target.version:
+        raise TableError(f"{target.name} has no version {version}: its newest is {target.version}.")
     with readable_version(target, version, hint):
         frame = replace(target, version=version).read(spark)
         _ = frame.schema

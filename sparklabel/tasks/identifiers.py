@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Strict
 
 
 def _identifier(name: str) -> str:
@@ -11,4 +11,4 @@ def _identifier(name: str) -> str:
     return name
 
 
-Identifier = Annotated[str, AfterValidator(_identifier)]
+Identifier = Annotated[str, Strict(), AfterValidator(_identifier)]

@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    StrictStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from sparklabel.arguments import did_you_mean
 from sparklabel.errors import TaskError
@@ -53,7 +61,7 @@ class Task(BaseModel):
     kind: str
     name: Identifier
     inputs: tuple[str, ...]
-    instructions: str = ""
+    instructions: StrictStr = ""
     examples: tuple[Example, ...] = ()
     examples_from: ExamplesFrom | None = None
     on_too_long: Literal["cut", "fail"] = "cut"

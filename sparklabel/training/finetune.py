@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 
 from sparklabel import registry
 from sparklabel.delta.session import check_session
+from sparklabel.errors import SetupError
 from sparklabel.language_model import TrainingConfig
 from sparklabel.models.references import DEFAULT
 from sparklabel.table.examples import pinned_examples
@@ -113,6 +114,11 @@ def finetune(
     started = time.monotonic()
     check_session(spark)
     check_task(task)
+    if not isinstance(config, TrainingConfig | None):
+        raise SetupError(
+            f"config={config!r} is not a TrainingConfig.",
+            hint="For example config=sl.TrainingConfig(epochs=2).",
+        )
     processes = Processes.checked(
         spark, num_processes, min_processes, use_gpu, checkpoints, checkpoint_minutes
     )

@@ -108,6 +108,8 @@ def udf_of(spec: LabelerSpec) -> Callable[..., Column]:
                 f"The task {spec.task.name!r} reads {len(inputs)} column(s), and {len(columns)} were given.",
                 hint=f"Give one for each of: {', '.join(inputs)}.",
             )
+        if others := [c for c in columns if not isinstance(c, Column | str)]:
+            raise errors.ColumnError(f"{others[0]!r} is neither a column nor the name of one.")
         texts = (F.col(c) if isinstance(c, str) else c for c in columns)
         packed = F.struct(*(c.cast("string").alias(name) for c, name in zip(texts, inputs, strict=True)))
         result: Column = _arrow_udf(spec)(packed)

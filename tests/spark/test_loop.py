@@ -129,6 +129,11 @@ def test_evaluate_counts_failures_as_wrong(spark):
     assert (report.accuracy, report.metrics.accuracy_completed, report.without_gold) == (0.5, 1.0, 1)
 
 
+def test_a_config_that_is_none_is_refused_first(spark):
+    with pytest.raises(SetupError, match=r"config=\{'epochs': 2\} is not a TrainingConfig"):
+        sl.finetune(spark, "no table", TASK, config={"epochs": 2})
+
+
 def test_evaluate_names_a_missing_column(spark):
     with pytest.raises(ColumnError, match="'gold'"):
         sl.evaluate(spark, spark.createDataFrame([("a",)], "text string"), TASK, gold="gold", engine="fake")

@@ -157,6 +157,8 @@ def test_a_table_without_passes_and_one_that_lost_nothing_and_a_version_without_
     assert "nothing to restore" in str(report)
     with pytest.raises(TableError, match=r"Version 0 of .* has no labels of the task"):
         restore_answers(spark, small, task, from_version=0)
+    with pytest.raises(TableError, match=r"has no version 99: its newest is \d+\."):
+        restore_answers(spark, small, task, from_version=99)
 
 
 def test_a_version_whose_files_are_gone_is_named_and_a_pass_goes_on(spark, small, made_anew, task, label):

@@ -97,6 +97,11 @@ def test_the_wrong_number_of_columns_is_refused_at_once():
     assert "title, body" in caught.value.hint
 
 
+def test_what_is_no_column_is_refused_at_once():
+    with pytest.raises(ColumnError, match="3 is neither a column nor the name of one"):
+        label_udf(TASK, engine="fake")(3)
+
+
 def test_an_unknown_engine_or_option_is_named():
     with pytest.raises(SetupError, match="no engine 'gpt'"):
         label_udf(TASK, engine="gpt")

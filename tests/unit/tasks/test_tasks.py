@@ -54,6 +54,8 @@ BAD = {
     "an example by another column": ({"examples": [({"body": "a"}, "fresh")]}, "texts for ['body'], and the inputs"),
     "an unknown prior": ({"prior": "uniform"}, "prior: "),
     "instructions that are no text": ({"instructions": 3}, "instructions: "),
+    "instructions in bytes": ({"instructions": b"Judge."}, "instructions: "),
+    "a name in bytes": ({"name": b"verdict"}, "name: "),
 }  # fmt: skip
 
 
