@@ -8,6 +8,7 @@ reads.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ def worker_errors() -> Iterator[None]:
     try:
         yield
     except spark_errors() as error:
+        if missing := _MISSING.search(str(error)):
+            raise errors.SetupError(
+                f"An executor has no sparklabel, or another version of it: {missing[0]}",
+                hint=f"Install sparklabel {version('sparklabel')} on all executors, as on the driver.",
+            ) from None
         found = _OURS.search(str(error))
         cls = getattr(errors, found[1], None) if found else None
         if found is None or cls is None:
@@ -42,6 +48,11 @@ def worker_errors() -> Iterator[None]:
         raise cls(found[2], hint=(found[3] or "").strip()) from None
 
 
+_MISSING = re.compile(
+    r"ModuleNotFoundError: No module named 'sparklabel[^']*'|ImportError: cannot import name .* from 'sparklabel.*"
+    r"|AttributeError: Can't get attribute .* on <module 'sparklabel.*"
+)
+"""What Python says where a function of ours is unpickled, and what it names is not there."""
 _OURS = re.compile(r"^sparklabel\.errors\.(\w+): (.*)(?:\n  (.*))?", re.MULTILINE)
 
 

@@ -123,6 +123,19 @@ def test_attempts_that_get_nowhere_end(finetune, tmp_path, monkeypatch):
         finetune()
 
 
+def test_it_goes_on_with_those_that_are_left(finetune, monkeypatch):
+    def lost(*_, **__):
+        monkeypatch.setattr(attempts, "rank_slots", lambda *_: 1)
+        monkeypatch.setattr(attempts, "run_ranks", run_ranks)
+        raise TrainingInterrupted("An executor was lost.")
+
+    run_ranks = attempts.run_ranks
+    monkeypatch.setattr(attempts, "run_ranks", lost)
+    monkeypatch.setattr(attempts, "_SLOT_SECONDS", 0.0)
+    report = finetune(min_processes=1)
+    assert (report.processes, report.attempts, report.steps) == (1, 2, STEPS)
+
+
 def test_it_does_not_go_on_with_too_few(finetune, monkeypatch):
     def lost(*_, **__):
         monkeypatch.setattr(attempts, "rank_slots", lambda *_: 1)

@@ -169,6 +169,18 @@ def test_an_error_of_ours_comes_out_of_a_worker_as_itself(spark):
     assert (caught.value.message, caught.value.hint) == ("There is no such device.", "Name another.")
 
 
+def test_an_executor_without_this_sparklabel_is_named(spark):
+    @F.udf("int")
+    def needs(number):
+        from sparklabel.udf import what_only_the_driver_has  # noqa: F401
+
+    with (
+        pytest.raises(SetupError, match=r"another version of it: ImportError: .*what_only_the_driver_has"),
+        worker_errors(),
+    ):
+        spark.range(1).select(needs("id")).collect()
+
+
 def test_all_tasks_of_a_folder_become_functions(spark, tmp_path):
     for name in ("mood", "tone"):
         (tmp_path / f"{name}.yaml").write_text(classification(name, "text", ["fresh", "rotten"]).to_yaml())
