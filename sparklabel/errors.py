@@ -8,7 +8,7 @@
     ├── AnswersError        the human answers cannot train or judge a model
     ├── ModelError          a model reference that does not resolve, or files that do not load
     │   └── ModelUnreachable  the model's files could not be downloaded; retry later
-    ├── TrainingInterrupted  a rank of a training was lost; its checkpoints are kept
+    ├── TrainingInterrupted  a training was ended early; its checkpoints are kept
     ├── EngineError         the engine failed on a batch
     │   └── EngineDied      the engine failed for good: another one must be opened
     ├── ConflictError       other writers kept winning; nothing was lost
@@ -80,7 +80,8 @@ class ModelUnreachable(ModelError):
 
 
 class TrainingInterrupted(SparklabelError):
-    """A rank of a training was lost; the same call goes on from its newest checkpoint."""
+    """A training was ended before its end, mostly because a rank was lost; the same call goes on from its newest
+    checkpoint."""
 
     retryable = True
 

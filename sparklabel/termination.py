@@ -80,6 +80,8 @@ class FirstInterrupt:
 
     def __init__(self, say: Callable[[str], None], work: str, finish: str) -> None:
         self.heard, self._say = False, say
+        self.exit: BaseException = KeyboardInterrupt()
+        """What ends the program as it was asked to end, for who does not go on after the work under way."""
         self._work, self._finish = work, finish
         self._before: Any = None
         self._waiting = sigterm_waits(self._terminate)
@@ -99,7 +101,7 @@ class FirstInterrupt:
             signal.signal(signal.SIGINT, self._before)
 
     def _terminate(self) -> None:
-        self.heard = True
+        self.heard, self.exit = True, SystemExit(EXIT_STATUS)
         self._say(f"terminated: {self._finish} {self._work}, which has {_GRACE_SECONDS:.0f} s")
         self._grace.start()
 

@@ -31,7 +31,7 @@ class TaggedJobs:
         self._remove(self._tag)
 
     def stop(self) -> None:
-        """Cancels the running jobs. Ctrl-C ends only the driver's waiting: the chunk's tasks would go on computing and
+        """Cancels the running jobs. Ctrl-C ends only the driver's waiting: the tasks would go on computing and
         keep their slots. PySpark's own handler fails inside a call to the JVM."""
         # Repeated: a query that is being planned, or between two stages, starts its next job after the first one.
         for _ in range(_STOPS):

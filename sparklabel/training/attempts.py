@@ -8,7 +8,8 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -25,7 +26,7 @@ from sparklabel.language_model import (
     train_lora,
 )
 from sparklabel.language_model.training.checkpoints import Checkpoints
-from sparklabel.language_model.training.run_folder import RunFolder, TrainingSpec
+from sparklabel.language_model.training.run_folder import ADAPTER, RunFolder, TrainingSpec
 from sparklabel.language_model.training.trainer import OnStep
 from sparklabel.models.references import ResolvedModel
 from sparklabel.progress import tell
@@ -35,7 +36,7 @@ from sparklabel.training.processes import Processes, rank_slots
 
 _FRUITLESS = 3
 """So many attempts in a row that write no checkpoint end a training: what ends them will end the next one too."""
-_LOOK_SECONDS, _WAITING_SECONDS = 0.5, 20.0
+_LOOK_SECONDS, _WAITING_SECONDS, _ENDING_SECONDS = 0.5, 20.0, 60.0
 _SLOT_SECONDS = 60.0
 """How long a lost executor is waited for, before fewer ranks go on."""
 
@@ -95,8 +96,7 @@ def trainer(spark: SparkSession, processes: Processes) -> Trainer:
     def train(training: Training, folder: Path, on_step: OnStep) -> Trained:
         spec = TrainingSpec(training.base.identity, training.config, training.choices)
         run = RunFolder.of(root, spec, training.examples)
-        ongoing = _Ongoing(spark, training, processes, run, _Watch(run, on_step))
-        return ongoing.here(folder) if processes.count == 1 else ongoing.on_executors(folder)
+        return _TrainingRun(spark, training, processes, run, _Watch(run, on_step)).to_its_end(folder)
 
     return train
 
@@ -124,7 +124,7 @@ class _Watch:
 
 
 @dataclass(slots=True)
-class _Ongoing:
+class _TrainingRun:
     """A training that has a folder."""
 
     spark: SparkSession
@@ -133,10 +133,24 @@ class _Ongoing:
     run: RunFolder
     watch: _Watch
 
-    def here(self, folder: Path) -> Trained:
-        """In this process, with checkpoints."""
+    def to_its_end(self, folder: Path) -> Trained:
+        """Trains, unless an earlier call has, and copies the adapter into `folder`."""
         self._tell_earlier()
-        attempt = self.run.new_attempt()
+        attempts = 0
+        if self.run.done() is None:
+            attempts = self._here() if self.processes.count == 1 else self._on_executors()
+        done = self.run.done()
+        if done is None:  # another driver has come to the end of the same training, and removed it
+            raise TrainingInterrupted(
+                f"{self.run.path} was removed while it was trained.", hint="Call again."
+            )
+        adapter, facts = done
+        shutil.copytree(adapter, folder, dirs_exist_ok=True)
+        return Trained(TrainingSummary.from_dict(facts), max(attempts, 1), facts["world_size"], self.run.path)
+
+    def _here(self) -> int:
+        """In this process. Returns the number of attempts."""
+        attempt, training = self.run.new_attempt(), self.training
         checkpoints = Checkpoints(self.run.path, attempt, self.processes.minutes)
 
         def on_step(step: StepMetrics) -> None:
@@ -150,26 +164,27 @@ class _Ongoing:
         with FirstInterrupt(say, "the current step", "finishing") as interrupt:
             try:
                 summary = train_lora(
-                    self.training.load(), self.training.examples, self.training.config, folder, on_step,
-                    choices=self.training.choices, checkpoints=checkpoints,
+                    training.load(), training.examples, training.config, self.run.attempt(attempt) / ADAPTER, on_step,
+                    choices=training.choices, checkpoints=checkpoints,
                 )  # fmt: skip
+                self.run.finish(attempt, asdict(summary) | {"world_size": 1})
             except TrainingInterrupted:
-                if interrupt.heard:
-                    self._say_how_to_go_on()
-                    raise KeyboardInterrupt from None
-                raise
-        return Trained(summary, kept_in=self.run.path)
+                if not interrupt.heard:
+                    raise
+        self._leave_if_asked(interrupt)
+        return 1
 
-    def on_executors(self, folder: Path) -> Trained:
-        """By ranks, attempt after attempt until one comes to its end."""
-        self._tell_earlier()
+    def _on_executors(self) -> int:
+        """By ranks, attempt after attempt until one comes to its end. Returns the number of attempts."""
         count, attempts, fruitless = self.processes.count, 0, 0
-        while (done := self.run.done()) is None:
+        while self.run.done() is None:
             attempt, before = self.run.new_attempt(), self._saved_steps()
             attempts += 1
             try:
                 self._attempt(attempt, count)
             except TrainingInterrupted as lost:
+                if self.run.done(attempt):  # all ranks had agreed on the adapter before it was saved
+                    break
                 saved = self._saved_steps()
                 fruitless = fruitless + 1 if saved <= before else 0
                 if fruitless == _FRUITLESS:
@@ -179,9 +194,7 @@ class _Ongoing:
                     ) from lost
                 count = self._count_left(lost)
                 tell(f"{lost.message} The training goes on from step {saved} with {count} ranks.")
-        adapter, facts = done
-        shutil.copytree(adapter, folder, dirs_exist_ok=True)
-        return Trained(TrainingSummary.from_dict(facts), max(attempts, 1), facts["world_size"], self.run.path)
+        return attempts
 
     def _attempt(self, attempt: int, count: int) -> None:
         """One barrier stage, in a thread of its own: this one tells the steps, and hears Ctrl-C."""
@@ -195,7 +208,8 @@ class _Ongoing:
                 )  # fmt: skip
 
         def say(line: str) -> None:
-            self.run.ask_to_end(attempt)
+            with suppress(OSError):  # where the folder cannot be written, the second signal ends it
+                self.run.ask_to_end(attempt)
             tell(line)
 
         with (
@@ -205,22 +219,26 @@ class _Ongoing:
             running = pool.submit(inheritable_thread_target(self.spark)(stage))
             try:
                 self._follow(running, attempt, count)
-                self._look_at(running.result())
+                running.result()
+                self.watch.look(attempt)
             except TrainingInterrupted:
-                if interrupt.heard:
-                    self._say_how_to_go_on()
-                    raise KeyboardInterrupt from None
-                raise
-            except KeyboardInterrupt:
+                if not interrupt.heard:
+                    raise
+            except BaseException as error:
+                # The pool waits for the stage: it must not go on for hours while the error waits to be told.
+                if isinstance(error, Exception) and not running.done():
+                    say("the training ends after its current step, because of an error")
+                    wait([running], _ENDING_SECONDS)
                 jobs.stop()
                 raise
-            finally:
-                self.watch.look(attempt)
+        self._leave_if_asked(interrupt)
 
-    def _look_at(self, results: list[RankResult]) -> None:
-        slow = [one.host for one in results if self.processes.on_gpus and one.device == "cpu"]
-        if slow:
-            tell(f"ranks had GPUs of Spark's, but torch found none, and computed on CPUs: {', '.join(slow)}")
+    def _leave_if_asked(self, interrupt: FirstInterrupt) -> None:
+        """Ends the call after Ctrl-C or SIGTERM. What was trained stays, also where it had just come to its end."""
+        if interrupt.heard:
+            where = "at its end" if self.run.done() else f"at step {self._saved_steps()}"
+            tell(f"the training is kept {where} in {self.run.path}: the same call goes on there")
+            raise interrupt.exit
 
     def _follow(self, running: "Future[list[RankResult]]", attempt: int, count: int) -> None:
         began, is_waiting = time.monotonic(), True
@@ -240,7 +258,7 @@ class _Ongoing:
             time.sleep(_LOOK_SECONDS)
         if slots < self.processes.least:
             raise TrainingInterrupted(
-                f"{lost.message} {slots} slots are left, and min_processes={self.processes.least}.",
+                f"{lost.message} Slots that are left: {slots}; min_processes={self.processes.least}.",
                 hint=f"What was trained is kept in {self.run.path}: call again when there are more executors.",
             ) from lost
         return min(slots, self.processes.count)
@@ -255,8 +273,3 @@ class _Ongoing:
             tell(f"the training goes on from step {saved}, which an earlier call reached ({self.run.path})")
         for attempt in self.run.attempts():
             self.watch.look(attempt)
-
-    def _say_how_to_go_on(self) -> None:
-        tell(
-            f"the training is kept at step {self._saved_steps()} in {self.run.path}: the same call goes on there"
-        )

@@ -84,7 +84,8 @@ def finetune(
             with no fewer.
         use_gpu: Give each process a GPU of an executor. None: if executors have any.
         checkpoints: A folder for checkpoints, under the same path on the driver and on all executors. Only a single
-            process, or Spark on one machine, goes without. It is emptied when the model is registered.
+            process, or Spark on one machine, goes without. What it has of this training is removed when the model is
+            registered.
         checkpoint_minutes: How often a checkpoint is written.
         experiment: The MLflow experiment to log to.
         progress: Show a progress bar.
@@ -103,7 +104,7 @@ def finetune(
             `checkpoints` is not a folder that all hosts share.
         TrainingInterrupted: Ranks were lost again and again, or too few slots are left. The same call goes on.
 
-    All but the last are raised before anything is trained.
+    All but the last, and what a rank finds where it runs, are raised before anything is trained.
 
     Example:
         ```python

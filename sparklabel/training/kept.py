@@ -15,6 +15,7 @@ from sparklabel import registry
 from sparklabel.cache_builds import build_once
 from sparklabel.cache_dir import cache_folder
 from sparklabel.language_model import TrainingSummary
+from sparklabel.language_model.training.run_folder import RunFolder
 from sparklabel.progress import tell
 from sparklabel.training.attempts import Trainer
 from sparklabel.training.job import TrainingJob, TrainingOutcome
@@ -36,7 +37,7 @@ class KeptTraining:
     def forget(self) -> None:
         """Removes the folder, and the checkpoints with their examples, when the adapter is registered."""
         if self.outcome.kept_in:
-            shutil.rmtree(self.outcome.kept_in, ignore_errors=True)
+            RunFolder(Path(self.outcome.kept_in)).remove()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.with_name(f"{self.folder.name}.sha256").unlink(missing_ok=True)
 

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import signal
 import socket
 import struct
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 
 _SCHEMA = "rank INT, host STRING, steps LONG, digest STRING, peak_bytes LONG, device STRING"
 _PROGRAM = "sparklabel.language_model.training.rank"
-_LINES = 20
 _LOOK_SECONDS = 0.5
+_NO_STAGE = re.compile(r"SPARK-24819|barrier sync")
+"""What Spark says when too few slots are left for a barrier stage, and when its tasks do not all come to meet."""
 _SIOCGIFADDR = 0x8915
 """Linux's request for the address of a network interface."""
 
@@ -88,8 +90,15 @@ def run_ranks(
     try:
         with worker_errors():
             rows = ranks.mapInArrow(task, _SCHEMA, barrier=True, profile=profile).collect()
+    except TrainingInterrupted as lost:
+        # Where one rank fails the others lose it, and may be the first to say so.
+        if failure := run.failure(attempt):
+            raise failure from lost
+        raise
     except spark_errors() as error:
-        if not is_death(error):
+        if failure := run.failure(attempt):
+            raise failure from error
+        if not (is_death(error) or _NO_STAGE.search(str(error))):
             raise
         raise TrainingInterrupted(f"A process of Spark's was lost: {first_line(error)}") from error
     results = sorted((RankResult(**row.asDict()) for row in rows), key=lambda one: one.rank)
@@ -108,7 +117,7 @@ def check_results(results: list[RankResult], run: RunFolder, attempt: int, world
             f"The ranks of the training in {run.path} ended with different weights.",
             hint="Their hosts compute differently: give all the same kind of processor and the same versions.",
         )
-    done = run.done()
+    done = run.done(attempt)
     if done is None or done[1]["digest"] != results[0].digest:
         raise TrainingInterrupted(
             f"All {world_size} ranks came to their end, but {run.attempt(attempt)} has no finished adapter of theirs.",
@@ -129,12 +138,11 @@ def _task(
             pass
         context, folder = BarrierTaskContext.get(), RunFolder(Path(run))
         environment = rank_environment(context, on_gpu=on_gpu)
-        _check_sees(folder)
+        _check_sees(folder, attempt)
         model = registry.fetch(base).base
         if on_gpu:
-            with suppress(KeyError):
-                os.environ["CUDA_VISIBLE_DEVICES"] = environment["CUDA_VISIBLE_DEVICES"]
-            vacate_gpu()
+            with _variable("CUDA_VISIBLE_DEVICES", environment["CUDA_VISIBLE_DEVICES"]):
+                vacate_gpu()
         command = [sys.executable, "-P", "-m", _PROGRAM, run, str(model), str(attempt), str(minutes)]
         said = _run(command, environment, folder, attempt)
         schema = pa.schema(
@@ -199,12 +207,25 @@ def _interface_of(address: str) -> str:
     return ""
 
 
-def _check_sees(run: RunFolder) -> None:
+@contextmanager
+def _variable(name: str, value: str) -> Iterator[None]:
+    """Sets an environment variable inside; Spark uses the process for other tasks afterwards."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
+
+
+def _check_sees(run: RunFolder, attempt: int) -> None:
+    hint = "checkpoints= must name a folder that the driver and all executors share under the same path, and may write."
     if not run.is_there:
-        raise SetupError(
-            f"The host {platform.node()} does not see the folder {run.path}.",
-            hint="checkpoints= must name a folder that the driver and all executors share, under the same path.",
-        )
+        raise SetupError(f"The host {platform.node()} does not see the folder {run.path}.", hint=hint)
+    if not os.access(run.attempt(attempt), os.W_OK | os.X_OK):
+        raise SetupError(f"The host {platform.node()} cannot write into the folder {run.path}.", hint=hint)
 
 
 def _run(command: list[str], environment: dict[str, str], run: RunFolder, attempt: int) -> dict[str, Any]:
@@ -232,8 +253,9 @@ def _run(command: list[str], environment: dict[str, str], run: RunFolder, attemp
         raise TrainingInterrupted(
             f"{where} was lost ({_how_it_ended(status)}).", hint=f"The end of its log is in {log}."
         )
-    last = log.read_text("utf-8", "replace").strip().splitlines()[-_LINES:]
-    raise ModelError(f"{where} failed: {last[-1] if last else 'it says nothing'}", hint=f"Its log is {log}.")
+    if failure := run.failure(attempt):
+        raise failure
+    raise ModelError(f"{where} failed (exit status {status}).", hint=f"Its log is {log}.")
 
 
 def _wait(process: "subprocess.Popen[bytes]", run: RunFolder, attempt: int) -> int:
@@ -261,4 +283,4 @@ def _last_line(out: IO[bytes]) -> dict[str, Any]:
 def _how_it_ended(status: int) -> str:
     if status < 0:
         return f"killed by {signal.Signals(-status).name}"
-    return "it said nothing" if status == 0 else "another rank was lost, or its task"
+    return "it said nothing" if status == 0 else "it lost another rank, or was asked to end"

@@ -103,9 +103,8 @@ class Processes:
             return None
         from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
 
-        cores = int(_setting(spark, _CORES) or 0)
-        cpus = max(1, cores // _gpus_an_executor(spark), int(_setting(spark, _CPUS) or 1))
-        return ResourceProfileBuilder().require(TaskResourceRequests().cpus(cpus).resource("gpu", 1)).build
+        needs = TaskResourceRequests().cpus(_cpus_a_gpu(spark)).resource("gpu", 1)
+        return ResourceProfileBuilder().require(needs).build
 
 
 def rank_slots(spark: SparkSession, on_gpus: bool) -> int:
@@ -122,7 +121,7 @@ def rank_slots(spark: SparkSession, on_gpus: bool) -> int:
     jvm = spark.sparkContext._jsc.sc()
     if on_gpus:
         executors = jvm.getExecutorMemoryStatus().size() - 1  # the driver is one of them
-        return int(executors * _gpus_an_executor(spark))
+        return int(executors * _ranks_an_executor(spark))
     return int(jvm.maxNumConcurrentTasks(jvm.resourceProfileManager().defaultResourceProfile()))
 
 
@@ -146,6 +145,18 @@ def _is_local(spark: SparkSession) -> bool:
 
 def _gpus_an_executor(spark: SparkSession) -> int:
     return 0 if _is_local(spark) else int(_setting(spark, _GPUS) or 0)
+
+
+def _cpus_a_gpu(spark: SparkSession) -> int:
+    """The cores of each rank on a GPU: its share of the executor's."""
+    cores = int(_setting(spark, _CORES) or 0)
+    return max(1, cores // _gpus_an_executor(spark), int(_setting(spark, _CPUS) or 1))
+
+
+def _ranks_an_executor(spark: SparkSession) -> int:
+    """How many ranks on GPUs an executor has the GPUs and, if its cores are known, the cores for."""
+    gpus, cores = _gpus_an_executor(spark), int(_setting(spark, _CORES) or 0)
+    return min(gpus, cores // _cpus_a_gpu(spark)) if cores else gpus
 
 
 def _slots(spark: SparkSession, on_gpus: bool, slots: int) -> str:

@@ -1,7 +1,8 @@
-"""The training job on two executors, each with a GPU that is none: a rank, a Python worker and an executor are killed
-in one training, which comes to its end all the same."""
+"""The training job on two executors, each with a GPU that is none: it is refused there, and trains on CPUs to its end
+whatever is killed: a rank, a Python worker, an executor."""
 
 import os
+import re
 import signal
 import threading
 import time
@@ -41,6 +42,22 @@ def ranks():
     return found
 
 
+def test_a_gpu_that_torch_does_not_find_is_named(
+    cluster, table, tiny_model, tmp_path, new_mlflow_store, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", new_mlflow_store(tmp_path))
+    task = tmp_path / "tone.yaml"
+    task.write_text(TASK.to_yaml())
+    run = cluster.submit(
+        JOB, "--table", table, "--task", task, "--key", "id", "--base", tiny_model, "--num-processes", "2",
+        "--checkpoints", tmp_path / "runs",
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert re.search(r"Rank \d failed: Spark gave a rank on .* a GPU, and torch finds none", run.stderr), (
+        run.stderr
+    )
+
+
 def test_whatever_is_killed_the_training_comes_to_its_end(
     cluster, table, tiny_model, tmp_path, new_mlflow_store, monkeypatch
 ):
@@ -62,7 +79,7 @@ def test_whatever_is_killed_the_training_comes_to_its_end(
     threading.Thread(target=kill_each, daemon=True).start()
     job = cluster.start(
         JOB, "--table", table, "--task", task, "--key", "id", "--base", tiny_model, "--num-processes", "2",
-        "--checkpoints", runs, "--checkpoint-minutes", "1e-9", conf=(), said=said,
+        "--checkpoints", runs, "--checkpoint-minutes", "1e-9", "--no-use-gpu", conf=(), said=said,
     )  # fmt: skip
     assert job.wait(SECONDS) == 0, said.read_text()
     assert "2 processes, 4 attempts" in said.read_text()

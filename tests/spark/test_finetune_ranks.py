@@ -143,5 +143,5 @@ def test_it_does_not_go_on_with_too_few(finetune, monkeypatch):
 
     monkeypatch.setattr(attempts, "run_ranks", lost)
     monkeypatch.setattr(attempts, "_SLOT_SECONDS", 0.0)
-    with pytest.raises(TrainingInterrupted, match="1 slots are left, and min_processes=2"):
+    with pytest.raises(TrainingInterrupted, match="Slots that are left: 1; min_processes=2"):
         finetune()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sparklabel import registry
-from sparklabel.errors import ModelError, SetupError, TrainingInterrupted
+from sparklabel.errors import SetupError, TrainingInterrupted
 from sparklabel.label_trie import label_trie
 from sparklabel.language_model import ModelTokenizer, TrainingConfig, choice_examples
 from sparklabel.language_model.training.run_folder import RunFolder, TrainingSpec
@@ -79,7 +79,7 @@ def test_a_rank_that_fails_says_why(spark, run, base):
     spec = json.loads((run.path / "spec.json").read_text())
     spec["config"]["rank"] = 0
     (run.path / "spec.json").write_text(json.dumps(spec))
-    with pytest.raises(ModelError, match=r"failed: .*rank=0 is not valid"):
+    with pytest.raises(SetupError, match=r"Rank \d failed: .*rank=0 is not valid"):
         run_ranks(spark, run, base, run.new_attempt(), 2)
 
 

@@ -8,7 +8,6 @@ write over what its successor wrote.
 """
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -20,7 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sparklabel.errors import ModelError
+from sparklabel.errors import ModelError, TrainingInterrupted
+from sparklabel.language_model.training.run_folder import sync
+from sparklabel.redaction import first_line
 
 _TENSORS, _VALUES, _COMPLETE = "state.safetensors", "state.json", "COMPLETE"
 _KEPT = 2
@@ -34,10 +35,12 @@ class Checkpoint:
     step: int
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What was saved. Raises ModelError if it cannot be read."""
+        """What was saved. Raises ModelError if it cannot be read, TrainingInterrupted if it was removed meanwhile."""
         try:
             return load_file(self.folder / _TENSORS), json.loads((self.folder / _VALUES).read_text("utf-8"))
         except (OSError, ValueError, SafetensorError) as error:
+            if not self.folder.exists():  # another driver's training of the same has removed it
+                raise TrainingInterrupted(f"The checkpoint in {self.folder} is gone.") from None
             raise ModelError(
                 f"The checkpoint in {self.folder} cannot be read: {error}",
                 hint="Delete that folder: the training goes on from the one before.",
@@ -76,29 +79,28 @@ class Checkpoints:
         return time.monotonic() - self._last >= self._seconds
 
     def save(self, step: int, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-        """Writes one, and removes all but the two newest of this attempt."""
+        """Writes one, and removes all but the two newest of this attempt. Raises ModelError if it cannot be written."""
         folder = self._own / f"step-{step:09}"
         partial = folder.with_name(f".{folder.name}")
+        self._last = time.monotonic()  # also if it fails: the next one is tried when it is due
+        try:
+            self._write(folder, partial, tensors, values)
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise ModelError(f"The checkpoint {folder} cannot be written: {first_line(error)}") from error
+        for old in sorted(self._own.glob("step-*"))[:-_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    @staticmethod
+    def _write(folder: Path, partial: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         save_file({name: values.contiguous().cpu() for name, values in tensors.items()}, partial / _TENSORS)
         (partial / _VALUES).write_text(json.dumps(dict(values)), "utf-8")
         for name in (_TENSORS, _VALUES):
-            _sync(partial / name)
+            sync(partial / name)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
         (folder / _COMPLETE).touch()
-        _sync(folder / _COMPLETE)
-        _sync(folder)
-        self._last = time.monotonic()
-        for old in sorted(self._own.glob("step-*"))[:-_KEPT]:
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    """On the disk, when this returns: a marker must not survive a power cut that what it marks does not."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync(folder / _COMPLETE)
+        sync(folder)

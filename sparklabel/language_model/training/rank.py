@@ -10,10 +10,12 @@ Standard input is a leash: when it ends, whoever started this process is gone, a
 
 import json
 import os
+import platform
 import resource
 import signal
 import sys
 import threading
+import traceback
 from dataclasses import asdict
 from datetime import timedelta
 from hashlib import sha256
@@ -22,11 +24,11 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from sparklabel.errors import ModelError, TrainingInterrupted
+from sparklabel.errors import ModelError, SetupError, TrainingInterrupted
 from sparklabel.language_model.model import LanguageModel
 from sparklabel.language_model.training.checkpoints import Checkpoints
 from sparklabel.language_model.training.ranks import Ranks
-from sparklabel.language_model.training.run_folder import GONE, RunFolder
+from sparklabel.language_model.training.run_folder import ADAPTER, GONE, RunFolder
 from sparklabel.language_model.training.trainer import StepMetrics, train_lora
 
 _PATIENCE = timedelta(minutes=10)
@@ -38,8 +40,13 @@ def main(run: Path, base: Path, attempt: int, minutes: float) -> None:
     threading.Thread(target=_end_with_the_leash, daemon=True).start()
     if threads := int(os.environ.get("SPARKLABEL_THREADS", "0")):
         torch.set_num_threads(threads)
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
-    folder, ranks = RunFolder(run), Ranks.of_process_group()
+    on_gpu = bool(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    if on_gpu and not torch.cuda.is_available():
+        raise SetupError(
+            f"Spark gave a rank on {platform.node()} a GPU, and torch finds none: it would train on the CPU.",
+            hint="Look at the driver (nvidia-smi) and at torch's build there; or train on CPUs with use_gpu=False.",
+        )
+    folder, ranks = RunFolder(run), Ranks.meet("nccl" if on_gpu else "gloo", _PATIENCE)
     checkpoints = Checkpoints(run, attempt, minutes)
 
     def on_step(step: StepMetrics) -> None:
@@ -47,7 +54,7 @@ def main(run: Path, base: Path, attempt: int, minutes: float) -> None:
             folder.tell(attempt, step)
 
     signal.signal(signal.SIGTERM, lambda *_: checkpoints.ask_to_end())
-    spec, adapter = folder.spec, folder.attempt(attempt) / "adapter"
+    spec, adapter = folder.spec, folder.attempt(attempt) / ADAPTER
     model = LanguageModel.load(base)
     if not ranks.agree(sha256(f"{model.model.dtype} {model.device.type}".encode()).hexdigest()):
         raise ModelError(
@@ -87,8 +94,15 @@ def _peak_bytes() -> int:
 
 
 if __name__ == "__main__":
+    folder, number = RunFolder(Path(sys.argv[1])), int(sys.argv[3])
     try:
-        main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
+        main(folder.path, Path(sys.argv[2]), number, float(sys.argv[4]))
     except TrainingInterrupted as lost:
         print(lost, file=sys.stderr, flush=True)
         os._exit(GONE)
+    except Exception as error:  # noqa: BLE001
+        # Before the others notice that this rank is gone, and say no more than that.
+        folder.fail(number, int(os.environ.get("RANK", "0")), error)
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)

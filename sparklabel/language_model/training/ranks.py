@@ -7,6 +7,7 @@ one rank, and sends nothing.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -22,6 +23,14 @@ class Ranks:
 
     rank: int = 0
     world_size: int = 1
+
+    @classmethod
+    def meet(cls, backend: str, patience: timedelta) -> "Ranks":
+        """Joins the other ranks, whose number and address are in the environment: RANK, WORLD_SIZE, MASTER_ADDR,
+        MASTER_PORT. Raises TrainingInterrupted if they do not come."""
+        with _loss_is_told():
+            dist.init_process_group(backend, timeout=patience)
+        return cls.of_process_group()
 
     @classmethod
     def of_process_group(cls) -> "Ranks":
@@ -46,6 +55,8 @@ class Ranks:
 
     def agree(self, digest: str) -> bool:
         """Whether all ranks gave the same hexadecimal digest."""
+        if self.world_size == 1:
+            return True
         own = torch.frombuffer(bytearray(bytes.fromhex(digest)), dtype=torch.uint8).to(self._device)
         first = own.clone()
         self.send(first, 0)
@@ -55,7 +66,7 @@ class Ranks:
 
     @property
     def _device(self) -> str:
-        return "cuda" if self.world_size > 1 and dist.get_backend() == "nccl" else "cpu"
+        return "cuda" if dist.get_backend() == "nccl" else "cpu"
 
 
 @contextmanager

@@ -6,7 +6,11 @@ adapter of the attempt that came to its end. JSON and Arrow, no pickle.
 
 import hashlib
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,15 +18,20 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.feather as feather
 
+from sparklabel import errors
+from sparklabel.errors import SparklabelError
 from sparklabel.label_trie import Step
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.language_model.training.examples import TrainingExample
+from sparklabel.redaction import typed_line
 
 if TYPE_CHECKING:
     from sparklabel.language_model.training.trainer import StepMetrics
 
 _SPEC, _EXAMPLES, _PROGRESS, _DONE = "spec.json", "examples.arrow", "progress.jsonl", "DONE.json"
 _END = "END"
+ADAPTER = "adapter"
+"""The folder of an attempt in which the first rank saves what was trained."""
 _STEP = pa.struct([("depth", pa.int32()), ("options", pa.list_(pa.int32())), ("target", pa.int32())])
 _SCHEMA = pa.schema(
     [("prompt", pa.list_(pa.int32())), ("answer", pa.list_(pa.int32())), ("steps", pa.list_(_STEP))]
@@ -70,10 +79,14 @@ class RunFolder:
         folder = cls(root / digest.hexdigest()[:32])
         if not folder.is_there:
             folder.path.mkdir(parents=True, exist_ok=True)
-            feather.write_feather(table, str(folder.path / _EXAMPLES), compression="zstd")
-            partial = folder.path / f".{_SPEC}"
-            partial.write_text(content, "utf-8")
-            partial.rename(folder.path / _SPEC)  # last: where it is, the examples are whole
+            with tempfile.TemporaryDirectory(
+                dir=folder.path, prefix="."
+            ) as own:  # another driver may do the same
+                examples_file, spec_file = Path(own) / _EXAMPLES, Path(own) / _SPEC
+                feather.write_feather(table, str(examples_file), compression="zstd")
+                spec_file.write_text(content, "utf-8")
+                examples_file.rename(folder.path / _EXAMPLES)
+                spec_file.rename(folder.path / _SPEC)  # last: where it is, the examples are whole
         return folder
 
     @property
@@ -141,17 +154,49 @@ class RunFolder:
             return []
         return [json.loads(line) for line in text.split("\n")[after:-1]]
 
-    def done(self) -> tuple[Path, dict[str, Any]] | None:
-        """The adapter of a finished attempt, and what it says of the training; None if none has finished."""
-        for marker in sorted(self.path.glob(f"attempt-*/{_DONE}")):
-            return marker.parent / "adapter", json.loads(marker.read_text("utf-8"))
+    def done(self, attempt: int | None = None) -> tuple[Path, dict[str, Any]] | None:
+        """The adapter of an attempt that has finished, or of this one, and what it says of the training; or None."""
+        which = "*" if attempt is None else attempt
+        for marker in sorted(self.path.glob(f"attempt-{which}/{_DONE}")):
+            return marker.parent / ADAPTER, json.loads(marker.read_text("utf-8"))
         return None
+
+    def fail(self, attempt: int, rank: int, error: Exception) -> None:
+        """Notes why a rank has failed."""
+        known = error if isinstance(error, SparklabelError) else errors.ModelError(typed_line(error))
+        found = {"class": type(known).__name__, "message": known.message, "hint": known.hint}
+        with suppress(OSError):  # a disk that is full: the log may have it
+            self._write(self.attempt(attempt) / f"failed-{rank}.json", found)
+
+    def failure(self, attempt: int) -> SparklabelError | None:
+        """Why a rank of the attempt has failed, the first one if there are several; None if none has said."""
+        for file in sorted(self.attempt(attempt).glob("failed-*.json")):
+            found, rank = json.loads(file.read_text("utf-8")), file.stem.removeprefix("failed-")
+            cls = getattr(errors, found["class"])
+            if cls.retryable:
+                cls = errors.TrainingInterrupted
+            return cls(f"Rank {rank} failed: {found['message']}", hint=found["hint"])
+        return None
+
+    def remove(self) -> None:
+        """Deletes the folder: its examples are texts of rows. Nobody finds it half deleted."""
+        going = self.path.with_name(f".{self.path.name}-removed")
+        with suppress(OSError):  # it is gone
+            self.path.rename(going)
+        shutil.rmtree(going, ignore_errors=True)
 
     def finish(self, attempt: int, facts: dict[str, Any]) -> None:
         """Says that the attempt's adapter is whole."""
-        partial = self.attempt(attempt) / f".{_DONE}"
+        for file in (self.attempt(attempt) / ADAPTER).glob("*"):
+            sync(file)
+        self._write(self.attempt(attempt) / _DONE, facts)
+
+    @staticmethod
+    def _write(file: Path, facts: dict[str, Any]) -> None:
+        partial = file.with_name(f".{file.name}")
         partial.write_text(json.dumps(facts), "utf-8")
-        partial.rename(self.attempt(attempt) / _DONE)
+        sync(partial)
+        partial.rename(file)
 
 
 def _table(examples: Sequence[TrainingExample]) -> pa.Table:
@@ -164,3 +209,12 @@ def _table(examples: Sequence[TrainingExample]) -> pa.Table:
         for one in examples
     ]
     return pa.Table.from_pylist(rows, _SCHEMA)
+
+
+def sync(path: Path) -> None:
+    """On the disk, when this returns: a marker must not survive a power cut that what it marks does not."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from sparklabel.language_model.training.loss import AnswerLoss
 from sparklabel.language_model.training.optimizer import AdapterOptimizer
 from sparklabel.language_model.training.plan import TrainingPlan
 from sparklabel.language_model.training.ranks import ALONE, Ranks
+from sparklabel.progress import tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class TrainingSummary:
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> "TrainingSummary":
         """What `asdict` gave, read back from JSON. Other keys are ignored."""
-        own = {field.name: found[field.name] for field in fields(cls)}
+        own = {field.name: found[field.name] for field in fields(cls) if field.name in found}
         return cls(**own | {"config": TrainingConfig.from_dict(found["config"])})
 
 
@@ -176,8 +178,6 @@ class _Training:
             loss, is_ending = self._together(self._gradient(planned.batch), checkpoints)
             self.losses.append(loss)
             self._optimizer.step()
-            if checkpoints and self._ranks.rank == 0 and (is_ending or checkpoints.is_due):
-                self._save(checkpoints)
             if on_step:
                 tokens = sum(self._sequences.lengths[i] for i in planned.batch)
                 on_step(
@@ -191,6 +191,9 @@ class _Training:
                         self.seconds,
                     )
                 )
+            # After the step was told: what is told twice is seen, and what is never told is not.
+            if checkpoints and self._ranks.rank == 0 and (is_ending or checkpoints.is_due):
+                self._save(checkpoints, is_ending)
             if is_ending:
                 raise TrainingInterrupted(f"The training was asked to end after step {number + 1}.")
 
@@ -227,16 +230,27 @@ class _Training:
         gradient.copy_(total[:-2])
         return total[-2].item(), total[-1].item() > 0
 
-    def _save(self, checkpoints: Checkpoints) -> None:
+    def _save(self, checkpoints: Checkpoints, is_ending: bool) -> None:
         tensors, facts = self._optimizer.state()
         values = {
             "plan": self._plan.digest, "losses": self.losses, "seconds": self.seconds,
             "world_size": self._ranks.world_size, "optimizer": facts,
         }  # fmt: skip
-        checkpoints.save(len(self.losses), tensors, values)
+        try:
+            checkpoints.save(len(self.losses), tensors, values)
+        except ModelError as error:
+            if is_ending:
+                raise
+            tell(f"{error.message} The training goes on.")
 
     def _resume(self, checkpoints: Checkpoints) -> None:
         found = checkpoints.newest()
+        seen = f"{found.folder.parent.name}/{found.folder.name}" if found else ""
+        if not self._ranks.agree(sha256(seen.encode()).hexdigest()):
+            raise TrainingInterrupted(
+                "The ranks do not see the same newest checkpoint.",
+                hint="Does the file system that they share show all of them what one has written?",
+            )
         if found is None:
             return
         tensors, values = found.load()

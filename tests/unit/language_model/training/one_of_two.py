@@ -36,9 +36,11 @@ def within_little_memory(work, *, divisible):
 pretended, real = [], trainer.runs_within_memory
 
 
-def train(model_folder, folder, rank, world_size, *, last=0, dtype="float32", full=None, victim=None):
+def train(
+    model_folder, folder, rank, world_size, *, last=0, dtype="float32", full=None, victim=None, blind=None
+):
     """All ranks end after the step `last`, or only `victim` is killed then. The rank `full` runs out of memory three
-    times at first."""
+    times at first, and `blind` sees no checkpoints."""
     torch.set_num_threads(1)
     if rank == full:
         trainer.runs_within_memory = within_little_memory
@@ -57,6 +59,8 @@ def train(model_folder, folder, rank, world_size, *, last=0, dtype="float32", fu
     )  # fmt: skip
     model = LanguageModel.load(Path(model_folder), dtype=dtype, device="cpu")
     checkpoints = Checkpoints(folder, attempt=1 if last else 2, minutes=0)
+    if rank == blind:
+        checkpoints.newest = lambda: None
     adapter = folder / f"adapter-{rank}"
     train_lora(model, examples_of(model), CONFIG, adapter, on_step, choices=2, ranks=Ranks.of_process_group(),
                checkpoints=checkpoints)  # fmt: skip

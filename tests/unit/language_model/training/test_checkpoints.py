@@ -1,11 +1,12 @@
 """Checkpoints as files: which are found, which are kept, what a cut-off one is."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from sparklabel.errors import ModelError
+from sparklabel.errors import ModelError, TrainingInterrupted
 from sparklabel.language_model.training.checkpoints import Checkpoints
 
 
@@ -49,6 +50,21 @@ def test_one_that_cannot_be_read_is_named(tmp_path: Path):
     found = checkpoints.newest()
     (found.folder / "state.safetensors").write_bytes(b"cut")
     with pytest.raises(ModelError, match="step-000000004 cannot be read"):
+        found.load()
+
+
+def test_one_that_cannot_be_written_is_named_and_the_one_before_stays(tmp_path: Path):
+    checkpoints = saved(tmp_path, 1, 4)
+    (tmp_path / "attempt-1" / ".step-000000008").touch()
+    with pytest.raises(ModelError, match="step-000000008 cannot be written"):
+        checkpoints.save(8, {}, {})
+    assert checkpoints.newest().step == 4
+
+
+def test_one_that_another_driver_removed_is_an_interruption(tmp_path: Path):
+    found = saved(tmp_path, 1, 4).newest()
+    shutil.rmtree(tmp_path / "attempt-1")
+    with pytest.raises(TrainingInterrupted, match="is gone"):
         found.load()
 
 

@@ -1,13 +1,15 @@
 """The folder that the processes of a training share."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
+from sparklabel.errors import ModelError, ModelUnreachable, TrainingInterrupted
 from sparklabel.label_trie import Step
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.language_model.training.examples import TrainingExample
 from sparklabel.language_model.training.run_folder import RunFolder, TrainingSpec
+from sparklabel.language_model.training.trainer import StepMetrics
 
 SPEC = TrainingSpec("base@sha256:0", TrainingConfig(epochs=2, target_modules=("q_proj",)), choices=2)
 EXAMPLES = [
@@ -46,9 +48,32 @@ def test_a_training_is_done_when_an_attempt_says_so(run):
 def test_progress_is_read_line_by_line_and_never_half_a_line(run):
     run.new_attempt()
     assert run.progress(1, 0) == []
-    for step in (1, 2):
-        run.tell(1, {"step": step})
+    first = StepMetrics(step=1, steps=9, epoch=1, loss=0.5, learning_rate=1e-3, tokens=7, seconds=0.1)
+    second = replace(first, step=2)
+    for step in (first, second):
+        run.tell(1, step)
     with open(run.attempt(1) / "progress.jsonl", "a", encoding="utf-8") as lines:
         lines.write('{"step": 3')
-    assert run.progress(1, 0) == [{"step": 1}, {"step": 2}]
-    assert run.progress(1, 1) == [{"step": 2}]
+    assert run.progress(1, 0) == [asdict(first), asdict(second)]
+    assert run.progress(1, 1) == [asdict(second)]
+
+
+@pytest.mark.parametrize(
+    ("error", "cls", "message"),
+    [
+        (ModelError("No layers.", hint="Name others."), ModelError, "Rank 1 failed: No layers.\n  Name others."),
+        (ModelUnreachable("The hub is busy."), TrainingInterrupted, "Rank 1 failed: The hub is busy."),
+        (ValueError("a bug"), ModelError, "Rank 1 failed: ValueError: a bug"),
+    ],
+)  # fmt: skip
+def test_why_a_rank_has_failed_is_said_as_it_said_it(run, error, cls, message):
+    run.fail(run.new_attempt(), 1, error)
+    found = run.failure(1)
+    assert (type(found), str(found)) == (cls, message)
+
+
+def test_a_folder_is_removed_whole_and_can_be_made_again(run, tmp_path):
+    run.remove()
+    run.remove()
+    assert list(tmp_path.iterdir()) == []
+    assert RunFolder.of(tmp_path, SPEC, EXAMPLES).examples() == EXAMPLES
