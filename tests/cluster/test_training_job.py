@@ -52,7 +52,7 @@ def test_a_gpu_that_torch_does_not_find_is_named(
         JOB, "--table", table, "--task", task, "--key", "id", "--base", tiny_model, "--num-processes", "2",
         "--checkpoints", tmp_path / "runs",
     )  # fmt: skip
-    assert run.returncode == 2
+    assert run.returncode == 2, run.stderr
     assert re.search(r"Rank \d failed: Spark gave a rank on .* a GPU, and torch finds none", run.stderr), (
         run.stderr
     )
