@@ -42,7 +42,8 @@ dist.all_reduce(values)
 start = time.perf_counter()
 for _ in range(int(sys.argv[2])):
     dist.all_reduce(values)
-print((time.perf_counter() - start) / int(sys.argv[2]))
+print((time.perf_counter() - start) / int(sys.argv[2]), flush=True)
+dist.destroy_process_group()
 """
 
 
