@@ -29,6 +29,7 @@ from sparklabel.table.task_table import check_table
 from sparklabel.table.undo import UndoReport, undo_pass
 from sparklabel.tasks import Task, check_task
 from sparklabel.training.finetune import finetune
+from sparklabel.training.processes import CHECKPOINT_MINUTES
 from sparklabel.training.report import TrainingReport
 
 
@@ -65,7 +66,7 @@ class LabeledTable:
         min_processes: int | None = None,
         use_gpu: bool | None = None,
         checkpoints: str | None = None,
-        checkpoint_minutes: float = 10.0,
+        checkpoint_minutes: float = CHECKPOINT_MINUTES,
         experiment: str = registry.DEFAULT_EXPERIMENT,
         progress: bool = True,
     ) -> TrainingReport:

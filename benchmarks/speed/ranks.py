@@ -22,8 +22,8 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks.harness import add_texts, argument_parser, figure_table, finish, labeled_texts, seconds
-from benchmarks.speed.training import prompts
+from benchmarks.harness import add_texts, argument_parser, figure_table, finish, seconds
+from benchmarks.speed.training import sampled_prompts
 from sparklabel import registry, spark_session
 from sparklabel.language_model import LanguageModel, TrainingConfig, TrainingExample
 from sparklabel.language_model.training.run_folder import RunFolder, TrainingSpec
@@ -151,9 +151,8 @@ def main() -> None:
     add_texts(parser)
     arguments = parser.parse_args()
     base = registry.resolve(DEFAULT)
-    frame = labeled_texts(arguments)[1].sample(frac=1, random_state=0)[: arguments.rows]
     model = LanguageModel.load(registry.fetch(base).base)
-    examples, trie = prompts(model, frame["text"].tolist(), frame["gold"].tolist())
+    examples, trie = sampled_prompts(model, arguments)
     del model
     finish(
         arguments,

@@ -21,8 +21,8 @@ from peft import LoraConfig, get_peft_model
 from rich.table import Table
 from torch import nn
 
-from benchmarks.harness import add_texts, argument_parser, figure_table, finish, labeled_texts, seconds
-from benchmarks.speed.training import prompts
+from benchmarks.harness import add_texts, argument_parser, figure_table, finish, seconds
+from benchmarks.speed.training import sampled_prompts
 from sparklabel.language_model import LanguageModel, StepMetrics, TrainingConfig, TrainingExample, train_lora
 from sparklabel.language_model.partial_forward import decoder_depth, padded
 from sparklabel.language_model.training.loss import AnswerLoss
@@ -123,8 +123,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a model's folder; the embedded model by default")
     arguments = parser.parse_args()
     model = LanguageModel.load(arguments.model or embedded_model())
-    frame = labeled_texts(arguments)[1].sample(frac=1, random_state=0)[: arguments.rows]
-    examples, trie = prompts(model, frame["text"].tolist(), frame["gold"].tolist())
+    examples, trie = sampled_prompts(model, arguments)
     figures = measure(model, examples, len(trie.paths), arguments.rounds)
     finish(arguments, shown(figures), {"stock_peft": figures})
 

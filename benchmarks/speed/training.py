@@ -6,6 +6,7 @@ everything that a step includes (adapters, loss, optimizer, padding, batching). 
 shared machine slows both; the figure is the median ratio. The single pass of the frozen layers is reported separately.
 """
 
+import argparse
 import statistics
 import tempfile
 import time
@@ -43,6 +44,15 @@ def prompts(
     rows = tokenizer.encode_rows([" " + text for text in texts])
     asked = [((*before, *row, *after), names.index(label)) for row, label in zip(rows, labels, strict=True)]
     return choice_examples(asked, trie), trie
+
+
+def sampled_prompts(
+    model: LanguageModel, arguments: argparse.Namespace
+) -> tuple[list[TrainingExample], LabelTrie]:
+    """`prompts` of `--rows` random rows of those that the arguments of `add_texts` name."""
+    frame = labeled_texts(arguments)[1].sample(frac=1, random_state=0)
+    examples, trie = prompts(model, frame["text"].tolist(), frame["gold"].tolist())
+    return examples[: arguments.rows], trie
 
 
 def bare_rate(model: LanguageModel, first: int, repeats: int) -> float:
@@ -124,9 +134,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a model's folder; the embedded model by default")
     arguments = parser.parse_args()
     model = LanguageModel.load(arguments.model or embedded_model())
-    frame = labeled_texts(arguments)[1].sample(frac=1, random_state=0)
-    examples, trie = prompts(model, frame["text"].tolist(), frame["gold"].tolist())
-    figures = measure(model, examples[: arguments.rows], trie, arguments.rounds)
+    figures = measure(model, *sampled_prompts(model, arguments), arguments.rounds)
     finish(arguments, shown(figures), {"training": figures})
 
 

@@ -111,13 +111,9 @@ def rank_slots(spark: SparkSession, on_gpus: bool) -> int:
     """How many ranks can run at once now, if nothing else does. Over Spark Connect executors without a core count are
     taken for one: the server does not tell how many there are."""
     if is_connect(spark):
-        slots = task_slots(spark)
-        cores = int(_setting(spark, _CORES) or 0)
-        return (
-            min(slots, max(1, slots // cores if cores else 1) * _gpus_an_executor(spark))
-            if on_gpus
-            else slots
-        )
+        slots, cores = task_slots(spark), int(_setting(spark, _CORES) or 0)
+        executors = max(1, slots // cores) if cores else 1
+        return min(slots, executors * _ranks_an_executor(spark)) if on_gpus else slots
     jvm = spark.sparkContext._jsc.sc()
     if on_gpus:
         executors = jvm.getExecutorMemoryStatus().size() - 1  # the driver is one of them

@@ -6,13 +6,13 @@ import re
 import signal
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import sparklabel as sl
 from tests.cluster.test_lost_tasks import kill_executor
+from tests.rank_processes import rank_processes
 
 JOB = Path(__file__).parents[2] / "jobs" / "finetune.py"
 SECONDS = 900
@@ -30,16 +30,6 @@ def table(spark, tmp_path):
     sl.label_table(spark, path, TASK, key="id", engine="fake", progress=False)
     spark.sql(f"UPDATE delta.`{path}` SET tone = gold, tone_label.source = 'human'")
     return path
-
-
-def ranks():
-    """The processes of ranks, and their parents, which are Spark's Python workers."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, ValueError):
-            if b"sparklabel.language_model.training.rank\0" in (folder / "cmdline").read_bytes():
-                found[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-    return found
 
 
 def test_a_gpu_that_torch_does_not_find_is_named(
@@ -65,8 +55,8 @@ def test_whatever_is_killed_the_training_comes_to_its_end(
     task, runs, said = tmp_path / "tone.yaml", tmp_path / "runs", tmp_path / "said"
     task.write_text(TASK.to_yaml())
     kills = [
-        lambda: os.kill(min(ranks()), signal.SIGKILL),
-        lambda: os.kill(max(ranks().values()), signal.SIGKILL),
+        lambda: os.kill(min(rank_processes()), signal.SIGKILL),
+        lambda: os.kill(max(rank_processes().values()), signal.SIGKILL),
         lambda: kill_executor(cluster.folder / "forty"),
     ]
 
@@ -84,4 +74,4 @@ def test_whatever_is_killed_the_training_comes_to_its_end(
     assert job.wait(SECONDS) == 0, said.read_text()
     assert "2 processes, 4 attempts" in said.read_text()
     assert "gate: " in said.read_text()
-    assert (ranks(), list(runs.iterdir())) == ({}, [])
+    assert (rank_processes(), list(runs.iterdir())) == ({}, [])

@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -12,6 +11,7 @@ import sparklabel as sl
 from sparklabel.errors import TrainingInterrupted
 from sparklabel.language_model import TrainingConfig
 from sparklabel.training import attempts
+from tests.rank_processes import rank_processes
 
 TASK = sl.classification("tone", "text", ["calm", "angry"])
 RECIPE = TrainingConfig(top_layers=3, epochs=3, batch_size=16, learning_rate=5e-3)
@@ -66,18 +66,6 @@ def when_a_checkpoint_is_there(root, act, attempt=1):
     return thread
 
 
-def ranks():
-    """The processes of ranks."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if b"sparklabel.language_model.training.rank\0" in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
-
-
 def logged(report):
     import mlflow
 
@@ -94,12 +82,12 @@ def test_two_ranks_train_what_is_judged_and_registered(finetune, tmp_path):
 
 
 def test_a_killed_rank_costs_the_steps_since_the_last_checkpoint(finetune, tmp_path):
-    when_a_checkpoint_is_there(tmp_path, lambda: os.kill(max(ranks()), signal.SIGKILL))
+    when_a_checkpoint_is_there(tmp_path, lambda: os.kill(max(rank_processes()), signal.SIGKILL))
     report = finetune()
     assert (report.processes, report.attempts, report.steps) == (2, 2, STEPS)
     assert logged(report) == list(range(1, STEPS + 1))
     assert "2 processes, 2 attempts" in str(report)
-    assert ranks() == []
+    assert rank_processes() == {}
 
 
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
@@ -107,7 +95,7 @@ def test_a_training_that_was_interrupted_goes_on_in_the_same_call(finetune, tmp_
     when_a_checkpoint_is_there(tmp_path, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         finetune(num_processes=before)
-    assert ranks() == []
+    assert rank_processes() == {}
     reached = max(int(folder.name.rpartition("-")[2]) for folder in tmp_path.glob("*/*/step-*"))
     report = finetune(num_processes=after)
     assert 0 < reached < STEPS

@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from sparklabel.label_trie import label_trie
 from sparklabel.language_model import ModelTokenizer, TrainingConfig, choice_examples
 from sparklabel.language_model.training.run_folder import RunFolder, TrainingSpec
 from sparklabel.training.launcher import run_ranks
+from tests.rank_processes import rank_processes
 
 CONFIG = TrainingConfig(top_layers=2, rank=4, epochs=3, batch_size=8, learning_rate=2e-2)
 
@@ -43,26 +43,13 @@ def test_two_ranks_train_one_adapter(spark, run, base):
     assert (facts["world_size"], len(run.progress(attempt, 0))) == (2, 15)
 
 
-def ranks_of(run):
-    """The processes of the run's ranks."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            said = (folder / "cmdline").read_text().split("\0")
-        except OSError:
-            continue
-        if "sparklabel.language_model.training.rank" in said and str(run.path) in said:
-            found.append(int(folder.name))
-    return found
-
-
 def test_a_rank_that_is_killed_is_an_interruption_and_the_next_attempt_goes_on(spark, run, base):
     first = run.new_attempt()
 
     def kill():
         while not list(run.path.glob("attempt-1/step-*/COMPLETE")):
             time.sleep(0.02)
-        os.kill(max(ranks_of(run)), signal.SIGKILL)
+        os.kill(max(rank_processes()), signal.SIGKILL)
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()

@@ -100,7 +100,7 @@ if __name__ == "__main__":
     except TrainingInterrupted as lost:
         print(lost, file=sys.stderr, flush=True)
         os._exit(GONE)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 whatever it is, the driver raises it
         # Before the others notice that this rank is gone, and say no more than that.
         folder.fail(number, int(os.environ.get("RANK", "0")), error)
         traceback.print_exc()
