@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sparklabel.labeling.label_table import label_table
     from sparklabel.labeling.report import PassReport
     from sparklabel.labeling.state.answer_cache import cache_summary, clear_cache
+    from sparklabel.labeling.state.tidy import TidyReport, tidy
     from sparklabel.labels.record import Label
     from sparklabel.language_model.training.config import TrainingConfig
     from sparklabel.models.references import DEFAULT
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
     )
     from sparklabel.training.finetune import finetune
     from sparklabel.training.report import TrainingReport
+    from sparklabel.training.runs.comparison import RunComparison, compare_runs
+    from sparklabel.training.runs.records import QueuedRun, QueuedRuns
+    from sparklabel.training.runs.search import Grid, Tpe, grid, tpe
+    from sparklabel.training.runs.submit import cancel_run, retry_run, runs, submit
+    from sparklabel.training.runs.work import work
     from sparklabel.udf import label_udf, register, register_all
 
 __version__ = "0.1.0"
@@ -48,14 +54,19 @@ _HOMES = {
     "DEFAULT": "models.references",
     "EvaluationReport": "evaluation",
     "FakeOptions": "engines",
+    "Grid": "training.runs.search",
     "Label": "labels.record",
     "LabeledTable": "labeled_table",
     "OpenAIOptions": "engines",
     "PassReport": "labeling",
+    "QueuedRun": "training.runs.records",
+    "QueuedRuns": "training.runs.records",
     "RestoreReport": "table",
+    "RunComparison": "training.runs.comparison",
     "SparklabelError": "errors",
     "Task": "tasks",
     "TidyReport": "labeling",
+    "Tpe": "training.runs.search",
     "TrainingConfig": "language_model.training.config",
     "TrainingReport": "training.report",
     "TransformersOptions": "engines",
@@ -65,14 +76,17 @@ _HOMES = {
     "answers": "table",
     "cache_summary": "labeling",
     "calibrate": "evaluation",
-    "clear_cache": "labeling",
+    "cancel_run": "training.runs.submit",
     "classification": "tasks",
+    "clear_cache": "labeling",
+    "compare_runs": "training.runs.comparison",
     "entities": "tasks",
     "evaluate": "evaluation",
     "extraction": "tasks",
     "failures": "table",
     "finetune": "training.finetune",
     "generation": "tasks",
+    "grid": "training.runs.search",
     "label_stream": "labeling",
     "label_table": "labeling",
     "label_udf": "udf",
@@ -85,9 +99,14 @@ _HOMES = {
     "register": "udf",
     "register_all": "udf",
     "restore_answers": "table",
+    "retry_run": "training.runs.submit",
+    "runs": "training.runs.submit",
     "spark_session": "delta.session",
+    "submit": "training.runs.submit",
     "tidy": "labeling",
+    "tpe": "training.runs.search",
     "undo_pass": "table",
+    "work": "training.runs.work",
 }
 
 __all__ = [
@@ -95,14 +114,19 @@ __all__ = [
     "CalibrationReport",
     "EvaluationReport",
     "FakeOptions",
+    "Grid",
     "Label",
     "LabeledTable",
     "OpenAIOptions",
     "PassReport",
+    "QueuedRun",
+    "QueuedRuns",
     "RestoreReport",
+    "RunComparison",
     "SparklabelError",
     "Task",
     "TidyReport",
+    "Tpe",
     "TrainingConfig",
     "TrainingReport",
     "TransformersOptions",
@@ -112,14 +136,17 @@ __all__ = [
     "answers",
     "cache_summary",
     "calibrate",
+    "cancel_run",
     "classification",
     "clear_cache",
+    "compare_runs",
     "entities",
     "evaluate",
     "extraction",
     "failures",
     "finetune",
     "generation",
+    "grid",
     "label_stream",
     "label_table",
     "label_udf",
@@ -132,9 +159,14 @@ __all__ = [
     "register",
     "register_all",
     "restore_answers",
+    "retry_run",
+    "runs",
     "spark_session",
+    "submit",
     "tidy",
+    "tpe",
     "undo_pass",
+    "work",
 ]
 
 

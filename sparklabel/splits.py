@@ -1,4 +1,5 @@
-"""Which human answers are held out: they judge models, and are never trained on or shown in a prompt.
+"""Which human answers are held out: they judge models, and are never trained on or shown in a prompt. And which of the
+others choose among the candidates of a search.
 
 In: a row's inputs. Out: whether the row is held out, by a fixed hash. Nothing is stored, and nothing about the table
 enters the hash: examples come from other tables, models are judged on tables that they were not trained on, and a table
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from sparklabel.texts import normalized
 
 HELD_OUT_SHARE = 0.2
+VALIDATION_SHARE = 0.2
 _CHANCE = 5.0
 """Standard deviations of the number of held-out inputs."""
 
@@ -28,7 +30,24 @@ def is_held_out(text_inputs: Sequence[str | None], share: float = HELD_OUT_SHARE
         text_inputs: The row's inputs, in the task's order.
         share: About how much of the distinct inputs to hold out, in [0, 1].
     """
-    digest = hashlib.sha256(b"sparklabel held-out v1:")
+    return _is_drawn(b"sparklabel held-out v1:", text_inputs, share)
+
+
+def is_validation(text_inputs: Sequence[str | None], share: float = VALIDATION_SHARE) -> bool:
+    """Whether a training row's answer judges the candidates of a search and trains none, by another fixed hash.
+
+    What it judges is chosen by it, so it cannot judge what was chosen: that is for the held-out answers, once. Of 50
+    equal candidates that each met the gate, one would be promoted by chance in 69% of searches.
+
+    Args:
+        text_inputs: The row's inputs, in the task's order.
+        share: About how much of the distinct inputs, in [0, 1].
+    """
+    return _is_drawn(b"sparklabel validation v1:", text_inputs, share)
+
+
+def _is_drawn(purpose: bytes, text_inputs: Sequence[str | None], share: float) -> bool:
+    digest = hashlib.sha256(purpose)
     for text in input_key(text_inputs):
         data = text.encode("utf-8", "surrogatepass")
         # Lengths keep ("ab", "c") apart from ("a", "bc").

@@ -28,6 +28,8 @@ from sparklabel.models.manifest import AdapterManifest
 from sparklabel.models.references import DEFAULT
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.tasks import Scored, Task
+from sparklabel.training.attempts import train_here
+from sparklabel.training.control import RunControl
 from sparklabel.training.job import TrainingJob
 
 _COLUMNS = ("answers", "test", "zero-shot", "prior-corrected", "probe", "fine-tuned", "metric", "its figures")
@@ -69,14 +71,17 @@ class Measured:
         people = tuple(HumanAnswer(inputs, answer, None) for inputs, answer in self.train)
         # The test rows take the place of held-out answers: the probe is judged on them.
         judges = tuple(HumanAnswer(inputs, answer, None) for inputs, answer in self.test)
-        answers, name = HumanAnswers(people, judges, {}), f"quality-{self.name}"
-        job = TrainingJob(self.task, registry.resolve(DEFAULT), answers, config, name)
+        job = TrainingJob.prepare(
+            self.task, registry.resolve(DEFAULT), HumanAnswers(people, judges, {}), config
+        )
         with tempfile.TemporaryDirectory() as tmp, registry.start_run("quality", experiment="quality") as run:
-            summary, probe = job.train(Path(tmp), run, progress=True)
+            outcome = job.train(train_here, Path(tmp), run, RunControl())
             manifest = AdapterManifest.from_json((Path(tmp) / registry.MANIFEST).read_text("utf-8"))
             metrics = self.ask(self.task, base, Path(tmp) / "adapter", manifest)
+        summary = outcome.summary
         return metrics, {
-            "probe": probe, "steps": summary.steps, "epochs": summary.config.epochs, "train_seconds": summary.seconds,
+            "probe": outcome.probe_accuracy, "steps": summary.steps, "epochs": summary.config.epochs,
+            "train_seconds": summary.seconds,
         }  # fmt: skip
 
     def run(self, config: TrainingConfig) -> dict[str, Any]:

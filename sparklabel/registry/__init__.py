@@ -6,8 +6,19 @@ import takes seconds: it happens inside the functions that need it.
 
 from sparklabel.models.base_record import base_record
 from sparklabel.registry.calibrators import find_calibrator, log_calibrator
-from sparklabel.registry.runs import DEFAULT_EXPERIMENT, PASS_TAG, Run, end_run_of, start_run
-from sparklabel.registry.serving import MANIFEST, LocalModel, fetch, resolve
+from sparklabel.registry.runs import (
+    DEFAULT_EXPERIMENT,
+    PASS_TAG,
+    Run,
+    check_run,
+    end_run_of,
+    log_files,
+    metric_history,
+    schedule_run,
+    set_run_status,
+    start_run,
+)
+from sparklabel.registry.serving import MANIFEST, LocalModel, downloaded_version, drop_copy, fetch, resolve
 from sparklabel.registry.store import connect, has_store, store_errors
 from sparklabel.registry.versions import (
     CHAMPION,
@@ -28,16 +39,23 @@ __all__ = [
     "base_record",
     "champion",
     "check_registered_name",
+    "check_run",
     "connect",
     "default_registered_name",
+    "downloaded_version",
+    "drop_copy",
     "end_run_of",
     "fetch",
     "find_calibrator",
     "has_store",
     "log_calibrator",
+    "log_files",
     "log_version",
+    "metric_history",
     "promote",
     "resolve",
+    "schedule_run",
+    "set_run_status",
     "start_run",
     "store_errors",
 ]

@@ -8,13 +8,15 @@ import hashlib
 import io
 import os
 import shutil
+import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparklabel.errors import SetupError
+from sparklabel.errors import SetupError, TrainingInterrupted
 from sparklabel.redaction import typed_line, without_credentials
 from sparklabel.registry.store import artifact_location, connect, store_errors, tracking_uri
 from sparklabel.termination import sigterm_exits
@@ -26,32 +28,96 @@ if TYPE_CHECKING:
 DEFAULT_EXPERIMENT = "sparklabel"
 PASS_TAG = "sparklabel.pass"
 """The tag with a pass's id of the run that tracks it."""
+_OPENING_TAG = "sparklabel.opening"
 _FLUSH_METRICS, _FLUSH_SECONDS = 500, 5.0
 
 
 @contextmanager
-def start_run(name: str, *, experiment: str, tags: Mapping[str, str] | None = None) -> Iterator["Run"]:
+def start_run(
+    name: str, *, experiment: str, tags: Mapping[str, str] | None = None, run_id: str | None = None
+) -> Iterator["Run"]:
     """An MLflow run: FINISHED at the end of the block, FAILED if an error leaves it, KILLED on Ctrl-C and SIGTERM.
 
     MLFLOW_EXPERIMENT_ID and MLFLOW_EXPERIMENT_NAME take precedence over `experiment`, which is created if it does not
-    exist. Inside a user's active run the new run is its child. Raises SetupError if the store fails.
+    exist. Inside a user's active run the new run is its child. With `run_id` an earlier run goes on, whatever it is
+    called and wherever it is; a process that had it open and goes on too gets TrainingInterrupted with its next
+    metrics. Raises SetupError if the store fails, or has no such run.
     """
     client = connect()
-    with store_errors():
-        info = client.create_run(
-            _experiment_id(client, experiment), tags=_context(tags or {}), run_name=name
-        ).info
-    run = Run(client, info)
+    if run_id is None:
+        with store_errors():
+            info = client.create_run(
+                _experiment_id(client, experiment), tags=_context(tags or {}), run_name=name
+            ).info
+        run = Run(client, info)
+    else:
+        run = _reopened(client, run_id)
     with sigterm_exits():
         try:
             yield run
         except BaseException as error:
-            with suppress(SetupError):  # the first error is the one to report
+            with suppress(SetupError, TrainingInterrupted):  # the first error is the one to report
+                run.check_ours()
                 is_killed = isinstance(error, KeyboardInterrupt | SystemExit)
                 _terminate(client, run.id, "KILLED" if is_killed else "FAILED")
             raise
         run.flush()
         _terminate(client, run.id, run.status)
+
+
+def schedule_run(name: str, *, experiment: str, tags: Mapping[str, str]) -> str:
+    """The id of a new run that nobody works at yet: `start_run(run_id=...)` goes on with it. Raises SetupError."""
+    client = connect()
+    with store_errors():
+        run_id: str = client.create_run(
+            _experiment_id(client, experiment), tags=_context(tags), run_name=name
+        ).info.run_id
+        client.update_run(run_id, status="SCHEDULED")
+    return run_id
+
+
+def set_run_status(run_id: str, status: str) -> None:
+    """Says what became of a run that is not open here: SCHEDULED, RUNNING, FINISHED, FAILED or KILLED. Raises
+    SetupError."""
+    client = connect()
+    with store_errors():
+        if status in ("SCHEDULED", "RUNNING"):
+            client.update_run(run_id, status=status)
+        else:
+            _terminate(client, run_id, status)
+
+
+def check_run(run_id: str) -> None:
+    """Raises SetupError if the store does not answer, or does not have the run."""
+    client = connect()
+    with store_errors():
+        client.get_run(run_id)
+
+
+def metric_history(run_id: str, name: str) -> list[tuple[int, float]]:
+    """A metric's values with their steps, in the order of the steps. Raises SetupError."""
+    client = connect()
+    with store_errors():
+        return sorted((metric.step, metric.value) for metric in client.get_metric_history(run_id, name))
+
+
+def log_files(run_id: str, files: Mapping[str, bytes]) -> None:
+    """Logs artifacts to a run that is not open here. Raises SetupError."""
+    client = connect()
+    with store_errors():
+        run = Run(client, client.get_run(run_id).info)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        run.log_folder(Path(folder))
+
+
+def _reopened(client: "MlflowClient", run_id: str) -> "Run":
+    opening = uuid.uuid4().hex
+    with store_errors():
+        client.set_tag(run_id, _OPENING_TAG, opening)
+        client.update_run(run_id, status="RUNNING")
+        return Run(client, client.get_run(run_id).info, opening)
 
 
 def end_run_of(pass_id: str, experiment: str) -> None:
@@ -77,9 +143,11 @@ class Run:
     """An open run. Metrics are sent in batches: every 500 values, every 5 seconds, and at the end.
 
     Each method raises SetupError if the store fails. `status` is what the run ends with if no error leaves its block.
+    A run that was opened before keeps the parameters that it has, which MLflow does not let change, and the steps;
+    `opening` is the value of its tag while this process is the one that goes on with it.
     """
 
-    def __init__(self, client: "MlflowClient", info: "RunInfo") -> None:
+    def __init__(self, client: "MlflowClient", info: "RunInfo", opening: str = "") -> None:
         self.id: str = info.run_id
         self.name: str = info.run_name
         self.experiment_id: str = info.experiment_id
@@ -87,6 +155,7 @@ class Run:
         self.status = "FINISHED"
         self.tracking_uri = tracking_uri()
         self._client = client
+        self._opening, self._logged = opening, dict[str, int]()
         self._unsent: list[Metric] = []
         self._sent = time.monotonic()
 
@@ -94,22 +163,48 @@ class Run:
         """Logs parameters as text; MLflow keeps the first 6,000 characters of each."""
         from mlflow.entities import Param
 
-        items = [Param(key, str(value)) for key, value in params.items()]
         with store_errors():
+            known = self._client.get_run(self.id).data.params if self._opening else {}
+            items = [Param(key, str(value)) for key, value in params.items() if key not in known]
             for start in range(0, len(items), 100):  # MLflow's limit for one request
                 self._client.log_batch(self.id, params=items[start : start + 100], synchronous=True)
 
     def log_metrics(self, values: Mapping[str, float | None], step: int = 0) -> None:
-        """Logs metrics at a step, without those that are None. They are sent in batches."""
+        """Logs metrics at a step, without those that are None, and once a step. They are sent in batches."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._unsent += [Metric(k, float(v), now, step) for k, v in values.items() if v is not None]
+        self._unsent += [
+            Metric(key, float(value), now, step)
+            for key, value in values.items()
+            if value is not None and not self._is_logged(key, step)
+        ]
         if len(self._unsent) >= _FLUSH_METRICS or time.monotonic() - self._sent > _FLUSH_SECONDS:
             self.flush()
 
+    def _is_logged(self, key: str, step: int) -> bool:
+        """Whether an earlier opening of the run has logged the metric at this step: MLflow would keep both values."""
+        if not (self._opening and step):
+            return False
+        if key not in self._logged:
+            with store_errors():
+                history = self._client.get_metric_history(self.id, key)
+            self._logged[key] = max((metric.step for metric in history), default=0)
+        return step <= self._logged[key]
+
+    def check_ours(self) -> None:
+        """Raises TrainingInterrupted if another process has opened the run since: this one was taken for dead."""
+        if not self._opening:
+            return
+        with store_errors():
+            tags = self._client.get_run(self.id).data.tags
+        if tags.get(_OPENING_TAG) != self._opening:
+            raise TrainingInterrupted(f"Another process goes on with the MLflow run {self.id}.")
+
     def flush(self) -> None:
         """Sends the metrics that have not been sent yet."""
+        if self._unsent:
+            self.check_ours()
         with store_errors():
             for start in range(0, len(self._unsent), 1000):  # MLflow's limit for one request
                 self._client.log_batch(self.id, metrics=self._unsent[start : start + 1000], synchronous=True)

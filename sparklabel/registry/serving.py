@@ -181,13 +181,24 @@ def fetch(model: ResolvedModel) -> LocalModel:
 
 def _checked_copy(model: ResolvedModel) -> Path:
     """The version's whole tree, in the cache."""
-    folder = cache_folder("models") / f"adapter-{model.sha256[:32]}"
+    folder = _cached(model)
     build_once(folder, lambda to: _fetch(model, to))
     if version_sha256(folder) != model.sha256:
         raise ModelError(
             f"The cached copy of {model.identity} was changed.", hint=f"Delete the folder {folder}."
         )
     return folder
+
+
+def drop_copy(model: ResolvedModel) -> None:
+    """Deletes this host's copy of a model that will not be asked again."""
+    folder = _cached(model)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.with_name(f"{folder.name}.sha256").unlink(missing_ok=True)
+
+
+def _cached(model: ResolvedModel) -> Path:
+    return cache_folder("models") / f"adapter-{model.sha256[:32]}"
 
 
 def _fetch(model: ResolvedModel, to: Path) -> None:

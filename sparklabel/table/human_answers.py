@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from sparklabel.labels.predicates import model_value_sql
 from sparklabel.labels.status import ANSWERED, UNCERTAIN
-from sparklabel.splits import input_key, is_held_out
+from sparklabel.splits import input_key, is_held_out, is_validation
 from sparklabel.sql import quote
 from sparklabel.table.row_states import HASH, STATE, labeled_rows
 from sparklabel.table.task_table import TaskTable
@@ -60,6 +60,12 @@ class HumanAnswers:
     def distinct_inputs(self) -> int:
         """Those of the training and of the held-out answers."""
         return len({input_key(answer.inputs) for answer in self.train}) + len(self.held_out)
+
+    def for_search(self) -> "HumanAnswers":
+        """The training answers alone, of which a fifth of the inputs judges, as the held-out ones do otherwise."""
+        train = tuple(answer for answer in self.train if not is_validation(answer.inputs))
+        judging = tuple(answer for answer in self.train if is_validation(answer.inputs))
+        return HumanAnswers(train, _one_vote_each(judging), self.left_out)
 
     @property
     def agreements(self) -> int:

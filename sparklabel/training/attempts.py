@@ -4,6 +4,7 @@ In: a base, examples, who trains. Out: an adapter in a folder, and what the trai
 executor that dies costs the steps since the newest checkpoint; a driver that dies too, as the same call finds them.
 """
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -31,12 +32,15 @@ from sparklabel.language_model.training.trainer import OnStep
 from sparklabel.models.references import ResolvedModel
 from sparklabel.progress import tell
 from sparklabel.termination import FirstInterrupt
+from sparklabel.training.control import EndRequest
 from sparklabel.training.launcher import RankResult, run_ranks
 from sparklabel.training.processes import Processes, rank_slots
 
 _FRUITLESS = 3
 """So many attempts in a row that write no checkpoint end a training: what ends them will end the next one too."""
 _LOOK_SECONDS, _WAITING_SECONDS, _ENDING_SECONDS = 0.5, 20.0, 60.0
+_LAST_STEP_SECONDS = 15.0
+"""How long ranks may go on after a request to end."""
 _SLOT_SECONDS = 60.0
 """How long a lost executor is waited for, before fewer ranks go on."""
 
@@ -82,23 +86,27 @@ def train_here(training: Training, folder: Path, on_step: OnStep) -> Trained:
     )
 
 
-def trainer(spark: SparkSession, processes: Processes) -> Trainer:
+def trainer(spark: SparkSession, processes: Processes, end: EndRequest) -> Trainer:
     """Who trains, as the user asked for. What it gives raises:
 
-    TrainingInterrupted: Ranks were lost again and again, or too few are left.
+    TrainingInterrupted: Ranks were lost again and again, too few are left, or it was asked to end.
     ModelError: A rank failed, and says why.
     KeyboardInterrupt: Ctrl-C. With checkpoints, the first one ends the training after its current step.
     """
-    root = processes.checkpoints
-    if root is None:
-        return train_here
+
+    def here(training: Training, folder: Path, on_step: OnStep) -> Trained:
+        def step_taken(step: StepMetrics) -> None:
+            on_step(step)
+            end.check()
+
+        return train_here(training, folder, step_taken)
 
     def train(training: Training, folder: Path, on_step: OnStep) -> Trained:
         spec = TrainingSpec(training.base.identity, training.config, training.choices)
-        run = RunFolder.of(root, spec, training.examples)
-        return _TrainingRun(spark, training, processes, run, _Watch(run, on_step)).to_its_end(folder)
+        run = RunFolder.of(Path(processes.checkpoints or ""), spec, training.examples)
+        return _TrainingRun(spark, training, processes, run, _Watch(run, on_step), end).to_its_end(folder)
 
-    return train
+    return train if processes.checkpoints else here
 
 
 @dataclass(slots=True)
@@ -132,6 +140,7 @@ class _TrainingRun:
     processes: Processes
     run: RunFolder
     watch: _Watch
+    end: EndRequest
 
     def to_its_end(self, folder: Path) -> Trained:
         """Trains, unless an earlier call has, and copies the adapter into `folder`."""
@@ -156,6 +165,8 @@ class _TrainingRun:
         def on_step(step: StepMetrics) -> None:
             self.run.tell(attempt, step)
             self.watch.tell(step)
+            if self.end.asked:
+                checkpoints.ask_to_end()
 
         def say(line: str) -> None:
             checkpoints.ask_to_end()
@@ -169,7 +180,7 @@ class _TrainingRun:
                 )  # fmt: skip
                 self.run.finish(attempt, asdict(summary) | {"world_size": 1})
             except TrainingInterrupted:
-                if not interrupt.heard:
+                if not (interrupt.heard or self.end.asked):
                     raise
         self._leave_if_asked(interrupt)
         return 1
@@ -185,6 +196,8 @@ class _TrainingRun:
             except TrainingInterrupted as lost:
                 if self.run.done(attempt):  # all ranks had agreed on the adapter before it was saved
                     break
+                if self.end.asked:
+                    raise
                 saved = self._saved_steps()
                 fruitless = fruitless + 1 if saved <= before else 0
                 if fruitless == _FRUITLESS:
@@ -218,11 +231,11 @@ class _TrainingRun:
         ):
             running = pool.submit(inheritable_thread_target(self.spark)(stage))
             try:
-                self._follow(running, attempt, count)
+                self._follow(running, attempt, count, jobs)
                 running.result()
                 self.watch.look(attempt)
             except TrainingInterrupted:
-                if not interrupt.heard:
+                if not (interrupt.heard or self.end.asked):
                     raise
             except BaseException as error:
                 # The pool waits for the stage: it must not go on for hours while the error waits to be told.
@@ -234,16 +247,26 @@ class _TrainingRun:
         self._leave_if_asked(interrupt)
 
     def _leave_if_asked(self, interrupt: FirstInterrupt) -> None:
-        """Ends the call after Ctrl-C or SIGTERM. What was trained stays, also where it had just come to its end."""
+        """Ends the call after Ctrl-C, SIGTERM or a request. What was trained stays, also where it had just come to its
+        end."""
+        self.end.check()
         if interrupt.heard:
             where = "at its end" if self.run.done() else f"at step {self._saved_steps()}"
             tell(f"the training is kept {where} in {self.run.path}: the same call goes on there")
             raise interrupt.exit
 
-    def _follow(self, running: "Future[list[RankResult]]", attempt: int, count: int) -> None:
-        began, is_waiting = time.monotonic(), True
+    def _follow(
+        self, running: "Future[list[RankResult]]", attempt: int, count: int, jobs: TaggedJobs
+    ) -> None:
+        began, is_waiting, asked = time.monotonic(), True, math.inf
         while wait([running], _LOOK_SECONDS).not_done:
             self.watch.look(attempt)
+            if self.end.asked and asked == math.inf:
+                asked = time.monotonic()
+                self.run.ask_to_end(attempt)
+            if time.monotonic() - asked > _LAST_STEP_SECONDS:  # its step is too long to wait for
+                jobs.stop()
+                asked = time.monotonic()
             is_waiting = is_waiting and self.run.started(attempt) < count
             if is_waiting and time.monotonic() - began > _WAITING_SECONDS:
                 tell(f"waiting for {count} free slots: other jobs have them, or an executor is gone")

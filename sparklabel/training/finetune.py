@@ -5,7 +5,6 @@ answers, and a TrainingReport. The version that is judged is read back from the 
 is served.
 """
 
-import json
 import tempfile
 import time
 from collections.abc import Sequence
@@ -15,21 +14,17 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from sparklabel import registry
-from sparklabel.delta.session import check_session
-from sparklabel.errors import SetupError
 from sparklabel.language_model import TrainingConfig
 from sparklabel.models.references import DEFAULT
-from sparklabel.table.examples import pinned_examples
-from sparklabel.table.human_answers import human_answers
-from sparklabel.table.task_table import open_task_table
-from sparklabel.tasks import Task, check_task
+from sparklabel.tasks import Task
 from sparklabel.training.attempts import trainer
-from sparklabel.training.checks import check_answers
+from sparklabel.training.call import FinetuneCall
+from sparklabel.training.control import RunControl
 from sparklabel.training.gate import GateResult
 from sparklabel.training.held_out import HeldOutJudge
-from sparklabel.training.job import TrainingJob
+from sparklabel.training.inputs import FinetuneInputs
 from sparklabel.training.kept import keep_training
-from sparklabel.training.processes import CHECKPOINT_MINUTES, Processes
+from sparklabel.training.processes import CHECKPOINT_MINUTES
 from sparklabel.training.promotion import promote_if_better
 from sparklabel.training.report import TrainingReport
 
@@ -112,47 +107,34 @@ def finetune(
         print(report.gate.verdict, report.model)
         ```
     """
-    started = time.monotonic()
-    check_session(spark)
-    check_task(task)
-    if not isinstance(config, TrainingConfig | None):
-        raise SetupError(
-            f"config={config!r} is not a TrainingConfig.",
-            hint="For example config=sl.TrainingConfig(epochs=2).",
-        )
-    processes = Processes.checked(
-        spark, num_processes, min_processes, use_gpu, checkpoints, checkpoint_minutes
-    )
-    if registered_name is not None:
-        registry.check_registered_name(registered_name)
-    opened = open_task_table(spark, table, task, key, column, into=into)
-    target = opened.target
-    opened.check_labeled(task, "Label it first: sparklabel.label_table(...).")
-    opened.check_one_label_each(spark)
-    answers = human_answers(spark, opened, task)
-    check_answers(answers, task, opened, force)
-    resolved = registry.resolve(base)
-    name = registered_name or registry.default_registered_name(
-        task.name, opened.source.location or target.location
-    )
-    # The base is judged with the examples that a pass would show it.
-    examples = pinned_examples(spark, task, adopt_examples)
-    job = TrainingJob.prepare(task, resolved, answers, config or TrainingConfig())
-    judge = HeldOutJudge(task, resolved, answers, name, examples)
+    call = FinetuneCall(
+        table=table, task=task, key=key, column=column, into=into, base=base, registered_name=registered_name,
+        config=config, force=force, adopt_examples=adopt_examples, num_processes=num_processes,
+        min_processes=min_processes, use_gpu=use_gpu, checkpoints=checkpoints, checkpoint_minutes=checkpoint_minutes,
+        experiment=experiment,
+    )  # fmt: skip
+    return run_call(spark, call, RunControl(progress))
+
+
+def run_call(spark: SparkSession, call: FinetuneCall, control: RunControl) -> TrainingReport:
+    """`finetune`, followed and ended by `control`. Raises TrainingInterrupted, too, when it was asked to end."""
+    started, task = time.monotonic(), call.task
+    inputs = FinetuneInputs.read(spark, call)
+    answers, target, name = inputs.answers, inputs.opened.target, inputs.registered_name
+    job = inputs.job()
+    judge = HeldOutJudge(task, inputs.base, answers, name, inputs.examples)
     judge.baseline(
         registry.champion(name)
     )  # found now: a long training must not end at a model that does not load
     with (
-        registry.start_run(f"finetune {task.name}", experiment=experiment) as run,
+        registry.start_run(f"finetune {task.name}", experiment=call.experiment, run_id=control.run_id) as run,
         tempfile.TemporaryDirectory() as tmp,
     ):
-        run.log_table(target.name, location=target.location, version=target.version)
-        run.log_params(job.params() | {"table": table, "table_version": target.version})
-        # Also finds out whether artifacts can be written, which the adapter needs after hours of training.
-        run.log_text("task.json", json.dumps(task.to_dict(), ensure_ascii=False))
-        kept = keep_training(job, trainer(spark, processes), run, progress)
+        inputs.log(run, job)
+        kept = keep_training(job, trainer(spark, inputs.processes, control.end), run, control)
         outcome = kept.outcome
         kept.copy_files(Path(tmp))
+        control.end.check()  # who was taken for dead must not register what its successor does
         version = registry.log_version(run, Path(tmp), name, {"task_fingerprint": task.fingerprint})
         kept.forget()
         candidate = registry.resolve(f"models:/{name}/{version}")
@@ -163,15 +145,15 @@ def finetune(
         _log_gate(run, gate, baseline, outcome.probe_accuracy)
         summary = outcome.summary
         return TrainingReport(
-            table=table, version=target.version, task=task.name, base=resolved.identity, registered_name=name,
-            model=f"models:/{name}/{version}",
+            table=call.table, version=target.version, task=task.name, base=inputs.base.identity,
+            registered_name=name, model=f"models:/{name}/{version}",
             champion=candidate.identity if gate.verdict == "promoted" else judge.champion(), run_id=run.id,
             answers=len(answers.train), counts=job.counts, agreements=answers.agreements,
             held_out=len(answers.held_out), left_out=answers.left_out, truncated=outcome.truncated,
             loss=summary.loss, steps=summary.steps, training_seconds=summary.seconds,
             tokens_per_second=summary.tokens / summary.seconds, seconds=time.monotonic() - started, gate=gate,
             baseline=baseline, probe_accuracy=outcome.probe_accuracy, calibrator=calibrator,
-            examples=examples.sentence if examples else "", distinct_inputs=answers.distinct_inputs,
+            examples=inputs.examples.sentence if inputs.examples else "", distinct_inputs=answers.distinct_inputs,
             processes=outcome.processes, attempts=outcome.attempts,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from sparklabel import registry
 from sparklabel.confidence.calibrators import Calibrator, others_of
 from sparklabel.confidence.fit import JudgedAnswer, fit_calibrator
 from sparklabel.engines import engine_spec
-from sparklabel.errors import AnswersError, ModelUnreachable
+from sparklabel.errors import AnswersError, EngineError, ModelUnreachable
 from sparklabel.few_shot import ExampleSet
 from sparklabel.labels.record import Label
 from sparklabel.labels.status import ANSWERED, RETRYABLE
@@ -20,6 +20,7 @@ from sparklabel.models.references import ResolvedModel
 from sparklabel.table.human_answers import HumanAnswers
 from sparklabel.tasks import Task, has_choices
 from sparklabel.training.baseline import CHAMPION, Baseline, find_baseline
+from sparklabel.training.control import ONE_MODEL
 from sparklabel.training.gate import GateResult, judge
 from sparklabel.udf import LabelerSpec, load_engine, make_labeler
 
@@ -84,6 +85,13 @@ class HeldOutJudge:
         notes = (gate.reason, self._failure(candidate) or self._failure(baseline.model), baseline.note)
         return replace(gate, reason=" ".join(filter(None, notes))), baseline.name
 
+    def accuracy(self, model: ResolvedModel) -> float:
+        """How right the model is on the answers, in [0, 1]. Raises EngineError if it failed on one of them."""
+        if failure := self._failure(model):
+            raise EngineError(f"{model.identity} could not be judged. {failure}")
+        scores = [score for score in self._scores(model) if score is not None]
+        return sum(scores) / len(scores)
+
     def calibrator(self, candidate: ResolvedModel) -> Calibrator | None:
         """Fitted to the held-out answers, which the candidate has not learned from; None if they are too few."""
         agreement = self._task.answer_mode.agreement
@@ -121,13 +129,17 @@ class HeldOutJudge:
     def _answered(self, model: ResolvedModel) -> list[Label]:
         """The model's labels for the held-out inputs."""
         if model.identity not in self._labels:
+            self._labels[model.identity] = self._asked(model)
+        return self._labels[model.identity]
+
+    def _asked(self, model: ResolvedModel) -> list[Label]:
+        with ONE_MODEL:
             spec = LabelerSpec(self._task, model, engine_spec("auto", {}), examples=self._examples)
             labeler = make_labeler(spec, load_engine(spec.engine, spec.model))
             rows = [answer.inputs for answer in self._answers.held_out]
             labeler.label(rows)
             # Rows on which the engine failed are asked a second time; the labeler remembers all other answers.
-            self._labels[model.identity] = labeler.label(rows)
-        return self._labels[model.identity]
+            return labeler.label(rows)
 
     def _most_frequent(self) -> Any:
         # Answers may be unhashable, so they are counted by their text.

@@ -31,6 +31,7 @@ from sparklabel.prompts import Prompt, bare_template
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.tasks import Generated, Scored, Task
 from sparklabel.training.attempts import Trainer, Training
+from sparklabel.training.control import ONE_MODEL, RunControl
 from sparklabel.udf import vacate_gpu
 
 _STORED_AS = {"lora_alpha": "alpha", "warmup_ratio": "warm_up"}
@@ -114,7 +115,9 @@ class TrainingJob:
             "held_out": len(self.answers.held_out), "labels": json.dumps(self.counts),
         }  # fmt: skip
 
-    def train(self, trainer: Trainer, folder: Path, run: registry.Run, progress: bool) -> TrainingOutcome:
+    def train(
+        self, trainer: Trainer, folder: Path, run: registry.Run, control: RunControl
+    ) -> TrainingOutcome:
         """Trains into `folder` (adapter and manifest), and logs the steps to `run` while it trains.
 
         Raises:
@@ -127,9 +130,10 @@ class TrainingJob:
             base=self.base, examples=self._examples(prompts, tokenizer), config=self.config,
             choices=len(self.prepared.label_ids) or None, load=load,
         )  # fmt: skip
-        with WorkProgress(f"fine-tuning {self.task.name}", 1, progress, "frozen layers") as bar:
+        with WorkProgress(f"fine-tuning {self.task.name}", 1, control.progress, "frozen layers") as bar:
 
             def on_step(step: StepMetrics) -> None:
+                control.step = step
                 bar.resize(step.steps)
                 bar.advance(1, f"loss {step.loss:.3f}")
                 run.log_metrics({"loss": step.loss, "learning_rate": step.learning_rate}, step=step.step)
@@ -192,7 +196,8 @@ class TrainingJob:
         gold = [mode.chosen(answer.answer) for answer in self.answers.held_out]
         test = [_texts(answer) for answer in self.answers.held_out]
         classes = sorted({choices for _, choices in train})
-        predicted = probe_answers(load(), self.prepared.encoder, train, test, classes)
+        with ONE_MODEL:
+            predicted = probe_answers(load(), self.prepared.encoder, train, test, classes)
         return sum(p == g for (p, _), g in zip(predicted, gold, strict=True)) / len(gold)
 
 

@@ -18,6 +18,7 @@ from sparklabel.language_model import TrainingSummary
 from sparklabel.language_model.training.run_folder import RunFolder
 from sparklabel.progress import tell
 from sparklabel.training.attempts import Trainer
+from sparklabel.training.control import RunControl
 from sparklabel.training.job import TrainingJob, TrainingOutcome
 
 _OUTCOME = "outcome.json"
@@ -42,7 +43,7 @@ class KeptTraining:
         self.folder.with_name(f"{self.folder.name}.sha256").unlink(missing_ok=True)
 
 
-def keep_training(job: TrainingJob, trainer: Trainer, run: registry.Run, progress: bool) -> KeptTraining:
+def keep_training(job: TrainingJob, trainer: Trainer, run: registry.Run, control: RunControl) -> KeptTraining:
     """Trains, unless the same training was finished here and not registered.
 
     Raises:
@@ -54,7 +55,7 @@ def keep_training(job: TrainingJob, trainer: Trainer, run: registry.Run, progres
     def build(partial: Path) -> None:
         nonlocal is_new
         is_new = True
-        outcome = job.train(trainer, partial, run, progress)
+        outcome = job.train(trainer, partial, run, control)
         (partial / _OUTCOME).write_text(json.dumps(asdict(outcome)), "utf-8")
 
     build_once(folder, build)

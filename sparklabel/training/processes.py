@@ -63,14 +63,8 @@ class Processes:
                 allocates executors dynamically; or `checkpoints` is not a folder that can be written.
             TableError: `checkpoints` lies inside a Delta table.
         """
-        count = _count("num_processes", num_processes)
-        least = count if min_processes is None else _count("min_processes", min_processes)
-        if least > count:
-            raise SetupError(f"min_processes={least} is more than num_processes={count}.")
-        if use_gpu not in (None, True, False):
-            raise SetupError(f"use_gpu={use_gpu!r} is not True, False or None.")
-        if not _is_above_zero(checkpoint_minutes):
-            raise SetupError(f"checkpoint_minutes={checkpoint_minutes!r} is not a number above 0.")
+        check_processes(num_processes, min_processes, use_gpu, checkpoint_minutes)
+        count, least = num_processes, min_processes or num_processes
         if count == 1:
             folder = None if checkpoints is None else _writable(spark, checkpoints)
             return cls(checkpoints=folder, minutes=checkpoint_minutes)
@@ -105,6 +99,19 @@ class Processes:
 
         needs = TaskResourceRequests().cpus(_cpus_a_gpu(spark)).resource("gpu", 1)
         return ResourceProfileBuilder().require(needs).build
+
+
+def check_processes(
+    num_processes: object, min_processes: object, use_gpu: object, checkpoint_minutes: object
+) -> None:
+    """Raises SetupError for what no cluster could do."""
+    count = _count("num_processes", num_processes)
+    if min_processes is not None and _count("min_processes", min_processes) > count:
+        raise SetupError(f"min_processes={min_processes} is more than num_processes={count}.")
+    if use_gpu not in (None, True, False):
+        raise SetupError(f"use_gpu={use_gpu!r} is not True, False or None.")
+    if not _is_above_zero(checkpoint_minutes):
+        raise SetupError(f"checkpoint_minutes={checkpoint_minutes!r} is not a number above 0.")
 
 
 def rank_slots(spark: SparkSession, on_gpus: bool) -> int:

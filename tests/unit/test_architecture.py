@@ -38,6 +38,8 @@ DOORS = {
     "openai": {"engines.openai"},
     "jinja2": {"language_model.chat_renderer"},
     "filelock": {"locks"},
+    "optuna": {"training.runs"},
+    "matplotlib": {"training.runs.figures"},
     "pyspark": {room for room, floor in FLOORS.items() if floor >= 4},
 }
 MODULES = {

@@ -51,6 +51,6 @@ def test_the_calls_of_an_example_fit_the_signatures(name):
 
 def test_the_main_functions_have_an_example():
     assert VERBS - WITH_EXAMPLE.keys() <= {
-        "answers", "cache_summary", "clear_cache", "failures", "label_stream", "passes", "restore_answers",
-        "spark_session", "undo_pass",
+        "answers", "cache_summary", "cancel_run", "clear_cache", "compare_runs", "failures", "label_stream", "passes",
+        "restore_answers", "retry_run", "runs", "spark_session", "undo_pass",
     }  # fmt: skip

@@ -40,6 +40,14 @@ PROMISED = {
     "restore_answers": lambda spark, table, task, *, column=None, from_version=None, dry_run=False: ...,
     "tidy": lambda spark, table, *, into=None, staging=None, cache=None,
     allow_unsafe_store=False: ...,
+    "submit": lambda call, *, search=None, name=None, priority=0, max_retries=3, queue=None: ...,
+    "work": lambda spark, *, queue=None, parallel=None: ...,
+    "runs": lambda name=None, *, queue=None: ...,
+    "compare_runs": lambda name, folder=".", *, queue=None: ...,
+    "cancel_run": lambda name, *, queue=None: ...,
+    "retry_run": lambda name, *, queue=None: ...,
+    "grid": lambda: ...,
+    "tpe": lambda *, trials, seed=0: ...,
     "undo_pass": lambda spark, table, pass_id: ...,
     "spark_session": lambda conf=None: ...,
 }  # fmt: skip
@@ -59,6 +67,11 @@ def test_the_public_names_are_the_promised_ones():
         "Task",
         "Label",
         "LabeledTable",
+        "Grid",
+        "Tpe",
+        "QueuedRun",
+        "RunComparison",
+        "QueuedRuns",
     }
     options = {"FakeOptions", "OpenAIOptions", "TransformersOptions", "VllmOptions"}
     assert set(sl.__all__) == verbs | records | options | {"DEFAULT", "SparklabelError"}

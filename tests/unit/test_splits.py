@@ -5,13 +5,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparklabel.splits import is_held_out, seems_chosen
+from sparklabel.splits import is_held_out, is_validation, seems_chosen
 
 
 def test_held_out_membership_never_changes():
     # These are stored facts: were they to change, rows that trained an old model would judge a new one.
     held_out = [n for n in range(20) if is_held_out([f"row {n}"])]
     assert held_out == [2, 4, 9, 15, 16, 18]
+
+
+def test_validation_membership_never_changes():
+    # Candidates that are compared over days are judged on the same rows.
+    assert [n for n in range(20) if is_validation([f"row {n}"])] == [0, 3, 10, 12, 16]
+
+
+def test_a_fifth_of_the_training_rows_is_for_validation_whether_held_out_rows_are_or_not():
+    training = [n for n in range(5000) if not is_held_out([f"row {n}"])]
+    assert np.mean([is_validation([f"row {n}"]) for n in training]) == pytest.approx(0.2, abs=0.02)
 
 
 def test_about_the_share_asked_for_is_held_out():

@@ -90,10 +90,11 @@ def written(spark, record, answer, task, beside):
     new = beside(
         answers_change(opened, task, answers.where(f"{SEEN} IS NULL"), are_new=True), "literal_table"
     )
+    within = beside(answers_change(opened, task, answers, keys={"id": ("'c'", "'f'")}), "literal_table")
     return {
         place: beside(answers_change(one, task, answers), "literal_table")
         for place, one in (("in place", opened), ("apart", apart))
-    } | {"new": new}
+    } | {"new": new, "within": within}
 
 
 FREE = {
@@ -113,6 +114,16 @@ def test_new_rows_are_looked_for_where_no_pass_has_answered_meanwhile(written):
         case for case, row in found.items() if row.guard
     }
     assert not found["labeled by another pass meanwhile"].narrow
+
+
+def test_rows_are_looked_for_between_the_least_and_the_greatest_of_their_keys(written):
+    found = written["within"]
+    assert {row.narrow for row in found.values()} == {True, False}
+    assert {case for case, row in found.items() if row.narrow} == {c for c in found if "c" <= c <= "f"}
+
+
+def test_rows_are_looked_for_everywhere_where_nothing_is_known_of_them(written):
+    assert all(row.narrow for row in written["in place"].values())
 
 
 def test_where_labels_have_a_table_of_their_own_its_rows_have_no_text_to_compare(written):

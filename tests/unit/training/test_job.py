@@ -7,6 +7,7 @@ from sparklabel.language_model import TrainingConfig
 from sparklabel.models.manifest import AdapterManifest
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.training.attempts import train_here
+from sparklabel.training.control import RunControl
 from sparklabel.training.job import TrainingJob
 
 pytestmark = pytest.mark.usefixtures("store", "one_thread")
@@ -26,7 +27,7 @@ def trained(store, tiny_model, tmp_path_factory):
     job = TrainingJob.prepare(TONE, base, HumanAnswers(train, answers(range(20, 26), "row"), {}), CONFIG)
     folder = tmp_path_factory.mktemp("trained")
     with registry.start_run("training", experiment="tests") as run:
-        return job, job.train(train_here, folder, run, progress=False), folder, run.id
+        return job, job.train(train_here, folder, run, RunControl(progress=False)), folder, run.id
 
 
 def test_the_folder_has_an_adapter_and_a_manifest_that_fits_the_task(trained):

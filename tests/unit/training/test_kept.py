@@ -36,27 +36,27 @@ def job(tmp_path, monkeypatch):
 
 
 def test_the_same_training_is_found_finished_with_its_figures(job):
-    first, second = keep_training(job, None, None, False), keep_training(job, None, None, False)
+    first, second = keep_training(job, None, None, None), keep_training(job, None, None, None)
     assert job.trained == 1
     assert second == first
     assert second.outcome == OUTCOME
 
 
 def test_other_answers_are_another_training(job):
-    keep_training(job, None, None, False)
+    keep_training(job, None, None, None)
     job.answers = HumanAnswers((HumanAnswer(("a text",), "rotten", None),), (), {})
-    keep_training(job, None, None, False)
+    keep_training(job, None, None, None)
     assert job.trained == 2
 
 
 def test_what_was_registered_is_trained_anew(job):
-    keep_training(job, None, None, False).forget()
-    keep_training(job, None, None, False)
+    keep_training(job, None, None, None).forget()
+    keep_training(job, None, None, None)
     assert job.trained == 2
 
 
 def test_only_the_models_files_are_registered(job, tmp_path):
-    keep_training(job, None, None, False).copy_files(tmp_path / "to")
+    keep_training(job, None, None, None).copy_files(tmp_path / "to")
     assert [path.name for path in (tmp_path / "to").rglob("*") if path.is_file()] == [
         "adapter_model.safetensors"
     ]
@@ -68,6 +68,6 @@ def test_a_training_that_fails_leaves_nothing(job):
 
     train, job.train = job.train, fail
     with pytest.raises(ValueError, match="out of memory"):
-        keep_training(job, None, None, False)
+        keep_training(job, None, None, None)
     job.train = train
-    assert keep_training(job, None, None, False).outcome == OUTCOME
+    assert keep_training(job, None, None, None).outcome == OUTCOME

@@ -1,0 +1,71 @@
+"""What a call of `finetune` asks for, before anything is read: checked, and written to JSON for the queue of runs.
+
+In: the arguments of `finetune`. Out: a frozen record that means the same in another process, on another host.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from sparklabel import registry
+from sparklabel.arguments import check_arguments
+from sparklabel.errors import SetupError
+from sparklabel.language_model.training.config import TrainingConfig
+from sparklabel.models.references import DEFAULT
+from sparklabel.tasks import Task, check_task, task_from_dict
+from sparklabel.training.processes import CHECKPOINT_MINUTES, check_processes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuneCall:
+    """The arguments of `finetune`, which says what they mean."""
+
+    table: str
+    task: Task
+    key: str | Sequence[str] | None = None
+    column: str | None = None
+    into: str | None = None
+    base: str = DEFAULT
+    registered_name: str | None = None
+    config: TrainingConfig | None = None
+    force: bool = False
+    adopt_examples: bool = False
+    num_processes: int = 1
+    min_processes: int | None = None
+    use_gpu: bool | None = None
+    checkpoints: str | None = None
+    checkpoint_minutes: float = CHECKPOINT_MINUTES
+    experiment: str = registry.DEFAULT_EXPERIMENT
+
+    def __post_init__(self) -> None:
+        check_task(self.task)
+        if not isinstance(self.config, TrainingConfig | None):
+            raise SetupError(
+                f"config={self.config!r} is not a TrainingConfig.",
+                hint="For example config=sl.TrainingConfig(epochs=2).",
+            )
+        check_processes(self.num_processes, self.min_processes, self.use_gpu, self.checkpoint_minutes)
+        if self.registered_name is not None:
+            registry.check_registered_name(self.registered_name)
+
+    @classmethod
+    def checked(cls, **arguments: Any) -> "FinetuneCall":
+        """The call with these arguments. Raises SetupError for those that `finetune` does not have, too."""
+        check_arguments("finetune", [field.name for field in fields(cls)], arguments)
+        for name in ("table", "task"):
+            if name not in arguments:
+                raise SetupError(f"finetune needs {name}=.")
+        return cls(**arguments)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The call as JSON has it; `from_dict` gives an equal one."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        key = self.key if isinstance(self.key, str | None) else list(self.key)
+        config = asdict(self.config) if self.config else None
+        return given | {"task": self.task.to_dict(), "key": key, "config": config}
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> "FinetuneCall":
+        """What `to_dict` gave."""
+        config = found["config"] and TrainingConfig.from_dict(found["config"])
+        return cls(**dict(found) | {"task": task_from_dict(found["task"]), "config": config})

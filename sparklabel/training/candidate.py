@@ -1,0 +1,50 @@
+"""One candidate of a search: trained on four fifths of the training answers, judged on the rest.
+
+In: a call with the candidate's settings. Out: its accuracy on the validation answers. Nothing is registered, and the
+held-out answers are not asked: they judge the one that was chosen, once.
+"""
+
+from pyspark.sql import SparkSession
+
+from sparklabel import registry
+from sparklabel.errors import AnswersError
+from sparklabel.splits import VALIDATION_SHARE
+from sparklabel.training.attempts import trainer
+from sparklabel.training.call import FinetuneCall
+from sparklabel.training.control import RunControl
+from sparklabel.training.held_out import HeldOutJudge
+from sparklabel.training.inputs import FinetuneInputs
+from sparklabel.training.kept import keep_training
+
+_LEAST = 10
+"""Validation answers: fewer would choose by chance."""
+METRIC = "validation_accuracy"
+
+
+def judge_candidate(spark: SparkSession, call: FinetuneCall, control: RunControl) -> float:
+    """The candidate's accuracy on the validation answers, in [0, 1]; of ratings and written answers their agreement.
+
+    Raises:
+        AnswersError: There are too few answers to search with.
+        SparklabelError: What `finetune` raises; TrainingInterrupted, too, when it was asked to end.
+    """
+    inputs = FinetuneInputs.read(spark, call)
+    answers = inputs.answers.for_search()
+    if len(answers.held_out) < _LEAST or not answers.train:
+        raise AnswersError(
+            f"{inputs.opened.target.name} has {len(inputs.answers.train):,} answers to learn from, and "
+            f"{VALIDATION_SHARE:.0%} of their inputs must judge the candidates of a search, at least {_LEAST}.",
+            hint="Answer more rows, or fine-tune without a search.",
+        )
+    job = inputs.job(answers)
+    with registry.start_run(call.task.name, experiment=call.experiment, run_id=control.run_id) as run:
+        inputs.log(run, job)
+        kept = keep_training(job, trainer(spark, inputs.processes, control.end), run, control)
+        control.end.check()
+        candidate = registry.downloaded_version(kept.folder)
+        judge = HeldOutJudge(call.task, inputs.base, answers, inputs.registered_name, inputs.examples)
+        accuracy = judge.accuracy(candidate)
+        run.log_metrics({METRIC: accuracy, "probe_accuracy": kept.outcome.probe_accuracy})
+        registry.drop_copy(candidate)
+        kept.forget()
+        return accuracy

@@ -1,0 +1,249 @@
+"""What the queue's database says: submissions, and each run's chain of attempts. Nothing here writes.
+
+In: studies and trials of Optuna's storage. Out: chains that know their state, and the records of them. A submission is
+a study. A run is a chain of trials, one an attempt, because Optuna's trials end once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial
+
+from sparklabel.arguments import did_you_mean
+from sparklabel.errors import SetupError
+from sparklabel.training.runs.records import QueuedRun, RunKind, RunState
+
+
+class Mark:
+    """The attributes that carry what Optuna has no field for. They are stored: their values do not change."""
+
+    SUBMISSION = "sparklabel.submission"  # of a study
+    READY = "sparklabel.ready"
+    RUN = "run"  # of a trial
+    KIND = "kind"
+    PARAMS = "params"
+    MLFLOW_RUN = "mlflow_run"
+    WORKER = "worker"
+    SIGN = "sign"
+    REASON = "reason"
+    NOT_RETRIED = "not_retried"
+    NOT_COUNTED = "not_counted"
+    SUPERSEDED = "superseded"
+
+
+def cancel_mark(run: int) -> str:
+    """Of a study: whether the run with this number, from 0, is canceled."""
+    return f"cancel.{run}"
+
+
+def forgive_mark(run: int) -> str:
+    """Of a study: the last attempt at the run before it was retried by hand."""
+    return f"forgive.{run}"
+
+
+_DEAD = "its worker died"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What was submitted under a name.
+
+    Attributes:
+        name: The name.
+        call: What each run does, as `FinetuneCall.to_dict` gives it.
+        call_name: The function: "finetune".
+        search: What candidates vary, as `search_to_dict` gives it; None for a single run.
+        processes: How many slots each run needs at once; 1 trains in the worker itself.
+        priority: Higher ones come first.
+        max_retries: How often a run that was lost is begun again.
+        mlflow_run: The parent of the runs' MLflow runs.
+        submitted_at: When, in UTC, as ISO 8601.
+    """
+
+    name: str
+    call_name: str
+    call: Mapping[str, Any]
+    search: Mapping[str, Any] | None
+    processes: int
+    priority: int
+    max_retries: int
+    mlflow_run: str
+    submitted_at: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it; `Submission(**...)` gives it back."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """A run to be queued: what for, with what, and the MLflow run that it will be recorded in."""
+
+    kind: RunKind
+    params: Mapping[str, Any]
+    mlflow_run: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedRun:
+    """A run that a worker has claimed. `trial` is its attempt in the database."""
+
+    submission: Submission
+    run: QueuedRun
+    trial: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunChain:
+    """A run with its attempts, oldest first; superseded ones are left out."""
+
+    submission: Submission
+    first: int
+    trials: Sequence[FrozenTrial]
+    is_canceled: bool
+    forgiven: int
+    """Attempts up to this number do not count: the run was retried by hand after them."""
+    is_silent: bool
+
+    @property
+    def last(self) -> "FrozenTrial":
+        return self.trials[-1]
+
+    @property
+    def state(self) -> RunState:
+        state = self.last.state.name
+        if state == "COMPLETE":
+            return RunState.COMPLETE
+        if state == "RUNNING":
+            return RunState.LOST if self.is_silent else RunState.RUNNING
+        if self.is_canceled:
+            return RunState.CANCELED
+        if state == "WAITING" or self.is_retry_due:
+            return RunState.WAITING
+        return RunState.FAILED
+
+    @property
+    def is_retry_due(self) -> bool:
+        """Whether the last attempt failed in a way that another one may not."""
+        last = self.last
+        if last.state.name != "FAIL" or self.is_canceled:
+            return False
+        if last.number <= self.forgiven:
+            return True
+        failed = [
+            t for t in self.trials if t.number > self.forgiven and not t.user_attrs.get(Mark.NOT_COUNTED)
+        ]
+        return not last.user_attrs.get(Mark.NOT_RETRIED) and len(failed) <= self.submission.max_retries
+
+    @property
+    def reason(self) -> str:
+        ended = [trial for trial in self.trials if trial.state.name == "FAIL"]
+        if not ended or self.state == RunState.COMPLETE:
+            return ""
+        return str(ended[-1].user_attrs.get(Mark.REASON, _DEAD))
+
+    def record(self) -> QueuedRun:
+        last, submission = self.last, self.submission
+        attributes = last.user_attrs
+        step, steps = attributes.get(Mark.SIGN) or (0, 0)
+        return QueuedRun(
+            submission=submission.name, number=self.first + 1, kind=RunKind(attributes[Mark.KIND]), state=self.state,
+            priority=submission.priority, params=attributes.get(Mark.PARAMS) or {},
+            attempts=sum(Mark.WORKER in trial.user_attrs for trial in self.trials),
+            accuracy=last.values[0] if last.values else None, step=step, steps=steps, reason=self.reason,
+            worker=str(attributes.get(Mark.WORKER, "")), mlflow_run=attributes[Mark.MLFLOW_RUN],
+            submitted_at=submission.submitted_at,
+        )  # fmt: skip
+
+
+class QueueReader:
+    """Reads submissions and chains.
+
+    Args:
+        storage: To read with.
+        where: The queue's address, for errors.
+    """
+
+    def __init__(self, storage: RDBStorage, where: str) -> None:
+        self._storage, self._where = storage, where
+
+    def names(self) -> list[str]:
+        """The submissions, oldest first."""
+        return [study.study_name for study in self._studies()]
+
+    def by_urgency(self) -> list[str]:
+        """The submissions, most urgent first, then oldest."""
+        found = [
+            (-one.user_attrs[Mark.SUBMISSION]["priority"], one._study_id, one.study_name)
+            for one in self._studies()
+        ]
+        return [name for _, _, name in sorted(found)]
+
+    def study_id(self, name: str) -> int:
+        return self._storage.get_study_id_from_name(name)
+
+    def submission(self, name: str) -> Submission:
+        return Submission(**self._attributes(name)[Mark.SUBMISSION])
+
+    def known(self, name: str) -> str:
+        """The name of a submission. Raises SetupError if there is none."""
+        names = self.names()
+        if name not in names:
+            guess = did_you_mean(name, names) or "."
+            raise SetupError(
+                f"The queue at {self._where} has no submission {name!r}{guess}",
+                hint="`sparklabel runs list` shows what it has.",
+            )
+        return name
+
+    def chains(self, name: str) -> list[RunChain]:
+        """The submission's runs, by number."""
+        attributes, study_id = self._attributes(name), self.study_id(name)
+        submission = Submission(**attributes[Mark.SUBMISSION])
+        silent = set(self._storage._get_stale_trial_ids(study_id))
+        by_run: dict[int, list[FrozenTrial]] = {}
+        for trial in self._storage.get_all_trials(study_id, deepcopy=False):
+            if not trial.user_attrs.get(Mark.SUPERSEDED):
+                by_run.setdefault(trial.user_attrs[Mark.RUN], []).append(trial)
+        return [
+            RunChain(
+                submission, run, trials, bool(attributes.get(cancel_mark(run))),
+                int(attributes.get(forgive_mark(run), -1)), trials[-1]._trial_id in silent,
+            )
+            for run, trials in sorted(by_run.items())
+        ]  # fmt: skip
+
+    def chain(self, name: str, first: int) -> RunChain:
+        """One of them, by its number from 0."""
+        return self.chains(name)[first]
+
+    def chosen(self, name: str, number: int | None) -> list[RunChain]:
+        """All chains of a submission, or the run with this number, from 1. Raises SetupError if there is none."""
+        chains = self.chains(self.known(name))
+        if number is None:
+            return chains
+        if not 1 <= number <= len(chains):
+            raise SetupError(f"The submission {name!r} has no run {number}: it has {len(chains)}.")
+        return [chains[number - 1]]
+
+    def is_canceled(self, claimed: ClaimedRun) -> bool:
+        return bool(self._attributes(claimed.submission.name).get(cancel_mark(claimed.run.number - 1)))
+
+    def _attributes(self, name: str) -> dict[str, Any]:
+        return self._storage.get_study_user_attrs(self.study_id(name))
+
+    def _studies(self) -> list[Any]:
+        """Those that are submissions, and submitted to their end; the database may have others."""
+        studies = self._storage.get_all_studies()
+        return sorted(
+            (one for one in studies if one.user_attrs.get(Mark.READY)), key=lambda one: one._study_id
+        )
+
+
+def is_ready(chain: RunChain, chains: Sequence[RunChain]) -> bool:
+    """Whether the run can be begun: a search's final one waits for the others."""
+    if chain.last.user_attrs[Mark.KIND] != RunKind.FINAL:
+        return True
+    return all(other.state.is_end for other in chains if other is not chain)

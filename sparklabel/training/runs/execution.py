@@ -1,0 +1,70 @@
+"""What a worker does for a run that it has claimed: a candidate, the best candidate, or a training without a search.
+
+In: a claimed run, how it is followed. Out: its accuracy; MLflow has the rest.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from sparklabel import registry
+from sparklabel.cache_dir import cache_folder
+from sparklabel.errors import AnswersError
+from sparklabel.language_model.training.config import TrainingConfig
+from sparklabel.training.call import FinetuneCall
+from sparklabel.training.candidate import judge_candidate
+from sparklabel.training.control import RunControl
+from sparklabel.training.finetune import run_call
+from sparklabel.training.runs.chains import ClaimedRun
+from sparklabel.training.runs.records import QueuedRun, RunKind, RunState
+from sparklabel.training.runs.search import BASE
+
+
+def execute(
+    spark: SparkSession, claimed: ClaimedRun, others: Sequence[QueuedRun], control: RunControl
+) -> float | None:
+    """Trains and judges. Returns the accuracy; None if there was nothing to judge on.
+
+    Args:
+        spark: The session.
+        claimed: The run.
+        others: All runs of its submission, from which a final run takes the best.
+        control: How it is followed and ended.
+    """
+    call = FinetuneCall.from_dict(claimed.submission.call)
+    if call.checkpoints is None:  # so that it goes on where it was, at least on this host
+        call = replace(call, checkpoints=str(cache_folder("trainings")))
+    if claimed.run.kind == RunKind.CANDIDATE:
+        return judge_candidate(spark, varied(call, claimed.run.params), control)
+    params = best_of(others).params if claimed.run.kind == RunKind.FINAL else {}
+    report = run_call(spark, varied(call, params), control)
+    return report.gate.accuracy_new if report.gate.n else None
+
+
+def varied(call: FinetuneCall, params: Mapping[str, Any]) -> FinetuneCall:
+    """The call with a candidate's settings."""
+    settings = asdict(call.config or TrainingConfig()) | {k: v for k, v in params.items() if k != BASE}
+    return replace(call, base=params.get(BASE, call.base), config=TrainingConfig.from_dict(settings))
+
+
+def best_of(runs: Sequence[QueuedRun]) -> QueuedRun:
+    """The complete candidate with the highest accuracy, the first one of equal ones. Raises AnswersError if there is
+    none."""
+    complete = [run for run in runs if run.kind == RunKind.CANDIDATE and run.state == RunState.COMPLETE]
+    if not complete:
+        raise AnswersError(
+            "No candidate of the search came to its end.",
+            hint="`sparklabel runs show` says why; `sparklabel runs retry` queues them again.",
+        )
+    return max(complete, key=lambda run: (run.accuracy or 0.0, -run.number))
+
+
+def record_choice(parent: str, best: QueuedRun) -> None:
+    """Logs to the submission's MLflow run which candidate was chosen. Raises SetupError."""
+    with registry.start_run("", experiment="", run_id=parent) as run:
+        run.log_params(
+            {"best_run": best.name} | {f"best.{name}": value for name, value in best.params.items()}
+        )
+        run.log_metrics({"best_validation_accuracy": best.accuracy})

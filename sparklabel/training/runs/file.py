@@ -1,0 +1,87 @@
+"""A submission in a YAML file, for the command line: what `submit` takes as keywords.
+
+In: a file. Out: the keywords, or an error that names the file. Numbers such as 1e-4, which YAML reads as texts, are
+numbers here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sparklabel.arguments import unknown_name
+from sparklabel.errors import SetupError, TaskError
+from sparklabel.language_model.training.config import TrainingConfig
+from sparklabel.tasks import load_task, task_from_dict
+from sparklabel.tasks.yaml_limits import LARGEST, check_yaml
+from sparklabel.training.call import FinetuneCall
+from sparklabel.training.runs.search import search_from_dict
+
+_OWN = ("call", "search", "name", "priority", "max_retries")
+
+
+def load_submission(file: Path) -> dict[str, Any]:
+    """The keywords for `submit`. `task` is a task's fields, or the path of its file as seen from this one; `config` has
+    fields of `TrainingConfig`. Raises SetupError or TaskError."""
+    try:
+        text = file.read_text("utf-8")
+        if len(text) > LARGEST:
+            raise SetupError(f"{file} is larger than {LARGEST:,} characters.")
+        check_yaml(text)
+        found = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SetupError(f"{file} cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise SetupError(f"{file} is not YAML: {error}") from None
+    if not isinstance(found, dict) or "call" not in found:
+        raise SetupError(
+            f"{file} is not a submission: it has no `call`.", hint="conf/runs has one: `call: finetune`."
+        )
+    known = [*_OWN, *(field.name for field in fields(FinetuneCall))]
+    for name in found:
+        if name not in known:
+            raise unknown_name(str(file), "field", str(name), known)
+    found = {
+        name: _numbers(value) if name in ("search", "config") else value for name, value in found.items()
+    }
+    if "task" in found:
+        found["task"] = _task(found["task"], file)
+    if found.get("search") is not None:
+        found["search"] = search_from_dict(found["search"])
+    if found.get("config") is not None:
+        found["config"] = _config(found["config"], file)
+    return found
+
+
+def _task(given: object, file: Path) -> Any:
+    if not isinstance(given, str):
+        return task_from_dict(given)
+    path = file.parent / given
+    if not path.is_file():
+        raise TaskError(f"{file}: there is no task file {path}.")
+    return load_task(path)
+
+
+def _config(given: object, file: Path) -> TrainingConfig:
+    if not isinstance(given, Mapping):
+        raise SetupError(f"{file}: config={given!r} has no fields of TrainingConfig.")
+    settings: dict[str, Any] = {
+        str(name): tuple(v) if isinstance(v, list) else v for name, v in given.items()
+    }
+    return TrainingConfig(**settings)
+
+
+def _numbers(value: Any) -> Any:
+    """YAML 1.1 takes 1e-4 for a text: a number needs a dot there."""
+    if isinstance(value, Mapping):
+        return {name: _numbers(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_numbers(one) for one in value]
+    if isinstance(value, str) and value[:1].isdecimal():
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value

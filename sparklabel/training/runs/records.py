@@ -1,0 +1,127 @@
+"""What the queue says of a run, as a record and as a table to print."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sparklabel.redaction import printable
+
+
+class RunState(StrEnum):
+    """Where a run is. `LOST` runs have given no sign for too long: the next worker that looks takes them over."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    LOST = "lost"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def is_end(self) -> bool:
+        return self in (RunState.COMPLETE, RunState.FAILED, RunState.CANCELED)
+
+
+class RunKind(StrEnum):
+    """What a run is for: `RUN` is one training with its gate; of a search, each `CANDIDATE` is judged on a part of the
+    training answers, and `FINAL` trains the best one on all and meets the gate."""
+
+    RUN = "run"
+    CANDIDATE = "candidate"
+    FINAL = "final"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedRun:
+    """A run of the queue.
+
+    Attributes:
+        submission: The name it was submitted under.
+        number: Its number there, from 1.
+        kind: What it is for.
+        state: Where it is.
+        priority: Higher ones come first.
+        params: What a search varies, with this run's values; empty until TPE has drawn them.
+        attempts: How often a worker has begun it.
+        accuracy: On the validation answers for a candidate, on the held-out ones otherwise; None until it is complete,
+            or if there was nothing to judge on.
+        step: Optimizer steps so far, as of the worker's last sign.
+        steps: Of how many; 0 before the first.
+        reason: Why it failed, or waits again.
+        worker: Who has it, or had it last: host and process.
+        mlflow_run: Its MLflow run.
+        submitted_at: When it was submitted, in UTC, as ISO 8601.
+    """
+
+    submission: str
+    number: int
+    kind: RunKind
+    state: RunState
+    priority: int
+    params: Mapping[str, Any] = field(default_factory=dict)
+    attempts: int = 0
+    accuracy: float | None = None
+    step: int = 0
+    steps: int = 0
+    reason: str = ""
+    worker: str = ""
+    mlflow_run: str = ""
+    submitted_at: str = ""
+
+    @property
+    def name(self) -> str:
+        """What `cancel_run` and `retry_run` call it: `intent-1/3`."""
+        return f"{self.submission}/{self.number}"
+
+    def __str__(self) -> str:
+        params = ", ".join(f"{name}={value}" for name, value in self.params.items())
+        progress = (
+            f"step {self.step} of {self.steps}" if self.state == RunState.RUNNING and self.steps else ""
+        )
+        accuracy = "" if self.accuracy is None else f"accuracy {self.accuracy:.1%}"
+        attempts = f"attempt {self.attempts}" if self.attempts > 1 else ""
+        parts = (params, self.state, progress, accuracy, attempts, self.reason)
+        return printable(f"{self.name} {self.kind}: " + ", ".join(filter(None, parts)))
+
+
+class QueuedRuns(Sequence[QueuedRun]):
+    """Runs in the order of their submission and number; `str()` of it is a table to print."""
+
+    def __init__(self, runs: Iterable[QueuedRun]) -> None:
+        self._runs = tuple(runs)
+
+    def __getitem__(self, index: Any) -> Any:
+        return QueuedRuns(self._runs[index]) if isinstance(index, slice) else self._runs[index]
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, QueuedRuns) and self._runs == other._runs
+
+    def __hash__(self) -> int:
+        return hash(self._runs)
+
+    def __repr__(self) -> str:
+        return f"QueuedRuns({list(self._runs)!r})"
+
+    def __str__(self) -> str:
+        if not self._runs:
+            return "there are no runs"
+        rows = [("run", "kind", "state", "priority", "step", "accuracy", "attempts", "parameters", "reason")]
+        rows += [
+            (
+                run.name, run.kind, run.state, str(run.priority), f"{run.step}/{run.steps}" if run.steps else "",
+                "" if run.accuracy is None else f"{run.accuracy:.3f}", str(run.attempts),
+                " ".join(f"{name}={value}" for name, value in run.params.items()), run.reason,
+            )
+            for run in self._runs
+        ]  # fmt: skip
+        shown = [[printable(cell) for cell in row] for row in rows]
+        used = [column for column in range(len(rows[0])) if any(row[column] for row in shown[1:])]
+        widths = [max(len(row[column]) for row in shown) for column in used]
+        return "\n".join(
+            "  ".join(row[column].ljust(width) for column, width in zip(used, widths, strict=True)).rstrip()
+            for row in shown
+        )

@@ -1,0 +1,108 @@
+"""Fifty runs and workers that die: each run is completed once, loses one step at most, and is one MLflow run."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import mlflow
+import pytest
+
+import sparklabel as sl
+from sparklabel.training.runs.queue import RunQueue
+from tests.queue_worker import BEAT, GRACE, STEPS
+
+TASK = sl.classification("tone", "text", ["calm", "angry"])
+RUNS = 50
+_DEADLINE = 300.0
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch, new_mlflow_store):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", new_mlflow_store(tmp_path))
+    monkeypatch.setenv("SPARKLABEL_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def start(tmp_path, store):
+    """Starts a worker in a process of its own; all are dead afterwards."""
+    started = []
+
+    def run(address, seconds=0.03):
+        with (tmp_path / f"worker-{len(started)}.log").open("w") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "tests.queue_worker", address, str(tmp_path), str(seconds)],
+                cwd=Path(__file__).parents[2], stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        started.append(worker)
+        return worker
+
+    yield run
+    for worker in started:
+        with suppress(ProcessLookupError):
+            worker.kill()
+        worker.wait()
+
+
+def until(condition, worker_logs):
+    end = time.monotonic() + _DEADLINE
+    while not condition():
+        assert time.monotonic() < end, "\n".join(log.read_text() for log in worker_logs)
+        time.sleep(0.1)  # other processes are waited for
+
+
+def running(queue, worker):
+    """How many runs the worker has."""
+    return sum(run.state == "running" and run.worker.endswith(f":{worker.pid}") for run in queue.runs())
+
+
+def test_fifty_runs_are_completed_once_each_whatever_becomes_of_the_workers(tmp_path, start):
+    address = f"sqlite:///{tmp_path}/runs.db"
+    defaults = {"table": "support.tickets", "task": TASK, "key": "id", "queue": address}
+    sl.submit("finetune", name="late", search=sl.grid(seed=list(range(RUNS - 3))), **defaults)
+    sl.submit("finetune", name="urgent", priority=9, search=sl.grid(seed=[0]), **defaults)
+    queue = RunQueue(address, beat=BEAT, grace=GRACE)
+
+    def complete():
+        return sum(run.state == "complete" for run in queue.runs())
+
+    logs = tmp_path.glob
+    workers = [start(address) for _ in range(3)]
+    first, second, third = workers
+    until(lambda: complete() > 4 and running(queue, first), logs("worker-*.log"))
+    assert [run.state for run in queue.runs("urgent")] == ["complete"] * 2
+    first.kill()
+    until(lambda: running(queue, third), logs("worker-*.log"))
+    third.send_signal(signal.SIGSTOP)
+    [held] = [run for run in queue.runs() if run.worker.endswith(f":{third.pid}") and not run.state.is_end]
+    until(lambda: running(queue, second), logs("worker-*.log"))
+    second.kill()
+    start(address)
+    until(lambda: queue.runs(held.submission)[held.number - 1].attempts > 1, logs("worker-*.log"))
+    third.send_signal(signal.SIGCONT)
+    until(lambda: complete() == RUNS, logs("worker-*.log"))
+
+    client, runs = mlflow.MlflowClient(), queue.runs()
+    assert len({run.mlflow_run for run in runs}) == RUNS
+    for run in runs:
+        lines = [line.split() for line in (tmp_path / run.name.replace("/", "-")).read_text().splitlines()]
+        assert {int(step) for _, step in lines} == set(range(1, STEPS + 1))
+        assert Counter(attempt for attempt, _ in lines).total() <= STEPS + run.attempts - 1
+        logged = [metric.step for metric in client.get_metric_history(run.mlflow_run, "loss")]
+        assert len(logged) == len(set(logged))
+        assert client.get_run(run.mlflow_run).info.status == "FINISHED"
+    assert sum(run.attempts > 1 for run in runs) >= 3
+
+
+def test_a_running_run_that_is_canceled_ends_soon_and_leaves_no_process(tmp_path, start):
+    address = f"sqlite:///{tmp_path}/runs.db"
+    [run] = sl.submit("finetune", table="support.tickets", task=TASK, key="id", queue=address)
+    worker, queue = start(address, seconds=1), RunQueue(address, beat=BEAT, grace=GRACE)
+    until(lambda: running(queue, worker), tmp_path.glob("worker-*.log"))
+    sl.cancel_run(run.name, queue=address)
+    assert worker.wait(60) == 0
+    assert [one.state for one in queue.runs()] == ["canceled"]
+    assert mlflow.MlflowClient().get_run(run.mlflow_run).info.status == "KILLED"

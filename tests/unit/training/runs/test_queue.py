@@ -1,0 +1,190 @@
+"""Claims, signs of life, retries and cancelations, by workers that may be dead: each run is completed once."""
+
+import pytest
+import sqlalchemy
+
+import sparklabel as sl
+from sparklabel.errors import SetupError
+from sparklabel.training.runs.queue import RunQueue
+from sparklabel.training.runs.records import RunState
+
+
+def anything(submission):
+    return True
+
+
+def claim(queue):
+    return queue.claim(anything, "host:1")
+
+
+def states(queue, name="tone-1"):
+    return [run.state for run in queue.runs(name)]
+
+
+def fall_silent(queue, claimed):
+    """As if its worker had died an hour ago."""
+    with queue._storage.engine.begin() as connection:
+        connection.execute(
+            sqlalchemy.text(
+                "UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00' WHERE trial_id = :t"
+            ),
+            {"t": claimed.trial},
+        )
+
+
+def test_a_run_is_claimed_once(submit, queue, address):
+    submit()
+    assert claim(queue).run.name == "tone-1/1"
+    assert claim(RunQueue(address)) is None
+    assert states(queue) == [RunState.RUNNING]
+
+
+def test_urgent_runs_come_first_then_old_ones(submit, queue):
+    submit(name="old")
+    submit(name="new")
+    submit(name="urgent", priority=1)
+    assert [claim(queue).submission.name for _ in range(3)] == ["urgent", "old", "new"]
+
+
+def test_a_run_that_does_not_fit_lets_others_pass_or_not(submit, queue):
+    submit(name="large", priority=1, num_processes=2, checkpoints="/shared")
+    submit(name="small")
+    assert queue.claim(lambda s: True if s.processes == 1 else None, "host:1") is None
+    assert queue.claim(lambda s: s.processes == 1, "host:1").submission.name == "small"
+
+
+def test_the_final_run_waits_for_all_candidates(submit, queue):
+    submit(search=sl.grid(rank=[4, 8]))
+    first, second = claim(queue), claim(queue)
+    queue.complete(first, 0.5)
+    assert claim(queue) is None
+    queue.fail(second, "a wrong table", retry=False)
+    assert claim(queue).run.kind == "final"
+
+
+def test_a_silent_worker_loses_its_run_and_its_result_does_not_count(submit, queue):
+    submit()
+    lost = claim(queue)
+    fall_silent(queue, lost)
+    assert states(queue) == [RunState.LOST]
+    again = claim(queue)
+    assert (again.run.name, again.run.attempts) == ("tone-1/1", 2)
+    assert "silent" in queue.beat(lost, 1, 2)
+    assert not queue.complete(lost, 0.9)
+    assert queue.complete(again, 0.8)
+    [run] = queue.runs()
+    assert (run.state, run.accuracy, run.attempts) == (RunState.COMPLETE, 0.8, 2)
+
+
+def test_a_worker_that_dies_between_claim_and_first_sign_loses_its_run_too(submit, queue):
+    submit()
+    fall_silent(queue, claim(queue))
+    assert claim(queue).run.attempts == 2
+
+
+def test_a_run_is_begun_again_as_often_as_it_may_be(submit, queue):
+    submit(max_retries=1)
+    for _ in range(2):
+        queue.fail(claim(queue), "executors were lost", retry=True)
+    assert claim(queue) is None
+    assert [(run.state, run.reason) for run in queue.runs()] == [(RunState.FAILED, "executors were lost")]
+
+
+def test_what_cannot_succeed_is_not_begun_again(submit, queue):
+    submit()
+    queue.fail(claim(queue), "no such table", retry=False)
+    assert claim(queue) is None
+
+
+def test_an_attempt_that_was_only_put_back_does_not_count(submit, queue):
+    submit(max_retries=0)
+    for _ in range(3):
+        queue.fail(claim(queue), "its worker was asked to end", retry=True, counts=False)
+    assert claim(queue).run.attempts == 4
+
+
+def test_a_run_that_is_begun_again_keeps_what_tpe_drew(submit, queue):
+    submit(search=sl.tpe(trials=1, learning_rate=(1e-5, 1e-3, "log"), rank=(4, 64)))
+    drawn = claim(queue)
+    queue.fail(drawn, "a rank was lost", retry=True)
+    assert claim(queue).run.params == drawn.run.params
+    assert 1e-5 <= drawn.run.params["learning_rate"] <= 1e-3
+
+
+def test_workers_that_begin_together_draw_different_candidates(submit, address):
+    submit(search=sl.tpe(trials=4, learning_rate=(1e-5, 1e-3, "log")))
+    drawn = {claim(RunQueue(address)).run.params["learning_rate"] for _ in range(4)}
+    assert len(drawn) == 4
+
+
+def test_two_that_queue_the_next_attempt_at_once_make_one(submit, queue, address, monkeypatch):
+    submit()
+    other = RunQueue(address, beat=1, grace=2)
+    queue.fail(claim(queue), "a rank was lost", retry=True)
+    before = queue._reader.chains("tone-1")  # both have looked before either has written
+    for one in (queue, other):
+        with monkeypatch.context() as patch:
+            patch.setattr(one._reader, "chains", lambda name: before)
+            one._revive("tone-1")
+    claimed = [claim(queue), claim(other), claim(queue)]
+    assert [one.run.attempts for one in claimed if one] == [2]
+    queue.complete(next(filter(None, claimed)), 0.5)
+    assert claim(other) is None
+    assert states(queue) == [RunState.COMPLETE]
+
+
+def test_a_canceled_run_that_waits_is_never_begun(submit, queue, address):
+    submit()
+    assert [run.state for run in sl.cancel_run("tone-1", queue=address)] == [RunState.CANCELED]
+    assert claim(queue) is None
+
+
+def test_a_canceled_run_that_runs_hears_it_with_its_next_sign(submit, queue, address):
+    submit()
+    claimed = claim(queue)
+    assert not queue.beat(claimed, 1, 5)
+    sl.cancel_run("tone-1/1", queue=address)
+    assert queue.beat(claimed, 2, 5) == "it was canceled"
+    queue.fail(claimed, "it was canceled", retry=False)
+    [run] = queue.runs()
+    assert (run.state, run.step, run.steps) == (RunState.CANCELED, 2, 5)
+
+
+def test_a_canceled_run_whose_worker_dies_stays_canceled(submit, queue, address):
+    submit()
+    claimed = claim(queue)
+    sl.cancel_run("tone-1/1", queue=address)
+    fall_silent(queue, claimed)
+    assert claim(queue) is None
+    assert states(queue) == [RunState.CANCELED]
+
+
+def test_a_failed_run_can_be_retried_by_hand_as_often_as_at_first(submit, queue, address):
+    submit(max_retries=0)
+    queue.fail(claim(queue), "no such table", retry=False)
+    assert [run.state for run in sl.retry_run("tone-1", queue=address)] == [RunState.WAITING]
+    queue.fail(claim(queue), "no such table", retry=False)
+    assert states(queue) == [RunState.FAILED]
+
+
+def test_a_canceled_search_can_be_retried(submit, queue, address):
+    submit(search=sl.grid(rank=[4, 8]))
+    sl.cancel_run("tone-1", queue=address)
+    sl.retry_run("tone-1", queue=address)
+    assert states(queue) == [RunState.WAITING] * 3
+
+
+def test_a_database_may_have_studies_of_others(queue, submit):
+    import optuna
+
+    optuna.create_study(storage=queue._storage, study_name="theirs")
+    submit()
+    assert queue.names() == ["tone-1"]
+    assert claim(queue).submission.name == "tone-1"
+
+
+def test_what_another_optuna_made_is_refused(queue, address):
+    with queue._storage.engine.begin() as connection:
+        connection.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = 'v99.0.0.a'"))
+    with pytest.raises(SetupError, match="another version of Optuna"):
+        RunQueue(address)

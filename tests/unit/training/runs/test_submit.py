@@ -1,0 +1,127 @@
+"""What is submitted waits, in the queue and in MLflow; what could not be worked at is refused."""
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import RunStatus
+
+import sparklabel as sl
+from sparklabel.errors import ModelError, SetupError, TaskError
+from sparklabel.training.call import FinetuneCall
+from tests.unit.training.runs.conftest import TASK
+
+
+def status(run_id):
+    return MlflowClient().get_run(run_id).info.status
+
+
+def test_a_single_run_waits(submit):
+    [run] = submit()
+    assert (run.name, run.kind, run.state, run.attempts) == ("tone-1/1", "run", "waiting", 0)
+    assert status(run.mlflow_run) == "SCHEDULED"
+
+
+def test_a_search_is_its_candidates_and_the_final_run_of_the_best(submit):
+    runs = submit(search=sl.grid(rank=[8, 16]))
+    assert [run.kind for run in runs] == ["candidate", "candidate", "final"]
+    assert [run.params for run in runs] == [{"rank": 8}, {"rank": 16}, {}]
+
+
+def test_each_run_is_an_mlflow_run_below_the_submissions(submit):
+    runs = submit(search=sl.tpe(trials=2, rank=(4, 8)), name="sweep")
+    client = MlflowClient()
+    found = [client.get_run(run.mlflow_run) for run in runs]
+    [parent] = {run.data.tags["mlflow.parentRunId"] for run in found}
+    assert client.get_run(parent).info.run_name == "sweep"
+    assert [run.data.tags["sparklabel.run"] for run in found] == ["sweep/1", "sweep/2", "sweep/3"]
+    assert {RunStatus.from_string(run.info.status) for run in found} == {RunStatus.SCHEDULED}
+
+
+def test_names_are_the_task_and_a_number_unless_one_is_given(submit):
+    assert [submit()[0].submission, submit()[0].submission] == ["tone-1", "tone-2"]
+    assert submit(name="mine")[0].submission == "mine"
+
+
+def test_of_two_submissions_of_one_name_the_second_is_refused(submit, address):
+    submit(name="mine")
+    with pytest.raises(SetupError, match="has a submission 'mine'"):
+        submit(name="mine")
+    assert len(sl.runs(queue=address)) == 1
+
+
+def test_a_submission_that_mlflow_refuses_leaves_nothing_behind(submit, address, monkeypatch):
+    from sparklabel import registry
+
+    def fail(*_, **__):
+        raise SetupError("MLflow is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "schedule_run", fail)
+        with pytest.raises(SetupError, match="full"):
+            submit(name="mine")
+    assert len(sl.runs(queue=address)) == 0
+    assert submit(name="mine")[0].submission == "mine"
+
+
+def test_the_call_comes_back_as_it_was_submitted(submit, queue):
+    config = sl.TrainingConfig(epochs=2)
+    submit(config=config, num_processes=2, checkpoints="/shared", key=["a", "b"])
+    call = FinetuneCall.from_dict(queue.submission("tone-1").call)
+    assert call == FinetuneCall(
+        table="support.tickets",
+        task=TASK,
+        key=["a", "b"],
+        config=config,
+        num_processes=2,
+        checkpoints="/shared",
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"tabel": "x"}, "no argument 'tabel'; did you mean table"),
+        ({"num_processes": 0}, "num_processes=0"),
+        ({"num_processes": 2}, "checkpoints that all workers share"),
+        ({"num_processes": 2, "checkpoints": "here"}, "not an absolute path"),
+        ({"table": "some/folder"}, "is relative"),
+        ({"config": {"rank": 8}}, "not a TrainingConfig"),
+        ({"search": {"grid": {}}}, "neither grid"),
+        ({"search": sl.grid(rank=[8]), "config": sl.TrainingConfig(rank=4)}, "rank is given by config"),
+        ({"priority": "high"}, "priority='high'"),
+        ({"max_retries": -1}, "max_retries=-1"),
+        ({"name": "a/b"}, "name='a/b'"),
+        ({"queue": "runs.db"}, "not the address of a database"),
+        ({"queue": "sqlite:////nowhere/runs.db"}, "the folder /nowhere does not exist"),
+        ({"queue": "nosuchdb://h/x"}, "nosuchdb"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_could_not_be_worked_at_is_refused(submit, options, says):
+    with pytest.raises(SetupError, match=says):
+        submit(**options)
+
+
+def test_an_unknown_call_and_what_is_no_task_and_no_name_are_refused(submit):
+    with pytest.raises(SetupError, match="no call 'fintune'; did you mean finetune"):
+        sl.submit("fintune", table="t", task=TASK)
+    with pytest.raises(ModelError, match="registered_name='a/b'"):
+        submit(registered_name="a/b")
+    with pytest.raises(TaskError, match=r"not 'intent\.yaml'"):
+        submit(task="intent.yaml")
+
+
+def test_a_password_in_the_address_is_never_shown(submit):
+    with pytest.raises(SetupError) as error:
+        submit(queue="postgresql://me:s3cret%21@127.0.0.1:1/runs")
+    assert "127.0.0.1" in str(error.value)
+    assert "s3cret" not in str(error.value)
+
+
+def test_an_unknown_submission_is_named(submit, address):
+    submit(name="intent")
+    with pytest.raises(SetupError, match="did you mean intent"):
+        sl.runs("intend", queue=address)
+    with pytest.raises(SetupError, match="has no run 7"):
+        sl.cancel_run("intent/7", queue=address)
+    with pytest.raises(SetupError, match="neither a submission"):
+        sl.cancel_run("intent/x", queue=address)
