@@ -101,11 +101,16 @@ def check_session(spark: object) -> None:
 
 
 def is_gone(spark: SparkSession) -> bool:
-    """Whether nobody answers for the session any more: its JVM, or its server, has ended."""
+    """Whether nobody answers for the session any more: it was stopped, or its JVM or its server has ended."""
     try:
-        return not spark.version
+        return not spark.version or (not is_connect(spark) and _is_stopped(spark))
     except session_errors():
         return True
+
+
+def _is_stopped(spark: SparkSession) -> bool:
+    context = spark.sparkContext._jsc
+    return context is None or bool(context.sc().isStopped())
 
 
 def require_delta(spark: SparkSession) -> None:
