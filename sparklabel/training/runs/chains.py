@@ -4,8 +4,8 @@ In: studies and trials of Optuna's storage. Out: chains that know their state, a
 a study. A run is a chain of trials, one an attempt, because Optuna's trials end once.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from optuna.storages import RDBStorage
@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial
 from sparklabel.arguments import did_you_mean
 from sparklabel.errors import SetupError
 from sparklabel.training.runs.records import QueuedRun, RunKind, RunState
+from sparklabel.training.runs.submission import ClaimedRun, Submission
 
 
 class Mark:
@@ -44,55 +45,6 @@ def forgive_mark(run: int) -> str:
 
 
 _DEAD = "its worker died"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """What was submitted under a name.
-
-    Attributes:
-        name: The name.
-        call: What each run does, as `FinetuneCall.to_dict` gives it.
-        call_name: The function: "finetune".
-        search: What candidates vary, as `search_to_dict` gives it; None for a single run.
-        processes: How many slots each run needs at once; 1 trains in the worker itself.
-        priority: Higher ones come first.
-        max_retries: How often a run that was lost is begun again.
-        mlflow_run: The parent of the runs' MLflow runs.
-        submitted_at: When, in UTC, as ISO 8601.
-    """
-
-    name: str
-    call_name: str
-    call: Mapping[str, Any]
-    search: Mapping[str, Any] | None
-    processes: int
-    priority: int
-    max_retries: int
-    mlflow_run: str
-    submitted_at: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it; `Submission(**...)` gives it back."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedRun:
-    """A run to be queued: what for, with what, and the MLflow run that it will be recorded in."""
-
-    kind: RunKind
-    params: Mapping[str, Any]
-    mlflow_run: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedRun:
-    """A run that a worker has claimed. `trial` is its attempt in the database."""
-
-    submission: Submission
-    run: QueuedRun
-    trial: int
 
 
 @dataclass(frozen=True, slots=True)

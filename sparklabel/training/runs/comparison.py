@@ -13,9 +13,8 @@ from pathlib import Path
 from sparklabel import registry
 from sparklabel.errors import SetupError
 from sparklabel.redaction import printable
-from sparklabel.training.runs.execution import best_of
 from sparklabel.training.runs.figures import Curve, comparison_figure
-from sparklabel.training.runs.records import QueuedRun, QueuedRuns, RunKind, RunState
+from sparklabel.training.runs.records import QueuedRun, QueuedRuns, RunKind, RunState, best_of
 from sparklabel.training.runs.submit import open_queue
 
 _STYLE = (
@@ -62,8 +61,8 @@ def compare_runs(name: str, folder: str | Path = ".", *, queue: str | None = Non
     Raises:
         SetupError: There is no such submission, the folder cannot be written, or the queue or MLflow does not answer.
     """
-    opened = open_queue(queue)
-    runs, submission = opened.runs(name), opened.submission(name)
+    with open_queue(queue) as opened:
+        runs, submission = opened.runs(name), opened.submission(name)
     candidates = [run for run in runs if run.kind == RunKind.CANDIDATE]
     best = best_of(runs) if any(run.state == RunState.COMPLETE for run in candidates) else None
     curves = [Curve(run.name, registry.metric_history(run.mlflow_run, "loss"), run == best) for run in runs]

@@ -11,15 +11,14 @@ from pyspark.sql import SparkSession
 
 from sparklabel import registry
 from sparklabel.cache_dir import cache_folder
-from sparklabel.errors import AnswersError
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.training.call import FinetuneCall
 from sparklabel.training.candidate import judge_candidate
 from sparklabel.training.control import RunControl
 from sparklabel.training.finetune import run_call
-from sparklabel.training.runs.chains import ClaimedRun
-from sparklabel.training.runs.records import QueuedRun, RunKind, RunState
+from sparklabel.training.runs.records import QueuedRun, RunKind, best_of
 from sparklabel.training.runs.search import BASE
+from sparklabel.training.runs.submission import ClaimedRun
 
 
 def execute(
@@ -47,18 +46,6 @@ def varied(call: FinetuneCall, params: Mapping[str, Any]) -> FinetuneCall:
     """The call with a candidate's settings."""
     settings = asdict(call.config or TrainingConfig()) | {k: v for k, v in params.items() if k != BASE}
     return replace(call, base=params.get(BASE, call.base), config=TrainingConfig.from_dict(settings))
-
-
-def best_of(runs: Sequence[QueuedRun]) -> QueuedRun:
-    """The complete candidate with the highest accuracy, the first one of equal ones. Raises AnswersError if there is
-    none."""
-    complete = [run for run in runs if run.kind == RunKind.CANDIDATE and run.state == RunState.COMPLETE]
-    if not complete:
-        raise AnswersError(
-            "No candidate of the search came to its end.",
-            hint="`sparklabel runs show` says why; `sparklabel runs retry` queues them again.",
-        )
-    return max(complete, key=lambda run: (run.accuracy or 0.0, -run.number))
 
 
 def record_choice(parent: str, best: QueuedRun) -> None:

@@ -12,11 +12,11 @@ from sparklabel.errors import SetupError, SparklabelError
 from sparklabel.progress import LOG, tell
 from sparklabel.redaction import printable_lines, typed_line
 from sparklabel.training.control import EndRequest
-from sparklabel.training.runs.execution import best_of, record_choice
-from sparklabel.training.runs.records import QueuedRun, RunKind, RunState
+from sparklabel.training.runs.execution import record_choice
+from sparklabel.training.runs.records import QueuedRun, RunKind, RunState, best_of
+from sparklabel.training.runs.submission import ClaimedRun
 
 if TYPE_CHECKING:
-    from sparklabel.training.runs.chains import ClaimedRun
     from sparklabel.training.runs.queue import RunQueue
 
 WORKER_ENDS = "its worker was asked to end"
@@ -37,7 +37,7 @@ class Outcomes:
     def __init__(self, queue: "RunQueue") -> None:
         self._queue = queue
 
-    def complete(self, claimed: "ClaimedRun", accuracy: float | None) -> None:
+    def complete(self, claimed: ClaimedRun, accuracy: float | None) -> None:
         """A run has come to its end. Raises SetupError if the queue does not answer."""
         name = claimed.run.name
         if self._queue.complete(claimed, accuracy):
@@ -46,7 +46,7 @@ class Outcomes:
             tell(f"{name} was taken over by another worker; this result does not count")
         self._record(claimed)
 
-    def fail(self, claimed: "ClaimedRun", error: BaseException, end: EndRequest) -> None:
+    def fail(self, claimed: ClaimedRun, error: BaseException, end: EndRequest) -> None:
         """A run has ended with an error, perhaps because it was asked to. Raises SetupError if the queue does not
         answer."""
         if end.asked and end.reason == WORKER_ENDS:
@@ -57,12 +57,12 @@ class Outcomes:
             self._queue.fail(claimed, _reason(error), retry=_may_succeed(error))
         self._record(claimed)
 
-    def put_back(self, claimed: "ClaimedRun", error: SparklabelError) -> None:
+    def put_back(self, claimed: ClaimedRun, error: SparklabelError) -> None:
         """A run could not be begun, for a reason that has nothing to do with it."""
         self._queue.fail(claimed, error.message, retry=True, counts=False)
         tell(f"{claimed.run.name} waits again: {error}")
 
-    def _record(self, claimed: "ClaimedRun") -> None:
+    def _record(self, claimed: ClaimedRun) -> None:
         """Brings MLflow up to date: a run that waits again is scheduled, one that another worker has is running; the
         parent ends with the last of its runs."""
         with suppress(SetupError):  # the queue has it

@@ -12,7 +12,6 @@ compare-and-set. So whatever happens between two statements, and however many lo
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import optuna
@@ -23,25 +22,17 @@ from optuna.trial import TrialState, create_trial
 
 from sparklabel.errors import SetupError
 from sparklabel.redaction import without_credentials
-from sparklabel.training.runs.chains import (
-    ClaimedRun,
-    Mark,
-    PlannedRun,
-    QueueReader,
-    RunChain,
-    Submission,
-    cancel_mark,
-    forgive_mark,
-    is_ready,
-)
+from sparklabel.training.runs.chains import Mark, QueueReader, RunChain, cancel_mark, forgive_mark, is_ready
 from sparklabel.training.runs.drawing import draw, grid_distributions
 from sparklabel.training.runs.records import QueuedRuns, RunKind, RunState
 from sparklabel.training.runs.search import Tpe, search_from_dict
 from sparklabel.training.runs.storage import BEAT_SECONDS, GRACE_SECONDS, open_storage, queue_errors
+from sparklabel.training.runs.submission import ClaimedRun, PlannedRun, Submission
 
 
 class RunQueue:
-    """The queue at an address. Each method raises SetupError if the database fails.
+    """The queue at an address; its connections are closed at the end of its `with` block. Each method raises SetupError
+    if the database fails.
 
     Args:
         address: Of the database, as SQLAlchemy writes it; by default SPARKLABEL_RUNS, or a file in the working
@@ -54,9 +45,17 @@ class RunQueue:
         self, address: str | None = None, *, beat: int = BEAT_SECONDS, grace: int = GRACE_SECONDS
     ) -> None:
         self.beat_seconds = beat
-        self._storage, reading = open_storage(address, beat, grace)
+        self._storage, self._reading = open_storage(address, beat, grace)
         self.address = without_credentials(self._storage.url)
-        self._reader = QueueReader(reading, self.address)
+        self._reader = QueueReader(self._reading, self.address)
+
+    def __enter__(self) -> "RunQueue":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for storage in (self._storage, self._reading):
+            storage.remove_session()
+            storage.engine.dispose()
 
     def names(self) -> list[str]:
         """The names of all submissions, oldest first."""
@@ -284,8 +283,3 @@ class RunQueue:
     def _errors(self) -> Iterator[None]:
         with queue_errors(self._storage.url):
             yield
-
-
-def now() -> str:
-    """The time in UTC, as ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from sparklabel.errors import AnswersError
 from sparklabel.redaction import printable
 
 
@@ -125,3 +126,15 @@ class QueuedRuns(Sequence[QueuedRun]):
             "  ".join(row[column].ljust(width) for column, width in zip(used, widths, strict=True)).rstrip()
             for row in shown
         )
+
+
+def best_of(runs: Sequence[QueuedRun]) -> QueuedRun:
+    """The complete candidate with the highest accuracy, the first one of equal ones. Raises AnswersError if there is
+    none."""
+    complete = [run for run in runs if run.kind == RunKind.CANDIDATE and run.state == RunState.COMPLETE]
+    if not complete:
+        raise AnswersError(
+            "No candidate of the search came to its end.",
+            hint="`sparklabel runs show` says why; `sparklabel runs retry` queues them again.",
+        )
+    return max(complete, key=lambda run: (run.accuracy or 0.0, -run.number))

@@ -5,10 +5,8 @@ In: a submission, those under way. Out: whether one more run fits, and whether o
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sparklabel.training.runs.chains import Submission
+from sparklabel.training.runs.submission import Submission
 
 MOST_AT_ONCE = 64
 
@@ -25,7 +23,7 @@ class Rooms:
     slots: Callable[[], int]
     parallel: int | None = None
 
-    def fits(self, submission: "Submission", under_way: "Sequence[Submission]") -> bool | None:
+    def fits(self, submission: Submission, under_way: Sequence[Submission]) -> bool | None:
         """Whether a run has room beside those under way: True; False if it is in the way of no other; None if others
         must not pass it."""
         slots, processes = self.slots(), submission.processes

@@ -18,6 +18,7 @@ from sparklabel.progress import WorkProgress
 from sparklabel.training.call import FinetuneCall
 from sparklabel.training.runs.records import QueuedRuns, RunKind
 from sparklabel.training.runs.search import Grid, Search, Tpe, search_to_dict
+from sparklabel.training.runs.submission import PlannedRun, Submission, now
 
 if TYPE_CHECKING:
     from sparklabel.training.runs.queue import RunQueue
@@ -100,14 +101,14 @@ def submit(
             hint="Letters, digits, '.', '_' and '-', at most 100, beginning with a letter or digit: intent-rates.",
         )
     asked = _checked(arguments, search)
-    opened = open_queue(queue)
-    name = _take_name(opened, asked.task.name, name)
-    try:
-        return _queue_runs(opened, name, asked, search, priority, max_retries)
-    except BaseException:  # nothing waits under the name yet, and it must not stay taken
-        with suppress(SetupError):
-            opened.forget(name)
-        raise
+    with open_queue(queue) as opened:
+        name = _take_name(opened, asked.task.name, name)
+        try:
+            return _queue_runs(opened, name, asked, search, priority, max_retries)
+        except BaseException:  # nothing waits under the name yet, and it must not stay taken
+            with suppress(SetupError):
+                opened.forget(name)
+            raise
 
 
 def runs(name: str | None = None, *, queue: str | None = None) -> QueuedRuns:
@@ -116,13 +117,14 @@ def runs(name: str | None = None, *, queue: str | None = None) -> QueuedRuns:
     Raises:
         SetupError: There is no such submission, or the queue does not answer.
     """
-    return open_queue(queue).runs(None if name is None else _text(name))
+    with open_queue(queue) as opened:
+        return opened.runs(None if name is None else _text(name))
 
 
 def find_runs(name: str, *, queue: str | None = None) -> QueuedRuns:
     """The runs of a submission (`intent-1`), or one of them (`intent-1/3`). Raises SetupError if there is none."""
-    opened, (submission, number) = open_queue(queue), _parts(name)
-    found = opened.runs(submission)
+    submission, number = _parts(name)
+    found = runs(submission, queue=queue)
     if number is None:
         return found
     if not 1 <= number <= len(found):
@@ -141,13 +143,14 @@ def cancel_run(name: str, *, queue: str | None = None) -> QueuedRuns:
     Raises:
         SetupError: There is no such run or submission, or the queue does not answer.
     """
-    opened, (submission, number) = open_queue(queue), _parts(name)
-    canceled = opened.cancel(submission, number)
-    for run in canceled:
-        if run.state.is_end:
-            registry.set_run_status(run.mlflow_run, "KILLED")
-    if canceled and all(run.state.is_end for run in opened.runs(submission)):
-        registry.set_run_status(opened.submission(submission).mlflow_run, "KILLED")
+    submission, number = _parts(name)
+    with open_queue(queue) as opened:
+        canceled = opened.cancel(submission, number)
+        ended = [run.mlflow_run for run in canceled if run.state.is_end]
+        if canceled and all(run.state.is_end for run in opened.runs(submission)):
+            ended.append(opened.submission(submission).mlflow_run)
+    for run_id in ended:
+        registry.set_run_status(run_id, "KILLED")
     return canceled
 
 
@@ -161,11 +164,13 @@ def retry_run(name: str, *, queue: str | None = None) -> QueuedRuns:
     Raises:
         SetupError: There is no such run or submission, or the queue does not answer.
     """
-    opened, (submission, number) = open_queue(queue), _parts(name)
-    again = opened.retry(submission, number)
-    for run_id in [run.mlflow_run for run in again] + [opened.submission(submission).mlflow_run] * bool(
-        again
-    ):
+    submission, number = _parts(name)
+    with open_queue(queue) as opened:
+        again = opened.retry(submission, number)
+        waiting = [run.mlflow_run for run in again]
+        if again:
+            waiting.append(opened.submission(submission).mlflow_run)
+    for run_id in waiting:
         registry.set_run_status(run_id, "SCHEDULED")
     return again
 
@@ -213,9 +218,6 @@ def _take_name(queue: "RunQueue", task: str, given: str | None) -> str:
 def _queue_runs(
     queue: "RunQueue", name: str, asked: FinetuneCall, search: Search | None, priority: int, max_retries: int
 ) -> QueuedRuns:
-    from sparklabel.training.runs.chains import PlannedRun, Submission
-    from sparklabel.training.runs.queue import now
-
     tags = {SUBMISSION_TAG: name}
     parent = registry.schedule_run(name, experiment=asked.experiment, tags=tags)
     made, planned = [parent], list[PlannedRun]()

@@ -53,15 +53,11 @@ def work(
         raise SetupError(f"parallel={parallel!r} is not a whole number from 1 to {MOST_AT_ONCE}.")
     check_session(spark)
     registry.connect()
-    worker = Worker(
-        open_queue(queue),
-        lambda claimed, others, control: execute(spark, claimed, others, control),
-        rooms=Rooms(lambda: _slots(spark), parallel),
-        keep_waiting=keep_waiting,
-        spark=spark,
-    )
-    return worker.run()
-
-
-def _slots(spark: SparkSession) -> int:
-    return max(rank_slots(spark, False), 1)
+    with open_queue(queue) as opened:
+        return Worker(
+            opened,
+            lambda claimed, others, control: execute(spark, claimed, others, control),
+            Rooms(lambda: max(rank_slots(spark, False), 1), parallel),
+            keep_waiting=keep_waiting,
+            spark=spark,
+        ).run()

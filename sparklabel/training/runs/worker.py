@@ -28,9 +28,9 @@ from sparklabel.training.control import RunControl
 from sparklabel.training.runs.outcomes import WORKER_ENDS, Outcomes, note
 from sparklabel.training.runs.records import QueuedRun, QueuedRuns
 from sparklabel.training.runs.rooms import MOST_AT_ONCE, Rooms
+from sparklabel.training.runs.submission import ClaimedRun, Submission
 
 if TYPE_CHECKING:
-    from sparklabel.training.runs.chains import ClaimedRun, Submission
     from sparklabel.training.runs.queue import RunQueue
 
 _LOOK_SECONDS, _POLL_SECONDS, _TELL_SECONDS = 0.5, 5.0, 60.0
@@ -38,7 +38,7 @@ _STORE_SECONDS = _PATIENCE = 20.0
 _SILENCE_SECONDS = 600.0
 """How long a worker without a run goes on to ask a queue that does not answer."""
 
-Execute = Callable[["ClaimedRun", Sequence[QueuedRun], RunControl], float | None]
+Execute = Callable[[ClaimedRun, Sequence[QueuedRun], RunControl], float | None]
 """Does what a run is for; `execution.execute` with a session."""
 
 
@@ -46,7 +46,7 @@ Execute = Callable[["ClaimedRun", Sequence[QueuedRun], RunControl], float | None
 class _UnderWay:
     """A run that this worker has."""
 
-    claimed: "ClaimedRun"
+    claimed: ClaimedRun
     control: RunControl
     result: "Future[float | None]"
     jobs: TaggedJobs | None
@@ -139,7 +139,7 @@ class Worker:
             tell(str(error))
             return True
 
-    def _fits(self, submission: "Submission") -> bool | None:
+    def _fits(self, submission: Submission) -> bool | None:
         return self._rooms.fits(submission, [one.claimed.submission for one in self._under_way])
 
     def _waits_for_others(self) -> bool:
@@ -157,7 +157,7 @@ class Worker:
             return True
         return self._keep_waiting and any(not run.state.is_end for run in self._queue.runs())
 
-    def _begin(self, claimed: "ClaimedRun", pool: ThreadPoolExecutor) -> bool:
+    def _begin(self, claimed: ClaimedRun, pool: ThreadPoolExecutor) -> bool:
         """False if it could not be begun, and nothing else could."""
         submission, run = claimed.submission, claimed.run
         self._worked[run.name] = None

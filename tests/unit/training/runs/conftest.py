@@ -27,4 +27,5 @@ def submit(address):
 @pytest.fixture
 def queue(address):
     """The queue; a worker there counts as dead after three seconds."""
-    return RunQueue(address, beat=1, grace=2)
+    with RunQueue(address, beat=1, grace=2) as opened:
+        yield opened
