@@ -8,7 +8,8 @@ import time
 import pytest
 
 import sparklabel as sl
-from sparklabel.errors import TrainingInterrupted
+from sparklabel import registry
+from sparklabel.errors import SetupError, TrainingInterrupted
 from sparklabel.language_model import TrainingConfig
 from sparklabel.training import attempts
 from tests.rank_processes import rank_processes
@@ -90,16 +91,46 @@ def test_a_killed_rank_costs_the_steps_since_the_last_checkpoint(finetune, tmp_p
     assert rank_processes() == {}
 
 
-@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
-def test_a_training_that_was_interrupted_goes_on_in_the_same_call(finetune, tmp_path, before, after):
-    when_a_checkpoint_is_there(tmp_path, lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
+@pytest.mark.parametrize(
+    ("before", "after", "sent", "ends_with"),
+    [(2, 1, signal.SIGINT, KeyboardInterrupt), (1, 2, signal.SIGTERM, SystemExit)],
+)
+def test_a_training_that_was_interrupted_goes_on_in_the_same_call(
+    finetune, tmp_path, before, after, sent, ends_with
+):
+    when_a_checkpoint_is_there(tmp_path, lambda: os.kill(os.getpid(), sent))
+    with pytest.raises(ends_with):
         finetune(num_processes=before)
     assert rank_processes() == {}
     reached = max(int(folder.name.rpartition("-")[2]) for folder in tmp_path.glob("*/*/step-*"))
     report = finetune(num_processes=after)
     assert 0 < reached < STEPS
     assert logged(report) == list(range(1, STEPS + 1))
+
+
+def test_an_error_beside_the_ranks_ends_them_and_the_same_call_goes_on(finetune, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise SetupError("MLflow is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry.Run, "log_metrics", full)
+        with pytest.raises(SetupError, match="full"):
+            finetune()
+    assert rank_processes() == {}
+    assert list(tmp_path.glob("*/*/step-*"))
+    report = finetune()
+    assert logged(report) == list(range(1, STEPS + 1))
+
+
+def test_what_is_lost_after_the_adapter_was_saved_costs_nothing(finetune, monkeypatch):
+    def lost(*arguments, **options):
+        run_ranks(*arguments, **options)
+        raise TrainingInterrupted("An executor was lost.")
+
+    run_ranks = attempts.run_ranks
+    monkeypatch.setattr(attempts, "run_ranks", lost)
+    report = finetune()
+    assert (report.attempts, report.steps) == (1, STEPS)
 
 
 def test_attempts_that_get_nowhere_end(finetune, tmp_path, monkeypatch):

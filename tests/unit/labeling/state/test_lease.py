@@ -39,6 +39,9 @@ def test_the_lease_of_another_release_is_read():
         json.dumps(asdict(THIS) | {"pid": "1"}),
         json.dumps({"pass_id": "p1"}),
     ],
+    ids=map(
+        str, range(9)
+    ),  # the texts name this process, and the processes that share the tests must call them the same
 )
 def test_what_is_no_lease_is_told_from_one(sign):
     with pytest.raises(ValueError, match="not a lease"):
