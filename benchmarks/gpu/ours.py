@@ -22,6 +22,7 @@ from sparklabel.language_model.model import best_dtype
 from sparklabel.language_model.partial_forward import DecoderStack
 from sparklabel.language_model.training.dataset import Sequences
 from sparklabel.language_model.training.loss import AnswerLoss
+from sparklabel.language_model.training.ranks import Ranks
 from sparklabel.language_model.training.trainer import training_attention
 from sparklabel.models.references import embedded_model
 
@@ -38,6 +39,7 @@ __all__ = [
     "LanguageModel",
     "ModelError",
     "ModelTokenizer",
+    "Ranks",
     "ScoringRequest",
     "Sequences",
     "ServingSpec",

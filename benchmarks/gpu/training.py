@@ -10,16 +10,24 @@ optimizer; gradients are for what the step trains (full) or the states alone (Lo
     of bare         tokens/s by those of the bare pass
     bare of peak    4 FLOP a weight and token (states' gradients) or 6 (weights' too) by seconds and peak
     peak GiB        the most that was allocated in the step, weights included
+    adding up       one all-reduce of the adapter's gradient in a process group of one
+    same weights    1 if the rank's adapter is the same, bit by bit
     loss            of the full step, on one batch again and again: mean negative log-probability of the right label
 """
 
+import os
+import socket
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from benchmarks.gpu.device import GIB
 from benchmarks.gpu.kit import Kit
@@ -28,6 +36,7 @@ from benchmarks.gpu.ours import (
     AnswerLoss,
     DecoderStack,
     LanguageModel,
+    Ranks,
     Sequences,
     StepMetrics,
     TrainingConfig,
@@ -50,9 +59,11 @@ _RATE = 1e-4
 
 
 def measure(kit: Kit, model: str) -> Iterator[Line]:
-    """A line for LoRA and one for the full step; that is skipped where it does not fit into the memory."""
+    """A line for LoRA, one for the same as a rank, and one for the full step, which is skipped where it does not fit."""
     training = Training(kit, kit.models.engine(model).language_model)
     yield Line("training", model, "LoRA", training.lora())
+    kit.device.free()
+    yield Line("training", model, "LoRA, one rank", training.rank())
     kit.device.free()
     missing = training.missing()
     if missing > 0:
@@ -60,6 +71,25 @@ def measure(kit: Kit, model: str) -> Iterator[Line]:
         yield Line("training", model, "all weights", status=SKIPPED, note=note)
         return
     yield Line("training", model, "all weights", training.full())
+
+
+@contextmanager
+def _process_group(on_gpu: bool) -> Iterator[tuple[Ranks, float]]:
+    """A group of this process alone, and the seconds that it took to meet."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = str(found.getsockname()[1])
+    alone = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    before = {name: os.environ.get(name) for name in alone}
+    os.environ |= alone
+    begun = time.monotonic()
+    try:
+        ranks = Ranks.meet("nccl" if on_gpu else "gloo", timedelta(minutes=1))
+        yield ranks, time.monotonic() - begun
+    finally:
+        dist.destroy_process_group()
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 class Training:
@@ -92,6 +122,23 @@ class Training:
             "layers": layers, "ms a step": 1000 * seconds / (len(steps) - 1), **self._against(rate, bare, layers, 4),
             "peak GiB": peak / GIB, "trained weights": summary.parameters,
             "frozen tokens/s": sum(step.tokens for step in steps) / summary.frozen_seconds,
+        }  # fmt: skip
+
+    def rank(self) -> dict[str, Any]:
+        """The same training by a rank of a process group of one, and how long adding up one gradient takes then: a
+        kernel's start without a connection, the least that several could need."""
+        config = TrainingConfig(epochs=1).chosen_for(self._depth, _LABELS, len(self.examples))
+        with tempfile.TemporaryDirectory() as folder, _process_group(self._device.is_gpu) as (ranks, met):
+            alone: list[StepMetrics] = []
+            first = train_lora(self._model, self.examples, config, Path(folder), alone.append)
+            steps: list[StepMetrics] = []
+            second = train_lora(self._model, self.examples, config, Path(folder), steps.append, ranks=ranks)
+            gradient = torch.ones(first.parameters, device=self._device.name)
+            adding = statistics.median(self._device.rounds(lambda: dist.all_reduce(gradient), _ROUNDS, 1.0))
+        seconds = (steps[-1].seconds - steps[0].seconds) / (len(steps) - 1)
+        return {
+            "ms a step": 1000 * seconds, "ms adding up": 1000 * adding, "adding up of a step": adding / seconds,
+            "seconds to meet": met, "same weights": int(first.digest == second.digest),
         }  # fmt: skip
 
     def full(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from importlib.machinery import PathFinder
 class Absent(PathFinder):
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        gone = name.partition(".")[0] in {"pyspark", "delta", "mlflow", "py4j"}
+        gone = name.partition(".")[0] in {"pyspark", "delta", "mlflow", "py4j", "pyarrow", "optuna"}
         return None if gone else super().find_spec(name, path, target)
 
 sys.meta_path[:] = [Absent if finder is PathFinder else finder for finder in sys.meta_path]
@@ -27,7 +27,7 @@ sys.meta_path[:] = [Absent if finder is PathFinder else finder for finder in sys
 FIGURES = {
     "scoring": {"rows/s", "of peak", "times out of memory"},
     "generation": {"rows/s", "tokens/s", "valid", "ours is"},
-    "training": {"tokens/s", "of bare", "peak GiB", "loss after"},
+    "training": {"tokens/s", "of bare", "peak GiB", "loss after", "same weights"},
     "agreement": {"within 0.001", "within 0.02"},
     "server": {"deaths", "processes", "GiB after"},
 }

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sparklabel.errors import ModelError, TrainingInterrupted
-from sparklabel.language_model.training.run_folder import sync
+from sparklabel.language_model.training.durable import sync
 from sparklabel.redaction import first_line
 
 _TENSORS, _VALUES, _COMPLETE = "state.safetensors", "state.json", "COMPLETE"

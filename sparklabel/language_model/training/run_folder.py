@@ -6,7 +6,6 @@ adapter of the attempt that came to its end. JSON and Arrow, no pickle.
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from sparklabel import errors
 from sparklabel.errors import SparklabelError
 from sparklabel.label_trie import Step
 from sparklabel.language_model.training.config import TrainingConfig
+from sparklabel.language_model.training.durable import sync
 from sparklabel.language_model.training.examples import TrainingExample
 from sparklabel.redaction import typed_line
 
@@ -209,12 +209,3 @@ def _table(examples: Sequence[TrainingExample]) -> pa.Table:
         for one in examples
     ]
     return pa.Table.from_pylist(rows, _SCHEMA)
-
-
-def sync(path: Path) -> None:
-    """On the disk, when this returns: a marker must not survive a power cut that what it marks does not."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

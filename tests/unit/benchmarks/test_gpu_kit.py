@@ -1,5 +1,9 @@
 """What the GPU kit asks of its host, and the table that it prints."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from benchmarks.gpu.needs import Need
@@ -33,3 +37,9 @@ def test_a_table_has_a_head_for_each_part_and_says_what_failed():
 def test_a_missing_or_old_package_is_named(need, said):
     assert said in need.missing
     assert bool(said) == bool(need.missing)
+
+
+def test_the_kit_needs_nothing_that_a_host_lacks():
+    lacking = ("pyarrow", "pyspark", "delta", "mlflow", "optuna")
+    program = f"import sys; sys.modules |= dict.fromkeys({lacking}); import benchmarks.gpu.ours"
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[3])
