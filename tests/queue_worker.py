@@ -11,7 +11,7 @@ from pathlib import Path
 from sparklabel import registry
 from sparklabel.language_model import StepMetrics
 from sparklabel.progress import log_to_stderr
-from sparklabel.training.runs.queue import RunQueue
+from sparklabel.training.runs.claims import WorkerQueue
 from sparklabel.training.runs.rooms import Rooms
 from sparklabel.training.runs.worker import Worker
 
@@ -22,7 +22,7 @@ BEAT, GRACE = 1, 3
 def count(folder, seconds):
     """What a worker does for a run."""
 
-    def execute(claimed, others, control):
+    def execute(claimed, control):
         file = folder / claimed.run.name.replace("/", "-")
         with registry.start_run("", experiment="", run_id=claimed.run.mlflow_run) as run:
             done = len({line.split()[1] for line in file.read_text().splitlines()}) if file.exists() else 0
@@ -40,7 +40,9 @@ def count(folder, seconds):
 
 if __name__ == "__main__":
     log_to_stderr()
-    queue = RunQueue(sys.argv[1], beat=BEAT, grace=GRACE)
+    queue = WorkerQueue(sys.argv[1], beat=BEAT, grace=GRACE)
     print(
-        Worker(queue, count(Path(sys.argv[2]), float(sys.argv[3])), Rooms(lambda: 8), keep_waiting=True).run()
+        Worker(
+            queue, count(Path(sys.argv[2]), float(sys.argv[3])), Rooms(lambda _: 8), keep_waiting=True
+        ).run()
     )

@@ -59,7 +59,7 @@ _RATE = 1e-4
 
 
 def measure(kit: Kit, model: str) -> Iterator[Line]:
-    """A line for LoRA, one for the same as a rank, and one for the full step, which is skipped where it does not fit."""
+    """A line for LoRA, one for a rank, and one for the full step, which is skipped where it does not fit."""
     training = Training(kit, kit.models.engine(model).language_model)
     yield Line("training", model, "LoRA", training.lora())
     kit.device.free()

@@ -60,7 +60,8 @@ def show(name: Name, queue: Queue = None) -> None:
     """Show a submission's runs, or all that is known of one run."""
     from sparklabel.training.runs.submit import find_runs
 
-    print(find_runs(name, queue=queue))
+    found = find_runs(name, queue=queue)
+    print(found[0].details if "/" in name else found)
 
 
 @runs.command()

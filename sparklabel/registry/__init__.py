@@ -10,8 +10,8 @@ from sparklabel.registry.runs import (
     DEFAULT_EXPERIMENT,
     PASS_TAG,
     Run,
-    check_run,
     end_run_of,
+    has_run,
     log_files,
     metric_history,
     schedule_run,
@@ -27,6 +27,7 @@ from sparklabel.registry.versions import (
     default_registered_name,
     log_version,
     promote,
+    version_of,
 )
 
 __all__ = [
@@ -39,7 +40,6 @@ __all__ = [
     "base_record",
     "champion",
     "check_registered_name",
-    "check_run",
     "connect",
     "default_registered_name",
     "downloaded_version",
@@ -47,6 +47,7 @@ __all__ = [
     "end_run_of",
     "fetch",
     "find_calibrator",
+    "has_run",
     "has_store",
     "log_calibrator",
     "log_files",
@@ -58,4 +59,5 @@ __all__ = [
     "set_run_status",
     "start_run",
     "store_errors",
+    "version_of",
 ]

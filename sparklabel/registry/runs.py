@@ -87,11 +87,18 @@ def set_run_status(run_id: str, status: str) -> None:
             _terminate(client, run_id, status)
 
 
-def check_run(run_id: str) -> None:
-    """Raises SetupError if the store does not answer, or does not have the run."""
+def has_run(run_id: str) -> bool:
+    """Whether the store has the run, and it was not deleted. Raises SetupError if the store does not answer."""
+    from mlflow.exceptions import MlflowException
+
     client = connect()
     with store_errors():
-        client.get_run(run_id)
+        try:
+            return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
 
 
 def metric_history(run_id: str, name: str) -> list[tuple[int, float]]:
@@ -158,6 +165,10 @@ class Run:
         self._opening, self._logged = opening, dict[str, int]()
         self._unsent: list[Metric] = []
         self._sent = time.monotonic()
+
+    @property
+    def is_reopened(self) -> bool:
+        return bool(self._opening)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Logs parameters as text; MLflow keeps the first 6,000 characters of each."""

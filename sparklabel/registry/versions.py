@@ -57,6 +57,16 @@ def log_version(run: Run, folder: Path, registered_name: str, tags: Mapping[str,
     return str(version.version)
 
 
+def version_of(run: Run, registered_name: str) -> str | None:
+    """The version that an earlier opening of the run has registered; None if there is none. Raises SetupError."""
+    if not run.is_reopened:
+        return None
+    client = connect()
+    with store_errors():
+        found = client.search_model_versions(f"run_id='{run.id}'")
+    return next((str(version.version) for version in found if version.name == registered_name), None)
+
+
 def _create_registered_model(client: "MlflowClient", name: str) -> None:
     from mlflow.exceptions import MlflowException
 

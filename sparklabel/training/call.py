@@ -55,6 +55,7 @@ class FinetuneCall:
         for name in ("table", "task"):
             if name not in arguments:
                 raise SetupError(f"finetune needs {name}=.")
+        _check_types(arguments)
         return cls(**arguments)
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,3 +70,27 @@ class FinetuneCall:
         """What `to_dict` gave."""
         config = found["config"] and TrainingConfig.from_dict(found["config"])
         return cls(**dict(found) | {"task": task_from_dict(found["task"]), "config": config})
+
+
+_TEXTS, _OPTIONAL_TEXTS = (
+    ("table", "base", "experiment"),
+    ("column", "into", "registered_name", "checkpoints"),
+)
+
+
+def _check_types(arguments: Mapping[str, Any]) -> None:
+    """Raises SetupError for what JSON would not keep, or no function below would expect."""
+    for name, given in arguments.items():
+        is_text = isinstance(given, str) and bool(given.strip())
+        if name in _TEXTS and not is_text:
+            raise SetupError(f"{name}={given!r} is not a text.")
+        if name in _OPTIONAL_TEXTS and given is not None and not is_text:
+            raise SetupError(f"{name}={given!r} is neither a text nor None.")
+        if name in ("force", "adopt_examples") and not isinstance(given, bool):
+            raise SetupError(f"{name}={given!r} is neither True nor False.")
+        if name == "key" and not (
+            given is None
+            or is_text
+            or (isinstance(given, list | tuple) and all(isinstance(c, str) for c in given))
+        ):
+            raise SetupError(f"key={given!r} is neither a column's name nor a list of them.")

@@ -4,13 +4,17 @@ In: steps, as they are taken; a request to end. Out: how far it is; an error at 
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sparklabel.errors import TrainingInterrupted
-from sparklabel.language_model import StepMetrics
+
+if TYPE_CHECKING:
+    from sparklabel.language_model import StepMetrics
 
 ONE_MODEL = threading.Lock()
-"""Of the calls that a worker follows, one at a time has a model loaded in this process."""
+"""Of the calls that a worker follows, one at a time judges, or fits a probe, with a model in this process."""
 
 
 class EndRequest:
@@ -45,9 +49,17 @@ class RunControl:
         run_id: The MLflow run to go on with; None starts one.
         end: The request to end.
         step: The newest step.
+        confirm: Asks whether the call is still this process's, and asks `end` if it is not. Called before what must not
+            be done twice.
     """
 
     progress: bool = True
     run_id: str | None = None
     end: EndRequest = field(default_factory=EndRequest)
-    step: StepMetrics | None = None
+    step: "StepMetrics | None" = None
+    confirm: Callable[[], None] = lambda: None
+
+    def check_ours(self) -> None:
+        """Raises TrainingInterrupted if the call was asked to end, or is another process's by now."""
+        self.confirm()
+        self.end.check()

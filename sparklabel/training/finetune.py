@@ -134,15 +134,16 @@ def run_call(spark: SparkSession, call: FinetuneCall, control: RunControl) -> Tr
         kept = keep_training(job, trainer(spark, inputs.processes, control.end), run, control)
         outcome = kept.outcome
         kept.copy_files(Path(tmp))
-        control.end.check()  # who was taken for dead must not register what its successor does
-        version = registry.log_version(run, Path(tmp), name, {"task_fingerprint": task.fingerprint})
-        kept.forget()
+        control.check_ours()  # who was taken for dead must not register what its successor does
+        tags = {"task_fingerprint": task.fingerprint}
+        version = registry.version_of(run, name) or registry.log_version(run, Path(tmp), name, tags)
         candidate = registry.resolve(f"models:/{name}/{version}")
         # Before the version can become the champion: a pass that finds it must find its calibrator too.
         if calibrator := judge.calibrator(candidate):
             registry.log_calibrator(run, candidate.identity, task.fingerprint, calibrator)
         gate, baseline = promote_if_better(name, version, partial(judge.gate, candidate))
         _log_gate(run, gate, baseline, outcome.probe_accuracy)
+        kept.forget()  # last: an attempt after this one finds the adapter, and the version
         summary = outcome.summary
         return TrainingReport(
             table=call.table, version=target.version, task=task.name, base=inputs.base.identity,

@@ -73,7 +73,7 @@ class Processes:
                 f"num_processes={count} needs executors that stay, and spark.dynamicAllocation.enabled is true.",
                 hint="Start the session with spark.dynamicAllocation.enabled=false and as many executors as you need.",
             )
-        on_gpus = _gpus_an_executor(spark) > 0 if use_gpu is None else bool(use_gpu)
+        on_gpus = needs_gpus(spark, use_gpu)
         if on_gpus and not _gpus_an_executor(spark):
             raise SetupError(
                 "use_gpu=True, and Spark knows of no GPUs on the executors.",
@@ -112,6 +112,11 @@ def check_processes(
         raise SetupError(f"use_gpu={use_gpu!r} is not True, False or None.")
     if not _is_above_zero(checkpoint_minutes):
         raise SetupError(f"checkpoint_minutes={checkpoint_minutes!r} is not a number above 0.")
+
+
+def needs_gpus(spark: SparkSession, use_gpu: bool | None) -> bool:
+    """Whether ranks compute on GPUs: as asked for, or if executors have any."""
+    return _gpus_an_executor(spark) > 0 if use_gpu is None else use_gpu
 
 
 def rank_slots(spark: SparkSession, on_gpus: bool) -> int:

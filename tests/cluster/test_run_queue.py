@@ -12,7 +12,7 @@ import mlflow
 import pytest
 
 import sparklabel as sl
-from sparklabel.training.runs.queue import RunQueue
+from sparklabel.training.runs.claims import WorkerQueue
 from tests.queue_worker import BEAT, GRACE, STEPS
 
 TASK = sl.classification("tone", "text", ["calm", "angry"])
@@ -64,7 +64,7 @@ def test_fifty_runs_are_completed_once_each_whatever_becomes_of_the_workers(tmp_
     defaults = {"table": "support.tickets", "task": TASK, "key": "id", "queue": address}
     sl.submit("finetune", name="late", search=sl.grid(seed=list(range(RUNS - 3))), **defaults)
     sl.submit("finetune", name="urgent", priority=9, search=sl.grid(seed=[0]), **defaults)
-    queue = RunQueue(address, beat=BEAT, grace=GRACE)
+    queue = WorkerQueue(address, beat=BEAT, grace=GRACE)
 
     def complete():
         return sum(run.state == "complete" for run in queue.runs())
@@ -100,7 +100,7 @@ def test_fifty_runs_are_completed_once_each_whatever_becomes_of_the_workers(tmp_
 def test_a_running_run_that_is_canceled_ends_soon_and_leaves_no_process(tmp_path, start):
     address = f"sqlite:///{tmp_path}/runs.db"
     [run] = sl.submit("finetune", table="support.tickets", task=TASK, key="id", queue=address)
-    worker, queue = start(address, seconds=1), RunQueue(address, beat=BEAT, grace=GRACE)
+    worker, queue = start(address, seconds=1), WorkerQueue(address, beat=BEAT, grace=GRACE)
     until(lambda: running(queue, worker), tmp_path.glob("worker-*.log"))
     sl.cancel_run(run.name, queue=address)
     assert worker.wait(60) == 0

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 
 from sparklabel.arguments import did_you_mean
 from sparklabel.errors import SetupError
-from sparklabel.training.runs.records import QueuedRun, RunKind, RunState
+from sparklabel.training.runs.records import DEAD, QueuedRun, RunKind, RunState
 from sparklabel.training.runs.submission import ClaimedRun, Submission
 
 
@@ -21,6 +21,7 @@ class Mark:
     """The attributes that carry what Optuna has no field for. They are stored: their values do not change."""
 
     SUBMISSION = "sparklabel.submission"  # of a study
+    BEGUN = "sparklabel.begun"
     READY = "sparklabel.ready"
     RUN = "run"  # of a trial
     KIND = "kind"
@@ -32,6 +33,9 @@ class Mark:
     NOT_RETRIED = "not_retried"
     NOT_COUNTED = "not_counted"
     SUPERSEDED = "superseded"
+    ACCURACY = "accuracy"
+    CHOSEN = "chosen"
+    PAUSE_ENDS = "pause_ends"
 
 
 def cancel_mark(run: int) -> str:
@@ -42,9 +46,6 @@ def cancel_mark(run: int) -> str:
 def forgive_mark(run: int) -> str:
     """Of a study: the last attempt at the run before it was retried by hand."""
     return f"forgive.{run}"
-
-
-_DEAD = "its worker died"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,15 @@ class RunChain:
 
     @property
     def reason(self) -> str:
-        ended = [trial for trial in self.trials if trial.state.name == "FAIL"]
+        ended = [t for t in self.trials if t.state.name == "FAIL" and t.number > self.forgiven]
         if not ended or self.state == RunState.COMPLETE:
             return ""
-        return str(ended[-1].user_attrs.get(Mark.REASON, _DEAD))
+        return str(ended[-1].user_attrs.get(Mark.REASON, DEAD))
+
+    @property
+    def pause_ends(self) -> float:
+        """When the next attempt may begin, in seconds since 1970."""
+        return max((trial.user_attrs.get(Mark.PAUSE_ENDS, 0.0) for trial in self.trials), default=0.0)
 
     def record(self) -> QueuedRun:
         last, submission = self.last, self.submission
@@ -104,9 +110,9 @@ class RunChain:
             submission=submission.name, number=self.first + 1, kind=RunKind(attributes[Mark.KIND]), state=self.state,
             priority=submission.priority, params=attributes.get(Mark.PARAMS) or {},
             attempts=sum(Mark.WORKER in trial.user_attrs for trial in self.trials),
-            accuracy=last.values[0] if last.values else None, step=step, steps=steps, reason=self.reason,
+            accuracy=attributes.get(Mark.ACCURACY) if last.values else None, step=step, steps=steps, reason=self.reason,
             worker=str(attributes.get(Mark.WORKER, "")), mlflow_run=attributes[Mark.MLFLOW_RUN],
-            submitted_at=submission.submitted_at,
+            submitted_at=submission.submitted_at, chosen=str(attributes.get(Mark.CHOSEN, "")),
         )  # fmt: skip
 
 
@@ -166,6 +172,15 @@ class QueueReader:
             )
             for run, trials in sorted(by_run.items())
         ]  # fmt: skip
+
+    def records(self, name: str) -> list[QueuedRun]:
+        """The same, as they are shown."""
+        return [chain.record() for chain in self.chains(name)]
+
+    def is_begun(self, name: str) -> bool:
+        """Whether something is being submitted under the name, or was not submitted to its end."""
+        found = [one for one in self._storage.get_all_studies() if one.study_name == name]
+        return any(one.user_attrs.get(Mark.BEGUN) and not one.user_attrs.get(Mark.READY) for one in found)
 
     def chain(self, name: str, first: int) -> RunChain:
         """One of them, by its number from 0."""

@@ -61,10 +61,18 @@ def compare_runs(name: str, folder: str | Path = ".", *, queue: str | None = Non
     Raises:
         SetupError: There is no such submission, the folder cannot be written, or the queue or MLflow does not answer.
     """
+    if "/" in name:
+        raise SetupError(
+            f"{name!r} is one run, and a comparison is of a submission.",
+            hint=f"Give {name.partition('/')[0]!r}.",
+        )
     with open_queue(queue) as opened:
         runs, submission = opened.runs(name), opened.submission(name)
     candidates = [run for run in runs if run.kind == RunKind.CANDIDATE]
-    best = best_of(runs) if any(run.state == RunState.COMPLETE for run in candidates) else None
+    chosen = next((run.chosen for run in runs if run.chosen), "")
+    best = next((run for run in candidates if run.name == chosen), None)
+    if best is None and any(run.state == RunState.COMPLETE for run in candidates):
+        best = best_of(runs)
     curves = [Curve(run.name, registry.metric_history(run.mlflow_run, "loss"), run == best) for run in runs]
     picture = comparison_figure(curves, [run for run in candidates if run.accuracy is not None], best)
     page = _page(name, submission.submitted_at, runs, best, picture)

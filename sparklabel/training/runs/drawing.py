@@ -4,6 +4,7 @@ In: a search, a trial of the queue. Out: the trial's parameters, or how Optuna's
 """
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 import optuna
@@ -13,14 +14,12 @@ from optuna.trial import Trial
 
 from sparklabel.training.runs.search import Grid, Range, Search, Tpe
 
-_SEEDS = 1000
-"""Runs of a search have numbers below it."""
-
 
 def draw(storage: RDBStorage, name: str, trial: int, search: Tpe, run: int) -> dict[str, Any]:
     """What TPE draws for the trial, which keeps it. Each run has a seed of its own: workers that begin together must
     not draw the same. Runs that are under way count as bad ones, so that two workers do not try the same place."""
-    sampler = optuna.samplers.TPESampler(seed=search.seed * _SEEDS + run, constant_liar=True)
+    seed = int.from_bytes(sha256(f"{search.seed}/{run}".encode()).digest()[:4])
+    sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
     drawing = Trial(optuna.load_study(study_name=name, storage=storage, sampler=sampler), trial)
     found: dict[str, Any] = {}
     for parameter, space in search.space.items():

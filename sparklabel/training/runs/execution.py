@@ -3,7 +3,7 @@
 In: a claimed run, how it is followed. Out: its accuracy; MLflow has the rest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -16,29 +16,19 @@ from sparklabel.training.call import FinetuneCall
 from sparklabel.training.candidate import judge_candidate
 from sparklabel.training.control import RunControl
 from sparklabel.training.finetune import run_call
-from sparklabel.training.runs.records import QueuedRun, RunKind, best_of
+from sparklabel.training.runs.records import RunKind
 from sparklabel.training.runs.search import BASE
 from sparklabel.training.runs.submission import ClaimedRun
 
 
-def execute(
-    spark: SparkSession, claimed: ClaimedRun, others: Sequence[QueuedRun], control: RunControl
-) -> float | None:
-    """Trains and judges. Returns the accuracy; None if there was nothing to judge on.
-
-    Args:
-        spark: The session.
-        claimed: The run.
-        others: All runs of its submission, from which a final run takes the best.
-        control: How it is followed and ended.
-    """
+def execute(spark: SparkSession, claimed: ClaimedRun, control: RunControl) -> float | None:
+    """Trains and judges. Returns the accuracy; None if there was nothing to judge on."""
     call = FinetuneCall.from_dict(claimed.submission.call)
     if call.checkpoints is None:  # so that it goes on where it was, at least on this host
         call = replace(call, checkpoints=str(cache_folder("trainings")))
     if claimed.run.kind == RunKind.CANDIDATE:
         return judge_candidate(spark, varied(call, claimed.run.params), control)
-    params = best_of(others).params if claimed.run.kind == RunKind.FINAL else {}
-    report = run_call(spark, varied(call, params), control)
+    report = run_call(spark, varied(call, claimed.run.params), control)
     return report.gate.accuracy_new if report.gate.n else None
 
 
@@ -48,10 +38,7 @@ def varied(call: FinetuneCall, params: Mapping[str, Any]) -> FinetuneCall:
     return replace(call, base=params.get(BASE, call.base), config=TrainingConfig.from_dict(settings))
 
 
-def record_choice(parent: str, best: QueuedRun) -> None:
+def record_choice(parent: str, chosen: str, params: Mapping[str, Any]) -> None:
     """Logs to the submission's MLflow run which candidate was chosen. Raises SetupError."""
     with registry.start_run("", experiment="", run_id=parent) as run:
-        run.log_params(
-            {"best_run": best.name} | {f"best.{name}": value for name, value in best.params.items()}
-        )
-        run.log_metrics({"best_validation_accuracy": best.accuracy})
+        run.log_params({"best_run": chosen} | {f"best.{name}": value for name, value in params.items()})

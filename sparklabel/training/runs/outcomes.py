@@ -3,6 +3,7 @@
 In: a claimed run, and how it ended. Out: its state in both; a line for the user.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,11 @@ from sparklabel.progress import LOG, tell
 from sparklabel.redaction import printable_lines, typed_line
 from sparklabel.training.control import EndRequest
 from sparklabel.training.runs.execution import record_choice
-from sparklabel.training.runs.records import QueuedRun, RunKind, RunState, best_of
+from sparklabel.training.runs.records import DEAD, QueuedRun, RunState
 from sparklabel.training.runs.submission import ClaimedRun
 
 if TYPE_CHECKING:
-    from sparklabel.training.runs.queue import RunQueue
+    from sparklabel.training.runs.claims import WorkerQueue
 
 WORKER_ENDS = "its worker was asked to end"
 _STATUSES = {
@@ -34,8 +35,9 @@ def note(line: str) -> None:
 class Outcomes:
     """Notes what came of the runs of a queue."""
 
-    def __init__(self, queue: "RunQueue") -> None:
+    def __init__(self, queue: "WorkerQueue") -> None:
         self._queue = queue
+        self._caught_up: set[str] = set()
 
     def complete(self, claimed: ClaimedRun, accuracy: float | None) -> None:
         """A run has come to its end. Raises SetupError if the queue does not answer."""
@@ -57,26 +59,46 @@ class Outcomes:
             self._queue.fail(claimed, _reason(error), retry=_may_succeed(error))
         self._record(claimed)
 
-    def put_back(self, claimed: ClaimedRun, error: SparklabelError) -> None:
-        """A run could not be begun, for a reason that has nothing to do with it."""
-        self._queue.fail(claimed, error.message, retry=True, counts=False)
-        tell(f"{claimed.run.name} waits again: {error}")
+    def put_back(self, claimed: ClaimedRun, reason: str) -> None:
+        """A run could not be begun, for a reason that has nothing to do with it. Raises SetupError if the queue does
+        not answer."""
+        tell(f"{claimed.run.name} waits again: {reason}")
+        self._queue.fail(claimed, reason, retry=True, counts=False)
+
+    def catch_up(self) -> None:
+        """Brings MLflow up to date on runs whose worker died and that are not begun again: nobody else does. Raises
+        SetupError if the queue does not answer."""
+        for run in self._queue.runs():
+            if run.state.is_end and run.reason == DEAD and run.name not in self._caught_up:
+                self._caught_up.add(run.name)
+                with suppress(SetupError):
+                    self._update(run)
 
     def _record(self, claimed: ClaimedRun) -> None:
         """Brings MLflow up to date: a run that waits again is scheduled, one that another worker has is running; the
         parent ends with the last of its runs."""
         with suppress(SetupError):  # the queue has it
-            runs = self._queue.runs(claimed.submission.name)
-            run: QueuedRun = runs[claimed.run.number - 1]
+            run: QueuedRun = self._queue.runs(claimed.submission.name)[claimed.run.number - 1]
             if run.state != RunState.COMPLETE:
                 tell(str(run))
-            if status := _STATUSES.get(run.state):
-                registry.set_run_status(run.mlflow_run, status)
-            if run.kind == RunKind.FINAL and run.state == RunState.COMPLETE:
-                record_choice(claimed.submission.mlflow_run, best_of(runs))
-            if all(other.state.is_end for other in runs):
-                is_whole = all(other.state == RunState.COMPLETE for other in runs)
-                registry.set_run_status(claimed.submission.mlflow_run, "FINISHED" if is_whole else "FAILED")
+            elif run.chosen:
+                record_choice(claimed.submission.mlflow_run, run.chosen, run.params)
+            self._update(run)
+
+    def _update(self, run: QueuedRun) -> None:
+        if status := _STATUSES.get(run.state):
+            registry.set_run_status(run.mlflow_run, status)
+        if ended := end_of(self._queue.runs(run.submission)):
+            registry.set_run_status(self._queue.submission(run.submission).mlflow_run, ended)
+
+
+def end_of(runs: Sequence[QueuedRun]) -> str:
+    """The status of a submission's own MLflow run when all of its runs are at an end; empty before."""
+    states = {run.state for run in runs}
+    if not all(state.is_end for state in states):
+        return ""
+    worst = (RunState.CANCELED, RunState.FAILED, RunState.COMPLETE)
+    return _STATUSES[next(state for state in worst if state in states)]
 
 
 def _reason(error: BaseException) -> str:
@@ -86,8 +108,8 @@ def _reason(error: BaseException) -> str:
 
 
 def _may_succeed(error: BaseException) -> bool:
-    """Whether another attempt may: executors or ranks were lost, a store did not answer, something on this host is
-    missing."""
+    """Whether another attempt may: executors or ranks were lost, a store did not answer, a disk is full, something on
+    this host is missing."""
     if isinstance(error, SparklabelError):
         return error.retryable or isinstance(error, SetupError)
-    return isinstance(error, Exception) and is_death(error)
+    return isinstance(error, OSError) or (isinstance(error, Exception) and is_death(error))

@@ -1,12 +1,15 @@
 """What the queue says of a run, as a record and as a table to print."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
 from sparklabel.errors import AnswersError
 from sparklabel.redaction import printable
+
+DEAD = "its worker died"
+"""The reason of a run whose worker has not said one."""
 
 
 class RunState(StrEnum):
@@ -51,6 +54,7 @@ class QueuedRun:
         steps: Of how many; 0 before the first.
         reason: Why it failed, or waits again.
         worker: Who has it, or had it last: host and process.
+        chosen: The candidate whose settings a final run trains with.
         mlflow_run: Its MLflow run.
         submitted_at: When it was submitted, in UTC, as ISO 8601.
     """
@@ -67,6 +71,7 @@ class QueuedRun:
     steps: int = 0
     reason: str = ""
     worker: str = ""
+    chosen: str = ""
     mlflow_run: str = ""
     submitted_at: str = ""
 
@@ -74,6 +79,18 @@ class QueuedRun:
     def name(self) -> str:
         """What `cancel_run` and `retry_run` call it: `intent-1/3`."""
         return f"{self.submission}/{self.number}"
+
+    @property
+    def details(self) -> str:
+        """All that is known of it, a line each."""
+        shown = {field.name: getattr(self, field.name) for field in fields(self)}
+        shown["params"] = ", ".join(f"{name}={value}" for name, value in self.params.items())
+        lines = [
+            f"{name.replace('_', ' '):<13}{printable(value)}"
+            for name, value in shown.items()
+            if value not in ("", None)
+        ]
+        return "\n".join(lines)
 
     def __str__(self) -> str:
         params = ", ".join(f"{name}={value}" for name, value in self.params.items())

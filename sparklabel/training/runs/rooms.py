@@ -16,18 +16,19 @@ class Rooms:
     """How many runs fit at once.
 
     Attributes:
-        slots: Says how many ranks the cluster can run at once.
+        slots: Says how many ranks of a submission the cluster can run at once, if nothing else runs.
         parallel: At most so many runs; None for as many as fit.
     """
 
-    slots: Callable[[], int]
+    slots: Callable[[Submission], int]
     parallel: int | None = None
 
     def fits(self, submission: Submission, under_way: Sequence[Submission]) -> bool | None:
         """Whether a run has room beside those under way: True; False if it is in the way of no other; None if others
         must not pass it."""
-        slots, processes = self.slots(), submission.processes
-        if processes > slots > 0 and processes > 1:  # another worker may have more
+        processes = submission.processes
+        slots = self.slots(submission) if processes > 1 else 1
+        if processes > slots:  # another worker may have more
             return False
         if self.parallel is not None and len(under_way) >= self.parallel:
             return None

@@ -158,6 +158,8 @@ def _bounds(name: object, value: Any) -> Any:
         return value
     if not {"low", "high"} <= value.keys() <= {"low", "high", "log"}:
         raise SetupError(f"search: {name} has {', '.join(map(str, value))}, not low, high and perhaps log.")
+    if not isinstance(value.get("log", False), bool):
+        raise SetupError(f"search: {name}: log={value['log']!r} is neither true nor false.")
     return (value["low"], value["high"], *(("log",) if value.get("log") else ()))
 
 

@@ -15,8 +15,8 @@ from urllib.parse import unquote, urlsplit
 
 from optuna.exceptions import OptunaError
 from optuna.storages import RDBStorage
-from sqlalchemy import Engine, event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, Engine, create_engine, event, inspect, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from sparklabel.errors import SetupError, SparklabelError
 from sparklabel.locks import held
@@ -37,21 +37,28 @@ def open_storage(given: str | None, beat: int, grace: int) -> tuple[RDBStorage, 
     Raises:
         SetupError: The database's driver is missing, it cannot be reached, or another version of Optuna made it.
     """
-    address = _address(given)
+    url = _address(given)
+    address = url.render_as_string(hide_password=False)
     logging.getLogger("optuna").setLevel(logging.WARNING)  # it tells of each study that is made
-    file = _sqlite_file(address)
+    file = Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
     settings: dict[str, Any] = {"connect_args": {"timeout": _PATIENCE}} if file else {"pool_pre_ping": True}
+    if (
+        url.get_backend_name() == "postgresql"
+    ):  # heartbeats have no zone: a switch to summer time would age them
+        settings["connect_args"] = {"options": "-c timezone=UTC"}
     # Of two processes that make the tables of a new file at once, one would fail.
     is_new = file is not None and not file.exists()
     lock = held(file.with_name(f"{file.name}.lock"), "makes the queue of runs") if is_new and file else None
     with queue_errors(address), warnings.catch_warnings(), lock or nullcontext():
         warnings.simplefilter("ignore")  # heartbeats are experimental, it says; they are tested here
-        storage = RDBStorage(address, settings, heartbeat_interval=beat, grace_period=grace)
+        _check_ours(url, settings)
+        template = address.replace("{", "{{").replace("}", "}}")  # as Optuna reads it
+        storage = RDBStorage(template, settings, heartbeat_interval=beat, grace_period=grace)
         if file is None:
             return storage, storage
         _exclude_writers(storage.engine)
         reader = RDBStorage(
-            address, settings, skip_compatibility_check=True, heartbeat_interval=beat, grace_period=grace,
+            template, settings, skip_compatibility_check=True, heartbeat_interval=beat, grace_period=grace,
             skip_table_creation=True,
         )  # fmt: skip
         return storage, reader
@@ -70,12 +77,17 @@ def queue_errors(address: str) -> Iterator[None]:
             f"The queue at {where} needs a package: {first_line(error)}",
             hint="Install it: psycopg[binary] for postgresql+psycopg://, pymysql for mysql+pymysql://.",
         ) from None
+    except KeyError:  # so Optuna says that a study or a trial is not there
+        raise SetupError(
+            f"The queue at {where} has no such record any more.", hint="Was the submission deleted meanwhile?"
+        ) from None
     except RuntimeError as error:  # so Optuna refuses another version's tables
         if "optuna" not in str(error):
             raise
         raise SetupError(
             f"The queue at {where} was made by another version of Optuna: {first_line(error)}",
-            hint="Install that version or a newer one, or name another database.",
+            hint="Install that version, or name another database. `optuna storage upgrade` upgrades the tables of "
+            "an older one.",
         ) from None
     except (OptunaError, SQLAlchemyError) as error:
         cause: BaseException = error  # Optuna's own words say nothing of it
@@ -87,25 +99,40 @@ def queue_errors(address: str) -> Iterator[None]:
         ) from None
 
 
-def _address(given: str | None) -> str:
+def _address(given: str | None) -> URL:
     """The address, with the driver that is installed where PostgreSQL's default is not."""
-    address = given if given is not None else os.environ.get(ADDRESS) or DEFAULT
-    if not isinstance(address, str) or "://" not in address:
-        shown = without_credentials(address) if isinstance(address, str) else repr(address)
-        raise SetupError(f"queue: {shown} is not the address of a database.", hint=_HINT)
-    scheme, _, rest = address.partition("://")
-    if scheme in ("postgresql", "postgres"):
-        scheme = "postgresql" if find_spec("psycopg2") else "postgresql+psycopg"
-    address = f"{scheme}://{rest}"
-    file = _sqlite_file(address)
-    if file is not None and not file.parent.is_dir():
+    text = given if given is not None else os.environ.get(ADDRESS) or DEFAULT
+    try:
+        url = make_url(text)
+        backend = url.get_backend_name()
+    except (ArgumentError, ValueError, AttributeError):
+        # Not quoted: it may have a password in a place where none is looked for.
+        raise SetupError("queue= is not the address of a database.", hint=_HINT) from None
+    if backend in ("postgresql", "postgres"):
+        driver = url.drivername.partition("+")[2] or ("psycopg2" if find_spec("psycopg2") else "psycopg")
+        return url.set(drivername=f"postgresql+{driver}")
+    if backend != "sqlite":
+        return url
+    if url.database in (None, "", ":memory:"):
+        raise SetupError("queue= is a database in memory, which no other process sees.", hint=_HINT)
+    file = Path(url.database or "").absolute()
+    if not file.parent.is_dir():
         raise SetupError(f"queue: the folder {file.parent} does not exist.", hint="Make it, or name another.")
-    return f"sqlite:///{file.absolute()}" if file else address
+    return url.set(database=str(file))
 
 
-def _sqlite_file(address: str) -> Path | None:
-    scheme, _, rest = address.partition(":///")
-    return Path(rest) if scheme == "sqlite" and rest else None
+def _check_ours(url: URL, settings: dict[str, Any]) -> None:
+    """Raises SetupError for a database of another program, before tables are made in it."""
+    engine = create_engine(url, **settings)
+    try:
+        tables = set(inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+    if tables and "studies" not in tables:
+        raise SetupError(
+            f"The database {without_credentials(str(url))} has tables of another program.",
+            hint="Name one of its own for the queue of runs.",
+        )
 
 
 def _exclude_writers(engine: Engine) -> None:

@@ -18,6 +18,7 @@ class Submission:
         call_name: The function: "finetune".
         search: What candidates vary, as `search_to_dict` gives it; None for a single run.
         processes: How many slots each run needs at once; 1 trains in the worker itself.
+        use_gpu: Whether these are GPUs; None if executors have any.
         priority: Higher ones come first.
         max_retries: How often a run that was lost is begun again.
         mlflow_run: The parent of the runs' MLflow runs.
@@ -29,6 +30,7 @@ class Submission:
     call: Mapping[str, Any]
     search: Mapping[str, Any] | None
     processes: int
+    use_gpu: bool | None
     priority: int
     max_retries: int
     mlflow_run: str

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparklabel import registry
@@ -16,11 +17,12 @@ from sparklabel.errors import SetupError
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.progress import WorkProgress
 from sparklabel.training.call import FinetuneCall
-from sparklabel.training.runs.records import QueuedRuns, RunKind
+from sparklabel.training.runs.records import QueuedRuns, RunKind, RunState
 from sparklabel.training.runs.search import Grid, Search, Tpe, search_to_dict
 from sparklabel.training.runs.submission import PlannedRun, Submission, now
 
 if TYPE_CHECKING:
+    from sparklabel.training.runs.claims import WorkerQueue
     from sparklabel.training.runs.queue import RunQueue
 
 CALLS = ("finetune",)
@@ -31,13 +33,25 @@ _SHOWN = 20
 
 def open_queue(address: str | None) -> "RunQueue":
     """The queue at an address. Raises SetupError, also if Optuna is not installed."""
+    _check_optuna()
+    from sparklabel.training.runs.queue import RunQueue
+
+    return RunQueue(address)
+
+
+def open_worker_queue(address: str | None) -> "WorkerQueue":
+    """The same, for a worker."""
+    _check_optuna()
+    from sparklabel.training.runs.claims import WorkerQueue
+
+    return WorkerQueue(address)
+
+
+def _check_optuna() -> None:
     if find_spec("optuna") is None:
         raise SetupError(
             "The queue of runs needs Optuna.", hint="Install it: pip install 'sparklabel[train]'."
         )
-    from sparklabel.training.runs.queue import RunQueue
-
-    return RunQueue(address)
 
 
 def submit(
@@ -104,11 +118,12 @@ def submit(
     with open_queue(queue) as opened:
         name = _take_name(opened, asked.task.name, name)
         try:
-            return _queue_runs(opened, name, asked, search, priority, max_retries)
-        except BaseException:  # nothing waits under the name yet, and it must not stay taken
+            _queue_runs(opened, name, asked, search, priority, max_retries)
+        except BaseException:  # where nothing waits under the name yet, it must not stay taken
             with suppress(SetupError):
                 opened.forget(name)
             raise
+        return opened.runs(name)
 
 
 def runs(name: str | None = None, *, queue: str | None = None) -> QueuedRuns:
@@ -166,13 +181,16 @@ def retry_run(name: str, *, queue: str | None = None) -> QueuedRuns:
     """
     submission, number = _parts(name)
     with open_queue(queue) as opened:
-        again = opened.retry(submission, number)
-        waiting = [run.mlflow_run for run in again]
-        if again:
-            waiting.append(opened.submission(submission).mlflow_run)
-    for run_id in waiting:
-        registry.set_run_status(run_id, "SCHEDULED")
-    return again
+        known = opened.runs(submission)
+        ended = [
+            run for run in known
+            if number in (None, run.number) and run.state in (RunState.FAILED, RunState.CANCELED)
+        ]  # fmt: skip
+        for run_id in [run.mlflow_run for run in ended] + [opened.submission(submission).mlflow_run] * bool(
+            ended
+        ):
+            registry.set_run_status(run_id, "SCHEDULED")  # before a worker can take them
+        return opened.retry(submission, number)
 
 
 def _checked(arguments: Mapping[str, Any], search: Search | None) -> FinetuneCall:
@@ -182,6 +200,12 @@ def _checked(arguments: Mapping[str, Any], search: Search | None) -> FinetuneCal
             f"table={asked.table!r} is relative, and a run may be worked at in another folder.",
             hint="Give the table's name or its absolute path.",
         )
+    if asked.into and "/" in asked.into and "`" not in asked.into and not is_absolute(asked.into):
+        raise SetupError(
+            f"into={asked.into!r} is relative.", hint="Give the table's name or its absolute path."
+        )
+    if asked.base.startswith(".") or (Path(asked.base).exists() and not asked.base.startswith("/")):
+        raise SetupError(f"base={asked.base!r} is a relative folder.", hint="Give its absolute path.")
     if asked.num_processes > 1 and asked.checkpoints is None:
         raise SetupError(
             "A queued run of several processes needs a folder for checkpoints that all workers share.",
@@ -201,6 +225,8 @@ def _checked(arguments: Mapping[str, Any], search: Search | None) -> FinetuneCal
 
 
 def _take_name(queue: "RunQueue", task: str, given: str | None) -> str:
+    from sparklabel.training.runs.queue import NameTaken
+
     if given is not None:
         queue.create(given)
         return given
@@ -209,7 +235,7 @@ def _take_name(queue: "RunQueue", task: str, given: str | None) -> str:
         name = f"{task[:80]}-{number}"
         number += 1
         if name not in taken:
-            with suppress(SetupError):  # another process took it just now
+            with suppress(NameTaken):  # by another process, just now
                 queue.create(name)
                 return name
             taken = set(queue.names()) | {name}
@@ -217,7 +243,7 @@ def _take_name(queue: "RunQueue", task: str, given: str | None) -> str:
 
 def _queue_runs(
     queue: "RunQueue", name: str, asked: FinetuneCall, search: Search | None, priority: int, max_retries: int
-) -> QueuedRuns:
+) -> None:
     tags = {SUBMISSION_TAG: name}
     parent = registry.schedule_run(name, experiment=asked.experiment, tags=tags)
     made, planned = [parent], list[PlannedRun]()
@@ -232,8 +258,8 @@ def _queue_runs(
                 bar.advance(1)
         submission = Submission(
             name=name, call_name="finetune", call=asked.to_dict(), search=search_to_dict(search) if search else None,
-            processes=asked.num_processes, priority=priority, max_retries=max_retries, mlflow_run=parent,
-            submitted_at=now(),
+            processes=asked.num_processes, use_gpu=asked.use_gpu, priority=priority, max_retries=max_retries,
+            mlflow_run=parent, submitted_at=now(),
         )  # fmt: skip
         queue.submit(submission, planned)
     except BaseException:
@@ -241,7 +267,6 @@ def _queue_runs(
             for run_id in made:
                 registry.set_run_status(run_id, "KILLED")
         raise
-    return queue.runs(name)
 
 
 def _wanted(search: Search | None) -> list[tuple[RunKind, Mapping[str, Any]]]:

@@ -8,10 +8,10 @@ from pyspark.sql import SparkSession
 from sparklabel import registry
 from sparklabel.delta.session import check_session
 from sparklabel.errors import SetupError
-from sparklabel.training.processes import rank_slots
+from sparklabel.training.processes import needs_gpus, rank_slots
 from sparklabel.training.runs.records import QueuedRuns
 from sparklabel.training.runs.rooms import MOST_AT_ONCE, Rooms
-from sparklabel.training.runs.submit import open_queue
+from sparklabel.training.runs.submit import open_worker_queue
 
 
 def work(
@@ -53,11 +53,11 @@ def work(
         raise SetupError(f"parallel={parallel!r} is not a whole number from 1 to {MOST_AT_ONCE}.")
     check_session(spark)
     registry.connect()
-    with open_queue(queue) as opened:
+    with open_worker_queue(queue) as opened:
         return Worker(
             opened,
-            lambda claimed, others, control: execute(spark, claimed, others, control),
-            Rooms(lambda: max(rank_slots(spark, False), 1), parallel),
+            lambda claimed, control: execute(spark, claimed, control),
+            Rooms(lambda submission: rank_slots(spark, needs_gpus(spark, submission.use_gpu)), parallel),
             keep_waiting=keep_waiting,
             spark=spark,
         ).run()

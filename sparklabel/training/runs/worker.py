@@ -7,12 +7,9 @@ another worker goes on from the checkpoints.
 
 import os
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
@@ -29,30 +26,22 @@ from sparklabel.training.runs.outcomes import WORKER_ENDS, Outcomes, note
 from sparklabel.training.runs.records import QueuedRun, QueuedRuns
 from sparklabel.training.runs.rooms import MOST_AT_ONCE, Rooms
 from sparklabel.training.runs.submission import ClaimedRun, Submission
+from sparklabel.training.runs.under_way import UnderWay, signs_of_life
 
 if TYPE_CHECKING:
-    from sparklabel.training.runs.queue import RunQueue
+    from sparklabel.training.runs.claims import WorkerQueue
 
 _LOOK_SECONDS, _POLL_SECONDS, _TELL_SECONDS = 0.5, 5.0, 60.0
-_STORE_SECONDS = _PATIENCE = 20.0
+_STORE_SECONDS, _PATIENCE = 20.0, 20.0
+_NO_RUN = (
+    "MLflow has no run of this submission here: it was deleted, or MLFLOW_TRACKING_URI is another than where it was "
+    "submitted. This worker leaves the submission to others."
+)
 _SILENCE_SECONDS = 600.0
 """How long a worker without a run goes on to ask a queue that does not answer."""
 
-Execute = Callable[[ClaimedRun, Sequence[QueuedRun], RunControl], float | None]
+Execute = Callable[[ClaimedRun, RunControl], float | None]
 """Does what a run is for; `execution.execute` with a session."""
-
-
-@dataclass(slots=True)
-class _UnderWay:
-    """A run that this worker has."""
-
-    claimed: ClaimedRun
-    control: RunControl
-    result: "Future[float | None]"
-    jobs: TaggedJobs | None
-    sign: float = 0.0
-    told: float = field(default_factory=time.monotonic)
-    ending: float = 0.0
 
 
 class Worker:
@@ -68,7 +57,7 @@ class Worker:
 
     def __init__(
         self,
-        queue: "RunQueue",
+        queue: "WorkerQueue",
         execute: Execute,
         rooms: Rooms,
         *,
@@ -79,35 +68,53 @@ class Worker:
         self._keep_waiting, self._spark = keep_waiting, spark
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._outcomes = Outcomes(queue)
-        self._under_way: list[_UnderWay] = []
+        self._under_way: list[UnderWay] = []
+        self._not_ours: set[str] = set()
         self._worked: dict[str, None] = {}
         self._looked = -_POLL_SECONDS
-        self._is_told, self._silent_since = False, 0.0
+        self._is_told, self._silent_since, self._caught_up = False, 0.0, -_TELL_SECONDS
 
     def run(self) -> QueuedRuns:
         """Works until nothing waits, or the first Ctrl-C."""
         with (
             sigterm_exits(),
-            ThreadPoolExecutor(MOST_AT_ONCE, "sparklabel-run") as pool,
             FirstInterrupt(self._say, "the current step of each run", "finishing") as interrupt,
-            self._signs(),
+            signs_of_life(self._queue, self._under_way),
         ):
             try:
-                while self._go_on(pool, interrupt.heard):
-                    if self._under_way:
-                        wait([one.result for one in self._under_way], _LOOK_SECONDS, "FIRST_COMPLETED")
-                    else:
-                        time.sleep(_LOOK_SECONDS)
+                with ThreadPoolExecutor(MOST_AT_ONCE, "sparklabel-run") as pool:
+                    self._loop(pool, interrupt)
+            except KeyboardInterrupt:
+                self._put_back()
+                raise interrupt.exit from None
             except BaseException:
-                self._end_all(WORKER_ENDS)
-                for one in self._under_way:
-                    if one.jobs:
-                        one.jobs.stop()
+                self._put_back()
                 raise
         if interrupt.heard:
             raise interrupt.exit
-        mine = [run for name in self._names() for run in self._queue.runs(name) if run.name in self._worked]
-        return QueuedRuns(mine)
+        return QueuedRuns(run for run in self._queue.runs() if run.name in self._worked)
+
+    def _loop(self, pool: ThreadPoolExecutor, interrupt: FirstInterrupt) -> None:
+        try:
+            while self._go_on(pool, interrupt.heard):
+                if self._under_way:
+                    wait([one.result for one in self._under_way], _LOOK_SECONDS, "FIRST_COMPLETED")
+                else:
+                    time.sleep(_LOOK_SECONDS)
+        except (
+            BaseException
+        ):  # the pool waits for the runs' threads, and signs are given meanwhile: they stay ours
+            self._end_all(WORKER_ENDS)
+            for one in self._under_way:
+                one.stop_jobs()
+            raise
+
+    def _put_back(self) -> None:
+        """Hands over what had to end with the worker."""
+        for one in self._under_way:
+            if one.result.done():
+                one.control.end.ask(WORKER_ENDS)
+                self._settled(one)
 
     def _go_on(self, pool: ThreadPoolExecutor, is_ending: bool) -> bool:
         """One look at everything. False when there is nothing left to do."""
@@ -116,7 +123,7 @@ class Worker:
                 self._under_way.remove(one)
                 self._looked = -_POLL_SECONDS  # there is room again
         for one in self._under_way:
-            self._tell_or_end(one)
+            one.tell_or_end()
         if is_ending:
             self._end_all(WORKER_ENDS)
             return bool(self._under_way)
@@ -128,30 +135,40 @@ class Worker:
                 "The Spark session has ended; what this worker had waits again.", hint="Start a worker anew."
             )
         try:
+            for (
+                one
+            ) in self._under_way:  # none of ours must count as dead after an outage, or a laptop's night
+                one.beat(self._queue)
             while (claimed := self._queue.claim(self._fits, self._name)) and self._begin(claimed, pool):
                 pass
             self._silent_since = 0.0
+            if self._looked - self._caught_up >= _TELL_SECONDS:
+                self._caught_up = self._looked
+                self._outcomes.catch_up()
             return bool(self._under_way) or self._waits_for_others()
         except SetupError as error:  # the queue does not answer: those under way go on
             self._silent_since = self._silent_since or time.monotonic()
             if not self._under_way and time.monotonic() - self._silent_since > _SILENCE_SECONDS:
                 raise
+            self._looked += self._queue.beat_seconds  # the others give signs first, if they can
             tell(str(error))
             return True
 
     def _fits(self, submission: Submission) -> bool | None:
+        if submission.name in self._not_ours:
+            return False
         return self._rooms.fits(submission, [one.claimed.submission for one in self._under_way])
 
     def _waits_for_others(self) -> bool:
         """Whether this worker, which has no run, stays: for one that waits for others, as a search's final one does."""
-        waiting = self._queue.waiting()
+        waiting = [one for one in self._queue.waiting() if one.name not in self._not_ours]
         has_room = [one for one in waiting if self._rooms.fits(one, []) is not False]
         no_room = [one for one in waiting if self._rooms.fits(one, []) is False]
         if no_room and not self._is_told:
             self._is_told = True
             tell(
                 f"runs of {no_room[0].name} need {no_room[0].processes} slots, and this cluster has "
-                f"{self._rooms.slots()}: they are left to a worker that has more"
+                f"{self._rooms.slots(no_room[0])}: they are left to a worker that has more"
             )
         if has_room:
             return True
@@ -162,70 +179,34 @@ class Worker:
         submission, run = claimed.submission, claimed.run
         self._worked[run.name] = None
         try:
-            registry.check_run(submission.mlflow_run)
+            if not registry.has_run(submission.mlflow_run):
+                self._not_ours.add(submission.name)
+                self._outcomes.put_back(claimed, _NO_RUN)
+                return True
             registry.set_run_status(submission.mlflow_run, "RUNNING")
         except SetupError as error:
-            self._outcomes.put_back(claimed, error)
+            self._outcomes.put_back(claimed, str(error))
             self._looked += _STORE_SECONDS
             return False
         control = RunControl(progress=False, run_id=run.mlflow_run)
+        control.confirm = lambda: one.beat(self._queue)
         jobs = TaggedJobs(self._spark, f"sparklabel-{run.name}") if self._spark else None
-        others = self._queue.runs(submission.name)
 
         def follow() -> float | None:
             if jobs is None:
-                return self._execute(claimed, others, control)
+                return self._execute(claimed, control)
             with jobs:
-                return self._execute(claimed, others, control)
+                return self._execute(claimed, control)
 
         target = inheritable_thread_target(self._spark)(follow) if self._spark else follow
         attempt = f", attempt {run.attempts}" if run.attempts > 1 else ""
         note(f"{run.name} begins{attempt}{_settings(run)}")
-        self._under_way.append(_UnderWay(claimed, control, pool.submit(target), jobs))
+        one = UnderWay(claimed, control, jobs)
+        self._under_way.append(one)
+        one.result = pool.submit(target)
         return True
 
-    @contextmanager
-    def _signs(self) -> Iterator[None]:
-        """Gives signs of life inside the block, whatever this thread waits for."""
-        ended = threading.Event()
-        thread = threading.Thread(
-            target=self._give_signs, args=(ended,), name="sparklabel-signs", daemon=True
-        )
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-
-    def _give_signs(self, ended: threading.Event) -> None:
-        while not ended.wait(min(_LOOK_SECONDS, self._queue.beat_seconds)):
-            for one in list(self._under_way):
-                now, step, name = time.monotonic(), one.control.step, one.claimed.run.name
-                if now - one.sign < self._queue.beat_seconds or one.result.done():
-                    continue
-                one.sign = now
-                try:
-                    reason = self._queue.beat(one.claimed, *((step.step, step.steps) if step else (0, 0)))
-                except SetupError as error:
-                    # The next one may arrive; if none does, another worker takes over.
-                    tell(f"{name}: no sign of life could be given. {error.message}")
-                else:
-                    if reason:
-                        one.control.end.ask(reason)
-
-    def _tell_or_end(self, one: _UnderWay) -> None:
-        now, step = time.monotonic(), one.control.step
-        if step and now - one.told >= _TELL_SECONDS:
-            one.told = now
-            note(f"{one.claimed.run.name}: step {step.step} of {step.steps}, loss {step.loss:.3f}")
-        if one.control.end.asked:
-            one.ending = one.ending or now
-            if one.jobs and now - one.ending > _PATIENCE:  # it is in a long query, or waits for slots
-                one.ending = now
-                one.jobs.stop()
-
-    def _settled(self, one: _UnderWay) -> bool:
+    def _settled(self, one: UnderWay) -> bool:
         """Notes what came of a run; False if the queue does not answer, and it must be tried again."""
         error = one.result.exception()
         try:
@@ -236,18 +217,13 @@ class Worker:
                     one.control.end.ask(WORKER_ENDS)
                 self._outcomes.fail(one.claimed, error, one.control.end)
         except SetupError as silence:
-            if time.monotonic() - one.told >= _TELL_SECONDS:
-                one.told = time.monotonic()
-                tell(f"{one.claimed.run.name} is at its end, which the queue does not know yet. {silence}")
+            one.tell_now_and_then(f"it is at its end, which the queue does not know yet. {silence}")
             time.sleep(_LOOK_SECONDS)
             return False
         return True
 
     def _is_alive(self) -> bool:
         return self._spark is None or not is_gone(self._spark)
-
-    def _names(self) -> list[str]:
-        return list(dict.fromkeys(name.rpartition("/")[0] for name in self._worked))
 
     def _end_all(self, reason: str) -> None:
         for one in self._under_way:

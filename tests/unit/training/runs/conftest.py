@@ -3,7 +3,8 @@
 import pytest
 
 import sparklabel as sl
-from sparklabel.training.runs.queue import RunQueue
+from sparklabel.training.runs import claims
+from sparklabel.training.runs.claims import WorkerQueue
 
 TASK = sl.classification("tone", "text", ["calm", "angry"])
 
@@ -25,7 +26,8 @@ def submit(address):
 
 
 @pytest.fixture
-def queue(address):
+def queue(address, monkeypatch):
     """The queue; a worker there counts as dead after three seconds."""
-    with RunQueue(address, beat=1, grace=2) as opened:
+    monkeypatch.setattr(claims, "_PAUSE_SECONDS", 0.0)
+    with WorkerQueue(address, beat=1, grace=2) as opened:
         yield opened

@@ -59,6 +59,12 @@ def test_a_submission_that_nobody_has_worked_at_can_be_looked_at(submit, address
     assert "no candidate is complete yet" in str(found)
 
 
+def test_one_run_is_no_comparison(submit, address, tmp_path):
+    submit(name="new")
+    with pytest.raises(SetupError, match="a comparison is of a submission"):
+        sl.compare_runs("new/1", tmp_path, queue=address)
+
+
 def test_a_folder_that_is_not_there_is_named(submit, address, tmp_path):
     submit(name="new")
     with pytest.raises(SetupError, match="nowhere"):

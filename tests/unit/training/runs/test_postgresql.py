@@ -7,7 +7,7 @@ import pytest
 
 import sparklabel as sl
 from sparklabel.errors import SetupError
-from sparklabel.training.runs.queue import RunQueue
+from sparklabel.training.runs.claims import WorkerQueue
 from tests.postgresql import PASSWORD, binaries, server
 
 pytestmark = pytest.mark.skipif(binaries() is None, reason="PostgreSQL is not installed here")
@@ -25,7 +25,7 @@ def test_workers_that_claim_at_once_never_claim_the_same_run(submit, address):
     claimed, begin = Counter(), threading.Barrier(WORKERS)
 
     def work():
-        with RunQueue(address) as queue:
+        with WorkerQueue(address) as queue:
             begin.wait()
             while found := queue.claim(lambda _: True, "host:1"):
                 claimed[found.run.name] += 1
@@ -42,7 +42,7 @@ def test_workers_that_claim_at_once_never_claim_the_same_run(submit, address):
 
 def test_a_silent_workers_run_is_taken_over(submit, address):
     submit(name="silent")
-    with RunQueue(address, beat=1, grace=1) as queue:
+    with WorkerQueue(address, beat=1, grace=1) as queue:
         lost = queue.claim(lambda _: True, "host:1")
         found = None
         while found is None:  # by the server's clock
@@ -54,7 +54,7 @@ def test_a_silent_workers_run_is_taken_over(submit, address):
 def test_a_canceled_run_is_not_claimed(submit, address):
     submit(name="unwanted", priority=-1)
     sl.cancel_run("unwanted", queue=address)
-    with RunQueue(address) as queue:
+    with WorkerQueue(address) as queue:
         assert queue.claim(lambda submission: submission.name == "unwanted", "host:1") is None
 
 

@@ -1,11 +1,16 @@
 """Claims, signs of life, retries and cancelations, by workers that may be dead: each run is completed once."""
 
+import sqlite3
+import time
+from types import SimpleNamespace
+
 import pytest
 import sqlalchemy
 
 import sparklabel as sl
 from sparklabel.errors import SetupError
-from sparklabel.training.runs.queue import RunQueue
+from sparklabel.training.runs import claims
+from sparklabel.training.runs.claims import WorkerQueue
 from sparklabel.training.runs.records import RunState
 
 
@@ -35,7 +40,7 @@ def fall_silent(queue, claimed):
 def test_a_run_is_claimed_once(submit, queue, address):
     submit()
     assert claim(queue).run.name == "tone-1/1"
-    assert claim(RunQueue(address)) is None
+    assert claim(WorkerQueue(address)) is None
     assert states(queue) == [RunState.RUNNING]
 
 
@@ -113,13 +118,13 @@ def test_a_run_that_is_begun_again_keeps_what_tpe_drew(submit, queue):
 
 def test_workers_that_begin_together_draw_different_candidates(submit, address):
     submit(search=sl.tpe(trials=4, learning_rate=(1e-5, 1e-3, "log")))
-    drawn = {claim(RunQueue(address)).run.params["learning_rate"] for _ in range(4)}
+    drawn = {claim(WorkerQueue(address)).run.params["learning_rate"] for _ in range(4)}
     assert len(drawn) == 4
 
 
 def test_two_that_queue_the_next_attempt_at_once_make_one(submit, queue, address, monkeypatch):
     submit()
-    other = RunQueue(address, beat=1, grace=2)
+    other = WorkerQueue(address, beat=1, grace=2)
     queue.fail(claim(queue), "a rank was lost", retry=True)
     before = queue._reader.chains("tone-1")  # both have looked before either has written
     for one in (queue, other):
@@ -187,4 +192,100 @@ def test_what_another_optuna_made_is_refused(queue, address):
     with queue._storage.engine.begin() as connection:
         connection.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = 'v99.0.0.a'"))
     with pytest.raises(SetupError, match="another version of Optuna"):
-        RunQueue(address)
+        WorkerQueue(address)
+
+
+def test_a_database_of_another_program_is_left_as_it_is(tmp_path):
+    file = tmp_path / "theirs.db"
+    with sqlite3.connect(file) as theirs:
+        theirs.execute("CREATE TABLE customers (name TEXT)")
+    theirs.close()
+    before = file.read_bytes()
+    with pytest.raises(SetupError, match="tables of another program"):
+        WorkerQueue(f"sqlite:///{file}")
+    assert file.read_bytes() == before
+
+
+def test_a_failed_attempt_is_followed_by_a_pause_that_grows(submit, queue, monkeypatch):
+    monkeypatch.setattr(claims, "_PAUSE_SECONDS", 30.0)
+    now = time.time()
+    monkeypatch.setattr(claims.time, "time", lambda: now)
+    submit()
+    for pause in (30, 60, 120):
+        queue.fail(claim(queue), "a store did not answer", retry=True)
+        assert claim(queue) is None
+        now += pause - 1
+        assert claim(queue) is None
+        now += 1
+    assert claim(queue).run.attempts == 4
+
+
+def test_the_final_run_trains_what_was_best_when_it_was_first_begun(submit, queue, address):
+    submit(search=sl.grid(rank=[4, 8]))
+    first, second = claim(queue), claim(queue)
+    queue.complete(first, 0.5)
+    queue.fail(second, "a wrong table", retry=False)
+    final = claim(queue)
+    sl.retry_run("tone-1/2", queue=address)
+    queue.complete(claim(queue), 0.9)
+    queue.fail(final, "a rank was lost", retry=True)
+    again = claim(queue)
+    assert (again.run.chosen, again.run.params) == ("tone-1/1", {"rank": 4})
+
+
+def test_a_search_without_a_complete_candidate_ends(submit, queue):
+    submit(search=sl.grid(rank=[4]))
+    queue.fail(claim(queue), "a wrong table", retry=False)
+    assert claim(queue) is None
+    assert "No candidate" in queue.runs()[1].reason
+    assert states(queue) == [RunState.FAILED] * 2
+
+
+def test_a_seed_that_no_sampler_takes_is_no_trouble(submit, queue):
+    submit(search=sl.tpe(trials=1, seed=2**70, rank=(4, 64)))
+    assert 4 <= claim(queue).run.params["rank"] <= 64
+
+
+def test_a_candidate_can_be_retried_when_the_final_run_had_nothing_to_be_judged_on(submit, queue, address):
+    submit(search=sl.tpe(trials=12, rank=(4, 64)))
+    sl.cancel_run("tone-1/12", queue=address)
+    for _ in range(11):
+        queue.complete(claim(queue), 0.5)
+    queue.complete(claim(queue), None)
+    sl.retry_run("tone-1/12", queue=address)
+    assert claim(queue).run.params
+
+
+def test_a_submission_that_is_deleted_ends_its_run_and_no_other(submit, queue):
+    import optuna
+
+    submit(name="gone")
+    submit(name="there")
+    gone, there = claim(queue), claim(queue)
+    optuna.delete_study(study_name="gone", storage=queue._storage)
+    assert "deleted" in queue.beat(gone, 1, 2)
+    assert not queue.complete(gone, 0.5)
+    assert queue.beat(there, 1, 2) == ""
+
+
+def test_who_cancels_and_dies_leaves_no_run_that_runs_for_ever(submit, queue, monkeypatch):
+    submit()
+    [chain] = queue._reader.chains("tone-1")
+    assert queue._becomes_running(chain.last._trial_id)  # and is killed before it says what it wanted
+    fall_silent(queue, SimpleNamespace(trial=chain.last._trial_id))
+    assert claim(queue).run.name == "tone-1/1"
+
+
+def test_a_submit_that_was_killed_can_be_canceled_and_its_name_used_again(submit, queue, address):
+    queue.create("half")
+    with pytest.raises(SetupError, match="If no process is submitting it now"):
+        submit(name="half")
+    sl.cancel_run("half", queue=address)
+    assert submit(name="half")[0].name == "half/1"
+
+
+def test_a_run_that_was_retried_by_hand_has_no_reason_to_wait(submit, queue, address):
+    submit()
+    sl.cancel_run("tone-1", queue=address)
+    sl.retry_run("tone-1", queue=address)
+    assert queue.runs()[0].reason == ""

@@ -25,4 +25,4 @@ from sparklabel.training.runs.rooms import Rooms
 )
 def test_as_many_runs_as_slots_suffice_for(slots, parallel, processes, under_way, fits):
     submissions = [SimpleNamespace(processes=count) for count in under_way]
-    assert Rooms(lambda: slots, parallel).fits(SimpleNamespace(processes=processes), submissions) is fits
+    assert Rooms(lambda _: slots, parallel).fits(SimpleNamespace(processes=processes), submissions) is fits

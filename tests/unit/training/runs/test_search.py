@@ -60,6 +60,10 @@ def test_json_keeps_a_search(search):
         (lambda: search_from_dict({"grid": [1]}), "grid has no names"),
         (lambda: search_from_dict({"tpe": {"rank": [1]}}), "no `trials`"),
         (lambda: search_from_dict({"tpe": {"trials": 2, "rank": {"low": 1}}}), "low"),
+        (
+            lambda: search_from_dict({"tpe": {"trials": 2, "rank": {"low": 1, "high": 2, "log": "no"}}}),
+            "log='no' is neither",
+        ),
     ],
 )
 def test_what_cannot_be_searched_is_refused_by_name(make, says):

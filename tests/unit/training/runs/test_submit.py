@@ -7,6 +7,7 @@ from mlflow.entities import RunStatus
 import sparklabel as sl
 from sparklabel.errors import ModelError, SetupError, TaskError
 from sparklabel.training.call import FinetuneCall
+from sparklabel.training.runs.queue import RunQueue
 from tests.unit.training.runs.conftest import TASK
 
 
@@ -91,6 +92,13 @@ def test_the_call_comes_back_as_it_was_submitted(submit, queue):
         ({"max_retries": -1}, "max_retries=-1"),
         ({"name": "a/b"}, "name='a/b'"),
         ({"queue": "runs.db"}, "not the address of a database"),
+        ({"queue": 5}, "not the address of a database"),
+        ({"queue": "sqlite://"}, "in memory"),
+        ({"table": 5}, "table=5"),
+        ({"key": 5}, "key=5"),
+        ({"force": "yes"}, "force='yes'"),
+        ({"base": "./model"}, "base='./model' is a relative folder"),
+        ({"into": "out/labels"}, "is relative"),
         ({"queue": "sqlite:////nowhere/runs.db"}, "the folder /nowhere does not exist"),
         ({"queue": "nosuchdb://h/x"}, "nosuchdb"),
     ],
@@ -110,11 +118,45 @@ def test_an_unknown_call_and_what_is_no_task_and_no_name_are_refused(submit):
         submit(task="intent.yaml")
 
 
-def test_a_password_in_the_address_is_never_shown(submit):
+@pytest.mark.parametrize(
+    "given",
+    [
+        "postgresql://me:s3cret%21@127.0.0.1:1/runs",
+        "postgresql:/me:s3cret@host/x",
+        "me:s3cret@host/x",
+        "postgresql://me:s3cret",
+        "postgresql://me:p{s3cret}w@127.0.0.1:1/x",
+    ],
+)
+def test_a_password_in_the_address_is_never_shown(submit, given):
     with pytest.raises(SetupError) as error:
-        submit(queue="postgresql://me:s3cret%21@127.0.0.1:1/runs")
-    assert "127.0.0.1" in str(error.value)
+        submit(queue=given)
     assert "s3cret" not in str(error.value)
+
+
+def test_a_file_may_be_called_anything(submit, tmp_path):
+    address = f"sqlite+pysqlite:///{tmp_path}/a{{b}} %c.db?timeout=5"
+    submit(queue=address)
+    assert len(sl.runs(queue=address)) == 1
+    assert (tmp_path / "a{b} %c.db").is_file()
+
+
+def test_a_queue_that_cannot_be_written_is_told_at_once(submit, address, monkeypatch):
+    def full(*_, **__):
+        raise SetupError("The queue failed: the disk is full.")
+
+    monkeypatch.setattr(RunQueue, "create", full)
+    with pytest.raises(SetupError, match="the disk is full"):
+        submit()
+
+
+def test_what_is_canceled_is_killed_in_mlflow_and_scheduled_again_when_it_is_retried(submit, address):
+    runs = submit(search=sl.grid(rank=[8]))
+    parent = MlflowClient().get_run(runs[0].mlflow_run).data.tags["mlflow.parentRunId"]
+    sl.cancel_run("tone-1", queue=address)
+    assert {status(run.mlflow_run) for run in runs} | {status(parent)} == {"KILLED"}
+    sl.retry_run("tone-1", queue=address)
+    assert {status(run.mlflow_run) for run in runs} | {status(parent)} == {"SCHEDULED"}
 
 
 def test_an_unknown_submission_is_named(submit, address):
