@@ -6,10 +6,12 @@ too long.
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.exceptions import OptunaError, UpdateFinishedTrialError
 from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from sparklabel.redaction import typed_line
 from sparklabel.training.runs.chains import Mark, RunChain, is_ready
@@ -40,9 +42,8 @@ class WorkerQueue(RunQueue):
             The run; None if none waits that fits.
         """
         with self._errors():
-            self.revive()
             for name in self._reader.by_urgency():
-                chains = self._reader.chains(name)
+                chains = self._revive(name)
                 for chain in chains:
                     if chain.state != RunState.WAITING or not is_ready(chain, chains):
                         continue
@@ -90,41 +91,43 @@ class WorkerQueue(RunQueue):
         trial = chain.last._trial_id
         if not self._becomes_running(trial):
             return None
-        name = chain.submission.name
+        self._storage.set_trial_user_attr(trial, Mark.WORKER, worker)
+        now = self._reader.chain(chain.submission.name, chain.first)
         rivals = [
-            one for one in self._reader.chain(name, chain.first).trials
+            one for one in now.trials
             if one._trial_id != trial
             and (one.state == TrialState.COMPLETE or (not one.state.is_finished() and one.number < chain.last.number))
         ]  # fmt: skip
-        claimed = ClaimedRun(chain.submission, chain.record(), trial)
+        claimed = ClaimedRun(chain.submission, now.record(), trial)
         if rivals:
             self._end(claimed, TrialState.FAIL, {Mark.SUPERSEDED: True})
             return None
-        if self._reader.is_canceled(claimed):
+        if now.is_canceled:
             self._end(claimed, TrialState.FAIL, {Mark.REASON: CANCELED})
             return None
-        self._storage.set_trial_user_attr(trial, Mark.WORKER, worker)
-        claimed = ClaimedRun(chain.submission, self._reader.chain(name, chain.first).record(), trial)
-        if not claimed.run.params:
+        if not claimed.run.params and claimed.run.kind != RunKind.RUN:
             try:
-                self._choose(claimed)
+                return self._chosen(claimed)
+            except (OptunaError, SQLAlchemyError):  # the database's
+                raise
             except Exception as error:  # noqa: BLE001 - Optuna's, on what it was told: no worker must die of it
                 self._end(claimed, TrialState.FAIL, {Mark.REASON: typed_line(error), Mark.NOT_RETRIED: True})
                 return None
-        return ClaimedRun(chain.submission, self._reader.chain(name, chain.first).record(), trial)
+        return claimed
 
-    def _choose(self, claimed: ClaimedRun) -> None:
+    def _chosen(self, claimed: ClaimedRun) -> ClaimedRun:
         """Decides what a run of a search trains with, once: what TPE draws, or for the final run the best candidate."""
         submission, trial = claimed.submission, claimed.trial
         if claimed.run.kind == RunKind.FINAL:
             best = best_of(self._reader.records(submission.name))
             self._storage.set_trial_user_attr(trial, Mark.CHOSEN, best.name)
             self._storage.set_trial_user_attr(trial, Mark.PARAMS, dict(best.params))
-        elif claimed.run.kind == RunKind.CANDIDATE:
+        else:
             search = search_from_dict(submission.search)
             assert isinstance(search, Tpe)
             drawn = draw(self._storage, submission.name, trial, search, claimed.run.number)
             self._storage.set_trial_user_attr(trial, Mark.PARAMS, drawn)
+        return replace(claimed, run=self._reader.chain(submission.name, claimed.run.number - 1).record())
 
     def _end(
         self,

@@ -23,12 +23,15 @@ from optuna.trial import TrialState, create_trial
 from sparklabel.errors import SetupError
 from sparklabel.redaction import without_credentials
 from sparklabel.training.runs import storage
-from sparklabel.training.runs.chains import Mark, QueueReader, cancel_mark, forgive_mark
+from sparklabel.training.runs.chains import Mark, QueueReader, RunChain, cancel_mark, forgive_mark
 from sparklabel.training.runs.drawing import grid_distributions
 from sparklabel.training.runs.records import QueuedRuns, RunState
 from sparklabel.training.runs.search import search_from_dict
 from sparklabel.training.runs.storage import queue_errors
 from sparklabel.training.runs.submission import PlannedRun, Submission
+
+_KEPT = (Mark.RUN, Mark.KIND, Mark.MLFLOW_RUN, Mark.PARAMS, Mark.CHOSEN, Mark.PAUSE_ENDS)
+"""What an attempt hands on to the next."""
 
 
 class NameTaken(SetupError):
@@ -162,29 +165,20 @@ class RunQueue:
             firsts = {chain.first for chain in chosen}
             return QueuedRuns(c.record() for c in self._reader.chains(name) if c.first in firsts)
 
-    def revive(self) -> None:
-        """Queues the next attempts of runs whose last one was lost or may be repeated."""
-        with self._errors():
-            for name in self._reader.by_urgency():
-                self._revive(name)
-
-    def _revive(self, name: str) -> None:
+    def _revive(self, name: str) -> list[RunChain]:
+        """Queues the next attempts of runs whose last one was lost or may be repeated; returns all chains."""
         # Without its wrapper, which warns that it is experimental: warnings cannot be caught in one thread alone.
         unwrap(fail_stale_trials)(optuna.load_study(study_name=name, storage=self._storage))
-        study_id = self._reader.study_id(name)
-        for chain in self._reader.chains(name):
-            if chain.is_retry_due:
-                last = chain.last
-                kept = {
-                    key: value
-                    for key, value in last.user_attrs.items()
-                    if key
-                    in (Mark.RUN, Mark.KIND, Mark.MLFLOW_RUN, Mark.PARAMS, Mark.CHOSEN, Mark.PAUSE_ENDS)
-                }
-                again = create_trial(
-                    state=TrialState.WAITING, user_attrs=kept, params=last.params, distributions=last.distributions
-                )  # fmt: skip
-                self._storage.create_new_trial(study_id, again)
+        chains = self._reader.chains(name)
+        due = [chain for chain in chains if chain.is_retry_due]
+        for chain in due:
+            last = chain.last
+            kept = {key: value for key, value in last.user_attrs.items() if key in _KEPT}
+            again = create_trial(
+                state=TrialState.WAITING, user_attrs=kept, params=last.params, distributions=last.distributions
+            )  # fmt: skip
+            self._storage.create_new_trial(self._reader.study_id(name), again)
+        return self._reader.chains(name) if due else chains
 
     def _becomes_running(self, trial: int) -> bool:
         try:
