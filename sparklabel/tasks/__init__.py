@@ -4,7 +4,6 @@ A kind is one file of this folder: its fields, its value's SQL type, its questio
 `Generated`).
 """
 
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from sparklabel.tasks.matching import Matching
 from sparklabel.tasks.multilabel import Multilabel
 from sparklabel.tasks.rating import Rating
 from sparklabel.tasks.task import Example, Task, check_task, has_choices
-from sparklabel.tasks.yaml_limits import LARGEST, check_yaml
+from sparklabel.tasks.yaml_files import load_yaml
 
 KINDS: dict[str, type[Task]] = {
     "classification": Classification,
@@ -53,27 +52,6 @@ def task_from_dict(fields: object) -> Task:
     return KINDS[kind].build(**{str(field): value for field, value in fields.items()})
 
 
-_MERGE = "tag:yaml.org,2002:merge"
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that is given twice. YAML would silently keep the last one, and lose half of a list of labels."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        lines: dict[Any, int] = {}
-        for key, _ in node.value:
-            if key.tag == _MERGE:
-                continue  # its keys are those of another mapping, which this mapping's own keys override
-            name = self.construct_object(key, deep=True)
-            if not isinstance(name, Hashable):
-                continue  # refused by YAML itself, below
-            line = key.start_mark.line + 1
-            if name in lines:
-                raise yaml.YAMLError(f"{name!r} is given twice, in lines {lines[name]} and {line}")
-            lines[name] = line
-        return super().construct_mapping(node, deep)
-
-
 def load_task(path: str | Path) -> Task:
     """Reads a task from a YAML file.
 
@@ -94,24 +72,13 @@ def load_task(path: str | Path) -> Task:
     if not isinstance(path, str | Path):
         raise TaskError(f"load_task takes the path of a YAML file, not {path!r}.")
     try:
-        fields = yaml.load(_text(Path(path)), _UniqueKeys)
+        fields = load_yaml(Path(path))
     except (OSError, ValueError, yaml.YAMLError) as error:  # a date that no calendar has is a ValueError
         raise TaskError(f"Cannot read the task file {path}: {error}") from None
     try:
         return task_from_dict(fields)
     except TaskError as error:
         raise TaskError(f"{path}: {error.message}", hint=error.hint) from None
-
-
-def _text(path: Path) -> str:
-    """The file's text. Raises yaml.YAMLError if building a task from it would cost too much."""
-    with path.open("rb") as file:
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise yaml.YAMLError(f"it is larger than {LARGEST:,} bytes")
-    text = content.decode("utf-8")
-    check_yaml(text)
-    return text
 
 
 __all__ = [

@@ -15,7 +15,7 @@ from sparklabel.arguments import unknown_name
 from sparklabel.errors import SetupError, TaskError
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.tasks import load_task, task_from_dict
-from sparklabel.tasks.yaml_limits import LARGEST, check_yaml
+from sparklabel.tasks.yaml_files import load_yaml
 from sparklabel.training.call import FinetuneCall
 from sparklabel.training.runs.search import search_from_dict
 
@@ -26,14 +26,10 @@ def load_submission(file: Path) -> dict[str, Any]:
     """The keywords for `submit`. `task` is a task's fields, or the path of its file as seen from this one; `config` has
     fields of `TrainingConfig`. Raises SetupError or TaskError."""
     try:
-        text = file.read_text("utf-8")
-        if len(text) > LARGEST:
-            raise SetupError(f"{file} is larger than {LARGEST:,} characters.")
-        check_yaml(text)
-        found = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(f"{file} cannot be read: {error}") from None
-    except yaml.YAMLError as error:
+        found = load_yaml(file)
+    except OSError as error:
+        raise SetupError(f"{file} cannot be read: {error.strerror}.") from None
+    except (ValueError, yaml.YAMLError) as error:
         raise SetupError(f"{file} is not YAML: {error}") from None
     if not isinstance(found, dict) or "call" not in found:
         raise SetupError(

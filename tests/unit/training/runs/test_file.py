@@ -41,6 +41,7 @@ def test_numbers_without_a_dot_are_numbers(tmp_path):
     [
         ("[1]", "not a submission"),
         ("call: [", "not YAML"),
+        ("call: finetune\nsearch: {grid: {rank: [8], rank: [16]}}", "'rank' is given twice"),
         ("call: finetune\ntabel: t", "did you mean table"),
         ("call: finetune\nsearch: {gird: {}}", "neither a grid nor a tpe"),
         ("call: finetune\nconfig: 7", "config=7"),

@@ -1,0 +1,73 @@
+"""Reading YAML that somebody wrote: what it may cost before anything is built from it, and no key twice.
+
+In: a file. Out: its value, or an error. Events are counted as the parser gives them, which takes no recursion.
+"""
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+LARGEST = 1_000_000
+"""Bytes of a file."""
+_DEEPEST = 20
+_MOST_NODES = 200_000
+
+
+def check_yaml(text: str) -> None:
+    """Raises yaml.YAMLError if the text is nested too deeply, or its aliases stand for too much."""
+    sizes: dict[str | None, int] = {}
+    open_nodes: list[tuple[str | None, int]] = []
+    nodes = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            if any(event.anchor == anchor for anchor, _ in open_nodes):
+                raise yaml.YAMLError(f"{event.anchor!r} contains itself")
+            nodes += sizes.get(event.anchor, 1)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_nodes.pop()
+            sizes |= {anchor: nodes - before} if anchor else {}
+        elif isinstance(event, yaml.NodeEvent):
+            if isinstance(event, yaml.CollectionStartEvent):
+                open_nodes.append((event.anchor, nodes))
+            nodes += 1
+        if len(open_nodes) > _DEEPEST:
+            raise yaml.YAMLError(f"it is nested deeper than {_DEEPEST} levels")
+        if nodes > _MOST_NODES:
+            raise yaml.YAMLError(
+                f"it holds more than {_MOST_NODES:,} values, with what its aliases stand for"
+            )
+
+
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that is given twice. YAML would silently keep the last one, and lose half of a list of labels."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[Any, int] = {}
+        for key, _ in node.value:
+            if key.tag == _MERGE:
+                continue  # its keys are those of another mapping, which this mapping's own keys override
+            name = self.construct_object(key, deep=True)
+            if not isinstance(name, Hashable):
+                continue  # refused by YAML itself, below
+            line = key.start_mark.line + 1
+            if name in lines:
+                raise yaml.YAMLError(f"{name!r} is given twice, in lines {lines[name]} and {line}")
+            lines[name] = line
+        return super().construct_mapping(node, deep)
+
+
+def load_yaml(path: Path) -> Any:
+    """The file's value. Raises OSError, ValueError (a date that no calendar has, bytes that are no text), or
+    yaml.YAMLError, also if building something from it would cost too much."""
+    with path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise yaml.YAMLError(f"it is larger than {LARGEST:,} bytes")
+    text = content.decode("utf-8")
+    check_yaml(text)
+    return yaml.load(text, _UniqueKeys)
