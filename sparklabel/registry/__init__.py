@@ -6,18 +6,15 @@ import takes seconds: it happens inside the functions that need it.
 
 from sparklabel.models.base_record import base_record
 from sparklabel.registry.calibrators import find_calibrator, log_calibrator
-from sparklabel.registry.runs import (
-    DEFAULT_EXPERIMENT,
-    PASS_TAG,
-    Run,
+from sparklabel.registry.other_runs import (
     end_run_of,
     has_run,
     log_files,
     metric_history,
     schedule_run,
     set_run_status,
-    start_run,
 )
+from sparklabel.registry.runs import DEFAULT_EXPERIMENT, PASS_TAG, Run, start_run
 from sparklabel.registry.serving import MANIFEST, LocalModel, downloaded_version, drop_copy, fetch, resolve
 from sparklabel.registry.store import connect, has_store, store_errors
 from sparklabel.registry.versions import (

@@ -8,7 +8,6 @@ import hashlib
 import io
 import os
 import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -47,7 +46,7 @@ def start_run(
     if run_id is None:
         with store_errors():
             info = client.create_run(
-                _experiment_id(client, experiment), tags=_context(tags or {}), run_name=name
+                experiment_id(client, experiment), tags=run_context(tags or {}), run_name=name
             ).info
         run = Run(client, info)
     else:
@@ -59,64 +58,10 @@ def start_run(
             with suppress(SetupError, TrainingInterrupted):  # the first error is the one to report
                 run.check_ours()
                 is_killed = isinstance(error, KeyboardInterrupt | SystemExit)
-                _terminate(client, run.id, "KILLED" if is_killed else "FAILED")
+                terminate(client, run.id, "KILLED" if is_killed else "FAILED")
             raise
         run.flush()
-        _terminate(client, run.id, run.status)
-
-
-def schedule_run(name: str, *, experiment: str, tags: Mapping[str, str]) -> str:
-    """The id of a new run that nobody works at yet: `start_run(run_id=...)` goes on with it. Raises SetupError."""
-    client = connect()
-    with store_errors():
-        run_id: str = client.create_run(
-            _experiment_id(client, experiment), tags=_context(tags), run_name=name
-        ).info.run_id
-        client.update_run(run_id, status="SCHEDULED")
-    return run_id
-
-
-def set_run_status(run_id: str, status: str) -> None:
-    """Says what became of a run that is not open here: SCHEDULED, RUNNING, FINISHED, FAILED or KILLED. Raises
-    SetupError."""
-    client = connect()
-    with store_errors():
-        if status in ("SCHEDULED", "RUNNING"):
-            client.update_run(run_id, status=status)
-        else:
-            _terminate(client, run_id, status)
-
-
-def has_run(run_id: str) -> bool:
-    """Whether the store has the run, and it was not deleted. Raises SetupError if the store does not answer."""
-    from mlflow.exceptions import MlflowException
-
-    client = connect()
-    with store_errors():
-        try:
-            return bool(client.get_run(run_id).info.lifecycle_stage == "active")
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return False
-
-
-def metric_history(run_id: str, name: str) -> list[tuple[int, float]]:
-    """A metric's values with their steps, in the order of the steps. Raises SetupError."""
-    client = connect()
-    with store_errors():
-        return sorted((metric.step, metric.value) for metric in client.get_metric_history(run_id, name))
-
-
-def log_files(run_id: str, files: Mapping[str, bytes]) -> None:
-    """Logs artifacts to a run that is not open here. Raises SetupError."""
-    client = connect()
-    with store_errors():
-        run = Run(client, client.get_run(run_id).info)
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():
-            (Path(folder) / name).write_bytes(content)
-        run.log_folder(Path(folder))
+        terminate(client, run.id, run.status)
 
 
 def _reopened(client: "MlflowClient", run_id: str) -> "Run":
@@ -127,21 +72,8 @@ def _reopened(client: "MlflowClient", run_id: str) -> "Run":
         return Run(client, client.get_run(run_id).info, opening)
 
 
-def end_run_of(pass_id: str, experiment: str) -> None:
-    """Ends the run of a pass that was killed: it would be RUNNING for ever. Raises SetupError if the store fails."""
-    client = connect()
-    with store_errors():
-        where = find_experiment(client, experiment)
-        found = (
-            client.search_runs([where], f"tags.`{PASS_TAG}` = '{pass_id}' AND attributes.status = 'RUNNING'")
-            if where
-            else []
-        )
-    for run in found:
-        _terminate(client, run.info.run_id, "KILLED")
-
-
-def _terminate(client: "MlflowClient", run_id: str, status: str) -> None:
+def terminate(client: "MlflowClient", run_id: str, status: str) -> None:
+    """Ends a run. Raises SetupError."""
     with store_errors(), redirect_stdout(io.StringIO()):  # where MLflow prints links to the run
         client.set_terminated(run_id, status)
 
@@ -262,7 +194,8 @@ class Run:
             ) from error
 
 
-def _experiment_id(client: "MlflowClient", default: str) -> str:
+def experiment_id(client: "MlflowClient", default: str) -> str:
+    """Of the experiment to log to, which is made if it is not there. Raises SetupError if it was deleted."""
     from mlflow.exceptions import MlflowException
 
     if chosen := os.environ.get("MLFLOW_EXPERIMENT_ID"):
@@ -292,7 +225,7 @@ def find_experiment(client: "MlflowClient", default: str) -> str | None:
     return str(found.experiment_id) if found and found.lifecycle_stage == "active" else None
 
 
-def _context(tags: Mapping[str, str]) -> dict[str, str]:
+def run_context(tags: Mapping[str, str]) -> dict[str, str]:
     """The tags with what MLflow itself adds: user, source, git commit, and the parent run inside an active run."""
     import mlflow
     from mlflow.tracking.context.git_context import GitRunContext

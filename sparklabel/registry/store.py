@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _SQLITE = "sqlite:///"
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
 _PATIENCE = 300.0
 """Seconds; what is done under the store's lock takes two."""
 _HINT = (
@@ -92,10 +93,12 @@ def quieten() -> None:
 def _check_reachable(uri: str) -> None:
     """Raises SetupError within seconds if no server listens; MLflow itself would retry for more than five minutes."""
     server = urlsplit(uri)
-    if server.scheme not in ("http", "https") or {"http", "https", "all"} & getproxies().keys():
+    scheme = server.scheme.partition("+")[0]
+    is_behind_proxy = scheme in ("http", "https") and {"http", "https", "all"} & getproxies().keys()
+    if scheme not in _PORTS or is_behind_proxy:
         return
     try:
-        port = server.port or (443 if server.scheme == "https" else 80)
+        port = server.port or _PORTS[scheme]
         socket.create_connection((server.hostname or "", port), timeout=10).close()
     except OSError as error:
         raise SetupError(
@@ -127,8 +130,8 @@ def store_errors() -> Iterator[None]:
     except ImportError as error:
         raise SetupError(
             f"MLflow at {without_credentials(tracking_uri())} needs a package: {first_line(error)}",
-            hint="Install it: psycopg for postgresql://, pymysql for mysql://, boto3 for s3://, google-cloud-storage "
-            "for gs://, azure-storage-blob for wasbs://.",
+            hint="Install it: psycopg for postgresql://, pymysql for mysql+pymysql://, boto3 for s3://, google-cloud-"
+            "storage for gs://, azure-storage-blob for wasbs://.",
         ) from error
     except Exception as error:  # stores and their drivers are plug-ins of MLflow; their errors share no class
         raise SetupError(

@@ -5,7 +5,6 @@ A kind is one file of this folder: its fields, its value's SQL type, its questio
 """
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 

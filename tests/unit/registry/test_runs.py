@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 from pathlib import Path
 
 import mlflow
@@ -120,11 +121,19 @@ def test_a_sqlite_file_that_cannot_be_opened_is_named_before_mlflow_tries_for_mi
 
 
 def test_a_database_without_its_driver_is_named_with_the_package(monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:secret@127.0.0.1/mlflow")
-    with pytest.raises(SetupError, match="needs a package: No module named 'psycopg") as caught:
-        registry.connect()
+    with socket.create_server(("127.0.0.1", 0)) as database:
+        port = database.getsockname()[1]
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"mysql+pymysql://me:secret@127.0.0.1:{port}/mlflow")
+        with pytest.raises(SetupError, match="needs a package: No module named 'pymysql") as caught:
+            registry.connect()
     assert "secret" not in str(caught.value)
-    assert "psycopg for postgresql://" in caught.value.hint
+    assert "pymysql for mysql+pymysql://" in caught.value.hint
+
+
+def test_a_database_that_does_not_answer_is_named_at_once(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:secret@127.0.0.1:1/mlflow")
+    with pytest.raises(SetupError, match=r"No tracking server answers at postgresql://127\.0\.0\.1:1/mlflow"):
+        registry.connect()
 
 
 def test_an_artifact_store_without_its_driver_is_named_when_something_is_written():
