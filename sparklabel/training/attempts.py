@@ -232,8 +232,10 @@ class _TrainingRun:
             running = pool.submit(inheritable_thread_target(self.spark)(stage))
             try:
                 self._follow(running, attempt, count, jobs)
-                running.result()
-                self.watch.look(attempt)
+                try:
+                    running.result()
+                finally:  # a rank that is lost leaves steps that were not looked at yet
+                    self.watch.look(attempt)
             except TrainingInterrupted:
                 if not (interrupt.heard or self.end.asked):
                     raise
