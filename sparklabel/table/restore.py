@@ -164,7 +164,7 @@ def answers_left_behind(spark: SparkSession, target: TableSnapshot, task: Task, 
 
 
 def _check_arguments(from_version: int | None, dry_run: bool) -> None:
-    if from_version is not None and type(from_version) is not int:
+    if from_version is not None and not (type(from_version) is int and from_version >= 0):
         raise TableError(
             f"from_version={from_version!r} is not the number of a version.",
             hint="`sl.passes` lists the versions of passes, DESCRIBE HISTORY all of them.",

@@ -1,7 +1,9 @@
-"""What a task's YAML may cost before anything is built from it.
+"""What a task's YAML may cost before anything is built from it, and what is said of a file that cannot be read.
 
 In: a text. Out: nothing, or an error. Events are counted as the parser gives them, which takes no recursion.
 """
+
+from pathlib import Path
 
 import yaml
 
@@ -34,3 +36,13 @@ def check_yaml(text: str) -> None:
             raise yaml.YAMLError(
                 f"it holds more than {_MOST_NODES:,} values, with what its aliases stand for"
             )
+
+
+def reading_problem(error: Exception, path: Path) -> tuple[str, str]:
+    """What is wrong with the file, and what to do about it, if that is known: Python and YAML give numbers of errors,
+    bytes, and a name for the text that is not the file's."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not UTF-8 at byte {error.start}.", "Save it as UTF-8."
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}.", ""
+    return str(error).replace('"<unicode string>"', f'"{path.name}"'), ""

@@ -15,7 +15,7 @@ from sparklabel.arguments import unknown_name
 from sparklabel.errors import SetupError, TaskError
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.tasks import load_task, task_from_dict
-from sparklabel.tasks.yaml_limits import LARGEST, check_yaml
+from sparklabel.tasks.yaml_limits import LARGEST, check_yaml, reading_problem
 from sparklabel.training.call import FinetuneCall
 from sparklabel.training.runs.search import search_from_dict
 
@@ -32,9 +32,10 @@ def load_submission(file: Path) -> dict[str, Any]:
         check_yaml(text)
         found = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(f"{file} cannot be read: {error}") from None
+        problem, hint = reading_problem(error, file)
+        raise SetupError(f"{file} cannot be read: {problem}", hint=hint) from None
     except yaml.YAMLError as error:
-        raise SetupError(f"{file} is not YAML: {error}") from None
+        raise SetupError(f"{file} is not YAML: {reading_problem(error, file)[0]}") from None
     if not isinstance(found, dict) or "call" not in found:
         raise SetupError(
             f"{file} is not a submission: it has no `call`.", hint="conf/runs has one: `call: finetune`."
