@@ -59,8 +59,9 @@ def restore(
     from sparklabel.table import restore_answers
     from sparklabel.tasks import load_task
 
+    read = load_task(task)
     report = restore_answers(
-        session(conf), absolute(table), load_task(task), column=column, from_version=from_version,
+        session(conf), absolute(table), read, column=column, from_version=from_version,
         dry_run=dry_run, allow_unsafe_store=allow_unsafe_store,
     )  # fmt: skip
     print(report)
@@ -80,7 +81,8 @@ def failures(
     from sparklabel.table import failures as run
     from sparklabel.tasks import load_task
 
-    found = run(session(conf), absolute(table), load_task(task), key=key, column=column, into=optional(into))
+    read = load_task(task)
+    found = run(session(conf), absolute(table), read, key=key, column=column, into=optional(into))
     show(found.groupBy("status").count().orderBy("status"), rows)
     show(found, rows, truncate=80)
 

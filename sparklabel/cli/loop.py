@@ -112,15 +112,20 @@ def label(
     from sparklabel.labeling import label_table
     from sparklabel.tasks import load_task
 
+    tasks, shards, options = (
+        [load_task(one) for one in task],
+        part(shard),
+        engine_options("label", engine, option),
+    )
     reports = label_table(
-        session(conf), absolute(table), [load_task(one) for one in task], key=key, model=model, engine=engine,
-        where=where, shard=part(shard), relabel=relabel, column=column, adopt=adopt,
+        session(conf), absolute(table), tasks, key=key, model=model, engine=engine,
+        where=where, shard=shards, relabel=relabel, column=column, adopt=adopt,
         adopt_examples=adopt_examples, into=optional(into), min_confidence=min_confidence,
         max_error_ratio=max_error_ratio, max_rows=max_rows, max_seconds=max_seconds,
         on_drift=on_drift, cost_per_hour=cost_per_hour, cost_per_million_tokens=cost_per_million_tokens,
         max_new_corrections=max_new_corrections, staging=optional(staging),
         cache=False if no_cache else True if cache is None else absolute(cache), deletion_vectors=deletion_vectors,
-        allow_unsafe_store=allow_unsafe_store, dry_run=dry_run, **engine_options(option),
+        allow_unsafe_store=allow_unsafe_store, dry_run=dry_run, **options,
     )  # fmt: skip
     print(*reports, sep="\n")
     if any(report.interrupted or report.stopped for report in reports):
@@ -169,8 +174,9 @@ def finetune(
     from sparklabel.tasks import load_task
     from sparklabel.training.finetune import finetune as run
 
+    read = load_task(task)
     print(
-        run(session(conf), absolute(table), load_task(task), key=key, base=base,
+        run(session(conf), absolute(table), read, key=key, base=base,
             registered_name=registered_name, column=column, into=optional(into), force=force,
             num_processes=num_processes, min_processes=min_processes, use_gpu=use_gpu,
             checkpoints=folder(checkpoints), checkpoint_minutes=checkpoint_minutes,
@@ -198,10 +204,10 @@ def evaluate(
     from sparklabel.evaluation import evaluate as run
     from sparklabel.tasks import load_task
 
-    spark, options = session(conf), engine_options(option)
+    read, options = load_task(task), engine_options("evaluate", engine, option)
     print(
         run(
-            spark, absolute(table), load_task(task), gold=gold, model=model, engine=engine, key=key,
+            session(conf), absolute(table), read, gold=gold, model=model, engine=engine, key=key,
             column=column, into=optional(into), adopt_examples=adopt_examples, **options,
         )
     )  # fmt: skip
@@ -225,11 +231,12 @@ def calibrate(
     from sparklabel.evaluation import calibrate as run
     from sparklabel.tasks import load_task
 
+    read = load_task(task)
     print(
         run(
             session(conf),
             absolute(table),
-            load_task(task),
+            read,
             key=key,
             model=model,
             column=column,

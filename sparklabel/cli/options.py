@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.main
 
+from sparklabel.cli.app import app
 from sparklabel.delta.paths import is_absolute
 from sparklabel.errors import SparklabelError
 
@@ -73,9 +75,14 @@ def folder(path: str | None) -> str | None:
 
 
 def part(shard: str | None) -> Any:
-    """NUMBER/COUNT as `shard=` takes it. Anything else stays a text, which is refused later."""
+    """NUMBER/COUNT as `shard=` takes it. Raises TableError for anything else."""
+    from sparklabel.table.shards import Shard
+
     numbers = shard.split("/") if shard else []
-    return tuple(map(int, numbers)) if len(numbers) == 2 and all(map(str.isdecimal, numbers)) else shard
+    found: Any = shard
+    if len(numbers) == 2 and all(map(str.isdecimal, numbers)):
+        found = tuple(map(int, numbers))
+    return Shard.checked(found) and found
 
 
 def session(conf: Sequence[str] | None) -> Any:
@@ -85,8 +92,14 @@ def session(conf: Sequence[str] | None) -> Any:
     return spark_session(_pairs("--conf", conf))
 
 
-def engine_options(given: Sequence[str] | None) -> dict[str, Any]:
-    """NAME=VALUE pairs as options: numbers, true and false are read as such; anything else is text."""
+def engine_options(command: str, engine: str, given: Sequence[str] | None) -> dict[str, Any]:
+    """NAME=VALUE pairs as options of the engine: numbers, true and false are read as such; anything else is text.
+
+    Raises:
+        SparklabelError: The engine does not take them. A name of another argument would reach the function that the
+            command calls as that argument.
+    """
+    from sparklabel.engines import engine_spec, option_names
 
     def read(text: str) -> Any:
         try:
@@ -95,11 +108,25 @@ def engine_options(given: Sequence[str] | None) -> dict[str, Any]:
             return text
         return value if isinstance(value, int | float) else text
 
-    return {name: read(value) for name, value in _pairs("--option", given).items()}
+    options = {name: read(value) for name, value in _pairs("--option", given).items()}
+    known, others = option_names(engine), _option_of(command)
+    for name in options:
+        if name in others and name not in known:
+            raise SparklabelError(f"--option {name} is not an option of an engine; write {others[name]}.")
+    engine_spec(engine, options)
+    return options
+
+
+def _option_of(command: str) -> dict[str, str]:
+    """The command's own options, by the name of their parameter."""
+    commands: Any = typer.main.get_command(app)
+    return {param.name: param.opts[0] for param in commands.commands[command].params}
 
 
 def _pairs(option: str, given: Sequence[str] | None) -> dict[str, str]:
     pairs = [setting.partition("=") for setting in given or ()]
-    if wrong := [key for key, mark, _ in pairs if not mark]:
-        raise SparklabelError(f"{option} {wrong[0]} has no value.", hint=f"Write {option} NAME=VALUE.")
+    for key, mark, value in pairs:
+        if not mark or not key:
+            wrong = f"{key} has no value" if key else f"{mark}{value} has no name"
+            raise SparklabelError(f"{option} {wrong}.", hint=f"Write {option} NAME=VALUE.")
     return {key: value for key, _, value in pairs}

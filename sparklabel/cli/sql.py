@@ -44,8 +44,9 @@ def sql(
     """Run SQL in which each task is a function: SELECT label_intent(text).value FROM tickets."""
     from sparklabel.udf import register_all
 
+    options = engine_options("sql", engine, option)
     spark = session(conf)
-    names = register_all(spark, tasks, model, engine, adopt_examples=adopt_examples, **engine_options(option))
+    names = register_all(spark, tasks, model, engine, adopt_examples=adopt_examples, **options)
     asks = sys.stdin.isatty() and not statement
     if asks:
         print(f"functions: {', '.join(names)}; Ctrl-D ends")

@@ -10,7 +10,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -20,7 +20,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from sparklabel.delta.errors import error_message, session_errors, spark_errors
-from sparklabel.delta.snapshot import newest_version
+from sparklabel.delta.snapshot import folder_of, newest_version
+from sparklabel.delta.unfinished import finish, is_unfinished
 from sparklabel.errors import ConflictError, SparklabelError, TableError
 from sparklabel.progress import tell
 from sparklabel.redaction import shortened
@@ -91,23 +92,37 @@ def retry_on_conflict(commit: Callable[[], Result], what: str) -> Result:
     raise AssertionError("unreachable")
 
 
-def create_table(spark: SparkSession, sql: str, rest: str, what: str) -> None:
-    """Runs CREATE TABLE IF NOT EXISTS for a table, named as in SQL, which other drivers may make at the same moment.
+def create_table(
+    spark: SparkSession,
+    sql: str,
+    columns: str,
+    properties: str,
+    what: str,
+    partitioned_by: Sequence[str] = (),
+) -> None:
+    """Makes a Delta table, named as in SQL, unless it exists. Other drivers may make it at the same moment, and an
+    earlier attempt may have failed half-way. `columns` and `properties` are as in CREATE TABLE.
 
     Raises:
         What `retry_on_conflict` raises, and Spark's error if the folder holds something else.
     """
+    parts = f" PARTITIONED BY ({', '.join(partitioned_by)})" if partitioned_by else ""
+    create = f"CREATE TABLE IF NOT EXISTS {sql} ({columns}) USING DELTA{parts} {properties}"
+    path = folder_of(sql)
     for attempt in range(_MAKING_ATTEMPTS):
         try:
-            retry_on_conflict(lambda: spark.sql(f"CREATE TABLE IF NOT EXISTS {sql} {rest}"), what)
+            retry_on_conflict(lambda: spark.sql(create), what)
             # Delta takes any folder that is not empty for the table, and does nothing.
             newest_version(spark, sql)
             return
         except spark_errors() as error:
-            is_last = attempt == _MAKING_ATTEMPTS - 1
-            if is_last or not any(name in str(error) for name in _BEING_MADE):
+            if not any(name in str(error) for name in _BEING_MADE):
                 raise
-            _pause(attempt)
+            if attempt < _MAKING_ATTEMPTS - 1:
+                _pause(attempt)
+            elif not path or not is_unfinished(spark, path):
+                raise
+    retry_on_conflict(lambda: finish(spark, str(path), columns, partitioned_by, properties), what)
 
 
 def _pause(attempt: int) -> None:

@@ -5,31 +5,22 @@ In: requests, and what Spark raised. Out: a TableError that says what happened a
 as its cause if that is not one that is known here. Looks at the tables again only after an error.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from pyspark.errors import PythonException
 from pyspark.sql import SparkSession
 
-from sparklabel.delta.errors import error_message, is_death, session_errors, spark_errors
+from sparklabel.delta.errors import error_message, is_death, session_errors, spark_errors, storage_refusal
 from sparklabel.delta.session import is_gone
 from sparklabel.delta.snapshot import UNVERSIONED, TableSnapshot, is_delta, open_readable, open_snapshot
 from sparklabel.errors import KeyColumnError, TableError
 from sparklabel.labeling.request import PassRequest
 from sparklabel.labeling.state.staging import STATE_FOLDER
-from sparklabel.redaction import shortened
 from sparklabel.table.labels_table import check_labels_key
 from sparklabel.table.versions import missing_in
 
-_STORAGE = re.compile(
-    r"^.*(No space left on device|Disk quota exceeded|File too large|Read-only file system|Permission denied|"
-    r"Access ?Denied|AccessControlException|not authorized to perform).*$",
-    re.IGNORECASE | re.MULTILINE,
-)
-"""The line in which a file system or an object store says so: Spark has no error condition for it."""
 _TWICE = "DELTA_MULTIPLE_SOURCE_ROW_MATCHING_TARGET_ROW"
-_SHOWN = 300
 
 
 @contextmanager
@@ -77,11 +68,11 @@ def _died(names: str) -> TableError:
 
 
 def _refused(one: PassRequest, error: Exception) -> TableError | None:
-    refused = _STORAGE.search(str(error))
-    if not refused:
+    refusal = storage_refusal(error)
+    if not refusal:
         return None
     return TableError(
-        f"The pass over {one.table.target.name} could not write: {shortened(refused[0].strip(' :'), _SHOWN)}",
+        f"The pass over {one.table.target.name} could not write: {refusal}",
         hint="Make room, or get permission to write, where the table, its staging (staging= names another folder) and "
         "Spark's own files (spark.local.dir) are, and where executors keep models (SPARKLABEL_CACHE, HF_HOME). Then "
         "call again: staged answers are not computed twice.",

@@ -113,7 +113,7 @@ def make_plan(spark: SparkSession, request: PassRequest, stack: ExitStack) -> Pa
     """Counts the rows of the request's scope, in one scan. Spark keeps the pending ones until the stack is unwound.
 
     Raises:
-        TableError: The condition cannot be evaluated.
+        TableError: The condition, or a row of a view, cannot be evaluated.
         KeyColumnError: Pending rows are equal.
     """
     table, task = request.table, request.task
@@ -127,8 +127,8 @@ def make_plan(spark: SparkSession, request: PassRequest, stack: ExitStack) -> Pa
         F.count_if(implicit_corrections()).alias("implicit_corrections"),
         F.count_if(is_pending & answered_by_a_pass()).alias("answered_before"),
     )
-    groups = keep(groups, stack)
     with condition_errors(request.scope.where, table.source.name):
+        groups = keep(groups, stack)  # Spark evaluates constants here already
         counts = _totals(groups, len(task.inputs))
     inputs, characters, rows = counts.pop("inputs"), counts.pop("characters"), counts.pop("rows")
     by_state = {state: number for state, number in counts.items() if number and state in STATES}

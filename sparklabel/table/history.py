@@ -56,7 +56,8 @@ class TableHistory:
 
     Attributes:
         passes: The commits of passes, of all tasks, newest first.
-        replaced: The versions whose commits replaced or deleted all rows, or dropped columns, newest first.
+        replaced: The versions whose commits replaced or deleted all rows, dropped columns, or are a RESTORE, newest
+            first.
         restored: The versions that RESTORE made, newest first.
     """
 
@@ -81,8 +82,8 @@ class TableHistory:
         return None
 
     def lost_versions(self, task: str) -> list[tuple[int, PassCommit]]:
-        """The last versions before the table was replaced that may have answers to the task, newest first, each with
-        the newest of the task's commits until then. Where it was replaced more than once with neither a pass nor a
+        """The last versions before the table was replaced or restored that may have answers to the task, newest first,
+        each with the newest of the task's commits until then. Where that was more than once with neither a pass nor a
         RESTORE in between, only the first time had labels to lose."""
         own = [commit for commit in self.passes if commit.facts.get("task") == task]
         found: dict[int, tuple[int, PassCommit]] = {}
@@ -162,13 +163,13 @@ def _pass_commits(row: Row) -> Iterator[PassCommit]:
 
 def _replaces(row: Row) -> bool:
     """Whether the commit can have taken the labels of all rows: by CREATE OR REPLACE, an overwrite, a DELETE of all
-    rows, or by dropping columns."""
+    rows, dropping columns, or RESTORE to a version from before the first pass."""
     operation, parameters = row["operation"], row["operationParameters"] or {}
     if operation == "WRITE":
         return bool(parameters.get("mode") == "Overwrite")
     if operation == "DELETE":
         return parameters.get("predicate") in _ALL_ROWS
-    return "REPLACE TABLE" in operation or operation in ("TRUNCATE", "DROP COLUMNS")
+    return "REPLACE TABLE" in operation or operation in ("TRUNCATE", "DROP COLUMNS", "RESTORE")
 
 
 def passes(spark: SparkSession, table: str) -> DataFrame:

@@ -13,7 +13,7 @@ from pyspark.sql.types import ByteType, DataType, IntegerType, LongType, ShortTy
 
 from sparklabel.delta.commits import create_table
 from sparklabel.delta.data_types import ddl, same_type
-from sparklabel.delta.errors import error_message, spark_errors
+from sparklabel.delta.errors import error_message, spark_errors, storage_refusal
 from sparklabel.delta.snapshot import (
     UNVERSIONED,
     TableSnapshot,
@@ -116,12 +116,14 @@ def make_labels_table(
     """Makes the table. Raises TableError."""
     columns = ", ".join(f"{quote(k)} {ddl(source.schema[k].dataType)}" for k in keys)
     content = sql_string(json.dumps({"of": source.name, "key": list(keys)}))
-    rest = f"({columns}) USING DELTA TBLPROPERTIES ({sql_string(_PROPERTY)} = {content})"
+    properties = f"TBLPROPERTIES ({sql_string(_PROPERTY)} = {content})"
     try:
-        create_table(spark, target.sql, rest, f"Creating {target.name}")
+        create_table(spark, target.sql, columns, properties, f"Creating {target.name}")
     except spark_errors() as error:
+        refusal = storage_refusal(error)
         raise TableError(
-            f"The table {target.name} for the labels cannot be created: {error_message(error)}"
+            f"The table {target.name} for the labels cannot be created: {refusal or error_message(error)}",
+            hint="Make room, or get permission to write, and call again." if refusal else "",
         ) from None
 
 

@@ -1,10 +1,11 @@
-"""People's answers put back into a table that was made anew: by CREATE OR REPLACE, or an overwrite with another schema.
+"""People's answers put back into a table that was made anew: by CREATE OR REPLACE, an overwrite, or RESTORE.
 
 In: a table, a task. Out: how many rows; one commit, marked like a pass's. The answers come from the last version before
 the table was made anew, by its key, and go only into rows that still have the text that was answered.
 """
 
 import uuid
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -101,10 +102,10 @@ def restore_answers(
 ) -> RestoreReport:
     """Puts people's answers back into a table that was made anew, from its history.
 
-    `CREATE OR REPLACE TABLE` and overwrites drop the labels, or empty them; Delta keeps the older versions until
-    VACUUM. The answers are taken from the last version before that has any, and written into rows with the same key and
-    the same text that no person has answered since. It can run before the next pass, or after it: then they replace the
-    model's answers. Corrections by plain UPDATE count too.
+    `CREATE OR REPLACE TABLE`, overwrites, and `RESTORE` to a version from before the first pass drop the labels, or
+    empty them; Delta keeps the older versions until VACUUM. The answers are taken from the last version before that has
+    any, and written into rows with the same key and the same text that no person has answered since. It can run before
+    the next pass, or after it: then they replace the model's answers. Corrections by plain UPDATE count too.
 
     Args:
         table: The table that has, or had, the labels.
@@ -123,8 +124,7 @@ def restore_answers(
     _check_arguments(from_version, dry_run)
     target = open_snapshot(spark, table)
     check_stores(spark, allow_unsafe_store, [target.location])
-    found = _find(spark, target, task, from_version)
-    if found is None:
+    if (found := _find(spark, target, task, from_version)) is None:
         return RestoreReport(table=table, task=task.name, version=None, dry_run=dry_run)
     recorded = recorded_task(target, task)
     key = key_columns(target, list(found.made.facts["key"]))
@@ -152,23 +152,19 @@ def answers_left_behind(spark: SparkSession, target: TableSnapshot, task: Task, 
     """A sentence if people answered rows in the last labeled version before the table was made anew; empty if they did
     not, or if that cannot be read any more."""
     with suppress(TableError):
-        for version, made in history.lost_versions(task.name):
-            answers = _human_answers(spark, target, version, made)
-            if answers is None:
-                continue
-            with readable_version(target, version, _HINT):
+        for answers in _left_behind(spark, target, task, history):
+            with readable_version(target, answers.version, _HINT):
                 number = answers.rows.count()
-            if not number:
-                return ""
+            found = f"{number:,} answers of people are in version {answers.version} of {target.name}"
+            call = f"sl.restore_answers(spark, {target.name!r}, task)"
             return (
-                f"{number:,} answers of people are in version {version} of {target.name} and not in the table as it is "
-                f"now: sl.restore_answers(spark, {target.name!r}, task), or `sparklabel restore`, puts them back"
+                f"{found} and not in the table as it is now: {call}, or `sparklabel restore`, puts them back"
             )
     return ""
 
 
 def _check_arguments(from_version: int | None, dry_run: bool) -> None:
-    if from_version is not None and type(from_version) is not int:
+    if from_version is not None and not (type(from_version) is int and from_version >= 0):
         raise TableError(
             f"from_version={from_version!r} is not the number of a version.",
             hint="`sl.passes` lists the versions of passes, DESCRIBE HISTORY all of them.",
@@ -190,13 +186,22 @@ def _find(
         )
     if from_version is not None:
         return _of_version(spark, target, from_version, own)
-    for version, made in history.lost_versions(task.name):
-        answers = _human_answers(spark, target, version, made)
-        if answers:
-            with readable_version(target, version, _HINT):
-                if not answers.rows.isEmpty():
-                    return answers
+    for answers in _left_behind(spark, target, task, history):
+        with readable_version(target, answers.version, _HINT):
+            if not answers.rows.isEmpty():
+                return answers
     return None
+
+
+def _left_behind(
+    spark: SparkSession, target: TableSnapshot, task: Task, history: TableHistory
+) -> Iterator[_Answers]:
+    """What people had answered whenever the table was made anew, newest first. A RESTORE to a version with the task's
+    columns does not count: whoever goes back to its labels means to."""
+    for version, made in history.lost_versions(task.name):
+        has_labels = version + 1 in history.restored and _human_answers(spark, target, version + 1, made)
+        if not has_labels and (answers := _human_answers(spark, target, version, made)):
+            yield answers
 
 
 def _of_version(spark: SparkSession, target: TableSnapshot, version: int, own: list[PassCommit]) -> _Answers:

@@ -12,6 +12,9 @@ from pyspark.errors import (
     DateTimeException,
     NumberFormatException,
     ParseException,
+    SparkNoSuchElementException,
+    SparkRuntimeException,
+    SparkUpgradeException,
 )
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -46,6 +49,17 @@ _PENDING_FIELDS = ("pass_id", "attempts", "status", "input_hash")
 _NONDETERMINISTIC = re.compile(
     r"\b(rand|randn|random|randstr|uniform|uuid|shuffle|monotonically_increasing_id)\s*\(", re.IGNORECASE
 )
+
+_OF_A_ROW = (
+    ArithmeticException,
+    ArrayIndexOutOfBoundsException,
+    DateTimeException,
+    NumberFormatException,
+    SparkNoSuchElementException,
+    SparkRuntimeException,
+    SparkUpgradeException,
+)
+"""What Spark raises where an expression has no value for a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,19 +142,16 @@ def row_states(
 
 @contextmanager
 def condition_errors(where: str | None, table: str) -> Iterator[None]:
-    """Raises TableError for a condition that fails on some row. Spark's message is left out: it quotes the row."""
+    """Raises TableError for a condition that fails on some row, or, without one, for a table that does: a view. Spark's
+    message is left out: it quotes the row."""
     try:
         yield
-    except (
-        ArithmeticException,
-        NumberFormatException,
-        DateTimeException,
-        ArrayIndexOutOfBoundsException,
-    ) as error:
-        if where is None:
-            raise
+    except _OF_A_ROW as error:
+        what = (
+            f"where={where!r} fails on a row of {table}" if where else f"A row of {table} cannot be computed"
+        )
         raise TableError(
-            f"where={where!r} fails on a row of {table}: {error.getCondition()}.",
+            f"{what}: {error.getCondition()}.",
             hint="Use a function that gives NULL instead: try_cast, try_divide, try_to_timestamp, try_element_at.",
         ) from None
 

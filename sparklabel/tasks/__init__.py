@@ -25,7 +25,7 @@ from sparklabel.tasks.matching import Matching
 from sparklabel.tasks.multilabel import Multilabel
 from sparklabel.tasks.rating import Rating
 from sparklabel.tasks.task import Example, Task, check_task, has_choices
-from sparklabel.tasks.yaml_files import load_yaml
+from sparklabel.tasks.yaml_files import load_yaml, reading_problem
 
 KINDS: dict[str, type[Task]] = {
     "classification": Classification,
@@ -73,7 +73,8 @@ def load_task(path: str | Path) -> Task:
     try:
         fields = load_yaml(Path(path))
     except (OSError, ValueError, yaml.YAMLError) as error:  # a date that no calendar has is a ValueError
-        raise TaskError(f"Cannot read the task file {path}: {error}") from None
+        problem, hint = reading_problem(error, Path(path))
+        raise TaskError(f"Cannot read the task file {path}: {problem}", hint=hint) from None
     try:
         return task_from_dict(fields)
     except TaskError as error:

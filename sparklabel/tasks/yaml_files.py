@@ -71,3 +71,13 @@ def load_yaml(path: Path) -> Any:
     text = content.decode("utf-8")
     check_yaml(text)
     return yaml.load(text, _UniqueKeys)
+
+
+def reading_problem(error: Exception, path: Path) -> tuple[str, str]:
+    """What is wrong with the file, and what to do about it, if that is known: Python and YAML give numbers of errors,
+    bytes, and a name for the text that is not the file's."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not UTF-8 at byte {error.start}.", "Save it as UTF-8."
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}.", ""
+    return str(error).replace('"<unicode string>"', f'"{path.name}"'), ""

@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from sparklabel.delta.commits import commit_metadata, create_table, retry_on_conflict
+from sparklabel.delta.unfinished import is_unfinished
 from sparklabel.sql import sql_string
 
 
@@ -77,11 +78,34 @@ def test_a_table_that_another_driver_makes_at_the_same_moment_is_waited_for(
     spark, tmp_path, instead_of_pauses
 ):
     made, here = tmp_path / "made", tmp_path / "here"
-    create_table(spark, f"delta.`{made}`", "(id INT) USING DELTA", "Making it")
+    create_table(spark, f"delta.`{made}`", "id INT", "", "Making it")
     (here / "_delta_log").mkdir(parents=True)
     instead_of_pauses(lambda _: shutil.copytree(made, here, dirs_exist_ok=True))
-    create_table(spark, f"delta.`{here}`", "(id INT) USING DELTA", "Making it")
+    create_table(spark, f"delta.`{here}`", "id INT", "", "Making it")
     assert spark.sql(f"DESCRIBE HISTORY delta.`{here}`").count() == 1
+
+
+def test_a_table_whose_first_commit_failed_is_made(spark, tmp_path, instead_of_pauses):
+    (tmp_path / "_delta_log" / "_staged_commits").mkdir(parents=True)
+    (tmp_path / "_delta_log" / ".00000000000000000000.json.1f.tmp").touch()
+    instead_of_pauses(lambda _: None)
+    create_table(
+        spark,
+        f"delta.`{tmp_path}`",
+        "id INT, day DATE",
+        "TBLPROPERTIES ('ours' = 'yes')",
+        "Making it",
+        ["day"],
+    )
+    made = spark.sql(f"DESCRIBE DETAIL delta.`{tmp_path}`").first()
+    assert (made.partitionColumns, made.properties) == (["day"], {"ours": "yes"})
+
+
+def test_a_log_without_commits_beside_files_is_not_taken_for_an_unfinished_table(spark, tmp_path):
+    (tmp_path / "_delta_log").mkdir()
+    assert is_unfinished(spark, str(tmp_path))
+    (tmp_path / "rows.parquet").touch()
+    assert not is_unfinished(spark, str(tmp_path))
 
 
 def test_a_folder_that_holds_something_else_is_no_place_for_a_table(spark, tmp_path, instead_of_pauses):
@@ -89,7 +113,7 @@ def test_a_folder_that_holds_something_else_is_no_place_for_a_table(spark, tmp_p
     pauses = []
     instead_of_pauses(pauses.append)
     with pytest.raises(Exception, match=r"DELTA_|FileNotFound"):
-        create_table(spark, f"delta.`{tmp_path}`", "(id INT) USING DELTA", "Making it")
+        create_table(spark, f"delta.`{tmp_path}`", "id INT", "", "Making it")
     assert 0 < sum(pauses) < 20
 
 

@@ -47,6 +47,12 @@ REFUSED = {
     "a column in the place of the record": ({"column": "tone"}, ColumnError, "'tone_label' that is not a label record"),
     "another task's column": ({"column": "theirs"}, ColumnError, "'theirs' of default.awkward belongs to the task"),
     "a wrong condition": ({"where": "id >"}, TableError, "where='id >' is not a condition"),
+    "a condition that compares a number with a text": (
+        {"where": "id = 'abc'"},
+        TableError,
+        "fails on a row of default.awkward: CAST_INVALID_INPUT",
+    ),
+    "a condition that divides by zero": ({"where": "1 / 0 = 1"}, TableError, "fails on a row of .*: DIVIDE_BY_ZERO"),
     "an empty condition": ({"where": " "}, TableError, "where=' ' is not a SQL condition"),
     "a number as a condition": ({"where": 5}, TableError, "where=5 is not a SQL condition"),
     "a word for yes or no": ({"adopt": "no"}, TableError, "adopt='no' is not True or False"),

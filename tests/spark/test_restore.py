@@ -131,6 +131,25 @@ def test_the_answers_come_from_the_newest_version_that_has_any(spark, answered, 
     assert restore_answers(spark, answered, task, dry_run=True).version == last
 
 
+def test_answers_come_back_from_before_a_restore_to_a_version_without_labels(
+    spark, answered, task, label, version
+):
+    last = version(answered)
+    spark.sql(f"RESTORE TABLE {answered} TO VERSION AS OF 0")
+    assert label(answered, dry_run=True).lost_answers.startswith(
+        f"4 answers of people are in version {last} of"
+    )
+    assert counts(restore_answers(spark, answered, task)) == (4, 0, 0, 0)
+
+
+def test_a_restore_to_earlier_labels_loses_nothing(spark, small, task, label, version):
+    label(small)
+    labeled = version(small)
+    spark.sql(f"UPDATE {small} SET verdict = 'rotten'")
+    spark.sql(f"RESTORE TABLE {small} TO VERSION AS OF {labeled}")
+    assert restore_answers(spark, small, task).version is None
+
+
 def test_a_dry_run_counts_and_writes_nothing(spark, answered, made_anew, task, version):
     made_anew(answered)
     before = version(answered)

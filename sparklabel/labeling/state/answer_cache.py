@@ -117,8 +117,7 @@ class Cache:
             "question STRING, day DATE, task STRING, model STRING, input_hash STRING, answer STRING, "
             "cached_at TIMESTAMP_LTZ"
         )
-        rest = f"({columns}) USING DELTA PARTITIONED BY (question, day) {STATE_PROPERTIES}"
-        create_table(spark, self._sql, rest, "Making the cache")
+        create_table(spark, self._sql, columns, STATE_PROPERTIES, "Making the cache", ["question", "day"])
         writer = good.write.format("delta").mode("append")
         retry_on_conflict(lambda: writer.save(self.path), "Keeping answers in the cache")
 

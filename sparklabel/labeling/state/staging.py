@@ -19,7 +19,7 @@ from sparklabel.delta.commits import (
     delete_rows,
     tidying_is_due,
 )
-from sparklabel.delta.errors import error_message, spark_errors
+from sparklabel.delta.errors import error_message, spark_errors, storage_refusal
 from sparklabel.delta.snapshot import TableSnapshot, is_delta, newest_version
 from sparklabel.errors import TableError
 from sparklabel.labeling.stats import ChunkStats
@@ -175,12 +175,14 @@ def open_staging(
     # The name of the folder is older than the spelling of this type, which is the same one.
     record_format = hashlib.sha256(columns.replace("_LTZ", "").encode()).hexdigest()[:8]
     path = f"{staging_folder(target.location, root)}/{label_columns.label}-{record_format}"
-    rest = f"({columns}) USING DELTA PARTITIONED BY (pass_id) {STATE_PROPERTIES}"
+    what = "Creating the staging table"
     try:
-        create_table(spark, f"delta.{quote(path)}", rest, "Creating the staging table")
+        create_table(spark, f"delta.{quote(path)}", columns, STATE_PROPERTIES, what, ["pass_id"])
     except spark_errors() as error:
+        refusal = storage_refusal(error)
+        hint = "Make room, or get permission to write, and call again; or name" if refusal else "Name"
         raise TableError(
-            f"The staging table in {path} cannot be created: {error_message(error)}",
-            hint="Name another folder with staging=.",
+            f"The staging table in {path} cannot be created: {refusal or error_message(error)}",
+            hint=f"{hint} another folder with staging=.",
         ) from None
     return Staging(path, pass_id, task.fingerprint, model, decision)

@@ -15,7 +15,7 @@ from sparklabel.arguments import unknown_name
 from sparklabel.errors import SetupError, TaskError
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.tasks import load_task, task_from_dict
-from sparklabel.tasks.yaml_files import load_yaml
+from sparklabel.tasks.yaml_files import load_yaml, reading_problem
 from sparklabel.training.call import FinetuneCall
 from sparklabel.training.runs.search import search_from_dict
 
@@ -27,10 +27,11 @@ def load_submission(file: Path) -> dict[str, Any]:
     fields of `TrainingConfig`. Raises SetupError or TaskError."""
     try:
         found = load_yaml(file)
-    except OSError as error:
-        raise SetupError(f"{file} cannot be read: {error.strerror}.") from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise SetupError(f"{file} is not YAML: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        problem, hint = reading_problem(error, file)
+        raise SetupError(f"{file} cannot be read: {problem}", hint=hint) from None
+    except (ValueError, yaml.YAMLError) as error:  # a date that no calendar has is a ValueError
+        raise SetupError(f"{file} is not YAML: {reading_problem(error, file)[0]}") from None
     if not isinstance(found, dict) or "call" not in found:
         raise SetupError(
             f"{file} is not a submission: it has no `call`.", hint="conf/runs has one: `call: finetune`."

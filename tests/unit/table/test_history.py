@@ -24,6 +24,10 @@ def test_labels_that_a_restore_gave_back_are_lost_again():
     assert lost([(3,)], [12, 10, 6, 5], restored=[8]) == [(9, 3), (4, 3)]
 
 
+def test_labels_can_be_lost_with_a_restore():
+    assert lost([(3,)], [12, 10], restored=[12, 10]) == [(11, 3), (9, 3)]
+
+
 def test_what_was_overwritten_before_the_first_pass_had_no_labels():
     assert lost([(8,)], [7, 2]) == []
 

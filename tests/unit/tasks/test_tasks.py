@@ -173,7 +173,7 @@ WRONG = {
     "a list": ("- a\n- b", "it has no `kind`"),
     "an empty file": ("", "it has no `kind`"),
     "a label read as a truth value": (GOOD + "\nlabels: [yes, no]", "label True is not"),
-    "no YAML": ("kind: [", "Cannot read"),
+    "no YAML": ("kind: [", 'in "task.yaml", line 1'),
     "a kind that is a list": ("kind: [classification]", "no task kind ['classification']"),
     "a date that no calendar has": (GOOD + "\nlabels: [2020-99-99]", "Cannot read"),
     "half a character": (GOOD + '\nlabels: ["\\uD800", b]', "'\\ud800' "),
@@ -197,13 +197,15 @@ def test_a_path_that_is_none_is_refused(path):
 
 
 def test_a_missing_yaml_file_is_named(tmp_path):
-    with pytest.raises(TaskError, match=r"Cannot read the task file .*nowhere\.yaml"):
+    with pytest.raises(
+        TaskError, match=r"Cannot read the task file .*nowhere\.yaml: No such file or directory\.$"
+    ):
         load_task(tmp_path / "nowhere.yaml")
 
 
 def test_a_binary_file_is_no_task(tmp_path):
     (tmp_path / "task.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(TaskError, match="Cannot read"):
+    with pytest.raises(TaskError, match=r"Cannot read .*: it is not UTF-8 at byte 0\.\n  Save it as UTF-8\."):
         load_task(tmp_path / "task.yaml")
 
 

@@ -59,5 +59,10 @@ def test_a_task_file_that_is_not_there_is_named(tmp_path):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(SetupError, match="cannot be read"):
+    with pytest.raises(SetupError, match=r"nothing\.yaml cannot be read: No such file or directory\.$"):
         load_submission(tmp_path / "nothing.yaml")
+
+
+def test_what_is_no_yaml_is_named_with_the_file_and_the_line(tmp_path):
+    with pytest.raises(SetupError, match=r'is not YAML: .*(?s:.)* in "\w+\.yaml", line 1'):
+        load_submission(written(tmp_path, "call: ["))
