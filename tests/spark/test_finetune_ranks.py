@@ -83,7 +83,7 @@ def test_two_ranks_train_what_is_judged_and_registered(finetune, tmp_path):
 
 
 def test_a_killed_rank_costs_the_steps_since_the_last_checkpoint(finetune, tmp_path, monkeypatch):
-    monkeypatch.setattr(attempts, "_LOOK_SECONDS", 60.0)  # so that its steps are first seen when it is dead
+    monkeypatch.setattr(attempts, "_LOOK_SECONDS", 5.0)  # so that its steps are first seen when it is dead
     when_a_checkpoint_is_there(tmp_path, lambda: os.kill(max(rank_processes()), signal.SIGKILL))
     report = finetune()
     assert (report.processes, report.attempts, report.steps) == (2, 2, STEPS)
