@@ -238,7 +238,9 @@ def timeless(row):
     processor."""
     record = row.verdict_label.asDict(recursive=True)
     differs = ("pass_id", "labeled_at", "reviewed_at")
-    return rounded(row.asDict() | {"verdict_label": record | {name: record[name] is None for name in differs}})
+    return rounded(
+        row.asDict() | {"verdict_label": record | {name: record[name] is None for name in differs}}
+    )
 
 
 def rounded(value):
