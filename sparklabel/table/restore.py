@@ -157,9 +157,8 @@ def answers_left_behind(spark: SparkSession, target: TableSnapshot, task: Task, 
                 number = answers.rows.count()
             found = f"{number:,} answers of people are in version {answers.version} of {target.name}"
             call = f"sl.restore_answers(spark, {target.name!r}, task)"
-            return (
-                f"{found} and not in the table as it is now: {call}, or `sparklabel restore`, puts them back"
-            )
+            advice = f"{call}, or `sparklabel restore`, puts them back"
+            return f"{found} and not in the table as it is now: {advice}" if number else ""
     return ""
 
 

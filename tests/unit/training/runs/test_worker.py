@@ -130,19 +130,15 @@ def test_a_run_whose_worker_died_and_that_is_not_begun_again_ends_in_mlflow_too(
     assert (status(run.mlflow_run), status(queue.submission("tone-1").mlflow_run)) == ("FAILED", "FAILED")
 
 
-def test_a_result_that_came_too_late_does_not_count(submit, work, queue):
+def test_a_result_that_came_too_late_does_not_count(submit, queue):
     from tests.unit.training.runs.test_queue import claim, fall_silent
 
-    def execute(claimed, control):
-        if claimed.run.attempts == 1:
-            fall_silent(queue, claimed)
-            taken.append(claim(queue))
-        return 0.9
-
-    taken = []
     submit()
-    work(execute)
-    queue.complete(taken[0], 0.5)
+    lost = claim(queue)
+    fall_silent(queue, lost)
+    again = claim(queue)
+    outcomes.Outcomes(queue).complete(lost, 0.9)
+    queue.complete(again, 0.5)
     assert [(run.state, run.accuracy) for run in queue.runs()] == [("complete", 0.5)]
 
 
