@@ -28,6 +28,20 @@ def test_a_session_that_has_ended_is_said_to_have_ended(error):
         raise error
 
 
+def living(is_stopped):
+    """A session whose JVM answers, with its context running or stopped."""
+    jvm = SimpleNamespace(sc=lambda: SimpleNamespace(isStopped=lambda: is_stopped))
+    return SimpleNamespace(version="4.2.0", sparkContext=SimpleNamespace(_jsc=jvm))
+
+
 def test_the_same_errors_of_a_session_that_lives_are_raised_as_they_are():
-    with pytest.raises(KeyError), failures_diagnosed(SimpleNamespace(version="4.2.0"), [REQUEST]):
+    with pytest.raises(KeyError), failures_diagnosed(living(is_stopped=False), [REQUEST]):
+        raise KeyError("p")
+
+
+def test_a_stopped_context_is_a_session_that_has_ended():
+    with (
+        pytest.raises(TableError, match="session ended during the pass"),
+        failures_diagnosed(living(is_stopped=True), [REQUEST]),
+    ):
         raise KeyError("p")
