@@ -9,7 +9,7 @@ import typer
 import typer.main
 
 from sparklabel.cli.app import app
-from sparklabel.delta.paths import is_absolute
+from sparklabel.delta.paths import is_relative_table
 from sparklabel.errors import SparklabelError
 
 Table = Annotated[str, typer.Option(help="The Delta table: a name or a path.")]
@@ -59,8 +59,7 @@ Conf = Annotated[
 
 def absolute(table: str) -> str:
     """A table as Spark takes it: a path relative to this folder becomes absolute; names and URIs stay."""
-    relative = "/" in table and "`" not in table and not is_absolute(table)
-    return str(Path(table).expanduser().absolute()) if relative else table
+    return str(Path(table).expanduser().absolute()) if is_relative_table(table) else table
 
 
 def optional(path: str | None) -> str | None:

@@ -9,6 +9,11 @@ def is_absolute(path: str) -> bool:
     return re.match(r"/|\w[\w+.-]*:/", path) is not None
 
 
+def is_relative_table(table: str) -> bool:
+    """Whether a table is given as a relative path: neither a name, quoted or not, nor an absolute path or a URI."""
+    return "/" in table and "`" not in table and not is_absolute(table)
+
+
 def is_absolute_path(path: Any) -> bool:
     """Whether `path`, a user's argument, is a string and an absolute path."""
     return isinstance(path, str) and is_absolute(path)

@@ -10,25 +10,19 @@ from pathlib import Path
 
 import pytest
 
-import sparklabel as sl
 from tests.cluster.test_lost_tasks import kill_executor
 from tests.rank_processes import rank_processes
+from tests.tone_table import TONE, make_tone_table
 
 JOB = Path(__file__).parents[2] / "jobs" / "finetune.py"
 SECONDS = 900
-TASK = sl.classification("tone", "text", ["calm", "angry"])
 
 
 @pytest.fixture
 def table(spark, tmp_path):
     """A labeled table with 300 answers."""
     path = str(tmp_path / "table")
-    spark.sql(
-        f"CREATE TABLE delta.`{path}` USING DELTA AS SELECT id, if(id % 2 = 0, 'calm', 'angry') AS gold, "
-        f"concat(if(id % 2 = 0, 'oooo ', 'xxxx '), id) AS text FROM range(300)"
-    )
-    sl.label_table(spark, path, TASK, key="id", engine="fake", progress=False)
-    spark.sql(f"UPDATE delta.`{path}` SET tone = gold, tone_label.source = 'human'")
+    make_tone_table(spark, f"delta.`{path}`", 300)
     return path
 
 
@@ -37,7 +31,7 @@ def test_a_gpu_that_torch_does_not_find_is_named(
 ):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", new_mlflow_store(tmp_path))
     task = tmp_path / "tone.yaml"
-    task.write_text(TASK.to_yaml())
+    task.write_text(TONE.to_yaml())
     run = cluster.submit(
         JOB, "--table", table, "--task", task, "--key", "id", "--base", tiny_model, "--num-processes", "2",
         "--checkpoints", tmp_path / "runs",
@@ -53,7 +47,7 @@ def test_whatever_is_killed_the_training_comes_to_its_end(
 ):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", new_mlflow_store(tmp_path))
     task, runs, said = tmp_path / "tone.yaml", tmp_path / "runs", tmp_path / "said"
-    task.write_text(TASK.to_yaml())
+    task.write_text(TONE.to_yaml())
     kills = [
         lambda: os.kill(min(rank_processes()), signal.SIGKILL),
         lambda: os.kill(max(rank_processes().values()), signal.SIGKILL),

@@ -13,8 +13,8 @@ from sparklabel.errors import SetupError, TrainingInterrupted
 from sparklabel.language_model import TrainingConfig
 from sparklabel.training import attempts
 from tests.rank_processes import rank_processes
+from tests.tone_table import TONE, make_tone_table
 
-TASK = sl.classification("tone", "text", ["calm", "angry"])
 RECIPE = TrainingConfig(top_layers=3, epochs=3, batch_size=16, learning_rate=5e-3)
 STEPS = 27
 NO_MINUTES = 1e-9
@@ -27,12 +27,7 @@ def name(spark):
     """A labeled table with 180 answers, of which about a fifth is held out."""
     name = "default.many_ranks"
     spark.sql(f"DROP TABLE IF EXISTS {name}")
-    spark.sql(
-        f"CREATE TABLE {name} USING DELTA AS SELECT id, if(id % 2 = 0, 'calm', 'angry') AS gold, "
-        f"concat(if(id % 2 = 0, 'oooo ', 'xxxx '), id) AS text FROM range(180)"
-    )
-    sl.label_table(spark, name, TASK, key="id", engine="fake", progress=False)
-    spark.sql(f"UPDATE {name} SET tone = gold, tone_label.source = 'human'")
+    make_tone_table(spark, name, 180)
     yield name
     spark.sql(f"DROP TABLE {name}")
 
@@ -47,7 +42,7 @@ def finetune(spark, name, tiny_model, tmp_path):
             "config": RECIPE,
         }
         return sl.finetune(
-            spark, name, TASK, key="id", base=str(tiny_model), registered_name=f"tone-{tmp_path.name}",
+            spark, name, TONE, key="id", base=str(tiny_model), registered_name=f"tone-{tmp_path.name}",
             progress=False, **defaults | options,
         )  # fmt: skip
 

@@ -11,8 +11,8 @@ from sparklabel.language_model import TrainingConfig
 from sparklabel.splits import is_validation
 from sparklabel.training.runs import worker
 from sparklabel.training.runs.work import work
+from tests.tone_table import TONE, make_tone_table
 
-TASK = sl.classification("tone", "text", ["calm", "angry"])
 RECIPE = TrainingConfig(top_layers=1, epochs=1, batch_size=16)
 
 pytestmark = pytest.mark.usefixtures("mlflow_store")
@@ -23,12 +23,7 @@ def name(spark):
     """A labeled table with 180 answers, of which about a fifth is held out."""
     name = "default.queued_runs"
     spark.sql(f"DROP TABLE IF EXISTS {name}")
-    spark.sql(
-        f"CREATE TABLE {name} USING DELTA AS SELECT id, if(id % 2 = 0, 'calm', 'angry') AS gold, "
-        f"concat(if(id % 2 = 0, 'oooo ', 'xxxx '), id) AS text FROM range(180)"
-    )
-    sl.label_table(spark, name, TASK, key="id", engine="fake", progress=False)
-    spark.sql(f"UPDATE {name} SET tone = gold, tone_label.source = 'human'")
+    make_tone_table(spark, name, 180)
     yield name
     spark.sql(f"DROP TABLE {name}")
 
@@ -38,7 +33,7 @@ def submit(name, tiny_model, tmp_path, monkeypatch):
     """Submits to a queue of the test's own."""
     monkeypatch.setenv("SPARKLABEL_RUNS", f"sqlite:///{tmp_path}/runs.db")
     defaults = {
-        "table": name, "task": TASK, "key": "id", "base": str(tiny_model), "config": RECIPE,
+        "table": name, "task": TONE, "key": "id", "base": str(tiny_model), "config": RECIPE,
         "registered_name": f"tone-{tmp_path.name}", "checkpoint_minutes": 1e-9,
     }  # fmt: skip
     return lambda **options: sl.submit("finetune", **defaults | options)
@@ -71,7 +66,7 @@ def test_a_candidate_is_judged_on_answers_that_it_has_not_learned(spark, name):
     from sparklabel.training.call import FinetuneCall
     from sparklabel.training.inputs import FinetuneInputs
 
-    answers = FinetuneInputs.read(spark, FinetuneCall(table=name, task=TASK, key="id")).answers
+    answers = FinetuneInputs.read(spark, FinetuneCall(table=name, task=TONE, key="id")).answers
     found = answers.for_search()
     assert all(is_validation(one.inputs) for one in found.held_out)
     assert not any(is_validation(one.inputs) for one in found.train)

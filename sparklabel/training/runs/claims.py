@@ -17,11 +17,10 @@ from sparklabel.redaction import typed_line
 from sparklabel.training.runs.chains import Mark, RunChain, is_ready
 from sparklabel.training.runs.drawing import draw
 from sparklabel.training.runs.queue import RunQueue
-from sparklabel.training.runs.records import RunKind, RunState, best_of
+from sparklabel.training.runs.records import CANCELED, RunKind, RunState, best_of
 from sparklabel.training.runs.search import Tpe, search_from_dict
 from sparklabel.training.runs.submission import ClaimedRun, Submission
 
-CANCELED = "it was canceled"
 TAKEN_OVER = "it was silent for too long, and another worker has taken it over"
 _PAUSE_SECONDS, _LONGEST_PAUSE = 30.0, 900.0
 """Before an attempt that follows an error; doubled each time. What ends one at once would end all of them at once."""

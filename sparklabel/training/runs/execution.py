@@ -4,7 +4,7 @@ In: a claimed run, how it is followed. Out: its accuracy; MLflow has the rest.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -34,8 +34,9 @@ def execute(spark: SparkSession, claimed: ClaimedRun, control: RunControl) -> fl
 
 def varied(call: FinetuneCall, params: Mapping[str, Any]) -> FinetuneCall:
     """The call with a candidate's settings."""
-    settings = asdict(call.config or TrainingConfig()) | {k: v for k, v in params.items() if k != BASE}
-    return replace(call, base=params.get(BASE, call.base), config=TrainingConfig.from_dict(settings))
+    settings = {name: value for name, value in params.items() if name != BASE}
+    config = replace(call.config or TrainingConfig(), **settings)
+    return replace(call, base=params.get(BASE, call.base), config=config)
 
 
 def record_choice(parent: str, chosen: str, params: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from sparklabel.progress import LOG, tell
 from sparklabel.redaction import printable_lines, typed_line
 from sparklabel.training.control import EndRequest
 from sparklabel.training.runs.execution import record_choice
-from sparklabel.training.runs.records import DEAD, QueuedRun, RunState
+from sparklabel.training.runs.records import DEAD, QueuedRun, QueuedRuns, RunState
 from sparklabel.training.runs.submission import ClaimedRun
 
 if TYPE_CHECKING:
@@ -72,23 +72,25 @@ class Outcomes:
             if run.state.is_end and run.reason == DEAD and run.name not in self._caught_up:
                 self._caught_up.add(run.name)
                 with suppress(SetupError):
-                    self._update(run)
+                    self._update(run, self._queue.runs(run.submission))
 
     def _record(self, claimed: ClaimedRun) -> None:
         """Brings MLflow up to date: a run that waits again is scheduled, one that another worker has is running; the
         parent ends with the last of its runs."""
         with suppress(SetupError):  # the queue has it
-            run: QueuedRun = self._queue.runs(claimed.submission.name)[claimed.run.number - 1]
+            runs = self._queue.runs(claimed.submission.name)
+            run: QueuedRun = runs[claimed.run.number - 1]
             if run.state != RunState.COMPLETE:
                 tell(str(run))
             elif run.chosen:
                 record_choice(claimed.submission.mlflow_run, run.chosen, run.params)
-            self._update(run)
+            self._update(run, runs)
 
-    def _update(self, run: QueuedRun) -> None:
+    def _update(self, run: QueuedRun, runs: QueuedRuns) -> None:
+        """`runs` are all of its submission."""
         if status := _STATUSES.get(run.state):
             registry.set_run_status(run.mlflow_run, status)
-        if ended := end_of(self._queue.runs(run.submission)):
+        if ended := end_of(runs):
             registry.set_run_status(self._queue.submission(run.submission).mlflow_run, ended)
 
 

@@ -25,7 +25,7 @@ from sparklabel.redaction import without_credentials
 from sparklabel.training.runs import storage
 from sparklabel.training.runs.chains import Mark, QueueReader, RunChain, cancel_mark, forgive_mark
 from sparklabel.training.runs.drawing import grid_distributions
-from sparklabel.training.runs.records import QueuedRuns, RunState
+from sparklabel.training.runs.records import CANCELED, QueuedRuns, RunState
 from sparklabel.training.runs.search import search_from_dict
 from sparklabel.training.runs.storage import queue_errors
 from sparklabel.training.runs.submission import PlannedRun, Submission
@@ -114,11 +114,12 @@ class RunQueue:
                 self._storage.create_new_trial(study_id, trial)
             self._storage.set_study_user_attr(study_id, Mark.READY, True)
 
-    def runs(self, name: str | None = None) -> QueuedRuns:
-        """All runs, or those of one submission. Raises SetupError for an unknown name."""
+    def runs(self, name: str | None = None, number: int | None = None) -> QueuedRuns:
+        """All runs, those of one submission, or one of these, from 1. Raises SetupError if there is none such."""
         with self._errors():
-            names = self._reader.names() if name is None else [self._reader.known(name)]
-            return QueuedRuns(run for one in names for run in self._reader.records(one))
+            if name is not None:
+                return QueuedRuns(chain.record() for chain in self._reader.chosen(name, number))
+            return QueuedRuns(run for one in self._reader.names() for run in self._reader.records(one))
 
     def submission(self, name: str) -> Submission:
         """What was submitted under the name. Raises SetupError if nothing was."""
@@ -145,7 +146,7 @@ class RunQueue:
             for chain in chosen:
                 self._storage.set_study_user_attr(study_id, cancel_mark(chain.first), True)
                 if chain.last.state.name == "WAITING":
-                    self._withdraw(chain.last._trial_id, "it was canceled")
+                    self._withdraw(chain.last._trial_id)
             firsts = {chain.first for chain in chosen}
             return QueuedRuns(c.record() for c in self._reader.chains(name) if c.first in firsts)
 
@@ -153,11 +154,7 @@ class RunQueue:
         """Queues a run that failed or was canceled once more, or all such of a submission. Returns those that were."""
         with self._errors():
             study_id = self._reader.study_id(self._reader.known(name))
-            chosen = [
-                c
-                for c in self._reader.chosen(name, number)
-                if c.state in (RunState.FAILED, RunState.CANCELED)
-            ]
+            chosen = [c for c in self._reader.chosen(name, number) if c.state.may_be_retried]
             for chain in chosen:
                 self._storage.set_study_user_attr(study_id, forgive_mark(chain.first), chain.last.number)
                 self._storage.set_study_user_attr(study_id, cancel_mark(chain.first), False)
@@ -188,10 +185,10 @@ class RunQueue:
         except UpdateFinishedTrialError:
             return False
 
-    def _withdraw(self, trial: int, reason: str) -> None:
-        """Ends a trial that waits, unless a worker claims it first."""
+    def _withdraw(self, trial: int) -> None:
+        """Ends a canceled trial that waits, unless a worker claims it first."""
         if self._becomes_running(trial):
-            self._storage.set_trial_user_attr(trial, Mark.REASON, reason)
+            self._storage.set_trial_user_attr(trial, Mark.REASON, CANCELED)
             self._storage.set_trial_state_values(trial, TrialState.FAIL)
 
     @contextmanager

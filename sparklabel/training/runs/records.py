@@ -10,6 +10,7 @@ from sparklabel.redaction import printable
 
 DEAD = "its worker died"
 """The reason of a run whose worker has not said one."""
+CANCELED = "it was canceled"
 
 
 class RunState(StrEnum):
@@ -24,7 +25,12 @@ class RunState(StrEnum):
 
     @property
     def is_end(self) -> bool:
-        return self in (RunState.COMPLETE, RunState.FAILED, RunState.CANCELED)
+        return self is RunState.COMPLETE or self.may_be_retried
+
+    @property
+    def may_be_retried(self) -> bool:
+        """Whether `retry_run` begins it once more."""
+        return self in (RunState.FAILED, RunState.CANCELED)
 
 
 class RunKind(StrEnum):
@@ -81,10 +87,15 @@ class QueuedRun:
         return f"{self.submission}/{self.number}"
 
     @property
+    def settings(self) -> str:
+        """The parameters as one line."""
+        return ", ".join(f"{name}={value}" for name, value in self.params.items())
+
+    @property
     def details(self) -> str:
         """All that is known of it, a line each."""
         shown = {field.name: getattr(self, field.name) for field in fields(self)}
-        shown["params"] = ", ".join(f"{name}={value}" for name, value in self.params.items())
+        shown["params"] = self.settings
         lines = [
             f"{name.replace('_', ' '):<13}{printable(value)}"
             for name, value in shown.items()
@@ -93,13 +104,12 @@ class QueuedRun:
         return "\n".join(lines)
 
     def __str__(self) -> str:
-        params = ", ".join(f"{name}={value}" for name, value in self.params.items())
         progress = (
             f"step {self.step} of {self.steps}" if self.state == RunState.RUNNING and self.steps else ""
         )
         accuracy = "" if self.accuracy is None else f"accuracy {self.accuracy:.1%}"
         attempts = f"attempt {self.attempts}" if self.attempts > 1 else ""
-        parts = (params, self.state, progress, accuracy, attempts, self.reason)
+        parts = (self.settings, self.state, progress, accuracy, attempts, self.reason)
         return printable(f"{self.name} {self.kind}: " + ", ".join(filter(None, parts)))
 
 

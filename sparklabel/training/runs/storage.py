@@ -42,9 +42,8 @@ def open_storage(given: str | None, beat: int, grace: int) -> tuple[RDBStorage, 
     logging.getLogger("optuna").setLevel(logging.WARNING)  # it tells of each study that is made
     file = Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
     settings: dict[str, Any] = {"connect_args": {"timeout": _PATIENCE}} if file else {"pool_pre_ping": True}
-    if (
-        url.get_backend_name() == "postgresql"
-    ):  # heartbeats have no zone: a switch to summer time would age them
+    if url.get_backend_name() == "postgresql":
+        # Heartbeats have no zone: a switch to summer time would age them.
         settings["connect_args"] = {"options": "-c timezone=UTC"}
     # Of two processes that make the tables of a new file at once, one would fail.
     is_new = file is not None and not file.exists()

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from sparklabel import registry
 from sparklabel.arguments import unknown_name
-from sparklabel.delta.paths import is_absolute
+from sparklabel.delta.paths import is_relative_table
 from sparklabel.errors import SetupError
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.progress import WorkProgress
 from sparklabel.training.call import FinetuneCall
-from sparklabel.training.runs.records import QueuedRuns, RunKind, RunState
+from sparklabel.training.runs.records import QueuedRuns, RunKind
 from sparklabel.training.runs.search import Grid, Search, Tpe, search_to_dict
 from sparklabel.training.runs.submission import PlannedRun, Submission, now
 
@@ -138,14 +138,8 @@ def runs(name: str | None = None, *, queue: str | None = None) -> QueuedRuns:
 
 def find_runs(name: str, *, queue: str | None = None) -> QueuedRuns:
     """The runs of a submission (`intent-1`), or one of them (`intent-1/3`). Raises SetupError if there is none."""
-    submission, number = _parts(name)
-    found = runs(submission, queue=queue)
-    if number is None:
-        return found
-    if not 1 <= number <= len(found):
-        raise SetupError(f"The submission {submission!r} has no run {number}: it has {len(found)}.")
-    chosen: QueuedRuns = found[number - 1 : number]
-    return chosen
+    with open_queue(queue) as opened:
+        return opened.runs(*_parts(name))
 
 
 def cancel_run(name: str, *, queue: str | None = None) -> QueuedRuns:
@@ -181,26 +175,22 @@ def retry_run(name: str, *, queue: str | None = None) -> QueuedRuns:
     """
     submission, number = _parts(name)
     with open_queue(queue) as opened:
-        known = opened.runs(submission)
-        ended = [
-            run for run in known
-            if number in (None, run.number) and run.state in (RunState.FAILED, RunState.CANCELED)
-        ]  # fmt: skip
-        for run_id in [run.mlflow_run for run in ended] + [opened.submission(submission).mlflow_run] * bool(
-            ended
-        ):
+        ended = [run.mlflow_run for run in opened.runs(submission, number) if run.state.may_be_retried]
+        if ended:
+            ended.append(opened.submission(submission).mlflow_run)
+        for run_id in ended:
             registry.set_run_status(run_id, "SCHEDULED")  # before a worker can take them
         return opened.retry(submission, number)
 
 
 def _checked(arguments: Mapping[str, Any], search: Search | None) -> FinetuneCall:
     asked = FinetuneCall.checked(**arguments)
-    if "/" in asked.table and "`" not in asked.table and not is_absolute(asked.table):
+    if is_relative_table(asked.table):
         raise SetupError(
             f"table={asked.table!r} is relative, and a run may be worked at in another folder.",
             hint="Give the table's name or its absolute path.",
         )
-    if asked.into and "/" in asked.into and "`" not in asked.into and not is_absolute(asked.into):
+    if asked.into and is_relative_table(asked.into):
         raise SetupError(
             f"into={asked.into!r} is relative.", hint="Give the table's name or its absolute path."
         )

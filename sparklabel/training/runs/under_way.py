@@ -80,9 +80,8 @@ def signs_of_life(queue: "WorkerQueue", runs: Sequence[UnderWay]) -> Iterator[No
                     continue
                 try:
                     one.beat(queue)
-                except (
-                    SetupError
-                ) as error:  # the next one may arrive; if none does, another worker takes over
+                except SetupError as error:
+                    # The next one may arrive; if none does, another worker takes over.
                     one.tell_now_and_then(f"no sign of life could be given. {error.message}")
 
     thread = threading.Thread(target=give, name="sparklabel-signs", daemon=True)

@@ -23,7 +23,7 @@ from sparklabel.progress import tell
 from sparklabel.termination import FirstInterrupt, sigterm_exits
 from sparklabel.training.control import RunControl
 from sparklabel.training.runs.outcomes import WORKER_ENDS, Outcomes, note
-from sparklabel.training.runs.records import QueuedRun, QueuedRuns
+from sparklabel.training.runs.records import QueuedRuns
 from sparklabel.training.runs.rooms import MOST_AT_ONCE, Rooms
 from sparklabel.training.runs.submission import ClaimedRun, Submission
 from sparklabel.training.runs.under_way import UnderWay, signs_of_life
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sparklabel.training.runs.claims import WorkerQueue
 
 _LOOK_SECONDS, _POLL_SECONDS, _TELL_SECONDS = 0.5, 5.0, 60.0
-_STORE_SECONDS, _PATIENCE = 20.0, 20.0
+_STORE_SECONDS = 20.0
 _NO_RUN = (
     "MLflow has no run of this submission here: it was deleted, or MLFLOW_TRACKING_URI is another than where it was "
     "submitted. This worker leaves the submission to others."
@@ -200,7 +200,8 @@ class Worker:
 
         target = inheritable_thread_target(self._spark)(follow) if self._spark else follow
         attempt = f", attempt {run.attempts}" if run.attempts > 1 else ""
-        note(f"{run.name} begins{attempt}{_settings(run)}")
+        settings = f" ({run.settings})" if run.params else ""
+        note(f"{run.name} begins{attempt}{settings}")
         one = UnderWay(claimed, control, jobs)
         self._under_way.append(one)
         one.result = pool.submit(target)
@@ -232,7 +233,3 @@ class Worker:
     def _say(self, line: str) -> None:
         self._end_all(WORKER_ENDS)
         tell(line)
-
-
-def _settings(run: QueuedRun) -> str:
-    return f" ({', '.join(f'{name}={value}' for name, value in run.params.items())})" if run.params else ""
