@@ -17,7 +17,9 @@ from sparklabel.host_hashes import host_tree_sha256
 from sparklabel.locks import held
 
 
-def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
+def build_once(
+    folder: Path, build: Callable[[Path], None], waiting: Callable[[str], None] | None = None
+) -> Path:
     """`folder`, built by the first process that needs it while others wait. No process ever sees it half built.
 
     Beside it is the hash of what was built, in a file `NAME.sha256`. A folder without one, which an older release left
@@ -26,6 +28,7 @@ def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
     Args:
         folder: A folder in one that `cache_folder` gave.
         build: Fills the folder that it is given.
+        waiting: As for `held`: called while another process builds it, for what may take hours.
 
     Raises:
         ModelError: The folder is no longer what was built.
@@ -33,7 +36,7 @@ def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
     """
     recorded = folder.with_name(f"{folder.name}.sha256")
     if not _is_built(folder, recorded):
-        with held(folder.with_name(f"{folder.name}.lock"), f"builds {folder.name}"):
+        with held(folder.with_name(f"{folder.name}.lock"), f"builds {folder.name}", waiting=waiting):
             if not _is_built(folder, recorded):
                 _build(folder, recorded, build)
                 return folder

@@ -6,22 +6,28 @@ In: a file. Out: a context in which no other process of the host is. Who holds a
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from sparklabel.errors import SetupError, SparklabelError
 
 PATIENCE = 3600.0
-"""Seconds: longer than anything that is done under a lock takes, a download of a large model included."""
+"""Seconds: longer than what is done under a lock takes, a download of a large model included; but for training, which
+is waited for as long as it takes."""
 
 
 @contextmanager
 def held(
-    file: Path, doing: str, *, patience: float = PATIENCE, error: type[SparklabelError] = SetupError
+    file: Path,
+    doing: str,
+    *,
+    patience: float = PATIENCE,
+    waiting: Callable[[str], None] | None = None,
+    error: type[SparklabelError] = SetupError,
 ) -> Iterator[None]:
     """Holds the lock, once no other process does.
 
@@ -29,6 +35,8 @@ def held(
         file: The lock, a file beside what it protects.
         doing: What is done meanwhile, as the holder's note and an error say it: "builds the model".
         patience: Seconds to wait for another process.
+        waiting: Called about once a second meanwhile, with who holds the lock. What it raises ends the waiting, and
+            nothing else does.
         error: What is raised then.
 
     Raises:
@@ -36,13 +44,13 @@ def held(
     """
     note = file.with_name(f"{file.name}.holder")
     lock = FileLock(file)
-    try:
-        lock.acquire(timeout=patience)
-    except Timeout:
-        raise error(
-            f"The lock {file} was not free within {patience:g} seconds; it is held by {_holder(note)}.",
-            hint="See whether that process still works. If it hangs, end it: the lock is free then.",
-        ) from None
+    while not _acquired(lock, 1.0 if waiting else patience):
+        if waiting is None:
+            raise error(
+                f"The lock {file} was not free within {patience:g} seconds; it is held by {_holder(note)}.",
+                hint="See whether that process still works. If it hangs, end it: the lock is free then.",
+            )
+        waiting(_holder(note))
     try:
         _write(note, doing)
         yield
@@ -50,6 +58,14 @@ def held(
         with suppress(OSError):
             note.unlink(missing_ok=True)
         lock.release()
+
+
+def _acquired(lock: BaseFileLock, seconds: float) -> bool:
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout:
+        return False
+    return True
 
 
 def _write(note: Path, doing: str) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 from sparklabel import registry
 from sparklabel.language_model import StepMetrics
 from sparklabel.progress import log_to_stderr
+from sparklabel.training.runs.capacity import Capacity
 from sparklabel.training.runs.claims import WorkerQueue
-from sparklabel.training.runs.rooms import Rooms
 from sparklabel.training.runs.worker import Worker
 
 STEPS = 5
@@ -43,6 +43,6 @@ if __name__ == "__main__":
     queue = WorkerQueue(sys.argv[1], beat=BEAT, grace=GRACE)
     print(
         Worker(
-            queue, count(Path(sys.argv[2]), float(sys.argv[3])), Rooms(lambda _: 8), keep_waiting=True
+            queue, count(Path(sys.argv[2]), float(sys.argv[3])), Capacity(lambda _: 8), keep_waiting=True
         ).run()
     )

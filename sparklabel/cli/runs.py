@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sparklabel.cli.app import app
-from sparklabel.cli.options import Conf, absolute, folder, optional, session
+from sparklabel.cli.options import Conf, session
 
 runs = typer.Typer(help="Queue training runs, and work at them.", no_args_is_help=True, add_completion=False)
 app.add_typer(runs, name="runs")
@@ -37,9 +37,6 @@ def submit(
 
     asked = load_submission(file)
     asked |= {key: given for key, given in (("name", name), ("priority", priority)) if given is not None}
-    for key, read in (("table", absolute), ("into", optional), ("checkpoints", folder)):
-        if isinstance(asked.get(key), str):
-            asked[key] = read(asked[key])
     submitted = run(asked.pop("call"), queue=queue, **asked)
     print(submitted)
     print(
@@ -58,9 +55,9 @@ def list_runs(queue: Queue = None) -> None:
 @runs.command()
 def show(name: Name, queue: Queue = None) -> None:
     """Show a submission's runs, or all that is known of one run."""
-    from sparklabel.training.runs.submit import find_runs
+    from sparklabel.training.runs.submit import runs as run
 
-    found = find_runs(name, queue=queue)
+    found = run(name, queue=queue)
     print(found[0].details if "/" in name else found)
 
 

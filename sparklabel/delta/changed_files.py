@@ -43,7 +43,7 @@ def changed_files(
     """
     if is_connect(spark):
         return None
-    # A version whose log is gone, or a Delta with other classes: py4j then calls what is no method.
+    # A version whose log is gone, or a Delta with other classes: py4j then fails with TypeError.
     unknown: tuple[type[Exception], ...] = (*session_errors(), TypeError)
     try:
         return _changed_files(spark, table, since, columns)

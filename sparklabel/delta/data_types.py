@@ -8,13 +8,11 @@ from collections.abc import Iterator
 
 from pyspark.sql.types import (
     ArrayType,
-    CharType,
     DataType,
     MapType,
     StructField,
     StructType,
     TimestampType,
-    VarcharType,
 )
 
 from sparklabel.sql import quote
@@ -50,11 +48,6 @@ def declared_type(field: StructField) -> DataType:
 def declared_ddl(field: StructField) -> str:
     """The column's declared type in SQL."""
     return str(field.metadata.get(_DECLARED) or ddl(field.dataType)).upper()
-
-
-def longest_text(data_type: DataType) -> int | None:
-    """How many characters a column declared with this type takes; None without a limit."""
-    return data_type.length if isinstance(data_type, CharType | VarcharType) else None
 
 
 def ddl(data_type: DataType) -> str:

@@ -113,7 +113,7 @@ def calibrate(
         SetupError: MLflow is not available.
         ConflictError: Other writers of the table kept winning.
 
-    All but ConflictError are raised before anything is written.
+    All but ConflictError, and a SetupError if MLflow fails meanwhile, are raised before anything is written.
 
     Example:
         ```python
@@ -143,10 +143,11 @@ def calibrate(
         run.log_params({"task": task.name, "task_fingerprint": task.fingerprint, "model": identity,
                         "answers": len(judged), "calibrator": calibrator.to_dict()})  # fmt: skip
         run.log_metrics({"ece_before": before, "ece_after": after})
-        rows = _rewrite_confidence(spark, opened, task, identity, calibrator)
         fingerprint = _prompt_fingerprint(identity, task)
-        registry.log_calibrator(run, identity, fingerprint, calibrator)
+        rows = _rewrite_confidence(spark, opened, task, identity, calibrator)
+        # Before MLflow, which may have failed since: the table's next passes must go on with it.
         _remember(spark, opened, task, Calibration.of(identity, fingerprint, calibrator, run.id))
+        registry.log_calibrator(run, identity, fingerprint, calibrator)
     return CalibrationReport(
         table=table, task=task.name, model=identity, answers=len(judged), correct=int(correct.sum()),
         calibrator=calibrator, error_before=before, error_after=after, rows=rows, run_id=run.id,

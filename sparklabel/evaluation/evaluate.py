@@ -118,7 +118,7 @@ def evaluate(
         key: Without `gold`: the column, or columns, that identify each row, unless the table remembers them.
         column: Without `gold`: the value column, if it is not named like the task.
         into: Without `gold`: the table that has the labels, if `table` has not.
-        model: The model to evaluate: a name, a folder, `hf:...` or `models:/...`.
+        model: The model to evaluate: a name, a folder, a hub id or `models:/...`.
         engine: The engine that runs the model; "auto" chooses one.
         adopt_examples: Take examples (`examples_from`) also from a column that no pass wrote, as people's answers.
         experiment: The MLflow experiment to log to.

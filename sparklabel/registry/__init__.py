@@ -9,6 +9,7 @@ from sparklabel.registry.calibrators import find_calibrator, log_calibrator
 from sparklabel.registry.other_runs import (
     end_run_of,
     has_run,
+    kill_scheduled_runs,
     log_files,
     metric_history,
     schedule_run,
@@ -46,6 +47,7 @@ __all__ = [
     "find_calibrator",
     "has_run",
     "has_store",
+    "kill_scheduled_runs",
     "log_calibrator",
     "log_files",
     "log_version",

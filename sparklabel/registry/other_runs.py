@@ -33,6 +33,19 @@ def set_run_status(run_id: str, status: str) -> None:
             terminate(client, run_id, status)
 
 
+def kill_scheduled_runs(tag: str, value: str) -> None:
+    """Ends the runs with this tag that nobody has begun: whoever scheduled them was killed. Raises SetupError."""
+    client = connect()
+    with store_errors():
+        experiments = [one.experiment_id for one in client.search_experiments()]
+        wanted = f"tags.`{tag}` = '{value}' AND attributes.status = 'SCHEDULED'"
+        while found := client.search_runs(
+            experiments, wanted
+        ):  # a page; those that are ended are not found again
+            for run in found:
+                terminate(client, run.info.run_id, "KILLED")
+
+
 def has_run(run_id: str) -> bool:
     """Whether the store has the run, and it was not deleted. Raises SetupError if the store does not answer."""
     from mlflow.exceptions import MlflowException

@@ -55,7 +55,10 @@ def start_run(
         try:
             yield run
         except BaseException as error:
-            with suppress(SetupError, TrainingInterrupted):  # the first error is the one to report
+            # The first error is the one to report; the last values may say what it came from.
+            with suppress(SetupError, TrainingInterrupted):
+                run.flush()
+            with suppress(SetupError, TrainingInterrupted):
                 run.check_ours()
                 is_killed = isinstance(error, KeyboardInterrupt | SystemExit)
                 terminate(client, run.id, "KILLED" if is_killed else "FAILED")
@@ -143,6 +146,12 @@ class Run:
             tags = self._client.get_run(self.id).data.tags
         if tags.get(_OPENING_TAG) != self._opening:
             raise TrainingInterrupted(f"Another process goes on with the MLflow run {self.id}.")
+
+    def logged(self) -> tuple[dict[str, float], dict[str, str]]:
+        """The newest value of each metric, and the tags, as the store has them."""
+        with store_errors():
+            data = self._client.get_run(self.id).data
+        return dict(data.metrics), dict(data.tags)
 
     def flush(self) -> None:
         """Sends the metrics that have not been sent yet."""

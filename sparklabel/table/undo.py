@@ -114,7 +114,7 @@ def _first_commit(spark: SparkSession, target: TableSnapshot, pass_id: str) -> P
         )
     if restored := next((c for c in every if (c.facts["pass_id"], c.step) == (pass_id, RESTORED)), None):
         raise TableError(
-            f"{pass_id!r} is no pass: it put back people's answers (restore_answers), which cannot be undone.",
+            f"{pass_id!r} is not a pass: it put back people's answers (restore_answers), which cannot be undone.",
             hint="Correct single answers by UPDATE. To go back to before it, and before everything since: "
             f"RESTORE TABLE {target.sql} TO VERSION AS OF {restored.version - 1}.",
         )

@@ -7,7 +7,6 @@ executor that dies costs the steps since the newest checkpoint; a driver that di
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -19,22 +18,19 @@ from pyspark.util import inheritable_thread_target
 from sparklabel.delta.tagged_jobs import TaggedJobs
 from sparklabel.errors import TrainingInterrupted
 from sparklabel.language_model import (
-    LanguageModel,
     StepMetrics,
-    TrainingConfig,
-    TrainingExample,
     TrainingSummary,
     train_lora,
 )
 from sparklabel.language_model.training.checkpoints import Checkpoints
 from sparklabel.language_model.training.run_folder import ADAPTER, RunFolder, TrainingSpec
 from sparklabel.language_model.training.trainer import OnStep
-from sparklabel.models.references import ResolvedModel
 from sparklabel.progress import tell
 from sparklabel.termination import FirstInterrupt
 from sparklabel.training.control import EndRequest
 from sparklabel.training.launcher import RankResult, run_ranks
 from sparklabel.training.processes import Processes, rank_slots
+from sparklabel.training.records import Trained, Trainer, Training
 
 _FRUITLESS = 3
 """So many attempts in a row that write no checkpoint end a training: what ends them will end the next one too."""
@@ -43,39 +39,6 @@ _LAST_STEP_SECONDS = 15.0
 """How long ranks may go on after a request to end."""
 _SLOT_SECONDS = 60.0
 """How long a lost executor is waited for, before fewer ranks go on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """What is trained, but for who does it.
-
-    Attributes:
-        base: The model.
-        examples: What is learned.
-        config: How.
-        choices: How many choices the task has; None if answers are written.
-        load: Gives the loaded base, for a training in this process.
-    """
-
-    base: ResolvedModel
-    examples: Sequence[TrainingExample]
-    config: TrainingConfig
-    choices: int | None
-    load: Callable[[], LanguageModel]
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What a training did; the adapter is in the folder that was asked for. `kept_in` has the checkpoints, if any."""
-
-    summary: TrainingSummary
-    attempts: int = 1
-    processes: int = 1
-    kept_in: Path | None = None
-
-
-Trainer = Callable[[Training, Path, OnStep], Trained]
-"""Trains into a folder. The last argument is called once a step, however many attempts there are."""
 
 
 def train_here(training: Training, folder: Path, on_step: OnStep) -> Trained:
@@ -103,7 +66,7 @@ def trainer(spark: SparkSession, processes: Processes, end: EndRequest) -> Train
 
     def train(training: Training, folder: Path, on_step: OnStep) -> Trained:
         spec = TrainingSpec(training.base.identity, training.config, training.choices)
-        run = RunFolder.of(Path(processes.checkpoints or ""), spec, training.examples)
+        run = RunFolder.of(Path(processes.checkpoints or ""), spec, training.examples, training.own)
         return _TrainingRun(spark, training, processes, run, _Watch(run, on_step), end).to_its_end(folder)
 
     return train if processes.checkpoints else here
@@ -202,8 +165,9 @@ class _TrainingRun:
                 fruitless = fruitless + 1 if saved <= before else 0
                 if fruitless == _FRUITLESS:
                     raise TrainingInterrupted(
-                        f"{lost.message} So ended {_FRUITLESS} attempts in a row without a checkpoint.",
-                        hint=f"{lost.hint} What was trained is kept in {self.run.path}: call again when it is mended.",
+                        f"{lost.message} {_FRUITLESS} attempts in a row ended this way without a checkpoint.",
+                        hint=f"{lost.hint} What was trained is kept in {self.run.path}: call again once the cause is "
+                        "fixed.",
                     ) from lost
                 count = self._count_left(lost)
                 tell(f"{lost.message} The training goes on from step {saved} with {count} ranks.")

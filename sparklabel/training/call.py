@@ -39,6 +39,7 @@ class FinetuneCall:
 
     def __post_init__(self) -> None:
         check_task(self.task)
+        _check_types({field.name: getattr(self, field.name) for field in fields(self)})
         if not isinstance(self.config, TrainingConfig | None):
             raise SetupError(
                 f"config={self.config!r} is not a TrainingConfig.",
@@ -55,7 +56,6 @@ class FinetuneCall:
         for name in ("table", "task"):
             if name not in arguments:
                 raise SetupError(f"finetune needs {name}=.")
-        _check_types(arguments)
         return cls(**arguments)
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from sparklabel.splits import VALIDATION_SHARE
 from sparklabel.training.attempts import trainer
 from sparklabel.training.call import FinetuneCall
 from sparklabel.training.control import RunControl
+from sparklabel.training.finished_training import finished_training
 from sparklabel.training.held_out import HeldOutJudge
 from sparklabel.training.inputs import FinetuneInputs
-from sparklabel.training.kept import keep_training
 
 _LEAST = 30
 """Validation answers. An accuracy's standard error is 9 points at most then: with fewer the choice would be luck."""
@@ -36,10 +36,10 @@ def judge_candidate(spark: SparkSession, call: FinetuneCall, control: RunControl
             f"{VALIDATION_SHARE:.0%} of their inputs must judge the candidates of a search, at least {_LEAST}.",
             hint="Answer more rows, or fine-tune without a search.",
         )
-    job = inputs.job(answers)
+    job = inputs.job(answers, control.run_id or "")
     with registry.start_run(call.task.name, experiment=call.experiment, run_id=control.run_id) as run:
         inputs.log(run, job)
-        kept = keep_training(job, trainer(spark, inputs.processes, control.end), run, control)
+        kept = finished_training(job, trainer(spark, inputs.processes, control.end), run, control)
         control.check_ours()
         candidate = registry.downloaded_version(kept.folder)
         judge = HeldOutJudge(call.task, inputs.base, answers, inputs.registered_name, inputs.examples)
@@ -52,5 +52,5 @@ def judge_candidate(spark: SparkSession, call: FinetuneCall, control: RunControl
             }
         )
         registry.drop_copy(candidate)
-        kept.forget()
+        control.at_the_end(kept.remove)
         return accuracy

@@ -25,7 +25,7 @@ class EndRequest:
         self._asked = threading.Event()
 
     def ask(self, reason: str) -> None:
-        """Asks once; a later request changes nothing. The reason completes "It was ended: "."""
+        """Asks once; a later request changes nothing. The reason completes "The training was ended: "."""
         if not self._asked.is_set():
             self.reason = reason
             self._asked.set()
@@ -37,7 +37,7 @@ class EndRequest:
     def check(self) -> None:
         """Raises TrainingInterrupted if the training was asked to end."""
         if self.asked:
-            raise TrainingInterrupted(f"It was ended: {self.reason}.")
+            raise TrainingInterrupted(f"The training was ended: {self.reason}.")
 
 
 @dataclass(slots=True)
@@ -51,6 +51,8 @@ class RunControl:
         step: The newest step.
         confirm: Asks whether the call is still this process's, and asks `end` if it is not. Called before what must not
             be done twice.
+        at_the_end: Takes what is to be removed when the call's result is safe: called at once, or by the queue when it
+            has noted the result.
     """
 
     progress: bool = True
@@ -58,6 +60,7 @@ class RunControl:
     end: EndRequest = field(default_factory=EndRequest)
     step: "StepMetrics | None" = None
     confirm: Callable[[], None] = lambda: None
+    at_the_end: Callable[[Callable[[], None]], None] = lambda remove: remove()
 
     def check_ours(self) -> None:
         """Raises TrainingInterrupted if the call was asked to end, or is another process's by now."""

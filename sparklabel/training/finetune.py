@@ -8,7 +8,6 @@ is served.
 import tempfile
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -20,12 +19,12 @@ from sparklabel.tasks import Task
 from sparklabel.training.attempts import trainer
 from sparklabel.training.call import FinetuneCall
 from sparklabel.training.control import RunControl
+from sparklabel.training.finished_training import finished_training
 from sparklabel.training.gate import GateResult
 from sparklabel.training.held_out import HeldOutJudge
 from sparklabel.training.inputs import FinetuneInputs
-from sparklabel.training.kept import keep_training
 from sparklabel.training.processes import CHECKPOINT_MINUTES
-from sparklabel.training.promotion import promote_if_better
+from sparklabel.training.promotion import log_gate, promote_if_better, promoted_before
 from sparklabel.training.report import TrainingReport
 
 
@@ -131,19 +130,28 @@ def run_call(spark: SparkSession, call: FinetuneCall, control: RunControl) -> Tr
         tempfile.TemporaryDirectory() as tmp,
     ):
         inputs.log(run, job)
-        kept = keep_training(job, trainer(spark, inputs.processes, control.end), run, control)
+        kept = finished_training(job, trainer(spark, inputs.processes, control.end), run, control)
         outcome = kept.outcome
         kept.copy_files(Path(tmp))
-        control.check_ours()  # who was taken for dead must not register what its successor does
+        control.check_ours()  # a worker presumed dead must not register what its successor will
         tags = {"task_fingerprint": task.fingerprint}
         version = registry.version_of(run, name) or registry.log_version(run, Path(tmp), name, tags)
         candidate = registry.resolve(f"models:/{name}/{version}")
         # Before the version can become the champion: a pass that finds it must find its calibrator too.
         if calibrator := judge.calibrator(candidate):
             registry.log_calibrator(run, candidate.identity, task.fingerprint, calibrator)
-        gate, baseline = promote_if_better(name, version, partial(judge.gate, candidate))
-        _log_gate(run, gate, baseline, outcome.probe_accuracy)
-        kept.forget()  # last: an attempt after this one finds the adapter, and the version
+
+        def judge_and_log(champion: str | None) -> tuple[GateResult, str]:
+            gate, baseline = judge.gate(candidate, champion)
+            log_gate(run, gate, baseline, outcome.probe_accuracy)
+            return gate, baseline
+
+        # An earlier attempt may have promoted it: its own verdict counts, not one against itself.
+        gate, baseline = promoted_before(run, name, version) or promote_if_better(
+            name, version, judge_and_log
+        )
+        # Last: an attempt after this one finds the adapter, the version and the verdict.
+        control.at_the_end(kept.remove)
         summary = outcome.summary
         return TrainingReport(
             table=call.table, version=target.version, task=task.name, base=inputs.base.identity,
@@ -157,11 +165,3 @@ def run_call(spark: SparkSession, call: FinetuneCall, control: RunControl) -> Tr
             examples=inputs.examples.sentence if inputs.examples else "", distinct_inputs=answers.distinct_inputs,
             processes=outcome.processes, attempts=outcome.attempts,
         )  # fmt: skip
-
-
-def _log_gate(run: registry.Run, gate: GateResult, baseline: str, probe: float | None) -> None:
-    figures = {"accuracy_new": gate.accuracy_new, "accuracy_old": gate.accuracy_old, "gain": gate.gain,
-               "gain_lower95": gate.lower95, "gain_upper95": gate.upper95}  # fmt: skip
-    run.log_metrics({f"gate.{k}": v for k, v in figures.items() if gate.n} | {"probe_accuracy": probe})
-    # The tag was named before "baseline" was; stored names do not change.
-    run.set_tags({"gate.verdict": gate.verdict, "gate.reason": gate.reason, "gate.opponent": baseline})

@@ -65,10 +65,10 @@ class FinetuneInputs:
             examples=pinned_examples(spark, task, call.adopt_examples),
         )  # fmt: skip
 
-    def job(self, answers: HumanAnswers | None = None) -> TrainingJob:
-        """What is trained, on these answers in place of all."""
+    def job(self, answers: HumanAnswers | None = None, own: str = "") -> TrainingJob:
+        """What is trained, on these answers in place of all; `own` keeps it apart from equal trainings."""
         config = self.call.config or TrainingConfig()
-        return TrainingJob.prepare(self.call.task, self.base, answers or self.answers, config)
+        return TrainingJob.prepare(self.call.task, self.base, answers or self.answers, config, own)
 
     def log(self, run: registry.Run, job: TrainingJob) -> None:
         """Logs what is trained on. Also finds out whether artifacts can be written, which the adapter needs after hours

@@ -30,8 +30,8 @@ from sparklabel.progress import WorkProgress
 from sparklabel.prompts import Prompt, bare_template
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.tasks import Generated, Scored, Task
-from sparklabel.training.attempts import Trainer, Training
 from sparklabel.training.control import ONE_MODEL, RunControl
+from sparklabel.training.records import Trainer, Training
 from sparklabel.udf import vacate_gpu
 
 _STORED_AS = {"lora_alpha": "alpha", "warmup_ratio": "warm_up"}
@@ -71,6 +71,7 @@ class TrainingJob:
         prepared: The task as the fine-tuned model will be asked, with the short prompt.
         answers: The human answers, split into those that train and those that judge.
         config: How to train.
+        own: Keeps it apart from equal trainings, whose files each removes when it was judged: a candidate's MLflow run.
     """
 
     task: Task
@@ -79,10 +80,11 @@ class TrainingJob:
     prepared: PreparedTask
     answers: HumanAnswers
     config: TrainingConfig
+    own: str = ""
 
     @classmethod
     def prepare(
-        cls, task: Task, base: ResolvedModel, answers: HumanAnswers, config: TrainingConfig
+        cls, task: Task, base: ResolvedModel, answers: HumanAnswers, config: TrainingConfig, own: str = ""
     ) -> "TrainingJob":
         """Reads the base's tokenizer, and no weights.
 
@@ -100,6 +102,7 @@ class TrainingJob:
             prepared=prepared,
             answers=answers,
             config=config,
+            own=own,
         )
 
     @property
@@ -128,7 +131,7 @@ class TrainingJob:
         tokenizer = ModelTokenizer.load(tokenizer_folder(self.base))
         training = Training(
             base=self.base, examples=self._examples(prompts, tokenizer), config=self.config,
-            choices=len(self.prepared.label_ids) or None, load=load,
+            choices=len(self.prepared.label_ids) or None, load=load, own=self.own,
         )  # fmt: skip
         with WorkProgress(f"fine-tuning {self.task.name}", 1, control.progress, "frozen layers") as bar:
 

@@ -110,7 +110,7 @@ def check_results(results: list[RankResult], run: RunFolder, attempt: int, world
     """Raises unless every rank has said that it came to its end, all with the same weights, and these are there."""
     if [one.rank for one in results] != list(range(world_size)):
         raise TrainingInterrupted(
-            f"Of {world_size} ranks {len(results)} said that they had come to their end.", hint="Call again."
+            f"Only {len(results)} of {world_size} ranks reported that they finished.", hint="Call again."
         )
     if len({(one.digest, one.steps) for one in results}) > 1:
         raise ModelError(

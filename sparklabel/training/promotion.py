@@ -1,9 +1,10 @@
 """Promotion: a version becomes the champion only if it was judged against the one that it replaces.
 
-In: a registered version, and a function that judges it. Out: the gate's last result. Several jobs may run at once: a
-version whose champion changed while it was judged is judged again.
+In: a registered version, and a function that judges it. Out: the gate's last result, which MLflow has too. Several jobs
+may run at once: a version whose champion changed while it was judged is judged again.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,6 +12,12 @@ from sparklabel import registry
 from sparklabel.training.gate import GateResult
 
 _ROUNDS = 3
+
+_FIGURES = {
+    "accuracy_new": "gate.accuracy_new", "accuracy_old": "gate.accuracy_old", "gain": "gate.gain",
+    "lower95": "gate.gain_lower95", "upper95": "gate.gain_upper95",
+}  # fmt: skip
+"""Fields of GateResult, and the metrics that they are logged as."""
 
 Judge = Callable[[str | None], tuple[GateResult, str]]
 """Judges against a champion, a version number (None: there is none): the result, and the baseline's name."""
@@ -28,3 +35,25 @@ def promote_if_better(registered_name: str, version: str, judge: Judge) -> tuple
             return gate, baseline
     reason = f"The champion changed {_ROUNDS} times while this version was judged; last: {gate.reason}"
     return replace(gate, verdict="inconclusive", reason=reason), baseline
+
+
+def log_gate(run: registry.Run, gate: GateResult, baseline: str, probe: float | None) -> None:
+    """Logs what the gate said, and the accuracy of the probe beside it. Raises SetupError."""
+    figures = {metric: getattr(gate, field) for field, metric in _FIGURES.items()} if gate.n else {}
+    run.log_metrics(figures | {"gate.n": gate.n, "probe_accuracy": probe})
+    # The tag was named before "baseline" was; stored names do not change.
+    run.set_tags({"gate.verdict": gate.verdict, "gate.reason": gate.reason, "gate.opponent": baseline})
+    run.flush()  # before the promotion: an attempt after this one must find it
+
+
+def promoted_before(run: registry.Run, registered_name: str, version: str) -> tuple[GateResult, str] | None:
+    """What an earlier attempt in the same run said of the version, and the baseline's name, if it made the version the
+    champion: judged again, it would be judged against itself. Raises SetupError."""
+    if not run.is_reopened or registry.champion(registered_name) != version:
+        return None
+    metrics, tags = run.logged()
+    figures = {field: metrics.get(metric, math.nan) for field, metric in _FIGURES.items()}
+    gate = GateResult(
+        n=int(metrics.get("gate.n", 0)), verdict="promoted", reason=tags.get("gate.reason", ""), **figures
+    )
+    return gate, tags.get("gate.opponent", "")

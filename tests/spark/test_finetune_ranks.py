@@ -134,7 +134,7 @@ def test_attempts_that_get_nowhere_end(finetune, tmp_path, monkeypatch):
         raise TrainingInterrupted("A rank was lost.")
 
     monkeypatch.setattr(attempts, "run_ranks", lost)
-    with pytest.raises(TrainingInterrupted, match="3 attempts in a row without a checkpoint"):
+    with pytest.raises(TrainingInterrupted, match="3 attempts in a row ended this way"):
         finetune()
 
 

@@ -123,3 +123,11 @@ def test_a_lease_is_given_back_when_the_pass_fails(spark, forty, running, label)
     with pytest.raises(ZeroDivisionError), lease:
         raise ZeroDivisionError
     assert spark.sql(f"SELECT * FROM {staging.sql}").count() == 0
+
+
+def test_a_lease_that_could_not_be_taken_to_its_end_is_given_back(spark, forty, running, monkeypatch):
+    lease, staging = running()
+    monkeypatch.setattr(lease, "_others", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        lease.__enter__()
+    assert spark.sql(f"SELECT * FROM {staging.sql}").count() == 0

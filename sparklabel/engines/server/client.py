@@ -35,7 +35,7 @@ class Connections:
     def ask(self, name: str, *arguments: Any) -> Any:
         """The answer, however long it takes. Raises what the process raises, and EngineDied if it is gone or hangs."""
         try:
-            connection = self._idle.pop() if self._idle else open_connection(self.endpoint)
+            connection = self._taken() or open_connection(self.endpoint)
             with self._watched(connection):
                 connection.send((name, *arguments))
                 well, answer = connection.recv()
@@ -50,8 +50,14 @@ class Connections:
         return answer
 
     def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+        while connection := self._taken():
+            connection.close()
+
+    def _taken(self) -> Connection | None:
+        """An idle connection, which no other thread gets now; None if there is none."""
+        with suppress(IndexError):  # not "if it has one": another thread may take that one first
+            return self._idle.pop()
+        return None
 
     @contextmanager
     def _watched(self, connection: Connection) -> Iterator[None]:

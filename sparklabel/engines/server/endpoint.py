@@ -191,7 +191,7 @@ def refusal(status: os.stat_result, user: int) -> str:
     """Why what is at a folder's place is not trusted, in words; empty if only `user` can put files into it. Its files
     and sockets are trusted then. `status` must be that of the place itself, not of what a link leads to."""
     if not stat.S_ISDIR(status.st_mode):
-        return "is no folder"
+        return "is not a folder"
     if status.st_uid != user:
         return "belongs to another user"
     return "is open to other users" if status.st_mode & 0o077 else ""

@@ -130,8 +130,11 @@ class Lease:
         _LIVING.add(self._me.pass_id)
         try:
             self._take()
-        except BaseException:
+        except BaseException as error:
             _LIVING.discard(self._me.pass_id)
+            if not isinstance(error, ConflictError):  # then it is given back
+                with suppress(*CLEANUP_ERRORS):  # others would wait for it as long as this process lives
+                    self._give_back()
             raise
         self._beating.start()
         return self

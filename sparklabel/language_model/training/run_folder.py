@@ -44,7 +44,7 @@ GONE = 75
 
 @dataclass(frozen=True, slots=True)
 class TrainingSpec:
-    """All that a training depends on, but its examples.
+    """Everything a training depends on except its examples.
 
     Attributes:
         base: The identity of the base, with the hash of its files.
@@ -69,11 +69,14 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def of(cls, root: Path, spec: TrainingSpec, examples: Sequence[TrainingExample]) -> "RunFolder":
-        """The folder in `root` for a training, whose name is a hash of all that it depends on: the same call finds what
-        an earlier one left. It is written if it is not there."""
+    def of(
+        cls, root: Path, spec: TrainingSpec, examples: Sequence[TrainingExample], own: str = ""
+    ) -> "RunFolder":
+        """The folder in `root` for a training: the same call finds what an earlier one left. Its name is a hash of all
+        that the training depends on, and of `own`, which keeps equal trainings apart. It is written if it is not there.
+        """
         content, table = json.dumps(asdict(spec), sort_keys=True), _table(examples)
-        digest = hashlib.sha256(content.encode())
+        digest = hashlib.sha256((content + own).encode())
         for batch in table.to_batches():
             digest.update(batch.serialize())
         folder = cls(root / digest.hexdigest()[:32])

@@ -48,6 +48,11 @@ def forgive_mark(run: int) -> str:
     return f"forgive.{run}"
 
 
+def recorded_mark(run: int) -> str:
+    """Of a study: the last attempt at the run that had ended when MLflow was told how."""
+    return f"recorded.{run}"
+
+
 @dataclass(frozen=True, slots=True)
 class RunChain:
     """A run with its attempts, oldest first; superseded ones are left out."""
@@ -56,8 +61,10 @@ class RunChain:
     first: int
     trials: Sequence[FrozenTrial]
     is_canceled: bool
-    forgiven: int
+    retried_after: int
     """Attempts up to this number do not count: the run was retried by hand after them."""
+    recorded: int
+    """MLflow knows how the run ended with this attempt; -1 for none."""
     is_silent: bool
 
     @property
@@ -83,16 +90,30 @@ class RunChain:
         last = self.last
         if last.state.name != "FAIL" or self.is_canceled:
             return False
-        if last.number <= self.forgiven:
+        if last.number <= self.retried_after:
             return True
-        failed = [
-            t for t in self.trials if t.number > self.forgiven and not t.user_attrs.get(Mark.NOT_COUNTED)
-        ]
-        return not last.user_attrs.get(Mark.NOT_RETRIED) and len(failed) <= self.submission.max_retries
+        return not last.user_attrs.get(Mark.NOT_RETRIED) and self.failures <= self.submission.max_retries
+
+    @property
+    def failures(self) -> int:
+        """How many attempts have failed in a way that counts."""
+        return sum(
+            trial.state.name == "FAIL" and not trial.user_attrs.get(Mark.NOT_COUNTED)
+            for trial in self._counted
+        )
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether MLflow knows how the run has ended."""
+        return self.recorded >= self.last.number
+
+    @property
+    def _counted(self) -> Sequence[FrozenTrial]:
+        return [trial for trial in self.trials if trial.number > self.retried_after]
 
     @property
     def reason(self) -> str:
-        ended = [t for t in self.trials if t.state.name == "FAIL" and t.number > self.forgiven]
+        ended = [trial for trial in self._counted if trial.state.name == "FAIL"]
         if not ended or self.state == RunState.COMPLETE:
             return ""
         return str(ended[-1].user_attrs.get(Mark.REASON, DEAD))
@@ -100,7 +121,7 @@ class RunChain:
     @property
     def pause_ends(self) -> float:
         """When the next attempt may begin, in seconds since 1970."""
-        return max((trial.user_attrs.get(Mark.PAUSE_ENDS, 0.0) for trial in self.trials), default=0.0)
+        return max((trial.user_attrs.get(Mark.PAUSE_ENDS, 0.0) for trial in self._counted), default=0.0)
 
     def record(self) -> QueuedRun:
         last, submission = self.last, self.submission
@@ -142,6 +163,18 @@ class QueueReader:
     def study_id(self, name: str) -> int:
         return self._storage.get_study_id_from_name(name)
 
+    def has_attempt(self, study_id: int, number: int) -> bool:
+        """Whether the submission has an attempt with this number. Reads one row."""
+        try:
+            self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        except KeyError:
+            return False
+        return True
+
+    def has_silent(self, name: str) -> bool:
+        """Whether one of the submission's runs has given no heartbeat for too long."""
+        return bool(self._storage._get_stale_trial_ids(self.study_id(name)))
+
     def submission(self, name: str) -> Submission:
         return Submission(**self._attributes(name)[Mark.SUBMISSION])
 
@@ -168,7 +201,8 @@ class QueueReader:
         return [
             RunChain(
                 submission, run, trials, bool(attributes.get(cancel_mark(run))),
-                int(attributes.get(forgive_mark(run), -1)), trials[-1]._trial_id in silent,
+                int(attributes.get(forgive_mark(run), -1)), int(attributes.get(recorded_mark(run), -1)),
+                trials[-1]._trial_id in silent,
             )
             for run, trials in sorted(by_run.items())
         ]  # fmt: skip

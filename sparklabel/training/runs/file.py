@@ -4,7 +4,7 @@ In: a file. Out: the keywords, or an error that names the file. Numbers such as 
 numbers here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from sparklabel.arguments import unknown_name
+from sparklabel.delta.paths import is_absolute, is_relative_table
 from sparklabel.errors import SetupError, TaskError
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.tasks import load_task, task_from_dict
@@ -19,12 +20,19 @@ from sparklabel.tasks.yaml_files import load_yaml, reading_problem
 from sparklabel.training.call import FinetuneCall
 from sparklabel.training.runs.search import search_from_dict
 
+_IS_RELATIVE: dict[str, Callable[[str], bool]] = {
+    "table": is_relative_table,
+    "into": is_relative_table,
+    "checkpoints": lambda path: bool(path) and not is_absolute(path),
+    "base": lambda base: base.startswith("."),  # another may be a hub id
+}
+"""Arguments that may be paths, and which of them are relative ones."""
 _OWN = ("call", "search", "name", "priority", "max_retries")
 
 
 def load_submission(file: Path) -> dict[str, Any]:
-    """The keywords for `submit`. `task` is a task's fields, or the path of its file as seen from this one; `config` has
-    fields of `TrainingConfig`. Raises SetupError or TaskError."""
+    """The keywords for `submit`. `task` is a task's fields, or the path of its file; `config` has fields of
+    `TrainingConfig`. Relative paths are as seen from the file. Raises SetupError or TaskError."""
     try:
         found = load_yaml(file)
     except (OSError, UnicodeDecodeError) as error:
@@ -49,6 +57,9 @@ def load_submission(file: Path) -> dict[str, Any]:
         found["search"] = search_from_dict(found["search"])
     if found.get("config") is not None:
         found["config"] = _config(found["config"], file)
+    for name, is_relative in _IS_RELATIVE.items():
+        if isinstance(given := found.get(name), str) and is_relative(given):
+            found[name] = str((file.parent / Path(given).expanduser()).absolute())
     return found
 
 

@@ -14,7 +14,7 @@ from sparklabel.progress import LOG, tell
 from sparklabel.redaction import printable_lines, typed_line
 from sparklabel.training.control import EndRequest
 from sparklabel.training.runs.execution import record_choice
-from sparklabel.training.runs.records import DEAD, QueuedRun, QueuedRuns, RunState
+from sparklabel.training.runs.records import QueuedRun, QueuedRuns, RunState
 from sparklabel.training.runs.submission import ClaimedRun
 
 if TYPE_CHECKING:
@@ -37,16 +37,18 @@ class Outcomes:
 
     def __init__(self, queue: "WorkerQueue") -> None:
         self._queue = queue
-        self._caught_up: set[str] = set()
+        self._not_here: set[str] = set()
 
-    def complete(self, claimed: ClaimedRun, accuracy: float | None) -> None:
-        """A run has come to its end. Raises SetupError if the queue does not answer."""
+    def complete(self, claimed: ClaimedRun, accuracy: float | None) -> bool:
+        """A run has come to its end. Returns whether that counts: not if the run was taken over, or deleted. Raises
+        SetupError if the queue does not answer."""
         name = claimed.run.name
-        if self._queue.complete(claimed, accuracy):
-            note(f"{name} is complete" + ("" if accuracy is None else f": accuracy {accuracy:.1%}"))
+        if reason := self._queue.complete(claimed, accuracy):
+            tell(f"{name} has come to its end, which does not count: {reason}")
         else:
-            tell(f"{name} was taken over by another worker; this result does not count")
+            note(f"{name} is complete" + ("" if accuracy is None else f": accuracy {accuracy:.1%}"))
         self._record(claimed)
+        return not reason
 
     def fail(self, claimed: ClaimedRun, error: BaseException, end: EndRequest) -> None:
         """A run has ended with an error, perhaps because it was asked to. Raises SetupError if the queue does not
@@ -66,13 +68,19 @@ class Outcomes:
         self._queue.fail(claimed, reason, retry=True, counts=False)
 
     def catch_up(self) -> None:
-        """Brings MLflow up to date on runs whose worker died and that are not begun again: nobody else does. Raises
-        SetupError if the queue does not answer."""
-        for run in self._queue.runs():
-            if run.state.is_end and run.reason == DEAD and run.name not in self._caught_up:
-                self._caught_up.add(run.name)
-                with suppress(SetupError):
-                    self._update(run, self._queue.runs(run.submission))
+        """Brings MLflow up to date on runs at their end, where the worker that had them did not: it died, or MLflow did
+        not answer. Raises SetupError if the queue does not answer."""
+        for run in self._queue.unrecorded():
+            if run.mlflow_run in self._not_here:
+                continue
+            runs = self._queue.runs(run.submission)
+            try:
+                if registry.has_run(run.mlflow_run):
+                    self._update(run, runs)
+                else:  # in another store than this worker's, or deleted
+                    self._not_here.add(run.mlflow_run)
+            except SetupError:  # MLflow does not answer; it is asked again
+                return
 
     def _record(self, claimed: ClaimedRun) -> None:
         """Brings MLflow up to date: a run that waits again is scheduled, one that another worker has is running; the
@@ -82,16 +90,20 @@ class Outcomes:
             run: QueuedRun = runs[claimed.run.number - 1]
             if run.state != RunState.COMPLETE:
                 tell(str(run))
-            elif run.chosen:
-                record_choice(claimed.submission.mlflow_run, run.chosen, run.params)
             self._update(run, runs)
 
     def _update(self, run: QueuedRun, runs: QueuedRuns) -> None:
-        """`runs` are all of its submission."""
+        """Tells MLflow where a run is, and notes in the queue that it knows its end. `runs` are all of its
+        submission."""
+        parent = self._queue.submission(run.submission).mlflow_run
+        if run.state == RunState.COMPLETE and run.chosen:
+            record_choice(parent, run.chosen, run.params)
         if status := _STATUSES.get(run.state):
             registry.set_run_status(run.mlflow_run, status)
         if ended := end_of(runs):
-            registry.set_run_status(self._queue.submission(run.submission).mlflow_run, ended)
+            registry.set_run_status(parent, ended)
+        if run.state.is_end:
+            self._queue.note_recorded(run)
 
 
 def end_of(runs: Sequence[QueuedRun]) -> str:

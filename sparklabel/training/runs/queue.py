@@ -1,6 +1,6 @@
 """The queue: what was submitted, who works at what, and what came of it. The door to Optuna.
 
-In: calls as JSON, claims, signs of life, results. Out: `QueuedRun` records, and runs to work at. A submission is a
+In: calls as JSON, claims, heartbeats, results. Out: `QueuedRun` records, and runs to work at. A submission is a
 study. A run is a chain of trials, one an attempt: Optuna's trials end once, and only WAITING to RUNNING is a
 compare-and-set. So whatever happens between two statements, and however many look at once:
 
@@ -25,12 +25,12 @@ from sparklabel.redaction import without_credentials
 from sparklabel.training.runs import storage
 from sparklabel.training.runs.chains import Mark, QueueReader, RunChain, cancel_mark, forgive_mark
 from sparklabel.training.runs.drawing import grid_distributions
-from sparklabel.training.runs.records import CANCELED, QueuedRuns, RunState
+from sparklabel.training.runs.records import CANCELED, QueuedRuns
 from sparklabel.training.runs.search import search_from_dict
 from sparklabel.training.runs.storage import queue_errors
 from sparklabel.training.runs.submission import PlannedRun, Submission
 
-_KEPT = (Mark.RUN, Mark.KIND, Mark.MLFLOW_RUN, Mark.PARAMS, Mark.CHOSEN, Mark.PAUSE_ENDS)
+_KEPT = (Mark.RUN, Mark.KIND, Mark.MLFLOW_RUN, Mark.PARAMS, Mark.CHOSEN)
 """What an attempt hands on to the next."""
 
 
@@ -46,7 +46,7 @@ class RunQueue:
         address: Of the database, as SQLAlchemy writes it; by default SPARKLABEL_RUNS, or a file in the working
             directory.
         beat: Seconds between two signs of a worker, by default 30.
-        grace: Seconds without a sign, by the database's clock, after which a worker counts as dead, by default 120.
+        grace: Seconds without a heartbeat, by the database's clock, after which a worker counts as dead, by default 120.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class RunQueue:
                 self._storage.set_study_user_attr(study_id, Mark.BEGUN, True)
             except DuplicatedStudyError:
                 hint = (
-                    "If no process is submitting it now, free the name: sparklabel runs cancel."
+                    f"If no process is submitting it now, free the name: sparklabel runs cancel {name}."
                     if self._reader.is_begun(name)
                     else "Give another name, or retry that one's failed runs: sparklabel runs retry."
                 )
@@ -88,11 +88,13 @@ class RunQueue:
                     f"The queue at {self.address} has a submission {name!r}.", hint=hint
                 ) from None
 
-    def forget(self, name: str) -> None:
-        """Frees a name under which nothing waits yet; leaves one alone under which runs do."""
+    def forget(self, name: str) -> bool:
+        """Frees a name whose submission never came to its end. Returns False, and does nothing, if it did."""
         with self._errors():
-            if self._reader.is_begun(name):
+            is_begun = self._reader.is_begun(name)
+            if is_begun:
                 self._storage.delete_study(self._reader.study_id(name))
+            return is_begun
 
     def submit(self, submission: Submission, runs: Sequence[PlannedRun]) -> None:
         """Queues the runs. A search's final one comes last."""
@@ -126,27 +128,16 @@ class RunQueue:
         with self._errors():
             return self._reader.submission(self._reader.known(name))
 
-    def waiting(self) -> list[Submission]:
-        """The submissions with runs that wait, most urgent first."""
-        with self._errors():
-            found = [self._reader.chains(name) for name in self._reader.by_urgency()]
-            return [
-                chains[0].submission for chains in found if any(c.state == RunState.WAITING for c in chains)
-            ]
-
     def cancel(self, name: str, number: int | None = None) -> QueuedRuns:
         """Cancels a run, or all of a submission, that are not at an end. A running one ends with its worker's next
-        sign. Returns those that were. What was not submitted to its end is forgotten."""
+        heartbeat. Returns those that were."""
         with self._errors():
-            if self._reader.is_begun(name):
-                self.forget(name)
-                return QueuedRuns([])
             chosen = [c for c in self._reader.chosen(name, number) if not c.state.is_end]
             study_id = self._reader.study_id(name)
             for chain in chosen:
                 self._storage.set_study_user_attr(study_id, cancel_mark(chain.first), True)
                 if chain.last.state.name == "WAITING":
-                    self._withdraw(chain.last._trial_id)
+                    self._cancel_waiting(chain.last._trial_id)
             firsts = {chain.first for chain in chosen}
             return QueuedRuns(c.record() for c in self._reader.chains(name) if c.first in firsts)
 
@@ -164,8 +155,9 @@ class RunQueue:
 
     def _revive(self, name: str) -> list[RunChain]:
         """Queues the next attempts of runs whose last one was lost or may be repeated; returns all chains."""
-        # Without its wrapper, which warns that it is experimental: warnings cannot be caught in one thread alone.
-        unwrap(fail_stale_trials)(optuna.load_study(study_name=name, storage=self._storage))
+        if self._reader.has_silent(name):  # looked for by reading: what writes takes SQLite's lock
+            # Without its wrapper, which warns that it is experimental: warnings cannot be caught in one thread alone.
+            unwrap(fail_stale_trials)(optuna.load_study(study_name=name, storage=self._storage))
         chains = self._reader.chains(name)
         due = [chain for chain in chains if chain.is_retry_due]
         for chain in due:
@@ -179,13 +171,13 @@ class RunQueue:
 
     def _becomes_running(self, trial: int) -> bool:
         try:
-            # First: a trial that runs and never gave a sign would not count as dead, ever.
+            # First: a trial that runs and never sent a heartbeat would not count as dead, ever.
             self._storage.record_heartbeat(trial)
             return self._storage.set_trial_state_values(trial, TrialState.RUNNING)
         except UpdateFinishedTrialError:
             return False
 
-    def _withdraw(self, trial: int) -> None:
+    def _cancel_waiting(self, trial: int) -> None:
         """Ends a canceled trial that waits, unless a worker claims it first."""
         if self._becomes_running(trial):
             self._storage.set_trial_user_attr(trial, Mark.REASON, CANCELED)

@@ -14,7 +14,7 @@ CANCELED = "it was canceled"
 
 
 class RunState(StrEnum):
-    """Where a run is. `LOST` runs have given no sign for too long: the next worker that looks takes them over."""
+    """Where a run is. `LOST` runs have given no heartbeat for too long: the next worker that looks takes them over."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -56,7 +56,7 @@ class QueuedRun:
         attempts: How often a worker has begun it.
         accuracy: On the validation answers for a candidate, on the held-out ones otherwise; None until it is complete,
             or if there was nothing to judge on.
-        step: Optimizer steps so far, as of the worker's last sign.
+        step: Optimizer steps so far, as of the worker's last heartbeat.
         steps: Of how many; 0 before the first.
         reason: Why it failed, or waits again.
         worker: Who has it, or had it last: host and process.

@@ -25,7 +25,7 @@ from sparklabel.redaction import first_line, without_credentials
 ADDRESS = "SPARKLABEL_RUNS"
 DEFAULT = "sqlite:///sparklabel-runs.db"
 BEAT_SECONDS, GRACE_SECONDS = 30, 120
-"""How often a worker gives a sign for each run, and after how long without one another takes it over."""
+"""How often a worker sends a heartbeat for each run, and after how long without one another takes it over."""
 _PATIENCE = 60.0
 _HINT = "Name a database: queue='sqlite:////shared/runs.db' on one host, 'postgresql://user@host/name' for several."
 

@@ -4,7 +4,7 @@ In: a call and perhaps a search. Out: runs in the queue, each with an MLflow run
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,10 +15,11 @@ from sparklabel.arguments import unknown_name
 from sparklabel.delta.paths import is_relative_table
 from sparklabel.errors import SetupError
 from sparklabel.language_model.training.config import TrainingConfig
-from sparklabel.progress import WorkProgress
+from sparklabel.models.references import DEFAULT
+from sparklabel.progress import WorkProgress, tell
 from sparklabel.training.call import FinetuneCall
 from sparklabel.training.runs.records import QueuedRuns, RunKind
-from sparklabel.training.runs.search import Grid, Search, Tpe, search_to_dict
+from sparklabel.training.runs.search import BASE, Grid, Search, Tpe, search_to_dict
 from sparklabel.training.runs.submission import PlannedRun, Submission, now
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ def submit(
         search: What the candidates vary: `grid(...)` or `tpe(...)`.
         name: What the submission is called. By default the task's name and a number, such as `intent-1`.
         priority: Of runs that wait, those with the highest come first; equal ones in the order they were submitted.
-        max_retries: How often a run is begun again that was lost: with its worker, its executors, or a store that did
-            not answer. It goes on from its checkpoints.
+        max_retries: How often a run is restarted after its worker, its executors or a store failed. It goes on from its
+            checkpoints.
         queue: The address of the database: `sqlite:////path/runs.db` for one host, `postgresql://user@host/name` for
             several. By default the environment variable SPARKLABEL_RUNS, or `sparklabel-runs.db` in the working
             directory.
@@ -127,24 +128,20 @@ def submit(
 
 
 def runs(name: str | None = None, *, queue: str | None = None) -> QueuedRuns:
-    """The runs of the queue; or of one submission. `print` shows them as a table.
+    """The runs of the queue; or of one submission (`intent-1`), or one of these (`intent-1/3`). `print` shows them as a
+    table.
 
     Raises:
-        SetupError: There is no such submission, or the queue does not answer.
+        SetupError: There is no such run or submission, or the queue does not answer.
     """
     with open_queue(queue) as opened:
-        return opened.runs(None if name is None else _text(name))
-
-
-def find_runs(name: str, *, queue: str | None = None) -> QueuedRuns:
-    """The runs of a submission (`intent-1`), or one of them (`intent-1/3`). Raises SetupError if there is none."""
-    with open_queue(queue) as opened:
-        return opened.runs(*_parts(name))
+        return opened.runs(*((None, None) if name is None else _parts(name)))
 
 
 def cancel_run(name: str, *, queue: str | None = None) -> QueuedRuns:
     """Cancels a run (`intent-1/3`), or all of a submission (`intent-1`), that are not at an end. One that a worker has
-    ends within a minute: its processes end after their current step, and what they trained is kept.
+    ends within a minute: its processes end after their current step, and what they trained is kept. A submission whose
+    `submit` was killed is forgotten.
 
     Returns:
         Those that were canceled.
@@ -154,6 +151,10 @@ def cancel_run(name: str, *, queue: str | None = None) -> QueuedRuns:
     """
     submission, number = _parts(name)
     with open_queue(queue) as opened:
+        if number is None and opened.forget(submission):
+            tell(f"{submission} was never submitted to its end: its name is free again")
+            registry.kill_scheduled_runs(SUBMISSION_TAG, submission)
+            return QueuedRuns([])
         canceled = opened.cancel(submission, number)
         ended = [run.mlflow_run for run in canceled if run.state.is_end]
         if canceled and all(run.state.is_end for run in opened.runs(submission)):
@@ -194,8 +195,11 @@ def _checked(arguments: Mapping[str, Any], search: Search | None) -> FinetuneCal
         raise SetupError(
             f"into={asked.into!r} is relative.", hint="Give the table's name or its absolute path."
         )
-    if asked.base.startswith(".") or (Path(asked.base).exists() and not asked.base.startswith("/")):
-        raise SetupError(f"base={asked.base!r} is a relative folder.", hint="Give its absolute path.")
+    space = {} if search is None else search.values if isinstance(search, Grid) else search.space
+    varied = space.get(BASE, ())
+    for base in (asked.base, *(map(str, varied) if isinstance(varied, Sequence) else ())):
+        if base.startswith(".") or (Path(base).exists() and not base.startswith("/")):
+            raise SetupError(f"base={base!r} is a relative folder.", hint="Give its absolute path.")
     if asked.num_processes > 1 and asked.checkpoints is None:
         raise SetupError(
             "A queued run of several processes needs a folder for checkpoints that all workers share.",
@@ -203,13 +207,13 @@ def _checked(arguments: Mapping[str, Any], search: Search | None) -> FinetuneCal
         )
     if asked.checkpoints is not None and not asked.checkpoints.startswith(("/", "file:/")):
         raise SetupError(f"checkpoints={asked.checkpoints!r} is not an absolute path.")
-    space = {} if search is None else search.values if isinstance(search, Grid) else search.space
     config = asked.config or TrainingConfig()
-    if twice := [
-        name for name in space if getattr(config, name, None) != getattr(TrainingConfig(), name, None)
-    ]:
+    twice = [name for name in space if getattr(config, name, None) != getattr(TrainingConfig(), name, None)]
+    if BASE in space and asked.base != DEFAULT:
+        twice.append(BASE)
+    if twice:
         raise SetupError(
-            f"{twice[0]} is given by config and varied by the search.", hint="Leave it out of one."
+            f"{twice[0]} is given by the call and varied by the search.", hint="Leave it out of one."
         )
     return asked
 

@@ -9,8 +9,8 @@ from sparklabel import registry
 from sparklabel.delta.session import check_session
 from sparklabel.errors import SetupError
 from sparklabel.training.processes import needs_gpus, rank_slots
+from sparklabel.training.runs.capacity import MOST_AT_ONCE, Capacity
 from sparklabel.training.runs.records import QueuedRuns
-from sparklabel.training.runs.rooms import MOST_AT_ONCE, Rooms
 from sparklabel.training.runs.submit import open_worker_queue
 
 
@@ -57,7 +57,7 @@ def work(
         return Worker(
             opened,
             lambda claimed, control: execute(spark, claimed, control),
-            Rooms(lambda submission: rank_slots(spark, needs_gpus(spark, submission.use_gpu)), parallel),
+            Capacity(lambda submission: rank_slots(spark, needs_gpus(spark, submission.use_gpu)), parallel),
             keep_waiting=keep_waiting,
             spark=spark,
         ).run()

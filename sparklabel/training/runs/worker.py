@@ -1,6 +1,6 @@
 """The loop of a worker: takes runs off the queue, as many at once as there is room for, until nothing waits.
 
-In: a session, a queue. Out: runs at their end. Each run has a thread of its own, and one thread gives signs of life for
+In: a session, a queue. Out: runs at their end. Each run has a thread of its own, and one thread gives heartbeats for
 all; the caller's claims, hears Ctrl-C, and tells. It knows nothing that the queue does not: whenever it is killed,
 another worker goes on from the checkpoints.
 """
@@ -22,11 +22,11 @@ from sparklabel.errors import SetupError
 from sparklabel.progress import tell
 from sparklabel.termination import FirstInterrupt, sigterm_exits
 from sparklabel.training.control import RunControl
+from sparklabel.training.runs.active_run import ActiveRun, heartbeats
+from sparklabel.training.runs.capacity import MOST_AT_ONCE, Admission, Capacity
 from sparklabel.training.runs.outcomes import WORKER_ENDS, Outcomes, note
 from sparklabel.training.runs.records import QueuedRuns
-from sparklabel.training.runs.rooms import MOST_AT_ONCE, Rooms
 from sparklabel.training.runs.submission import ClaimedRun, Submission
-from sparklabel.training.runs.under_way import UnderWay, signs_of_life
 
 if TYPE_CHECKING:
     from sparklabel.training.runs.claims import WorkerQueue
@@ -50,7 +50,7 @@ class Worker:
     Args:
         queue: Whose runs it takes.
         execute: What it does for each.
-        rooms: How many fit at once.
+        capacity: How many it can have at once.
         keep_waiting: As in `work`.
         spark: The session whose jobs a run's end cancels; None if runs need none.
     """
@@ -59,16 +59,16 @@ class Worker:
         self,
         queue: "WorkerQueue",
         execute: Execute,
-        rooms: Rooms,
+        capacity: Capacity,
         *,
         keep_waiting: bool = False,
         spark: SparkSession | None = None,
     ) -> None:
-        self._queue, self._execute, self._rooms = queue, execute, rooms
+        self._queue, self._execute, self._capacity = queue, execute, capacity
         self._keep_waiting, self._spark = keep_waiting, spark
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._outcomes = Outcomes(queue)
-        self._under_way: list[UnderWay] = []
+        self._active: list[ActiveRun] = []
         self._not_ours: set[str] = set()
         self._worked: dict[str, None] = {}
         self._looked = -_POLL_SECONDS
@@ -79,7 +79,7 @@ class Worker:
         with (
             sigterm_exits(),
             FirstInterrupt(self._say, "the current step of each run", "finishing") as interrupt,
-            signs_of_life(self._queue, self._under_way),
+            heartbeats(self._queue, self._active),
         ):
             try:
                 with ThreadPoolExecutor(MOST_AT_ONCE, "sparklabel-run") as pool:
@@ -97,36 +97,35 @@ class Worker:
     def _loop(self, pool: ThreadPoolExecutor, interrupt: FirstInterrupt) -> None:
         try:
             while self._go_on(pool, interrupt.heard):
-                if self._under_way:
-                    wait([one.result for one in self._under_way], _LOOK_SECONDS, "FIRST_COMPLETED")
+                if self._active:
+                    wait([one.result for one in self._active], _LOOK_SECONDS, "FIRST_COMPLETED")
                 else:
                     time.sleep(_LOOK_SECONDS)
-        except (
-            BaseException
-        ):  # the pool waits for the runs' threads, and signs are given meanwhile: they stay ours
+        except BaseException:
+            # The pool waits for the runs' threads, and heartbeats go on meanwhile: they stay ours.
             self._end_all(WORKER_ENDS)
-            for one in self._under_way:
+            for one in self._active:
                 one.stop_jobs()
             raise
 
     def _put_back(self) -> None:
         """Hands over what had to end with the worker."""
-        for one in self._under_way:
+        for one in self._active:
             if one.result.done():
                 one.control.end.ask(WORKER_ENDS)
                 self._settled(one)
 
     def _go_on(self, pool: ThreadPoolExecutor, is_ending: bool) -> bool:
         """One look at everything. False when there is nothing left to do."""
-        for one in [one for one in self._under_way if one.result.done()]:
+        for one in [one for one in self._active if one.result.done()]:
             if self._settled(one):
-                self._under_way.remove(one)
+                self._active.remove(one)
                 self._looked = -_POLL_SECONDS  # there is room again
-        for one in self._under_way:
+        for one in self._active:
             one.tell_or_end()
         if is_ending:
             self._end_all(WORKER_ENDS)
-            return bool(self._under_way)
+            return bool(self._active)
         if time.monotonic() - self._looked < _POLL_SECONDS:
             return True
         self._looked = time.monotonic()
@@ -135,42 +134,39 @@ class Worker:
                 "The Spark session has ended; what this worker had waits again.", hint="Start a worker anew."
             )
         try:
-            for (
-                one
-            ) in self._under_way:  # none of ours must count as dead after an outage, or a laptop's night
+            for one in self._active:  # none of ours must count as dead after an outage, or a laptop's night
                 one.beat(self._queue)
-            while (claimed := self._queue.claim(self._fits, self._name)) and self._begin(claimed, pool):
+            while (claimed := self._queue.claim(self._admits, self._name)) and self._begin(claimed, pool):
                 pass
             self._silent_since = 0.0
             if self._looked - self._caught_up >= _TELL_SECONDS:
                 self._caught_up = self._looked
                 self._outcomes.catch_up()
-            return bool(self._under_way) or self._waits_for_others()
+            return bool(self._active) or self._waits_for_others()
         except SetupError as error:  # the queue does not answer: those under way go on
             self._silent_since = self._silent_since or time.monotonic()
-            if not self._under_way and time.monotonic() - self._silent_since > _SILENCE_SECONDS:
+            if not self._active and time.monotonic() - self._silent_since > _SILENCE_SECONDS:
                 raise
             self._looked += self._queue.beat_seconds  # the others give signs first, if they can
             tell(str(error))
             return True
 
-    def _fits(self, submission: Submission) -> bool | None:
+    def _admits(self, submission: Submission) -> Admission:
         if submission.name in self._not_ours:
-            return False
-        return self._rooms.fits(submission, [one.claimed.submission for one in self._under_way])
+            return Admission.SKIP
+        return self._capacity.admits(submission, [one.claimed.submission for one in self._active])
 
     def _waits_for_others(self) -> bool:
         """Whether this worker, which has no run, stays: for one that waits for others, as a search's final one does."""
         waiting = [one for one in self._queue.waiting() if one.name not in self._not_ours]
-        has_room = [one for one in waiting if self._rooms.fits(one, []) is not False]
-        no_room = [one for one in waiting if self._rooms.fits(one, []) is False]
-        if no_room and not self._is_told:
+        too_large = [one for one in waiting if self._capacity.admits(one, []) is Admission.SKIP]
+        if too_large and not self._is_told:
             self._is_told = True
             tell(
-                f"runs of {no_room[0].name} need {no_room[0].processes} slots, and this cluster has "
-                f"{self._rooms.slots(no_room[0])}: they are left to a worker that has more"
+                f"runs of {too_large[0].name} need {too_large[0].processes} slots, and this cluster has "
+                f"{self._capacity.slots(too_large[0])}: this worker skips them"
             )
-        if has_room:
+        if len(waiting) > len(too_large):
             return True
         return self._keep_waiting and any(not run.state.is_end for run in self._queue.runs())
 
@@ -202,17 +198,19 @@ class Worker:
         attempt = f", attempt {run.attempts}" if run.attempts > 1 else ""
         settings = f" ({run.settings})" if run.params else ""
         note(f"{run.name} begins{attempt}{settings}")
-        one = UnderWay(claimed, control, jobs)
-        self._under_way.append(one)
+        one = ActiveRun(claimed, control, jobs)
+        control.at_the_end = one.removals.append
+        self._active.append(one)
         one.result = pool.submit(target)
         return True
 
-    def _settled(self, one: UnderWay) -> bool:
+    def _settled(self, one: ActiveRun) -> bool:
         """Notes what came of a run; False if the queue does not answer, and it must be tried again."""
         error = one.result.exception()
         try:
             if error is None:
-                self._outcomes.complete(one.claimed, one.result.result())
+                if self._outcomes.complete(one.claimed, one.result.result()):
+                    one.remove_files()
             else:
                 if not self._is_alive():  # whatever the error says: the run is not to blame
                     one.control.end.ask(WORKER_ENDS)
@@ -227,7 +225,7 @@ class Worker:
         return self._spark is None or not is_gone(self._spark)
 
     def _end_all(self, reason: str) -> None:
-        for one in self._under_way:
+        for one in self._active:
             one.control.end.ask(reason)
 
     def _say(self, line: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sparklabel import registry
 from sparklabel.errors import ModelError
 from sparklabel.training.gate import judge
-from sparklabel.training.promotion import promote_if_better
+from sparklabel.training.promotion import log_gate, promote_if_better, promoted_before
 
 # MLflow's own use of SQLAlchemy; nothing that we can change.
 pytestmark = pytest.mark.usefixtures("store")
@@ -138,3 +138,13 @@ def test_odd_locations_still_give_a_name(location):
     name = registry.default_registered_name("v" * 300, location)
     assert len(name) < 250
     assert name.isascii()
+
+
+def test_what_an_earlier_attempt_promoted_keeps_its_verdict(season):
+    with registry.start_run("tuning", experiment="tests") as run:
+        log_gate(run, BETTER, "the base", 0.5)
+        registry.promote(season, "1", replacing=None)
+        assert promoted_before(run, season, "1") is None  # it is the first attempt
+    with registry.start_run("", experiment="", run_id=run.id) as again:
+        assert promoted_before(again, season, "1") == (BETTER, "the base")
+        assert promoted_before(again, season, "2") is None

@@ -42,9 +42,14 @@ def test_a_store_that_cannot_keep_files_is_found_out_before_there_are_any(tmp_pa
 
 
 def test_an_error_leaves_a_failed_run():
-    with pytest.raises(ValueError, match="boom"), registry.start_run("training", experiment="tests") as run:
+    def fail(run):
+        run.log_metrics({"loss": 7.0}, step=3)
         raise ValueError("boom")
-    assert mlflow.MlflowClient().get_run(run.id).info.status == "FAILED"
+
+    with pytest.raises(ValueError, match="boom"), registry.start_run("training", experiment="tests") as run:
+        fail(run)
+    found = mlflow.MlflowClient().get_run(run.id)
+    assert (found.info.status, found.data.metrics) == ("FAILED", {"loss": 7.0})
 
 
 def test_an_interrupted_run_is_killed():

@@ -27,7 +27,7 @@ def test_every_rank_one_digest_and_a_finished_adapter_are_a_success(run):
 
 
 def test_a_rank_that_says_nothing_is_none(run):
-    with pytest.raises(TrainingInterrupted, match="Of 2 ranks 1 said that they had come to their end"):
+    with pytest.raises(TrainingInterrupted, match="Only 1 of 2 ranks reported that they finished"):
         check_results([result(1)], run, 1, 2)
 
 

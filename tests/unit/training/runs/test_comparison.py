@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 import sparklabel as sl
 from sparklabel import registry
 from sparklabel.errors import SetupError
+from sparklabel.training.runs.capacity import Admission
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -18,7 +19,7 @@ def worked(submit, queue):
     """A search of which two candidates are complete, one failed, and the final run waits."""
     runs = submit(search=sl.grid(learning_rate=[1e-5, 1e-4, 1e-2]), name="rates")
     for run, accuracy in zip(runs[:3], (0.5, 0.9, None), strict=True):
-        claimed = queue.claim(lambda _: True, "host:1")
+        claimed = queue.claim(lambda _: Admission.TAKE, "host:1")
         with registry.start_run("", experiment="", run_id=run.mlflow_run) as logged:
             for step in range(1, 4):
                 logged.log_metrics({"loss": 1 / step}, step=step)

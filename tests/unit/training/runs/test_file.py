@@ -66,3 +66,12 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 def test_what_is_no_yaml_is_named_with_the_file_and_the_line(tmp_path):
     with pytest.raises(SetupError, match=r'is not YAML: .*(?s:.)* in "\w+\.yaml", line 1'):
         load_submission(written(tmp_path, "call: ["))
+
+
+def test_paths_are_as_seen_from_the_file(tmp_path):
+    text = "call: finetune\ntable: ./data\ninto: db.labels\ncheckpoints: kept\nbase: ../model"
+    found = load_submission(written(tmp_path, text))
+    assert found == {
+        "call": "finetune", "table": f"{tmp_path}/data", "into": "db.labels", "checkpoints": f"{tmp_path}/kept",
+        "base": f"{tmp_path}/../model",
+    }  # fmt: skip

@@ -7,6 +7,7 @@ import pytest
 
 import sparklabel as sl
 from sparklabel.errors import SetupError
+from sparklabel.training.runs.capacity import Admission
 from sparklabel.training.runs.claims import WorkerQueue
 from tests.postgresql import PASSWORD, binaries, server
 
@@ -27,7 +28,7 @@ def test_workers_that_claim_at_once_never_claim_the_same_run(submit, address):
     def work():
         with WorkerQueue(address) as queue:
             begin.wait()
-            while found := queue.claim(lambda _: True, "host:1"):
+            while found := queue.claim(lambda _: Admission.TAKE, "host:1"):
                 claimed[found.run.name] += 1
                 queue.complete(found, found.run.number / 100)
 
@@ -43,10 +44,10 @@ def test_workers_that_claim_at_once_never_claim_the_same_run(submit, address):
 def test_a_silent_workers_run_is_taken_over(submit, address):
     submit(name="silent")
     with WorkerQueue(address, beat=1, grace=1) as queue:
-        lost = queue.claim(lambda _: True, "host:1")
+        lost = queue.claim(lambda _: Admission.TAKE, "host:1")
         found = None
         while found is None:  # by the server's clock
-            found = queue.claim(lambda _: True, "host:2")
+            found = queue.claim(lambda _: Admission.TAKE, "host:2")
         assert (found.run.name, found.run.attempts) == ("silent/1", 2)
         assert queue.beat(lost, 1, 2)
 
@@ -55,7 +56,10 @@ def test_a_canceled_run_is_not_claimed(submit, address):
     submit(name="unwanted", priority=-1)
     sl.cancel_run("unwanted", queue=address)
     with WorkerQueue(address) as queue:
-        assert queue.claim(lambda submission: submission.name == "unwanted", "host:1") is None
+        assert (
+            queue.claim(lambda s: Admission.TAKE if s.name == "unwanted" else Admission.SKIP, "host:1")
+            is None
+        )
 
 
 def test_a_wrong_password_is_not_shown(address):

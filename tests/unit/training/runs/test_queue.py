@@ -6,16 +6,20 @@ from types import SimpleNamespace
 
 import pytest
 import sqlalchemy
+from mlflow import MlflowClient
 
 import sparklabel as sl
+from sparklabel import registry
 from sparklabel.errors import SetupError
 from sparklabel.training.runs import claims
-from sparklabel.training.runs.claims import WorkerQueue
+from sparklabel.training.runs.capacity import Admission
+from sparklabel.training.runs.claims import DELETED, TAKEN_OVER, WorkerQueue
 from sparklabel.training.runs.records import RunState
+from sparklabel.training.runs.submit import SUBMISSION_TAG
 
 
 def anything(submission):
-    return True
+    return Admission.TAKE
 
 
 def claim(queue):
@@ -54,8 +58,12 @@ def test_urgent_runs_come_first_then_old_ones(submit, queue):
 def test_a_run_that_does_not_fit_lets_others_pass_or_not(submit, queue):
     submit(name="large", priority=1, num_processes=2, checkpoints="/shared")
     submit(name="small")
-    assert queue.claim(lambda s: True if s.processes == 1 else None, "host:1") is None
-    assert queue.claim(lambda s: s.processes == 1, "host:1").submission.name == "small"
+
+    def claimed(otherwise):
+        return queue.claim(lambda s: Admission.TAKE if s.processes == 1 else otherwise, "host:1")
+
+    assert claimed(Admission.WAIT) is None
+    assert claimed(Admission.SKIP).submission.name == "small"
 
 
 def test_the_final_run_waits_for_all_candidates(submit, queue):
@@ -75,8 +83,8 @@ def test_a_silent_worker_loses_its_run_and_its_result_does_not_count(submit, que
     again = claim(queue)
     assert (again.run.name, again.run.attempts) == ("tone-1/1", 2)
     assert "silent" in queue.beat(lost, 1, 2)
-    assert not queue.complete(lost, 0.9)
-    assert queue.complete(again, 0.8)
+    assert queue.complete(lost, 0.9) == TAKEN_OVER
+    assert queue.complete(again, 0.8) == ""
     [run] = queue.runs()
     assert (run.state, run.accuracy, run.attempts) == (RunState.COMPLETE, 0.8, 2)
 
@@ -220,6 +228,39 @@ def test_a_failed_attempt_is_followed_by_a_pause_that_grows(submit, queue, monke
     assert claim(queue).run.attempts == 4
 
 
+def test_what_was_only_put_back_does_not_lengthen_the_pause(submit, queue, monkeypatch):
+    now = time.time()
+    monkeypatch.setattr(claims, "_PAUSE_SECONDS", 30.0)
+    monkeypatch.setattr(claims.time, "time", lambda: now)
+    submit()
+    for _ in range(5):
+        queue.fail(claim(queue), "MLflow did not answer", retry=True, counts=False)
+    queue.fail(claim(queue), "a store did not answer", retry=True)
+    now += 30
+    assert claim(queue)
+
+
+def test_a_run_that_is_retried_by_hand_does_not_pause(submit, queue, address, monkeypatch):
+    monkeypatch.setattr(claims, "_PAUSE_SECONDS", 30.0)
+    submit(max_retries=0)
+    queue.fail(claim(queue), "the disk is full", retry=True)
+    sl.retry_run("tone-1", queue=address)
+    assert claim(queue)
+
+
+def test_submissions_at_their_end_are_read_once_until_one_is_retried(submit, queue, address, monkeypatch):
+    submit()
+    queue.fail(claim(queue), "a wrong table", retry=False)
+    [run] = queue.unrecorded()
+    queue.note_recorded(run)
+    assert claim(queue) is None
+    monkeypatch.setattr(queue._reader, "chains", lambda name: pytest.fail(f"{name} was read"))
+    assert (claim(queue), queue.waiting(), queue.unrecorded()) == (None, [], [])
+    monkeypatch.undo()
+    sl.retry_run("tone-1", queue=address)
+    assert claim(queue).run.attempts == 2
+
+
 def test_the_final_run_trains_what_was_best_when_it_was_first_begun(submit, queue, address):
     submit(search=sl.grid(rank=[4, 8]))
     first, second = claim(queue), claim(queue)
@@ -264,7 +305,7 @@ def test_a_submission_that_is_deleted_ends_its_run_and_no_other(submit, queue):
     gone, there = claim(queue), claim(queue)
     optuna.delete_study(study_name="gone", storage=queue._storage)
     assert "deleted" in queue.beat(gone, 1, 2)
-    assert not queue.complete(gone, 0.5)
+    assert queue.complete(gone, 0.5) == DELETED
     assert queue.beat(there, 1, 2) == ""
 
 
@@ -280,7 +321,11 @@ def test_a_submit_that_was_killed_can_be_canceled_and_its_name_used_again(submit
     queue.create("half")
     with pytest.raises(SetupError, match="If no process is submitting it now"):
         submit(name="half")
+    with pytest.raises(SetupError, match="no submission 'half'"):
+        sl.cancel_run("half/1", queue=address)
+    scheduled = registry.schedule_run("half", experiment="tests", tags={SUBMISSION_TAG: "half"})
     sl.cancel_run("half", queue=address)
+    assert MlflowClient().get_run(scheduled).info.status == "KILLED"
     assert submit(name="half")[0].name == "half/1"
 
 

@@ -9,8 +9,8 @@ from mlflow import MlflowClient
 import sparklabel as sl
 from sparklabel import registry
 from sparklabel.errors import SetupError, TableError
-from sparklabel.training.runs import outcomes, under_way, worker
-from sparklabel.training.runs.rooms import Rooms
+from sparklabel.training.runs import active_run, outcomes, worker
+from sparklabel.training.runs.capacity import Capacity
 from sparklabel.training.runs.worker import Worker
 
 
@@ -19,12 +19,12 @@ def quick(monkeypatch):
     monkeypatch.setattr(worker, "_LOOK_SECONDS", 0.02)
     monkeypatch.setattr(worker, "_POLL_SECONDS", 0.02)
     monkeypatch.setattr(worker, "_STORE_SECONDS", 0.0)
-    monkeypatch.setattr(under_way, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(active_run, "_LOOK_SECONDS", 0.02)
 
 
 @pytest.fixture
 def work(queue):
-    return lambda execute, **options: Worker(queue, execute, Rooms(lambda _: 8), **options).run()
+    return lambda execute, **options: Worker(queue, execute, Capacity(lambda _: 8), **options).run()
 
 
 def status(run_id):
@@ -96,10 +96,10 @@ def test_a_worker_that_is_interrupted_hands_its_runs_over_when_they_have_ended(s
         raise KeyboardInterrupt
 
     submit(max_retries=0)
-    one = Worker(queue, execute, Rooms(lambda _: 8))
+    one = Worker(queue, execute, Capacity(lambda _: 8))
     one._waits_for_others = lambda: False
     begin = one._go_on
-    one._go_on = lambda pool, is_ending: begin(pool, is_ending) and (fail() if one._under_way else True)
+    one._go_on = lambda pool, is_ending: begin(pool, is_ending) and (fail() if one._active else True)
     with pytest.raises(KeyboardInterrupt):
         one.run()
     assert states == ["running"]
@@ -130,6 +130,33 @@ def test_a_run_whose_worker_died_and_that_is_not_begun_again_ends_in_mlflow_too(
     assert (status(run.mlflow_run), status(queue.submission("tone-1").mlflow_run)) == ("FAILED", "FAILED")
 
 
+def test_what_mlflow_did_not_hear_it_hears_later(submit, work, queue, monkeypatch):
+    def silent(*_):
+        raise SetupError("MLflow does not answer.")
+
+    [run] = submit()
+    with monkeypatch.context() as patch:
+        patch.setattr(outcomes.registry, "has_run", lambda _: True)
+        patch.setattr(worker.Outcomes, "_update", silent)
+        work(lambda claimed, control: 0.5)
+    assert status(run.mlflow_run) == "SCHEDULED"
+    work(lambda claimed, control: 0.5)
+    assert (status(run.mlflow_run), status(queue.submission("tone-1").mlflow_run)) == ("FINISHED", "FINISHED")
+    assert queue.unrecorded() == []
+
+
+def test_what_was_kept_for_another_attempt_is_removed_when_the_queue_has_the_result(submit, work, queue):
+    states = []
+
+    def execute(claimed, control):
+        control.at_the_end(lambda: states.append(queue.runs()[0].state))
+        return 0.5
+
+    submit()
+    work(execute)
+    assert states == ["complete"]
+
+
 def test_a_result_that_came_too_late_does_not_count(submit, queue):
     from tests.unit.training.runs.test_queue import claim, fall_silent
 
@@ -137,7 +164,7 @@ def test_a_result_that_came_too_late_does_not_count(submit, queue):
     lost = claim(queue)
     fall_silent(queue, lost)
     again = claim(queue)
-    outcomes.Outcomes(queue).complete(lost, 0.9)
+    assert not outcomes.Outcomes(queue).complete(lost, 0.9)
     queue.complete(again, 0.5)
     assert [(run.state, run.accuracy) for run in queue.runs()] == [("complete", 0.5)]
 

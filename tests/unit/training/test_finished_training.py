@@ -1,5 +1,6 @@
 """A finished training that could not be registered is not done again."""
 
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from sparklabel import classification
 from sparklabel.language_model import TrainingConfig, TrainingSummary
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
+from sparklabel.training.control import RunControl
+from sparklabel.training.finished_training import finished_training
 from sparklabel.training.job import TrainingOutcome
-from sparklabel.training.kept import keep_training
 
 OUTCOME = TrainingOutcome(
     TrainingSummary(8, 64, 0.5, 1000, 2.0, 1.0, 4096, TrainingConfig(epochs=2, top_layers=3)), 1, 0.75
@@ -22,7 +24,8 @@ def job(tmp_path, monkeypatch):
     answer = HumanAnswer(("a text",), "fresh", None)
     made = SimpleNamespace(
         task=classification("verdict", "text", ["fresh", "rotten"]), base=SimpleNamespace(identity="base"),
-        base_record={"source": "here"}, answers=HumanAnswers((answer,), (), {}), config=TrainingConfig(), trained=0,
+        base_record={"source": "here"}, answers=HumanAnswers((answer,), (), {}), config=TrainingConfig(), own="",
+        trained=0,
     )  # fmt: skip
 
     def train(trainer, folder, run, progress):
@@ -36,27 +39,27 @@ def job(tmp_path, monkeypatch):
 
 
 def test_the_same_training_is_found_finished_with_its_figures(job):
-    first, second = keep_training(job, None, None, None), keep_training(job, None, None, None)
+    first, second = finished_training(job, None, None, None), finished_training(job, None, None, None)
     assert job.trained == 1
     assert second == first
     assert second.outcome == OUTCOME
 
 
 def test_other_answers_are_another_training(job):
-    keep_training(job, None, None, None)
+    finished_training(job, None, None, None)
     job.answers = HumanAnswers((HumanAnswer(("a text",), "rotten", None),), (), {})
-    keep_training(job, None, None, None)
+    finished_training(job, None, None, None)
     assert job.trained == 2
 
 
 def test_what_was_registered_is_trained_anew(job):
-    keep_training(job, None, None, None).forget()
-    keep_training(job, None, None, None)
+    finished_training(job, None, None, None).remove()
+    finished_training(job, None, None, None)
     assert job.trained == 2
 
 
 def test_only_the_models_files_are_registered(job, tmp_path):
-    keep_training(job, None, None, None).copy_files(tmp_path / "to")
+    finished_training(job, None, None, None).copy_files(tmp_path / "to")
     assert [path.name for path in (tmp_path / "to").rglob("*") if path.is_file()] == [
         "adapter_model.safetensors"
     ]
@@ -68,6 +71,26 @@ def test_a_training_that_fails_leaves_nothing(job):
 
     train, job.train = job.train, fail
     with pytest.raises(ValueError, match="out of memory"):
-        keep_training(job, None, None, None)
+        finished_training(job, None, None, None)
     job.train = train
-    assert keep_training(job, None, None, None).outcome == OUTCOME
+    assert finished_training(job, None, None, None).outcome == OUTCOME
+
+
+def test_equal_candidates_keep_their_own_files(job):
+    first = finished_training(job, None, None, None)
+    job.own = "another run"
+    assert finished_training(job, None, None, None).folder != first.folder
+
+
+def test_one_that_waits_for_an_equal_training_can_be_ended(job):
+    control, found = RunControl(), []
+    control.end.ask("it was canceled")
+
+    def train(trainer, folder, run, progress):
+        with ThreadPoolExecutor(1) as pool:
+            found.append(pool.submit(finished_training, job, None, None, control).exception())
+        return OUTCOME
+
+    job.train = train
+    finished_training(job, None, None, None)
+    assert "it was canceled" in str(found[0])

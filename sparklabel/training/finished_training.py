@@ -17,15 +17,15 @@ from sparklabel.cache_dir import cache_folder
 from sparklabel.language_model import TrainingSummary
 from sparklabel.language_model.training.run_folder import RunFolder
 from sparklabel.progress import tell
-from sparklabel.training.attempts import Trainer
 from sparklabel.training.control import RunControl
 from sparklabel.training.job import TrainingJob, TrainingOutcome
+from sparklabel.training.records import Trainer
 
 _OUTCOME = "outcome.json"
 
 
 @dataclass(frozen=True, slots=True)
-class KeptTraining:
+class FinishedTraining:
     """A finished training in a folder of the cache."""
 
     folder: Path
@@ -35,7 +35,7 @@ class KeptTraining:
         """Copies what is registered: the adapter and its manifest."""
         shutil.copytree(self.folder, to, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_OUTCOME))
 
-    def forget(self) -> None:
+    def remove(self) -> None:
         """Removes the folder, and the checkpoints with their examples, when the adapter is registered."""
         if self.outcome.kept_in:
             RunFolder(Path(self.outcome.kept_in)).remove()
@@ -43,14 +43,16 @@ class KeptTraining:
         self.folder.with_name(f"{self.folder.name}.sha256").unlink(missing_ok=True)
 
 
-def keep_training(job: TrainingJob, trainer: Trainer, run: registry.Run, control: RunControl) -> KeptTraining:
+def finished_training(
+    job: TrainingJob, trainer: Trainer, run: registry.Run, control: RunControl
+) -> FinishedTraining:
     """Trains, unless the same training was finished here and not registered.
 
     Raises:
         ModelError: The base cannot be fetched, loaded or adapted.
         TrainingInterrupted: Ranks were lost again and again, or too few are left.
     """
-    folder, is_new = cache_folder("trained") / _key(job), False
+    folder, is_new, is_told = cache_folder("trained") / _key(job), False, False
 
     def build(partial: Path) -> None:
         nonlocal is_new
@@ -58,10 +60,17 @@ def keep_training(job: TrainingJob, trainer: Trainer, run: registry.Run, control
         outcome = job.train(trainer, partial, run, control)
         (partial / _OUTCOME).write_text(json.dumps(asdict(outcome)), "utf-8")
 
-    build_once(folder, build)
+    def waiting(holder: str) -> None:
+        nonlocal is_told
+        control.end.check()
+        if not is_told:
+            is_told = True
+            tell(f"the same training is under way, and its adapter is waited for: {holder}")
+
+    build_once(folder, build, waiting)
     if not is_new:
         tell(f"an adapter that was trained before and not registered is used: {folder}")
-    return KeptTraining(folder, _read(folder / _OUTCOME))
+    return FinishedTraining(folder, _read(folder / _OUTCOME))
 
 
 def _key(job: TrainingJob) -> str:
@@ -69,6 +78,7 @@ def _key(job: TrainingJob) -> str:
     content = [
         job.task.fingerprint, job.base.identity, dict(job.base_record), asdict(job.config),
         *([[one.inputs, one.answer] for one in answers] for answers in (job.answers.train, job.answers.held_out)),
+        *([job.own] if job.own else []),
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:32]
 

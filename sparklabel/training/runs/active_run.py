@@ -1,11 +1,11 @@
-"""A run that a worker has: its thread, its signs of life, how it is told of and ended.
+"""A run that a worker has: its thread, its heartbeats, how it is told of and ended.
 
-In: a claimed run, the thread that trains it. Out: signs in the queue, lines for the user, an end when asked.
+In: a claimed run, the thread that trains it. Out: heartbeats in the queue, lines for the user, an end when asked.
 """
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,23 +26,25 @@ _LOOK_SECONDS, _TELL_SECONDS, _PATIENCE = 0.5, 60.0, 20.0
 
 
 @dataclass(slots=True)
-class UnderWay:
-    """A run that this worker has. `result` is that of its thread, `jobs` are its Spark jobs."""
+class ActiveRun:
+    """A run that this worker has. `result` is that of its thread, `jobs` are its Spark jobs; `removals` are called when
+    the queue has its result."""
 
     claimed: ClaimedRun
     control: RunControl
     jobs: TaggedJobs | None
     result: "Future[float | None]" = field(default_factory=Future)
-    sign: float = 0.0
+    removals: list[Callable[[], None]] = field(default_factory=list)
+    last_beat: float = 0.0
     told: float = field(default_factory=time.monotonic)
     ending: float = 0.0
 
     def beat(self, queue: "WorkerQueue") -> None:
-        """A sign of life, whose answer may be that the run must end. Raises SetupError if the queue does not answer."""
+        """A heartbeat, whose answer may be that the run must end. Raises SetupError if the queue does not answer."""
         step = self.control.step
         if reason := queue.beat(self.claimed, *((step.step, step.steps) if step else (0, 0))):
             self.control.end.ask(reason)
-        self.sign = time.monotonic()
+        self.last_beat = time.monotonic()
 
     def tell_or_end(self) -> None:
         """Tells once a minute how far it is. Where it must end and does not, cancels its Spark jobs."""
@@ -62,6 +64,12 @@ class UnderWay:
             self.told = time.monotonic()
             tell(f"{self.claimed.run.name}: {line}")
 
+    def remove_files(self) -> None:
+        """Removes what was kept for another attempt."""
+        for remove in self.removals:
+            with suppress(OSError):
+                remove()
+
     def stop_jobs(self) -> None:
         if self.jobs:
             with suppress(*session_errors()):  # the session may be what has ended
@@ -69,22 +77,22 @@ class UnderWay:
 
 
 @contextmanager
-def signs_of_life(queue: "WorkerQueue", runs: Sequence[UnderWay]) -> Iterator[None]:
-    """Gives signs for `runs`, which may change, inside the block, in a thread: whatever the caller waits for."""
+def heartbeats(queue: "WorkerQueue", runs: Sequence[ActiveRun]) -> Iterator[None]:
+    """Sends heartbeats for `runs`, which may change, inside the block, in a thread: whatever the caller waits for."""
     ended = threading.Event()
 
-    def give() -> None:
+    def send() -> None:
         while not ended.wait(min(_LOOK_SECONDS, queue.beat_seconds)):
             for one in list(runs):
-                if time.monotonic() - one.sign < queue.beat_seconds or one.result.done():
+                if time.monotonic() - one.last_beat < queue.beat_seconds or one.result.done():
                     continue
                 try:
                     one.beat(queue)
                 except SetupError as error:
                     # The next one may arrive; if none does, another worker takes over.
-                    one.tell_now_and_then(f"no sign of life could be given. {error.message}")
+                    one.tell_now_and_then(f"no heartbeat could be sent. {error.message}")
 
-    thread = threading.Thread(target=give, name="sparklabel-signs", daemon=True)
+    thread = threading.Thread(target=send, name="sparklabel-heartbeats", daemon=True)
     thread.start()
     try:
         yield
