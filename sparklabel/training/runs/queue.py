@@ -46,7 +46,7 @@ class RunQueue:
         address: Of the database, as SQLAlchemy writes it; by default SPARKLABEL_RUNS, or a file in the working
             directory.
         beat: Seconds between two signs of a worker, by default 30.
-        grace: Seconds without a heartbeat, by the database's clock, after which a worker counts as dead, by default 120.
+        grace: Seconds without a heartbeat, by the database's clock, after which a worker counts as dead; default 120.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """The loop of a worker: takes runs off the queue, as many at once as there is room for, until nothing waits.
 
-In: a session, a queue. Out: runs at their end. Each run has a thread of its own, and one thread gives heartbeats for
+In: a session, a queue. Out: runs at their end. Each run has a thread of its own, and one thread sends heartbeats for
 all; the caller's claims, hears Ctrl-C, and tells. It knows nothing that the queue does not: whenever it is killed,
 another worker goes on from the checkpoints.
 """
