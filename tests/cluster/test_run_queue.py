@@ -1,11 +1,13 @@
 """Fifty runs and workers that die: each run is completed once, loses one step at most, and is one MLflow run."""
 
+import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import mlflow
@@ -59,6 +61,24 @@ def running(queue, worker):
     return sum(run.state == "running" and run.worker.endswith(f":{worker.pid}") for run in queue.runs())
 
 
+def stop_between_writes(worker, *databases):
+    """Stops a worker while it does not write: in the middle of a write it would hold SQLite's lock until it goes on."""
+    while True:
+        worker.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, worker.pid, os.WSTOPPED)
+        if all(map(can_be_written, databases)):
+            return
+        worker.send_signal(signal.SIGCONT)
+        os.waitid(os.P_PID, worker.pid, os.WCONTINUED)
+
+
+def can_be_written(database):
+    with closing(sqlite3.connect(database, timeout=1)) as other, suppress(sqlite3.OperationalError):
+        other.execute("BEGIN IMMEDIATE")
+        return True
+    return False
+
+
 def test_fifty_runs_are_completed_once_each_whatever_becomes_of_the_workers(tmp_path, start):
     address = f"sqlite:///{tmp_path}/runs.db"
     defaults = {"table": "support.tickets", "task": TASK, "key": "id", "queue": address}
@@ -76,7 +96,7 @@ def test_fifty_runs_are_completed_once_each_whatever_becomes_of_the_workers(tmp_
     assert [run.state for run in queue.runs("urgent")] == ["complete"] * 2
     first.kill()
     until(lambda: running(queue, third), logs("worker-*.log"))
-    third.send_signal(signal.SIGSTOP)
+    stop_between_writes(third, tmp_path / "runs.db", tmp_path / "mlflow.db")
     [held] = [run for run in queue.runs() if run.worker.endswith(f":{third.pid}") and not run.state.is_end]
     until(lambda: running(queue, second), logs("worker-*.log"))
     second.kill()

@@ -1,5 +1,5 @@
 """The training job on two executors, each with a GPU that is none: it is refused there, and trains on CPUs to its end
-whatever is killed: a rank, a Python worker, an executor."""
+whatever is killed: the driver, a rank, a Python worker, an executor."""
 
 import os
 import re
@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.cluster.test_lost_tasks import kill_executor
@@ -24,6 +25,12 @@ def table(spark, tmp_path):
     path = str(tmp_path / "table")
     make_tone_table(spark, f"delta.`{path}`", 300)
     return path
+
+
+def wait_for_checkpoint(runs, attempt):
+    """Until the attempt has written one."""
+    while not list(runs.glob(f"*/attempt-{attempt}/step-*/COMPLETE")):
+        time.sleep(0.01)
 
 
 def test_a_gpu_that_torch_does_not_find_is_named(
@@ -48,6 +55,18 @@ def test_whatever_is_killed_the_training_comes_to_its_end(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", new_mlflow_store(tmp_path))
     task, runs, said = tmp_path / "tone.yaml", tmp_path / "runs", tmp_path / "said"
     task.write_text(TONE.to_yaml())
+
+    def start():
+        return cluster.start(
+            JOB, "--table", table, "--task", task, "--key", "id", "--base", tiny_model, "--num-processes", "2",
+            "--checkpoints", runs, "--checkpoint-minutes", "1e-9", "--no-use-gpu", conf=(), said=said,
+        )  # fmt: skip
+
+    job = start()
+    wait_for_checkpoint(runs, 1)
+    for process in psutil.Process(job.pid).children(recursive=True):
+        process.kill()
+    job.wait(SECONDS)
     kills = [
         lambda: os.kill(min(rank_processes()), signal.SIGKILL),
         lambda: os.kill(max(rank_processes().values()), signal.SIGKILL),
@@ -55,17 +74,14 @@ def test_whatever_is_killed_the_training_comes_to_its_end(
     ]
 
     def kill_each():
-        for attempt, kill in enumerate(kills, 1):
-            while not list(runs.glob(f"*/attempt-{attempt}/step-*/COMPLETE")):
-                time.sleep(0.01)
+        for attempt, kill in enumerate(kills, 2):
+            wait_for_checkpoint(runs, attempt)
             kill()
 
     threading.Thread(target=kill_each, daemon=True).start()
-    job = cluster.start(
-        JOB, "--table", table, "--task", task, "--key", "id", "--base", tiny_model, "--num-processes", "2",
-        "--checkpoints", runs, "--checkpoint-minutes", "1e-9", "--no-use-gpu", conf=(), said=said,
-    )  # fmt: skip
+    job = start()
     assert job.wait(SECONDS) == 0, said.read_text()
+    assert "which an earlier call reached" in said.read_text()
     assert "2 processes, 4 attempts" in said.read_text()
     assert "gate: " in said.read_text()
     assert (rank_processes(), list(runs.iterdir())) == ({}, [])
