@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-PROGRAM = b"sparklabel.language_model.training.rank\0"
+PROGRAM = b"sparklabel.language_model.training.start_rank\0"
 
 
 def rank_processes():

@@ -75,7 +75,7 @@ def ended(processes: list["subprocess.Popen[bytes]"]) -> list[bytes]:
 def rate(run: RunFolder, base: Path, ranks: int) -> tuple[float, float, int]:
     """Tokens per second after the first step, the seconds of a step, and the number of steps."""
     attempt = run.new_attempt()
-    program = "sparklabel.language_model.training.rank"
+    program = "sparklabel.language_model.training.start_rank"
     ended(started([sys.executable, "-m", program, str(run.path), str(base), str(attempt), "1000"], ranks))
     first, *rest = run.progress(attempt, 0)
     spent = rest[-1]["seconds"] - first["seconds"]

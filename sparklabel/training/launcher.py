@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
 
 _SCHEMA = "rank INT, host STRING, steps LONG, digest STRING, peak_bytes LONG, device STRING"
-_PROGRAM = "sparklabel.language_model.training.rank"
+_PROGRAM = "sparklabel.language_model.training.start_rank"
 _LOOK_SECONDS = 0.5
 _NO_STAGE = re.compile(r"SPARK-24819|barrier sync")
 """What Spark says when too few slots are left for a barrier stage, and when its tasks do not all come to meet."""

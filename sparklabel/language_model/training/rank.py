@@ -1,5 +1,4 @@
-"""What a rank runs, in a process without Spark and MLflow:
-`python -m sparklabel.language_model.training.rank RUN BASE ATTEMPT MINUTES`.
+"""What a rank runs, in a process without Spark and MLflow; `start_rank` is its program.
 
 In: the run's folder, the base's folder, the number of the attempt, how often a checkpoint is written; in the
 environment RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT. Out: a line of JSON on standard output at the end; and, from the
@@ -16,6 +15,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from hashlib import sha256
@@ -93,10 +93,11 @@ def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-if __name__ == "__main__":
-    folder, number = RunFolder(Path(sys.argv[1])), int(sys.argv[3])
+def run(arguments: Sequence[str]) -> None:
+    """The process from its arguments to its end: RUN BASE ATTEMPT MINUTES."""
+    folder, number = RunFolder(Path(arguments[0])), int(arguments[2])
     try:
-        main(folder.path, Path(sys.argv[2]), number, float(sys.argv[4]))
+        main(folder.path, Path(arguments[1]), number, float(arguments[3]))
     except TrainingInterrupted as lost:
         print(lost, file=sys.stderr, flush=True)
         os._exit(GONE)
