@@ -1,10 +1,9 @@
-"""What sparklabel's own LoRA step gains over stock PEFT: `python -m benchmarks.speed.stock_peft [--out FILE]`.
+"""What sparklabel's LoRA training gains over stock PEFT: `python -m benchmarks.speed.stock_peft [--out FILE]`.
 
 The same rows, in the same batches, with the same adapters, loss and optimizer's settings, each for one epoch, in turn:
 
 - ours: `train_lora`, with the single pass through the frozen layers counted, as it is over one epoch;
 - ours, later epochs: the same without that pass;
-- ours, PEFT's layers: the same, with the adapted layers computed as PEFT computes them: what our own are worth;
 - stock: PEFT's modules in transformers' model and attention, gradients by autograd, AdamW over its parameters;
 - stock, our attention: the same with the attention that training uses here, so that only the adapters differ.
 
@@ -16,7 +15,6 @@ import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -27,14 +25,13 @@ from benchmarks.harness import add_texts, argument_parser, figure_table, finish,
 from benchmarks.speed.training import sampled_prompts
 from sparklabel.language_model import LanguageModel, StepMetrics, TrainingConfig, TrainingExample, train_lora
 from sparklabel.language_model.partial_forward import decoder_depth, padded
-from sparklabel.language_model.training import lora
 from sparklabel.language_model.training.loss import AnswerLoss
 from sparklabel.language_model.training.optimizer import cosine_schedule
 from sparklabel.language_model.training.plan import TrainingPlan
 from sparklabel.language_model.training.trainer import training_attention
 from sparklabel.models.references import embedded_model
 
-WAYS = ("ours", "ours, later epochs", "ours, PEFT's layers", "stock", "stock, our attention")
+WAYS = ("ours", "ours, later epochs", "stock", "stock, our attention")
 
 
 def our_rates(
@@ -99,11 +96,8 @@ def measure(
     config = TrainingConfig(epochs=1).chosen_for(decoder_depth(model.model), choices, len(examples))
     rates: dict[str, list[float]] = {way: [] for way in WAYS}
     for _ in range(rounds):
-        with patch.object(lora, "_Forward", lambda module: module.forward):
-            with_peft = our_rates(model, examples, config)[1]
         found = (
             *our_rates(model, examples, config),
-            with_peft,
             stock_rate(model, examples, config, own_attention=False),
             stock_rate(model, examples, config, own_attention=True),
         )
@@ -112,12 +106,7 @@ def measure(
     over = {
         way: statistics.median(a / b for a, b in zip(rates[way], rates["stock"], strict=True)) for way in WAYS
     }
-    later, theirs = (rates[way] for way in WAYS[1:3])
-    own = statistics.median(a / b for a, b in zip(later, theirs, strict=True))
-    return {
-        "rows": len(examples), "top_layers": config.top_layers, "tokens_per_s": rates, "over_stock": over,
-        "own_layers_over_pefts": own,
-    }  # fmt: skip
+    return {"rows": len(examples), "top_layers": config.top_layers, "tokens_per_s": rates, "over_stock": over}
 
 
 def shown(figures: dict[str, Any]) -> Table:
@@ -125,7 +114,6 @@ def shown(figures: dict[str, Any]) -> Table:
     table = figure_table("A LoRA training against stock PEFT", "", "tok/s", "over stock")
     for way, rates in figures["tokens_per_s"].items():
         table.add_row(way, f"{statistics.median(rates):,.0f}", f"{figures['over_stock'][way]:.2f}")
-    table.add_row("our layers over PEFT's", "", f"{figures['own_layers_over_pefts']:.2f}", style="bold")
     return table
 
 

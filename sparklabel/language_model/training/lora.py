@@ -1,8 +1,8 @@
-"""LoRA adapters inside a model, made to train fast: one flat vector of float32 master weights, computation in the
-model's own type, and each adapted matrix as one autograd step.
+"""LoRA adapters inside a model: PEFT's modules, over one flat vector of float32 master weights.
 
 In: a loaded model and what to adapt. Out: gradients, and a folder in PEFT's layout. It knows no loss and no data. PEFT
-creates, names, saves and removes the adapters; only their arithmetic during training is ours.
+creates, computes, names, saves and removes the adapters, in the model's own type. Ours is the flat vector: ranks add up
+one gradient, and an optimizer steps on one tensor.
 """
 
 import hashlib
@@ -75,8 +75,6 @@ class Adapter:
     """The trainable weights; `parameters` is how many. Optimizers step on `master`, the float32 copy."""
 
     def __init__(self, wrapped: Any) -> None:
-        from peft.tuners.lora import Linear
-
         self._wrapped = wrapped
         self._weights = [p for p in wrapped.parameters() if p.requires_grad]
         first = self._weights[0]
@@ -91,9 +89,6 @@ class Adapter:
             self._weights, self._views(self._flat), self._views(self._gradient), strict=True
         ):
             weight.data, weight.grad = values, gradient
-        for module in wrapped.modules():
-            if isinstance(module, Linear) and isinstance(module.base_layer, nn.Linear):
-                module.forward = _Forward(module)
 
     @property
     def gradient(self) -> Tensor:
@@ -136,45 +131,3 @@ class Adapter:
     def _views(self, flat: Tensor) -> list[Tensor]:
         parts = flat.split([weight.numel() for weight in self._weights])
         return [part.view(weight.shape) for part, weight in zip(parts, self._weights, strict=True)]
-
-
-class _Forward:
-    """Replaces a PEFT linear layer's forward during training."""
-
-    def __init__(self, module: Any) -> None:
-        self._base = module.base_layer
-        self._down, self._up = module.lora_A["default"].weight, module.lora_B["default"].weight
-        self._scale = float(module.scaling["default"])
-
-    def __call__(self, states: Tensor) -> Tensor:
-        made: Tensor = _Adapted.apply(
-            states, self._base.weight, self._base.bias, self._down, self._up, self._scale
-        )
-        return made
-
-
-class _Adapted(torch.autograd.Function):
-    """x W' + b + scale (x A') B', added in place: fewer passes over memory than separate steps need."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float
-    ) -> Tensor:
-        flat = states.reshape(-1, states.shape[-1])
-        low = flat @ down.T
-        made = nn.functional.linear(flat, weight, bias).addmm_(low, up.T, alpha=scale)
-        ctx.save_for_backward(flat, weight, down, up, low)
-        ctx.scale, ctx.shape = scale, states.shape
-        return made.view(*states.shape[:-1], -1)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        flat, weight, down, up, low = ctx.saved_tensors
-        gradient = gradients[0].reshape(-1, gradients[0].shape[-1])
-        inner = (gradient @ up) * ctx.scale
-        to_up = ((low.T @ gradient) * ctx.scale).T
-        to_down = inner.T @ flat
-        to_states = None
-        if ctx.needs_input_grad[0]:
-            to_states = (gradient @ weight).addmm_(inner, down).view(ctx.shape)
-        return to_states, None, None, to_down, to_up, None
