@@ -220,6 +220,6 @@ def test_a_restoring_is_not_undone_as_a_pass_and_the_way_back_is_named(
     made_anew(answered)
     restore_answers(spark, answered, task)
     restoring = passes(spark, answered).first()
-    with pytest.raises(TableError, match="is no pass: it put back people's answers") as caught:
+    with pytest.raises(TableError, match="is not a pass: it put back people's answers") as caught:
         undo_pass(spark, answered, restoring.pass_id)
     assert caught.value.hint.endswith(f" TO VERSION AS OF {version(answered) - 1}.")

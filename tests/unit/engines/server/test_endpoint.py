@@ -304,14 +304,14 @@ def test_a_folder_is_private_if_it_is_ones_own_and_no_link_and_closed_to_others(
 def test_a_link_in_the_place_of_the_folder_is_refused_wherever_it_leads(tmp_path):
     (tmp_path / "ours").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to(tmp_path / "ours")
-    with pytest.raises(SetupError, match="is no folder"):
+    with pytest.raises(SetupError, match="is not a folder"):
         Endpoint.of(FAKE, tmp_path / "link")
 
 
 def test_a_link_in_the_place_of_an_engine_is_refused_wherever_it_leads(home, tmp_path):
     (tmp_path / "ours").mkdir(mode=0o700)
     (home / f"cpu-{FAKE.key}").symlink_to(tmp_path / "ours")
-    with pytest.raises(SetupError, match="is no folder"):
+    with pytest.raises(SetupError, match="is not a folder"):
         Endpoint.of(FAKE, home)
 
 
