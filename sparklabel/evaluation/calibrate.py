@@ -128,9 +128,9 @@ def calibrate(
     identity = _model_of(answers, model, opened, task)
     judged = _judged(answers.where(F.col("model") == identity), task)
     calibrator = fit_calibrator(judged, choices=has_choices(task))
-    correct = np.array([answer.correct for answer in judged])
+    right = np.array([answer.agreement for answer in judged])
     before, after = (
-        calibration_error(p, correct) or 0.0
+        calibration_error(p, right) or 0.0
         for p in (np.array([answer.raw for answer in judged]), confidences(calibrator, judged))
     )
     with registry.start_run(f"calibrate {task.name}", experiment=experiment) as run:
@@ -149,7 +149,7 @@ def calibrate(
         _remember(spark, opened, task, Calibration.of(identity, fingerprint, calibrator, run.id))
         registry.log_calibrator(run, identity, fingerprint, calibrator)
     return CalibrationReport(
-        table=table, task=task.name, model=identity, answers=len(judged), correct=int(correct.sum()),
+        table=table, task=task.name, model=identity, answers=len(judged), correct=int((right == 1).sum()),
         calibrator=calibrator, error_before=before, error_after=after, rows=rows, run_id=run.id,
     )  # fmt: skip
 
@@ -198,8 +198,7 @@ def _judged(answers: DataFrame, task: Task) -> list[JudgedAnswer]:
                 Alternative(a["value"], a["probability"]) for a in plain(row["alternatives"]) or ()
             ]
             others = tuple(others_of(row["raw"], alternatives))
-            correct = mode.agreement(answer, plain(row["predicted"])) == 1
-            judged.append(JudgedAnswer(row["raw"], others, correct))
+            judged.append(JudgedAnswer(row["raw"], others, mode.agreement(answer, plain(row["predicted"]))))
     return judged
 
 

@@ -23,8 +23,9 @@ LogProbabilities = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer that log-probabilities give. `confidence` is the probability of `value`, in [0, 1]; `alternatives` are
-    the five most probable values, most probable first."""
+    """The answer that log-probabilities give. `confidence` is the agreement with the right answer that is expected, in
+    [0, 1]: where an answer is right or wrong, the probability of `value`. `alternatives` are the five most probable
+    values, most probable first."""
 
     value: Any
     confidence: float
@@ -46,6 +47,7 @@ class Scored:
         value. Training learns these, and a model's answer is right if it has the same ones.
     categories: A stored value -> the names that it is counted under; none if the task does not accept the value.
     metrics: The name of the kind's metrics.
+    overlap: (gold, value) -> how right another value than `gold` still is, in [0, 1]. Without it such a value is wrong.
     prior_correction: Whether the prior of a model without fine-tuning is corrected.
     ordinal: Whether neighboring choices stand for each other, so that a choice without answers can be learned.
     candidate_labels: If set, each row's prompt for a model without fine-tuning lists only some of the choices.
@@ -58,6 +60,7 @@ class Scored:
     chosen: Callable[[Any], tuple[int, ...]]
     categories: Callable[[Any], tuple[str, ...]]
     metrics: str
+    overlap: Callable[[Any, Any], float] | None = None
     prior_correction: bool = False
     ordinal: bool = False
     candidate_labels: CandidateLabels | None = None
@@ -77,8 +80,12 @@ class Scored:
         return bool(self.chosen(value))
 
     def agreement(self, gold: Any, value: Any) -> float:
-        """How right an answer is, in [0, 1]: here 1 if it has the same choices as `gold`, otherwise 0."""
-        return float(self.accepts(gold) and self.chosen(gold) == self.chosen(value))
+        """How right an answer is, in [0, 1]: 1 if it has the same choices as `gold`, otherwise their overlap."""
+        if not self.accepts(gold):
+            return 0.0
+        if self.overlap and self.accepts(value):
+            return self.overlap(gold, value)
+        return float(self.chosen(gold) == self.chosen(value))
 
 
 class FieldSpan(NamedTuple):

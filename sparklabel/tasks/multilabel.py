@@ -16,6 +16,7 @@ from pydantic import field_validator, model_validator
 from sparklabel.labels.record import Alternative, FieldConfidence
 from sparklabel.tasks.answer_modes import Decision, LogProbabilities, Scored
 from sparklabel.tasks.choices import MOST_ALTERNATIVES
+from sparklabel.tasks.comparison import f1
 from sparklabel.tasks.label_options import (
     LabelOptions,
     as_written,
@@ -79,6 +80,7 @@ class Multilabel(Task):
             chosen=partial(_yes_or_no_of_each, names),
             categories=partial(_names_that_apply, names),
             metrics="multilabel",
+            overlap=partial(_lists_f1, names),
             prior_correction=self.prior is not None,
         )
 
@@ -111,13 +113,33 @@ def labels_of(mode: Scored) -> tuple[str, ...]:
 
 def _those_that_apply(names: Sequence[str], log_p: LogProbabilities) -> Decision:
     """Each label is decided by itself: it applies if its yes is more probable than 0.5. The confidence of the list is
-    the product of the decisions' probabilities."""
+    its expected F1: the probability that all of many decisions are right is near 0, whatever the list is worth."""
     yes, no = log_p[::2], log_p[1::2]
     applies = yes > no
     decided = np.where(applies, yes, no)
     best = _most_probable_lists(names, applies, decided, decided - np.where(applies, no, yes))
     fields = (FieldConfidence(name, float(p)) for name, p in zip(names, np.exp(decided), strict=True))
-    return Decision(best[0].value, best[0].probability, best, tuple(fields))
+    return Decision(best[0].value, _expected_f1(np.exp(yes), applies), best, tuple(fields))
+
+
+def _expected_f1(p: NDArray[np.float64], applies: NDArray[np.bool_]) -> float:
+    """The mean F1 of the list of labels that are said to apply with lists whose labels apply independently with
+    probabilities `p` [L]; exact.
+
+    The F1 depends only on how many labels apply of those said to, and of the others: two Poisson binomial counts.
+    """
+    hits, missed = _count_distribution(p[applies]), _count_distribution(p[~applies])
+    found, beside, said = np.arange(len(hits))[:, None], np.arange(len(missed)), int(applies.sum())
+    agreement = 2 * found / np.maximum(said + found + beside, 1) if said else (beside == 0)[None]
+    return float(min(hits @ agreement @ missed, 1.0))
+
+
+def _count_distribution(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[N + 1]: the probabilities that 0 to N of N independent events happen, whose own probabilities are `p`."""
+    counted = np.ones(1)
+    for one in p:
+        counted = np.convolve(counted, (1 - one, one))
+    return counted
 
 
 def _most_probable_lists(
@@ -148,6 +170,14 @@ def _yes_or_no_of_each(names: tuple[str, ...], value: Any) -> tuple[int, ...]:
         return ()
     given = {label_number(names, label) for label in value}
     return () if None in given else tuple(2 * i + (i not in given) for i in range(len(names)))
+
+
+def _lists_f1(names: tuple[str, ...], gold: Any, value: Any) -> float:
+    """The F1 of the labels in `value` against those in `gold`; 1 if both are empty."""
+    ours, theirs = (
+        {number for number in _yes_or_no_of_each(names, given) if number % 2 == 0} for given in (gold, value)
+    )
+    return f1(len(ours & theirs), len(ours), len(theirs))
 
 
 def _names_that_apply(names: tuple[str, ...], value: Any) -> tuple[str, ...]:

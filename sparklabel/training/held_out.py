@@ -97,7 +97,7 @@ class HeldOutJudge:
         agreement = self._task.answer_mode.agreement
         judged = [
             JudgedAnswer(
-                raw, tuple(others_of(raw, label.alternatives)), agreement(answer.answer, label.value) == 1
+                raw, tuple(others_of(raw, label.alternatives)), agreement(answer.answer, label.value)
             )
             for answer, label in zip(self._answers.held_out, self._answered(candidate), strict=True)
             if (raw := label.raw_confidence) is not None

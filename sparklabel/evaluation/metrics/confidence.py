@@ -1,7 +1,7 @@
 """Whether confidence can be trusted, and how certain a share is: AUROC, calibration error, 95% intervals.
 
-In: confidences in [0, 1] and whether each answer was correct, as parallel arrays; what the answers were is not known
-here. Out: numbers.
+In: confidences in [0, 1], and whether each answer was correct, or how right it was, as parallel arrays; what the
+answers were is not known here. Out: numbers.
 """
 
 import numpy as np
@@ -34,18 +34,19 @@ def wilson_interval(successes: int, n: int) -> Interval:
     return float(low), float(high)
 
 
-def calibration_error(confidence: _Floats, correct: _Bools) -> float | None:
-    """Expected calibration error: |confidence - accuracy| per bin, weighted by rows. None without rows.
+def calibration_error(confidence: _Floats, right: _Floats) -> float | None:
+    """Expected calibration error: |confidence - accuracy| per bin, weighted by rows. None without rows. `right` [N] is
+    how right each answer was, in [0, 1].
 
     15 bins of equal width (Guo et al. 2017, arXiv:1706.04599; the measure is from Naeini et al. 2015), so that it is
     comparable with published figures and equal confidences always share a bin. With few rows it is biased upward.
     """
     if not len(confidence):
         return None
-    return float(_binned_errors(_bins(confidence)[None], (confidence - correct)[None])[0])
+    return float(_binned_errors(_bins(confidence)[None], (confidence - right)[None])[0])
 
 
-def calibration_interval(confidence: _Floats, correct: _Bools, seed: int = 0) -> Interval | None:
+def calibration_interval(confidence: _Floats, right: _Floats, seed: int = 0) -> Interval | None:
     """95% bootstrap interval of `calibration_error` (rows resampled, bins fixed); None without rows.
 
     The measure cannot go below 0, so resampling biases it upward, and a percentile interval misses the truth of a
@@ -53,21 +54,21 @@ def calibration_interval(confidence: _Floats, correct: _Bools, seed: int = 0) ->
     2 * error - upper; the high end is the percentile's. In simulations with 500 and 1,000 rows it covered at least 94%
     at errors of 0.03 to 0.16, and 76% to 80% at an error of exactly 0.
     """
-    error = calibration_error(confidence, correct)
+    error = calibration_error(confidence, right)
     if error is None:
         return None
-    upper = max(error, _upper_error(confidence, correct, seed)) if len(confidence) > 1 else error
+    upper = max(error, _upper_error(confidence, right, seed)) if len(confidence) > 1 else error
     return max(0.0, 2 * error - upper), min(1.0, upper)
 
 
-def _upper_error(confidence: _Floats, correct: _Bools, seed: int) -> float:
+def _upper_error(confidence: _Floats, right: _Floats, seed: int) -> float:
     """The 97.5th percentile of the calibration error over 1,000 resamples of at least two rows; down to 200 resamples
     where rows are many and noise is small."""
     from scipy.stats import bootstrap
 
     n = len(confidence)
     resampled = bootstrap(
-        (_bins(confidence), confidence - correct),
+        (_bins(confidence), confidence - right),
         _binned_errors,
         paired=True,
         vectorized=True,
@@ -81,7 +82,7 @@ def _upper_error(confidence: _Floats, correct: _Bools, seed: int) -> float:
 
 
 def _binned_errors(bins: NDArray[np.int64], gaps: _Floats, axis: int = -1) -> _Floats:
-    """[R] calibration errors of R samples of N rows: their bins [R, N], and confidence minus correctness [R, N]."""
+    """[R] calibration errors of R samples of N rows: their bins [R, N], and confidence minus how right [R, N]."""
     samples, n = gaps.shape
     cells = bins + _BINS * np.arange(samples)[:, None]
     sums = np.bincount(cells.ravel(), gaps.ravel(), minlength=_BINS * samples)

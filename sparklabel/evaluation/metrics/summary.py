@@ -100,9 +100,10 @@ def measure(
     if not len(gold):
         raise AnswersError("There is nothing to evaluate: no row has a gold value.")
     completed = np.array([s in ANSWERED for s in status])
-    correct = np.array(
-        [bool(c) and mode.agreement(g, p) == 1 for g, p, c in zip(gold, predicted, completed, strict=True)]
+    right = np.array(
+        [mode.agreement(g, p) if c else 0.0 for g, p, c in zip(gold, predicted, completed, strict=True)]
     )
+    correct = right == 1
     # NULL confidences become NaN.
     confidences = np.array(confidence, dtype=np.float64)
     known = completed & ~np.isnan(confidences)
@@ -116,8 +117,8 @@ def measure(
         accuracy_completed=float(correct[completed].mean()) if completed.any() else None,
         majority=_majority(mode, gold),
         confidence_auroc=confidence_auroc(confidences[known], correct[known]),
-        ece=calibration_error(confidences[known], correct[known]),
-        ece_interval=calibration_interval(confidences[known], correct[known]),
+        ece=calibration_error(confidences[known], right[known]),
+        ece_interval=calibration_interval(confidences[known], right[known]),
         measures=measures,
         labels=labels,
     )

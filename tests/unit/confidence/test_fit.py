@@ -38,13 +38,24 @@ def test_written_answers_that_are_wrong_although_they_seem_sure_fall_below_a_hal
     assert fitted.confidence(0.9, [0.1]) == pytest.approx(1 / 3, abs=0.05)
 
 
+@pytest.mark.parametrize(("answers", "choices"), [(300, True), (300, False), (2000, True)])
+def test_lists_that_are_half_right_get_a_half(answers, choices):
+    random = np.random.default_rng(0)
+    judged = [
+        JudgedAnswer(p, (1 - p,), agreement)
+        for p, agreement in zip(random.uniform(0.8, 0.98, answers).tolist(), [0.5] * answers, strict=True)
+    ]
+    fitted = fit_calibrator(judged, choices=choices)
+    assert fitted.confidence(0.9, [0.1]) == pytest.approx(0.5, abs=0.04)
+
+
 def test_from_a_thousand_answers_on_the_shape_is_learned():
     judged = overconfident(4000)
     fitted = fit_calibrator(judged, choices=True)
     assert isinstance(fitted, Isotonic)
     sure = [one for one in judged if one.raw > 0.99]
     found = np.mean([fitted.confidence(one.raw, one.others) for one in sure])
-    assert found == pytest.approx(np.mean([one.correct for one in sure]), abs=0.02)
+    assert found == pytest.approx(np.mean([one.agreement for one in sure]), abs=0.02)
 
 
 @pytest.mark.parametrize("judged", [overconfident(40), [JudgedAnswer(0.9, (0.1,), True)] * 200])
@@ -58,7 +69,7 @@ def spread(n, temperature, seed, others):
     random = np.random.default_rng(seed)
     return [
         JudgedAnswer(
-            one.raw, tuple((random.dirichlet(np.ones(others)) * (1 - one.raw)).tolist()), one.correct
+            one.raw, tuple((random.dirichlet(np.ones(others)) * (1 - one.raw)).tolist()), one.agreement
         )
         for one in overconfident(n, temperature, seed)
     ]
@@ -67,7 +78,7 @@ def spread(n, temperature, seed, others):
 def loss(temperature, judged):
     """The mean negative log-likelihood of what was correct."""
     p = np.clip(confidences(Temperature(temperature), judged), 1e-9, 1 - 1e-9)
-    return -np.log(np.where([one.correct for one in judged], p, 1 - p)).mean()
+    return -np.log(np.where([one.agreement for one in judged], p, 1 - p)).mean()
 
 
 @pytest.mark.parametrize(
@@ -86,7 +97,7 @@ def test_the_temperature_is_near_the_best_of_a_grid(n, made_with, seed, others, 
 @given(st.floats(0.2, 10), st.integers(0, 1000), st.integers(1, 6))
 def test_no_temperature_of_a_grid_is_better(made_with, seed, others):
     judged = spread(80, made_with, seed, others)
-    if not all(one.correct for one in judged):
+    if not all(one.agreement for one in judged):
         found = fit_calibrator(judged, choices=True).temperature
         grid = np.exp(np.linspace(math.log(0.05), math.log(20), 60))
         assert loss(found, judged) <= min(loss(float(t), judged) for t in grid) + 1e-6

@@ -45,9 +45,27 @@ def test_that_no_label_applies_is_an_answer():
     assert (decided.value, decided.confidence) == ([], pytest.approx(0.9 * 0.8 * 0.7))
 
 
-def test_the_confidence_is_that_of_all_decisions_together_and_of_each_by_itself():
+@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=7))
+def test_the_confidence_is_the_expected_f1_of_the_list(yes):
+    names = [f"label {n}" for n in range(len(yes))]
+    mode = multilabel("topics", "text", names).answer_mode
+    decided = mode.decide(log_p(np.clip(yes, 1e-12, 1 - 1e-12)))
+    expected = sum(
+        np.prod([p if on else 1 - p for p, on in zip(yes, applies, strict=True)])
+        * mode.agreement([name for name, on in zip(names, applies, strict=True) if on], decided.value)
+        for applies in product([True, False], repeat=len(yes))
+    )
+    assert decided.confidence == pytest.approx(expected, abs=1e-9)
+
+
+def test_many_sure_decisions_are_a_sure_list():
+    names = [f"label {n}" for n in range(62)]
+    decided = multilabel("topics", "text", names).answer_mode.decide(log_p([0.95] * 3 + [0.02] * 59))
+    assert 0.7 < decided.confidence < 0.95
+
+
+def test_each_label_has_the_confidence_of_its_own_decision():
     decided = MODE.decide(log_p([0.9, 0.2, 0.6]))
-    assert decided.confidence == pytest.approx(0.9 * 0.8 * 0.6)
     assert [(f.field, pytest.approx(f.confidence)) for f in decided.field_confidence] == [
         ("sports", 0.9),
         ("world_news", 0.8),
@@ -89,7 +107,11 @@ def test_counts_name_the_labels_that_apply():
 
 def test_lists_agree_as_sets():
     assert MODE.agreement(["art", "sports"], ["sports", "art"]) == 1.0
-    assert MODE.agreement(["art", "sports"], ["sports"]) == MODE.agreement([], None) == 0.0
+    assert MODE.agreement(["art", "sports"], ["sports"]) == pytest.approx(2 / 3)
+    assert MODE.agreement([], []) == 1.0
+    assert (
+        MODE.agreement([], None) == MODE.agreement(["art"], []) == MODE.agreement(["none"], ["none"]) == 0.0
+    )
 
 
 def test_an_example_shows_what_may_be_said_of_every_label_as_it_is_scored():
