@@ -24,13 +24,18 @@ def prior_corrected(
     Returns:
         [N, L] log-probabilities.
     """
-    sizes = np.asarray(groups or (log_p.shape[1],))
+    return normalized(log_p - prior_log_p, groups)
+
+
+def normalized(logits: NDArray[np.float64], groups: Sequence[int] = ()) -> NDArray[np.float64]:
+    """Logits [N, L] to log-probabilities that sum to 1 within each of the consecutive groups, whose sizes are given; by
+    default all L are one group."""
+    sizes = np.asarray(groups or (logits.shape[1],))
     starts = np.cumsum(sizes) - sizes
-    shifted = log_p - prior_log_p
-    peak = np.repeat(np.maximum.reduceat(shifted, starts, axis=1), sizes, axis=1)
-    total = np.repeat(np.add.reduceat(np.exp(shifted - peak), starts, axis=1), sizes, axis=1)
-    normalized: NDArray[np.float64] = shifted - peak - np.log(total)
-    return normalized
+    peak = np.repeat(np.maximum.reduceat(logits, starts, axis=1), sizes, axis=1)
+    total = np.repeat(np.add.reduceat(np.exp(logits - peak), starts, axis=1), sizes, axis=1)
+    found: NDArray[np.float64] = logits - peak - np.log(total)
+    return found
 
 
 def mean_log(log_p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ FLOORS = {
             "arguments errors hashing host_hashes splits machine progress redaction cache_dir cache_builds locks sql "
             "termination texts labels",
             "tasks",
-            "models language_model few_shot prompts label_trie confidence probe engines",
+            "models language_model few_shot prompts label_trie confidence probe engines classifiers",
             "labeler",
             "delta",
             "table registry",
