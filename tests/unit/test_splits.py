@@ -1,11 +1,13 @@
 """Which human answers are held out."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparklabel.splits import is_held_out, is_validation, seems_chosen
+from sparklabel.splits import fold, is_held_out, is_validation, seems_chosen
 
 
 def test_held_out_membership_never_changes():
@@ -76,3 +78,10 @@ def test_texts_that_are_not_letters_are_held_out_as_often():
 )
 def test_more_held_out_inputs_than_chance_gives_seem_chosen(held_out, inputs, chosen):
     assert seems_chosen(held_out, inputs) is chosen
+
+
+def test_equal_inputs_share_a_fold_and_folds_are_about_equally_large():
+    assert fold(["A  text", None], 5) == fold(["a text", ""], 5)
+    sizes = Counter(fold([f"text {number}"], 5) for number in range(5_000))
+    assert sorted(sizes) == [0, 1, 2, 3, 4]
+    assert min(sizes.values()) > 900

@@ -1,0 +1,97 @@
+"""A classifier: heads over several kinds of features, and sources that need no head, pooled.
+
+In: for each source, features or log-probabilities of rows, and for fitting their answers. Out: log-probabilities of a
+task's choices. Where features come from is not known here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparklabel.classifiers.heads import Features, Floats, Head, Targets, cross_fitted, mean_loss
+from sparklabel.classifiers.pooling import Pool
+
+SENTENCE, NAMES, HIDDEN, SCORES = "sentence", "names", "hidden", "scores"
+"""The sources: sentence vectors, likeness to the labels' names, a language model's hidden states, and the probabilities
+that it gives the choices."""
+COSTS = {NAMES: 0.1, SENTENCE: 1.0, HIDDEN: 20.0, SCORES: 30.0}
+"""What a row costs with each source, relative to a sentence vector: only the order counts."""
+_STANDARDIZED = frozenset({HIDDEN})
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How well a classifier does on rows that its heads have not seen: accuracy in [0, 1], where a row counts if all
+    of its groups are right, and mean loss in nats."""
+
+    accuracy: float
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """Heads by source, and the pool of all sources."""
+
+    heads: Mapping[str, Head]
+    pool: Pool
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What must be read of each row."""
+        return tuple(self.pool.weights)
+
+    def log_probabilities(self, read: Mapping[str, Features | Floats]) -> Floats:
+        """[N, L]. `read` has, for each of `sources`, features [N, F] if it has a head and log-probabilities [N, L]
+        otherwise."""
+        return self.pool(
+            {
+                name: self.heads[name].log_probabilities(read[name].astype(np.float32))
+                if name in self.heads
+                else read[name].astype(np.float64)
+                for name in self.sources
+            }
+        )
+
+
+def fit_classifier(
+    features: Mapping[str, Features],
+    given: Mapping[str, Floats],
+    targets: Targets,
+    groups: Sequence[int],
+    folds: NDArray[np.int64],
+) -> tuple[Classifier, Fit]:
+    """Fits heads, chooses what is worth its cost, and weighs it, all by cross-fitting on the training rows.
+
+    Args:
+        features: For sources that get a head [N, F].
+        given: For sources that need none [N, L]; they must not have learned from these rows.
+        targets: [N, G], the right choice in each of G groups.
+        groups: The sizes of the groups, which sum to L.
+        folds: [N], the number of each row's fold; at least two. Rows with equal inputs share one.
+
+    Returns:
+        The classifier, fitted on all rows, and how well it does on rows that its heads have not seen.
+    """
+    fitted = {
+        name: cross_fitted(read, targets, groups, folds, standardize=name in _STANDARDIZED)
+        for name, read in features.items()
+    }
+    unseen = {name: log_p for name, (_, log_p) in fitted.items()} | dict(given)
+    pool = Pool.chosen(unseen, targets, groups, COSTS)
+    heads = {
+        name: Head.fit(features[name], targets, groups, strength, standardize=name in _STANDARDIZED)
+        for name, (strength, _) in fitted.items()
+        if name in pool.weights
+    }
+    pooled = pool(unseen)
+    return Classifier(heads, pool), Fit(
+        _accuracy(pooled, targets, groups), mean_loss(pooled, targets, groups)
+    )
+
+
+def _accuracy(log_p: Floats, targets: Targets, groups: Sequence[int]) -> float:
+    ends = np.cumsum(groups)[:-1]
+    best = np.stack([part.argmax(axis=1) for part in np.split(log_p, ends, axis=1)], axis=1)
+    return float((best == targets).all(axis=1).mean())

@@ -1,0 +1,42 @@
+"""What a classifier reads of a row: vectors of its texts, and how near they are to the labels' names.
+
+In: rows of texts, an encoder. Out: features [N, F], or log-probabilities of the labels. The encoder is the caller's.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sparklabel.classifiers.heads import Features, Floats
+from sparklabel.confidence.prior import normalized
+from sparklabel.few_shot import Encoder
+from sparklabel.tasks import Task
+from sparklabel.tasks.matching import Matching
+
+_SHARPNESS = 20.0
+"""Logits are cosine similarities times this; a pool's weight for them makes it sharper or blunter."""
+
+
+def sentence_features(task: Task, rows: Sequence[Sequence[str]], encoder: Encoder) -> Features:
+    """A row's texts as one vector [N, F].
+
+    Of one input its sentence vector, of several inputs their vectors in a row. Of the two records of a matching task
+    both vectors, the absolute difference and the product (InferSent, Conneau et al. 2017, arXiv:1705.02364, section 3):
+    a head is linear, and how alike two records are is not.
+    """
+    if isinstance(task, Matching):
+        sides = len(task.left)
+        left, right = (
+            encoder.embed([_as_one(row[part]) for row in rows]) for part in (slice(sides), slice(sides, None))
+        )
+        return np.hstack([left, right, np.abs(left - right), left * right])
+    return np.hstack([encoder.embed([row[i].strip() for row in rows]) for i in range(len(task.inputs))])
+
+
+def name_log_probabilities(features: Features, names: Features) -> Floats:
+    """Rows [N, D] and labels [L, D] as unit vectors: log-probabilities [N, L] by similarity alone."""
+    return normalized(_SHARPNESS * (features @ names.T).astype(np.float64))
+
+
+def _as_one(texts: Sequence[str]) -> str:
+    return "\n".join(text.strip() for text in texts)
