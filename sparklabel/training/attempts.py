@@ -15,6 +15,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 from pyspark.util import inheritable_thread_target
 
+from sparklabel.delta.errors import session_errors
 from sparklabel.delta.tagged_jobs import TaggedJobs
 from sparklabel.errors import TrainingInterrupted
 from sparklabel.language_model import (
@@ -26,6 +27,7 @@ from sparklabel.language_model.training.checkpoints import Checkpoints
 from sparklabel.language_model.training.run_folder import ADAPTER, RunFolder, TrainingSpec
 from sparklabel.language_model.training.trainer import OnStep
 from sparklabel.progress import tell
+from sparklabel.redaction import first_line
 from sparklabel.termination import FirstInterrupt
 from sparklabel.training.control import EndRequest
 from sparklabel.training.launcher import RankResult, run_ranks
@@ -208,8 +210,11 @@ class _TrainingRun:
                 if isinstance(error, Exception) and not running.done():
                     say("the training ends after its current step, because of an error")
                     wait([running], _ENDING_SECONDS)
-                jobs.stop()
-                raise
+                with suppress(*session_errors()):  # SIGTERM of the whole process group has ended the JVM, too
+                    jobs.stop()
+                if not (interrupt.heard and isinstance(error, Exception)):
+                    raise
+                tell(first_line(error))
         self._leave_if_asked(interrupt)
 
     def _leave_if_asked(self, interrupt: FirstInterrupt) -> None:

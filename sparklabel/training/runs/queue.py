@@ -141,6 +141,11 @@ class RunQueue:
             firsts = {chain.first for chain in chosen}
             return QueuedRuns(c.record() for c in self._reader.chains(name) if c.first in firsts)
 
+    def settle(self, name: str) -> None:
+        """Ends the attempts whose workers are dead: their runs wait again, have failed, or are canceled."""
+        with self._errors():
+            self._revive(self._reader.known(name))
+
     def retry(self, name: str, number: int | None = None) -> QueuedRuns:
         """Queues a run that failed or was canceled once more, or all such of a submission. Returns those that were."""
         with self._errors():

@@ -176,6 +176,7 @@ def retry_run(name: str, *, queue: str | None = None) -> QueuedRuns:
     """
     submission, number = _parts(name)
     with open_queue(queue) as opened:
+        opened.settle(submission)
         ended = [run.mlflow_run for run in opened.runs(submission, number) if run.state.may_be_retried]
         if ended:
             ended.append(opened.submission(submission).mlflow_run)

@@ -163,6 +163,15 @@ def test_a_canceled_run_that_runs_hears_it_with_its_next_sign(submit, queue, add
     assert (run.state, run.step, run.steps) == (RunState.CANCELED, 2, 5)
 
 
+def test_a_canceled_run_whose_worker_died_can_be_retried_at_once(submit, queue, address):
+    submit()
+    claimed = claim(queue)
+    sl.cancel_run("tone-1/1", queue=address)
+    fall_silent(queue, claimed)
+    assert states(queue) == [RunState.LOST]
+    assert [run.state for run in sl.retry_run("tone-1/1", queue=address)] == [RunState.WAITING]
+
+
 def test_a_canceled_run_whose_worker_dies_stays_canceled(submit, queue, address):
     submit()
     claimed = claim(queue)
