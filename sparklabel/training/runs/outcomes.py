@@ -102,6 +102,8 @@ class Outcomes:
             registry.set_run_status(run.mlflow_run, status)
         if ended := end_of(runs):
             registry.set_run_status(parent, ended)
+        elif all(one.state.is_end or one.state is RunState.WAITING for one in runs):
+            registry.set_run_status(parent, "SCHEDULED")
         if run.state.is_end:
             self._queue.note_recorded(run)
 

@@ -109,6 +109,7 @@ def test_a_worker_that_is_interrupted_hands_its_runs_over_when_they_have_ended(s
         "its worker was asked to end",
         "SCHEDULED",
     )
+    assert status(queue.submission("tone-1").mlflow_run) == "SCHEDULED"
 
 
 def test_a_submission_whose_mlflow_run_is_gone_is_left_to_others(submit, work, queue):
