@@ -10,6 +10,7 @@ import numpy as np
 from sparklabel.classifiers.heads import Features, Floats
 from sparklabel.confidence.prior import normalized
 from sparklabel.few_shot import Encoder
+from sparklabel.few_shot.selection import joined
 from sparklabel.tasks import Task
 from sparklabel.tasks.matching import Matching
 
@@ -27,7 +28,7 @@ def sentence_features(task: Task, rows: Sequence[Sequence[str]], encoder: Encode
     if isinstance(task, Matching):
         sides = len(task.left)
         left, right = (
-            encoder.embed([_as_one(row[part]) for row in rows]) for part in (slice(sides), slice(sides, None))
+            encoder.embed([joined(row[part]) for row in rows]) for part in (slice(sides), slice(sides, None))
         )
         return np.hstack([left, right, np.abs(left - right), left * right])
     return np.hstack([encoder.embed([row[i].strip() for row in rows]) for i in range(len(task.inputs))])
@@ -36,7 +37,3 @@ def sentence_features(task: Task, rows: Sequence[Sequence[str]], encoder: Encode
 def name_log_probabilities(features: Features, names: Features) -> Floats:
     """Rows [N, D] and labels [L, D] as unit vectors: log-probabilities [N, L] by similarity alone."""
     return normalized(_SHARPNESS * (features @ names.T).astype(np.float64))
-
-
-def _as_one(texts: Sequence[str]) -> str:
-    return "\n".join(text.strip() for text in texts)

@@ -1,7 +1,7 @@
-"""A head in files: safetensors and JSON, no pickle.
+"""Heads in a file: safetensors, no pickle.
 
 In: a folder. Out: heads, as they were saved. What is read may come from a registry that others write to: only arrays
-and numbers are.
+are.
 """
 
 from collections.abc import Mapping

@@ -6,9 +6,13 @@ In: a run's id. Out: its state or values. `runs` has those that this process log
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sparklabel.registry.runs import PASS_TAG, Run, experiment_id, find_experiment, run_context, terminate
 from sparklabel.registry.store import connect, store_errors
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 def schedule_run(name: str, *, experiment: str, tags: Mapping[str, str]) -> str:
@@ -38,12 +42,17 @@ def kill_scheduled_runs(tag: str, value: str) -> None:
     client = connect()
     with store_errors():
         experiments = [one.experiment_id for one in client.search_experiments()]
-        wanted = f"tags.`{tag}` = '{value}' AND attributes.status = 'SCHEDULED'"
-        while found := client.search_runs(
-            experiments, wanted
-        ):  # a page; those that are ended are not found again
-            for run in found:
-                terminate(client, run.info.run_id, "KILLED")
+        _kill_runs(client, experiments, tag, value, "SCHEDULED")
+
+
+def _kill_runs(client: "MlflowClient", experiments: list[str], tag: str, value: str, status: str) -> None:
+    """Ends the runs of these experiments with this tag and status."""
+    wanted = f"tags.`{tag}` = '{value}' AND attributes.status = '{status}'"
+    while found := client.search_runs(
+        experiments, wanted
+    ):  # a page: those that are ended are not found again
+        for run in found:
+            terminate(client, run.info.run_id, "KILLED")
 
 
 def has_run(run_id: str) -> bool:
@@ -83,10 +92,5 @@ def end_run_of(pass_id: str, experiment: str) -> None:
     client = connect()
     with store_errors():
         where = find_experiment(client, experiment)
-        found = (
-            client.search_runs([where], f"tags.`{PASS_TAG}` = '{pass_id}' AND attributes.status = 'RUNNING'")
-            if where
-            else []
-        )
-    for run in found:
-        terminate(client, run.info.run_id, "KILLED")
+        if where:
+            _kill_runs(client, [where], PASS_TAG, pass_id, "RUNNING")

@@ -45,7 +45,7 @@ class RunQueue:
     Args:
         address: Of the database, as SQLAlchemy writes it; by default SPARKLABEL_RUNS, or a file in the working
             directory.
-        beat: Seconds between two signs of a worker, by default 30.
+        beat: Seconds between two heartbeats of a worker, by default 30.
         grace: Seconds without a heartbeat, by the database's clock, after which a worker counts as dead; default 120.
     """
 

@@ -147,7 +147,7 @@ class Worker:
             self._silent_since = self._silent_since or time.monotonic()
             if not self._active and time.monotonic() - self._silent_since > _SILENCE_SECONDS:
                 raise
-            self._looked += self._queue.beat_seconds  # the others give signs first, if they can
+            self._looked += self._queue.beat_seconds  # the heartbeats first, if they can
             tell(str(error))
             return True
 
