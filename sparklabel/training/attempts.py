@@ -15,7 +15,6 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 from pyspark.util import inheritable_thread_target
 
-from sparklabel.delta.errors import session_errors
 from sparklabel.delta.tagged_jobs import TaggedJobs
 from sparklabel.errors import TrainingInterrupted
 from sparklabel.language_model import (
@@ -210,8 +209,7 @@ class _TrainingRun:
                 if isinstance(error, Exception) and not running.done():
                     say("the training ends after its current step, because of an error")
                     wait([running], _ENDING_SECONDS)
-                with suppress(*session_errors()):  # SIGTERM of the whole process group has ended the JVM, too
-                    jobs.stop()
+                jobs.stop()
                 if not (interrupt.heard and isinstance(error, Exception)):
                     raise
                 tell(first_line(error))

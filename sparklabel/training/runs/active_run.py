@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sparklabel.delta.errors import session_errors
 from sparklabel.delta.tagged_jobs import TaggedJobs
 from sparklabel.errors import SetupError
 from sparklabel.progress import tell
@@ -72,8 +71,7 @@ class ActiveRun:
 
     def stop_jobs(self) -> None:
         if self.jobs:
-            with suppress(*session_errors()):  # the session may be what has ended
-                self.jobs.stop()
+            self.jobs.stop()
 
 
 @contextmanager
