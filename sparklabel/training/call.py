@@ -76,6 +76,7 @@ _TEXTS, _OPTIONAL_TEXTS = (
     ("table", "base", "experiment"),
     ("column", "into", "registered_name", "checkpoints"),
 )
+_EMPTY = "empty: it needs a name"
 
 
 def _check_types(arguments: Mapping[str, Any]) -> None:
@@ -83,14 +84,18 @@ def _check_types(arguments: Mapping[str, Any]) -> None:
     for name, given in arguments.items():
         is_text = isinstance(given, str) and bool(given.strip())
         if name in _TEXTS and not is_text:
-            raise SetupError(f"{name}={given!r} is not a text.")
+            raise SetupError(f"{name}={given!r} is {_EMPTY if isinstance(given, str) else 'not a text'}.")
         if name in _OPTIONAL_TEXTS and given is not None and not is_text:
-            raise SetupError(f"{name}={given!r} is neither a text nor None.")
+            raise SetupError(
+                f"{name}={given!r} is {_EMPTY if isinstance(given, str) else 'neither a text nor None'}."
+            )
         if name in ("force", "adopt_examples") and not isinstance(given, bool):
             raise SetupError(f"{name}={given!r} is neither True nor False.")
-        if name == "key" and not (
-            given is None
-            or is_text
-            or (isinstance(given, list | tuple) and all(isinstance(c, str) for c in given))
-        ):
-            raise SetupError(f"key={given!r} is neither a column's name nor a list of them.")
+        if name == "key" and not (given is None or is_text or _are_names(given)):
+            raise SetupError(f"key={given!r} is neither a column's name nor a list of different ones.")
+
+
+def _are_names(given: object) -> bool:
+    if not isinstance(given, list | tuple) or not all(isinstance(c, str) and c.strip() for c in given):
+        return False
+    return 0 < len(given) == len({column.lower() for column in given})

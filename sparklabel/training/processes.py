@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
 
 CHECKPOINT_MINUTES = 10.0
+_MOST = 1024
 _GPUS, _CORES, _CPUS = (
     "spark.executor.resource.gpu.amount",
     "spark.executor.cores",
@@ -134,8 +135,8 @@ def rank_slots(spark: SparkSession, on_gpus: bool) -> int:
 
 
 def _count(name: str, given: object) -> int:
-    if type(given) is not int or given < 1:
-        raise SetupError(f"{name}={given!r} is not a whole number above 0.")
+    if type(given) is not int or not 1 <= given <= _MOST:
+        raise SetupError(f"{name}={given!r} is not a whole number from 1 to {_MOST}.")
     return given
 
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial
+from optuna.storages._rdb.models import TrialHeartbeatModel, TrialModel
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import func, select
 
 from sparklabel.arguments import did_you_mean
 from sparklabel.errors import SetupError
-from sparklabel.training.runs.records import DEAD, QueuedRun, RunKind, RunState
+from sparklabel.training.runs.records import CANCELED, CANCELING, DEAD, QueuedRun, RunKind, RunState
 from sparklabel.training.runs.submission import ClaimedRun, Submission
 
 
@@ -65,7 +67,10 @@ class RunChain:
     """Attempts up to this number do not count: the run was retried by hand after them."""
     recorded: int
     """MLflow knows how the run ended with this attempt; -1 for none."""
-    is_silent: bool
+    silence: float | None
+    """Seconds since the last heartbeat of the attempt that runs; None if none does."""
+    grace: float
+    """After so many of them the worker counts as dead."""
 
     @property
     def last(self) -> "FrozenTrial":
@@ -77,7 +82,7 @@ class RunChain:
         if state == "COMPLETE":
             return RunState.COMPLETE
         if state == "RUNNING":
-            return RunState.LOST if self.is_silent else RunState.RUNNING
+            return RunState.LOST if (self.silence or 0.0) > self.grace else RunState.RUNNING
         if self.is_canceled:
             return RunState.CANCELED
         if state == "WAITING" or self.is_retry_due:
@@ -113,10 +118,12 @@ class RunChain:
 
     @property
     def reason(self) -> str:
-        ended = [trial for trial in self._counted if trial.state.name == "FAIL"]
-        if not ended or self.state == RunState.COMPLETE:
+        state, ended = self.state, [trial for trial in self._counted if trial.state.name == "FAIL"]
+        if self.is_canceled and state in (RunState.RUNNING, RunState.LOST):
+            return CANCELING
+        if not ended or state == RunState.COMPLETE:
             return ""
-        return str(ended[-1].user_attrs.get(Mark.REASON, DEAD))
+        return str(ended[-1].user_attrs.get(Mark.REASON, CANCELED if self.is_canceled else DEAD))
 
     @property
     def pause_ends(self) -> float:
@@ -131,9 +138,10 @@ class RunChain:
             submission=submission.name, number=self.first + 1, kind=RunKind(attributes[Mark.KIND]), state=self.state,
             priority=submission.priority, params=attributes.get(Mark.PARAMS) or {},
             attempts=sum(Mark.WORKER in trial.user_attrs for trial in self.trials),
-            accuracy=attributes.get(Mark.ACCURACY) if last.values else None, step=step, steps=steps, reason=self.reason,
-            worker=str(attributes.get(Mark.WORKER, "")), mlflow_run=attributes[Mark.MLFLOW_RUN],
-            submitted_at=submission.submitted_at, chosen=str(attributes.get(Mark.CHOSEN, "")),
+            accuracy=attributes.get(Mark.ACCURACY) if last.values else None, step=step, steps=steps,
+            silence=self.silence, reason=self.reason, worker=str(attributes.get(Mark.WORKER, "")),
+            chosen=str(attributes.get(Mark.CHOSEN, "")), mlflow_run=attributes[Mark.MLFLOW_RUN],
+            submitted_at=submission.submitted_at,
         )  # fmt: skip
 
 
@@ -147,6 +155,7 @@ class QueueReader:
 
     def __init__(self, storage: RDBStorage, where: str) -> None:
         self._storage, self._where = storage, where
+        self._grace = float(storage.grace_period or 0)
 
     def names(self) -> list[str]:
         """The submissions, oldest first."""
@@ -173,7 +182,7 @@ class QueueReader:
 
     def has_silent(self, name: str) -> bool:
         """Whether one of the submission's runs has given no heartbeat for too long."""
-        return bool(self._storage._get_stale_trial_ids(self.study_id(name)))
+        return any(seconds > self._grace for seconds in self._silences(self.study_id(name)).values())
 
     def submission(self, name: str) -> Submission:
         return Submission(**self._attributes(name)[Mark.SUBMISSION])
@@ -193,7 +202,7 @@ class QueueReader:
         """The submission's runs, by number."""
         attributes, study_id = self._attributes(name), self.study_id(name)
         submission = Submission(**attributes[Mark.SUBMISSION])
-        silent = set(self._storage._get_stale_trial_ids(study_id))
+        silences = self._silences(study_id)
         by_run: dict[int, list[FrozenTrial]] = {}
         for trial in self._storage.get_all_trials(study_id, deepcopy=False):
             if not trial.user_attrs.get(Mark.SUPERSEDED):
@@ -202,7 +211,7 @@ class QueueReader:
             RunChain(
                 submission, run, trials, bool(attributes.get(cancel_mark(run))),
                 int(attributes.get(forgive_mark(run), -1)), int(attributes.get(recorded_mark(run), -1)),
-                trials[-1]._trial_id in silent,
+                silences.get(trials[-1]._trial_id), self._grace,
             )
             for run, trials in sorted(by_run.items())
         ]  # fmt: skip
@@ -231,6 +240,20 @@ class QueueReader:
 
     def is_canceled(self, claimed: ClaimedRun) -> bool:
         return bool(self._attributes(claimed.submission.name).get(cancel_mark(claimed.run.number - 1)))
+
+    def _silences(self, study_id: int) -> dict[int, float]:
+        """The seconds since the last heartbeat of each trial that runs, by the database's clock."""
+        running = (
+            select(TrialHeartbeatModel.trial_id, TrialHeartbeatModel.heartbeat, func.now())
+            .join(TrialModel, TrialModel.trial_id == TrialHeartbeatModel.trial_id)
+            .where(TrialModel.study_id == study_id, TrialModel.state == TrialState.RUNNING)
+        )
+        with self._storage.engine.connect() as connection:
+            return {
+                # PostgreSQL's now() has a zone, and what is stored has none.
+                trial: (now.replace(tzinfo=None) - heartbeat).total_seconds()
+                for trial, heartbeat, now in connection.execute(running)
+            }
 
     def _attributes(self, name: str) -> dict[str, Any]:
         return self._storage.get_study_user_attrs(self.study_id(name))

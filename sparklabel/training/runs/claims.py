@@ -33,9 +33,14 @@ class WorkerQueue(RunQueue):
     """The queue, for a worker. Submissions that are at their end are read once."""
 
     def __init__(
-        self, address: str | None = None, *, beat: int | None = None, grace: int | None = None
+        self,
+        address: str | None = None,
+        *,
+        beat: int | None = None,
+        grace: int | None = None,
+        is_to_exist: bool = False,
     ) -> None:
-        super().__init__(address, beat=beat, grace=grace)
+        super().__init__(address, beat=beat, grace=grace, is_to_exist=is_to_exist)
         self._ended: dict[int, int] = {}
 
     def claim(self, admits: Callable[[Submission], Admission], worker: str) -> ClaimedRun | None:

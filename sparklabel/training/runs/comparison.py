@@ -42,8 +42,13 @@ class RunComparison:
     best: QueuedRun | None
 
     def __str__(self) -> str:
-        best = f"best: {self.best}" if self.best else "no candidate is complete yet"
-        return f"{best}\n{self.page}\n{self.picture}"
+        if self.best:
+            first = f"best: {self.best}"
+        elif any(run.kind == RunKind.CANDIDATE for run in self.runs):
+            first = "no candidate is complete yet"
+        else:
+            first = "\n".join(map(str, self.runs))
+        return f"{first}\n{self.page}\n{self.picture}"
 
 
 def compare_runs(name: str, folder: str | Path = ".", *, queue: str | None = None) -> RunComparison:
@@ -82,7 +87,10 @@ def compare_runs(name: str, folder: str | Path = ".", *, queue: str | None = Non
         html_file.write_text(page, "utf-8")
         png_file.write_bytes(picture)
     except OSError as error:
-        raise SetupError(f"The comparison cannot be written to {to}: {error.strerror}.") from None
+        raise SetupError(
+            f"The comparison cannot be written to {to}: {error.strerror}.",
+            hint="Name a folder that is there.",
+        ) from None
     registry.log_files(submission.mlflow_run, {"comparison.html": page.encode(), "comparison.png": picture})
     return RunComparison(html_file, png_file, runs, best)
 

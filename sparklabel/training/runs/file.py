@@ -41,9 +41,8 @@ def load_submission(file: Path) -> dict[str, Any]:
     except (ValueError, yaml.YAMLError) as error:  # a date that no calendar has is a ValueError
         raise SetupError(f"{file} is not YAML: {reading_problem(error, file)[0]}") from None
     if not isinstance(found, dict) or "call" not in found:
-        raise SetupError(
-            f"{file} is not a submission: it has no `call`.", hint="conf/runs has one: `call: finetune`."
-        )
+        what = "it has no `call`" if isinstance(found, dict) else "it has no fields"
+        raise SetupError(f"{file} is not a submission: {what}.", hint="conf/runs has one: `call: finetune`.")
     known = [*_OWN, *(field.name for field in fields(FinetuneCall))]
     for name in found:
         if name not in known:

@@ -9,7 +9,7 @@ compare-and-set. So whatever happens between two statements, and however many lo
 * what belongs to a run and not to an attempt (a cancelation, a retry by hand) is an attribute of the study.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from inspect import unwrap
 from typing import Self
@@ -47,14 +47,20 @@ class RunQueue:
             directory.
         beat: Seconds between two heartbeats of a worker, by default 30.
         grace: Seconds without a heartbeat, by the database's clock, after which a worker counts as dead; default 120.
+        is_to_exist: Refuses an address at which nothing was ever submitted, instead of making a queue there.
     """
 
     def __init__(
-        self, address: str | None = None, *, beat: int | None = None, grace: int | None = None
+        self,
+        address: str | None = None,
+        *,
+        beat: int | None = None,
+        grace: int | None = None,
+        is_to_exist: bool = False,
     ) -> None:
         self.beat_seconds = beat or storage.BEAT_SECONDS
         self._storage, self._reading = storage.open_storage(
-            address, self.beat_seconds, grace or storage.GRACE_SECONDS
+            address, self.beat_seconds, grace or storage.GRACE_SECONDS, is_to_exist
         )
         self.address = without_credentials(self._storage.url)
         self._reader = QueueReader(self._reading, self.address)
@@ -120,8 +126,9 @@ class RunQueue:
         """All runs, those of one submission, or one of these, from 1. Raises SetupError if there is none such."""
         with self._errors():
             if name is not None:
-                return QueuedRuns(chain.record() for chain in self._reader.chosen(name, number))
-            return QueuedRuns(run for one in self._reader.names() for run in self._reader.records(one))
+                return self._records(self._reader.chosen(name, number))
+            found = [chain for one in self._reader.names() for chain in self._reader.chains(one)]
+            return self._records(found)
 
     def submission(self, name: str) -> Submission:
         """What was submitted under the name. Raises SetupError if nothing was."""
@@ -138,8 +145,7 @@ class RunQueue:
                 self._storage.set_study_user_attr(study_id, cancel_mark(chain.first), True)
                 if chain.last.state.name == "WAITING":
                     self._cancel_waiting(chain.last._trial_id)
-            firsts = {chain.first for chain in chosen}
-            return QueuedRuns(c.record() for c in self._reader.chains(name) if c.first in firsts)
+            return self._again(name, chosen)
 
     def settle(self, name: str) -> None:
         """Ends the attempts whose workers are dead: their runs wait again, have failed, or are canceled."""
@@ -155,8 +161,15 @@ class RunQueue:
                 self._storage.set_study_user_attr(study_id, forgive_mark(chain.first), chain.last.number)
                 self._storage.set_study_user_attr(study_id, cancel_mark(chain.first), False)
             self._revive(name)
-            firsts = {chain.first for chain in chosen}
-            return QueuedRuns(c.record() for c in self._reader.chains(name) if c.first in firsts)
+            return self._again(name, chosen)
+
+    def _records(self, chains: Iterable[RunChain]) -> QueuedRuns:
+        return QueuedRuns((chain.record() for chain in chains), self.address)
+
+    def _again(self, name: str, chosen: Iterable[RunChain]) -> QueuedRuns:
+        """The same runs of a submission, as they are now."""
+        firsts = {chain.first for chain in chosen}
+        return self._records(chain for chain in self._reader.chains(name) if chain.first in firsts)
 
     def _revive(self, name: str) -> list[RunChain]:
         """Queues the next attempts of runs whose last one was lost or may be repeated; returns all chains."""

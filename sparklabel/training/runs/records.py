@@ -11,6 +11,8 @@ from sparklabel.redaction import printable
 DEAD = "its worker died"
 """The reason of a run whose worker has not said one."""
 CANCELED = "it was canceled"
+CANCELING = "it is being canceled"
+"""The same, before its worker has heard of it."""
 
 
 class RunState(StrEnum):
@@ -58,7 +60,8 @@ class QueuedRun:
             or if there was nothing to judge on.
         step: Optimizer steps so far, as of the worker's last heartbeat.
         steps: Of how many; 0 before the first.
-        reason: Why it failed, or waits again.
+        silence: Seconds since its worker's last heartbeat, by the database's clock, if it runs or is lost.
+        reason: Why it failed, waits again, or will end.
         worker: Who has it, or had it last: host and process.
         chosen: The candidate whose settings a final run trains with.
         mlflow_run: Its MLflow run.
@@ -75,6 +78,7 @@ class QueuedRun:
     accuracy: float | None = None
     step: int = 0
     steps: int = 0
+    silence: float | None = None
     reason: str = ""
     worker: str = ""
     chosen: str = ""
@@ -92,12 +96,19 @@ class QueuedRun:
         return ", ".join(f"{name}={value}" for name, value in self.params.items())
 
     @property
+    def heartbeat(self) -> str:
+        """When its worker gave its last sign, in words; empty if none has it."""
+        if self.silence is None:
+            return ""
+        return f"{self.silence:.0f} s ago" if self.silence < 120 else f"{self.silence / 60:,.0f} min ago"
+
+    @property
     def details(self) -> str:
         """All that is known of it, a line each."""
         shown = {field.name: getattr(self, field.name) for field in fields(self)}
-        shown["params"] = self.settings
+        shown |= {"params": self.settings, "silence": self.heartbeat}
         lines = [
-            f"{name.replace('_', ' '):<13}{printable(value)}"
+            f"{_TITLES.get(name, name.replace('_', ' ')):<16}{printable(value)}"
             for name, value in shown.items()
             if value not in ("", None)
         ]
@@ -113,14 +124,26 @@ class QueuedRun:
         return printable(f"{self.name} {self.kind}: " + ", ".join(filter(None, parts)))
 
 
-class QueuedRuns(Sequence[QueuedRun]):
-    """Runs in the order of their submission and number; `str()` of it is a table to print."""
+_TITLES = {"params": "parameters", "silence": "last heartbeat", "mlflow_run": "MLflow run"}
+"""Of the details; others are the attributes' names."""
+_COLUMNS = (
+    "run", "kind", "state", "priority", "step", "heartbeat", "accuracy", "attempts", "parameters", "reason",
+)  # fmt: skip
 
-    def __init__(self, runs: Iterable[QueuedRun]) -> None:
-        self._runs = tuple(runs)
+
+class QueuedRuns(Sequence[QueuedRun]):
+    """Runs in the order of their submission and number; `str()` of it is a table to print.
+
+    Args:
+        runs: They.
+        queue: The address of the queue that has them, without its password.
+    """
+
+    def __init__(self, runs: Iterable[QueuedRun], queue: str) -> None:
+        self._runs, self._queue = tuple(runs), queue
 
     def __getitem__(self, index: Any) -> Any:
-        return QueuedRuns(self._runs[index]) if isinstance(index, slice) else self._runs[index]
+        return QueuedRuns(self._runs[index], self._queue) if isinstance(index, slice) else self._runs[index]
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -136,12 +159,12 @@ class QueuedRuns(Sequence[QueuedRun]):
 
     def __str__(self) -> str:
         if not self._runs:
-            return "there are no runs"
-        rows = [("run", "kind", "state", "priority", "step", "accuracy", "attempts", "parameters", "reason")]
+            return f"there are no runs in the queue at {self._queue}"
+        rows = [_COLUMNS]
         rows += [
             (
                 run.name, run.kind, run.state, str(run.priority), f"{run.step}/{run.steps}" if run.steps else "",
-                "" if run.accuracy is None else f"{run.accuracy:.3f}", str(run.attempts),
+                run.heartbeat, "" if run.accuracy is None else f"{run.accuracy:.3f}", str(run.attempts),
                 " ".join(f"{name}={value}" for name, value in run.params.items()), run.reason,
             )
             for run in self._runs

@@ -72,7 +72,8 @@ def grid(**values: Sequence[_Value]) -> Grid:
     """A search over every combination of the values given.
 
     Args:
-        **values: For each name, a list of values. The names are those of `TrainingConfig`'s fields, and `base`.
+        **values: For each name, a list of values. The names are those of `TrainingConfig`'s fields without
+            `target_modules`, and `base`.
 
     Raises:
         SetupError: A name is unknown, a value is out of its range or given twice, or there are more than 1,000
@@ -97,7 +98,7 @@ def tpe(*, trials: int, seed: int = 0, **space: Sequence[Any]) -> Tpe:
         trials: How many candidates to train, from 1 to 1,000.
         seed: Of what is drawn.
         **space: For each name a tuple `(low, high)` or `(low, high, "log")`, both bounds included and whole numbers if
-            both are; or a list of values. The names are those of `TrainingConfig`'s fields, and `base`.
+            both are; or a list of values. The names are as in `grid`.
 
     Raises:
         SetupError: A name is unknown, a bound or a value is out of its range, or `trials` is not from 1 to 1,000.

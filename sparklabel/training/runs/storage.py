@@ -7,7 +7,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,21 +21,28 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sparklabel.errors import SetupError, SparklabelError
 from sparklabel.locks import held
 from sparklabel.redaction import first_line, without_credentials
+from sparklabel.registry.store import tracking_uri
 
 ADDRESS = "SPARKLABEL_RUNS"
 DEFAULT = "sqlite:///sparklabel-runs.db"
 BEAT_SECONDS, GRACE_SECONDS = 30, 120
 """How often a worker sends a heartbeat for each run, and after how long without one another takes it over."""
 _PATIENCE = 60.0
+_LAST_TABLE = "alembic_version"
+"""Optuna makes it when it has made the others."""
 _HINT = "Name a database: queue='sqlite:////shared/runs.db' on one host, 'postgresql://user@host/name' for several."
 
 
-def open_storage(given: str | None, beat: int, grace: int) -> tuple[RDBStorage, RDBStorage]:
+def open_storage(
+    given: str | None, beat: int, grace: int, is_to_exist: bool
+) -> tuple[RDBStorage, RDBStorage]:
     """The storage at an address, by default SPARKLABEL_RUNS, else `sparklabel-runs.db` in the working directory: one to
-    write with, and one to read with, which locks nobody out. Its tables are made if there are none.
+    write with, and one to read with, which locks nobody out. Its tables are made if there are none, unless it is to
+    exist.
 
     Raises:
-        SetupError: The database's driver is missing, it cannot be reached, or another version of Optuna made it.
+        SetupError: It is to exist and does not, the database's driver is missing, it cannot be reached, MLflow or
+            another program has it, or another version of Optuna made it.
     """
     url = _address(given)
     address = url.render_as_string(hide_password=False)
@@ -45,12 +52,17 @@ def open_storage(given: str | None, beat: int, grace: int) -> tuple[RDBStorage, 
     if url.get_backend_name() == "postgresql":
         # Heartbeats have no zone: a switch to summer time would age them.
         settings["connect_args"] = {"options": "-c timezone=UTC"}
+    if is_new := not _has_tables(url, settings, file):
+        if is_to_exist:
+            raise SetupError(
+                f"There is no queue of runs at {without_credentials(address)}: nothing was ever submitted there.",
+                hint=f"{_HINT} Without queue= it is {ADDRESS}, or {DEFAULT} in the working directory.",
+            )
+        _check_not_mlflows(url)
     # Of two processes that make the tables of a new file at once, one would fail.
-    is_new = file is not None and not file.exists()
     lock = held(file.with_name(f"{file.name}.lock"), "makes the queue of runs") if is_new and file else None
     with queue_errors(address), warnings.catch_warnings(), lock or nullcontext():
         warnings.simplefilter("ignore")  # heartbeats are experimental, it says; they are tested here
-        _check_ours(url, settings)
         template = address.replace("{", "{{").replace("}", "}}")  # as Optuna reads it
         storage = RDBStorage(template, settings, heartbeat_interval=beat, grace_period=grace)
         if file is None:
@@ -105,7 +117,10 @@ def _address(given: str | None) -> URL:
         url = make_url(text)
         backend = url.get_backend_name()
     except (ArgumentError, ValueError, AttributeError):
-        # Not quoted: it may have a password in a place where none is looked for.
+        # Quoted only where it cannot have a password in a place where none is looked for.
+        if isinstance(text, str) and not any(mark in text for mark in "@:"):
+            hint = f"For a file: queue={f'sqlite:///{text}'!r}." if text.strip() else _HINT
+            raise SetupError(f"queue={text!r} is not the address of a database.", hint=hint) from None
         raise SetupError("queue= is not the address of a database.", hint=_HINT) from None
     if backend in ("postgresql", "postgres"):
         driver = url.drivername.partition("+")[2] or ("psycopg2" if find_spec("psycopg2") else "psycopg")
@@ -120,18 +135,38 @@ def _address(given: str | None) -> URL:
     return url.set(database=str(file))
 
 
-def _check_ours(url: URL, settings: dict[str, Any]) -> None:
-    """Raises SetupError for a database of another program, before tables are made in it."""
-    engine = create_engine(url, **settings)
-    try:
-        tables = set(inspect(engine).get_table_names())
-    finally:
-        engine.dispose()
+def _has_tables(url: URL, settings: dict[str, Any], file: Path | None) -> bool:
+    """Whether somebody has made the queue's tables. Looking makes no file. Raises SetupError if the database cannot be
+    reached, or is another program's."""
+    if file is not None and not file.exists():
+        return False
+    with queue_errors(url.render_as_string(hide_password=False)):
+        engine = create_engine(url, **settings)
+        try:
+            tables = set(inspect(engine).get_table_names())
+        finally:
+            engine.dispose()
     if tables and "studies" not in tables:
         raise SetupError(
             f"The database {without_credentials(str(url))} has tables of another program.",
             hint="Name one of its own for the queue of runs.",
         )
+    return _LAST_TABLE in tables
+
+
+def _check_not_mlflows(url: URL) -> None:
+    """Raises SetupError for the database that MLflow would make: it refuses one that has other tables."""
+    with suppress(ArgumentError):  # a server, or files
+        if _place(url) == _place(make_url(tracking_uri())):
+            raise SetupError(
+                f"{without_credentials(str(url))} is MLflow's store.",
+                hint="Name another database for the queue of runs.",
+            )
+
+
+def _place(url: URL) -> tuple[object, ...]:
+    is_file = url.get_backend_name() == "sqlite" and url.database
+    return (url.host, url.port, Path(str(url.database)).resolve() if is_file else url.database)
 
 
 def _exclude_writers(engine: Engine) -> None:

@@ -30,14 +30,15 @@ CALLS = ("finetune",)
 SUBMISSION_TAG, RUN_TAG = "sparklabel.submission", "sparklabel.run"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHOWN = 20
+_HIGHEST = 1000
 
 
-def open_queue(address: str | None) -> "RunQueue":
+def open_queue(address: str | None, *, is_to_exist: bool = True) -> "RunQueue":
     """The queue at an address. Raises SetupError, also if Optuna is not installed."""
     _check_optuna()
     from sparklabel.training.runs.queue import RunQueue
 
-    return RunQueue(address)
+    return RunQueue(address, is_to_exist=is_to_exist)
 
 
 def open_worker_queue(address: str | None) -> "WorkerQueue":
@@ -45,7 +46,7 @@ def open_worker_queue(address: str | None) -> "WorkerQueue":
     _check_optuna()
     from sparklabel.training.runs.claims import WorkerQueue
 
-    return WorkerQueue(address)
+    return WorkerQueue(address, is_to_exist=True)
 
 
 def _check_optuna() -> None:
@@ -78,6 +79,7 @@ def submit(
         search: What the candidates vary: `grid(...)` or `tpe(...)`.
         name: What the submission is called. By default the task's name and a number, such as `intent-1`.
         priority: Of runs that wait, those with the highest come first; equal ones in the order they were submitted.
+            From -1000 to 1000.
         max_retries: How often a run is restarted after its worker, its executors or a store failed. It goes on from its
             checkpoints.
         queue: The address of the database: `sqlite:////path/runs.db` for one host, `postgresql://user@host/name` for
@@ -106,17 +108,17 @@ def submit(
         raise unknown_name("submit", "call", str(call), CALLS)
     if not isinstance(search, Grid | Tpe | None):
         raise SetupError(f"search={search!r} is neither grid(...) nor tpe(...).")
-    if type(priority) is not int:
-        raise SetupError(f"priority={priority!r} is not a whole number.")
-    if type(max_retries) is not int or max_retries < 0:
-        raise SetupError(f"max_retries={max_retries!r} is not a whole number from 0.")
+    if type(priority) is not int or abs(priority) > _HIGHEST:
+        raise SetupError(f"priority={priority!r} is not a whole number from -{_HIGHEST} to {_HIGHEST}.")
+    if type(max_retries) is not int or not 0 <= max_retries <= _HIGHEST:
+        raise SetupError(f"max_retries={max_retries!r} is not a whole number from 0 to {_HIGHEST}.")
     if name is not None and not (isinstance(name, str) and _NAME.fullmatch(name)):
         raise SetupError(
             f"name={name!r} is not a name for a submission.",
             hint="Letters, digits, '.', '_' and '-', at most 100, beginning with a letter or digit: intent-rates.",
         )
     asked = _checked(arguments, search)
-    with open_queue(queue) as opened:
+    with open_queue(queue, is_to_exist=False) as opened:
         name = _take_name(opened, asked.task.name, name)
         try:
             _queue_runs(opened, name, asked, search, priority, max_retries)
@@ -154,7 +156,7 @@ def cancel_run(name: str, *, queue: str | None = None) -> QueuedRuns:
         if number is None and opened.forget(submission):
             tell(f"{submission} was never submitted to its end: its name is free again")
             registry.kill_scheduled_runs(SUBMISSION_TAG, submission)
-            return QueuedRuns([])
+            return QueuedRuns([], opened.address)
         canceled = opened.cancel(submission, number)
         ended = [run.mlflow_run for run in canceled if run.state.is_end]
         if canceled and all(run.state.is_end for run in opened.runs(submission)):

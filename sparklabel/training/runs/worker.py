@@ -92,7 +92,8 @@ class Worker:
                 raise
         if interrupt.heard:
             raise interrupt.exit
-        return QueuedRuns(run for run in self._queue.runs() if run.name in self._worked)
+        worked = (run for run in self._queue.runs() if run.name in self._worked)
+        return QueuedRuns(worked, self._queue.address)
 
     def _loop(self, pool: ThreadPoolExecutor, interrupt: FirstInterrupt) -> None:
         try:

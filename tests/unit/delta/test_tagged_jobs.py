@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import pytest
 from py4j.protocol import Py4JNetworkError
 
 from sparklabel.delta.tagged_jobs import TaggedJobs
@@ -24,13 +25,14 @@ class EndingContext:
     removeJobTag = cancelJobsWithTag = addJobTag
 
 
-def test_the_session_s_end_does_not_hide_why_the_block_was_left():
-    context = EndingContext()
+def stopped(context):
     session = SimpleNamespace(version="4.2.0", sparkContext=context)
-    try:
-        with TaggedJobs(session, "one-pass") as jobs:
-            context.has_ended = True
-            jobs.stop()
-            raise KeyboardInterrupt
-    except KeyboardInterrupt as interrupt:
-        assert interrupt.__context__ is None
+    with TaggedJobs(session, "one-pass") as jobs:
+        context.has_ended = True
+        jobs.stop()
+        raise KeyboardInterrupt
+
+
+def test_the_session_s_end_does_not_hide_why_the_block_was_left():
+    with pytest.raises(KeyboardInterrupt):
+        stopped(EndingContext())

@@ -53,11 +53,16 @@ def test_both_are_kept_with_the_submissions_mlflow_run(worked, address, tmp_path
     assert {file.path for file in kept} == {"comparison.html", "comparison.png"}
 
 
-def test_a_submission_that_nobody_has_worked_at_can_be_looked_at(submit, address, tmp_path):
-    submit(name="new")
+def test_a_search_that_nobody_has_worked_at_can_be_looked_at(submit, address, tmp_path):
+    submit(name="new", search=sl.grid(rank=[4, 8]))
     found = sl.compare_runs("new", tmp_path, queue=address)
     assert (found.best, found.picture.read_bytes()[:8]) == (None, PNG)
     assert "no candidate is complete yet" in str(found)
+
+
+def test_a_single_training_has_no_candidates(submit, address, tmp_path):
+    submit(name="new")
+    assert str(sl.compare_runs("new", tmp_path, queue=address)).startswith("new/1 run: waiting\n")
 
 
 def test_one_run_is_no_comparison(submit, address, tmp_path):

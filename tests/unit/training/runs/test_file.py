@@ -39,7 +39,8 @@ def test_numbers_without_a_dot_are_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[1]", "not a submission"),
+        ("[1]", "it has no fields"),
+        ("table: t", "it has no `call`"),
         ("call: [", "not YAML"),
         ("call: finetune\nsearch: {grid: {rank: [8], rank: [16]}}", "'rank' is given twice"),
         ("call: finetune\ntabel: t", "did you mean table"),

@@ -146,6 +146,16 @@ def test_two_that_queue_the_next_attempt_at_once_make_one(submit, queue, address
     assert states(queue) == [RunState.COMPLETE]
 
 
+def test_a_run_says_how_long_its_worker_has_been_silent(submit, queue):
+    submit(search=sl.grid(rank=[8]))
+    fall_silent(queue, claim(queue))
+    [lost, final] = queue.runs()
+    assert (lost.state, final.silence) == (RunState.LOST, None)
+    assert lost.heartbeat == f"{lost.silence / 60:,.0f} min ago"
+    assert "last heartbeat  " in lost.details
+    assert lost.heartbeat in str(queue.runs())
+
+
 def test_a_canceled_run_that_waits_is_never_begun(submit, queue, address):
     submit()
     assert [run.state for run in sl.cancel_run("tone-1", queue=address)] == [RunState.CANCELED]
@@ -156,7 +166,7 @@ def test_a_canceled_run_that_runs_hears_it_with_its_next_sign(submit, queue, add
     submit()
     claimed = claim(queue)
     assert not queue.beat(claimed, 1, 5)
-    sl.cancel_run("tone-1/1", queue=address)
+    assert [run.reason for run in sl.cancel_run("tone-1/1", queue=address)] == ["it is being canceled"]
     assert queue.beat(claimed, 2, 5) == "it was canceled"
     queue.fail(claimed, "it was canceled", retry=False)
     [run] = queue.runs()
@@ -177,8 +187,9 @@ def test_a_canceled_run_whose_worker_dies_stays_canceled(submit, queue, address)
     claimed = claim(queue)
     sl.cancel_run("tone-1/1", queue=address)
     fall_silent(queue, claimed)
+    assert [(run.state, run.reason) for run in queue.runs()] == [(RunState.LOST, "it is being canceled")]
     assert claim(queue) is None
-    assert states(queue) == [RunState.CANCELED]
+    assert [(run.state, run.reason) for run in queue.runs()] == [(RunState.CANCELED, "it was canceled")]
 
 
 def test_a_failed_run_can_be_retried_by_hand_as_often_as_at_first(submit, queue, address):

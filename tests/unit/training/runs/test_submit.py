@@ -1,5 +1,7 @@
 """What is submitted waits, in the queue and in MLflow; what could not be worked at is refused."""
 
+from functools import partial
+
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import RunStatus
@@ -82,6 +84,7 @@ def test_the_call_comes_back_as_it_was_submitted(submit, queue):
     [
         ({"tabel": "x"}, "no argument 'tabel'; did you mean table"),
         ({"num_processes": 0}, "num_processes=0"),
+        ({"num_processes": 10**20}, "from 1 to 1024"),
         ({"num_processes": 2}, "checkpoints that all workers share"),
         ({"num_processes": 2, "checkpoints": "here"}, "not an absolute path"),
         ({"table": "some/folder"}, "is relative"),
@@ -89,13 +92,18 @@ def test_the_call_comes_back_as_it_was_submitted(submit, queue):
         ({"search": {"grid": {}}}, "neither grid"),
         ({"search": sl.grid(rank=[8]), "config": sl.TrainingConfig(rank=4)}, "rank is given by the call"),
         ({"priority": "high"}, "priority='high'"),
+        ({"priority": 10**9}, "from -1000 to 1000"),
         ({"max_retries": -1}, "max_retries=-1"),
         ({"name": "a/b"}, "name='a/b'"),
-        ({"queue": "runs.db"}, "not the address of a database"),
+        ({"queue": "runs.db"}, "queue='runs.db' is not .*\n.*queue='sqlite:///runs.db'"),
         ({"queue": 5}, "not the address of a database"),
         ({"queue": "sqlite://"}, "in memory"),
         ({"table": 5}, "table=5"),
         ({"key": 5}, "key=5"),
+        ({"key": []}, r"key=\[\]"),
+        ({"key": ["id", "ID"]}, "a list of different ones"),
+        ({"table": " "}, "table=' ' is empty"),
+        ({"column": ""}, "column='' is empty"),
         ({"force": "yes"}, "force='yes'"),
         ({"base": "./model"}, "base='./model' is a relative folder"),
         ({"search": sl.grid(base=["/model", "./other"])}, "base='./other' is a relative folder"),
@@ -134,6 +142,25 @@ def test_a_password_in_the_address_is_never_shown(submit, given):
     with pytest.raises(SetupError) as error:
         submit(queue=given)
     assert "s3cret" not in str(error.value)
+
+
+@pytest.mark.parametrize("ask", [sl.runs, partial(sl.cancel_run, "tone-1"), partial(sl.retry_run, "tone-1")])
+def test_looking_at_a_queue_that_does_not_exist_makes_none(ask, address, tmp_path):
+    with pytest.raises(SetupError, match="nothing was ever submitted there"):
+        ask(queue=address)
+    assert not (tmp_path / "runs.db").exists()
+
+
+def test_the_database_that_mlflow_would_make_is_refused(submit, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/own/../mlflow.db")
+    (tmp_path / "own").mkdir()
+    with pytest.raises(SetupError, match=r"mlflow\.db is MLflow's store"):
+        submit(queue=f"sqlite:///{tmp_path}/mlflow.db")
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_queue_without_runs_says_which_it_is(queue, address):
+    assert str(sl.runs(queue=address)) == f"there are no runs in the queue at {address}"
 
 
 def test_a_file_may_be_called_anything(submit, tmp_path):
