@@ -1,9 +1,16 @@
-"""The processes of ranks on this machine, as tests look for those to kill and for those left behind."""
+"""Ranks on this machine, as tests see them: their checkpoints, and their processes, to kill or left behind."""
 
+import time
 from contextlib import suppress
 from pathlib import Path
 
 PROGRAM = b"sparklabel.language_model.training.start_rank\0"
+
+
+def wait_for_checkpoint(folder, attempt=1):
+    """Until the attempt at a training somewhere below the folder has written one."""
+    while not list(folder.rglob(f"attempt-{attempt}/step-*/COMPLETE")):
+        time.sleep(0.01)
 
 
 def rank_processes():

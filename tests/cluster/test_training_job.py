@@ -5,14 +5,13 @@ import os
 import re
 import signal
 import threading
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.cluster.test_lost_tasks import kill_executor
-from tests.rank_processes import rank_processes
+from tests.rank_processes import rank_processes, wait_for_checkpoint
 from tests.tone_table import TONE, make_tone_table
 
 JOB = Path(__file__).parents[2] / "jobs" / "finetune.py"
@@ -25,12 +24,6 @@ def table(spark, tmp_path):
     path = str(tmp_path / "table")
     make_tone_table(spark, f"delta.`{path}`", 300)
     return path
-
-
-def wait_for_checkpoint(runs, attempt):
-    """Until the attempt has written one."""
-    while not list(runs.glob(f"*/attempt-{attempt}/step-*/COMPLETE")):
-        time.sleep(0.01)
 
 
 def test_a_gpu_that_torch_does_not_find_is_named(

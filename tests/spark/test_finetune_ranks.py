@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 
 import pytest
 
@@ -12,7 +11,7 @@ from sparklabel import registry
 from sparklabel.errors import SetupError, TrainingInterrupted
 from sparklabel.language_model import TrainingConfig
 from sparklabel.training import attempts
-from tests.rank_processes import rank_processes
+from tests.rank_processes import rank_processes, wait_for_checkpoint
 from tests.tone_table import TONE, make_tone_table
 
 RECIPE = TrainingConfig(top_layers=3, epochs=3, batch_size=16, learning_rate=5e-3)
@@ -53,8 +52,7 @@ def when_a_checkpoint_is_there(root, act, attempt=1):
     """Calls `act` once the attempt has written one, in a thread."""
 
     def watch():
-        while not list(root.glob(f"*/attempt-{attempt}/step-*/COMPLETE")):
-            time.sleep(0.01)
+        wait_for_checkpoint(root, attempt)
         act()
 
     thread = threading.Thread(target=watch, daemon=True)

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from sparklabel.label_trie import label_trie
 from sparklabel.language_model import ModelTokenizer, TrainingConfig, choice_examples
 from sparklabel.language_model.training.run_folder import RunFolder, TrainingSpec
 from sparklabel.training.launcher import run_ranks
-from tests.rank_processes import rank_processes
+from tests.rank_processes import rank_processes, wait_for_checkpoint
 
 CONFIG = TrainingConfig(top_layers=2, rank=4, epochs=3, batch_size=8, learning_rate=2e-2)
 
@@ -47,8 +46,7 @@ def test_a_rank_that_is_killed_is_an_interruption_and_the_next_attempt_goes_on(s
     first = run.new_attempt()
 
     def kill():
-        while not list(run.path.glob("attempt-1/step-*/COMPLETE")):
-            time.sleep(0.02)
+        wait_for_checkpoint(run.path)
         os.kill(max(rank_processes()), signal.SIGKILL)
 
     killer = threading.Thread(target=kill, daemon=True)
