@@ -11,7 +11,9 @@ from typing import Any
 
 from sparklabel.errors import ModelError
 from sparklabel.models import references
+from sparklabel.models.encoders import resolve_encoder
 from sparklabel.models.references import EMBEDDED, ResolvedModel
+from sparklabel.models.shipped_encoder import ENCODER
 
 _FIELDS = ("reference", "source", "identity", "location", "revision", "sha256")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -40,7 +42,11 @@ def recorded_base(model: str, record: Mapping[str, Any]) -> ResolvedModel:
     if recorded.source == "hub":  # pinned by its commit, even if the hub has a newer one
         return recorded
     try:
-        today = references.resolve(recorded.reference)
+        today = (
+            resolve_encoder(ENCODER)
+            if recorded.source == "shipped"
+            else references.resolve(recorded.reference)
+        )
     except ModelError as error:
         message = f"{model!r} was trained on {recorded.identity}, which is not here: {error.message}"
         raise type(error)(message, hint=error.hint) from None
@@ -81,4 +87,6 @@ def _identity(recorded: ResolvedModel) -> str | None:
         return f"folder@sha256:{recorded.sha256[:16]}"
     if recorded.source == "embedded" and hashed and recorded.reference == EMBEDDED:
         return f"{EMBEDDED}@sha256:{recorded.sha256[:16]}"
+    if recorded.source == "shipped" and hashed and recorded.reference == ENCODER:
+        return f"{ENCODER}@sha256:{recorded.sha256[:16]}"
     return None

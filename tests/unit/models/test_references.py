@@ -29,10 +29,19 @@ from sparklabel.models.references import (
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WEIGHTS = (2).to_bytes(8, "little") + b"{}"
 """A whole safetensors file, without tensors."""
-PATTERNS = ["*.safetensors", "*.json", "*.model", "*.jinja", "tokenizer*", "vocab.txt", "merges.txt"]
+PATTERNS = [
+    "*.safetensors",
+    "*.json",
+    "*.model",
+    "*.jinja",
+    "tokenizer*",
+    "vocab.txt",
+    "merges.txt",
+    "1_Pooling/config.json",
+]
 FILES = [
     "model.safetensors", "generation_config.json", "spiece.model", "chat_template.jinja", "tokenizer.txt", "vocab.txt",
-    "merges.txt",
+    "merges.txt", "1_Pooling/config.json",
 ]  # fmt: skip
 """A file for each of the patterns."""
 SMOLLM = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -123,6 +132,7 @@ def test_what_is_no_part_of_the_model_does_not_change_it(folder):
 @pytest.mark.parametrize("change", FILES)
 def test_a_folder_that_changed_since_is_refused(folder, change):
     model = resolve(str(folder))
+    (folder / change).parent.mkdir(exist_ok=True)
     (folder / change).write_bytes(b"other")
     with pytest.raises(ModelError, match="is not what the driver resolved: its files changed"):
         fetch(model)
