@@ -24,7 +24,7 @@ from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.evaluation.metrics.summary import Metrics, measure
 from sparklabel.labeler import Labeler
 from sparklabel.language_model import TrainingConfig
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import DEFAULT
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.tasks import Scored, Task
@@ -47,7 +47,7 @@ class Measured:
         self.test = [self.data.build_row(self.task, row) for row in tested[:test]]
 
     def ask(
-        self, task: Task, base: Path, adapter: Path | None = None, manifest: AdapterManifest | None = None
+        self, task: Task, base: Path, adapter: Path | None = None, manifest: ModelManifest | None = None
     ) -> Metrics:
         """The figures of a model on the test rows."""
         engine = TransformersEngine.load(base, adapter)
@@ -76,7 +76,7 @@ class Measured:
         )
         with tempfile.TemporaryDirectory() as tmp, registry.start_run("quality", experiment="quality") as run:
             outcome = job.train(train_here, Path(tmp), run, RunControl())
-            manifest = AdapterManifest.from_json((Path(tmp) / registry.MANIFEST).read_text("utf-8"))
+            manifest = ModelManifest.from_json((Path(tmp) / registry.MANIFEST).read_text("utf-8"))
             metrics = self.ask(self.task, base, Path(tmp) / "adapter", manifest)
         summary = outcome.summary
         return metrics, {

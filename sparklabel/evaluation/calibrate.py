@@ -21,7 +21,7 @@ from sparklabel.evaluation.metrics.confidence import calibration_error
 from sparklabel.labels.predicates import model_value_sql
 from sparklabel.labels.record import Alternative
 from sparklabel.labels.status import ANSWERED, UNCERTAIN
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.redaction import printable_lines
 from sparklabel.sql import quote, sql_list, sql_string
 from sparklabel.table.label_columns import Calibration
@@ -210,7 +210,7 @@ def _prompt_fingerprint(model: str, task: Task) -> str:
         manifest = registry.resolve(model).manifest
     except ModelError:
         return task.fingerprint
-    return AdapterManifest.from_json(manifest).task_fingerprint if manifest else task.fingerprint
+    return ModelManifest.from_json(manifest).task_fingerprint if manifest else task.fingerprint
 
 
 def _remember(spark: SparkSession, opened: TaskTable, task: Task, calibration: Calibration) -> None:

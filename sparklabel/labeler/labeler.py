@@ -19,7 +19,7 @@ from sparklabel.labeler.prepared_task import PreparedTask
 from sparklabel.labeler.retrieval import CandidateRetriever, ExampleRetriever
 from sparklabel.labels import status
 from sparklabel.labels.record import Alternative, Label, input_hash
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.shipped_encoder import sentence_encoder
 from sparklabel.prompts import Prompt, candidate_labels
 from sparklabel.redaction import typed_line
@@ -58,7 +58,7 @@ class Labeler:
         engine: Engine,
         *,
         model: str,
-        manifest: AdapterManifest | None = None,
+        manifest: ModelManifest | None = None,
         calibrator: Calibrator | None = None,
         min_confidence: float = 0.0,
         examples: ExampleSet | None = None,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sparklabel.errors import TaskError
 from sparklabel.few_shot import ExampleSet
 from sparklabel.label_trie import LabelTrie, TokenPath, label_trie
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.prompts import (
     PromptEncoder,
     PromptTemplate,
@@ -39,7 +39,7 @@ class PreparedTask:
         cls,
         task: Task,
         tokenizer: Tokenizer,
-        manifest: AdapterManifest | None = None,
+        manifest: ModelManifest | None = None,
         model: str = "",
         examples: ExampleSet | None = None,
     ) -> "PreparedTask":

@@ -15,7 +15,7 @@ from sparklabel.delta.snapshot import UNVERSIONED
 from sparklabel.labeling.chunks import BUCKETS
 from sparklabel.labeling.request import PassRequest
 from sparklabel.labels.predicates import STATES, pending_states
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.table.history import NEWEST_COMMITS, TableHistory, last_rate, read_history
 from sparklabel.table.key import check_unique
 from sparklabel.table.restore import answers_left_behind
@@ -189,7 +189,7 @@ def _lost_answers(
     return answers_left_behind(spark, table.target, request.task, history)
 
 
-def prompt_characters(task: Task, manifest: AdapterManifest | None, input_characters: int = 0) -> int:
+def prompt_characters(task: Task, manifest: ModelManifest | None, input_characters: int = 0) -> int:
     """About how long a prompt is beside its inputs: the template that a model was fine-tuned with, or zero-shot.
     Examples that come from a table are assumed to be as long as a row's inputs, `input_characters`."""
     if manifest:

@@ -1,6 +1,6 @@
 """The manifest beside a fine-tuned adapter: the prompt and label ids it was trained with, its base and its task.
 
-In: JSON, or what a training knows. Out: an `AdapterManifest`. Whatever asks the model renders with the manifest's
+In: JSON, or what a training knows. Out: an `ModelManifest`. Whatever asks the model renders with the manifest's
 template, so that training, gate and serving use the same prompt. No files are read or written here.
 """
 
@@ -18,7 +18,7 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class AdapterManifest:
+class ModelManifest:
     """What an adapter was trained to answer, and on which base.
 
     `task` is the definition as in YAML; `labels` are its choices, with their tokens in `label_ids`, or, of a generated
@@ -44,7 +44,7 @@ class AdapterManifest:
         }
 
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> "AdapterManifest":
+    def from_dict(cls, fields: dict[str, Any]) -> "ModelManifest":
         """The inverse of `to_dict`. Raises ModelError for another format, or a missing field."""
         try:
             if fields["format"] != _FORMAT:
@@ -67,7 +67,7 @@ class AdapterManifest:
             raise ModelError(f"The fine-tuned model's manifest is malformed: {error}") from None
 
     @classmethod
-    def from_json(cls, text: str) -> "AdapterManifest":
+    def from_json(cls, text: str) -> "ModelManifest":
         """As `from_dict`, from the text of the file."""
         try:
             fields = json.loads(text)

@@ -41,7 +41,7 @@ class ResolvedModel:
     - "folder": `location` is the folder, `sha256` the hash of the model's own files.
     - "hub": `location` is the hub id, `revision` the commit, which pins the files.
     - "artifact": a fine-tuned adapter in MLflow. `location` is the artifact's URI, `sha256` the hash of its whole tree,
-      `base` the model under it, `tracking_uri` the server that has it, `manifest` its `AdapterManifest` as JSON.
+      `base` the model under it, `tracking_uri` the server that has it, `manifest` its `ModelManifest` as JSON.
     - "named": a model that only its engine knows, such as one behind HTTP. It has a name and no files, and nothing
       pins it.
     """

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sparklabel.labels.record import label_ddl
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.registry.serving import MANIFEST
 from sparklabel.tasks import Task, task_from_dict
 
@@ -31,7 +31,7 @@ def write_flavor(folder: Path, run_id: str) -> None:
     """Writes MLmodel, the input example and the requirements. Raises ModelError or TaskError for a bad manifest."""
     from mlflow.models import Model
 
-    task = task_from_dict(AdapterManifest.from_json((folder / MANIFEST).read_text("utf-8")).task)
+    task = task_from_dict(ModelManifest.from_json((folder / MANIFEST).read_text("utf-8")).task)
     model = Model(
         run_id=run_id, signature=signature(task), saved_input_example_info=_write_example(folder, task)
     )

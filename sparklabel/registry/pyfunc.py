@@ -14,7 +14,7 @@ from sparklabel.engines import engine_spec, open_engine
 from sparklabel.labeler import Labeler, abstain_below
 from sparklabel.labels.record import Label
 from sparklabel.models import references
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import ResolvedModel
 from sparklabel.registry.calibrators import find_calibrator
 from sparklabel.registry.serving import downloaded_version
@@ -42,7 +42,7 @@ class LabelingModel:
     """
 
     def __init__(self, model: ResolvedModel) -> None:
-        manifest = AdapterManifest.from_json(model.manifest)
+        manifest = ModelManifest.from_json(model.manifest)
         self.task = task_from_dict(manifest.task)
         self._model, self._manifest, self._turn = model, manifest, Lock()
         fingerprint = manifest.task_fingerprint

@@ -21,7 +21,7 @@ from sparklabel.errors import ModelError, ModelUnreachable
 from sparklabel.hashing import file_sha256, files_sha256
 from sparklabel.models import references
 from sparklabel.models.base_record import recorded_base
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import ResolvedModel
 from sparklabel.redaction import without_credentials
 from sparklabel.registry.store import connect, quieten, store_errors, tracking_uri
@@ -80,7 +80,7 @@ def resolve(reference: str) -> ResolvedModel:
         tracking_uri=tracking_uri(),
     )  # fmt: skip
     manifest = _registered_manifest(pinned, tags.get(CARD_SHA256_TAG))
-    base = recorded_base(reference, AdapterManifest.from_json(manifest).base)
+    base = recorded_base(reference, ModelManifest.from_json(manifest).base)
     return replace(pinned, base=base, manifest=manifest)
 
 
@@ -142,7 +142,7 @@ def downloaded_version(folder: Path) -> ResolvedModel:
         reference = f"models:/{meta['model_name']}/{meta['model_version']}"
     return ResolvedModel(
         reference, "artifact", f"{reference}@sha256:{sha256[:16]}", str(folder), sha256=sha256,
-        base=recorded_base(reference, AdapterManifest.from_json(manifest).base), manifest=manifest,
+        base=recorded_base(reference, ModelManifest.from_json(manifest).base), manifest=manifest,
     )  # fmt: skip
 
 

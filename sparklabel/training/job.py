@@ -23,7 +23,7 @@ from sparklabel.language_model import (
     choice_examples,
     text_examples,
 )
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import ResolvedModel, tokenizer_folder
 from sparklabel.probe.linear import probe_answers
 from sparklabel.progress import WorkProgress
@@ -181,8 +181,8 @@ class TrainingJob:
         ]
         return choice_examples(chosen, self.prepared.trie)
 
-    def _manifest(self) -> AdapterManifest:
-        return AdapterManifest(
+    def _manifest(self) -> ModelManifest:
+        return ModelManifest(
             task=self.task.to_dict(),
             task_fingerprint=self.task.fingerprint,
             template=self.prepared.template,

@@ -13,7 +13,7 @@ from sparklabel import errors, registry
 from sparklabel.confidence.calibrators import Calibrator, FittedCalibrator
 from sparklabel.engines import EngineOptions, EngineSpec, engine_spec
 from sparklabel.few_shot import ExampleSet
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import ResolvedModel
 from sparklabel.progress import tell
 from sparklabel.tasks import Task, check_task
@@ -35,9 +35,9 @@ class LabelerSpec:
     calibrator_run: str = field(default="", compare=False)
 
     @property
-    def manifest(self) -> AdapterManifest | None:
+    def manifest(self) -> ModelManifest | None:
         """The manifest of a fine-tuned model; None for others."""
-        return AdapterManifest.from_json(self.model.manifest) if self.model.manifest else None
+        return ModelManifest.from_json(self.model.manifest) if self.model.manifest else None
 
     @property
     def decision(self) -> str:

@@ -9,7 +9,7 @@ from sparklabel.labeling.build_report import build_report, dry_run_report
 from sparklabel.labeling.outcome import PassOutcome
 from sparklabel.labeling.plan import PassPlan
 from sparklabel.labeling.request import PassRequest
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import ResolvedModel
 from sparklabel.prompts import PromptTemplate
 from sparklabel.table.task_table import open_task_table
@@ -24,7 +24,7 @@ NOTE = "models:/x/1@sha256:0 was fine-tuned with an earlier version of the task 
 @pytest.mark.parametrize("changed", [True, False])
 def test_changed_instructions_that_do_not_count_are_reported(spark, small, task, changed, dry_run):
     then = EARLIER if changed else task
-    manifest = AdapterManifest(
+    manifest = ModelManifest(
         then.to_dict(), then.fingerprint, PromptTemplate(()), then.label_names, ((1,), (2,)), {}
     )
     model = ResolvedModel(

@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from sparklabel import registry
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.prompts import PromptTemplate
 from sparklabel.tasks import classification
 
@@ -52,7 +52,7 @@ def adapter_folder():
         (folder / "adapter" / "adapter_config.json").write_text("{}")
         weights = {"a": np.full(2, value, dtype=np.float32)}
         save_file(weights, folder / "adapter" / "adapter_model.safetensors")
-        manifest = AdapterManifest(
+        manifest = ModelManifest(
             VERDICT.to_dict(), "v1:0", PromptTemplate(()), ("a",), ((1,),), registry.base_record(base)
         )
         (folder / "sparklabel.json").write_text(json.dumps(manifest.to_dict()))

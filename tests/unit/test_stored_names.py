@@ -26,7 +26,7 @@ from sparklabel.labeling.state.lease import Holder
 from sparklabel.labeling.state.staging import open_staging
 from sparklabel.labeling.tracking import track_pass
 from sparklabel.labels import predicates, record, status
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.splits import is_held_out
 from sparklabel.table.history import ANSWERS, COLUMNS, CORRECTIONS, RESTORED, UNDO
 from sparklabel.table.label_columns import TASK_PROPERTY, Calibration, LabelColumns, RecordedTask
@@ -274,7 +274,7 @@ def test_a_card_is_written_and_read_like_this():
             "sha256": "0",
         },
     }  # fmt: skip
-    assert AdapterManifest.from_json(json.dumps(card)).to_dict() == card
+    assert ModelManifest.from_json(json.dumps(card)).to_dict() == card
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from sparklabel.errors import EngineError, ModelError, SetupError
 from sparklabel.labeler import Labeler, PreparedTask
 from sparklabel.labeler.predictors import predictor
 from sparklabel.labels.record import input_hash
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.prompts import answer_ids, bare_template
 
 TASK = classification("verdict", "text", ["fresh", "rotten", "so_so"], "Judge.")
@@ -184,12 +184,12 @@ def manifest(task, **changes):
         "labels": task.label_names,
         "label_ids": answer_ids(template, ByteTokenizer(), task.answer_mode.verbalized), "base": {},
     }  # fmt: skip
-    return AdapterManifest(**fields | changes)
+    return ModelManifest(**fields | changes)
 
 
 def test_a_fine_tuned_model_renders_with_its_own_template():
     labeler = Labeler(
-        TASK, FakeEngine(), model="m", manifest=AdapterManifest.from_dict(manifest(TASK).to_dict())
+        TASK, FakeEngine(), model="m", manifest=ModelManifest.from_dict(manifest(TASK).to_dict())
     )
     assert bytes(labeler.encoder.prefix) == b"Text:"
     assert labeler.label([["rotten"]])[0].value == "rotten"
@@ -197,7 +197,7 @@ def test_a_fine_tuned_model_renders_with_its_own_template():
 
 def test_a_card_of_a_newer_format_is_refused():
     with pytest.raises(ModelError, match="made by a newer sparklabel"):
-        AdapterManifest.from_dict(manifest(TASK).to_dict() | {"format": 2})
+        ModelManifest.from_dict(manifest(TASK).to_dict() | {"format": 2})
 
 
 @pytest.mark.parametrize("field", ["format", "labels", "template", "base"])
@@ -205,13 +205,13 @@ def test_a_card_that_lacks_a_field_names_it(field):
     fields = manifest(TASK).to_dict()
     del fields[field]
     with pytest.raises(ModelError, match=f"manifest has no '{field}'"):
-        AdapterManifest.from_dict(fields)
+        ModelManifest.from_dict(fields)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{"])
 def test_a_card_that_is_no_card_is_refused(text):
     with pytest.raises(ModelError, match="manifest is"):
-        AdapterManifest.from_json(text)
+        ModelManifest.from_json(text)
 
 
 def test_a_model_that_was_tuned_for_other_labels_is_refused():

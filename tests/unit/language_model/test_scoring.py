@@ -13,7 +13,7 @@ from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.errors import ModelError
 from sparklabel.label_trie import END, label_trie
 from sparklabel.language_model.output_heads import OptionHead
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import embedded_model
 from sparklabel.prompts import answer_ids, bare_template
 from tests.unit.language_model.slow_reference import BANKING, PREFIXES, ROWS, Reference, check, scorer
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def bare_manifest(task, tokenizer):
     """The manifest of a fine-tuned model, whose prompt is the row and little else."""
     template = bare_template(task, tokenizer)
-    return AdapterManifest(task.to_dict(), task.fingerprint, template, task.label_names,
+    return ModelManifest(task.to_dict(), task.fingerprint, template, task.label_names,
                      answer_ids(template, tokenizer, task.answer_mode.verbalized), {})  # fmt: skip
 
 

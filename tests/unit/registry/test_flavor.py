@@ -14,7 +14,7 @@ from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.labeler import Labeler, PreparedTask
 from sparklabel.labels.record import Label
 from sparklabel.language_model import LanguageModel, TrainingConfig, choice_examples, train_lora
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.prompts import bare_template
 from sparklabel.registry.flavor import signature
 
@@ -45,7 +45,7 @@ def tuned(base, tiny_model, store):
     prompts = asked.encoder.encode([[f"title {n}", "wx"[n % 2]] for n in range(32)])
     chosen = [(asked.encoder.prefix + prompt.ids, n % 2) for n, prompt in enumerate(prompts)]
     train_lora(model, choice_examples(chosen, asked.trie), CONFIG, folder / "adapter", choices=2)
-    manifest = AdapterManifest(
+    manifest = ModelManifest(
         TASK.to_dict(), TASK.fingerprint, asked.template, TASK.label_names, asked.label_ids,
         registry.base_record(base),
     )  # fmt: skip
@@ -77,7 +77,7 @@ def expected(reference):
     model = registry.resolve(reference)
     files = registry.fetch(model)
     engine = TransformersEngine.load(files.base, files.adapter)
-    manifest = AdapterManifest.from_json(model.manifest)
+    manifest = ModelManifest.from_json(model.manifest)
     return Labeler(TASK, engine, model=model.identity, manifest=manifest).label(ROWS)
 
 

@@ -8,7 +8,7 @@ import pytest
 from sparklabel import classification, registry
 from sparklabel.errors import ModelError, ModelUnreachable
 from sparklabel.language_model import ModelTokenizer
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.prompts import answer_ids, bare_template
 from sparklabel.training.baseline import MOST_FREQUENT, find_baseline
 
@@ -31,7 +31,7 @@ def champion(request, tiny, tmp_path, adapter_folder, log):
     tokenizer = ModelTokenizer.load(tmp_path / "tiny")
     template = bare_template(TASK, tokenizer)
     ids = answer_ids(template, tokenizer, TASK.answer_mode.verbalized)
-    manifest = AdapterManifest(
+    manifest = ModelManifest(
         TASK.to_dict(), TASK.fingerprint, template, TASK.label_names, ids, registry.base_record(tiny)
     )
     (folder / "sparklabel.json").write_text(json.dumps(manifest.to_dict()))

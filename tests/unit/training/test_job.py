@@ -4,7 +4,7 @@ import pytest
 
 from sparklabel import classification, registry
 from sparklabel.language_model import TrainingConfig
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.training.attempts import train_here
 from sparklabel.training.control import RunControl
@@ -32,7 +32,7 @@ def trained(store, tiny_model, tmp_path_factory):
 
 def test_the_folder_has_an_adapter_and_a_manifest_that_fits_the_task(trained):
     job, _, folder, _ = trained
-    manifest = AdapterManifest.from_json((folder / registry.MANIFEST).read_text())
+    manifest = ModelManifest.from_json((folder / registry.MANIFEST).read_text())
     manifest.check_fits(TONE, "the new version")
     assert manifest.base == registry.base_record(job.base)
     assert (folder / "adapter" / "adapter_model.safetensors").is_file()

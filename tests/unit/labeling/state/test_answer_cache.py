@@ -10,7 +10,7 @@ from sparklabel.errors import TableError
 from sparklabel.labeler import PreparedTask
 from sparklabel.labeling.options import StorageOptions
 from sparklabel.labeling.state.answer_cache import open_cache
-from sparklabel.models.manifest import AdapterManifest
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import ResolvedModel
 from sparklabel.prompts import bare_template
 from sparklabel.udf import labeler_spec, prepare
@@ -47,7 +47,7 @@ def test_new_instructions_are_another_question_also_for_a_model_that_was_trained
     tasks = [classification("verdict", "text", ["a", "b"], how) for how in ("Judge.", "Judge again.")]
     tokenizer = ByteTokenizer()
     trained = PreparedTask.rendered(tasks[0], tokenizer, bare_template(tasks[0], tokenizer))
-    manifest = AdapterManifest(
+    manifest = ModelManifest(
         tasks[0].to_dict(), tasks[0].fingerprint, trained.template, tasks[0].label_names, trained.label_ids, {}
     )  # fmt: skip
     model = ResolvedModel(
