@@ -18,6 +18,8 @@ SENTENCE, NAMES, HIDDEN, SCORES = "sentence", "names", "hidden", "scores"
 that it gives the choices."""
 COSTS = {NAMES: 0.1, SENTENCE: 1.0, HIDDEN: 20.0, SCORES: 30.0}
 """What a row costs with each source, relative to a sentence vector: only the order counts."""
+WITHOUT_HEAD = frozenset({NAMES, SCORES})
+"""What gives log-probabilities itself."""
 _STANDARDIZED = frozenset({HIDDEN})
 
 
@@ -89,6 +91,16 @@ def fit_classifier(
     return Classifier(heads, pool), Fit(
         _accuracy(pooled, targets, groups), mean_loss(pooled, targets, groups)
     )
+
+
+def group_targets(chosen: Sequence[Sequence[int]], groups: Sequence[int]) -> Targets:
+    """The targets [N, G] of rows whose right choices have these numbers among all L, one in each group."""
+    starts = np.cumsum([0, *groups[:-1]])
+    found = np.zeros((len(chosen), len(groups)), dtype=np.int64)
+    for row, numbers in enumerate(chosen):
+        of = np.searchsorted(starts, numbers, side="right") - 1
+        found[row, of] = np.asarray(numbers) - starts[of]
+    return found
 
 
 def _accuracy(log_p: Floats, targets: Targets, groups: Sequence[int]) -> float:

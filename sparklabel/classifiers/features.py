@@ -3,15 +3,18 @@
 In: rows of texts, an encoder. Out: features [N, F], or log-probabilities of the labels. The encoder is the caller's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import cached_property
 
 import numpy as np
 
+from sparklabel.classifiers.classifier import NAMES, SENTENCE
 from sparklabel.classifiers.heads import Features, Floats
 from sparklabel.confidence.prior import normalized
 from sparklabel.few_shot import Encoder
 from sparklabel.few_shot.selection import joined
 from sparklabel.tasks import Task
+from sparklabel.tasks.classification import Classification
 from sparklabel.tasks.matching import Matching
 
 _SHARPNESS = 20.0
@@ -37,3 +40,40 @@ def sentence_features(task: Task, rows: Sequence[Sequence[str]], encoder: Encode
 def name_log_probabilities(features: Features, names: Features) -> Floats:
     """Rows [N, D] and labels [L, D] as unit vectors: log-probabilities [N, L] by similarity alone."""
     return normalized(_SHARPNESS * (features @ names.T).astype(np.float64))
+
+
+class TextReader:
+    """Reads what needs no language model: sentence vectors, and for a classification how alike row and label are.
+
+    Args:
+        task: A scored one.
+        encoder: Of the rows and the labels.
+    """
+
+    def __init__(self, task: Task, encoder: Encoder) -> None:
+        self._task, self._encoder = task, encoder
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What can be read."""
+        return (SENTENCE, NAMES) if isinstance(self._task, Classification) else (SENTENCE,)
+
+    def read(self, rows: Sequence[Sequence[str]], sources: Collection[str]) -> dict[str, Features | Floats]:
+        """Features or log-probabilities by source, of those that can be read."""
+        found: dict[str, Features | Floats] = {}
+        wanted = [source for source in self.sources if source in sources]
+        if not wanted:
+            return found
+        vectors = sentence_features(self._task, rows, self._encoder)
+        if SENTENCE in wanted:
+            found[SENTENCE] = vectors
+        if NAMES in wanted:
+            if len(self._task.inputs) > 1:
+                vectors = self._encoder.embed([joined(row) for row in rows])
+            found[NAMES] = name_log_probabilities(vectors, self._names)
+        return found
+
+    @cached_property
+    def _names(self) -> Features:
+        assert isinstance(self._task, Classification)
+        return self._encoder.embed(self._task.meanings)

@@ -1,13 +1,15 @@
-"""Heads in a file: safetensors, no pickle.
+"""A classifier's heads in a file: safetensors, no pickle.
 
-In: a folder. Out: heads, as they were saved. What is read may come from a registry that others write to: only arrays
-are.
+In: a folder. Out: the classifier, as it was saved. What is read may come from a registry that others write to: only
+arrays are.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from sparklabel.classifiers.classifier import WITHOUT_HEAD, Classifier
 from sparklabel.classifiers.heads import Features, Head, Scaling
+from sparklabel.classifiers.pooling import Pool
 from sparklabel.errors import ModelError
 
 _FILE = "heads.safetensors"
@@ -25,12 +27,13 @@ def save_heads(heads: Mapping[str, Head], folder: Path) -> None:
     save_file(arrays, folder / _FILE)
 
 
-def load_heads(folder: Path, names: tuple[str, ...], groups: tuple[int, ...]) -> dict[str, Head]:
-    """The heads with these names. Raises ModelError if the file is missing or damaged, or they are for other choices.
+def load_classifier(folder: Path, weights: Mapping[str, float], groups: tuple[int, ...]) -> Classifier:
+    """The classifier whose heads were saved in the folder. Raises ModelError if the file is missing or damaged, or the
+    heads are for other choices.
 
     Args:
         folder: Where they were saved.
-        names: Of the heads.
+        weights: The sources with their weights in the pool.
         groups: The sizes of the task's groups of choices.
     """
     from safetensors import SafetensorError
@@ -39,9 +42,9 @@ def load_heads(folder: Path, names: tuple[str, ...], groups: tuple[int, ...]) ->
     try:
         arrays = load_file(folder / _FILE)
         heads = {}
-        for name in names:
-            mean, scale, weights, bias = (arrays[f"{name}.{part}"] for part in _PARTS)
-            heads[name] = Head(Scaling(mean, scale), weights, bias, groups)
+        for name in weights.keys() - WITHOUT_HEAD:
+            mean, scale, coefficients, bias = (arrays[f"{name}.{part}"] for part in _PARTS)
+            heads[name] = Head(Scaling(mean, scale), coefficients, bias, groups)
     except (OSError, SafetensorError, KeyError) as error:
         raise ModelError(f"The classifier in {folder} cannot be read: {error}") from None
     for name, head in heads.items():
@@ -49,4 +52,4 @@ def load_heads(folder: Path, names: tuple[str, ...], groups: tuple[int, ...]) ->
             raise ModelError(
                 f"The head {name!r} of the classifier in {folder} is for other choices than the task has."
             )
-    return heads
+    return Classifier(heads, Pool(dict(weights), groups))

@@ -237,6 +237,21 @@ class OpenAIOptions(EngineOptions):
         return {"base_url": self.base_url} | super().given
 
 
+class EncoderOptions(EngineOptions):
+    """Options of the encoder engine, which versions without a language model have: a classifier over sentence vectors.
+
+    Attributes:
+        threads: Torch's CPU threads. By default the cores of the Spark task.
+
+    Raises:
+        SetupError: An option is unknown, or its value is not one that the option takes.
+    """
+
+    engine: ClassVar[str] = "encoder"
+
+    threads: _Count = None
+
+
 class FakeOptions(EngineOptions):
     """Options of the fake engine, which answers by rule and without a model.
 

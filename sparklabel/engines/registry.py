@@ -16,6 +16,7 @@ from sparklabel.engines.openai.address import identity, model_of
 from sparklabel.engines.openai.choice_logprobs import check_choices
 from sparklabel.engines.openai.text_tokenizer import TextTokenizer
 from sparklabel.engines.options import (
+    EncoderOptions,
     EngineOptions,
     FakeOptions,
     OpenAIOptions,
@@ -120,6 +121,12 @@ def _open_transformers(model: str, base: Path, adapter: Path | None, **options: 
     return TransformersEngine.load(base, adapter, **options)
 
 
+def _open_encoder(model: str, base: Path, adapter: Path | None, **options: Any) -> Engine:
+    from sparklabel.engines.encoder import EncoderEngine
+
+    return EncoderEngine.load(base, model, **options)
+
+
 def _open_vllm(model: str, base: Path, adapter: Path | None, **options: Any) -> Engine:
     from sparklabel.engines.vllm.engine import VllmEngine
 
@@ -150,6 +157,7 @@ ENGINES: dict[str, EngineInfo] = {
         concurrent=True,
         holds_model=False,
     ),
+    "encoder": EngineInfo(EncoderOptions, _open_encoder, task_threads=True, holds_model=False),
     "fake": EngineInfo(
         FakeOptions,
         _open_fake,

@@ -17,6 +17,7 @@ from sparklabel.few_shot import Encoder, ExampleSet
 from sparklabel.labeler.predictors import Answer, Predictor, predictor
 from sparklabel.labeler.prepared_task import PreparedTask
 from sparklabel.labeler.retrieval import CandidateRetriever, ExampleRetriever
+from sparklabel.labeler.row_classifier import RowClassifier
 from sparklabel.labels import status
 from sparklabel.labels.record import Alternative, Label, input_hash
 from sparklabel.models.manifest import ModelManifest
@@ -46,6 +47,7 @@ class Labeler:
         min_confidence: Answers with less confidence are withheld.
         examples: The examples of a pass, for a model that was not fine-tuned.
         open_encoder: Opens the encoder that finds similar examples and candidate labels.
+        classifier: That of a fine-tuned model which has one.
 
     Raises:
         TaskError: The task cannot be asked of this model.
@@ -63,6 +65,7 @@ class Labeler:
         min_confidence: float = 0.0,
         examples: ExampleSet | None = None,
         open_encoder: Callable[[], Encoder] = sentence_encoder,
+        classifier: RowClassifier | None = None,
     ) -> None:
         self._calibrator, self._min_confidence = calibrator, min_confidence
         prepared = PreparedTask.of(task, engine.tokenizer, manifest, model, examples)
@@ -73,7 +76,9 @@ class Labeler:
         candidates = candidate_labels(task) if manifest is None else None
         self._candidate_retriever = CandidateRetriever(candidates, open_encoder) if candidates else None
         self.encoder = prepared.encoder
-        self._predictor: Predictor = predictor(prepared, engine, zero_shot=manifest is None)
+        self._predictor: Predictor = predictor(
+            prepared, engine, zero_shot=manifest is None, classifier=classifier
+        )
         self._stamp = Label(status=status.OK, model=model, task_fingerprint=task.fingerprint, attempts=1)
         self._enough, self._which = (all, "an") if task.needs_every_input else (any, "every")
         self._refuses_cuts = task.on_too_long == "fail"

@@ -5,13 +5,14 @@ engine are raised: the `Labeler` handles them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparklabel.classifiers.classifier import SCORES
 from sparklabel.confidence.prior import geometric_mean, mean_log, prior_corrected
 from sparklabel.engines import (
     Completion,
@@ -24,6 +25,7 @@ from sparklabel.engines import (
 )
 from sparklabel.errors import EngineError, TaskError
 from sparklabel.labeler.prepared_task import PreparedTask
+from sparklabel.labeler.row_classifier import RowClassifier
 from sparklabel.labels import status
 from sparklabel.labels.record import Alternative, FieldConfidence
 from sparklabel.prompts import Prompt
@@ -54,14 +56,18 @@ class Predictor(Protocol):
     def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]: ...
 
 
-def predictor(prepared: PreparedTask, engine: Engine, *, zero_shot: bool) -> Predictor:
-    """The predictor for a task with this engine. `zero_shot`: the model was not fine-tuned."""
-    if isinstance(prepared.mode, Generated):
-        return GeneratedAnswers(prepared, prepared.mode, engine)
+def predictor(
+    prepared: PreparedTask, engine: Engine, *, zero_shot: bool, classifier: RowClassifier | None = None
+) -> Predictor:
+    """The predictor for a task with this engine. `zero_shot`: the model was not fine-tuned. `classifier`: its own."""
+    mode = prepared.mode
+    if isinstance(mode, Generated):
+        return GeneratedAnswers(prepared, mode, engine)
     # A fine-tuned model learned the labels' frequencies from people, so its prior is not corrected.
-    return ScoredAnswers(
-        prepared, prepared.mode, engine, corrects=prepared.mode.prior_correction and zero_shot
-    )
+    scored = ScoredAnswers(prepared, mode, engine, corrects=mode.prior_correction and zero_shot)
+    if classifier is None:
+        return scored
+    return ClassifierAnswers(mode, classifier, scored if prepared.label_trie else None)
 
 
 class ScoredAnswers:
@@ -80,16 +86,11 @@ class ScoredAnswers:
         """`certain`: the engine named the choice without a probability."""
         if failed := _failed(row_status):
             return failed
-        if np.isnan(log_p).any():
-            return Answer(status=status.INVALID_OUTPUT, error="the model's scores are not numbers")
-        decision = self._mode.decide(log_p)
+        answer = decided(self._mode, log_p)
+        if answer.status != status.OK:
+            return answer
         error = row_status.text if row_status else None
-        if certain:
-            return Answer(value=decision.value, error=error)
-        return Answer(
-            value=decision.value, confidence=decision.confidence, alternatives=decision.alternatives,
-            field_confidence=decision.field_confidence, error=error,
-        )  # fmt: skip
+        return Answer(value=answer.value, error=error) if certain else replace(answer, error=error)
 
     def log_probabilities(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         """[N, L]: each choice's log-probability for each prompt, prior-corrected if the task asks for that."""
@@ -139,11 +140,43 @@ class ScoredAnswers:
         return candidates
 
 
+def decided(mode: Scored, log_p: NDArray[np.float64]) -> Answer:
+    """The answer of a row whose choices have these log-probabilities [L]."""
+    if np.isnan(log_p).any():
+        return Answer(status=status.INVALID_OUTPUT, error="the model's scores are not numbers")
+    decision = mode.decide(log_p)
+    return Answer(
+        value=decision.value, confidence=decision.confidence, alternatives=decision.alternatives,
+        field_confidence=decision.field_confidence,
+    )  # fmt: skip
+
+
 def _failed(row_status: RowStatus | None) -> Answer | None:
     """The answer of a row that failed; None for any other row."""
     if row_status is None or row_status.status == status.OK:
         return None
     return Answer(status=row_status.status, error=row_status.text)
+
+
+class ClassifierAnswers:
+    """Answers with a version's classifier.
+
+    Args:
+        mode: The task's.
+        classifier: The version's.
+        scored: The language model's probabilities; None if there is no language model.
+    """
+
+    def __init__(self, mode: Scored, classifier: RowClassifier, scored: ScoredAnswers | None) -> None:
+        self._mode, self._scored = mode, scored
+        self._classifier, self._reader = classifier.classifier, classifier.reader
+
+    def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]:
+        sources = self._classifier.sources
+        read = self._reader.read(rows, sources) if self._reader else {}
+        if self._scored and SCORES in sources:
+            read[SCORES] = self._scored.log_probabilities(prompts)
+        return [decided(self._mode, log_p) for log_p in self._classifier.log_probabilities(read)]
 
 
 class GeneratedAnswers:

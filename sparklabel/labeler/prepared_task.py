@@ -13,6 +13,8 @@ from sparklabel.models.manifest import ModelManifest
 from sparklabel.prompts import (
     PromptEncoder,
     PromptTemplate,
+    RowEncoder,
+    RowTokens,
     Tokenizer,
     answer_ids,
     candidate_labels,
@@ -20,18 +22,19 @@ from sparklabel.prompts import (
     check_same_ids,
     fitting,
 )
-from sparklabel.tasks import AnswerMode, Scored, Task, check_task
+from sparklabel.tasks import AnswerMode, Generated, Scored, Task, check_task
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedTask:
-    """`mode`: how the task is answered. `template` and `encoder`: how rows become prompts. `label_trie`: the choices of
-    a scored task; None if answers are generated."""
+    """`mode`: how the task is answered. `template` and `encoder`: how rows become prompts; there is no template if no
+    language model is asked. `label_trie`: the choices that a language model scores; None if it writes answers, or is
+    not asked."""
 
     task: Task
     mode: AnswerMode
-    template: PromptTemplate
-    encoder: PromptEncoder
+    template: PromptTemplate | None
+    encoder: RowEncoder
     label_trie: LabelTrie | None
 
     @classmethod
@@ -46,10 +49,11 @@ class PreparedTask:
         """With the manifest of a fine-tuned model; or without fine-tuning, with the examples of a pass if there are
         any. Raises TaskError or ModelError."""
         check_task(task)
-        template = manifest.template if manifest else _untrained(task, tokenizer, examples)
-        prepared = cls.rendered(task, tokenizer, template)
-        if not manifest and (candidates := candidate_labels(task)):
-            prepared.encoder.check_room_for(candidates)
+        if manifest and manifest.template is None:
+            manifest.check_fits(task, model)
+            return cls(task, task.answer_mode, None, RowTokens(tokenizer), None)
+        template = manifest.template if manifest else None
+        prepared = cls.rendered(task, tokenizer, template or _untrained(task, tokenizer, examples))
         if manifest:
             manifest.check_fits(task, model)
             check_same_ids(manifest.label_ids, prepared.label_ids, model)
@@ -58,11 +62,14 @@ class PreparedTask:
     @classmethod
     def rendered(cls, task: Task, tokenizer: Tokenizer, template: PromptTemplate) -> "PreparedTask":
         """With a template of the caller's."""
-        mode = task.answer_mode
+        mode, trie = task.answer_mode, None
         if isinstance(mode, Scored):
             trie = label_trie(answer_ids(template, tokenizer, mode.verbalized), mode.names, mode.groups)
-            return cls(task, mode, template, PromptEncoder(template, tokenizer, trie.tree_depth + 1), trie)
-        return cls(task, mode, template, PromptEncoder(template, tokenizer, mode.max_tokens), None)
+        reserve = trie.tree_depth + 1 if trie else mode.max_tokens if isinstance(mode, Generated) else 0
+        encoder = PromptEncoder(template, tokenizer, reserve)
+        if encoder.takes_candidates and (candidates := candidate_labels(task)):
+            encoder.check_room_for(candidates)
+        return cls(task, mode, template, encoder, trie)
 
     @property
     def trie(self) -> LabelTrie:

@@ -193,7 +193,8 @@ def prompt_characters(task: Task, manifest: ModelManifest | None, input_characte
     """About how long a prompt is beside its inputs: the template that a model was fine-tuned with, or zero-shot.
     Examples that come from a table are assumed to be as long as a row's inputs, `input_characters`."""
     if manifest:
-        return sum(len(piece.text) for piece in manifest.template.pieces if piece.kind != "input")
+        pieces = manifest.template.pieces if manifest.template else ()
+        return sum(len(piece.text) for piece in pieces if piece.kind != "input")
     examples = sum(len(t) for e in task.examples for t in (*e.inputs, task.verbalize(e.answer)))
     examples += task.examples_from.count * input_characters if task.examples_from else 0
     return len(task.question()) + examples + _CHAT_CHARACTERS

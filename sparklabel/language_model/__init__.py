@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from sparklabel.language_model.gguf import convert_gguf
     from sparklabel.language_model.model import LanguageModel
     from sparklabel.language_model.partial_forward import decoder_depth, hidden_features
-    from sparklabel.language_model.sentence_encoder import SentenceEncoder
+    from sparklabel.language_model.sentence_encoder import EncoderTokenizer, SentenceEncoder
     from sparklabel.language_model.tokenizer import ModelTokenizer
     from sparklabel.language_model.training.config import TrainingConfig
     from sparklabel.language_model.training.examples import TrainingExample, choice_examples, text_examples
     from sparklabel.language_model.training.trainer import StepMetrics, TrainingSummary, train_lora
 
 _HOMES = {
+    "EncoderTokenizer": "sentence_encoder",
     "LanguageModel": "model",
     "ModelTokenizer": "tokenizer",
     "SentenceEncoder": "sentence_encoder",
@@ -34,6 +35,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "EncoderTokenizer",
     "LanguageModel",
     "ModelTokenizer",
     "SentenceEncoder",

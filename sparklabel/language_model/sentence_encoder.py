@@ -74,13 +74,15 @@ class SentenceEncoder:
         self._takes_first = takes_first
 
     @classmethod
-    def load(cls, folder: Path, identity: str) -> "SentenceEncoder":
-        """Loads a folder with a model and its tokenizer, as sentence-transformers saves one. Raises ModelError if it
-        does not load, or computes its vectors in another way."""
+    def load(cls, folder: Path, identity: str, threads: int | None = None) -> "SentenceEncoder":
+        """Loads a folder with a model and its tokenizer, as sentence-transformers saves one. `threads` are torch's, on
+        the CPU. Raises ModelError if it does not load, or computes its vectors in another way."""
         import torch
         from transformers import AutoModel
         from transformers.utils import logging
 
+        if threads is not None:
+            torch.set_num_threads(threads)
         takes_first = _pooling(folder) == "cls"
         tokenizer = EncoderTokenizer.load(folder)
         logging.disable_progress_bar()

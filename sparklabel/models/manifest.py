@@ -1,11 +1,11 @@
-"""The manifest beside a fine-tuned adapter: the prompt and label ids it was trained with, its base and its task.
+"""The manifest of a registered version: its base and its task, and how it is asked.
 
-In: JSON, or what a training knows. Out: an `ModelManifest`. Whatever asks the model renders with the manifest's
+In: JSON, or what a training knows. Out: a `ModelManifest`. Whatever asks the model renders with the manifest's
 template, so that training, gate and serving use the same prompt. No files are read or written here.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sparklabel.errors import ModelError
@@ -13,53 +13,79 @@ from sparklabel.label_trie import TokenPath
 from sparklabel.prompts import PromptTemplate
 from sparklabel.tasks import Task
 
-_FORMAT = 1
+_FORMAT, _WITH_CLASSIFIER = 1, 2
 """The format's version; raised when an older sparklabel would misread a manifest."""
+MODEL_SOURCES = frozenset({"hidden", "scores"})
+"""What a classifier may read of a language model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierCard:
+    """A version's classifier. `weights`: what it reads of each row, with the weights of their pool. `encoder`: the
+    record of the sentence encoder, as of a base; None if it reads no sentence vectors. `is_tuned`: the encoder's
+    weights were trained, too, and are the version's own."""
+
+    weights: dict[str, float]
+    encoder: dict[str, Any] | None
+    is_tuned: bool = False
+
+    @property
+    def needs_language_model(self) -> bool:
+        return not MODEL_SOURCES.isdisjoint(self.weights)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelManifest:
-    """What an adapter was trained to answer, and on which base.
+    """What a version was trained to answer, and on which base.
 
     `task` is the definition as in YAML; `labels` are its choices, with their tokens in `label_ids`, or, of a generated
-    task, the signature of its fields; `base` names the weights under the adapter (see `base_record`).
+    task, the signature of its fields; `base` names the weights under the version (see `base_record`): those of the
+    language model, or of the sentence encoder where a `classifier` reads nothing else. It has no `template` then.
     """
 
     task: dict[str, Any]
     task_fingerprint: str
-    template: PromptTemplate
+    template: PromptTemplate | None
     labels: tuple[Any, ...]
     label_ids: tuple[TokenPath, ...]
     base: dict[str, Any]
+    classifier: ClassifierCard | None = None
+
+    @property
+    def needs_language_model(self) -> bool:
+        """Whether answers take a language model. Otherwise a sentence encoder suffices."""
+        return self.classifier is None or self.classifier.needs_language_model
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "format": _FORMAT,
+        fields = {
+            "format": _WITH_CLASSIFIER if self.classifier else _FORMAT,
             "task": self.task,
             "task_fingerprint": self.task_fingerprint,
-            "template": self.template.to_dict(),
+            "template": self.template and self.template.to_dict(),
             "labels": list(self.labels),
             "label_ids": [list(path) for path in self.label_ids],
             "base": self.base,
         }
+        return fields | ({"classifier": asdict(self.classifier)} if self.classifier else {})
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "ModelManifest":
         """The inverse of `to_dict`. Raises ModelError for another format, or a missing field."""
         try:
-            if fields["format"] != _FORMAT:
+            if fields["format"] not in (_FORMAT, _WITH_CLASSIFIER):
                 raise ModelError(
-                    f"The fine-tuned model's manifest has the format {fields['format']!r}, not {_FORMAT}: "
-                    "it was made by a newer sparklabel.",
+                    f"The fine-tuned model's manifest has the format {fields['format']!r}, not {_FORMAT} or "
+                    f"{_WITH_CLASSIFIER}: it was made by a newer sparklabel.",
                     hint="Update sparklabel.",
                 )
             return cls(
                 task=fields["task"],
                 task_fingerprint=fields["task_fingerprint"],
-                template=PromptTemplate.from_dict(fields["template"]),
+                template=fields["template"] and PromptTemplate.from_dict(fields["template"]),
                 labels=tuple(fields["labels"]),
                 label_ids=tuple(tuple(path) for path in fields["label_ids"]),
                 base=fields["base"],
+                classifier=ClassifierCard(**fields["classifier"]) if "classifier" in fields else None,
             )
         except KeyError as error:
             raise ModelError(f"The fine-tuned model's manifest has no {error}.") from None

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparklabel.language_model import LanguageModel, decoder_depth, hidden_features
-from sparklabel.prompts import PromptEncoder
+from sparklabel.prompts import RowEncoder
 
 Answer = TypeVar("Answer", bound=Hashable)
 
@@ -57,7 +57,7 @@ class LinearProbe:
 
 def probe_answers(
     model: LanguageModel,
-    encoder: PromptEncoder,
+    encoder: RowEncoder,
     train: Sequence[tuple[Sequence[str], Answer]],
     test: Sequence[Sequence[str]],
     answers: Sequence[Answer],

@@ -2,6 +2,7 @@
 
 from sparklabel.prompts.answer_tokens import answer_ids, check_same_ids
 from sparklabel.prompts.encoder import Prompt, PromptEncoder, RowCandidates, shares
+from sparklabel.prompts.row_tokens import RowEncoder, RowTokens
 from sparklabel.prompts.templates import (
     Piece,
     PromptTemplate,
@@ -19,6 +20,8 @@ __all__ = [
     "PromptEncoder",
     "PromptTemplate",
     "RowCandidates",
+    "RowEncoder",
+    "RowTokens",
     "Tokenizer",
     "answer_ids",
     "bare_template",

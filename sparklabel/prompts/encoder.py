@@ -52,7 +52,7 @@ class PromptEncoder:
         self.prefix: TokenPath = tuple(i for ids in encoded[:first] if ids is not None for i in ids)
         behind = zip(encoded[first:], kinds[first:], strict=True)
         self._rest = [ids for ids, kind in behind if kind not in ("choices", "examples")]
-        self._takes_candidates = "choices" in kinds
+        self.takes_candidates = "choices" in kinds
         self._fixed = len(self.prefix) + sum(len(ids) for ids in self._rest if ids is not None)
         fixed = self._fixed + reserve
         self.room = tokenizer.context - fixed
@@ -101,7 +101,7 @@ class PromptEncoder:
         texts = [" " + text.strip()[:limit] for row in rows for text in row]
         ids = iter(self._tokenizer.encode_rows(texts))
         made, listed = [RowCandidates("", ())] * len(rows), [list[int]()] * len(rows)
-        if candidates and self._takes_candidates:
+        if candidates and self.takes_candidates:
             made, listed = (
                 list(candidates),
                 self._tokenizer.encode_rows([f"\n\n{one.text}" for one in candidates]),

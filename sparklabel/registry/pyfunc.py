@@ -11,13 +11,12 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from sparklabel.engines import engine_spec, open_engine
-from sparklabel.labeler import Labeler, abstain_below
+from sparklabel.labeler import Labeler, abstain_below, row_classifier
 from sparklabel.labels.record import Label
-from sparklabel.models import references
 from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import ResolvedModel
 from sparklabel.registry.calibrators import find_calibrator
-from sparklabel.registry.serving import downloaded_version
+from sparklabel.registry.serving import downloaded_version, local_version
 from sparklabel.registry.store import has_store
 from sparklabel.tasks import task_from_dict
 from sparklabel.tasks.json_values import json_text
@@ -80,13 +79,17 @@ class LabelingModel:
             return [label for part in parts for label in self._labeler.label(part)]
 
     def _open(self) -> Labeler:
-        model, spec = self._model, engine_spec("auto", {})
-        assert model.base is not None
-        adapter = Path(model.location) / "adapter"
-        engine = open_engine(spec, model.identity, references.fetch(model.base), adapter)
-        return Labeler(
-            self.task, engine, model=model.identity, manifest=self._manifest, calibrator=self._calibrator
+        model, card = self._model, self._manifest.classifier
+        files = local_version(model, Path(model.location))
+        spec = engine_spec("auto" if self._manifest.needs_language_model else "encoder", {})
+        engine = open_engine(spec, model.identity, files.base, files.adapter)
+        classifier = (
+            row_classifier(self.task, card, files.classifier, files.encoder, engine) if card else None
         )
+        return Labeler(
+            self.task, engine, model=model.identity, manifest=self._manifest, calibrator=self._calibrator,
+            classifier=classifier,
+        )  # fmt: skip
 
 
 def _record(label: Label) -> dict[str, Any]:

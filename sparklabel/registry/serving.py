@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from mlflow.entities import FileInfo
 
 MANIFEST = "sparklabel.json"
+ADAPTER, CLASSIFIER, ENCODER_FOLDER = "adapter", "classifier", "encoder"
+"""The folders of a version; it has those that its manifest speaks of."""
 SHA256_TAG = "sparklabel.sha256"
 """The tag with the hash of a version's whole tree."""
 CARD_SHA256_TAG = "sparklabel.card_sha256"
@@ -50,10 +52,19 @@ _REFERENCE = re.compile(r"models:/([^/:]+)(?:/(\d+)(?:@sha256:([0-9a-f]{16}))?|@
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """A model's folders on this host; a fine-tuned model has an `adapter` (PEFT layout)."""
+    """A model's folders on this host.
+
+    Attributes:
+        base: The weights under it.
+        adapter: A LoRA adapter over them (PEFT layout).
+        encoder: What a classifier's sentence vectors come from; the base itself if that is nothing else.
+        classifier: Its heads.
+    """
 
     base: Path
     adapter: Path | None = None
+    encoder: Path | None = None
+    classifier: Path | None = None
 
 
 def resolve(reference: str) -> ResolvedModel:
@@ -176,7 +187,25 @@ def fetch(model: ResolvedModel) -> LocalModel:
         raise ModelError(
             f"The manifest of {model.identity} at {model.location} is not the one that was registered."
         )
-    return LocalModel(references.fetch(model.base), folder / "adapter")
+    return local_version(model, folder)
+
+
+def local_version(model: ResolvedModel, folder: Path) -> LocalModel:
+    """The folders of a version whose own files are in `folder`. Raises ModelError as `fetch` does."""
+    assert model.base is not None
+    card = ModelManifest.from_json(model.manifest).classifier
+    if card is None:
+        return LocalModel(references.fetch(model.base), folder / ADAPTER)
+    own = folder / ENCODER_FOLDER if card.is_tuned else None
+    if not card.needs_language_model:
+        encoder = own or references.fetch(model.base)
+        return LocalModel(encoder, None, encoder, folder / CLASSIFIER)
+    if own is None and card.encoder is not None:
+        own = references.fetch(recorded_base(model.reference, card.encoder))
+    adapter = folder / ADAPTER
+    return LocalModel(
+        references.fetch(model.base), adapter if adapter.is_dir() else None, own, folder / CLASSIFIER
+    )
 
 
 def _checked_copy(model: ResolvedModel) -> Path:

@@ -1,8 +1,8 @@
 """Registered models: a fine-tuned adapter becomes a version, and the best version the champion.
 
-In: an open run and a folder with `adapter/` (PEFT layout) and the manifest. Out: a version number; the hashes of its
-files and of its manifest are tags of the version. Which version should be the champion is decided by the gate, not
-here.
+In: an open run and a folder with the manifest, and `adapter/` (PEFT layout), `classifier/`, or both. Out: a version
+number; the hashes of its files and of its manifest are tags of the version. Which version should be the champion is
+decided by the gate, not here.
 """
 
 import hashlib
@@ -16,7 +16,9 @@ from sparklabel.hashing import file_sha256
 from sparklabel.registry.flavor import write_flavor
 from sparklabel.registry.runs import Run
 from sparklabel.registry.serving import (
+    ADAPTER,
     CARD_SHA256_TAG,
+    CLASSIFIER,
     MANIFEST,
     SHA256_TAG,
     UNKNOWN,
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION = "champion"
+_ADAPTERS = (f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/adapter_model.safetensors")
+_HEADS = (f"{CLASSIFIER}/heads.safetensors",)
 
 
 def log_version(run: Run, folder: Path, registered_name: str, tags: Mapping[str, Any] | None = None) -> str:
@@ -39,8 +43,8 @@ def log_version(run: Run, folder: Path, registered_name: str, tags: Mapping[str,
 
     Raises ModelError if the folder is not a fine-tuned model, SetupError if the store fails.
     """
-    if missing := [f for f in (MANIFEST, "adapter/adapter_config.json", "adapter/adapter_model.safetensors")
-                   if not (folder / f).is_file()]:  # fmt: skip
+    needed = [MANIFEST, *(_HEADS if (folder / CLASSIFIER).is_dir() else _ADAPTERS)]
+    if missing := [file for file in needed if not (folder / file).is_file()]:
         raise ModelError(f"The folder {folder} is not a fine-tuned model: it has no {', no '.join(missing)}.")
     write_flavor(folder, run.id)
     sha256 = version_sha256(folder)

@@ -10,6 +10,11 @@ from dataclasses import dataclass
 from sparklabel.tasks.label_options import listed
 
 
+def meaning(verbalized: str, description: str) -> str:
+    """A label's text for an encoder."""
+    return f"{verbalized}: {description}" if description else verbalized
+
+
 @dataclass(frozen=True, slots=True)
 class CandidateLabels:
     """Each row's prompt lists `count` of the L `options`, which are pairs (label as a model reads it, description or
@@ -21,10 +26,7 @@ class CandidateLabels:
     @property
     def meanings(self) -> list[str]:
         """[L]: the text of each label for the encoder that finds the nearest ones."""
-        return [
-            f"{verbalized}: {description}" if description else verbalized
-            for verbalized, description in self.options
-        ]
+        return [meaning(*option) for option in self.options]
 
     def text(self, choices: Sequence[int]) -> str:
         """The list of these labels, given by their numbers, in this order."""

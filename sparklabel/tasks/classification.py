@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from sparklabel.tasks.answer_modes import Scored
-from sparklabel.tasks.candidate_labels import CandidateLabels
+from sparklabel.tasks.candidate_labels import CandidateLabels, meaning
 from sparklabel.tasks.choices import one_of
 from sparklabel.tasks.label_options import (
     LabelOptions,
@@ -54,6 +54,11 @@ class Classification(Task):
     @property
     def label_names(self) -> tuple[str, ...]:
         return tuple(label.name for label in self.labels)
+
+    @property
+    def meanings(self) -> list[str]:
+        """[L]: the text of each label for an encoder: its name and its description."""
+        return [meaning(*option) for option in self._options]
 
     @property
     def answer_mode(self) -> Scored:

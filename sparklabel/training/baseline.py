@@ -12,7 +12,7 @@ from sparklabel.errors import ModelError, ModelUnreachable, TaskError
 from sparklabel.few_shot import ExampleSet
 from sparklabel.models.references import ResolvedModel
 from sparklabel.tasks import Task
-from sparklabel.udf import LabelerSpec, prepare
+from sparklabel.udf import LabelerSpec, engine_of, prepare
 
 CHAMPION, BASE, MOST_FREQUENT = "the champion", "the base", "the most frequent answer"
 
@@ -81,4 +81,4 @@ def find_baseline(
 
 
 def _spec(task: Task, model: ResolvedModel, examples: ExampleSet | None = None) -> LabelerSpec:
-    return LabelerSpec(task, model, engine_spec("auto", {}), examples=examples)
+    return LabelerSpec(task, model, engine_of(model, engine_spec("auto", {})), examples=examples)

@@ -22,7 +22,7 @@ from sparklabel.tasks import Task, has_choices
 from sparklabel.training.baseline import CHAMPION, Baseline, find_baseline
 from sparklabel.training.control import ONE_MODEL
 from sparklabel.training.gate import GateResult, judge
-from sparklabel.udf import LabelerSpec, load_engine, make_labeler
+from sparklabel.udf import LabelerSpec, engine_of, load_engine, make_labeler
 
 
 class HeldOutJudge:
@@ -134,7 +134,8 @@ class HeldOutJudge:
 
     def _asked(self, model: ResolvedModel) -> list[Label]:
         with ONE_MODEL:
-            spec = LabelerSpec(self._task, model, engine_spec("auto", {}), examples=self._examples)
+            engine = engine_of(model, engine_spec("auto", {}))
+            spec = LabelerSpec(self._task, model, engine, examples=self._examples)
             labeler = make_labeler(spec, load_engine(spec.engine, spec.model))
             rows = [answer.inputs for answer in self._answers.held_out]
             labeler.label(rows)

@@ -11,7 +11,7 @@ from pathlib import Path
 from sparklabel import registry
 from sparklabel.engines import Engine, EngineSpec, engine_spec, names_devices, open_engine
 from sparklabel.engines.server import CPU, ServingSpec, connect, evict, gpu_uuid, visible_gpu
-from sparklabel.labeler import Labeler
+from sparklabel.labeler import Labeler, row_classifier
 from sparklabel.models.references import ResolvedModel
 from sparklabel.udf.spec import LabelerSpec
 
@@ -61,9 +61,13 @@ def open_labeler(spec: LabelerSpec, slot: Slot = Slot()) -> Labeler:
 
 def make_labeler(spec: LabelerSpec, engine: Engine) -> Labeler:
     """A labeler over an engine that belongs to the caller."""
+    manifest, classifier = spec.manifest, None
+    if manifest and manifest.classifier:
+        files = registry.fetch(spec.model)
+        classifier = row_classifier(spec.task, manifest.classifier, files.classifier, files.encoder, engine)
     return Labeler(
-        spec.task, engine, model=spec.model.identity, manifest=spec.manifest, calibrator=spec.calibrator,
-        min_confidence=spec.min_confidence, examples=spec.examples,
+        spec.task, engine, model=spec.model.identity, manifest=manifest, calibrator=spec.calibrator,
+        min_confidence=spec.min_confidence, examples=spec.examples, classifier=classifier,
     )  # fmt: skip
 
 

@@ -70,6 +70,8 @@ def _check_askable(spec: LabelerSpec) -> PreparedTask:
 def _tokenizer(spec: LabelerSpec) -> Tokenizer:
     if named := spec.engine.kind.named:
         return named.tokenizer(dict(spec.engine.options))
-    from sparklabel.language_model import ModelTokenizer
+    from sparklabel.language_model import EncoderTokenizer, ModelTokenizer
 
-    return ModelTokenizer.load(tokenizer_folder(spec.model))
+    folder = tokenizer_folder(spec.model)
+    without_prompt = spec.manifest is not None and not spec.manifest.needs_language_model
+    return EncoderTokenizer.load(folder) if without_prompt else ModelTokenizer.load(folder)

@@ -18,6 +18,8 @@ from sparklabel.models.references import ResolvedModel
 from sparklabel.progress import tell
 from sparklabel.tasks import Task, check_task
 
+_ENCODER = "encoder"
+
 
 @dataclass(frozen=True, slots=True)
 class LabelerSpec:
@@ -67,6 +69,20 @@ class LabelerSpec:
         return manifest.task_fingerprint if (manifest := self.manifest) else self.task.fingerprint
 
 
+def engine_of(model: ResolvedModel, chosen: EngineSpec) -> EngineSpec:
+    """The engine of a model: the one that was chosen, for a language model; versions without one have an encoder.
+    Raises SetupError if an encoder was chosen for a language model."""
+    without = bool(model.manifest) and not ModelManifest.from_json(model.manifest).needs_language_model
+    if without and chosen.name != _ENCODER:
+        return EngineSpec(_ENCODER)
+    if chosen.name == _ENCODER and not without:
+        raise errors.SetupError(
+            f"The encoder engine answers with classifiers, and {model.identity} is a language model.",
+            hint="Leave engine= out.",
+        )
+    return chosen
+
+
 def labeler_spec(
     task: Task,
     model: str | ResolvedModel,
@@ -100,7 +116,7 @@ def labeler_spec(
         resolved = ResolvedModel(model, "named", named.identity(model, dict(chosen.options)), "")
     else:
         resolved = model if isinstance(model, ResolvedModel) else registry.resolve(model)
-    spec = LabelerSpec(task, resolved, chosen).withholding(min_confidence)
+    spec = LabelerSpec(task, resolved, engine_of(resolved, chosen)).withholding(min_confidence)
     if manifest := spec.manifest:
         manifest.check_fits(task, resolved.identity)
     try:

@@ -128,9 +128,10 @@ def open_cache(
     """The cache of a pass over the table at `location`; None without one. Reads and creates nothing yet."""
     if storage.cache is False:
         return None
+    template = question.template and question.template.to_dict()
     asked = [
-        question.template.to_dict(), question.label_ids, spec.task.fingerprint, spec.decision, spec.model.identity,
-        spec.engine.name, spec.engine.options,
+        template, question.label_ids, spec.task.fingerprint, spec.decision, spec.model.identity, spec.engine.name,
+        spec.engine.options,
     ]  # fmt: skip
     content = hashlib.sha256(json.dumps(asked, default=str).encode()).hexdigest()[:32]
     record = label_ddl(spec.task.value_type)

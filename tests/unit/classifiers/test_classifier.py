@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sparklabel.classifiers.classifier import HIDDEN, NAMES, SENTENCE, fit_classifier
+from sparklabel.classifiers.classifier import HIDDEN, NAMES, SENTENCE, fit_classifier, group_targets
 from sparklabel.confidence.prior import normalized
 
 GROUPS = (3,)
@@ -59,3 +59,7 @@ def test_answers_with_several_questions_are_right_if_all_are():
     _, fit = fit_classifier({SENTENCE: features(0.5, 1)}, {}, targets, (3, 2), FOLDS)
     _, first = fit_classifier({SENTENCE: features(0.5, 1)}, {}, TARGETS, (3,), FOLDS)
     assert fit.accuracy <= first.accuracy
+
+
+def test_targets_are_numbered_within_their_group():
+    assert group_targets([(0, 4), (2, 3)], (3, 2)).tolist() == [[0, 1], [2, 0]]
