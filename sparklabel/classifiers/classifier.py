@@ -58,8 +58,7 @@ class Classifier:
 
 
 def fit_classifier(
-    features: Mapping[str, Features],
-    given: Mapping[str, Floats],
+    read: Mapping[str, Features | Floats],
     targets: Targets,
     groups: Sequence[int],
     folds: NDArray[np.int64],
@@ -67,8 +66,8 @@ def fit_classifier(
     """Fits heads, chooses what is worth its cost, and weighs it, all by cross-fitting on the training rows.
 
     Args:
-        features: For sources that get a head [N, F].
-        given: For sources that need none [N, L]; they must not have learned from these rows.
+        read: For each source that gets a head features [N, F]; for others log-probabilities [N, L] of what has not
+            learned from these rows.
         targets: [N, G], the right choice in each of G groups.
         groups: The sizes of the groups, which sum to L.
         folds: [N], the number of each row's fold; at least two. Rows with equal inputs share one.
@@ -76,11 +75,13 @@ def fit_classifier(
     Returns:
         The classifier, fitted on all rows, and how well it does on rows that its heads have not seen.
     """
+    features = {name: found.astype(np.float32) for name, found in read.items() if name not in WITHOUT_HEAD}
+    given = {name: found.astype(np.float64) for name, found in read.items() if name in WITHOUT_HEAD}
     fitted = {
-        name: cross_fitted(read, targets, groups, folds, standardize=name in _STANDARDIZED)
-        for name, read in features.items()
+        name: cross_fitted(found, targets, groups, folds, standardize=name in _STANDARDIZED)
+        for name, found in features.items()
     }
-    unseen = {name: log_p for name, (_, log_p) in fitted.items()} | dict(given)
+    unseen = {name: log_p for name, (_, log_p) in fitted.items()} | given
     pool = Pool.chosen(unseen, targets, groups, COSTS)
     heads = {
         name: Head.fit(features[name], targets, groups, strength, standardize=name in _STANDARDIZED)

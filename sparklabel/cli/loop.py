@@ -27,6 +27,7 @@ from sparklabel.cli.options import (
     session,
 )
 from sparklabel.models.references import DEFAULT
+from sparklabel.models.shipped_encoder import ENCODER
 
 
 @app.command()
@@ -138,6 +139,15 @@ def finetune(
     task: TaskFile,
     key: Key = None,
     base: Annotated[str, typer.Option(help="The model to fine-tune, as --model elsewhere.")] = DEFAULT,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="lora, or classifier: logistic regressions over sentence vectors, fitted in seconds."
+        ),
+    ] = "lora",
+    encoder: Annotated[
+        str, typer.Option(help="What a classifier reads: a folder or hub id of sentence-transformers.")
+    ] = ENCODER,
     registered_name: Annotated[
         str | None,
         typer.Option(help="The name in MLflow's registry. By default made of the task's and the table's."),
@@ -176,7 +186,7 @@ def finetune(
 
     read = load_task(task)
     print(
-        run(session(conf), absolute(table), read, key=key, base=base,
+        run(session(conf), absolute(table), read, key=key, base=base, method=method, encoder=encoder,
             registered_name=registered_name, column=column, into=optional(into), force=force,
             num_processes=num_processes, min_processes=min_processes, use_gpu=use_gpu,
             checkpoints=folder(checkpoints), checkpoint_minutes=checkpoint_minutes,

@@ -16,7 +16,17 @@ from sparklabel.registry.other_runs import (
     set_run_status,
 )
 from sparklabel.registry.runs import DEFAULT_EXPERIMENT, PASS_TAG, Run, start_run
-from sparklabel.registry.serving import MANIFEST, LocalModel, downloaded_version, drop_copy, fetch, resolve
+from sparklabel.registry.serving import (
+    ADAPTER,
+    CLASSIFIER,
+    ENCODER_FOLDER,
+    MANIFEST,
+    LocalModel,
+    downloaded_version,
+    drop_copy,
+    fetch,
+    resolve,
+)
 from sparklabel.registry.store import connect, has_store, store_errors
 from sparklabel.registry.versions import (
     CHAMPION,
@@ -29,8 +39,11 @@ from sparklabel.registry.versions import (
 )
 
 __all__ = [
+    "ADAPTER",
     "CHAMPION",
+    "CLASSIFIER",
     "DEFAULT_EXPERIMENT",
+    "ENCODER_FOLDER",
     "MANIFEST",
     "PASS_TAG",
     "LocalModel",

@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from sparklabel import registry
-from sparklabel.arguments import check_arguments
+from sparklabel.arguments import check_arguments, unknown_name
 from sparklabel.errors import SetupError
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.models.references import DEFAULT
+from sparklabel.models.shipped_encoder import ENCODER
 from sparklabel.tasks import Task, check_task, task_from_dict
 from sparklabel.training.processes import CHECKPOINT_MINUTES, check_processes
+
+METHODS = ("lora", "classifier")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,8 @@ class FinetuneCall:
     column: str | None = None
     into: str | None = None
     base: str = DEFAULT
+    method: str = METHODS[0]
+    encoder: str = ENCODER
     registered_name: str | None = None
     config: TrainingConfig | None = None
     force: bool = False
@@ -45,7 +50,14 @@ class FinetuneCall:
                 f"config={self.config!r} is not a TrainingConfig.",
                 hint="For example config=sl.TrainingConfig(epochs=2).",
             )
+        if self.method not in METHODS:
+            raise unknown_name("finetune", "method", self.method, METHODS)
         check_processes(self.num_processes, self.min_processes, self.use_gpu, self.checkpoint_minutes)
+        if self.method == "classifier" and self.num_processes != 1:
+            raise SetupError(
+                f"num_processes={self.num_processes}, and a classifier is fitted in one process.",
+                hint="Leave num_processes= out, or fine-tune with method='lora'.",
+            )
         if self.registered_name is not None:
             registry.check_registered_name(self.registered_name)
 
@@ -73,7 +85,7 @@ class FinetuneCall:
 
 
 _TEXTS, _OPTIONAL_TEXTS = (
-    ("table", "base", "experiment"),
+    ("table", "base", "method", "encoder", "experiment"),
     ("column", "into", "registered_name", "checkpoints"),
 )
 _EMPTY = "empty: it needs a name"

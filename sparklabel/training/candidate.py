@@ -4,17 +4,19 @@ In: a call with the candidate's settings. Out: its accuracy on the validation an
 held-out answers are not asked: they judge the one that was chosen, once.
 """
 
+import tempfile
+from pathlib import Path
+
 from pyspark.sql import SparkSession
 
 from sparklabel import registry
 from sparklabel.errors import AnswersError
 from sparklabel.splits import VALIDATION_SHARE
-from sparklabel.training.attempts import trainer
 from sparklabel.training.call import FinetuneCall
 from sparklabel.training.control import RunControl
-from sparklabel.training.finished_training import finished_training
 from sparklabel.training.held_out import HeldOutJudge
 from sparklabel.training.inputs import FinetuneInputs
+from sparklabel.training.students import train_student
 
 _LEAST = 30
 """Validation answers. An accuracy's standard error is 9 points at most then: with fewer the choice would be luck."""
@@ -28,29 +30,32 @@ def judge_candidate(spark: SparkSession, call: FinetuneCall, control: RunControl
         AnswersError: There are too few answers to search with.
         SparklabelError: What `finetune` raises; TrainingInterrupted, too, when it was asked to end.
     """
-    inputs = FinetuneInputs.read(spark, call)
-    answers = inputs.answers.for_search()
+    whole = FinetuneInputs.read(spark, call)
+    inputs = whole.for_search(control.run_id or "")
+    answers = inputs.answers
     if len(answers.held_out) < _LEAST or not answers.train:
         raise AnswersError(
-            f"{inputs.opened.target.name} has {len(inputs.answers.train):,} answers to learn from, and "
+            f"{inputs.opened.target.name} has {len(whole.answers.train):,} answers to learn from, and "
             f"{VALIDATION_SHARE:.0%} of their inputs must judge the candidates of a search, at least {_LEAST}.",
             hint="Answer more rows, or fine-tune without a search.",
         )
-    job = inputs.job(answers, control.run_id or "")
-    with registry.start_run(call.task.name, experiment=call.experiment, run_id=control.run_id) as run:
-        inputs.log(run, job)
-        kept = finished_training(job, trainer(spark, inputs.processes, control.end), run, control)
+    with (
+        registry.start_run(call.task.name, experiment=call.experiment, run_id=control.run_id) as run,
+        tempfile.TemporaryDirectory() as tmp,
+    ):
+        inputs.log(run)
+        student = train_student(spark, inputs, run, control, Path(tmp))
         control.check_ours()
-        candidate = registry.downloaded_version(kept.folder)
+        candidate = registry.downloaded_version(Path(tmp))
         judge = HeldOutJudge(call.task, inputs.base, answers, inputs.registered_name, inputs.examples)
         accuracy = judge.accuracy(candidate)
         run.log_metrics(
             {
                 METRIC: accuracy,
                 "validation_answers": len(answers.held_out),
-                "probe_accuracy": kept.outcome.probe_accuracy,
+                "probe_accuracy": student.probe_accuracy,
             }
         )
         registry.drop_copy(candidate)
-        control.at_the_end(kept.remove)
+        control.at_the_end(student.remove)
         return accuracy

@@ -15,17 +15,17 @@ from pyspark.sql import SparkSession
 from sparklabel import registry
 from sparklabel.language_model import TrainingConfig
 from sparklabel.models.references import DEFAULT
+from sparklabel.models.shipped_encoder import ENCODER
 from sparklabel.tasks import Task
-from sparklabel.training.attempts import trainer
-from sparklabel.training.call import FinetuneCall
+from sparklabel.training.call import METHODS, FinetuneCall
 from sparklabel.training.control import RunControl
-from sparklabel.training.finished_training import finished_training
 from sparklabel.training.gate import GateResult
 from sparklabel.training.held_out import HeldOutJudge
 from sparklabel.training.inputs import FinetuneInputs
 from sparklabel.training.processes import CHECKPOINT_MINUTES
 from sparklabel.training.promotion import log_gate, promote_if_better, promoted_before
 from sparklabel.training.report import TrainingReport
+from sparklabel.training.students import train_student
 
 
 def finetune(
@@ -37,6 +37,8 @@ def finetune(
     column: str | None = None,
     into: str | None = None,
     base: str = DEFAULT,
+    method: str = METHODS[0],
+    encoder: str = ENCODER,
     registered_name: str | None = None,
     config: TrainingConfig | None = None,
     force: bool = False,
@@ -49,14 +51,18 @@ def finetune(
     experiment: str = registry.DEFAULT_EXPERIMENT,
     progress: bool = True,
 ) -> TrainingReport:
-    """Fine-tunes a model on a table's human answers with LoRA, and promotes it if it is better.
+    """Trains a model on a table's human answers, and promotes it if it is better.
 
     It trains on answers whose input has not changed since, except on a fixed fifth of the inputs, which only judges.
     The result is registered in MLflow. It becomes `models:/NAME@champion` if it is better on the held-out answers than
     the champion, with at least 100 of them and 95% confidence; without a champion that can be asked it has to beat the
     base. It only reads the table.
 
-    It trains in this process; with `num_processes` above 1, on executors: one rank a Spark task, all in one barrier
+    `method="lora"` fine-tunes a language model. `method="classifier"` fits logistic regressions to the sentence vectors
+    of the rows, in seconds; the version answers several times as fast as a language model, and only to tasks with
+    choices.
+
+    LoRA trains in this process; with `num_processes` above 1, on executors: one rank a Spark task, all in one barrier
     stage. The batches, and so the steps but for rounding, are the same however many ranks share them. A rank or an
     executor that is lost costs the steps since the newest checkpoint. If this process ends, the same call goes on.
 
@@ -67,9 +73,12 @@ def finetune(
         key: The column, or columns, that identify each row. Only needed if no pass has remembered them.
         column: The value column, if it is not named like the task.
         into: The table that has the labels, if `table` has not.
-        base: The model to fine-tune.
+        base: The model to fine-tune; without a champion it is also what a classifier has to beat.
+        method: "lora" or "classifier".
+        encoder: What a classifier reads: the shipped sentence encoder, or a folder or hub id that sentence-transformers
+            has written.
         registered_name: The model's name in MLflow's registry. By default it is made of the task and the table.
-        config: How to train. By default it is chosen for the task.
+        config: How to train with LoRA. By default it is chosen for the task.
         force: Train even though a label has no answer, or no answer agrees with the model.
         adopt_examples: Show the base examples (`examples_from`) also from a column that no pass wrote, as people's
             answers.
@@ -93,7 +102,7 @@ def finetune(
         ColumnError: The table has no labels of the task, or a column is missing.
         KeyColumnError: The key has NULLs or duplicates, in the table or in the one for the labels.
         ModelError: The base, or the champion, does not resolve or load.
-        TaskError: The task cannot be trained on this base.
+        TaskError: The task cannot be trained on this base, or a classifier cannot answer it.
         SetupError: MLflow or the extra `train` is not available; or the cluster has too few slots or no GPUs, or
             `checkpoints` is not a folder that all hosts share.
         TrainingInterrupted: Ranks were lost again and again, or too few slots are left. The same call goes on.
@@ -107,10 +116,10 @@ def finetune(
         ```
     """
     call = FinetuneCall(
-        table=table, task=task, key=key, column=column, into=into, base=base, registered_name=registered_name,
-        config=config, force=force, adopt_examples=adopt_examples, num_processes=num_processes,
-        min_processes=min_processes, use_gpu=use_gpu, checkpoints=checkpoints, checkpoint_minutes=checkpoint_minutes,
-        experiment=experiment,
+        table=table, task=task, key=key, column=column, into=into, base=base, method=method, encoder=encoder,
+        registered_name=registered_name, config=config, force=force, adopt_examples=adopt_examples,
+        num_processes=num_processes, min_processes=min_processes, use_gpu=use_gpu, checkpoints=checkpoints,
+        checkpoint_minutes=checkpoint_minutes, experiment=experiment,
     )  # fmt: skip
     return run_call(spark, call, RunControl(progress))
 
@@ -120,7 +129,6 @@ def run_call(spark: SparkSession, call: FinetuneCall, control: RunControl) -> Tr
     started, task = time.monotonic(), call.task
     inputs = FinetuneInputs.read(spark, call)
     answers, target, name = inputs.answers, inputs.opened.target, inputs.registered_name
-    job = inputs.job()
     judge = HeldOutJudge(task, inputs.base, answers, name, inputs.examples)
     judge.baseline(
         registry.champion(name)
@@ -129,10 +137,8 @@ def run_call(spark: SparkSession, call: FinetuneCall, control: RunControl) -> Tr
         registry.start_run(f"finetune {task.name}", experiment=call.experiment, run_id=control.run_id) as run,
         tempfile.TemporaryDirectory() as tmp,
     ):
-        inputs.log(run, job)
-        kept = finished_training(job, trainer(spark, inputs.processes, control.end), run, control)
-        outcome = kept.outcome
-        kept.copy_files(Path(tmp))
+        inputs.log(run)
+        student = train_student(spark, inputs, run, control, Path(tmp))
         control.check_ours()  # a worker presumed dead must not register what its successor will
         tags = {"task_fingerprint": task.fingerprint}
         version = registry.version_of(run, name) or registry.log_version(run, Path(tmp), name, tags)
@@ -143,7 +149,7 @@ def run_call(spark: SparkSession, call: FinetuneCall, control: RunControl) -> Tr
 
         def judge_and_log(champion: str | None) -> tuple[GateResult, str]:
             gate, baseline = judge.gate(candidate, champion)
-            log_gate(run, gate, baseline, outcome.probe_accuracy)
+            log_gate(run, gate, baseline, student.probe_accuracy)
             return gate, baseline
 
         # An earlier attempt may have promoted it: its own verdict counts, not one against itself.
@@ -151,17 +157,16 @@ def run_call(spark: SparkSession, call: FinetuneCall, control: RunControl) -> Tr
             name, version, judge_and_log
         )
         # Last: an attempt after this one finds the adapter, the version and the verdict.
-        control.at_the_end(kept.remove)
-        summary = outcome.summary
+        control.at_the_end(student.remove)
         return TrainingReport(
-            table=call.table, version=target.version, task=task.name, base=inputs.base.identity,
-            registered_name=name, model=f"models:/{name}/{version}",
+            table=call.table, version=target.version, task=task.name, base=student.base,
+            method=student.method, registered_name=name, model=f"models:/{name}/{version}",
             champion=candidate.identity if gate.verdict == "promoted" else judge.champion(), run_id=run.id,
-            answers=len(answers.train), counts=job.counts, agreements=answers.agreements,
-            held_out=len(answers.held_out), left_out=answers.left_out, truncated=outcome.truncated,
-            loss=summary.loss, steps=summary.steps, training_seconds=summary.seconds,
-            tokens_per_second=summary.tokens / summary.seconds, seconds=time.monotonic() - started, gate=gate,
-            baseline=baseline, probe_accuracy=outcome.probe_accuracy, calibrator=calibrator,
+            answers=len(answers.train), counts=inputs.counts, agreements=answers.agreements,
+            held_out=len(answers.held_out), left_out=answers.left_out, truncated=student.truncated,
+            loss=student.loss, steps=student.steps, training_seconds=student.seconds,
+            tokens_per_second=student.tokens_per_second, seconds=time.monotonic() - started, gate=gate,
+            baseline=baseline, probe_accuracy=student.probe_accuracy, calibrator=calibrator,
             examples=inputs.examples.sentence if inputs.examples else "", distinct_inputs=answers.distinct_inputs,
-            processes=outcome.processes, attempts=outcome.attempts,
+            processes=student.processes, attempts=student.attempts, classifier=student.classifier,
         )  # fmt: skip

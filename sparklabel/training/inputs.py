@@ -4,7 +4,7 @@ In: a session, a `FinetuneCall`. Out: `FinetuneInputs`.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark.sql import SparkSession
 
@@ -12,12 +12,14 @@ from sparklabel import registry
 from sparklabel.delta.session import check_session
 from sparklabel.few_shot import ExampleSet
 from sparklabel.language_model import TrainingConfig
+from sparklabel.models.encoders import resolve_encoder
 from sparklabel.models.references import ResolvedModel
 from sparklabel.table.examples import pinned_examples
 from sparklabel.table.human_answers import HumanAnswers, human_answers
 from sparklabel.table.task_table import TaskTable, open_task_table
 from sparklabel.training.call import FinetuneCall
 from sparklabel.training.checks import check_answers
+from sparklabel.training.classifier_fit import check_scored
 from sparklabel.training.job import TrainingJob
 from sparklabel.training.processes import Processes
 
@@ -31,9 +33,11 @@ class FinetuneInputs:
         processes: Who trains.
         opened: The table, at a pinned version.
         answers: Its human answers.
-        base: The model to fine-tune.
+        base: The language model: what is fine-tuned, or what a first classifier has to beat.
+        encoder: What a classifier reads; None for other methods.
         registered_name: The model's name in the registry.
         examples: Those that an untrained model is asked with.
+        own: Keeps a training apart from equal ones: a candidate's MLflow run.
     """
 
     call: FinetuneCall
@@ -41,14 +45,18 @@ class FinetuneInputs:
     opened: TaskTable
     answers: HumanAnswers
     base: ResolvedModel
+    encoder: ResolvedModel | None
     registered_name: str
     examples: ExampleSet | None
+    own: str = ""
 
     @classmethod
     def read(cls, spark: SparkSession, call: FinetuneCall) -> "FinetuneInputs":
         """Raises what `finetune` says that it raises before it trains."""
         check_session(spark)
-        task = call.task
+        task, is_classifier = call.task, call.method == "classifier"
+        if is_classifier:
+            check_scored(task)
         processes = Processes.checked(
             spark, call.num_processes, call.min_processes, call.use_gpu, call.checkpoints, call.checkpoint_minutes
         )  # fmt: skip
@@ -60,20 +68,37 @@ class FinetuneInputs:
         location = opened.source.location or opened.target.location
         return cls(
             call=call, processes=processes, opened=opened, answers=answers, base=registry.resolve(call.base),
+            encoder=resolve_encoder(call.encoder) if is_classifier else None,
             registered_name=call.registered_name or registry.default_registered_name(task.name, location),
             # The base is judged with the examples that a pass would show it.
             examples=pinned_examples(spark, task, call.adopt_examples),
         )  # fmt: skip
 
-    def job(self, answers: HumanAnswers | None = None, own: str = "") -> TrainingJob:
-        """What is trained, on these answers in place of all; `own` keeps it apart from equal trainings."""
-        config = self.call.config or TrainingConfig()
-        return TrainingJob.prepare(self.call.task, self.base, answers or self.answers, config, own)
+    def for_search(self, own: str) -> "FinetuneInputs":
+        """The same for a candidate of a search, which only the training answers train and judge."""
+        return replace(self, answers=self.answers.for_search(), own=own)
 
-    def log(self, run: registry.Run, job: TrainingJob) -> None:
+    def job(self) -> TrainingJob:
+        """The training of an adapter."""
+        config = self.call.config or TrainingConfig()
+        return TrainingJob.prepare(self.call.task, self.base, self.answers, config, self.own)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The training answers by what they say."""
+        return self.answers.counts(self.call.task.answer_mode)
+
+    def log(self, run: registry.Run) -> None:
         """Logs what is trained on. Also finds out whether artifacts can be written, which the adapter needs after hours
         of training. Raises SetupError."""
-        target = self.opened.target
+        target, task, answers = self.opened.target, self.call.task, self.answers
         run.log_table(target.name, location=target.location, version=target.version)
-        run.log_params(job.params() | {"table": self.call.table, "table_version": target.version})
-        run.log_text("task.json", json.dumps(self.call.task.to_dict(), ensure_ascii=False))
+        run.log_params(
+            {
+                "task": task.name, "task_fingerprint": task.fingerprint, "method": self.call.method,
+                "base": (self.encoder or self.base).identity, "answers": len(answers.train),
+                "agreements": answers.agreements, "held_out": len(answers.held_out), "labels": json.dumps(self.counts),
+                "table": self.call.table, "table_version": target.version,
+            }
+        )  # fmt: skip
+        run.log_text("task.json", json.dumps(task.to_dict(), ensure_ascii=False))

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from sparklabel import registry
 from sparklabel.labeler import PreparedTask
@@ -104,19 +103,6 @@ class TrainingJob:
             config=config,
             own=own,
         )
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """The training answers by what they say."""
-        return self.answers.counts(self.task.answer_mode)
-
-    def params(self) -> dict[str, Any]:
-        """What is trained, as MLflow parameters."""
-        return {
-            "task": self.task.name, "task_fingerprint": self.task.fingerprint, "base": self.base.identity,
-            "answers": len(self.answers.train), "agreements": self.answers.agreements,
-            "held_out": len(self.answers.held_out), "labels": json.dumps(self.counts),
-        }  # fmt: skip
 
     def train(
         self, trainer: Trainer, folder: Path, run: registry.Run, control: RunControl

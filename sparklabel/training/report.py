@@ -19,7 +19,7 @@ class TrainingReport:
         table: The table, as it was named.
         version: The table's version that was read.
         task: The task's name.
-        base: The identity of the model that was fine-tuned.
+        base: The identity of the language model, or of the sentence encoder, that it was trained from.
         registered_name: The model's name in MLflow's registry.
         model: The new version's reference, promoted or not.
         champion: What `models:/NAME@champion` serves now; None if there is no champion yet.
@@ -30,8 +30,8 @@ class TrainingReport:
         held_out: Human answers that judge, and never train.
         left_out: Human answers that were not used, by reason.
         truncated: Training answers whose prompt was longer than `TrainingConfig.max_tokens`.
-        loss: The mean loss of the last epoch, in nats for each answer.
-        steps: Optimizer steps.
+        loss: In nats for each answer: the mean of the last epoch, or of a classifier that in cross-validation.
+        steps: Optimizer steps; 0 for a classifier.
         training_seconds: How long the training took.
         tokens_per_second: Training tokens by `training_seconds`.
         seconds: How long all of `finetune` took.
@@ -43,6 +43,8 @@ class TrainingReport:
         distinct_inputs: The distinct inputs of the answers that train or judge: chance holds out a fifth of them.
         processes: How many processes trained at the end.
         attempts: How often they were started: more than once where one was lost.
+        method: "lora" or "classifier".
+        classifier: What the classifier reads and how well it does, in words; empty without one.
     """
 
     table: str
@@ -72,6 +74,8 @@ class TrainingReport:
     distinct_inputs: int = 0
     processes: int = 1
     attempts: int = 1
+    method: str = "lora"
+    classifier: str = ""
 
     @property
     def promoted(self) -> bool:
@@ -92,8 +96,7 @@ class TrainingReport:
             f"they say: {_listed(self.counts)}",
             *([f"left out: {_listed(self.left_out)}"] if self.left_out else []),
             *([f"prompts truncated to max_tokens: {self.truncated:,}"] if self.truncated else []),
-            f"{self.steps} steps in {self.training_seconds:.1f} s ({self.tokens_per_second:,.0f} tokens/s), "
-            f"last loss {self.loss:.3f}{self._who_trained()}",
+            self._what_was_trained(),
             f"held-out accuracy: new model {judged}{probe}",
             *self._who_chose(),
             *([f"for the base: {self.examples}"] if self.examples else []),
@@ -106,10 +109,15 @@ class TrainingReport:
         ]
         return printable_lines("\n  ".join(lines))
 
-    def _who_trained(self) -> str:
+    def _what_was_trained(self) -> str:
+        if self.method == "classifier":
+            return f"{self.classifier}, fitted in {self.training_seconds:.1f} s"
         processes = f"{self.processes} processes" if self.processes > 1 else ""
         attempts = f"{self.attempts} attempts" if self.attempts > 1 else ""
-        return "".join(f", {words}" for words in (processes, attempts) if words)
+        return (
+            f"{self.steps} steps in {self.training_seconds:.1f} s ({self.tokens_per_second:,.0f} tokens/s), "
+            f"last loss {self.loss:.3f}" + "".join(f", {words}" for words in (processes, attempts) if words)
+        )
 
     def _who_chose(self) -> list[str]:
         """The gate's evidence: who writes texts can choose which of them judge, as the hash is public."""

@@ -1,5 +1,6 @@
 """The loop with a real, tiny, random model: answers in SQL, fine-tuning, gate, registry, the next pass."""
 
+import json
 import shutil
 
 import pytest
@@ -67,6 +68,9 @@ def test_the_run_names_the_table_version_and_the_gate(loop):
     assert run.inputs.dataset_inputs[0].dataset.name == name
     assert f'"delta_table_version": {report.version}' in run.inputs.dataset_inputs[0].dataset.source
     assert run.data.tags["gate.verdict"] == "promoted"
+    params = run.data.params
+    assert (params["method"], int(params["answers"])) == ("lora", report.answers)
+    assert json.loads(params["labels"]) == report.counts
     assert len(mlflow.MlflowClient().get_metric_history(report.run_id, "loss")) == report.steps
 
 

@@ -295,7 +295,10 @@ def test_a_fine_tuning_of_today_is_stored_as_one_of_before(spark, stored, store,
     )
     kept = names(FINE_TUNING)
     kept["tags"] -= {"sparklabel.calibrates", "sparklabel.calibrator"}  # too few answers for one
-    kept["params"] |= {"processes"}  # what says how it was trained, since it can be in several processes
+    kept["params"] |= {
+        "processes",
+        "method",
+    }  # what says how it was trained, since it can be in several processes
     kept["metrics"] |= {"attempts"}
     kept["metrics"] |= {"gate.n"}  # an attempt after the promotion reads the gate's result there
     assert names(report.run_id) == kept

@@ -1,0 +1,108 @@
+"""A version without a language model: fitted, judged, registered, and served in every way."""
+
+import mlflow
+import pytest
+
+import sparklabel as sl
+from sparklabel.errors import ModelError, SetupError, TaskError
+from tests.tone_table import TONE, make_tone_table
+
+pytestmark = pytest.mark.usefixtures("mlflow_store")
+ROWS = [("oooo 1", "calm"), ("xxxx 2", "angry")]
+
+
+@pytest.fixture(scope="module")
+def name(spark):
+    """A labeled table with 600 answers."""
+    name = "default.classified"
+    make_tone_table(spark, name, 600)
+    yield name
+    spark.sql(f"DROP TABLE {name}")
+
+
+@pytest.fixture(scope="module")
+def finetune(spark, name, tiny_model, tiny_encoder):
+    defaults = {
+        "key": "id", "base": str(tiny_model), "method": "classifier", "encoder": str(tiny_encoder),
+        "registered_name": "quick-tone", "progress": False,
+    }  # fmt: skip
+    return lambda **options: sl.finetune(spark, name, TONE, **defaults | options)
+
+
+@pytest.fixture(scope="module")
+def report(finetune):
+    return finetune()
+
+
+def test_a_classifier_that_beats_the_base_is_promoted(report):
+    assert (report.promoted, report.method, report.steps) == (True, "classifier", 0)
+    assert report.gate.accuracy_new > 0.95
+    assert report.base.startswith("folder@sha256:")
+    assert "a classifier over sentence" in str(report)
+
+
+def test_a_pass_answers_with_the_champion_whatever_engine_a_language_model_would_have(spark, report, table):
+    rows = spark.createDataFrame([(i, text) for i, (text, _) in enumerate(ROWS)], "id BIGINT, text STRING")
+    rows.write.format("delta").saveAsTable(table)
+    passed = sl.label_table(
+        spark, table, TONE, key="id", model="models:/quick-tone@champion", engine="vllm", progress=False
+    )  # fmt: skip
+    assert passed.labeled == 2
+    rows = spark.table(table).orderBy("id").collect()
+    assert [row.tone for row in rows] == [answer for _, answer in ROWS]
+    assert {row.tone_label.model for row in rows} == {report.champion}
+    assert rows[0].tone_label.prompt_tokens == len("oooo 1")
+
+
+def test_a_column_and_a_sql_function_answer_as_a_pass_does(spark, report):
+    rows = spark.createDataFrame(ROWS, "text STRING, gold STRING")
+    found = rows.select("gold", sl.label_udf(TONE, model=report.model)("text").alias("label")).collect()
+    assert [row.label.value for row in found] == [row.gold for row in found]
+    sl.register(spark, TONE, report.model, name="quick_tone")
+    assert spark.sql("SELECT quick_tone('xxxx 7').value").first()[0] == "angry"
+
+
+@pytest.mark.filterwarnings("ignore:.*type hint")  # MLflow's, about its own
+def test_mlflow_loads_it_without_spark(report):
+    import pandas as pd
+
+    model = mlflow.pyfunc.load_model(report.model)
+    assert model.predict(pd.DataFrame({"text": ["oooo 3", None]}))["value"].tolist() == ["calm", None]
+
+
+def test_a_text_that_is_cut_says_so(spark, report):
+    [label] = (
+        spark.createDataFrame([("x" * 100,)], "text STRING")
+        .select(sl.label_udf(TONE, model=report.model)("text").alias("label"))
+        .collect()
+    )
+    assert (label.label.status, label.label.prompt_tokens) == ("truncated", 62)
+
+
+def test_a_second_one_has_to_beat_the_first(finetune, report):
+    assert finetune().gate.verdict == "inconclusive"
+
+
+def test_a_queued_run_fits_one(spark, name, tiny_model, tiny_encoder, tmp_path):
+    queue = f"sqlite:///{tmp_path}/runs.db"
+    sl.submit(
+        "finetune", table=name, task=TONE, key="id", base=str(tiny_model), method="classifier",
+        encoder=str(tiny_encoder), registered_name="queued-tone", queue=queue,
+    )  # fmt: skip
+    assert [run.state for run in sl.work(spark, queue=queue)] == ["complete"]
+
+
+def test_what_a_classifier_cannot_do_is_refused(spark, name, finetune, tiny_model):
+    with pytest.raises(SetupError, match="no method 'clasifier'; did you mean classifier"):
+        finetune(method="clasifier")
+    with pytest.raises(SetupError, match="fitted in one process"):
+        finetune(num_processes=2)
+    with pytest.raises(ModelError, match="is not a sentence encoder"):
+        finetune(encoder=str(tiny_model))
+    with pytest.raises(TaskError, match="of kind 'generation' are written"):
+        sl.finetune(spark, name, sl.generation("tone", "text", "Say."), key="id", method="classifier")
+
+
+def test_an_encoder_is_no_language_model(spark, tiny_model):
+    with pytest.raises(SetupError, match="The encoder engine answers with classifiers"):
+        sl.label_udf(TONE, model=str(tiny_model), engine="encoder")
