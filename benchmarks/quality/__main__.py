@@ -1,16 +1,19 @@
 """How good the answers are, before and after fine-tuning.
 
-    python -m benchmarks.quality --data DIR [--only banking77 sst2 ...] [--train 3000] [--rows 1000] [--out FILE.json]
+    python -m benchmarks.quality --data DIR [--only banking77 sst2 ...] [--ways zero-shot lora classifier encoder]
+        [--train 3000] [--rows 1000] [--out FILE.json]
 
-DIR holds the files that the data sets' YAMLs name. For each set: zero-shot (scored kinds with prior correction too),
-fine-tuned on up to `--train` rows with the product's own recipe, prompt and manifest, and the linear probe where there
-are classes; all on the same `--rows` test rows, which are never trained on. No Spark and no gate.
+DIR holds the files that the data sets' YAMLs name. For each set, by `--ways`: zero-shot (scored kinds with prior
+correction too); fine-tuned on up to `--train` rows with the product's own recipe, prompt and manifest, and the linear
+probe where there are classes; a classifier over the shipped sentence encoder, and one that is trained with its encoder.
+All on the same `--rows` test rows, which are never trained on. No Spark and no gate.
 """
 
 import argparse
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +23,28 @@ from rich.table import Table
 from benchmarks.harness import argument_parser, figure_table, finish
 from benchmarks.quality.data_set import NAMES, load_data_set, read_rows
 from sparklabel import registry
+from sparklabel.classifiers.features import TextReader
+from sparklabel.engines.encoder import EncoderEngine
 from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.evaluation.metrics.summary import Metrics, measure
-from sparklabel.labeler import Labeler
+from sparklabel.labeler import Labeler, RowClassifier
 from sparklabel.language_model import TrainingConfig
+from sparklabel.models.encoders import resolve_encoder
 from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import DEFAULT
+from sparklabel.models.shipped_encoder import ENCODER
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.tasks import Scored, Task
 from sparklabel.training.attempts import train_here
+from sparklabel.training.classifier_fit import AnsweredRows, fit_heads, open_encoder, tune, write_version
 from sparklabel.training.control import RunControl
 from sparklabel.training.job import TrainingJob
 
-_COLUMNS = ("answers", "test", "zero-shot", "prior-corrected", "probe", "fine-tuned", "metric", "its figures")
+_WAYS = ("zero-shot", "lora", "classifier", "encoder")
+_COLUMNS = (
+    "answers", "test", "zero-shot", "prior-corrected", "probe", "fine-tuned", "classifier", "encoder", "metric",
+    "its figures",
+)  # fmt: skip
 
 
 class Measured:
@@ -51,8 +63,11 @@ class Measured:
     ) -> Metrics:
         """The figures of a model on the test rows."""
         engine = TransformersEngine.load(base, adapter)
-        labeler = Labeler(task, engine, model=self.name, manifest=manifest)
-        labels = labeler.label([inputs for inputs, _ in self.test])
+        return self.measured(Labeler(task, engine, model=self.name, manifest=manifest))
+
+    def measured(self, labeler: Labeler) -> Metrics:
+        """The figures of a labeler on the test rows."""
+        task, labels = self.task, labeler.label([inputs for inputs, _ in self.test])
         return measure(
             task.answer_mode, [answer for _, answer in self.test], [label.value for label in labels],
             [label.confidence for label in labels], [label.status for label in labels],
@@ -84,12 +99,33 @@ class Measured:
             "train_seconds": summary.seconds,
         }  # fmt: skip
 
-    def run(self, config: TrainingConfig) -> dict[str, Any]:
-        """All figures of the set."""
+    def classified(self, *, is_tuned: bool) -> tuple[Metrics, dict[str, Any]]:
+        """The figures of a classifier that learned from the training rows; `is_tuned`: its encoder did, too."""
+        answers = [HumanAnswer(inputs, answer, None) for inputs, answer in self.train]
+        reference = resolve_encoder(ENCODER)
+        answered, encoder = AnsweredRows.of(self.task, answers), open_encoder(reference)
+        fitted = tune(answered, encoder, lambda *_: None) if is_tuned else fit_heads(answered, encoder)
+        with tempfile.TemporaryDirectory() as tmp:
+            write_version(self.task, reference, fitted.classifier, Path(tmp), None)
+            manifest = ModelManifest.from_json((Path(tmp) / registry.MANIFEST).read_text("utf-8"))
+        engine = EncoderEngine(encoder)
+        reader = RowClassifier(fitted.classifier, TextReader(self.task, encoder))
+        labeler = Labeler(self.task, engine, model=self.name, manifest=manifest, classifier=reader)
+        started = time.monotonic()
+        metrics = self.measured(labeler)
+        rows_per_second = len(self.test) / (time.monotonic() - started)
+        return metrics, {"seconds": fitted.seconds, "rows_per_second": rows_per_second}
+
+    def run(self, config: TrainingConfig, ways: Sequence[str]) -> dict[str, Any]:
+        """The figures of the set, by these ways."""
         started, base = time.monotonic(), registry.fetch(registry.resolve(DEFAULT)).base
-        found, details = self.zero_shot(base), {}
-        if self.train:
+        found, details = self.zero_shot(base) if "zero-shot" in ways else {}, {}
+        if self.train and "lora" in ways:
             found["fine-tuned"], details = self.fine_tuned(base, config)
+        for way in ("classifier", "encoder"):
+            if self.train and way in ways and isinstance(self.task.answer_mode, Scored):
+                found[way], of = self.classified(is_tuned=way == "encoder")
+                details |= {f"{way}_{name}": value for name, value in of.items()}
         return {
             "source": self.data.source, "metric": self.data.metric, "published": self.data.published,
             "train": len(self.train), "test": len(self.test), "seconds": time.monotonic() - started, **details,
@@ -101,9 +137,10 @@ def shown(results: dict[str, dict[str, Any]]) -> Table:
     """One line a set. Accuracy is the share of answers that say exactly what the right answer says."""
     table = figure_table("Accuracy, and the metric that is usually quoted", "set", *_COLUMNS)
     for name, found in results.items():
-        last = found.get("fine-tuned") or found["zero-shot"]
+        ways = ("encoder", "classifier", "fine-tuned", "zero-shot")
+        last = next(found[way] for way in ways if way in found)
         accuracies = (found.get(way, {}).get("accuracy") for way in ("zero-shot", "prior-corrected"))
-        tuned = found.get("fine-tuned", {}).get("accuracy")
+        trained = (found.get(way, {}).get("accuracy") for way in ("fine-tuned", "classifier", "encoder"))
         own = {
             key: value
             for key, value in last.items()
@@ -111,7 +148,7 @@ def shown(results: dict[str, dict[str, Any]]) -> Table:
         }
         table.add_row(
             name, str(found["train"]), str(found["test"]),
-            *(_percent(share) for share in (*accuracies, found.get("probe"), tuned)),
+            *(_percent(share) for share in (*accuracies, found.get("probe"), *trained)),
             f"{found['metric']} {last[found['metric']]:.3f}",
             ", ".join(f"{key} {value:.3f}" for key, value in own.items()),
         )  # fmt: skip
@@ -131,7 +168,7 @@ def main() -> None:
         for name in arguments.only:
             measured = Measured(name, arguments.data, arguments.train, arguments.rows)
             console.print(f"{name}: {len(measured.train):,} answers, {len(measured.test):,} test rows")
-            results[name] = measured.run(TrainingConfig(epochs=arguments.epochs))
+            results[name] = measured.run(TrainingConfig(epochs=arguments.epochs), arguments.ways)
             console.print(f"{name}: {results[name]}")
     finish(arguments, shown(results), {"results": results})
 
@@ -140,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argument_parser(__doc__, rows=1000)
     parser.add_argument("--data", type=Path, required=True, help="the folder with the sets' files")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="these sets")
+    parser.add_argument("--ways", nargs="+", choices=_WAYS, default=_WAYS, help="these ways (all)")
     parser.add_argument("--train", type=int, default=3000, help="answers to learn from, at most (3,000)")
     parser.add_argument("--epochs", type=int, help="instead of the recipe's own")
     return parser

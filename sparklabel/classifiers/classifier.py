@@ -31,6 +31,11 @@ class Fit:
     accuracy: float
     loss: float
 
+    @classmethod
+    def of(cls, log_p: Floats, targets: Targets, groups: Sequence[int]) -> "Fit":
+        """Of log-probabilities [N, L] of rows that were not learned from."""
+        return cls(_accuracy(log_p, targets, groups), mean_loss(log_p, targets, groups))
+
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
@@ -88,10 +93,7 @@ def fit_classifier(
         for name, (strength, _) in fitted.items()
         if name in pool.weights
     }
-    pooled = pool(unseen)
-    return Classifier(heads, pool), Fit(
-        _accuracy(pooled, targets, groups), mean_loss(pooled, targets, groups)
-    )
+    return Classifier(heads, pool), Fit.of(pool(unseen), targets, groups)
 
 
 def group_targets(chosen: Sequence[Sequence[int]], groups: Sequence[int]) -> Targets:

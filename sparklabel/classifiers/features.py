@@ -28,13 +28,25 @@ def sentence_features(task: Task, rows: Sequence[Sequence[str]], encoder: Encode
     both vectors, the absolute difference and the product (InferSent, Conneau et al. 2017, arXiv:1705.02364, section 3):
     a head is linear, and how alike two records are is not.
     """
-    if isinstance(task, Matching):
-        sides = len(task.left)
-        left, right = (
-            encoder.embed([joined(row[part]) for row in rows]) for part in (slice(sides), slice(sides, None))
-        )
-        return np.hstack([left, right, np.abs(left - right), left * right])
-    return np.hstack([encoder.embed([row[i].strip() for row in rows]) for i in range(len(task.inputs))])
+    parts = row_parts(task, rows)
+    vectors = [encoder.embed([row[i] for row in parts]) for i in range(len(parts[0]))] if parts else []
+    if not compares(task):
+        return np.hstack(vectors)
+    left, right = vectors
+    return np.hstack([left, right, np.abs(left - right), left * right])
+
+
+def compares(task: Task) -> bool:
+    """Whether a row is two records to be compared."""
+    return isinstance(task, Matching)
+
+
+def row_parts(task: Task, rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The texts of each row that are embedded: its inputs, or its two records."""
+    if not isinstance(task, Matching):
+        return [[text.strip() for text in row] for row in rows]
+    sides = len(task.left)
+    return [[joined(row[:sides]), joined(row[sides:])] for row in rows]
 
 
 def name_log_probabilities(features: Features, names: Features) -> Floats:

@@ -148,6 +148,9 @@ def finetune(
     encoder: Annotated[
         str, typer.Option(help="What a classifier reads: a folder or hub id of sentence-transformers.")
     ] = ENCODER,
+    tune_encoder: Annotated[
+        bool, typer.Option("--tune-encoder", help="Train the encoder with the classifier: minutes on a CPU.")
+    ] = False,
     registered_name: Annotated[
         str | None,
         typer.Option(help="The name in MLflow's registry. By default made of the task's and the table's."),
@@ -187,8 +190,8 @@ def finetune(
     read = load_task(task)
     print(
         run(session(conf), absolute(table), read, key=key, base=base, method=method, encoder=encoder,
-            registered_name=registered_name, column=column, into=optional(into), force=force,
-            num_processes=num_processes, min_processes=min_processes, use_gpu=use_gpu,
+            tune_encoder=tune_encoder, registered_name=registered_name, column=column, into=optional(into),
+            force=force, num_processes=num_processes, min_processes=min_processes, use_gpu=use_gpu,
             checkpoints=folder(checkpoints), checkpoint_minutes=checkpoint_minutes,
             adopt_examples=adopt_examples)
     )  # fmt: skip

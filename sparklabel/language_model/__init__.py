@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from sparklabel.language_model.sentence_encoder import EncoderTokenizer, SentenceEncoder
     from sparklabel.language_model.tokenizer import ModelTokenizer
     from sparklabel.language_model.training.config import TrainingConfig
+    from sparklabel.language_model.training.encoder import LinearHead, train_encoder
     from sparklabel.language_model.training.examples import TrainingExample, choice_examples, text_examples
     from sparklabel.language_model.training.trainer import StepMetrics, TrainingSummary, train_lora
 
 _HOMES = {
     "EncoderTokenizer": "sentence_encoder",
     "LanguageModel": "model",
+    "LinearHead": "training.encoder",
     "ModelTokenizer": "tokenizer",
     "SentenceEncoder": "sentence_encoder",
     "StepMetrics": "training.trainer",
@@ -31,12 +33,14 @@ _HOMES = {
     "decoder_depth": "partial_forward",
     "hidden_features": "partial_forward",
     "text_examples": "training.examples",
+    "train_encoder": "training.encoder",
     "train_lora": "training.trainer",
 }
 
 __all__ = [
     "EncoderTokenizer",
     "LanguageModel",
+    "LinearHead",
     "ModelTokenizer",
     "SentenceEncoder",
     "StepMetrics",
@@ -48,6 +52,7 @@ __all__ = [
     "decoder_depth",
     "hidden_features",
     "text_examples",
+    "train_encoder",
     "train_lora",
 ]
 

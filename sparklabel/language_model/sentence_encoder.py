@@ -111,6 +111,23 @@ class SentenceEncoder:
         position = {text: number for number, text in enumerate(distinct)}
         return vectors[[position[text] for text in texts]]
 
+    def save(self, folder: Path) -> None:
+        """Saves it as sentence-transformers does; `load` gives it back."""
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        self.model.save_pretrained(folder)
+        self.tokenizer.tokenizer.save_pretrained(folder)
+        mode = "cls_token" if self._takes_first else "mean_tokens"
+        content = {
+            "modules.json": [{"type": f"sentence_transformers.models.{kind}"} for kind in _KNOWN_MODULES],
+            "sentence_bert_config.json": {"max_seq_length": self.tokenizer.context},
+            "1_Pooling/config.json": {f"pooling_mode_{mode}": True},
+        }
+        for name, fields in content.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(json.dumps(fields), "utf-8")
+
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text as the model reads it, cut after `tokenizer.context` of them."""
         found = self.tokenizer.tokenizer(list(texts), truncation=True, max_length=self.tokenizer.context)

@@ -31,6 +31,7 @@ class FinetuneCall:
     base: str = DEFAULT
     method: str = METHODS[0]
     encoder: str = ENCODER
+    tune_encoder: bool = False
     registered_name: str | None = None
     config: TrainingConfig | None = None
     force: bool = False
@@ -53,6 +54,11 @@ class FinetuneCall:
         if self.method not in METHODS:
             raise unknown_name("finetune", "method", self.method, METHODS)
         check_processes(self.num_processes, self.min_processes, self.use_gpu, self.checkpoint_minutes)
+        if self.tune_encoder and self.method != "classifier":
+            raise SetupError(
+                f"tune_encoder=True, and method={self.method!r} has no encoder.",
+                hint="Give method='classifier', or leave tune_encoder= out.",
+            )
         if self.method == "classifier" and self.num_processes != 1:
             raise SetupError(
                 f"num_processes={self.num_processes}, and a classifier is fitted in one process.",
@@ -101,7 +107,7 @@ def _check_types(arguments: Mapping[str, Any]) -> None:
             raise SetupError(
                 f"{name}={given!r} is {_EMPTY if isinstance(given, str) else 'neither a text nor None'}."
             )
-        if name in ("force", "adopt_examples") and not isinstance(given, bool):
+        if name in ("force", "adopt_examples", "tune_encoder") and not isinstance(given, bool):
             raise SetupError(f"{name}={given!r} is neither True nor False.")
         if name == "key" and not (given is None or is_text or _are_names(given)):
             raise SetupError(f"key={given!r} is neither a column's name nor a list of different ones.")

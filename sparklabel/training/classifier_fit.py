@@ -1,4 +1,4 @@
-"""Fits a classifier to human answers: heads over a frozen sentence encoder, without training it.
+"""Fits a classifier to human answers: heads over the vectors of a sentence encoder, which may be trained with them.
 
 In: a task, an encoder, human answers. Out: a version's files in a folder, and how well the classifier does on training
 answers that its heads have not seen. The held-out answers are not looked at.
@@ -6,19 +6,22 @@ answers that its heads have not seen. The held-out answers are not looked at.
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparklabel import registry
-from sparklabel.classifiers.classifier import Classifier, Fit, fit_classifier, group_targets
-from sparklabel.classifiers.features import TextReader
+from sparklabel.classifiers.classifier import SENTENCE, Classifier, Fit, fit_classifier, group_targets
+from sparklabel.classifiers.features import TextReader, compares, row_parts, sentence_features
+from sparklabel.classifiers.heads import Head, Targets, cross_fitted
+from sparklabel.classifiers.pooling import Pool
 from sparklabel.classifiers.storage import save_heads
 from sparklabel.errors import AnswersError, TaskError
 from sparklabel.few_shot import Encoder
-from sparklabel.language_model import SentenceEncoder
+from sparklabel.language_model import LinearHead, SentenceEncoder, train_encoder
 from sparklabel.models import references
 from sparklabel.models.manifest import ClassifierCard, ModelManifest
 from sparklabel.models.references import ResolvedModel
@@ -27,23 +30,18 @@ from sparklabel.table.human_answers import HumanAnswer
 from sparklabel.tasks import Scored, Task
 
 _FOLDS = 5
+_STRONGEST = 10.0
+"""Of a head that trains on with its encoder: one that is sure of all its rows leaves nothing to learn."""
 
 
 @dataclass(frozen=True, slots=True)
 class FittedClassifier:
-    """A classifier; how well it does on answers that its heads have not seen; and the seconds that the fit took."""
+    """A classifier; how well it does on answers that its heads have not seen (before its encoder was trained, if it
+    was); and the seconds that all of it took."""
 
     classifier: Classifier
     fit: Fit
     seconds: float
-
-    @property
-    def sentence(self) -> str:
-        """What it reads, with the weights, as a report says it."""
-        weights = ", ".join(
-            f"{source} {weight:.2f}" for source, weight in self.classifier.pool.weights.items()
-        )
-        return f"a classifier over {weights}: {self.fit.accuracy:.1%} right in cross-validation"
 
 
 def check_scored(task: Task) -> Scored:
@@ -57,26 +55,59 @@ def check_scored(task: Task) -> Scored:
     return mode
 
 
-def fit_to_answers(task: Task, encoder: Encoder, answers: Sequence[HumanAnswer]) -> FittedClassifier:
-    """Fits heads, and weighs what they read by cross-validation.
+@dataclass(frozen=True, slots=True)
+class AnsweredRows:
+    """Answers as a classifier learns them: texts [N][S], targets [N, G] in groups of these sizes, folds [N]."""
 
-    Raises:
-        TaskError: The task's answers are written.
-        AnswersError: There is nothing to cross-validate with: all answers are to one input, or nearly so.
-    """
-    started, mode = time.monotonic(), check_scored(task)
-    groups = mode.groups or (len(mode.choices),)
-    folds = np.array([fold(answer.inputs, _FOLDS) for answer in answers])
-    if len(np.unique(folds)) < 2:
-        raise AnswersError(
-            f"{len(answers)} answers to {task.name!r} are too few to cross-validate a classifier.",
-            hint="Answer more rows.",
+    task: Task
+    rows: Sequence[Sequence[str]]
+    targets: Targets
+    groups: tuple[int, ...]
+    folds: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, task: Task, answers: Sequence[HumanAnswer]) -> "AnsweredRows":
+        """Raises TaskError if the task's answers are written, and AnswersError if there is nothing to cross-validate
+        with: all answers are to one input, or nearly so."""
+        mode = check_scored(task)
+        groups = mode.groups or (len(mode.choices),)
+        folds = np.array([fold(answer.inputs, _FOLDS) for answer in answers])
+        if len(np.unique(folds)) < 2:
+            raise AnswersError(
+                f"{len(answers)} answers to {task.name!r} are too few to cross-validate a classifier.",
+                hint="Answer more rows.",
+            )
+        targets = group_targets([mode.chosen(answer.answer) for answer in answers], groups)
+        return cls(
+            task, [[text or "" for text in answer.inputs] for answer in answers], targets, groups, folds
         )
-    reader = TextReader(task, encoder)
-    read = reader.read([[text or "" for text in answer.inputs] for answer in answers], reader.sources)
-    targets = group_targets([mode.chosen(answer.answer) for answer in answers], groups)
-    classifier, fit = fit_classifier(read, targets, groups, folds)
+
+
+def fit_heads(answered: AnsweredRows, encoder: Encoder) -> FittedClassifier:
+    """Fits heads, and weighs what they read by cross-validation."""
+    started, reader = time.monotonic(), TextReader(answered.task, encoder)
+    read = reader.read(answered.rows, reader.sources)
+    classifier, fit = fit_classifier(read, answered.targets, answered.groups, answered.folds)
     return FittedClassifier(classifier, fit, time.monotonic() - started)
+
+
+def tune(
+    answered: AnsweredRows, encoder: SentenceEncoder, on_step: Callable[[int, int, float], None]
+) -> FittedClassifier:
+    """Trains the encoder, in place, together with one head, which begins as the one that is fitted to its vectors.
+    `on_step` as in `train_encoder`."""
+    started, task = time.monotonic(), answered.task
+    features = sentence_features(task, answered.rows, encoder)
+    targets, groups = answered.targets, answered.groups
+    strength, unseen = cross_fitted(features, targets, groups, answered.folds)
+    head = Head.fit(features, targets, groups, min(strength, _STRONGEST))
+    given = LinearHead(head.scaling.mean, head.scaling.scale, head.weights, head.bias)
+    trained = train_encoder(
+        encoder, row_parts(task, answered.rows), given, targets, groups, compares=compares(task), on_step=on_step
+    )  # fmt: skip
+    heads = {SENTENCE: Head(head.scaling, trained.weights, trained.bias, groups)}
+    fit = Fit.of(unseen, targets, groups)
+    return FittedClassifier(Classifier(heads, Pool({SENTENCE: 1.0}, groups)), fit, time.monotonic() - started)
 
 
 def open_encoder(encoder: ResolvedModel) -> SentenceEncoder:
@@ -84,15 +115,21 @@ def open_encoder(encoder: ResolvedModel) -> SentenceEncoder:
     return SentenceEncoder.load(references.fetch(encoder), encoder.identity)
 
 
-def write_version(task: Task, encoder: ResolvedModel, classifier: Classifier, folder: Path) -> None:
-    """Writes the files of a version without a language model."""
+def write_version(
+    task: Task, encoder: ResolvedModel, classifier: Classifier, folder: Path, tuned: SentenceEncoder | None
+) -> None:
+    """Writes the files of a version without a language model; those of its encoder, too, if that was trained."""
     heads = folder / registry.CLASSIFIER
     heads.mkdir()
     save_heads(classifier.heads, heads)
+    if tuned:
+        (folder / registry.ENCODER_FOLDER).mkdir()
+        tuned.save(folder / registry.ENCODER_FOLDER)
     record = registry.base_record(encoder)
+    card = ClassifierCard(dict(classifier.pool.weights), record, tuned is not None)
     manifest = ModelManifest(
         task=task.to_dict(), task_fingerprint=task.fingerprint, template=None, labels=task.answer_mode.signature,
-        label_ids=(), base=record, classifier=ClassifierCard(dict(classifier.pool.weights), record),
+        label_ids=(), base=record, classifier=card,
     )  # fmt: skip
     text = json.dumps(manifest.to_dict(), ensure_ascii=False, indent=2)
     (folder / registry.MANIFEST).write_text(text, "utf-8")

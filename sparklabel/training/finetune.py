@@ -39,6 +39,7 @@ def finetune(
     base: str = DEFAULT,
     method: str = METHODS[0],
     encoder: str = ENCODER,
+    tune_encoder: bool = False,
     registered_name: str | None = None,
     config: TrainingConfig | None = None,
     force: bool = False,
@@ -77,6 +78,7 @@ def finetune(
         method: "lora" or "classifier".
         encoder: What a classifier reads: the shipped sentence encoder, or a folder or hub id that sentence-transformers
             has written.
+        tune_encoder: Train the encoder with the classifier: minutes on a CPU, and a version of the encoder's size.
         registered_name: The model's name in MLflow's registry. By default it is made of the task and the table.
         config: How to train with LoRA. By default it is chosen for the task.
         force: Train even though a label has no answer, or no answer agrees with the model.
@@ -117,9 +119,9 @@ def finetune(
     """
     call = FinetuneCall(
         table=table, task=task, key=key, column=column, into=into, base=base, method=method, encoder=encoder,
-        registered_name=registered_name, config=config, force=force, adopt_examples=adopt_examples,
-        num_processes=num_processes, min_processes=min_processes, use_gpu=use_gpu, checkpoints=checkpoints,
-        checkpoint_minutes=checkpoint_minutes, experiment=experiment,
+        tune_encoder=tune_encoder, registered_name=registered_name, config=config, force=force,
+        adopt_examples=adopt_examples, num_processes=num_processes, min_processes=min_processes, use_gpu=use_gpu,
+        checkpoints=checkpoints, checkpoint_minutes=checkpoint_minutes, experiment=experiment,
     )  # fmt: skip
     return run_call(spark, call, RunControl(progress))
 

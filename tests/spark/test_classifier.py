@@ -5,6 +5,7 @@ import pytest
 
 import sparklabel as sl
 from sparklabel.errors import ModelError, SetupError, TaskError
+from sparklabel.registry import fetch, resolve
 from tests.tone_table import TONE, make_tone_table
 
 pytestmark = pytest.mark.usefixtures("mlflow_store")
@@ -83,6 +84,18 @@ def test_a_second_one_has_to_beat_the_first(finetune, report):
     assert finetune().gate.verdict == "inconclusive"
 
 
+def test_an_encoder_is_trained_with_its_classifier_and_is_the_version_s_own(spark, finetune, tiny_encoder):
+    report = finetune(tune_encoder=True, registered_name="tuned-tone")
+    assert (report.promoted, report.gate.accuracy_new) == (True, 1.0)
+    assert "trained with their encoder" in str(report)
+    model = resolve(report.model)
+    assert model.base.identity == report.base
+    assert fetch(model).encoder.parent.name.startswith("adapter-")
+    rows = spark.createDataFrame(ROWS, "text STRING, gold STRING")
+    found = rows.select("gold", sl.label_udf(TONE, model=report.model)("text").alias("label")).collect()
+    assert [row.label.value for row in found] == [row.gold for row in found]
+
+
 def test_a_queued_run_fits_one(spark, name, tiny_model, tiny_encoder, tmp_path):
     queue = f"sqlite:///{tmp_path}/runs.db"
     sl.submit(
@@ -97,6 +110,8 @@ def test_what_a_classifier_cannot_do_is_refused(spark, name, finetune, tiny_mode
         finetune(method="clasifier")
     with pytest.raises(SetupError, match="fitted in one process"):
         finetune(num_processes=2)
+    with pytest.raises(SetupError, match="has no encoder"):
+        finetune(method="lora", tune_encoder=True)
     with pytest.raises(ModelError, match="is not a sentence encoder"):
         finetune(encoder=str(tiny_model))
     with pytest.raises(TaskError, match="of kind 'generation' are written"):

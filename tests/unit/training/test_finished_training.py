@@ -9,7 +9,7 @@ from sparklabel import classification
 from sparklabel.language_model import TrainingConfig, TrainingSummary
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.training.control import RunControl
-from sparklabel.training.finished_training import finished_training
+from sparklabel.training.finished_training import kept_adapter
 from sparklabel.training.job import TrainingOutcome
 
 OUTCOME = TrainingOutcome(
@@ -39,27 +39,27 @@ def job(tmp_path, monkeypatch):
 
 
 def test_the_same_training_is_found_finished_with_its_figures(job):
-    first, second = finished_training(job, None, None, None), finished_training(job, None, None, None)
+    first, second = kept_adapter(job, None, None, RunControl()), kept_adapter(job, None, None, RunControl())
     assert job.trained == 1
     assert second == first
-    assert second.outcome == OUTCOME
+    assert second[1] == OUTCOME
 
 
 def test_other_answers_are_another_training(job):
-    finished_training(job, None, None, None)
+    kept_adapter(job, None, None, RunControl())
     job.answers = HumanAnswers((HumanAnswer(("a text",), "rotten", None),), (), {})
-    finished_training(job, None, None, None)
+    kept_adapter(job, None, None, RunControl())
     assert job.trained == 2
 
 
 def test_what_was_registered_is_trained_anew(job):
-    finished_training(job, None, None, None).remove()
-    finished_training(job, None, None, None)
+    kept_adapter(job, None, None, RunControl())[0].remove()
+    kept_adapter(job, None, None, RunControl())
     assert job.trained == 2
 
 
 def test_only_the_models_files_are_registered(job, tmp_path):
-    finished_training(job, None, None, None).copy_files(tmp_path / "to")
+    kept_adapter(job, None, None, RunControl())[0].copy_files(tmp_path / "to")
     assert [path.name for path in (tmp_path / "to").rglob("*") if path.is_file()] == [
         "adapter_model.safetensors"
     ]
@@ -71,15 +71,15 @@ def test_a_training_that_fails_leaves_nothing(job):
 
     train, job.train = job.train, fail
     with pytest.raises(ValueError, match="out of memory"):
-        finished_training(job, None, None, None)
+        kept_adapter(job, None, None, RunControl())
     job.train = train
-    assert finished_training(job, None, None, None).outcome == OUTCOME
+    assert kept_adapter(job, None, None, RunControl())[1] == OUTCOME
 
 
 def test_equal_candidates_keep_their_own_files(job):
-    first = finished_training(job, None, None, None)
+    first, _ = kept_adapter(job, None, None, RunControl())
     job.own = "another run"
-    assert finished_training(job, None, None, None).folder != first.folder
+    assert kept_adapter(job, None, None, RunControl())[0].folder != first.folder
 
 
 def test_one_that_waits_for_an_equal_training_can_be_ended(job):
@@ -88,9 +88,9 @@ def test_one_that_waits_for_an_equal_training_can_be_ended(job):
 
     def train(trainer, folder, run, progress):
         with ThreadPoolExecutor(1) as pool:
-            found.append(pool.submit(finished_training, job, None, None, control).exception())
+            found.append(pool.submit(kept_adapter, job, None, None, control).exception())
         return OUTCOME
 
     job.train = train
-    finished_training(job, None, None, None)
+    kept_adapter(job, None, None, RunControl())
     assert "it was canceled" in str(found[0])

@@ -1,0 +1,150 @@
+"""Trains a sentence encoder together with a head that reads its vectors.
+
+In: an encoder, rows of texts, and a head that was fitted to the frozen vectors. Out: the same encoder with other
+weights, and the head's. It knows no tasks.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparklabel.language_model.sentence_encoder import SentenceEncoder
+
+_WARM_UP = 0.1
+_BUCKET = 16
+"""Batches of so many are sorted by length together: padding costs, and an order by length alone would teach it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderRecipe:
+    """How an encoder is trained, as measured in benchmarks/LOG.md. `epochs` None: 5, or as many more, up to 10, as make
+    250 steps. `learning_rate` is the encoder's peak, `head_rate` the head's."""
+
+    epochs: int | None = None
+    batch_size: int = 32
+    learning_rate: float = 2e-4
+    head_rate: float = 1e-2
+    weight_decay: float = 0.01
+    seed: int = 0
+
+    def epochs_for(self, rows: int) -> int:
+        least, most = 5, 10
+        return self.epochs or min(most, max(least, math.ceil(250 * self.batch_size / max(1, rows))))
+
+
+@dataclass(frozen=True, slots=True)
+class LinearHead:
+    """Features [N, F] are centered by `mean` [F], divided by `scale` [F], brought to length 1, and multiplied: logits
+    are `features @ weights + bias`, [N, L]."""
+
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+def train_encoder(
+    encoder: SentenceEncoder,
+    rows: Sequence[Sequence[str]],
+    head: LinearHead,
+    targets: NDArray[np.int64],
+    groups: Sequence[int],
+    recipe: EncoderRecipe = EncoderRecipe(),
+    *,
+    compares: bool = False,
+    on_step: Callable[[int, int, float], None] = lambda step, steps, loss: None,
+) -> LinearHead:
+    """Trains the encoder's weights in place. The same seed, rows and number of threads give the same weights.
+
+    Args:
+        encoder: It.
+        rows: S texts in each of N rows.
+        head: What was fitted to the features of the untrained encoder.
+        targets: [N, G], the right choice in each of G groups.
+        groups: The sizes of the groups of choices.
+        recipe: How.
+        compares: Features are the two vectors of a row, their absolute difference and their product; otherwise its
+            vectors one after the other.
+        on_step: Called after each step with its number, how many there are, and the loss in nats for each row.
+
+    Returns:
+        The head, trained too.
+    """
+    import torch
+
+    model = encoder.model.train()
+    mean, scale = (torch.from_numpy(array) for array in (head.mean, head.scale))
+    weights, bias = (
+        torch.nn.Parameter(torch.from_numpy(array.copy())) for array in (head.weights, head.bias)
+    )
+    optimizer = torch.optim.AdamW(
+        [
+            {
+                "params": list(model.parameters()),
+                "lr": recipe.learning_rate,
+                "weight_decay": recipe.weight_decay,
+            },
+            {"params": [weights, bias], "lr": recipe.head_rate, "weight_decay": 0.0},
+        ]
+    )
+    ids = encoder.token_ids([text for row in rows for text in row])
+    width = len(rows[0])
+    lengths = np.array([max(map(len, ids[start : start + width])) for start in range(0, len(ids), width)])
+    epochs = recipe.epochs_for(len(rows))
+    steps = epochs * math.ceil(len(rows) / recipe.batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
+    answers = torch.from_numpy(targets)
+    random, step = np.random.default_rng(recipe.seed), 0
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        for _ in range(epochs):
+            for batch in _batches(random, lengths, recipe.batch_size):
+                vectors = encoder.forward([ids[row * width + i] for row in batch for i in range(width)])
+                features = _combined(vectors.unflatten(0, (len(batch), width)), compares)
+                scaled = torch.nn.functional.normalize((features - mean) / scale, dim=1)
+                logits = torch.split(scaled @ weights + bias, list(groups), dim=1)
+                right = answers[torch.from_numpy(batch)]
+                loss = sum(
+                    torch.nn.functional.cross_entropy(part, right[:, group])
+                    for group, part in enumerate(logits)
+                )
+                optimizer.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                schedule.step()
+                step += 1
+                on_step(step, steps, loss.item())
+    model.eval()
+    return LinearHead(head.mean, head.scale, weights.detach().numpy(), bias.detach().numpy())
+
+
+def _combined(vectors: Any, compares: bool) -> Any:
+    """Vectors [N, S, D] to features [N, F]."""
+    import torch
+
+    if not compares:
+        return vectors.flatten(1)
+    left, right = vectors.unbind(1)
+    return torch.cat([left, right, (left - right).abs(), left * right], dim=1)
+
+
+def _rate(step: int, steps: int) -> float:
+    """The share of the peak: up during the warm-up, then down to 0 in a line."""
+    warm = max(1, round(_WARM_UP * steps))
+    return (step + 1) / warm if step < warm else max(0.0, (steps - step) / max(1, steps - warm))
+
+
+def _batches(random: np.random.Generator, lengths: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    """The rows in a random order of batches, each of rows of similar length."""
+    order = random.permutation(len(lengths))
+    found: list[NDArray[np.int64]] = []
+    for start in range(0, len(order), size * _BUCKET):
+        bucket = order[start : start + size * _BUCKET]
+        bucket = bucket[np.argsort(lengths[bucket], kind="stable")]
+        found += [bucket[first : first + size] for first in range(0, len(bucket), size)]
+    return [found[number] for number in random.permutation(len(found))]
