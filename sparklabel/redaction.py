@@ -8,7 +8,8 @@ what is told and shown pass through `printable_lines`.
 import re
 
 _LEFT_OUT = " [...] "
-_CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
+_CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
+"""And halves of characters, as a server's JSON may have them, which nothing can write."""
 
 
 def printable(text: object) -> str:

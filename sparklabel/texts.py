@@ -7,11 +7,24 @@ import re
 import sys
 import unicodedata
 from functools import cache
+from typing import Any
 
 _MOST_MARKS = 30
 """Combining marks that follow each other, in the Stream-Safe Text Format of Unicode (UAX #15, section 13)."""
 _INVISIBLE_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"
 """Letters and symbols that are drawn as a blank: the Hangul fillers and the empty braille pattern."""
+
+
+def well_formed(value: Any) -> Any:
+    """The value with each half of a character (a lone surrogate, which UTF-8 cannot write) in its texts replaced by
+    U+FFFD. A half that another follows is made whole."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {well_formed(key): well_formed(one) for key, one in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(well_formed, value))
+    return [well_formed(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def is_blank(text: str | None) -> bool:

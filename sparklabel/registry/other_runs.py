@@ -14,6 +14,9 @@ from sparklabel.registry.store import connect, store_errors
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_EXPERIMENTS_AT_ONCE = 100
+"""MLflow's databases refuse a search in thousands of experiments."""
+
 
 def schedule_run(name: str, *, experiment: str, tags: Mapping[str, str]) -> str:
     """The id of a new run that nobody works at yet: `start_run(run_id=...)` goes on with it. Raises SetupError."""
@@ -41,8 +44,12 @@ def kill_scheduled_runs(tag: str, value: str) -> None:
     """Ends the runs with this tag that nobody has begun: whoever scheduled them was killed. Raises SetupError."""
     client = connect()
     with store_errors():
-        experiments = [one.experiment_id for one in client.search_experiments()]
-        _kill_runs(client, experiments, tag, value, "SCHEDULED")
+        token = None
+        while True:
+            page = client.search_experiments(max_results=_EXPERIMENTS_AT_ONCE, page_token=token)
+            _kill_runs(client, [one.experiment_id for one in page], tag, value, "SCHEDULED")
+            if not (token := page.token):
+                return
 
 
 def _kill_runs(client: "MlflowClient", experiments: list[str], tag: str, value: str, status: str) -> None:

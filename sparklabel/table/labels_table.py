@@ -116,7 +116,8 @@ def make_labels_table(
     """Makes the table. Raises TableError."""
     columns = ", ".join(f"{quote(k)} {ddl(source.schema[k].dataType)}" for k in keys)
     content = sql_string(json.dumps({"of": source.name, "key": list(keys)}))
-    properties = f"TBLPROPERTIES ({sql_string(_PROPERTY)} = {content})"
+    # A session's default for new tables may be append-only, and each pass but the first changes rows.
+    properties = f"TBLPROPERTIES ({sql_string(_PROPERTY)} = {content}, 'delta.appendOnly' = 'false')"
     try:
         create_table(spark, target.sql, columns, properties, f"Creating {target.name}")
     except spark_errors() as error:

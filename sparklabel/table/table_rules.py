@@ -53,6 +53,7 @@ def check_values_fit(spark: SparkSession, target: TableSnapshot, task: Task, col
         return
     check_comparable(target, [name])
     _check_no_default(target, name)
+    _check_nullable(target, name)
     mode = task.answer_mode
     labels = [c for c in mode.choices if isinstance(c, str)] if isinstance(mode, Scored) else None
     _check_long_enough(target, name, labels)
@@ -69,6 +70,16 @@ def _check_no_default(target: TableSnapshot, name: str) -> None:
             "answer.",
             hint=f"ALTER TABLE {target.sql} ALTER COLUMN {column} DROP DEFAULT; and for rows that have it already: "
             f"UPDATE {target.sql} SET {column} = NULL WHERE {column} = {default} AND {quote(name + '_label')} IS NULL",
+        )
+
+
+def _check_nullable(target: TableSnapshot, name: str) -> None:
+    """A value that must not be NULL cannot wait for an answer."""
+    column = quote(name)
+    if not target.schema[name].nullable:
+        raise ColumnError(
+            f"The column {name!r} of {target.name} is NOT NULL, and a row without an answer has none.",
+            hint=f"ALTER TABLE {target.sql} ALTER COLUMN {column} DROP NOT NULL; or name another column with column=.",
         )
 
 

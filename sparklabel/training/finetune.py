@@ -13,9 +13,11 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from sparklabel import registry
+from sparklabel.errors import SparklabelError
 from sparklabel.language_model import TrainingConfig
 from sparklabel.models.references import DEFAULT
 from sparklabel.models.shipped_encoder import ENCODER
+from sparklabel.progress import tell
 from sparklabel.tasks import Task
 from sparklabel.training.call import METHODS, FinetuneCall
 from sparklabel.training.control import RunControl
@@ -25,7 +27,7 @@ from sparklabel.training.inputs import FinetuneInputs
 from sparklabel.training.processes import CHECKPOINT_MINUTES
 from sparklabel.training.promotion import log_gate, promote_if_better, promoted_before
 from sparklabel.training.report import TrainingReport
-from sparklabel.training.students import train_student
+from sparklabel.training.students import Student, train_student
 
 
 def finetune(
@@ -142,8 +144,7 @@ def run_call(spark: SparkSession, call: FinetuneCall, control: RunControl) -> Tr
         inputs.log(run)
         student = train_student(spark, inputs, run, control, Path(tmp))
         control.check_ours()  # a worker presumed dead must not register what its successor will
-        tags = {"task_fingerprint": task.fingerprint}
-        version = registry.version_of(run, name) or registry.log_version(run, Path(tmp), name, tags)
+        version = registry.version_of(run, name) or _registered(student, run, Path(tmp), name, task)
         candidate = registry.resolve(f"models:/{name}/{version}")
         # Before the version can become the champion: a pass that finds it must find its calibrator too.
         if calibrator := judge.calibrator(candidate):
@@ -172,3 +173,15 @@ def run_call(spark: SparkSession, call: FinetuneCall, control: RunControl) -> Tr
             examples=inputs.examples.sentence if inputs.examples else "", distinct_inputs=answers.distinct_inputs,
             processes=student.processes, attempts=student.attempts, classifier=student.classifier,
         )  # fmt: skip
+
+
+def _registered(student: Student, run: registry.Run, folder: Path, name: str, task: Task) -> str:
+    """The number of the new version. If the store refuses it, the user is told where it is kept, and how it goes on."""
+    try:
+        return registry.log_version(run, folder, name, {"task_fingerprint": task.fingerprint})
+    except SparklabelError:
+        tell(
+            f"the trained model could not be registered, and is kept in {student.kept_in}: the same call registers it "
+            "without training again"
+        )
+        raise

@@ -37,6 +37,7 @@ class Student:
         attempts: How often they were started.
         classifier: What its classifier reads, in words; empty without one.
         remove: Removes what is kept for another attempt.
+        kept_in: The folder that has it.
     """
 
     method: str
@@ -50,7 +51,8 @@ class Student:
     processes: int = 1
     attempts: int = 1
     classifier: str = ""
-    remove: Callable[[], None] = lambda: None
+    remove: Callable[[], None]
+    kept_in: Path
 
 
 def train_student(
@@ -66,7 +68,7 @@ def train_student(
         method="lora", base=inputs.base.identity, loss=summary.loss, seconds=summary.seconds, steps=summary.steps,
         tokens_per_second=summary.tokens / summary.seconds, truncated=outcome.truncated,
         probe_accuracy=outcome.probe_accuracy, processes=outcome.processes, attempts=outcome.attempts,
-        remove=kept.remove,
+        remove=kept.remove, kept_in=kept.folder,
     )  # fmt: skip
 
 
@@ -104,7 +106,7 @@ def _classifier(inputs: FinetuneInputs, run: registry.Run, control: RunControl, 
     )  # fmt: skip
     return Student(
         method="classifier", base=encoder.identity, loss=found["loss"], seconds=found["seconds"],
-        classifier=_described(found, is_tuned), remove=kept.remove,
+        classifier=_described(found, is_tuned), remove=kept.remove, kept_in=kept.folder,
     )  # fmt: skip
 
 

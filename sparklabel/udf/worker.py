@@ -17,6 +17,7 @@ from sparklabel.labeler import Labeler, abstain_below
 from sparklabel.labels.record import Label
 from sparklabel.labels.status import ENGINE_DIED, RETRYABLE
 from sparklabel.locks import held
+from sparklabel.texts import well_formed
 from sparklabel.udf.isolation import fatal_rows
 from sparklabel.udf.loading import Slot, drop_loaded, open_labeler, task_slot
 from sparklabel.udf.spec import LabelerSpec
@@ -60,9 +61,19 @@ def label_batches(
         if with_threshold:
             wanted = (spec.min_confidence if least is None else least for least in thresholds)
             labels = [abstain_below(label, least) for label, least in zip(labels, wanted, strict=True)]
-        return pa.array([label.record() for label in labels], type=arrow_type)
+        return _as_arrow(labels, arrow_type)
 
     return _ahead(answer, batches, _BATCHES_AHEAD if worker.takes_threads else 1)
+
+
+def _as_arrow(labels: Sequence[Label], arrow_type: "pa.DataType") -> "pa.Array":
+    import pyarrow as pa
+
+    records = [label.record() for label in labels]
+    try:
+        return pa.array(records, type=arrow_type)
+    except UnicodeEncodeError:  # half a character in a reply must not cost the task all of its rows
+        return pa.array(well_formed(records), type=arrow_type)
 
 
 class _Worker:

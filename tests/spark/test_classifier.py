@@ -4,8 +4,10 @@ import mlflow
 import pytest
 
 import sparklabel as sl
+from sparklabel import registry
 from sparklabel.errors import ModelError, SetupError, TaskError
 from sparklabel.registry import fetch, resolve
+from sparklabel.training import students
 from tests.tone_table import TONE, make_tone_table
 
 pytestmark = pytest.mark.usefixtures("mlflow_store")
@@ -121,3 +123,19 @@ def test_what_a_classifier_cannot_do_is_refused(spark, name, finetune, tiny_mode
 def test_an_encoder_is_no_language_model(spark, tiny_model):
     with pytest.raises(SetupError, match="The encoder engine answers with classifiers"):
         sl.label_udf(TONE, model=str(tiny_model), engine="encoder")
+
+
+def test_what_the_store_refuses_is_kept_and_the_same_call_registers_it(finetune, monkeypatch, caplog):
+    def full(*_):
+        raise SetupError("MLflow cannot keep files: the disk is full.")
+
+    def train(*_):
+        raise AssertionError("trained again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "log_version", full)
+        with pytest.raises(SetupError, match="the disk is full"):
+            finetune(registered_name="kept-tone")
+    assert "is kept in" in caplog.text
+    monkeypatch.setattr(students, "fit_heads", train)
+    assert finetune(registered_name="kept-tone").promoted

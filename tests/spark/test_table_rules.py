@@ -200,3 +200,25 @@ def test_any_folder_can_be_a_table_with_a_cache_and_staging_in_it_is_refused(spa
     assert not is_table_folder(spark, f"{tmp_path}/{re.sub(r'[^ ]', '?', name)}")
     with pytest.raises(TableError, match="lies in the folder of a Delta table"):
         label(table, staging=f"{table}/inside")
+
+
+def test_a_column_that_must_not_be_null_is_refused_and_the_hint_mends_it(spark, table, label):
+    made(spark, table, "verdict STRING NOT NULL", rows="(1, 'fresh', 'fresh')")
+    with pytest.raises(ColumnError, match="is NOT NULL, and a row without an answer has none") as caught:
+        label(table, adopt=True)
+    run_hint(spark, caught)
+    label(table, adopt=True)
+
+
+def test_labels_of_their_own_are_no_append_only_table_whatever_the_session_s_default(
+    spark, small, table, label
+):
+    setting = "spark.databricks.delta.properties.defaults.appendOnly"
+    spark.conf.set(setting, "true")
+    try:
+        label(small, into=f"{small}_labels")
+    finally:
+        spark.conf.unset(setting)
+    spark.sql(f"UPDATE {small} SET text = 'rotten' WHERE id = 1")
+    assert label(small, into=f"{small}_labels").labeled == 1
+    spark.sql(f"DROP TABLE {small}_labels")

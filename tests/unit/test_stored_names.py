@@ -182,7 +182,7 @@ def test_a_table_says_in_these_properties_what_is_in_it():
     make_labels_table(spark, TableSnapshot("labels", "`labels`", "", -1, TARGET.schema, {}), TARGET, ["id"])
     assert spark.said == [
         "CREATE TABLE IF NOT EXISTS `labels` (`id` bigint) USING DELTA TBLPROPERTIES ('sparklabel.labels' = "
-        '\'{"of": "tickets", "key": ["id"]}\')'
+        '\'{"of": "tickets", "key": ["id"]}\', \'delta.appendOnly\' = \'false\')'
     ]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from sparklabel import registry
 from sparklabel.errors import SetupError
+from sparklabel.registry import other_runs
 
 # MLflow's own use of SQLAlchemy; nothing that we can change.
 pytestmark = pytest.mark.usefixtures("store")
@@ -163,3 +164,20 @@ def test_a_deleted_experiment_is_named_with_what_restores_it():
 def test_an_error_of_the_block_is_not_taken_for_the_stores():
     with pytest.raises(OSError, match="mine"), registry.start_run("training", experiment="tests"):
         raise OSError("mine")
+
+
+def test_scheduled_runs_are_found_in_every_experiment(store, monkeypatch):
+    monkeypatch.setattr(other_runs, "_EXPERIMENTS_AT_ONCE", 1)
+    runs = [
+        registry.schedule_run("r", experiment=f"e{number}", tags={"mark": "paged"}) for number in range(3)
+    ]
+    registry.kill_scheduled_runs("mark", "paged")
+    assert {mlflow.MlflowClient().get_run(run).info.status for run in runs} == {"KILLED"}
+
+
+def test_an_empty_tracking_uri_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    mlflow.set_tracking_uri(None)
+    assert not registry.has_store()
+    assert list(tmp_path.iterdir()) == []
