@@ -161,6 +161,7 @@ class StagedPass:
         if self._cache and stats.chunks:
             self._cache.keep(spark, staging.computed(spark), stats.inputs)
         lease.stop()
+        lease.look_again()
         merged = None
         # Beside a pass over a part of the rows others work, whose answers to the same inputs may not be merged yet.
         if (self._resumed or lease.dead) and request.scope.is_whole:

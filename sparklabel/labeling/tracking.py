@@ -81,8 +81,10 @@ def track_pass(request: PassRequest) -> Iterator[PassTracker]:
 
 def _run(request: PassRequest, stack: ExitStack) -> registry.Run | None:
     """The pass's run, open until the stack is unwound; None if the store fails: labels matter more than metrics."""
-    task, tags = request.task.name, {registry.PASS_TAG: request.pass_id}
+    task = request.task.name
+    tags = {registry.PASS_TAG: request.pass_id, registry.PROCESS_TAG: registry.this_process()}
     try:
+        registry.end_runs_of_dead_processes(request.experiment)
         run = stack.enter_context(
             registry.start_run(f"label {task}", experiment=request.experiment, tags=tags)
         )

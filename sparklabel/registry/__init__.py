@@ -8,14 +8,16 @@ from sparklabel.models.base_record import base_record
 from sparklabel.registry.calibrators import find_calibrator, log_calibrator
 from sparklabel.registry.other_runs import (
     end_run_of,
+    end_runs_of_dead_processes,
     has_run,
     kill_scheduled_runs,
     log_files,
     metric_history,
     schedule_run,
     set_run_status,
+    this_process,
 )
-from sparklabel.registry.runs import DEFAULT_EXPERIMENT, PASS_TAG, Run, start_run
+from sparklabel.registry.runs import DEFAULT_EXPERIMENT, PASS_TAG, PROCESS_TAG, Run, start_run
 from sparklabel.registry.serving import (
     ADAPTER,
     CLASSIFIER,
@@ -46,6 +48,7 @@ __all__ = [
     "ENCODER_FOLDER",
     "MANIFEST",
     "PASS_TAG",
+    "PROCESS_TAG",
     "LocalModel",
     "Run",
     "base_record",
@@ -56,6 +59,7 @@ __all__ = [
     "downloaded_version",
     "drop_copy",
     "end_run_of",
+    "end_runs_of_dead_processes",
     "fetch",
     "find_calibrator",
     "has_run",
@@ -71,5 +75,6 @@ __all__ = [
     "set_run_status",
     "start_run",
     "store_errors",
+    "this_process",
     "version_of",
 ]

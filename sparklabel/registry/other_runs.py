@@ -3,12 +3,22 @@
 In: a run's id. Out: its state or values. `runs` has those that this process logs to.
 """
 
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparklabel.registry.runs import PASS_TAG, Run, experiment_id, find_experiment, run_context, terminate
+from sparklabel.machine import host_id, process_start
+from sparklabel.registry.runs import (
+    PASS_TAG,
+    PROCESS_TAG,
+    Run,
+    experiment_id,
+    find_experiment,
+    run_context,
+    terminate,
+)
 from sparklabel.registry.store import connect, store_errors
 
 if TYPE_CHECKING:
@@ -101,3 +111,29 @@ def end_run_of(pass_id: str, experiment: str) -> None:
         where = find_experiment(client, experiment)
         if where:
             _kill_runs(client, [where], PASS_TAG, pass_id, "RUNNING")
+
+
+def this_process() -> str:
+    """This process, as PROCESS_TAG has it."""
+    return _process(os.getpid())
+
+
+def end_runs_of_dead_processes(experiment: str) -> None:
+    """Ends the runs of passes whose process was killed on this host: they would be RUNNING for ever. Raises SetupError
+    if the store fails."""
+    client = connect()
+    with store_errors():
+        if not (where := find_experiment(client, experiment)):
+            return
+        here = f"tags.`{PROCESS_TAG}` LIKE '{host_id()}:%' AND attributes.status = 'RUNNING'"
+        for run in client.search_runs([where], here):
+            process = run.data.tags[PROCESS_TAG]
+            host, pid, _ = process.rsplit(
+                ":", 2
+            )  # LIKE takes other hosts' for this one's where a name has a "_"
+            if host == host_id() and pid.isdecimal() and process != _process(int(pid)):
+                terminate(client, run.info.run_id, "KILLED")
+
+
+def _process(pid: int) -> str:
+    return f"{host_id()}:{pid}:{process_start(pid)}"

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 DEFAULT_EXPERIMENT = "sparklabel"
 PASS_TAG = "sparklabel.pass"
 """The tag with a pass's id of the run that tracks it."""
+PROCESS_TAG = "sparklabel.process"
+"""The tag with the process that a pass's run lives in: host, number and when it was started."""
 _OPENING_TAG = "sparklabel.opening"
 _FLUSH_METRICS, _FLUSH_SECONDS = 500, 5.0
 

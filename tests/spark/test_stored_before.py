@@ -282,6 +282,7 @@ def test_a_pass_with_a_registered_model_goes_on_and_finds_its_cache(spark, with_
     assert now[9].tone_label.confidence != now[9].tone_label.raw_confidence
     today, before = names(report.run_id), names(PASS)
     assert today.pop("params") - before.pop("params") == {"calibrator_run"}
+    assert today.pop("tags") - before.pop("tags") == {"sparklabel.process"}
     assert today == before
 
 

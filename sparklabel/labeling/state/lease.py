@@ -139,6 +139,13 @@ class Lease:
         self._beating.start()
         return self
 
+    def look_again(self) -> None:
+        """Looks for new signs of the `dead`: one that was only silent keeps its lease. Where it cannot look, all do."""
+        if self.dead:
+            self.dead = ()
+            with suppress(*CLEANUP_ERRORS):
+                self._others()
+
     def stop(self) -> None:
         """Stops the heartbeats, before their rows are cleared."""
         self._ended.set()

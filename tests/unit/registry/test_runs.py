@@ -181,3 +181,22 @@ def test_an_empty_tracking_uri_is_none(tmp_path, monkeypatch):
     mlflow.set_tracking_uri(None)
     assert not registry.has_store()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_runs_of_passes_whose_process_was_killed_are_ended(store):
+    host, pid, _ = registry.this_process().rsplit(":", 2)
+    processes = [
+        registry.this_process(),
+        f"{host}:{pid}:earlier",
+        f"{host}:4194305:gone",
+        f"elsewhere:{pid}:x",
+    ]
+    runs = [
+        registry.schedule_run("pass", experiment="processes", tags={registry.PROCESS_TAG: process})
+        for process in processes
+    ]
+    for run in runs:
+        registry.set_run_status(run, "RUNNING")
+    registry.end_runs_of_dead_processes("processes")
+    client = mlflow.MlflowClient()
+    assert [client.get_run(run).info.status for run in runs] == ["RUNNING", "KILLED", "KILLED", "RUNNING"]

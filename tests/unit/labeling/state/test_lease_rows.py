@@ -255,3 +255,16 @@ def test_a_session_without_pools_gives_signs_of_life_all_the_same(session, lease
     session.sparkContext.setLocalProperty = refuse
     with lease():
         assert any(len(session.signs()) > 1 for _ in range(100_000))
+
+
+def test_a_pass_that_was_only_silent_keeps_its_lease(session, lease):
+    session.leave(gone=elsewhere("gone"), silent=elsewhere("silent"))
+    with lease() as held:
+        assert set(held.dead) == {"gone", "silent"}
+        session.leave(silent=None)
+        held.look_again()
+        assert held.dead == ("gone",)
+        session.fails = ConnectionError("gone")
+        held.look_again()
+        assert held.dead == ()
+        session.fails = None
