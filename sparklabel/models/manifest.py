@@ -68,6 +68,10 @@ class ModelManifest:
         }
         return fields | ({"classifier": asdict(self.classifier)} if self.classifier else {})
 
+    def to_json(self) -> str:
+        """As the file has it."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=2)
+
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "ModelManifest":
         """The inverse of `to_dict`. Raises ModelError for another format, or a missing field."""

@@ -20,7 +20,7 @@ _BLOCKS_KEPT = 4096
 """How many examples' tokens are kept."""
 
 _LEAST_ROOM = 16
-_CHARS_PER_TOKEN = 20
+CHARS_PER_TOKEN = 20
 """Text beyond this many characters for each token of context is cut before it is tokenized: it fits in no language."""
 
 
@@ -96,7 +96,7 @@ class PromptEncoder:
                 last ones are shown as fit beside the row's whole inputs.
             candidates: The candidate labels of each row. All of them are shown.
         """
-        limit = self._tokenizer.context * _CHARS_PER_TOKEN
+        limit = self._tokenizer.context * CHARS_PER_TOKEN
         # With a blank before the text, a row's first word has the token that it has in the middle of a sentence.
         texts = [" " + text.strip()[:limit] for row in rows for text in row]
         ids = iter(self._tokenizer.encode_rows(texts))

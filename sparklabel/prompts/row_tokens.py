@@ -9,13 +9,11 @@ from itertools import chain
 from typing import Protocol
 
 from sparklabel.label_trie import TokenPath
-from sparklabel.prompts.encoder import Prompt, RowCandidates
+from sparklabel.prompts.encoder import CHARS_PER_TOKEN, Prompt, RowCandidates
 from sparklabel.prompts.tokenizer import Tokenizer
 
 _AROUND = 2
 """Tokens that an encoder puts around a text."""
-_CHARS_PER_TOKEN = 20
-"""As in `PromptEncoder`."""
 
 
 class RowEncoder(Protocol):
@@ -55,7 +53,7 @@ class RowTokens:
         candidates: Sequence[RowCandidates] | None = None,
     ) -> list[Prompt]:
         """The tokens that are read of each row. There are no examples and no candidates."""
-        limit = self._tokenizer.context * _CHARS_PER_TOKEN
+        limit = self._tokenizer.context * CHARS_PER_TOKEN
         ids = iter(self._tokenizer.encode_rows([text.strip()[:limit] for row in rows for text in row]))
         return [
             self._prompt([next(ids) for _ in row], any(len(text.strip()) > limit for text in row))

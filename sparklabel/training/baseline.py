@@ -63,7 +63,7 @@ def find_baseline(
         try:
             model = registry.resolve(f"models:/{registered_name}/{champion}")
             registry.fetch(model)
-            prepare(_spec(task, model))
+            prepare(judged_spec(task, model))
             return Baseline(CHAMPION, model)
         except ModelUnreachable as error:
             raise ModelUnreachable(
@@ -73,12 +73,13 @@ def find_baseline(
         except (ModelError, TaskError) as error:
             notes.append(f"The champion, version {champion}, was not asked: {error.message}")
     try:
-        prepare(_spec(task, base, examples))
+        prepare(judged_spec(task, base, examples))
         return Baseline(BASE, base, " ".join(notes))
     except TaskError as error:
         notes.append(f"The base was not asked: {error.message}")
     return Baseline(MOST_FREQUENT, None, " ".join(notes))
 
 
-def _spec(task: Task, model: ResolvedModel, examples: ExampleSet | None = None) -> LabelerSpec:
+def judged_spec(task: Task, model: ResolvedModel, examples: ExampleSet | None = None) -> LabelerSpec:
+    """What asks a model that is judged: its own engine, without a calibrator and without a threshold."""
     return LabelerSpec(task, model, engine_of(model, engine_spec("auto", {})), examples=examples)

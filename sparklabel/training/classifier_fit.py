@@ -4,7 +4,6 @@ In: a task, an encoder, human answers. Out: a version's files in a folder, and h
 answers that its heads have not seen. The held-out answers are not looked at.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -131,5 +130,4 @@ def write_version(
         task=task.to_dict(), task_fingerprint=task.fingerprint, template=None, labels=task.answer_mode.signature,
         label_ids=(), base=record, classifier=card,
     )  # fmt: skip
-    text = json.dumps(manifest.to_dict(), ensure_ascii=False, indent=2)
-    (folder / registry.MANIFEST).write_text(text, "utf-8")
+    (folder / registry.MANIFEST).write_text(manifest.to_json(), "utf-8")

@@ -11,7 +11,6 @@ from typing import Any
 from sparklabel import registry
 from sparklabel.confidence.calibrators import Calibrator, others_of
 from sparklabel.confidence.fit import JudgedAnswer, fit_calibrator
-from sparklabel.engines import engine_spec
 from sparklabel.errors import AnswersError, EngineError, ModelUnreachable
 from sparklabel.few_shot import ExampleSet
 from sparklabel.labels.record import Label
@@ -19,10 +18,10 @@ from sparklabel.labels.status import ANSWERED, RETRYABLE
 from sparklabel.models.references import ResolvedModel
 from sparklabel.table.human_answers import HumanAnswers
 from sparklabel.tasks import Task, has_choices
-from sparklabel.training.baseline import CHAMPION, Baseline, find_baseline
+from sparklabel.training.baseline import CHAMPION, Baseline, find_baseline, judged_spec
 from sparklabel.training.control import ONE_MODEL
 from sparklabel.training.gate import GateResult, judge
-from sparklabel.udf import LabelerSpec, engine_of, load_engine, make_labeler
+from sparklabel.udf import load_engine, make_labeler
 
 
 class HeldOutJudge:
@@ -134,8 +133,7 @@ class HeldOutJudge:
 
     def _asked(self, model: ResolvedModel) -> list[Label]:
         with ONE_MODEL:
-            engine = engine_of(model, engine_spec("auto", {}))
-            spec = LabelerSpec(self._task, model, engine, examples=self._examples)
+            spec = judged_spec(self._task, model, self._examples)
             labeler = make_labeler(spec, load_engine(spec.engine, spec.model))
             rows = [answer.inputs for answer in self._answers.held_out]
             labeler.label(rows)

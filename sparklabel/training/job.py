@@ -4,7 +4,6 @@ In: a task, a pinned base, human answers, a TrainingConfig. Out: a folder, and a
 registered or judged here; `HeldOutJudge` judges.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -137,8 +136,7 @@ class TrainingJob:
             {"train_seconds": summary.seconds, "tokens_per_second": summary.tokens / summary.seconds,
              "attempts": trained.attempts}
         )  # fmt: skip
-        manifest = json.dumps(self._manifest().to_dict(), ensure_ascii=False, indent=2)
-        (folder / registry.MANIFEST).write_text(manifest, "utf-8")
+        (folder / registry.MANIFEST).write_text(self._manifest().to_json(), "utf-8")
         truncated = sum(prompt.truncated for prompt in prompts)
         return TrainingOutcome(
             summary, truncated, self._probe_accuracy(load), trained.processes, trained.attempts,

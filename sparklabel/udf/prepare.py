@@ -13,7 +13,7 @@ from sparklabel.models.references import tokenizer_folder
 from sparklabel.models.shipped_encoder import check_installed
 from sparklabel.prompts import Tokenizer, candidate_labels
 from sparklabel.table.examples import pinned_examples
-from sparklabel.udf.spec import LabelerSpec
+from sparklabel.udf.spec import ENCODER_ENGINE, LabelerSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,5 +73,6 @@ def _tokenizer(spec: LabelerSpec) -> Tokenizer:
     from sparklabel.language_model import EncoderTokenizer, ModelTokenizer
 
     folder = tokenizer_folder(spec.model)
-    without_prompt = spec.manifest is not None and not spec.manifest.needs_language_model
-    return EncoderTokenizer.load(folder) if without_prompt else ModelTokenizer.load(folder)
+    return (
+        EncoderTokenizer.load(folder) if spec.engine.name == ENCODER_ENGINE else ModelTokenizer.load(folder)
+    )

@@ -18,7 +18,8 @@ from sparklabel.models.references import ResolvedModel
 from sparklabel.progress import tell
 from sparklabel.tasks import Task, check_task
 
-_ENCODER = "encoder"
+ENCODER_ENGINE = "encoder"
+"""The engine of versions without a language model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,9 @@ def engine_of(model: ResolvedModel, chosen: EngineSpec) -> EngineSpec:
     """The engine of a model: the one that was chosen, for a language model; versions without one have an encoder.
     Raises SetupError if an encoder was chosen for a language model."""
     without = bool(model.manifest) and not ModelManifest.from_json(model.manifest).needs_language_model
-    if without and chosen.name != _ENCODER:
-        return EngineSpec(_ENCODER)
-    if chosen.name == _ENCODER and not without:
+    if without and chosen.name != ENCODER_ENGINE:
+        return EngineSpec(ENCODER_ENGINE)
+    if chosen.name == ENCODER_ENGINE and not without:
         raise errors.SetupError(
             f"The encoder engine answers with classifiers, and {model.identity} is a language model.",
             hint="Leave engine= out.",
