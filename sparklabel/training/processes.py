@@ -135,8 +135,10 @@ def rank_slots(spark: SparkSession, on_gpus: bool) -> int:
 
 
 def _count(name: str, given: object) -> int:
-    if type(given) is not int or not 1 <= given <= _MOST:
-        raise SetupError(f"{name}={given!r} is not a whole number from 1 to {_MOST}.")
+    if type(given) is not int or given < 1:
+        raise SetupError(f"{name}={given!r} is not a whole number above 0.")
+    if given > _MOST:
+        raise SetupError(f"{name}={given} is not from 1 to {_MOST}.")
     return given
 
 
