@@ -2,9 +2,9 @@
 
 In: the staging table of a table and task. Out: a lease, held while its block runs, or an error that names the holder. A
 lease is a row in staging, and heartbeats are further rows: appends, which never conflict. A pass appends first and then
-looks, so of two that start at once, the later one sees the other and withdraws. A killed pass loses its lease at once
-if its process is seen to be gone from this machine; otherwise when it gave no sign of life for some time since another
-pass first looked. No two clocks are compared, and nothing that another pass wrote is evaluated.
+looks, so of two that start at once, the later one sees the other, withdraws and looks again. A killed pass loses its
+lease at once if its process is seen to be gone from this machine; otherwise when it gave no sign of life for some time
+since another pass first looked. No two clocks are compared, and nothing that another pass wrote is evaluated.
 """
 
 import getpass
@@ -160,25 +160,30 @@ class Lease:
                 self._give_back()
 
     def _take(self) -> None:
+        """Takes it once no other pass is seen beside it. Others are judged only while it is given back: of passes that
+        come again at the same moment each sees the others' leases, and the last one that would raise sees none."""
         while True:
             self._append()
             others = self._others()
             if not others:
                 return
             self._give_back()
-            pause = _PAUSE
-            for holder, is_known in others:
-                # The first time, the other one may be about to withdraw as well.
-                if is_known and (holder.is_here or self._watched[holder.pass_id].is_alive):
-                    raise holder.conflict()
-                if is_known:
-                    pause = _LONG_PAUSE
-                elif not holder.is_here:
-                    self._say(
-                        f"waiting for a pass of {holder.who}: it counts as dead if it gives no sign of life for "
-                        f"{_SILENCE_SECONDS:.0f} s"
-                    )
-            time.sleep(random.uniform(*pause))
+            pause = _PAUSE  # the first time, the other one may be about to withdraw as well
+            while others:
+                self._tell_of(others)
+                time.sleep(random.uniform(*pause))
+                others, pause = self._others(), _LONG_PAUSE
+                for holder, is_known in others:
+                    if is_known and (holder.is_here or self._watched[holder.pass_id].is_alive):
+                        raise holder.conflict()
+
+    def _tell_of(self, others: list[tuple[Holder, bool]]) -> None:
+        for holder, is_known in others:
+            if not (is_known or holder.is_here):
+                self._say(
+                    f"waiting for a pass of {holder.who}: it counts as dead if it gives no sign of life for "
+                    f"{_SILENCE_SECONDS:.0f} s"
+                )
 
     def _others(self) -> list[tuple[Holder, bool]]:
         """The living passes that share rows with this one, and whether they were seen before."""

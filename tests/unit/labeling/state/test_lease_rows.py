@@ -163,7 +163,7 @@ def test_a_pass_of_another_process_is_named_once_it_was_seen_twice(session, leas
     session.leave(living=living())
     with pytest.raises(ConflictError, match=f"process {os.getppid()}.*in pass living"):
         take(lease())
-    assert session.statements == 2 * 3, "two looks, each with a lease of its own that is given back"
+    assert session.statements == 4, "a look beside a lease that is given back, and one without"
     assert [pass_id for pass_id, _ in session.signs()] == ["living"]
     assert not Holder.this("me", None).is_alive_here
     assert said == [], "who is here is not waited for"
@@ -182,6 +182,24 @@ def test_two_that_start_at_once_do_not_both_give_up(session, lease):
     session.sql = withdraw
     with lease() as held:
         assert held.dead == ()
+
+
+def test_two_that_come_again_at_the_same_moment_do_not_both_give_up(session, lease, monkeypatch):
+    """Each appends before the other looks, and withdraws before the other looks again."""
+    ask, drawn = session.sql, []
+
+    def meet(text):
+        if text.startswith("INSERT") and len(drawn) < 3:
+            drawn.append(text)
+            session.leave(living=living())
+        if text.startswith("DELETE"):
+            ask("DELETE FROM delta.staging WHERE pass_id = 'living'")
+        return ask(text)
+
+    monkeypatch.setattr(session, "sql", meet)
+    with lease():
+        assert len(drawn) == 3
+        assert [pass_id for pass_id, _ in session.signs()] == ["me"]
 
 
 def test_a_pass_of_this_process_holds_off_another_one(lease):
