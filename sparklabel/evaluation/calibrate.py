@@ -24,8 +24,9 @@ from sparklabel.labels.status import ANSWERED, UNCERTAIN
 from sparklabel.models.manifest import ModelManifest
 from sparklabel.redaction import printable_lines
 from sparklabel.sql import quote, sql_list, sql_string
+from sparklabel.table.driver_rows import bounded
 from sparklabel.table.label_columns import Calibration
-from sparklabel.table.row_states import STATE, Scope, row_states
+from sparklabel.table.row_states import HASH, STATE, Scope, row_states
 from sparklabel.table.task_table import TaskTable, open_task_table
 from sparklabel.tasks import Task, has_choices
 from sparklabel.tasks.json_values import plain
@@ -155,8 +156,8 @@ def calibrate(
 
 
 def _human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> DataFrame:
-    """Human answers to rows that a model answered too: `model`, its value (`predicted`), its own probability (`raw`)
-    and `alternatives`, and the human `answer`."""
+    """Human answers to rows that a model answered too: HASH, `model`, its value (`predicted`), its own probability
+    (`raw`) and `alternatives`, and the human `answer`."""
     label = quote(opened.label_columns.label)
     known = sql_list((*ANSWERED, UNCERTAIN))
     states = row_states(spark, opened, task, Scope(relabel="none"))
@@ -165,6 +166,7 @@ def _human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> DataFr
         f"AND {label}.task_fingerprint = {sql_string(task.fingerprint)} AND NOT ({label}.review_reason <=> 'queue')"
     )
     return states.where((F.col(STATE) == "human") & F.expr(fair)).select(
+        HASH,
         F.expr(f"{label}.model").alias("model"),
         F.expr(model_value_sql(label)).alias("predicted"),
         F.expr(f"{label}.raw_confidence").alias("raw"),
@@ -188,10 +190,10 @@ def _model_of(answers: DataFrame, model: str | None, opened: TaskTable, task: Ta
 
 
 def _judged(answers: DataFrame, task: Task) -> list[JudgedAnswer]:
-    """The answers that the task accepts, on the driver."""
+    """The answers that the task accepts, as many as the driver takes."""
     mode = task.answer_mode
     judged = []
-    for row in answers.collect():
+    for row in bounded(answers, HASH)[0].collect():
         answer = plain(row["answer"])
         if mode.accepts(answer):
             alternatives = [

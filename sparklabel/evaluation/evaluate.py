@@ -14,7 +14,7 @@ from sparklabel import registry
 from sparklabel.delta.session import task_slots
 from sparklabel.engines import EngineOptions, engine_spec
 from sparklabel.errors import TableError
-from sparklabel.evaluation.gold import GOLD, Gold, drop_missing, gold_column, human_gold
+from sparklabel.evaluation.gold import GOLD, Gold, asked_rows, gold_column, human_gold
 from sparklabel.evaluation.metrics.summary import Metrics, measure
 from sparklabel.models.references import DEFAULT
 from sparklabel.redaction import printable_lines
@@ -39,6 +39,8 @@ class EvaluationReport:
         run_id: The MLflow run that has the same figures.
         set_aside: Human answers that did not judge: a model may be trained on four fifths of the inputs, and rows that
             people were asked about because a model was uncertain are not a fair sample.
+        not_asked: Rows with a gold answer that were left out because there are more than 200,000 of them, or than 256
+            MiB: those that are asked are chosen by a hash of their inputs.
         examples: Which examples the prompts had, if the task takes them from a table.
     """
 
@@ -51,6 +53,7 @@ class EvaluationReport:
     rows_per_second: float
     run_id: str
     set_aside: int = 0
+    not_asked: int = 0
     examples: str = ""
 
     @property
@@ -66,6 +69,7 @@ class EvaluationReport:
         )
         without = f", {self.without_gold:,} without a gold value left out" if self.without_gold else ""
         aside = f", {self.set_aside:,} human answers that do not judge left out" if self.set_aside else ""
+        more = f" of {m.n + self.not_asked:,}, chosen by a hash of their inputs" if self.not_asked else ""
         always = f"always {m.majority[0]!r}: {m.majority[1]:.1%}" if m.majority else ""
         measures = ", ".join(f"{_title(name)} {value:.3f}" for name, value in m.measures.items())
         auroc = "-" if m.confidence_auroc is None else f"{m.confidence_auroc:.3f}"
@@ -73,7 +77,7 @@ class EvaluationReport:
             f"{m.ece:.3f} (95%: {m.ece_interval[0]:.3f} to {m.ece_interval[1]:.3f})"
         )  # fmt: skip
         return printable_lines("\n  ".join(filter(None, (
-            f"{self.task}, model {self.model}, {m.n:,} rows{without}{aside}",
+            f"{self.task}, model {self.model}, {m.n:,} rows{more}{without}{aside}",
             f"accuracy {m.accuracy:.1%} (95%: {low:.1%} to {high:.1%}){completed}; completed {m.completion_rate:.1%}",
             "; ".join(filter(None, (always, measures))),
             self.examples,
@@ -114,7 +118,7 @@ def evaluate(
         table: A DataFrame, or a table's name or path.
         task: What to ask about each row.
         gold: A column of gold answers. Rows where it is NULL are left out and counted, unless NULL is an answer to the
-            task.
+            task. Of more than 200,000 rows, a sample is asked.
         key: Without `gold`: the column, or columns, that identify each row, unless the table remembers them.
         column: Without `gold`: the value column, if it is not named like the task.
         into: Without `gold`: the table that has the labels, if `table` has not.
@@ -159,7 +163,7 @@ def evaluate(
     asked = labeler_spec(task, model, engine, options, experiment=experiment)
     spec = prepare(asked, spark, adopt_examples=adopt_examples).spec
     if gold is not None:
-        truth = drop_missing(truth, gold, task.answer_mode)
+        truth = asked_rows(truth, gold, task)
     # Opened first: what is wrong with MLflow is reported before anything is computed.
     with registry.start_run(f"evaluate {task.name}", experiment=experiment) as run:
         _log_question(run, spec, truth)
@@ -176,7 +180,8 @@ def evaluate(
         run.log_metrics(metrics.figures() | speed)
     return EvaluationReport(
         task=task.name, model=spec.model.identity, metrics=metrics, without_gold=truth.without_gold, seconds=seconds,
-        run_id=run.id, set_aside=truth.set_aside, examples=spec.examples.sentence if spec.examples else "", **speed,
+        run_id=run.id, set_aside=truth.set_aside, not_asked=truth.not_asked,
+        examples=spec.examples.sentence if spec.examples else "", **speed,
     )  # fmt: skip
 
 

@@ -14,7 +14,9 @@ from pyspark.sql.types import ArrayType, DataType, NumericType, StringType, Stru
 from sparklabel.delta.data_types import same_type
 from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 from sparklabel.errors import AnswersError, ColumnError, TableError
+from sparklabel.labels.predicates import input_hash_sql
 from sparklabel.sql import quote
+from sparklabel.table.driver_rows import rows_taken, total_size
 from sparklabel.table.human_answers import human_answers
 from sparklabel.table.schema_evolution import is_record
 from sparklabel.table.task_table import open_task_table
@@ -33,12 +35,14 @@ class Gold:
         table: The table that has the gold answers; None for a DataFrame.
         without_gold: Rows that were left out because they have no gold answer.
         set_aside: Human answers that were left out because they do not judge.
+        not_asked: Rows beyond those that the driver takes, whose answers it compares.
     """
 
     rows: DataFrame
     table: TableSnapshot | None = None
     without_gold: int = 0
     set_aside: int = 0
+    not_asked: int = 0
 
 
 def gold_column(spark: SparkSession, table: DataFrame | str, task: Task, gold: str) -> Gold:
@@ -59,23 +63,31 @@ def gold_column(spark: SparkSession, table: DataFrame | str, task: Task, gold: s
     return Gold(table.select(answers, *map(quote, task.inputs)))
 
 
-def drop_missing(gold: Gold, column: str, mode: AnswerMode) -> Gold:
-    """The rows whose gold `column` has an answer; NULL is one only if the task accepts it. Runs one aggregation.
+def asked_rows(gold: Gold, column: str, task: Task) -> Gold:
+    """The rows whose gold `column` has an answer; NULL is one only if the task accepts it. Of more than the driver
+    takes, a sample by a hash of their inputs. Runs two aggregations.
 
     Raises:
         AnswersError: No row has an answer, or one has a value that the task does not accept.
     """
-    counts = [(plain(row[GOLD]), int(row["count"])) for row in gold.rows.groupBy(GOLD).count().collect()]
-    if wrong := [(value, count) for value, count in counts if value is not None and not mode.accepts(value)]:
+    mode = task.answer_mode
+    has_answer = F.lit(True) if mode.accepts(None) else F.col(GOLD).isNotNull()
+    known = gold.rows.where(has_answer)
+    count, size, missing = gold.rows.agg(
+        F.count_if(has_answer), total_size(gold.rows), F.count_if(~has_answer)
+    ).collect()[0]
+    if not count:
+        raise AnswersError(f"There is nothing to evaluate: {column!r} has a gold answer in no row.")
+    most = rows_taken(count, size)
+    if most < count:
+        known = known.orderBy(F.expr(input_hash_sql([quote(name) for name in task.inputs]))).limit(most)
+    counts = [(plain(row[GOLD]), int(row["count"])) for row in known.groupBy(GOLD).count().collect()]
+    if wrong := [(value, number) for value, number in counts if not mode.accepts(value)]:
         raise AnswersError(
             f"{column!r} holds {wrong[0][0]!r}, which is not {_an_answer(mode)}",
-            hint=f"Leave these {sum(count for _, count in wrong):,} row(s) out, or set the column to NULL there.",
+            hint=f"Leave these {sum(number for _, number in wrong):,} row(s) out, or set the column to NULL there.",
         )
-    missing = 0 if mode.accepts(None) else sum(count for value, count in counts if value is None)
-    if missing == sum(count for _, count in counts):
-        raise AnswersError(f"There is nothing to evaluate: {column!r} has a gold answer in no row.")
-    rows = gold.rows.where(f"{GOLD} IS NOT NULL") if missing else gold.rows
-    return replace(gold, rows=rows, without_gold=missing)
+    return replace(gold, rows=known, without_gold=missing, not_asked=count - most)
 
 
 def human_gold(

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel.labels.predicates import model_value_sql
 from sparklabel.labels.status import ANSWERED, UNCERTAIN
 from sparklabel.splits import input_key, is_held_out, is_validation
 from sparklabel.sql import quote
+from sparklabel.table.driver_rows import MOST_BYTES, MOST_ROWS, bounded
 from sparklabel.table.row_states import HASH, STATE, labeled_rows
 from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import AnswerMode, Task, counts
@@ -25,9 +26,8 @@ from sparklabel.texts import composed, is_blank
 
 _NO_FAIR_JUDGE = "held out, but chosen for review because the champion was uncertain"
 """On rows that were chosen because one model is weak there, every other model looks better."""
-_MOST = 200_000
-_TOO_MANY = f"more than the {_MOST:,} that are read, chosen by a hash of their inputs"
-"""An adopted column can have as many answers as the table has rows, and the driver holds them with their texts."""
+_TOO_MANY = f"more than {MOST_ROWS:,} rows or {MOST_BYTES >> 20:,} MiB: those that are read are chosen by a hash"
+"""An adopted column can have as many answers as the table has rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class HumanAnswers:
 
 
 def human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> HumanAnswers:
-    """Reads the pinned version's human answers onto the driver: at most 200,000, always the same ones."""
+    """Reads the pinned version's human answers onto the driver: at most 200,000 or 256 MiB, always the same ones."""
     mode, label_columns = task.answer_mode, opened.label_columns
     label = quote(label_columns.label)
     columns = [quote(c) for c in opened.input_columns(task)]
@@ -91,9 +91,10 @@ def human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> HumanAn
             F.expr(f"{label}.review_reason <=> 'queue'").alias("chosen"),
         )
     )
-    read, left_out = _bounded(rows, _MOST)
+    read, beyond = bounded(rows, HASH)
+    left_out = Counter({_TOO_MANY: beyond} if beyond else {})
     train, held_out = [], []
-    for row in read:
+    for row in read.collect():
         inputs, answer = tuple(row["inputs"]), plain(row["answer"])
         if reason := _unusable(inputs, answer, row["stale"], mode):
             left_out[reason] += 1
@@ -111,14 +112,6 @@ def human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> HumanAn
     return HumanAnswers(
         tuple(sorted(train, key=_place)), _one_vote_each(sorted(held_out, key=_place)), dict(left_out)
     )
-
-
-def _bounded(rows: DataFrame, most: int) -> tuple[list[Row], Counter[str]]:
-    """All rows, or the `most` with the smallest HASH; and how many were left out."""
-    read = rows.limit(most + 1).collect()
-    if len(read) <= most:
-        return read, Counter()
-    return rows.orderBy(HASH).limit(most).collect(), Counter({_TOO_MANY: rows.count() - most})
 
 
 def _place(found: HumanAnswer) -> tuple[tuple[str, ...], str]:

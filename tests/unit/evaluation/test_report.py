@@ -32,6 +32,11 @@ def test_the_table_that_examples_came_from_is_named():
     assert shown in report(rating("stars", "text", (1, 5)), [2], [2.5], examples=shown)
 
 
+def test_a_sample_says_of_how_many_rows_it_is():
+    shown = report(rating("stars", "text", (1, 5)), [2], [2.5], not_asked=1_234_567)
+    assert "1 rows of 1,234,568, chosen by a hash of their inputs, 1 without a gold value" in shown
+
+
 def test_structs_of_spark_become_mappings_in_arrays_too():
     found = plain([Row(text="Ann", at=Row(start=1, tags=[Row(x=None)])), None])
     assert found == [{"text": "Ann", "at": {"start": 1, "tags": [{"x": None}]}}, None]
