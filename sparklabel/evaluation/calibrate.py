@@ -25,7 +25,7 @@ from sparklabel.models.manifest import ModelManifest
 from sparklabel.redaction import printable_lines
 from sparklabel.sql import quote, sql_list, sql_string
 from sparklabel.table.driver_rows import bounded
-from sparklabel.table.label_columns import Calibration
+from sparklabel.table.recorded_tasks import Calibration
 from sparklabel.table.row_states import HASH, STATE, Scope, row_states
 from sparklabel.table.task_table import TaskTable, open_task_table
 from sparklabel.tasks import Task, has_choices

@@ -13,7 +13,7 @@ from typing import Any
 from sparklabel import registry
 from sparklabel.labeling.limits import PassLimits
 from sparklabel.labeling.options import Pricing, StorageOptions
-from sparklabel.table.label_columns import Calibration
+from sparklabel.table.recorded_tasks import Calibration
 from sparklabel.table.row_states import Scope
 from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import Task

@@ -14,7 +14,8 @@ from sparklabel.few_shot import LONGEST, MOST_ANSWERS, AnsweredInput, Encoder, E
 from sparklabel.labels.predicates import human_sql, input_hash_sql
 from sparklabel.models.shipped_encoder import check_installed, sentence_encoder
 from sparklabel.sql import quote
-from sparklabel.table.label_columns import check_inputs, input_columns, recorded_column
+from sparklabel.table.label_columns import check_inputs, input_columns
+from sparklabel.table.recorded_tasks import recorded_column
 from sparklabel.tasks import Task
 
 _MOST_READ = MOST_ANSWERS * 3 // 2

@@ -26,7 +26,9 @@ from sparklabel.texts import composed, is_blank
 
 _NO_FAIR_JUDGE = "held out, but chosen for review because the champion was uncertain"
 """On rows that were chosen because one model is weak there, every other model looks better."""
-_TOO_MANY = f"more than {MOST_ROWS:,} rows or {MOST_BYTES >> 20:,} MiB: those that are read are chosen by a hash"
+_TOO_MANY = (
+    f"more than {MOST_ROWS:,} rows or {MOST_BYTES >> 20:,} MiB: those that are read are chosen by a hash"
+)
 """An adopted column can have as many answers as the table has rows."""
 
 

@@ -4,25 +4,28 @@ In: a table at a pinned version, a task. Out: `LabelColumns`, checked; `add_colu
 a table property which column and key the task has.
 """
 
-import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 from pyspark.sql.types import DataType, StructType, TimestampType
 
-from sparklabel.confidence.calibrators import Calibrator, FittedCalibrator, calibrator_from_json
 from sparklabel.delta.data_types import ddl, holds_type, same_type
 from sparklabel.delta.snapshot import TableSnapshot, check_columns, open_snapshot
 from sparklabel.errors import ColumnError
 from sparklabel.labels.record import label_ddl
 from sparklabel.sql import quote, sql_string
+from sparklabel.table.recorded_tasks import (
+    TASK_PROPERTY,
+    Calibration,
+    RecordedTask,
+    recorded_column,
+    recorded_task,
+    recorded_tasks,
+)
 from sparklabel.table.schema_evolution import is_record, missing_fields, record_type
 from sparklabel.tasks import Task
-
-TASK_PROPERTY = "sparklabel.task."
-"""Followed by a task's name: the table property that holds the task's `RecordedTask`."""
 
 
 def input_columns(target: TableSnapshot, task: Task) -> tuple[str, ...]:
@@ -39,90 +42,6 @@ def check_inputs(target: TableSnapshot, task: Task) -> None:
                 f"The input {column!r} is a timestamp, whose text depends on the session's time zone.",
                 hint="Add a STRING or DATE column made from it, and label that.",
             )
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedTask:
-    """What a table remembers of a task.
-
-    Attributes:
-        column: The column of its values.
-        key: The key by which passes write them; empty in tables of an earlier release.
-        calibration: The calibrator of its confidences; None if they were never calibrated.
-        inputs: What the task reads of each row: `tidy` tells by it whose rows are gone.
-    """
-
-    column: str
-    key: tuple[str, ...] = ()
-    calibration: "Calibration | None" = None
-    inputs: tuple[str, ...] = ()
-
-    @classmethod
-    def read(cls, content: str) -> "RecordedTask":
-        """From the property's JSON. Fields that a newer release adds are ignored."""
-        found = json.loads(content)
-        calibration = found.get("calibration")
-        return cls(
-            str(found.get("column", "")),
-            tuple(found.get("key", ())),
-            Calibration(**calibration) if calibration else None,
-            tuple(found.get("inputs", ())),
-        )
-
-    def to_json(self) -> str:
-        key = {"key": list(self.key)} if self.key else {}
-        calibration = {"calibration": asdict(self.calibration)} if self.calibration else {}
-        inputs = {"inputs": list(self.inputs)} if self.inputs else {}
-        return json.dumps({"column": self.column} | key | inputs | calibration)
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """The calibrator of a model's answers to a task, as a table remembers it: a later pass must not go on without it
-    because MLflow has it no longer, or is another one.
-
-    Attributes:
-        model: The model's identity.
-        fingerprint: That of the task as the model is asked it.
-        run: The MLflow run that fitted it.
-        calibrator: As JSON.
-    """
-
-    model: str
-    fingerprint: str
-    run: str
-    calibrator: str
-
-    @classmethod
-    def of(cls, model: str, fingerprint: str, calibrator: Calibrator, run: str) -> "Calibration":
-        return cls(model, fingerprint, run, json.dumps(calibrator.to_dict()))
-
-    def found_for(self, model: str, fingerprint: str) -> FittedCalibrator | None:
-        """The calibrator, if it is that of this model and task."""
-        if (self.model, self.fingerprint) != (model, fingerprint):
-            return None
-        return FittedCalibrator(calibrator_from_json(self.calibrator), self.run)
-
-
-def recorded_task(target: TableSnapshot, task: Task) -> RecordedTask | None:
-    """What the table remembers of the task; None before its first pass."""
-    content = target.properties.get(f"{TASK_PROPERTY}{task.name}")
-    return RecordedTask.read(content) if content else None
-
-
-def recorded_tasks(target: TableSnapshot) -> dict[str, RecordedTask]:
-    """What the table remembers of each task, by name."""
-    return {
-        name.removeprefix(TASK_PROPERTY): RecordedTask.read(content)
-        for name, content in target.properties.items()
-        if name.startswith(TASK_PROPERTY)
-    }
-
-
-def recorded_column(target: TableSnapshot, task: Task) -> str | None:
-    """The column of the task's values; None before its first pass."""
-    recorded = recorded_task(target, task)
-    return recorded.column if recorded else None
 
 
 _RENAME = "Name another column with column=."
@@ -256,10 +175,9 @@ def _check_not_another_tasks(target: TableSnapshot, task: Task, value: str) -> N
 def remembered(
     target: TableSnapshot, task: Task, column: str, key: Sequence[str], calibration: Calibration | None
 ) -> RecordedTask:
-    """What the table should remember of the task. A calibration stays until there is another one."""
-    known = recorded_task(target, task)
-    kept = calibration or (known.calibration if known else None)
-    return RecordedTask(column, tuple(key), kept, tuple(task.inputs))
+    """What the table should remember of the task. A model's calibration stays until it has another one."""
+    known = recorded_task(target, task) or RecordedTask(column)
+    return RecordedTask(column, tuple(key), known.calibrated(calibration), tuple(task.inputs))
 
 
 def add_columns(

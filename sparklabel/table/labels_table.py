@@ -28,7 +28,7 @@ from sparklabel.labels.predicates import human_sql
 from sparklabel.redaction import printable
 from sparklabel.sql import quote, sql_string
 from sparklabel.table.key import shown_sql
-from sparklabel.table.label_columns import recorded_tasks
+from sparklabel.table.recorded_tasks import recorded_tasks
 
 _PROPERTY = "sparklabel.labels"
 _NAME = re.compile(r"[^ ,;{}()\n\t=.`]{1,200}")

@@ -23,8 +23,8 @@ from sparklabel.redaction import printable_lines
 from sparklabel.sql import quote
 from sparklabel.table.history import COLUMNS, RESTORED, PassCommit, TableHistory, read_history
 from sparklabel.table.key import check_unique, key_columns
-from sparklabel.table.label_columns import recorded_task
 from sparklabel.table.merge import Change, merge_rows, source_of
+from sparklabel.table.recorded_tasks import recorded_task
 from sparklabel.table.row_states import HASH, STATE, labeled_rows
 from sparklabel.table.schema_evolution import cast_struct_sql, missing_fields, record_type
 from sparklabel.table.task_table import TaskTable, open_task_table

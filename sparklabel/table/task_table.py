@@ -22,16 +22,15 @@ from sparklabel.errors import ColumnError, KeyColumnError
 from sparklabel.sql import quote
 from sparklabel.table.key import check_unique, key_columns
 from sparklabel.table.label_columns import (
-    Calibration,
     LabelColumns,
     add_columns,
     check_inputs,
     find_label_columns,
     input_columns,
-    recorded_task,
     remembered,
 )
 from sparklabel.table.labels_table import check_labels_key, labels_table, make_labels_table, remembered_key
+from sparklabel.table.recorded_tasks import Calibration, recorded_task
 from sparklabel.table.table_rules import check_changeable, check_comparable, check_values_fit
 from sparklabel.tasks import Task, check_task
 
@@ -108,9 +107,7 @@ class TaskTable:
     def calibrator(self, task: Task, model: str, fingerprint: str) -> FittedCalibrator | None:
         """The calibrator that the table remembers for a model, by its identity, and the task as it is asked."""
         recorded = recorded_task(self.target, task)
-        return (
-            recorded.calibration.found_for(model, fingerprint) if recorded and recorded.calibration else None
-        )
+        return recorded.calibrator(model, fingerprint) if recorded else None
 
     def ensure_columns(
         self, spark: SparkSession, task: Task, calibration: Calibration | None = None

@@ -29,8 +29,9 @@ from sparklabel.labels import predicates, record, status
 from sparklabel.models.manifest import ModelManifest
 from sparklabel.splits import is_held_out
 from sparklabel.table.history import ANSWERS, COLUMNS, CORRECTIONS, RESTORED, UNDO
-from sparklabel.table.label_columns import TASK_PROPERTY, Calibration, LabelColumns, RecordedTask
+from sparklabel.table.label_columns import LabelColumns
 from sparklabel.table.labels_table import make_labels_table
+from sparklabel.table.recorded_tasks import TASK_PROPERTY, Calibration, RecordedTask
 from sparklabel.table.shards import Shard
 from sparklabel.table.task_table import TaskTable
 from sparklabel.udf import labeler_spec, prepare
@@ -169,12 +170,12 @@ def test_the_same_inputs_as_ever_are_held_out():
 def test_a_table_says_in_these_properties_what_is_in_it():
     assert TASK_PROPERTY == "sparklabel.task."
     assert RecordedTask("verdict", ("id",)).to_json() == '{"column": "verdict", "key": ["id"]}'
-    calibrated = RecordedTask("verdict", ("id",), Calibration.of("m", "v1:0", Temperature(1.5), "run"))
+    calibrated = RecordedTask("verdict", ("id",), (Calibration.of("m", "v1:0", Temperature(1.5), "run"),))
     assert RecordedTask.read(calibrated.to_json()) == calibrated
-    assert json.loads(calibrated.to_json())["calibration"] == {
+    assert json.loads(calibrated.to_json())["calibrations"] == [{
         "model": "m", "fingerprint": "v1:0", "run": "run",
         "calibrator": '{"method": "temperature", "temperature": 1.5}',
-    }  # fmt: skip
+    }]  # fmt: skip
     assert RecordedTask.read('{"column": "verdict"}') == RecordedTask("verdict"), (
         "as earlier releases wrote it"
     )

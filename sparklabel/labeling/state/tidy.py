@@ -31,7 +31,7 @@ from sparklabel.labeling.state.staging import TODO, staging_folder
 from sparklabel.labels.predicates import input_hash_sql
 from sparklabel.redaction import printable_lines
 from sparklabel.sql import quote, sql_list, sql_string
-from sparklabel.table.label_columns import recorded_tasks
+from sparklabel.table.recorded_tasks import recorded_tasks
 from sparklabel.table.row_states import HASH
 
 _RETENTION = "delta.deletedFileRetentionDuration"

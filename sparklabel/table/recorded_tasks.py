@@ -1,0 +1,115 @@
+"""What a table remembers of each task in its properties: column, key, inputs, and the calibrators of confidence.
+
+In: a table at a pinned version. Out: `RecordedTask`, of one task or of all.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+
+from sparklabel.confidence.calibrators import Calibrator, FittedCalibrator, calibrator_from_json
+from sparklabel.delta.snapshot import TableSnapshot
+from sparklabel.tasks import Task
+
+TASK_PROPERTY = "sparklabel.task."
+"""Followed by a task's name: the table property that holds the task's `RecordedTask`."""
+_MOST_CALIBRATIONS = 4
+"""Models that label a table in turn. A property is short: some catalogs cut it off."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedTask:
+    """What a table remembers of a task.
+
+    Attributes:
+        column: The column of its values.
+        key: The key by which passes write them; empty in tables of an earlier release.
+        calibrations: The calibrators of its confidences, one a model, the newest first.
+        inputs: What the task reads of each row: `tidy` tells by it whose rows are gone.
+    """
+
+    column: str
+    key: tuple[str, ...] = ()
+    calibrations: tuple["Calibration", ...] = ()
+    inputs: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, content: str) -> "RecordedTask":
+        """From the property's JSON. Fields that a newer release adds are ignored."""
+        found = json.loads(content)
+        return cls(
+            str(found.get("column", "")),
+            tuple(found.get("key", ())),
+            tuple(Calibration(**calibration) for calibration in found.get("calibrations", ())),
+            tuple(found.get("inputs", ())),
+        )
+
+    def to_json(self) -> str:
+        key = {"key": list(self.key)} if self.key else {}
+        calibrated = [asdict(calibration) for calibration in self.calibrations]
+        calibrations = {"calibrations": calibrated} if calibrated else {}
+        inputs = {"inputs": list(self.inputs)} if self.inputs else {}
+        return json.dumps({"column": self.column} | key | inputs | calibrations)
+
+    def calibrator(self, model: str, fingerprint: str) -> FittedCalibrator | None:
+        """The calibrator of a model, by its identity, and the task as it is asked."""
+        known = (one for one in self.calibrations if one.asked == (model, fingerprint))
+        return next((one.fitted for one in known), None)
+
+    def calibrated(self, newest: "Calibration | None") -> tuple["Calibration", ...]:
+        """The calibrations to remember with a newer one, or without. Passes with models in turn write it once each."""
+        if newest is None or newest in self.calibrations:
+            return self.calibrations
+        others = (one for one in self.calibrations if one.asked != newest.asked)
+        return (newest, *others)[:_MOST_CALIBRATIONS]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The calibrator of a model's answers to a task, as a table remembers it: a later pass must not go on without it
+    because MLflow has it no longer, or is another one.
+
+    Attributes:
+        model: The model's identity.
+        fingerprint: That of the task as the model is asked it.
+        run: The MLflow run that fitted it.
+        calibrator: As JSON.
+    """
+
+    model: str
+    fingerprint: str
+    run: str
+    calibrator: str
+
+    @classmethod
+    def of(cls, model: str, fingerprint: str, calibrator: Calibrator, run: str) -> "Calibration":
+        return cls(model, fingerprint, run, json.dumps(calibrator.to_dict()))
+
+    @property
+    def asked(self) -> tuple[str, str]:
+        """Who is asked what: of these, there is one calibrator."""
+        return self.model, self.fingerprint
+
+    @property
+    def fitted(self) -> FittedCalibrator:
+        return FittedCalibrator(calibrator_from_json(self.calibrator), self.run)
+
+
+def recorded_task(target: TableSnapshot, task: Task) -> RecordedTask | None:
+    """What the table remembers of the task; None before its first pass."""
+    content = target.properties.get(f"{TASK_PROPERTY}{task.name}")
+    return RecordedTask.read(content) if content else None
+
+
+def recorded_tasks(target: TableSnapshot) -> dict[str, RecordedTask]:
+    """What the table remembers of each task, by name."""
+    return {
+        name.removeprefix(TASK_PROPERTY): RecordedTask.read(content)
+        for name, content in target.properties.items()
+        if name.startswith(TASK_PROPERTY)
+    }
+
+
+def recorded_column(target: TableSnapshot, task: Task) -> str | None:
+    """The column of the task's values; None before its first pass."""
+    recorded = recorded_task(target, task)
+    return recorded.column if recorded else None

@@ -1,0 +1,49 @@
+"""What a table remembers of its tasks."""
+
+from dataclasses import replace
+
+import pytest
+
+from sparklabel.confidence.calibrators import Temperature
+from sparklabel.table.recorded_tasks import Calibration, RecordedTask
+
+
+def calibration(model, temperature=1.5, fingerprint="v1:0"):
+    return Calibration.of(model, fingerprint, Temperature(temperature), f"run {model}")
+
+
+def remembering(*calibrations):
+    recorded = RecordedTask("verdict", ("id",))
+    for one in calibrations:
+        recorded = replace(recorded, calibrations=recorded.calibrated(one))
+    return RecordedTask.read(recorded.to_json())
+
+
+def test_models_that_label_a_table_in_turn_each_keep_their_calibrator():
+    recorded = remembering(calibration("small", 2.0), calibration("large", 3.0))
+    found = [recorded.calibrator(model, "v1:0") for model in ("small", "large")]
+    assert [(one.calibrator.temperature, one.run_id) for one in found] == [
+        (2.0, "run small"),
+        (3.0, "run large"),
+    ]
+    assert recorded.calibrator("other", "v1:0") is None
+    assert recorded.calibrator("small", "v1:1") is None
+
+
+def test_a_newer_calibrator_of_a_model_takes_the_place_of_the_one_before():
+    recorded = remembering(calibration("small", 2.0), calibration("large"), calibration("small", 4.0))
+    assert [(one.model, one.fitted.calibrator) for one in recorded.calibrations] == [
+        ("small", Temperature(4.0)),
+        ("large", Temperature(1.5)),
+    ]
+
+
+@pytest.mark.parametrize("again", [None, calibration("small")])
+def test_a_pass_without_a_new_calibrator_changes_nothing(again):
+    known = remembering(calibration("small"), calibration("large"))
+    assert known.calibrated(again) == known.calibrations
+
+
+def test_of_many_calibrations_the_four_newest_are_remembered():
+    recorded = remembering(*map(calibration, "abcde"))
+    assert [one.model for one in recorded.calibrations] == ["e", "d", "c", "b"]
