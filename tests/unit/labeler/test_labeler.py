@@ -54,6 +54,11 @@ POISON = {
     "blank": (" \t\n\u00a0\u2003", "empty_input"),
     "invisible": ("\u200b\ufeff\u2060\u00ad\x00\u2800\u3164", "empty_input"),
     "100 kB": ("long text " * 10_000, "truncated"),
+    # Where anything quadratic sees them whole, these take minutes.
+    "1 MB of combining marks": ("e" + "\u0301\u0323" * 250_000, "truncated"),
+    "1 MB of a ligature of 18 characters": ("\ufdfa" * 350_000, "truncated"),
+    "1 MB of one character": ("a" * 1_000_000, "truncated"),
+    "2 MB with 16 quotes": (('"' + "q" * 125_000) * 16, "truncated"),
     "control characters": ("\x00\x01\x1b[2J\x7f\u200b", "ok"),
     "emoji": ("👩‍👩‍👧‍👦🏳️‍🌈" * 3, "ok"),
     "a lone surrogate": ("\ud800 fresh", "ok"),
