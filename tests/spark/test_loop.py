@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import mlflow
 import pytest
 
 import sparklabel as sl
@@ -11,6 +12,7 @@ from sparklabel.errors import AnswersError, ColumnError, SetupError, TaskError
 from sparklabel.language_model import TrainingConfig
 from sparklabel.registry import resolve
 from sparklabel.splits import is_held_out
+from sparklabel.training import finetune
 
 TASK = sl.classification("tone", "text", ["calm", "angry"])
 RECIPE = TrainingConfig(top_layers=3, epochs=3, batch_size=16, learning_rate=5e-3)
@@ -180,6 +182,17 @@ def test_answers_that_would_spoil_a_model_are_refused(spark, answers, tiny_model
     spark.sql(f"UPDATE {answers} SET tone = {answer}, tone_label.source = '{source}'").collect()
     with pytest.raises(AnswersError, match=message):
         sl.finetune(spark, answers, task, key="id", base=str(tiny_model), progress=False)
+
+
+def test_files_that_mlflow_cannot_keep_are_found_out_before_the_training(
+    spark, answers, tiny_model, tmp_path, monkeypatch
+):
+    (tmp_path / "file").touch()
+    mlflow.MlflowClient().create_experiment("full", artifact_location=f"file://{tmp_path}/file/kept")
+    monkeypatch.setattr(finetune, "train_student", lambda *_: pytest.fail("it trains"))
+    spark.sql(f"UPDATE {answers} SET tone = gold, tone_label.source = 'human'").collect()
+    with pytest.raises(SetupError, match=f"cannot keep files at file://{tmp_path}/file/kept"):
+        sl.finetune(spark, answers, TASK, key="id", base=str(tiny_model), experiment="full", progress=False)
 
 
 def test_a_table_without_labels_is_refused(spark, table):
