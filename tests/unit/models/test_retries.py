@@ -7,6 +7,7 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from sparklabel.errors import ModelError, ModelUnreachable
+from sparklabel.models import retries
 from sparklabel.models.references import resolve
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -31,7 +32,8 @@ def wrapped(status):
 def waits(monkeypatch):
     """The seconds that were waited; no time passes."""
     waited = []
-    monkeypatch.setattr("time.sleep", waited.append)
+    # The module's own, because other threads of this process pause as well.
+    monkeypatch.setattr(retries, "time", SimpleNamespace(sleep=waited.append))
     return waited
 
 

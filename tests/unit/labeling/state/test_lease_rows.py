@@ -6,10 +6,8 @@ them to Spark.
 
 import json
 import os
-import random
 import sqlite3
 import threading
-import time
 from dataclasses import asdict, replace
 from types import SimpleNamespace
 
@@ -67,9 +65,10 @@ def pauses(monkeypatch):
         assert len(drawn) < 100, "it waits for ever"
         return shortest
 
-    monkeypatch.setattr(random, "uniform", draw)
-    monkeypatch.setattr(time, "sleep", slept.append)
-    monkeypatch.setattr(time, "monotonic", lambda: sum(slept))
+    # The lease's own, because other threads of this process pause as well.
+    monkeypatch.setattr(lease_module, "random", SimpleNamespace(uniform=draw))
+    clock = SimpleNamespace(sleep=slept.append, monotonic=lambda: sum(slept))
+    monkeypatch.setattr(lease_module, "time", clock)
     monkeypatch.setattr(
         lease_module, "_SILENCE_SECONDS", 300.0
     )  # tests with Spark in this process do not wait
