@@ -142,7 +142,7 @@ def finetune(
     method: Annotated[
         str,
         typer.Option(
-            help="lora, or classifier: logistic regressions over sentence vectors, fitted in seconds."
+            help="lora; classifier: logistic regressions over sentence vectors, in seconds; auto: tries and compares."
         ),
     ] = "lora",
     encoder: Annotated[

@@ -10,11 +10,14 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sparklabel.confidence.calibrators import Calibrator, others_of
 from sparklabel.engines import Engine
-from sparklabel.errors import EngineDied, EngineError, SparklabelError
+from sparklabel.errors import EngineDied, EngineError, SparklabelError, TaskError
 from sparklabel.few_shot import Encoder, ExampleSet
-from sparklabel.labeler.predictors import Answer, Predictor, predictor
+from sparklabel.labeler.predictors import Answer, ChoicePredictor, Predictor, predictor
 from sparklabel.labeler.prepared_task import PreparedTask
 from sparklabel.labeler.retrieval import CandidateRetriever, ExampleRetriever
 from sparklabel.labeler.row_classifier import RowClassifier
@@ -99,6 +102,18 @@ class Labeler:
         answers.update(zip(new, self._answer(list(new), list(new.values())), strict=True))
         self._remember(answers)
         return [answers[h] for h in hashes]
+
+    def log_probabilities(self, rows: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+        """[N, L]: the choices' log-probabilities for each row, before calibration. Nothing is kept.
+
+        Raises:
+            TaskError: The task has no choices.
+            EngineError: The engine failed on a row.
+        """
+        if not isinstance(self._predictor, ChoicePredictor):
+            raise TaskError("Answers that are written have no probabilities of choices.")
+        texts = [list(row) for row in rows]
+        return self._predictor.log_probabilities(self._prompts(texts), texts)
 
     def _remember(self, answers: dict[str, Label]) -> None:
         """Keeps answers for equal inputs in later calls, except failures that another attempt may not have."""

@@ -5,9 +5,9 @@ engine are raised: the `Labeler` handles them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,17 @@ class Predictor(Protocol):
     def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]: ...
 
 
+@runtime_checkable
+class ChoicePredictor(Predictor, Protocol):
+    """That of a task with choices."""
+
+    def log_probabilities(
+        self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]
+    ) -> NDArray[np.float64]:
+        """[N, L]: each choice's log-probability, as answers are decided by. Raises EngineError, also for one row that
+        the engine failed on."""
+
+
 def predictor(
     prepared: PreparedTask, engine: Engine, *, zero_shot: bool, classifier: RowClassifier | None = None
 ) -> Predictor:
@@ -78,25 +89,26 @@ class ScoredAnswers:
         self._prior: NDArray[np.float64] | None = None
 
     def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]:
-        scores, log_p = self._scored(prompts)
+        scores, log_p = self.scored(prompts)
         certain = (bool(np.isposinf(logits).any()) for logits in scores.logits)
         return [self._answer(*row) for row in zip(log_p, certain, scores.row_statuses, strict=True)]
 
     def _answer(self, log_p: NDArray[np.float64], certain: bool, row_status: RowStatus | None) -> Answer:
         """`certain`: the engine named the choice without a probability."""
-        if failed := _failed(row_status):
-            return failed
-        answer = decided(self._mode, log_p)
-        if answer.status != status.OK:
-            return answer
-        error = row_status.text if row_status else None
-        return Answer(value=answer.value, error=error) if certain else replace(answer, error=error)
+        answer = _decided(self._mode, log_p, row_status)
+        is_known = certain and answer.status == status.OK
+        return Answer(value=answer.value, error=answer.error) if is_known else answer
 
-    def log_probabilities(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
-        """[N, L]: each choice's log-probability for each prompt, prior-corrected if the task asks for that."""
-        return self._scored(prompts)[1]
+    def log_probabilities(
+        self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]
+    ) -> NDArray[np.float64]:
+        scores, log_p = self.scored(prompts)
+        _check_none_failed(scores.row_statuses)
+        return log_p
 
-    def _scored(self, prompts: Sequence[Prompt]) -> tuple[RowScores, NDArray[np.float64]]:
+    def scored(self, prompts: Sequence[Prompt]) -> tuple[RowScores, NDArray[np.float64]]:
+        """The engine's scores, and each choice's log-probability for each prompt [N, L], prior-corrected if the task
+        asks for that. A row that the engine failed on has any."""
         # The prior first: if it fails, no row has been paid for.
         prior = self._content_free() if self._corrects else None
         scores, log_p = self._raw(prompts)
@@ -140,14 +152,16 @@ class ScoredAnswers:
         return candidates
 
 
-def decided(mode: Scored, log_p: NDArray[np.float64]) -> Answer:
-    """The answer of a row whose choices have these log-probabilities [L]."""
+def _decided(mode: Scored, log_p: NDArray[np.float64], row_status: RowStatus | None) -> Answer:
+    """The answer of a row whose choices have these log-probabilities [L], by what the engine says of the row."""
+    if failed := _failed(row_status):
+        return failed
     if np.isnan(log_p).any():
         return Answer(status=status.INVALID_OUTPUT, error="the model's scores are not numbers")
     decision = mode.decide(log_p)
     return Answer(
         value=decision.value, confidence=decision.confidence, alternatives=decision.alternatives,
-        field_confidence=decision.field_confidence,
+        field_confidence=decision.field_confidence, error=row_status.text if row_status else None,
     )  # fmt: skip
 
 
@@ -156,6 +170,12 @@ def _failed(row_status: RowStatus | None) -> Answer | None:
     if row_status is None or row_status.status == status.OK:
         return None
     return Answer(status=row_status.status, error=row_status.text)
+
+
+def _check_none_failed(row_statuses: Sequence[RowStatus | None]) -> None:
+    """Raises EngineError with the error of the first row that failed."""
+    if failed := next(filter(None, map(_failed, row_statuses)), None):
+        raise EngineError(f"The choices could not be scored: {failed.error}")
 
 
 class ClassifierAnswers:
@@ -168,15 +188,30 @@ class ClassifierAnswers:
     """
 
     def __init__(self, mode: Scored, classifier: RowClassifier, scored: ScoredAnswers | None) -> None:
-        self._mode, self._scored = mode, scored
+        self._mode = mode
         self._classifier, self._reader = classifier.classifier, classifier.reader
+        self._scored = scored if SCORES in self._classifier.sources else None
 
     def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]:
-        sources = self._classifier.sources
-        read = self._reader.read(rows, sources) if self._reader else {}
-        if self._scored and SCORES in sources:
-            read[SCORES] = self._scored.log_probabilities(prompts)
-        return [decided(self._mode, log_p) for log_p in self._classifier.log_probabilities(read)]
+        log_p, row_statuses = self._read(prompts, rows)
+        return [_decided(self._mode, *row) for row in zip(log_p, row_statuses, strict=True)]
+
+    def log_probabilities(
+        self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]
+    ) -> NDArray[np.float64]:
+        log_p, row_statuses = self._read(prompts, rows)
+        _check_none_failed(row_statuses)
+        return log_p
+
+    def _read(
+        self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]
+    ) -> tuple[NDArray[np.float64], Sequence[RowStatus | None]]:
+        read = self._reader.read(rows, self._classifier.sources) if self._reader else {}
+        row_statuses: Sequence[RowStatus | None] = [None] * len(rows)
+        if self._scored:
+            scores, read[SCORES] = self._scored.scored(prompts)
+            row_statuses = scores.row_statuses
+        return self._classifier.log_probabilities(read), row_statuses
 
 
 class GeneratedAnswers:

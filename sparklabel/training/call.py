@@ -16,7 +16,7 @@ from sparklabel.models.shipped_encoder import ENCODER
 from sparklabel.tasks import Task, check_task, task_from_dict
 from sparklabel.training.processes import CHECKPOINT_MINUTES, check_processes
 
-METHODS = ("lora", "classifier")
+LORA, CLASSIFIER, AUTO = METHODS = ("lora", "classifier", "auto")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class FinetuneCall:
     column: str | None = None
     into: str | None = None
     base: str = DEFAULT
-    method: str = METHODS[0]
+    method: str = LORA
     encoder: str = ENCODER
     tune_encoder: bool = False
     registered_name: str | None = None
@@ -54,12 +54,13 @@ class FinetuneCall:
         if self.method not in METHODS:
             raise unknown_name("finetune", "method", self.method, METHODS)
         check_processes(self.num_processes, self.min_processes, self.use_gpu, self.checkpoint_minutes)
-        if self.tune_encoder and self.method != "classifier":
+        if self.tune_encoder and self.method != CLASSIFIER:
+            tries = "tries that by itself" if self.method == AUTO else "has no encoder"
             raise SetupError(
-                f"tune_encoder=True, and method={self.method!r} has no encoder.",
+                f"tune_encoder=True, and method={self.method!r} {tries}.",
                 hint="Give method='classifier', or leave tune_encoder= out.",
             )
-        if self.method == "classifier" and self.num_processes != 1:
+        if self.method == CLASSIFIER and self.num_processes != 1:
             raise SetupError(
                 f"num_processes={self.num_processes}, and a classifier is fitted in one process.",
                 hint="Leave num_processes= out, or fine-tune with method='lora'.",

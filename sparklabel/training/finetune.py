@@ -19,7 +19,7 @@ from sparklabel.models.references import DEFAULT
 from sparklabel.models.shipped_encoder import ENCODER
 from sparklabel.progress import tell
 from sparklabel.tasks import Task
-from sparklabel.training.call import METHODS, FinetuneCall
+from sparklabel.training.call import LORA, FinetuneCall
 from sparklabel.training.control import RunControl
 from sparklabel.training.gate import GateResult
 from sparklabel.training.held_out import HeldOutJudge
@@ -27,7 +27,8 @@ from sparklabel.training.inputs import FinetuneInputs
 from sparklabel.training.processes import CHECKPOINT_MINUTES
 from sparklabel.training.promotion import log_gate, promote_if_better, promoted_before
 from sparklabel.training.report import TrainingReport
-from sparklabel.training.students import Student, train_student
+from sparklabel.training.selection import train_student
+from sparklabel.training.students import Student
 
 
 def finetune(
@@ -39,7 +40,7 @@ def finetune(
     column: str | None = None,
     into: str | None = None,
     base: str = DEFAULT,
-    method: str = METHODS[0],
+    method: str = LORA,
     encoder: str = ENCODER,
     tune_encoder: bool = False,
     registered_name: str | None = None,
@@ -63,7 +64,9 @@ def finetune(
 
     `method="lora"` fine-tunes a language model. `method="classifier"` fits logistic regressions to the sentence vectors
     of the rows, in seconds; the version answers several times as fast as a language model, and only to tasks with
-    choices.
+    choices. `method="auto"` trains a classifier, one with its encoder, and LoRA on four fifths of the training answers,
+    and chooses by the rest: one of them or both, whose probabilities are then pooled. What is chosen is trained again,
+    on all of them.
 
     LoRA trains in this process; with `num_processes` above 1, on executors: one rank a Spark task, all in one barrier
     stage. The batches, and so the steps but for rounding, are the same however many ranks share them. A rank or an
@@ -77,10 +80,11 @@ def finetune(
         column: The value column, if it is not named like the task.
         into: The table that has the labels, if `table` has not.
         base: The model to fine-tune; without a champion it is also what a classifier has to beat.
-        method: "lora" or "classifier".
+        method: "lora", "classifier" or "auto".
         encoder: What a classifier reads: the shipped sentence encoder, or a folder or hub id that sentence-transformers
             has written.
         tune_encoder: Train the encoder with the classifier: minutes on a CPU, and a version of the encoder's size.
+            "auto" tries that by itself.
         registered_name: The model's name in MLflow's registry. By default it is made of the task and the table.
         config: How to train with LoRA. By default it is chosen for the task.
         force: Train even though a label has no answer, or no answer agrees with the model.
@@ -172,6 +176,7 @@ def run_call(spark: SparkSession, call: FinetuneCall, control: RunControl) -> Tr
             baseline=baseline, probe_accuracy=student.probe_accuracy, calibrator=calibrator,
             examples=inputs.examples.sentence if inputs.examples else "", distinct_inputs=answers.distinct_inputs,
             processes=student.processes, attempts=student.attempts, classifier=student.classifier,
+            selection=student.selection,
         )  # fmt: skip
 
 

@@ -17,7 +17,8 @@ from sparklabel.models.references import ResolvedModel
 from sparklabel.table.examples import pinned_examples
 from sparklabel.table.human_answers import HumanAnswers, human_answers
 from sparklabel.table.task_table import TaskTable, open_task_table
-from sparklabel.training.call import FinetuneCall
+from sparklabel.tasks import Scored
+from sparklabel.training.call import CLASSIFIER, LORA, FinetuneCall
 from sparklabel.training.checks import check_answers
 from sparklabel.training.classifier_fit import check_scored
 from sparklabel.training.job import TrainingJob
@@ -34,7 +35,7 @@ class FinetuneInputs:
         opened: The table, at a pinned version.
         answers: Its human answers.
         base: The language model: what is fine-tuned, or what a first classifier has to beat.
-        encoder: What a classifier reads; None for other methods.
+        encoder: What a classifier reads; None if none is fitted.
         registered_name: The model's name in the registry.
         examples: Those that an untrained model is asked with.
         own: Keeps a training apart from equal ones: a candidate's MLflow run.
@@ -54,9 +55,10 @@ class FinetuneInputs:
     def read(cls, spark: SparkSession, call: FinetuneCall) -> "FinetuneInputs":
         """Raises what `finetune` says that it raises before it trains."""
         check_session(spark)
-        task, is_classifier = call.task, call.method == "classifier"
-        if is_classifier:
+        task = call.task
+        if call.method == CLASSIFIER:
             check_scored(task)
+        has_classifier = call.method != LORA and isinstance(task.answer_mode, Scored)
         processes = Processes.checked(
             spark, call.num_processes, call.min_processes, call.use_gpu, call.checkpoints, call.checkpoint_minutes
         )  # fmt: skip
@@ -68,7 +70,7 @@ class FinetuneInputs:
         location = opened.source.location or opened.target.location
         return cls(
             call=call, processes=processes, opened=opened, answers=answers, base=registry.resolve(call.base),
-            encoder=resolve_encoder(call.encoder) if is_classifier else None,
+            encoder=resolve_encoder(call.encoder) if has_classifier else None,
             registered_name=call.registered_name or registry.default_registered_name(task.name, location),
             # The base is judged with the examples that a pass would show it.
             examples=pinned_examples(spark, task, call.adopt_examples),
@@ -88,6 +90,10 @@ class FinetuneInputs:
         """The training answers by what they say."""
         return self.answers.counts(self.call.task.answer_mode)
 
+    @property
+    def _learns_from(self) -> ResolvedModel:
+        return self.encoder if self.encoder and self.call.method == CLASSIFIER else self.base
+
     def log(self, run: registry.Run) -> None:
         """Logs what is trained on. Also finds out whether artifacts can be written, which the adapter needs after hours
         of training. Raises SetupError."""
@@ -96,7 +102,7 @@ class FinetuneInputs:
         run.log_params(
             {
                 "task": task.name, "task_fingerprint": task.fingerprint, "method": self.call.method,
-                "base": (self.encoder or self.base).identity, "answers": len(answers.train),
+                "base": self._learns_from.identity, "answers": len(answers.train),
                 "agreements": answers.agreements, "held_out": len(answers.held_out), "labels": json.dumps(self.counts),
                 "table": self.call.table, "table_version": target.version,
             }

@@ -43,8 +43,9 @@ class TrainingReport:
         distinct_inputs: The distinct inputs of the answers that train or judge: chance holds out a fifth of them.
         processes: How many processes trained at the end.
         attempts: How often they were started: more than once where one was lost.
-        method: "lora" or "classifier".
+        method: How it was trained: "lora", "classifier" or "lora and classifier".
         classifier: What the classifier reads and how well it does, in words; empty without one.
+        selection: Why it was trained by this method, in words; empty where the method was asked for.
     """
 
     table: str
@@ -76,6 +77,7 @@ class TrainingReport:
     attempts: int = 1
     method: str = "lora"
     classifier: str = ""
+    selection: str = ""
 
     @property
     def promoted(self) -> bool:
@@ -96,7 +98,8 @@ class TrainingReport:
             f"they say: {_listed(self.counts)}",
             *([f"left out: {_listed(self.left_out)}"] if self.left_out else []),
             *([f"prompts truncated to max_tokens: {self.truncated:,}"] if self.truncated else []),
-            self._what_was_trained(),
+            *([f"method: {self.selection}"] if self.selection else []),
+            *self._what_was_trained(),
             f"held-out accuracy: new model {judged}{probe}",
             *self._who_chose(),
             *([f"for the base: {self.examples}"] if self.examples else []),
@@ -109,15 +112,17 @@ class TrainingReport:
         ]
         return printable_lines("\n  ".join(lines))
 
-    def _what_was_trained(self) -> str:
-        if self.method == "classifier":
-            return f"{self.classifier}, fitted in {self.training_seconds:.1f} s"
+    def _what_was_trained(self) -> list[str]:
+        fitted = [self.classifier] if self.classifier else []
+        if not self.steps:
+            return [f"{what}, fitted in {self.training_seconds:.1f} s" for what in fitted]
         processes = f"{self.processes} processes" if self.processes > 1 else ""
         attempts = f"{self.attempts} attempts" if self.attempts > 1 else ""
-        return (
+        return [
             f"{self.steps} steps in {self.training_seconds:.1f} s ({self.tokens_per_second:,.0f} tokens/s), "
-            f"last loss {self.loss:.3f}" + "".join(f", {words}" for words in (processes, attempts) if words)
-        )
+            f"last loss {self.loss:.3f}" + "".join(f", {words}" for words in (processes, attempts) if words),
+            *fitted,
+        ]
 
     def _who_chose(self) -> list[str]:
         """The gate's evidence: who writes texts can choose which of them judge, as the hash is public."""

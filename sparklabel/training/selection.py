@@ -8,6 +8,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -112,13 +113,8 @@ class _Trials:
     def _log_probabilities(self, name: str) -> Floats:
         """[N, L]: what a student by that method gives the choices of each validation answer."""
         call = self._search.call
-        with (
-            registry.start_run(
-                f"{name} on {1 - VALIDATION_SHARE:.0%}", experiment=call.experiment,
-                tags={"mlflow.parentRunId": self._run.id},
-            ) as run,
-            tempfile.TemporaryDirectory() as tmp,
-        ):  # fmt: skip
+        title = f"{name} on {1 - VALIDATION_SHARE:.0%}"
+        with _child_run(title, call.experiment, self._run) as run, tempfile.TemporaryDirectory() as tmp:
             folder = Path(tmp)
             if name == LORA:
                 student = train_adapter(self._spark, self._search, run, self._control, folder)
@@ -128,6 +124,10 @@ class _Trials:
                 )
             self.removals.append(student.remove)
             return _asked(call.task, folder, self._validation)
+
+
+def _child_run(name: str, experiment: str, parent: registry.Run) -> AbstractContextManager[registry.Run]:
+    return registry.start_run(name, experiment=experiment, tags={"mlflow.parentRunId": parent.id})
 
 
 def _asked(task: Task, folder: Path, answers: tuple[HumanAnswer, ...]) -> Floats:
@@ -156,8 +156,11 @@ def _trained(
     adapter = train_adapter(spark, inputs, run, control, folder)
     if CLASSIFIER not in selection.weights:
         return adapter
-    with tempfile.TemporaryDirectory() as tmp:
-        classifier = train_classifier(inputs, run, control, Path(tmp), tune_encoder=selection.tune_encoder)
+    with (
+        _child_run(CLASSIFIER, inputs.call.experiment, run) as own,  # each has a loss
+        tempfile.TemporaryDirectory() as tmp,
+    ):
+        classifier = train_classifier(inputs, own, control, Path(tmp), tune_encoder=selection.tune_encoder)
         _add_classifier(folder, Path(tmp), selection.weights)
     return replace(
         adapter, method=f"{LORA} and {CLASSIFIER}", classifier=classifier.classifier,

@@ -1,4 +1,4 @@
-"""What a fine-tuning trains, by the method that was asked for: a version's files, and what came of them.
+"""What a fine-tuning trains, one method at a time: a version's files, and what came of them.
 
 In: what was read for a fine-tuning. Out: a `Student`. Nothing is registered or judged here.
 """
@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from sparklabel import registry
 from sparklabel.progress import WorkProgress
 from sparklabel.training.attempts import trainer
+from sparklabel.training.call import CLASSIFIER, LORA
 from sparklabel.training.classifier_fit import AnsweredRows, fit_heads, open_encoder, tune, write_version
 from sparklabel.training.control import RunControl
 from sparklabel.training.finished_training import answers_content, kept_adapter, kept_training
@@ -25,7 +26,7 @@ class Student:
     """A trained model in a folder, not registered yet.
 
     Attributes:
-        method: How it was trained.
+        method: How it was trained: "lora", "classifier" or "lora and classifier".
         base: The identity of what it was trained from.
         loss: In nats for each answer: of an adapter the last epoch's mean, of a classifier that in cross-validation.
         seconds: How long the training took.
@@ -36,6 +37,7 @@ class Student:
         processes: How many processes trained at the end.
         attempts: How often they were started.
         classifier: What its classifier reads, in words; empty without one.
+        selection: Why it was trained by this method, in words; empty where the method was asked for.
         remove: Removes what is kept for another attempt.
         kept_in: The folder that has it.
     """
@@ -51,32 +53,36 @@ class Student:
     processes: int = 1
     attempts: int = 1
     classifier: str = ""
+    selection: str = ""
     remove: Callable[[], None]
     kept_in: Path
 
 
-def train_student(
+def train_adapter(
     spark: SparkSession, inputs: FinetuneInputs, run: registry.Run, control: RunControl, folder: Path
 ) -> Student:
-    """Trains by the call's method; the version's files are in the folder then. Raises what `finetune` does."""
-    if inputs.call.method == "classifier":
-        return _classifier(inputs, run, control, folder)
+    """Trains a LoRA adapter of the base into the folder. Raises what `finetune` does."""
     kept, outcome = kept_adapter(inputs.job(), trainer(spark, inputs.processes, control.end), run, control)
     kept.copy_files(folder)
     summary = outcome.summary
     return Student(
-        method="lora", base=inputs.base.identity, loss=summary.loss, seconds=summary.seconds, steps=summary.steps,
+        method=LORA, base=inputs.base.identity, loss=summary.loss, seconds=summary.seconds, steps=summary.steps,
         tokens_per_second=summary.tokens / summary.seconds, truncated=outcome.truncated,
         probe_accuracy=outcome.probe_accuracy, processes=outcome.processes, attempts=outcome.attempts,
         remove=kept.remove, kept_in=kept.folder,
     )  # fmt: skip
 
 
-def _classifier(inputs: FinetuneInputs, run: registry.Run, control: RunControl, folder: Path) -> Student:
-    task, encoder, is_tuned = inputs.call.task, inputs.encoder, inputs.call.tune_encoder
+def train_classifier(
+    inputs: FinetuneInputs, run: registry.Run, control: RunControl, folder: Path, *, tune_encoder: bool
+) -> Student:
+    """Fits a classifier into the folder, and trains its encoder with it if asked to. Raises what `finetune` does."""
+    task, encoder = inputs.call.task, inputs.encoder
     assert encoder is not None, "read with the inputs"
     answered = AnsweredRows.of(task, inputs.answers.train)
-    title = f"training an encoder for {task.name}" if is_tuned else f"fitting a classifier for {task.name}"
+    title = (
+        f"training an encoder for {task.name}" if tune_encoder else f"fitting a classifier for {task.name}"
+    )
     with WorkProgress(title, 1, control.progress, "sentence vectors") as bar:
 
         def on_step(step: int, steps: int, loss: float) -> None:
@@ -87,26 +93,26 @@ def _classifier(inputs: FinetuneInputs, run: registry.Run, control: RunControl, 
 
         def train(to: Path) -> dict[str, Any]:
             opened = open_encoder(encoder)
-            fitted = tune(answered, opened, on_step) if is_tuned else fit_heads(answered, opened)
-            write_version(task, encoder, fitted.classifier, to, opened if is_tuned else None)
+            fitted = tune(answered, opened, on_step) if tune_encoder else fit_heads(answered, opened)
+            write_version(task, encoder, fitted.classifier, to, opened if tune_encoder else None)
             return asdict(fitted.fit) | {
                 "seconds": fitted.seconds,
                 "weights": dict(fitted.classifier.pool.weights),
             }
 
         content = [
-            task.fingerprint, encoder.identity, "classifier", is_tuned, *answers_content(inputs.answers), inputs.own,
+            task.fingerprint, encoder.identity, CLASSIFIER, tune_encoder, *answers_content(inputs.answers), inputs.own,
         ]  # fmt: skip
         kept = kept_training(content, train, control)
     kept.copy_files(folder)
     found = kept.outcome
-    run.log_params({"classifier.weights": json.dumps(found["weights"]), "tune_encoder": is_tuned})
+    run.log_params({"classifier.weights": json.dumps(found["weights"]), "tune_encoder": tune_encoder})
     run.log_metrics(
         {"classifier.accuracy": found["accuracy"], "classifier.loss": found["loss"], "train_seconds": found["seconds"]}
     )  # fmt: skip
     return Student(
-        method="classifier", base=encoder.identity, loss=found["loss"], seconds=found["seconds"],
-        classifier=_described(found, is_tuned), remove=kept.remove, kept_in=kept.folder,
+        method=CLASSIFIER, base=encoder.identity, loss=found["loss"], seconds=found["seconds"],
+        classifier=_described(found, tune_encoder), remove=kept.remove, kept_in=kept.folder,
     )  # fmt: skip
 
 

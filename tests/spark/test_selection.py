@@ -56,7 +56,7 @@ def test_methods_are_compared_on_a_fifth_of_the_training_answers(both):
         [client.get_run(both.run_id).info.experiment_id], f"tags.mlflow.parentRunId = '{both.run_id}'"
     )
     assert sorted(run.info.run_name for run in children) == [
-        "classifier on 80%", "classifier with its encoder on 80%", "lora on 80%",
+        "classifier", "classifier on 80%", "classifier with its encoder on 80%", "lora on 80%",
     ]  # fmt: skip
 
 

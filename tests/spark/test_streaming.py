@@ -12,7 +12,12 @@ def stream(spark, task, tmp_path):
     """Answers what has arrived."""
 
     def run(table, task=task, **options):
-        defaults = {"key": "id", "checkpoint": str(tmp_path / "at [1] {x} 50% *"), "model": "m", "engine": "fake"}
+        defaults = {
+            "key": "id",
+            "checkpoint": str(tmp_path / "at [1] {x} 50% *"),
+            "model": "m",
+            "engine": "fake",
+        }
         label_stream(spark, table, task, **defaults | options).awaitTermination()
 
     return run

@@ -175,7 +175,7 @@ def test_the_prior_divides_by_the_answer_to_nothing():
     raw = {a.value: a.probability for a in plain.label([["rotten"]])[0].alternatives}
     question = PreparedTask.of(TASK, ByteTokenizer())
     nothing = question.encoder.encode([["N/A"], ["[MASK]"], [""]])
-    scores = predictor(question, LeaningEngine(), zero_shot=True).log_probabilities(nothing)
+    scores = predictor(question, LeaningEngine(), zero_shot=True).log_probabilities(nothing, [])
     prior = np.exp(scores).mean(axis=0)
     expected = {n: raw[n] / p for n, p in zip(TASK.label_names, prior, strict=True)}
     found = {a.value: a.probability for a in corrected.label([["rotten"]])[0].alternatives}
