@@ -17,6 +17,7 @@ from sparklabel.tasks import Task
 from sparklabel.tasks.classification import Classification
 from sparklabel.tasks.matching import Matching
 
+_TINY = 1e-9
 _SHARPNESS = 20.0
 """Logits are cosine similarities times this; a pool's weight for them makes it sharper or blunter."""
 
@@ -47,6 +48,16 @@ def row_parts(task: Task, rows: Sequence[Sequence[str]]) -> list[list[str]]:
         return [[text.strip() for text in row] for row in rows]
     sides = len(task.left)
     return [[joined(row[:sides]), joined(row[sides:])] for row in rows]
+
+
+def mean_vectors(features: Features, rows: Sequence[Sequence[str]]) -> Features:
+    """The vectors of each row's inputs [N, S * D] as one unit vector [N, D]: the mean of those that are not blank. None
+    is cut for it, as a text of them all would be."""
+    if len(rows) == 0 or len(rows[0]) == 1:
+        return features
+    is_given = np.array([[bool(text.strip()) for text in row] for row in rows], np.float32)
+    summed = np.einsum("ns,nsd->nd", is_given, features.reshape(len(rows), len(rows[0]), -1))
+    return np.asarray(summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), _TINY), np.float32)
 
 
 def name_log_probabilities(features: Features, names: Features) -> Floats:
@@ -80,9 +91,7 @@ class TextReader:
         if SENTENCE in wanted:
             found[SENTENCE] = vectors
         if NAMES in wanted:
-            if len(self._task.inputs) > 1:
-                vectors = self._encoder.embed([joined(row) for row in rows])
-            found[NAMES] = name_log_probabilities(vectors, self._names)
+            found[NAMES] = name_log_probabilities(mean_vectors(vectors, rows), self._names)
         return found
 
     @cached_property

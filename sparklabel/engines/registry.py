@@ -50,7 +50,7 @@ class EngineSpec:
         """Whether tasks share one engine. By default they do on a GPU, which should hold a model once, unless the
         options name devices. Without a GPU each worker has its own: on two cores a shared engine took 1.4 times as long
         (see the lab notebook)."""
-        if not self.kind.holds_model:
+        if not self.kind.is_shareable:
             return False
         if self.shared is None:
             return on_gpu and self.kind.needs_files and not names_devices(dict(self.options))
@@ -59,7 +59,7 @@ class EngineSpec:
     def isolated(self) -> "EngineSpec":
         """The same engine in a process of its own, whose death a worker survives. Itself if `shared` was given, or if
         its options say on which devices it computes."""
-        is_free = self.shared is None and self.kind.holds_model and not names_devices(dict(self.options))
+        is_free = self.shared is None and self.kind.is_shareable and not names_devices(dict(self.options))
         return replace(self, shared=True) if is_free else self
 
     @property
@@ -87,8 +87,9 @@ class EngineInfo:
     `named`: set if any text names a model; otherwise a model is one that can be resolved and fetched. `task_threads`:
     it computes in the Spark task, and takes the threads of its slot as the option `threads`. `check`: raises TaskError
     for choices that it cannot score. `concurrent`: several threads may call it at once. `fills_gpu`: it takes most of a
-    GPU's memory, whatever its model needs. `holds_model`: it holds a model that tasks can share. `when_shared`: options
-    that apply when they do, unless others were given.
+    GPU's memory, whatever its model needs. `on_cpu`: it leaves a GPU alone. `is_shareable`: it holds a model that tasks
+    can share. `is_paid`: its answers cost money. `when_shared`: options that apply when tasks share it, unless others
+    were given.
     """
 
     model: type[EngineOptions]
@@ -98,7 +99,9 @@ class EngineInfo:
     check: Callable[[LabelTrie], None] = lambda trie: None
     concurrent: bool = False
     fills_gpu: bool = False
-    holds_model: bool = True
+    on_cpu: bool = False
+    is_shareable: bool = True
+    is_paid: bool = False
     when_shared: Options = field(default_factory=dict)
 
     @property
@@ -155,9 +158,10 @@ ENGINES: dict[str, EngineInfo] = {
         NamedModels(identity, lambda options: TextTokenizer(OpenAIOptions(**options).context)),
         check=check_choices,
         concurrent=True,
-        holds_model=False,
+        is_shareable=False,
+        is_paid=True,
     ),
-    "encoder": EngineInfo(EncoderOptions, _open_encoder, task_threads=True, holds_model=False),
+    "encoder": EngineInfo(EncoderOptions, _open_encoder, task_threads=True, on_cpu=True, is_shareable=False),
     "fake": EngineInfo(
         FakeOptions,
         _open_fake,

@@ -16,7 +16,7 @@ from sparklabel.confidence.calibrators import Calibrator, others_of
 from sparklabel.confidence.fit import JudgedAnswer, confidences, fit_calibrator
 from sparklabel.delta.commits import commit_metadata, retry_on_conflict
 from sparklabel.delta.log_stores import check_stores
-from sparklabel.errors import AnswersError, ModelError
+from sparklabel.errors import AnswersError, ModelError, ModelUnreachable
 from sparklabel.evaluation.metrics.confidence import calibration_error
 from sparklabel.labels.predicates import model_value_sql
 from sparklabel.labels.record import Alternative
@@ -47,6 +47,7 @@ class CalibrationReport:
         error_after: The same with the calibrator; since it was fitted to them, expect more on other rows.
         rows: Rows of the table whose confidence was recomputed.
         run_id: The MLflow run that has the calibrator.
+        not_read: Human answers beyond the 200,000, or the 256 MiB, that are read: chosen by a hash of their inputs.
     """
 
     table: str
@@ -59,15 +60,20 @@ class CalibrationReport:
     error_after: float
     rows: int
     run_id: str
+    not_read: int = 0
 
     def __str__(self) -> str:
         return printable_lines("\n  ".join((
             f"{self.table}: task {self.task}, model {self.model}",
-            f"{self.answers:,} answers judged by people, {self.correct / self.answers:.1%} correct: {self.calibrator}",
+            f"{self.answers:,} answers judged by people{self._more()}, {self.correct / self.answers:.1%} correct: "
+            f"{self.calibrator}",
             f"expected calibration error {self.error_before:.3f} -> {self.error_after:.3f} on these answers",
             f"confidence of {self.rows:,} rows recomputed; later passes with this model and task use the calibrator "
             f"(MLflow run {self.run_id})",
         )))  # fmt: skip
+
+    def _more(self) -> str:
+        return f" (a sample: {self.not_read:,} more are not read)" if self.not_read else ""
 
 
 def calibrate(
@@ -110,7 +116,7 @@ def calibrate(
         ColumnError: The table has no labels of the task, or a column is missing.
         KeyColumnError: The key has NULLs or duplicates, in the table or in the one for the labels.
         AnswersError: There are fewer than 50 such answers, or all of them are correct, or all are wrong.
-        ModelError: `model` does not resolve.
+        ModelError: `model` does not resolve, or its files cannot be downloaded now.
         SetupError: MLflow is not available.
         ConflictError: Other writers of the table kept winning.
 
@@ -127,7 +133,9 @@ def calibrate(
     opened.check_labeled(task, "Label it first: sparklabel.label_table(...).")
     answers = _human_answers(spark, opened, task)
     identity = _model_of(answers, model, opened, task)
-    judged = _judged(answers.where(F.col("model") == identity), task)
+    fingerprint = _prompt_fingerprint(identity, task)
+    read, not_read = bounded(answers.where(F.col("model") == identity), HASH)
+    judged = _judged(read, task)
     calibrator = fit_calibrator(judged, choices=has_choices(task))
     right = np.array([answer.agreement for answer in judged])
     before, after = (
@@ -142,16 +150,15 @@ def calibrate(
             context="calibration",
         )
         run.log_params({"task": task.name, "task_fingerprint": task.fingerprint, "model": identity,
-                        "answers": len(judged), "calibrator": calibrator.to_dict()})  # fmt: skip
+                        "answers": len(judged), "not_read": not_read, "calibrator": calibrator.to_dict()})  # fmt: skip
         run.log_metrics({"ece_before": before, "ece_after": after})
-        fingerprint = _prompt_fingerprint(identity, task)
         rows = _rewrite_confidence(spark, opened, task, identity, calibrator)
         # Before MLflow, which may have failed since: the table's next passes must go on with it.
         _remember(spark, opened, task, Calibration.of(identity, fingerprint, calibrator, run.id))
         registry.log_calibrator(run, identity, fingerprint, calibrator)
     return CalibrationReport(
         table=table, task=task.name, model=identity, answers=len(judged), correct=int((right == 1).sum()),
-        calibrator=calibrator, error_before=before, error_after=after, rows=rows, run_id=run.id,
+        calibrator=calibrator, error_before=before, error_after=after, rows=rows, run_id=run.id, not_read=not_read,
     )  # fmt: skip
 
 
@@ -190,10 +197,10 @@ def _model_of(answers: DataFrame, model: str | None, opened: TaskTable, task: Ta
 
 
 def _judged(answers: DataFrame, task: Task) -> list[JudgedAnswer]:
-    """The answers that the task accepts, as many as the driver takes."""
+    """The answers that the task accepts, on the driver."""
     mode = task.answer_mode
     judged = []
-    for row in bounded(answers, HASH)[0].collect():
+    for row in answers.collect():
         answer = plain(row["answer"])
         if mode.accepts(answer):
             alternatives = [
@@ -210,6 +217,8 @@ def _prompt_fingerprint(model: str, task: Task) -> str:
         return task.fingerprint
     try:
         manifest = registry.resolve(model).manifest
+    except ModelUnreachable:  # passes would look for the calibrator under the manifest's fingerprint
+        raise
     except ModelError:
         return task.fingerprint
     return ModelManifest.from_json(manifest).task_fingerprint if manifest else task.fingerprint

@@ -39,8 +39,8 @@ class EvaluationReport:
         run_id: The MLflow run that has the same figures.
         set_aside: Human answers that did not judge: a model may be trained on four fifths of the inputs, and rows that
             people were asked about because a model was uncertain are not a fair sample.
-        not_asked: Rows with a gold answer that were left out because there are more than 200,000 of them, or than 256
-            MiB: those that are asked are chosen by a hash of their inputs.
+        not_asked: Rows with an answer beyond the 200,000, or the 256 MiB of answers, that are read: those that are
+            asked are chosen by a hash of their inputs.
         examples: Which examples the prompts had, if the task takes them from a table.
     """
 
@@ -69,7 +69,7 @@ class EvaluationReport:
         )
         without = f", {self.without_gold:,} without a gold value left out" if self.without_gold else ""
         aside = f", {self.set_aside:,} human answers that do not judge left out" if self.set_aside else ""
-        more = f" of {m.n + self.not_asked:,}, chosen by a hash of their inputs" if self.not_asked else ""
+        more = f" (a sample: {self.not_asked:,} more have an answer)" if self.not_asked else ""
         always = f"always {m.majority[0]!r}: {m.majority[1]:.1%}" if m.majority else ""
         measures = ", ".join(f"{_title(name)} {value:.3f}" for name, value in m.measures.items())
         auroc = "-" if m.confidence_auroc is None else f"{m.confidence_auroc:.3f}"

@@ -16,7 +16,7 @@ from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 from sparklabel.errors import AnswersError, ColumnError, TableError
 from sparklabel.labels.predicates import input_hash_sql
 from sparklabel.sql import quote
-from sparklabel.table.driver_rows import rows_taken, total_size
+from sparklabel.table.driver_rows import row_size, rows_taken
 from sparklabel.table.human_answers import human_answers
 from sparklabel.table.schema_evolution import is_record
 from sparklabel.table.task_table import open_task_table
@@ -35,7 +35,7 @@ class Gold:
         table: The table that has the gold answers; None for a DataFrame.
         without_gold: Rows that were left out because they have no gold answer.
         set_aside: Human answers that were left out because they do not judge.
-        not_asked: Rows beyond those that the driver takes, whose answers it compares.
+        not_asked: Rows with an answer beyond those that the driver takes.
     """
 
     rows: DataFrame
@@ -73,12 +73,11 @@ def asked_rows(gold: Gold, column: str, task: Task) -> Gold:
     mode = task.answer_mode
     has_answer = F.lit(True) if mode.accepts(None) else F.col(GOLD).isNotNull()
     known = gold.rows.where(has_answer)
-    count, size, missing = gold.rows.agg(
-        F.count_if(has_answer), total_size(gold.rows), F.count_if(~has_answer)
-    ).collect()[0]
+    size = F.sum(F.when(has_answer, row_size(GOLD)))  # the texts stay on the executors
+    count, total, missing = gold.rows.agg(F.count_if(has_answer), size, F.count_if(~has_answer)).collect()[0]
     if not count:
         raise AnswersError(f"There is nothing to evaluate: {column!r} has a gold answer in no row.")
-    most = rows_taken(count, size)
+    most = rows_taken(count, total)
     if most < count:
         known = known.orderBy(F.expr(input_hash_sql([quote(name) for name in task.inputs]))).limit(most)
     counts = [(plain(row[GOLD]), int(row["count"])) for row in known.groupBy(GOLD).count().collect()]
@@ -118,7 +117,7 @@ def human_gold(
     )
     opened.check_one_label_each(spark)
     answers = human_answers(spark, opened, task)
-    set_aside = len(answers.train) + sum(answers.left_out.values())
+    set_aside = len(answers.train) + sum(answers.left_out.values()) - answers.not_read
     if not answers.held_out:
         raise AnswersError(
             f"There is nothing to evaluate: of {set_aside:,} human answers in {opened.label_columns.value!r}, none is "
@@ -128,7 +127,7 @@ def human_gold(
     fields = [StructField(GOLD, DataType.fromDDL(task.value_type))]
     schema = StructType([*fields, *(StructField(name, StringType()) for name in task.inputs)])
     rows = spark.createDataFrame([(one.answer, *one.inputs) for one in answers.held_out], schema)
-    return Gold(rows, opened.target, set_aside=set_aside)
+    return Gold(rows, opened.target, set_aside=set_aside, not_asked=answers.not_read)
 
 
 def _an_answer(mode: AnswerMode) -> str:

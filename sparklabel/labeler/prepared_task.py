@@ -5,7 +5,9 @@ one to find out what cannot be asked, before anything is loaded or written.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
+from sparklabel.classifiers.features import row_parts
 from sparklabel.errors import TaskError
 from sparklabel.few_shot import ExampleSet
 from sparklabel.label_trie import LabelTrie, TokenPath, label_trie
@@ -51,7 +53,7 @@ class PreparedTask:
         check_task(task)
         if manifest and manifest.template is None:
             manifest.check_fits(task, model)
-            return cls(task, task.answer_mode, None, RowTokens(tokenizer), None)
+            return cls(task, task.answer_mode, None, RowTokens(tokenizer, partial(row_parts, task)), None)
         template = manifest.template if manifest else None
         prepared = cls.rendered(task, tokenizer, template or _untrained(task, tokenizer, examples))
         if manifest:

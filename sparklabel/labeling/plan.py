@@ -101,7 +101,7 @@ class PassPlan:
     def is_small(self) -> bool:
         """Whether the answers need neither staging nor the cache: they take seconds by the last pass's rate, cost no
         money, and the user named no folder for them."""
-        is_free = self.request.spec.engine.kind.holds_model  # an HTTP endpoint's answers cost money
+        is_free = not self.request.spec.engine.kind.is_paid
         storage = self.request.storage
         is_default = storage.staging is None and isinstance(storage.cache, bool)
         rate = self.inputs_per_second

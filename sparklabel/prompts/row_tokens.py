@@ -3,7 +3,7 @@
 In: rows. Out: what `PromptEncoder` gives, so that lengths, cuts and refusals are the same for every model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from itertools import chain
 from typing import Protocol
@@ -12,6 +12,7 @@ from sparklabel.label_trie import TokenPath
 from sparklabel.prompts.encoder import CHARS_PER_TOKEN, Prompt, RowCandidates
 from sparklabel.prompts.tokenizer import Tokenizer
 
+PartsOf = Callable[[Sequence[Sequence[str]]], Sequence[Sequence[str]]]
 _AROUND = 2
 """Tokens that an encoder puts around a text."""
 
@@ -33,12 +34,14 @@ class RowEncoder(Protocol):
 
 
 class RowTokens:
-    """Each input is read by itself, up to `room` tokens of it."""
+    """Each part of a row is read by itself, up to `room` tokens of it. `parts_of` gives the texts that are read of
+    rows."""
 
     prefix: TokenPath = ()
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, parts_of: PartsOf) -> None:
         self._tokenizer, self.room = tokenizer, tokenizer.context - _AROUND
+        self._parts_of = parts_of
 
     def shorter(self, tokens: int) -> "RowTokens":
         """The same, for inputs of at most `tokens` tokens."""
@@ -54,12 +57,13 @@ class RowTokens:
     ) -> list[Prompt]:
         """The tokens that are read of each row. There are no examples and no candidates."""
         limit = self._tokenizer.context * CHARS_PER_TOKEN
-        ids = iter(self._tokenizer.encode_rows([text.strip()[:limit] for row in rows for text in row]))
+        read = self._parts_of(rows)
+        ids = iter(self._tokenizer.encode_rows([text[:limit] for parts in read for text in parts]))
         return [
-            self._prompt([next(ids) for _ in row], any(len(text.strip()) > limit for text in row))
-            for row in rows
+            self._prompt([next(ids) for _ in parts], any(len(text) > limit for text in parts))
+            for parts in read
         ]
 
-    def _prompt(self, fields: list[list[int]], is_cut: bool) -> Prompt:
-        is_cut = is_cut or any(len(ids) > self.room for ids in fields)
-        return Prompt(tuple(chain.from_iterable(ids[: self.room] for ids in fields)), is_cut)
+    def _prompt(self, parts: list[list[int]], is_cut: bool) -> Prompt:
+        is_cut = is_cut or any(len(ids) > self.room for ids in parts)
+        return Prompt(tuple(chain.from_iterable(ids[: self.room] for ids in parts)), is_cut)

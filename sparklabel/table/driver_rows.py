@@ -16,7 +16,7 @@ objects."""
 def bounded(rows: DataFrame, order: Column | str) -> tuple[DataFrame, int]:
     """The rows, or as many as the driver takes: those with the smallest `order`, a hash. And how many were left out.
     Runs one aggregation."""
-    count, size = rows.agg(F.count("*"), total_size(rows)).collect()[0]
+    count, size = rows.agg(F.count("*"), F.sum(row_size(*rows.columns))).collect()[0]
     most = rows_taken(count, size or 0)
     return (rows, 0) if most >= count else (rows.orderBy(order).limit(most), count - most)
 
@@ -26,6 +26,6 @@ def rows_taken(count: int, size: int) -> int:
     return min(MOST_ROWS, count if size <= MOST_BYTES else max(1, count * MOST_BYTES // size))
 
 
-def total_size(rows: DataFrame) -> Column:
-    """The bytes that all the rows have as JSON, an aggregation."""
-    return F.sum(F.octet_length(F.to_json(F.struct(*rows.columns))))
+def row_size(*columns: str) -> Column:
+    """The bytes that these columns of a row have as JSON."""
+    return F.octet_length(F.to_json(F.struct(*columns)))

@@ -54,6 +54,11 @@ class HumanAnswers:
     held_out: tuple[HumanAnswer, ...]
     left_out: dict[str, int]
 
+    @property
+    def not_read(self) -> int:
+        """How many were left out because the driver takes no more."""
+        return self.left_out.get(_TOO_MANY, 0)
+
     def counts(self, mode: AnswerMode) -> dict[str, int]:
         """How often each answer occurs in training, most frequent first."""
         return counts(mode, (answer.answer for answer in self.train))

@@ -54,19 +54,35 @@ class FinetuneCall:
         if self.method not in METHODS:
             raise unknown_name("finetune", "method", self.method, METHODS)
         check_processes(self.num_processes, self.min_processes, self.use_gpu, self.checkpoint_minutes)
+        self._check_read()
+        if self.registered_name is not None:
+            registry.check_registered_name(self.registered_name)
+
+    def _check_read(self) -> None:
+        """Raises SetupError for an argument that the method does not read: who gave it expects that it does."""
         if self.tune_encoder and self.method != CLASSIFIER:
             tries = "tries that by itself" if self.method == AUTO else "has no encoder"
             raise SetupError(
                 f"tune_encoder=True, and method={self.method!r} {tries}.",
                 hint="Give method='classifier', or leave tune_encoder= out.",
             )
-        if self.method == CLASSIFIER and self.num_processes != 1:
+        if self.method == LORA and self.encoder != ENCODER:
+            raise SetupError(
+                f"encoder={self.encoder!r}, and method='lora' has no encoder.",
+                hint="Give method='classifier' or 'auto', or leave encoder= out.",
+            )
+        if self.method != CLASSIFIER:
+            return
+        if self.num_processes != 1:
             raise SetupError(
                 f"num_processes={self.num_processes}, and a classifier is fitted in one process.",
                 hint="Leave num_processes= out, or fine-tune with method='lora'.",
             )
-        if self.registered_name is not None:
-            registry.check_registered_name(self.registered_name)
+        if given := [name for name in ("config", "checkpoints") if getattr(self, name) is not None]:
+            raise SetupError(
+                f"{given[0]}= says how LoRA trains, and method='classifier' does without.",
+                hint="Leave it out, or fine-tune with method='lora'.",
+            )
 
     @classmethod
     def checked(cls, **arguments: Any) -> "FinetuneCall":

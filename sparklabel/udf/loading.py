@@ -74,7 +74,7 @@ def make_labeler(spec: LabelerSpec, engine: Engine) -> Labeler:
 def load_engine(engine: EngineSpec, model: ResolvedModel) -> Engine:
     """An engine in this process with its model loaded; downloads the model if this host does not have it."""
     base, adapter = _files(engine, model)
-    if base:
+    if base and not engine.kind.on_cpu:
         vacate_gpu(dict(engine.options).get("device"))
     return open_engine(engine, model.identity, base, adapter)
 

@@ -112,8 +112,12 @@ def test_what_a_classifier_cannot_do_is_refused(spark, name, finetune, tiny_mode
         finetune(method="clasifier")
     with pytest.raises(SetupError, match="fitted in one process"):
         finetune(num_processes=2)
-    with pytest.raises(SetupError, match="has no encoder"):
-        finetune(method="lora", tune_encoder=True)
+    for unread in ({"tune_encoder": True}, {}):  # `encoder` is the fixture's
+        with pytest.raises(SetupError, match="has no encoder"):
+            finetune(method="lora", **unread)
+    for says_how in ({"config": sl.TrainingConfig()}, {"checkpoints": "/tmp"}):
+        with pytest.raises(SetupError, match="says how LoRA trains"):
+            finetune(**says_how)
     with pytest.raises(ModelError, match="is not a sentence encoder"):
         finetune(encoder=str(tiny_model))
     with pytest.raises(TaskError, match="of kind 'generation' are written"):

@@ -25,6 +25,7 @@ _IS_RELATIVE: dict[str, Callable[[str], bool]] = {
     "into": is_relative_table,
     "checkpoints": lambda path: bool(path) and not is_absolute(path),
     "base": lambda base: base.startswith("."),  # another may be a hub id
+    "encoder": lambda encoder: encoder.startswith("."),
 }
 """Arguments that may be paths, and which of them are relative ones."""
 _OWN = ("call", "search", "name", "priority", "max_retries")

@@ -17,7 +17,7 @@ from sparklabel.errors import SetupError
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.models.references import DEFAULT
 from sparklabel.progress import WorkProgress, tell
-from sparklabel.training.call import FinetuneCall
+from sparklabel.training.call import CLASSIFIER, FinetuneCall
 from sparklabel.training.runs.records import QueuedRuns, RunKind
 from sparklabel.training.runs.search import BASE, Grid, Search, Tpe, search_to_dict
 from sparklabel.training.runs.submission import PlannedRun, Submission, now
@@ -200,9 +200,16 @@ def _checked(arguments: Mapping[str, Any], search: Search | None) -> FinetuneCal
         )
     space = {} if search is None else search.values if isinstance(search, Grid) else search.space
     varied = space.get(BASE, ())
-    for base in (asked.base, *(map(str, varied) if isinstance(varied, Sequence) else ())):
-        if base.startswith(".") or (Path(base).exists() and not base.startswith("/")):
-            raise SetupError(f"base={base!r} is a relative folder.", hint="Give its absolute path.")
+    bases = (asked.base, *(map(str, varied) if isinstance(varied, Sequence) else ()))
+    for name, model in (*((BASE, base) for base in bases), ("encoder", asked.encoder)):
+        # Elsewhere it could be taken for a hub id, and a stranger's model.
+        if model.startswith(".") or (Path(model).exists() and not model.startswith("/")):
+            raise SetupError(f"{name}={model!r} is a relative folder.", hint="Give its absolute path.")
+    if search is not None and asked.method == CLASSIFIER:
+        raise SetupError(
+            "A search varies how LoRA trains, and method='classifier' chooses its settings by cross-validation itself.",
+            hint="Leave search= out.",
+        )
     if asked.num_processes > 1 and asked.checkpoints is None:
         raise SetupError(
             "A queued run of several processes needs a folder for checkpoints that all workers share.",

@@ -47,3 +47,22 @@ def test_of_too_many_gold_answers_a_sample_is_asked_that_is_the_same_each_time(s
     one, other = ({row["text"] for row in gold.rows.collect()} for gold in asked)
     assert one == other
     assert len(one) == 4
+
+
+def test_texts_and_rows_without_gold_leave_no_room_for_fewer_answers(spark, task, monkeypatch):
+    rows = [("long text " * 1000, "fresh" if number == 0 else None) for number in range(50)]
+    monkeypatch.setattr(driver_rows, "MOST_BYTES", 100)
+    asked = asked_rows(
+        gold_column(spark, spark.createDataFrame(rows, "text STRING, gold STRING"), task, "gold"),
+        "gold",
+        task,
+    )
+    assert (asked.rows.count(), asked.without_gold, asked.not_asked) == (1, 49, 0)
+
+
+def test_gold_answers_that_are_too_long_together_are_sampled(spark, task, monkeypatch):
+    rows = [(f"text {number}", "fresh") for number in range(8)]
+    assert len(b'{"_gold":"fresh"}') == 17
+    monkeypatch.setattr(driver_rows, "MOST_BYTES", 3 * 17)
+    frame = spark.createDataFrame(rows, "text STRING, gold STRING")
+    assert asked_rows(gold_column(spark, frame, task, "gold"), "gold", task).not_asked == 5

@@ -1,10 +1,14 @@
 """What a classifier reads of a row."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from sparklabel import classification, matching
-from sparklabel.classifiers.features import name_log_probabilities, sentence_features
+from sparklabel.classifiers.features import mean_vectors, name_log_probabilities, row_parts, sentence_features
+from sparklabel.engines.fake import ByteTokenizer
+from sparklabel.prompts import RowTokens
 
 
 class Letters:
@@ -33,6 +37,23 @@ def test_two_records_are_compared():
     task = matching("t", left=["name", "maker"], right=["title"])
     [found] = sentence_features(task, [["a", "a", "b"]], Letters())
     assert found.tolist() == [1, 0, 0, 0, 1, 0, 1, 1, 0, 0, 0, 0]
+
+
+def test_several_inputs_are_like_a_label_together_and_blank_ones_not_at_all():
+    vectors = Letters().embed(["a", "b", "c", " "]).reshape(2, 6)
+    found = mean_vectors(vectors, [["a", "b"], ["c", " "]])
+    assert found == pytest.approx(np.array([[0.7071, 0.7071, 0], [0, 0, 1]]), abs=1e-4)
+
+
+def test_of_a_record_that_is_read_as_one_text_its_whole_length_counts():
+    task = matching("t", left=["name", "maker"], right=["title"])
+    read = RowTokens(ByteTokenizer(), partial(row_parts, task)).shorter(10)
+    assert [
+        prompt.truncated for prompt in read.encode([["abcd", "efgh", "x"], ["abcdefg", "hijk", "x"]])
+    ] == [
+        False,
+        True,
+    ]
 
 
 def test_a_row_is_most_like_the_label_that_says_the_same():

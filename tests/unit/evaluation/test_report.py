@@ -34,7 +34,7 @@ def test_the_table_that_examples_came_from_is_named():
 
 def test_a_sample_says_of_how_many_rows_it_is():
     shown = report(rating("stars", "text", (1, 5)), [2], [2.5], not_asked=1_234_567)
-    assert "1 rows of 1,234,568, chosen by a hash of their inputs, 1 without a gold value" in shown
+    assert "1 rows (a sample: 1,234,567 more have an answer), 1 without a gold value" in shown
 
 
 def test_structs_of_spark_become_mappings_in_arrays_too():

@@ -70,9 +70,10 @@ def test_what_is_no_yaml_is_named_with_the_file_and_the_line(tmp_path):
 
 
 def test_paths_are_as_seen_from_the_file(tmp_path):
-    text = "call: finetune\ntable: ./data\ninto: db.labels\ncheckpoints: kept\nbase: ../model"
+    text = "call: finetune\ntable: ./data\ninto: db.labels\ncheckpoints: kept\nbase: ../model\nencoder: ./enc"
     found = load_submission(written(tmp_path, text))
     assert found == {
         "call": "finetune", "table": f"{tmp_path}/data", "into": "db.labels", "checkpoints": f"{tmp_path}/kept",
         "base": f"{tmp_path}/../model",
+        "encoder": f"{tmp_path}/enc",
     }  # fmt: skip

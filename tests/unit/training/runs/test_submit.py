@@ -108,6 +108,8 @@ def test_the_call_comes_back_as_it_was_submitted(submit, queue):
         ({"base": "./model"}, "base='./model' is a relative folder"),
         ({"search": sl.grid(base=["/model", "./other"])}, "base='./other' is a relative folder"),
         ({"search": sl.grid(base=["/a", "/b"]), "base": "/c"}, "base is given by the call"),
+        ({"method": "classifier", "encoder": "./enc"}, "encoder='./enc' is a relative folder"),
+        ({"method": "classifier", "search": sl.grid(rank=[8, 16])}, "A search varies how LoRA trains"),
         ({"into": "out/labels"}, "is relative"),
         ({"queue": "sqlite:////nowhere/runs.db"}, "the folder /nowhere does not exist"),
         ({"queue": "nosuchdb://h/x"}, "nosuchdb"),
