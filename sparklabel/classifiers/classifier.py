@@ -4,7 +4,7 @@ In: for each source, features or log-probabilities of rows, and for fitting thei
 task's choices. Where features come from is not known here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +67,7 @@ def fit_classifier(
     targets: Targets,
     groups: Sequence[int],
     folds: NDArray[np.int64],
+    on_fit: Callable[[], None] = lambda: None,
 ) -> tuple[Classifier, Fit]:
     """Fits heads, chooses what is worth its cost, and weighs it, all by cross-fitting on the training rows.
 
@@ -76,6 +77,7 @@ def fit_classifier(
         targets: [N, G], the right choice in each of G groups.
         groups: The sizes of the groups, which sum to L.
         folds: [N], the number of each row's fold; at least two. Rows with equal inputs share one.
+        on_fit: As in `cross_fitted`.
 
     Returns:
         The classifier, fitted on all rows, and how well it does on rows that its heads have not seen.
@@ -83,7 +85,7 @@ def fit_classifier(
     features = {name: found.astype(np.float32) for name, found in read.items() if name not in WITHOUT_HEAD}
     given = {name: found.astype(np.float64) for name, found in read.items() if name in WITHOUT_HEAD}
     fitted = {
-        name: cross_fitted(found, targets, groups, folds, standardize=name in _STANDARDIZED)
+        name: cross_fitted(found, targets, groups, folds, standardize=name in _STANDARDIZED, on_fit=on_fit)
         for name, found in features.items()
     }
     unseen = {name: log_p for name, (_, log_p) in fitted.items()} | given

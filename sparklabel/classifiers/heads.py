@@ -5,7 +5,7 @@ In: features [N, F] and, for each row, the right choices. Out: log-probabilities
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,6 +131,7 @@ def cross_fitted(
     strengths: Sequence[float] = STRENGTHS,
     *,
     standardize: bool = False,
+    on_fit: Callable[[], None] = lambda: None,
 ) -> tuple[float, Floats]:
     """The best strength, and each row's log-probabilities [N, L] from a head that has not seen its fold.
 
@@ -141,12 +142,14 @@ def cross_fitted(
         folds: [N]: the number of each row's fold.
         strengths: To choose from, in ascending order.
         standardize: As in `Head.fit`.
+        on_fit: Called before each of the fits; what it raises ends them.
     """
     best: tuple[float, Floats] | None = None
     lowest = np.inf
     for strength in strengths:
         found = np.zeros((len(features), sum(groups)))
         for fold in np.unique(folds):
+            on_fit()
             inside = folds == fold
             head = Head.fit(features[~inside], targets[~inside], groups, strength, standardize=standardize)
             found[inside] = head.log_probabilities(features[inside])

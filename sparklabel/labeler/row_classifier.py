@@ -13,7 +13,7 @@ from sparklabel.classifiers.storage import load_classifier
 from sparklabel.engines import Engine
 from sparklabel.engines.encoder import EncoderEngine
 from sparklabel.language_model import SentenceEncoder
-from sparklabel.models.manifest import ClassifierCard
+from sparklabel.models.manifest import ClassifierManifest
 from sparklabel.tasks import Scored, Task
 
 _loaded = lru_cache(maxsize=2)(SentenceEncoder.load)
@@ -28,7 +28,7 @@ class RowClassifier:
 
 
 def row_classifier(
-    task: Task, card: ClassifierCard, heads: Path | None, encoder: Path | None, engine: Engine
+    task: Task, card: ClassifierManifest, heads: Path | None, encoder: Path | None, engine: Engine
 ) -> RowClassifier:
     """Loads a version's classifier.
 

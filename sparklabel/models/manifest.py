@@ -20,7 +20,7 @@ MODEL_SOURCES = frozenset({"hidden", "scores"})
 
 
 @dataclass(frozen=True, slots=True)
-class ClassifierCard:
+class ClassifierManifest:
     """A version's classifier. `weights`: what it reads of each row, with the weights of their pool. `encoder`: the
     record of the sentence encoder, as of a base; None if it reads no sentence vectors. `is_tuned`: the encoder's
     weights were trained, too, and are the version's own."""
@@ -49,7 +49,7 @@ class ModelManifest:
     labels: tuple[Any, ...]
     label_ids: tuple[TokenPath, ...]
     base: dict[str, Any]
-    classifier: ClassifierCard | None = None
+    classifier: ClassifierManifest | None = None
 
     @property
     def needs_language_model(self) -> bool:
@@ -89,7 +89,7 @@ class ModelManifest:
                 labels=tuple(fields["labels"]),
                 label_ids=tuple(tuple(path) for path in fields["label_ids"]),
                 base=fields["base"],
-                classifier=ClassifierCard(**fields["classifier"]) if "classifier" in fields else None,
+                classifier=ClassifierManifest(**fields["classifier"]) if "classifier" in fields else None,
             )
         except KeyError as error:
             raise ModelError(f"The fine-tuned model's manifest has no {error}.") from None

@@ -24,10 +24,9 @@ from sparklabel.registry.serving import (
     ENCODER_FOLDER,
     MANIFEST,
     LocalModel,
-    downloaded_version,
-    drop_copy,
     fetch,
     resolve,
+    unregistered_version,
 )
 from sparklabel.registry.store import connect, has_store, store_errors
 from sparklabel.registry.versions import (
@@ -56,8 +55,6 @@ __all__ = [
     "check_registered_name",
     "connect",
     "default_registered_name",
-    "downloaded_version",
-    "drop_copy",
     "end_run_of",
     "end_runs_of_dead_processes",
     "fetch",
@@ -76,5 +73,6 @@ __all__ = [
     "start_run",
     "store_errors",
     "this_process",
+    "unregistered_version",
     "version_of",
 ]

@@ -8,6 +8,7 @@ import json
 import platform
 import re
 from collections import deque
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import yaml
 
 from sparklabel.labels.record import label_ddl
 from sparklabel.models.manifest import ModelManifest
-from sparklabel.registry.serving import MANIFEST
+from sparklabel.registry.serving import ADAPTER, ENCODER_FOLDER, MANIFEST
 from sparklabel.tasks import Task, task_from_dict
 
 if TYPE_CHECKING:
@@ -31,14 +32,15 @@ def write_flavor(folder: Path, run_id: str) -> None:
     """Writes MLmodel, the input example and the requirements. Raises ModelError or TaskError for a bad manifest."""
     from mlflow.models import Model
 
-    task = task_from_dict(ModelManifest.from_json((folder / MANIFEST).read_text("utf-8")).task)
+    manifest = ModelManifest.from_json((folder / MANIFEST).read_text("utf-8"))
+    task = task_from_dict(manifest.task)
     model = Model(
         run_id=run_id, signature=signature(task), saved_input_example_info=_write_example(folder, task)
     )
     # As `mlflow.pyfunc.add_to_model` does, whose import warns of MLflow's own type hints.
     model.add_flavor(
         "python_function", loader_module=_LOADER, python_version=platform.python_version(),
-        env={"virtualenv": _write_environment(folder)},
+        env={"virtualenv": _write_environment(folder, _extras(folder, manifest))},
     )  # fmt: skip
     model.save(str(folder / "MLmodel"))
 
@@ -57,12 +59,12 @@ def signature(task: Task) -> "ModelSignature":
     )
 
 
-def _write_environment(folder: Path) -> str:
+def _write_environment(folder: Path, extras: Sequence[str]) -> str:
     """Writes the Python version and the requirements; returns the name of the file that has them.
 
     They are not left to MLflow, which would load the model in another process to see what it imports.
     """
-    (folder / _REQUIREMENTS).write_text(f"{_requirement()}\n", "utf-8")
+    (folder / _REQUIREMENTS).write_text(f"{_requirement(extras)}\n", "utf-8")
     environment = {
         "python": platform.python_version(), "build_dependencies": ["pip"], "dependencies": [f"-r {_REQUIREMENTS}"],
     }  # fmt: skip
@@ -70,12 +72,21 @@ def _write_environment(folder: Path) -> str:
     return _ENVIRONMENT
 
 
-def _requirement() -> str:
-    """sparklabel with peft, in this version; in any version if it runs from a source tree that is not installed."""
+def _extras(folder: Path, manifest: ModelManifest) -> list[str]:
+    """What serving the version takes: peft for an adapter, and the shipped encoder if it reads that one."""
+    encoder = (manifest.classifier and manifest.classifier.encoder) or {}
+    reads_shipped = encoder.get("source") == "shipped" and not (folder / ENCODER_FOLDER).is_dir()
+    needed = {"similar": reads_shipped, "train": (folder / ADAPTER).is_dir()}
+    return [extra for extra, is_needed in needed.items() if is_needed]
+
+
+def _requirement(extras: Sequence[str]) -> str:
+    """sparklabel in this version; in any version if it runs from a source tree that is not installed."""
+    named = f"sparklabel[{','.join(extras)}]" if extras else "sparklabel"
     try:
-        return f"sparklabel[train]=={version('sparklabel')}"
+        return f"{named}=={version('sparklabel')}"
     except PackageNotFoundError:
-        return "sparklabel[train]"
+        return named
 
 
 _TOKEN = re.compile(r"`((?:[^`]|``)+)`|(\w+|[<>])")

@@ -8,7 +8,8 @@ callers never get a path into the store. No model is loaded.
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -219,11 +220,17 @@ def _checked_copy(model: ResolvedModel) -> Path:
     return folder
 
 
-def drop_copy(model: ResolvedModel) -> None:
-    """Deletes this host's copy of a model that will not be asked again."""
-    folder = _cached(model)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.with_name(f"{folder.name}.sha256").unlink(missing_ok=True)
+@contextmanager
+def unregistered_version(folder: Path) -> Iterator[ResolvedModel]:
+    """The version whose files are in a folder, to be asked inside the block. This host's copy of it is deleted then.
+    Raises ModelError."""
+    model = downloaded_version(folder)
+    try:
+        yield model
+    finally:
+        copy = _cached(model)
+        shutil.rmtree(copy, ignore_errors=True)
+        copy.with_name(f"{copy.name}.sha256").unlink(missing_ok=True)
 
 
 def _cached(model: ResolvedModel) -> Path:

@@ -8,6 +8,10 @@ from dataclasses import asdict, dataclass
 
 from sparklabel.confidence.calibrators import Calibrator, FittedCalibrator, calibrator_from_json
 from sparklabel.delta.snapshot import TableSnapshot
+from sparklabel.errors import TableError
+from sparklabel.redaction import shortened
+from sparklabel.sql import sql_string
+from sparklabel.stored_records import read_record
 from sparklabel.tasks import Task
 
 TASK_PROPERTY = "sparklabel.task."
@@ -23,7 +27,7 @@ class RecordedTask:
     Attributes:
         column: The column of its values.
         key: The key by which passes write them; empty in tables of an earlier release.
-        calibrations: The calibrators of its confidences, one a model, the newest first.
+        calibrations: The calibrators of its confidences, one a model, the one that was noted last first.
         inputs: What the task reads of each row: `tidy` tells by it whose rows are gone.
     """
 
@@ -39,7 +43,7 @@ class RecordedTask:
         return cls(
             str(found.get("column", "")),
             tuple(found.get("key", ())),
-            tuple(Calibration(**calibration) for calibration in found.get("calibrations", ())),
+            tuple(read_record(Calibration, calibration) for calibration in found.get("calibrations", ())),
             tuple(found.get("inputs", ())),
         )
 
@@ -96,17 +100,30 @@ class Calibration:
 
 def recorded_task(target: TableSnapshot, task: Task) -> RecordedTask | None:
     """What the table remembers of the task; None before its first pass."""
-    content = target.properties.get(f"{TASK_PROPERTY}{task.name}")
-    return RecordedTask.read(content) if content else None
+    return _read(target, f"{TASK_PROPERTY}{task.name}")
 
 
 def recorded_tasks(target: TableSnapshot) -> dict[str, RecordedTask]:
     """What the table remembers of each task, by name."""
     return {
-        name.removeprefix(TASK_PROPERTY): RecordedTask.read(content)
-        for name, content in target.properties.items()
-        if name.startswith(TASK_PROPERTY)
+        name.removeprefix(TASK_PROPERTY): found
+        for name in target.properties
+        if name.startswith(TASK_PROPERTY) and (found := _read(target, name))
     }
+
+
+def _read(target: TableSnapshot, name: str) -> RecordedTask | None:
+    if not (content := target.properties.get(name)):
+        return None
+    try:
+        return RecordedTask.read(content)
+    except (ValueError, TypeError, AttributeError):
+        raise TableError(
+            f"The property {name!r} of {target.name}, which says what a task has there, cannot be read: "
+            f"{shortened(content, 100)}",
+            hint="Was it edited? A pass writes it anew, without the task's calibration, once it is gone: "
+            f"ALTER TABLE {target.sql} UNSET TBLPROPERTIES ({sql_string(name)})",
+        ) from None
 
 
 def recorded_column(target: TableSnapshot, task: Task) -> str | None:

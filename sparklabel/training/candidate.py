@@ -45,9 +45,9 @@ def judge_candidate(spark: SparkSession, call: FinetuneCall, control: RunControl
         inputs.log(run)
         student = train_student(spark, inputs, run, control, Path(tmp))
         control.check_ours()
-        candidate = registry.downloaded_version(Path(tmp))
         judge = HeldOutJudge(call.task, inputs.base, answers, inputs.registered_name, inputs.examples)
-        accuracy = judge.accuracy(candidate)
+        with registry.unregistered_version(Path(tmp)) as candidate:
+            accuracy = judge.accuracy(candidate)
         run.log_metrics(
             {
                 METRIC: accuracy,
@@ -55,6 +55,5 @@ def judge_candidate(spark: SparkSession, call: FinetuneCall, control: RunControl
                 "probe_accuracy": student.probe_accuracy,
             }
         )
-        registry.drop_copy(candidate)
         control.at_the_end(student.remove)
         return accuracy

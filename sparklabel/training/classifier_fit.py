@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +16,21 @@ from numpy.typing import NDArray
 from sparklabel import registry
 from sparklabel.classifiers.classifier import SENTENCE, Classifier, Fit, fit_classifier, group_targets
 from sparklabel.classifiers.features import TextReader, compares, row_parts, sentence_features
-from sparklabel.classifiers.heads import Head, Targets, cross_fitted
+from sparklabel.classifiers.heads import Features, Floats, Head, Targets, cross_fitted
 from sparklabel.classifiers.pooling import Pool
 from sparklabel.classifiers.storage import save_heads
 from sparklabel.errors import AnswersError, TaskError
 from sparklabel.few_shot import Encoder
 from sparklabel.language_model import LinearHead, SentenceEncoder, train_encoder
 from sparklabel.models import references
-from sparklabel.models.manifest import ClassifierCard, ModelManifest
+from sparklabel.models.manifest import ClassifierManifest, ModelManifest
 from sparklabel.models.references import ResolvedModel
 from sparklabel.splits import fold
 from sparklabel.table.human_answers import HumanAnswer
 from sparklabel.tasks import Scored, Task
 
 _FOLDS = 5
+_ROWS_AT_ONCE = 2048
 _STRONGEST = 10.0
 """Of a head that trains on with its encoder: one that is sure of all its rows leaves nothing to learn."""
 
@@ -82,23 +84,38 @@ class AnsweredRows:
         )
 
 
-def fit_heads(answered: AnsweredRows, encoder: Encoder) -> FittedClassifier:
-    """Fits heads, and weighs what they read by cross-validation."""
+def fit_heads(
+    answered: AnsweredRows, encoder: Encoder, check: Callable[[], None] = lambda: None
+) -> FittedClassifier:
+    """Fits heads, and weighs what they read by cross-validation. `check` is called again and again; what it raises ends
+    the work."""
     started, reader = time.monotonic(), TextReader(answered.task, encoder)
-    read = reader.read(answered.rows, reader.sources)
-    classifier, fit = fit_classifier(read, answered.targets, answered.groups, answered.folds)
+    read: dict[str, list[Features | Floats]] = {}
+    for first in range(0, len(answered.rows), _ROWS_AT_ONCE):
+        check()
+        for source, found in reader.read(
+            answered.rows[first : first + _ROWS_AT_ONCE], reader.sources
+        ).items():
+            read.setdefault(source, []).append(found)
+    whole: dict[str, Features | Floats] = {}
+    for source, parts in read.items():
+        whole[source] = cast("Features | Floats", np.concatenate(parts))
+    classifier, fit = fit_classifier(whole, answered.targets, answered.groups, answered.folds, check)
     return FittedClassifier(classifier, fit, time.monotonic() - started)
 
 
 def tune(
-    answered: AnsweredRows, encoder: SentenceEncoder, on_step: Callable[[int, int, float], None]
+    answered: AnsweredRows,
+    encoder: SentenceEncoder,
+    on_step: Callable[[int, int, float], None],
+    check: Callable[[], None] = lambda: None,
 ) -> FittedClassifier:
     """Trains the encoder, in place, together with one head, which begins as the one that is fitted to its vectors.
-    `on_step` as in `train_encoder`."""
+    `on_step` as in `train_encoder`, `check` as in `fit_heads`."""
     started, task = time.monotonic(), answered.task
     features = sentence_features(task, answered.rows, encoder)
     targets, groups = answered.targets, answered.groups
-    strength, unseen = cross_fitted(features, targets, groups, answered.folds)
+    strength, unseen = cross_fitted(features, targets, groups, answered.folds, on_fit=check)
     head = Head.fit(features, targets, groups, min(strength, _STRONGEST))
     given = LinearHead(head.scaling.mean, head.scaling.scale, head.weights, head.bias)
     trained = train_encoder(
@@ -125,7 +142,7 @@ def write_version(
         (folder / registry.ENCODER_FOLDER).mkdir()
         tuned.save(folder / registry.ENCODER_FOLDER)
     record = registry.base_record(encoder)
-    card = ClassifierCard(dict(classifier.pool.weights), record, tuned is not None)
+    card = ClassifierManifest(dict(classifier.pool.weights), record, tuned is not None)
     manifest = ModelManifest(
         task=task.to_dict(), task_fingerprint=task.fingerprint, template=None, labels=task.answer_mode.signature,
         label_ids=(), base=record, classifier=card,

@@ -25,7 +25,7 @@ from sparklabel.training.gate import GateResult
 from sparklabel.training.held_out import HeldOutJudge
 from sparklabel.training.inputs import FinetuneInputs
 from sparklabel.training.processes import CHECKPOINT_MINUTES
-from sparklabel.training.promotion import log_gate, promote_if_better, promoted_before
+from sparklabel.training.promotion import log_gate, log_verdict, promote_if_better, promoted_before
 from sparklabel.training.report import TrainingReport
 from sparklabel.training.selection import train_student
 from sparklabel.training.students import Student
@@ -163,6 +163,7 @@ def run_call(spark: SparkSession, call: FinetuneCall, control: RunControl) -> Tr
         gate, baseline = promoted_before(run, name, version) or promote_if_better(
             name, version, judge_and_log
         )
+        log_verdict(run, gate)
         # Last: an attempt after this one finds the adapter, the version and the verdict.
         control.at_the_end(student.remove)
         return TrainingReport(

@@ -1,7 +1,7 @@
 """Promotion: a version becomes the champion only if it was judged against the one that it replaces.
 
-In: a registered version, and a function that judges it. Out: the gate's last result, which MLflow has too. Several jobs
-may run at once: a version whose champion changed while it was judged is judged again.
+In: a registered version, and a function that judges it. Out: the gate's last result. Several jobs may run at once: a
+version whose champion changed while it was judged is judged again.
 """
 
 import math
@@ -38,12 +38,19 @@ def promote_if_better(registered_name: str, version: str, judge: Judge) -> tuple
 
 
 def log_gate(run: registry.Run, gate: GateResult, baseline: str, probe: float | None) -> None:
-    """Logs what the gate said, and the accuracy of the probe beside it. Raises SetupError."""
+    """Logs what the gate said, and the accuracy of the probe beside it. A version that is to be promoted has not been
+    yet: `log_verdict` says whether it was. Raises SetupError."""
     figures = {metric: getattr(gate, field) for field, metric in _FIGURES.items()} if gate.n else {}
     run.log_metrics(figures | {"gate.n": gate.n, "probe_accuracy": probe})
+    verdict = "promoting" if gate.verdict == "promoted" else gate.verdict
     # The tag was named before "baseline" was; stored names do not change.
-    run.set_tags({"gate.verdict": gate.verdict, "gate.reason": gate.reason, "gate.opponent": baseline})
+    run.set_tags({"gate.verdict": verdict, "gate.reason": gate.reason, "gate.opponent": baseline})
     run.flush()  # before the promotion: an attempt after this one must find it
+
+
+def log_verdict(run: registry.Run, gate: GateResult) -> None:
+    """Logs what became of the version. Raises SetupError."""
+    run.set_tags({"gate.verdict": gate.verdict, "gate.reason": gate.reason})
 
 
 def promoted_before(run: registry.Run, registered_name: str, version: str) -> tuple[GateResult, str] | None:

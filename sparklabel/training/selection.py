@@ -132,14 +132,10 @@ def _child_run(name: str, experiment: str, parent: registry.Run) -> AbstractCont
 
 def _asked(task: Task, folder: Path, answers: tuple[HumanAnswer, ...]) -> Floats:
     """[N, L]: the log-probabilities that the version in the folder gives the choices for each answer's inputs."""
-    model = registry.downloaded_version(folder)
-    try:
-        with ONE_MODEL:
-            spec = judged_spec(task, model)
-            labeler = make_labeler(spec, load_engine(spec.engine, spec.model))
-            return labeler.log_probabilities([[text or "" for text in answer.inputs] for answer in answers])
-    finally:
-        registry.drop_copy(model)
+    rows = [[text or "" for text in answer.inputs] for answer in answers]
+    with registry.unregistered_version(folder) as model, ONE_MODEL:
+        spec = judged_spec(task, model)
+        return make_labeler(spec, load_engine(spec.engine, spec.model)).log_probabilities(rows)
 
 
 def _trained(

@@ -20,6 +20,9 @@ from sparklabel.training.control import RunControl
 from sparklabel.training.finished_training import answers_content, kept_adapter, kept_training
 from sparklabel.training.inputs import FinetuneInputs
 
+_VERSION = 1
+"""Raised when a release makes another classifier of the same answers: a kept one of an earlier release is not taken."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Student:
@@ -93,7 +96,10 @@ def train_classifier(
 
         def train(to: Path) -> dict[str, Any]:
             opened = open_encoder(encoder)
-            fitted = tune(answered, opened, on_step) if tune_encoder else fit_heads(answered, opened)
+            check = control.end.check
+            fitted = (
+                tune(answered, opened, on_step, check) if tune_encoder else fit_heads(answered, opened, check)
+            )
             write_version(task, encoder, fitted.classifier, to, opened if tune_encoder else None)
             return asdict(fitted.fit) | {
                 "seconds": fitted.seconds,
@@ -101,7 +107,8 @@ def train_classifier(
             }
 
         content = [
-            task.fingerprint, encoder.identity, CLASSIFIER, tune_encoder, *answers_content(inputs.answers), inputs.own,
+            _VERSION, task.fingerprint, encoder.identity, CLASSIFIER, tune_encoder, *answers_content(inputs.answers),
+            inputs.own,
         ]  # fmt: skip
         kept = kept_training(content, train, control)
     kept.copy_files(folder)

@@ -11,7 +11,7 @@ from typing import Any
 
 from sparklabel import errors, registry
 from sparklabel.confidence.calibrators import Calibrator, FittedCalibrator
-from sparklabel.engines import EngineOptions, EngineSpec, engine_spec
+from sparklabel.engines import ENGINES, EngineOptions, EngineSpec, engine_spec
 from sparklabel.few_shot import ExampleSet
 from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import ResolvedModel
@@ -71,11 +71,12 @@ class LabelerSpec:
 
 
 def engine_of(model: ResolvedModel, chosen: EngineSpec) -> EngineSpec:
-    """The engine of a model: the one that was chosen, for a language model; versions without one have an encoder.
-    Raises SetupError if an encoder was chosen for a language model."""
+    """The engine of a model: the one that was chosen, for a language model; versions without one have an encoder, with
+    those of the options that it takes. Raises SetupError if an encoder was chosen for a language model."""
     without = bool(model.manifest) and not ModelManifest.from_json(model.manifest).needs_language_model
     if without and chosen.name != ENCODER_ENGINE:
-        return EngineSpec(ENCODER_ENGINE)
+        known = ENGINES[ENCODER_ENGINE].options
+        return EngineSpec(ENCODER_ENGINE, tuple(one for one in chosen.options if one[0] in known))
     if chosen.name == ENCODER_ENGINE and not without:
         raise errors.SetupError(
             f"The encoder engine answers with classifiers, and {model.identity} is a language model.",

@@ -1,5 +1,7 @@
 """A version without a language model: fitted, judged, registered, and served in every way."""
 
+from pathlib import Path
+
 import mlflow
 import pytest
 
@@ -71,6 +73,10 @@ def test_mlflow_loads_it_without_spark(report):
 
     model = mlflow.pyfunc.load_model(report.model)
     assert model.predict(pd.DataFrame({"text": ["oooo 3", None]}))["value"].tolist() == ["calm", None]
+
+
+def test_what_serving_needs_is_neither_peft_nor_the_shipped_encoder(report):
+    assert Path(mlflow.pyfunc.get_model_dependencies(report.model)).read_text().startswith("sparklabel==")
 
 
 def test_a_text_that_is_cut_says_so(spark, report):

@@ -13,7 +13,7 @@ FLOORS = {
     for floor, rooms in enumerate(
         (
             "arguments errors hashing host_hashes splits machine progress redaction cache_dir cache_builds locks sql "
-            "termination texts labels",
+            "stored_records termination texts labels",
             "tasks",
             "models language_model few_shot prompts label_trie confidence probe engines classifiers",
             "labeler",

@@ -31,6 +31,8 @@ from sparklabel.table.shards import Shard, share_rows
 
 _BEAT_SECONDS = 60.0
 """Each sign of life is a commit to staging, and a file that stays there until the pass ends."""
+_LAST_BEAT_SECONDS = 120.0
+"""For a sign of life under way at the end: Spark may be retrying its commit."""
 _SILENCE_SECONDS = 300.0
 """A pass on another machine that gives no sign of life for so long, by the clock of who waits, counts as dead."""
 _PAUSE, _LONG_PAUSE = (0.5, 3.0), (5.0, 10.0)
@@ -147,9 +149,14 @@ class Lease:
                 self._others()
 
     def stop(self) -> None:
-        """Stops the heartbeats, before their rows are cleared."""
+        """Stops the heartbeats, before their rows are cleared. One that hangs, on a store that does not answer, must
+        not hold up the end of the pass."""
         self._ended.set()
-        self._beating.join()
+        self._beating.join(_LAST_BEAT_SECONDS)
+        if self._beating.is_alive():
+            self._say(
+                f"a sign of life has not come through for {_LAST_BEAT_SECONDS:.0f} s: it is left behind"
+            )
 
     def __exit__(self, *_: object) -> None:
         self.stop()

@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparklabel.errors import ModelError
 from sparklabel.language_model.sentence_encoder import SentenceEncoder
 
-_WARM_UP = 0.1
+_WARMUP_RATIO = 0.1
 _BUCKET = 16
 """Batches of so many are sorted by length together: padding costs, and an order by length alone would teach it."""
 
 
 @dataclass(frozen=True, slots=True)
-class EncoderRecipe:
+class EncoderTrainingConfig:
     """How an encoder is trained, as measured in benchmarks/LOG.md. `epochs` None: 5, or as many more, up to 10, as make
     250 steps. `learning_rate` is the encoder's peak, `head_rate` the head's."""
 
@@ -53,7 +54,7 @@ def train_encoder(
     head: LinearHead,
     targets: NDArray[np.int64],
     groups: Sequence[int],
-    recipe: EncoderRecipe = EncoderRecipe(),
+    config: EncoderTrainingConfig = EncoderTrainingConfig(),
     *,
     compares: bool = False,
     on_step: Callable[[int, int, float], None] = lambda step, steps, loss: None,
@@ -66,13 +67,16 @@ def train_encoder(
         head: What was fitted to the features of the untrained encoder.
         targets: [N, G], the right choice in each of G groups.
         groups: The sizes of the groups of choices.
-        recipe: How.
+        config: How.
         compares: Features are the two vectors of a row, their absolute difference and their product; otherwise its
             vectors one after the other.
         on_step: Called after each step with its number, how many there are, and the loss in nats for each row.
 
     Returns:
         The head, trained too.
+
+    Raises:
+        ModelError: The gradients are not finite.
     """
     import torch
 
@@ -85,24 +89,24 @@ def train_encoder(
         [
             {
                 "params": list(model.parameters()),
-                "lr": recipe.learning_rate,
-                "weight_decay": recipe.weight_decay,
+                "lr": config.learning_rate,
+                "weight_decay": config.weight_decay,
             },
-            {"params": [weights, bias], "lr": recipe.head_rate, "weight_decay": 0.0},
+            {"params": [weights, bias], "lr": config.head_rate, "weight_decay": 0.0},
         ]
     )
     ids = encoder.token_ids([text for row in rows for text in row])
     width = len(rows[0])
     lengths = np.array([max(map(len, ids[start : start + width])) for start in range(0, len(ids), width)])
-    epochs = recipe.epochs_for(len(rows))
-    steps = epochs * math.ceil(len(rows) / recipe.batch_size)
+    epochs = config.epochs_for(len(rows))
+    steps = epochs * math.ceil(len(rows) / config.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     answers = torch.from_numpy(targets)
-    random, step = np.random.default_rng(recipe.seed), 0
+    random, step = np.random.default_rng(config.seed), 0
     with torch.random.fork_rng():
-        torch.manual_seed(recipe.seed)
+        torch.manual_seed(config.seed)
         for _ in range(epochs):
-            for batch in _batches(random, lengths, recipe.batch_size):
+            for batch in _batches(random, lengths, config.batch_size):
                 vectors = encoder.forward([ids[row * width + i] for row in batch for i in range(width)])
                 features = _combined(vectors.unflatten(0, (len(batch), width)), compares)
                 scaled = torch.nn.functional.normalize((features - mean) / scale, dim=1)
@@ -114,13 +118,25 @@ def train_encoder(
                 )
                 optimizer.zero_grad()
                 loss.backward()
-                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                _clip(model, step)
                 optimizer.step()
                 schedule.step()
                 step += 1
                 on_step(step, steps, loss.item())
     model.eval()
     return LinearHead(head.mean, head.scale, weights.detach().numpy(), bias.detach().numpy())
+
+
+def _clip(model: Any, step: int) -> None:
+    import torch
+
+    try:
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, error_if_nonfinite=True)
+    except RuntimeError:
+        raise ModelError(
+            f"The encoder's training left the numbers at step {step + 1}: its gradients are infinite or NaN.",
+            hint="Fit the classifier without it: leave tune_encoder= out.",
+        ) from None
 
 
 def _combined(vectors: Any, compares: bool) -> Any:
@@ -135,7 +151,7 @@ def _combined(vectors: Any, compares: bool) -> Any:
 
 def _rate(step: int, steps: int) -> float:
     """The share of the peak: up during the warm-up, then down to 0 in a line."""
-    warm = max(1, round(_WARM_UP * steps))
+    warm = max(1, round(_WARMUP_RATIO * steps))
     return (step + 1) / warm if step < warm else max(0.0, (steps - step) / max(1, steps - warm))
 
 

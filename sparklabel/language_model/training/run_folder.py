@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -82,10 +83,9 @@ class RunFolder:
         folder = cls(root / digest.hexdigest()[:32])
         if not folder.is_there:
             folder.path.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(
-                dir=folder.path, prefix="."
-            ) as own:  # another driver may do the same
-                examples_file, spec_file = Path(own) / _EXAMPLES, Path(own) / _SPEC
+            # Another driver may do the same.
+            with tempfile.TemporaryDirectory(dir=folder.path, prefix=".") as made:
+                examples_file, spec_file = Path(made) / _EXAMPLES, Path(made) / _SPEC
                 feather.write_feather(table, str(examples_file), compression="zstd")
                 spec_file.write_text(content, "utf-8")
                 examples_file.rename(folder.path / _EXAMPLES)
@@ -183,7 +183,7 @@ class RunFolder:
 
     def remove(self) -> None:
         """Deletes the folder: its examples are texts of rows. Nobody finds it half deleted."""
-        going = self.path.with_name(f".{self.path.name}-removed")
+        going = self.path.with_name(f".{self.path.name}-removed-{uuid.uuid4().hex}")
         with suppress(OSError):  # it is gone
             self.path.rename(going)
         shutil.rmtree(going, ignore_errors=True)

@@ -12,7 +12,7 @@ rounding, are those of one rank.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from sparklabel.language_model.training.optimizer import AdapterOptimizer
 from sparklabel.language_model.training.plan import TrainingPlan
 from sparklabel.language_model.training.ranks import ALONE, Ranks
 from sparklabel.progress import tell
+from sparklabel.stored_records import read_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,7 @@ class TrainingSummary:
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> "TrainingSummary":
         """What `asdict` gave, read back from JSON. Other keys are ignored."""
-        own = {field.name: found[field.name] for field in fields(cls) if field.name in found}
-        return cls(**own | {"config": TrainingConfig.from_dict(found["config"])})
+        return read_record(cls, dict(found) | {"config": TrainingConfig.from_dict(found["config"])})
 
 
 OnStep = Callable[[StepMetrics], None]

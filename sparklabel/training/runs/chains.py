@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 
 from sparklabel.arguments import did_you_mean
 from sparklabel.errors import SetupError
+from sparklabel.stored_records import read_record
 from sparklabel.training.runs.records import CANCELED, CANCELING, DEAD, QueuedRun, RunKind, RunState
 from sparklabel.training.runs.submission import ClaimedRun, Submission
 
@@ -185,7 +186,7 @@ class QueueReader:
         return any(seconds > self._grace for seconds in self._silences(self.study_id(name)).values())
 
     def submission(self, name: str) -> Submission:
-        return Submission(**self._attributes(name)[Mark.SUBMISSION])
+        return read_record(Submission, self._attributes(name)[Mark.SUBMISSION])
 
     def known(self, name: str) -> str:
         """The name of a submission. Raises SetupError if there is none."""
@@ -201,11 +202,12 @@ class QueueReader:
     def chains(self, name: str) -> list[RunChain]:
         """The submission's runs, by number."""
         attributes, study_id = self._attributes(name), self.study_id(name)
-        submission = Submission(**attributes[Mark.SUBMISSION])
+        submission = read_record(Submission, attributes[Mark.SUBMISSION])
         silences = self._silences(study_id)
         by_run: dict[int, list[FrozenTrial]] = {}
         for trial in self._storage.get_all_trials(study_id, deepcopy=False):
-            if not trial.user_attrs.get(Mark.SUPERSEDED):
+            # Another tool of Optuna's may add trials.
+            if Mark.RUN in trial.user_attrs and not trial.user_attrs.get(Mark.SUPERSEDED):
                 by_run.setdefault(trial.user_attrs[Mark.RUN], []).append(trial)
         return [
             RunChain(

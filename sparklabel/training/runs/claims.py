@@ -86,14 +86,17 @@ class WorkerQueue(RunQueue):
             found = [chain for name in self._unfinished() for chain in self._reader.chains(name)]
             return [chain.record() for chain in found if chain.state.is_end and not chain.is_recorded]
 
-    def note_recorded(self, run: QueuedRun) -> None:
-        """Notes that MLflow was told how the run has ended, unless it was queued again meanwhile."""
+    def note_recorded(self, runs: Sequence[QueuedRun]) -> None:
+        """Notes that MLflow was told how these runs of one submission have ended, but for those that were queued again
+        meanwhile."""
         with self._errors():
-            first = run.number - 1
-            chain = self._reader.chain(run.submission, first)
-            if chain.state == run.state:
-                study_id = self._reader.study_id(run.submission)
-                self._storage.set_study_user_attr(study_id, recorded_mark(first), chain.last.number)
+            name = runs[0].submission
+            study_id, chains = self._reader.study_id(name), self._reader.chains(name)
+            for run in runs:
+                first = run.number - 1
+                if chains[first].state == run.state:
+                    number = chains[first].last.number
+                    self._storage.set_study_user_attr(study_id, recorded_mark(first), number)
 
     def _unfinished(self) -> list[str]:
         """The submissions, most urgent first, without those that were at their end when they were last read, unless a

@@ -3,8 +3,10 @@
 In: a claimed run, and how it ended. Out: its state in both; a line for the user.
 """
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from sparklabel import registry
@@ -20,6 +22,8 @@ from sparklabel.training.runs.submission import ClaimedRun
 if TYPE_CHECKING:
     from sparklabel.training.runs.claims import WorkerQueue
 
+_CATCH_UP_SECONDS = 5.0
+"""For MLflow at each look: runs that have ended must be settled, and others claimed, in between."""
 WORKER_ENDS = "its worker was asked to end"
 _STATUSES = {
     RunState.WAITING: "SCHEDULED", RunState.RUNNING: "RUNNING", RunState.FAILED: "FAILED",
@@ -69,18 +73,27 @@ class Outcomes:
 
     def catch_up(self) -> None:
         """Brings MLflow up to date on runs at their end, where the worker that had them did not: it died, or MLflow did
-        not answer. Raises SetupError if the queue does not answer."""
-        for run in self._queue.unrecorded():
-            if run.mlflow_run in self._not_here:
-                continue
-            runs = self._queue.runs(run.submission)
+        not answer. What takes longer than a few seconds goes on at the next look. Raises SetupError if the queue does
+        not answer."""
+        until = time.monotonic() + _CATCH_UP_SECONDS
+        ended = [run for run in self._queue.unrecorded() if run.mlflow_run not in self._not_here]
+        for submission, own in groupby(ended, key=lambda run: run.submission):
+            runs, told = self._queue.runs(submission), list[QueuedRun]()
             try:
-                if registry.has_run(run.mlflow_run):
-                    self._update(run, runs)
-                else:  # in another store than this worker's, or deleted
-                    self._not_here.add(run.mlflow_run)
+                for run in own:
+                    if time.monotonic() > until:
+                        break
+                    if registry.has_run(run.mlflow_run):
+                        self._tell(run)
+                        told.append(run)
+                    else:  # in another store than this worker's, or deleted
+                        self._not_here.add(run.mlflow_run)
+                if told:
+                    self._tell_parent(runs)
             except SetupError:  # MLflow does not answer; it is asked again
                 return
+            if told:
+                self._queue.note_recorded(told)
 
     def _record(self, claimed: ClaimedRun) -> None:
         """Brings MLflow up to date: a run that waits again is scheduled, one that another worker has is running; the
@@ -90,22 +103,25 @@ class Outcomes:
             run: QueuedRun = runs[claimed.run.number - 1]
             if run.state != RunState.COMPLETE:
                 tell(str(run))
-            self._update(run, runs)
+            self._tell(run)
+            self._tell_parent(runs)
+            if run.state.is_end:
+                self._queue.note_recorded([run])
 
-    def _update(self, run: QueuedRun, runs: QueuedRuns) -> None:
-        """Tells MLflow where a run is, and notes in the queue that it knows its end. `runs` are all of its
-        submission."""
-        parent = self._queue.submission(run.submission).mlflow_run
+    def _tell(self, run: QueuedRun) -> None:
+        """Tells MLflow where a run is."""
         if run.state == RunState.COMPLETE and run.chosen:
-            record_choice(parent, run.chosen, run.params)
+            record_choice(self._queue.submission(run.submission).mlflow_run, run.chosen, run.params)
         if status := _STATUSES.get(run.state):
             registry.set_run_status(run.mlflow_run, status)
+
+    def _tell_parent(self, runs: QueuedRuns) -> None:
+        """Tells MLflow where a submission is, by all of its runs."""
+        parent = self._queue.submission(runs[0].submission).mlflow_run
         if ended := end_of(runs):
             registry.set_run_status(parent, ended)
         elif all(one.state.is_end or one.state is RunState.WAITING for one in runs):
             registry.set_run_status(parent, "SCHEDULED")
-        if run.state.is_end:
-            self._queue.note_recorded(run)
 
 
 def end_of(runs: Sequence[QueuedRun]) -> str:

@@ -37,7 +37,7 @@ class Submission:
     submitted_at: str
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it; `Submission(**...)` gives it back."""
+        """As JSON has it; `read_record` gives it back."""
         return asdict(self)
 
 

@@ -89,7 +89,7 @@ def check(scorer, reference, rows):
     """The scorer's probabilities are the reference's, for every label of every row."""
     encoder, paths = scorer.prepared.encoder, scorer.prepared.trie.paths
     prompts = encoder.encode(rows)
-    found = np.exp(scorer.log_probabilities(prompts))
+    found = np.exp(scorer.log_probabilities(prompts, []))
     for prompt, probabilities in zip(prompts, found, strict=True):
         expected = reference.probabilities((*encoder.prefix, *prompt.ids), paths)
         assert probabilities == pytest.approx(expected, abs=1e-3, rel=1e-2)

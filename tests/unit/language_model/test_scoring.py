@@ -89,8 +89,8 @@ def test_77_banking_labels_equal_the_reference(engine, reference):
 def test_a_batch_scores_as_its_rows_do_alone(engine):
     scored = scorer(classification("intent", "text", PREFIXES), engine)
     prompts = scored.prepared.encoder.encode(ROWS)
-    alone = [scored.log_probabilities([prompt])[0] for prompt in prompts]
-    assert scored.log_probabilities(prompts) == pytest.approx(np.stack(alone), abs=1e-3)
+    alone = [scored.log_probabilities([prompt], [])[0] for prompt in prompts]
+    assert scored.log_probabilities(prompts, []) == pytest.approx(np.stack(alone), abs=1e-3)
 
 
 @pytest.mark.model
@@ -118,7 +118,7 @@ def test_in_bfloat16_a_long_row_scores_about_as_in_float32(engine):
     task = classification("intent", "text", PREFIXES)
     both = [scorer(task, e) for e in (engine, half)]
     rows = [*ROWS, ["The one that I sent. " * 100]]  # beyond the positions that bfloat16 tells apart
-    whole, rounded = (np.exp(one.log_probabilities(one.prepared.encoder.encode(rows))) for one in both)
+    whole, rounded = (np.exp(one.log_probabilities(one.prepared.encoder.encode(rows), [])) for one in both)
     # 0.05 was seen: each CPU adds up 500 tokens in an order of its own.
     assert rounded == pytest.approx(whole, abs=0.1)
 

@@ -1,6 +1,7 @@
 """Promotion: which version is the champion, and who may make it one. Against a real MLflow on SQLite."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 
 import mlflow
@@ -9,7 +10,7 @@ import pytest
 from sparklabel import registry
 from sparklabel.errors import ModelError
 from sparklabel.training.gate import judge
-from sparklabel.training.promotion import log_gate, promote_if_better, promoted_before
+from sparklabel.training.promotion import log_gate, log_verdict, promote_if_better, promoted_before
 
 # MLflow's own use of SQLAlchemy; nothing that we can change.
 pytestmark = pytest.mark.usefixtures("store")
@@ -138,6 +139,16 @@ def test_odd_locations_still_give_a_name(location):
     name = registry.default_registered_name("v" * 300, location)
     assert len(name) < 250
     assert name.isascii()
+
+
+def test_a_run_says_promoted_when_the_version_is():
+    client = mlflow.MlflowClient()
+    with registry.start_run("tuning", experiment="tests") as run:
+        log_gate(run, BETTER, "the base", 0.5)
+        assert client.get_run(run.id).data.tags["gate.verdict"] == "promoting"
+        log_verdict(run, replace(BETTER, verdict="inconclusive", reason="The champion changed 3 times."))
+        assert client.get_run(run.id).data.tags["gate.verdict"] == "inconclusive"
+        assert client.get_run(run.id).data.tags["gate.reason"] == "The champion changed 3 times."
 
 
 def test_what_an_earlier_attempt_promoted_keeps_its_verdict(season):

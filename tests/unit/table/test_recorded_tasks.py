@@ -1,11 +1,14 @@
 """What a table remembers of its tasks."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from sparklabel.confidence.calibrators import Temperature
-from sparklabel.table.recorded_tasks import Calibration, RecordedTask
+from sparklabel.delta.snapshot import TableSnapshot
+from sparklabel.errors import TableError
+from sparklabel.table.recorded_tasks import TASK_PROPERTY, Calibration, RecordedTask, recorded_tasks
 
 
 def calibration(model, temperature=1.5, fingerprint="v1:0"):
@@ -47,3 +50,23 @@ def test_a_pass_without_a_new_calibrator_changes_nothing(again):
 def test_of_many_calibrations_the_four_newest_are_remembered():
     recorded = remembering(*map(calibration, "abcde"))
     assert [one.model for one in recorded.calibrations] == ["e", "d", "c", "b"]
+
+
+def table(content):
+    return TableSnapshot(
+        "tickets", "`tickets`", "", 0, None, {f"{TASK_PROPERTY}intent": content, "owner": "me"}
+    )
+
+
+def test_what_a_newer_release_adds_is_ignored():
+    recorded = json.loads(remembering(calibration("small")).to_json())
+    recorded["calibrations"][0]["rows"], recorded["since"] = 7, "2027"
+    assert recorded_tasks(table(json.dumps(recorded)))["intent"] == remembering(calibration("small"))
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"calibrations": [{"model": "m"}]}', '{"calibrations": 5}', '{"key": 5}']
+)
+def test_a_property_that_cannot_be_read_is_named_with_what_removes_it(content):
+    with pytest.raises(TableError, match=r"'sparklabel\.task\.intent' of tickets.*\n.*UNSET TBLPROPERTIES"):
+        recorded_tasks(table(content))

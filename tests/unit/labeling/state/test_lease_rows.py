@@ -274,6 +274,14 @@ def test_a_session_without_pools_gives_signs_of_life_all_the_same(session, lease
         assert any(len(session.signs()) > 1 for _ in range(100_000))
 
 
+def test_a_sign_of_life_that_hangs_does_not_hold_up_the_end_of_a_pass(session, lease, said):
+    with lease() as held:
+        held.stop()
+        held._beating = SimpleNamespace(join=lambda seconds: None, is_alive=lambda: True)
+    assert said == ["a sign of life has not come through for 120 s: it is left behind"]
+    assert session.signs() == []
+
+
 def test_a_pass_that_was_only_silent_keeps_its_lease(session, lease):
     session.leave(gone=elsewhere("gone"), silent=elsewhere("silent"))
     with lease() as held:

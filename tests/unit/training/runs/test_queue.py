@@ -272,7 +272,7 @@ def test_submissions_at_their_end_are_read_once_until_one_is_retried(submit, que
     submit()
     queue.fail(claim(queue), "a wrong table", retry=False)
     [run] = queue.unrecorded()
-    queue.note_recorded(run)
+    queue.note_recorded([run])
     assert claim(queue) is None
     monkeypatch.setattr(queue._reader, "chains", lambda name: pytest.fail(f"{name} was read"))
     assert (claim(queue), queue.waiting(), queue.unrecorded()) == (None, [], [])

@@ -11,6 +11,7 @@ from sparklabel import registry
 from sparklabel.errors import SetupError, TableError
 from sparklabel.training.runs import active_run, outcomes, worker
 from sparklabel.training.runs.capacity import Capacity
+from sparklabel.training.runs.claims import WorkerQueue
 from sparklabel.training.runs.worker import Worker
 
 
@@ -138,12 +139,29 @@ def test_what_mlflow_did_not_hear_it_hears_later(submit, work, queue, monkeypatc
     [run] = submit()
     with monkeypatch.context() as patch:
         patch.setattr(outcomes.registry, "has_run", lambda _: True)
-        patch.setattr(worker.Outcomes, "_update", silent)
+        patch.setattr(worker.Outcomes, "_tell", silent)
         work(lambda claimed, control: 0.5)
     assert status(run.mlflow_run) == "SCHEDULED"
     work(lambda claimed, control: 0.5)
     assert (status(run.mlflow_run), status(queue.submission("tone-1").mlflow_run)) == ("FINISHED", "FINISHED")
     assert queue.unrecorded() == []
+
+
+def test_runs_that_ended_unheard_are_told_a_few_seconds_at_each_look_and_noted_together(
+    submit, queue, monkeypatch
+):
+    submit(search=sl.grid(rank=[4, 8, 16]))
+    queue.cancel("tone-1", None)
+    heard = outcomes.Outcomes(queue)
+    monkeypatch.setattr(outcomes, "_CATCH_UP_SECONDS", -1.0)
+    heard.catch_up()
+    assert len(queue.unrecorded()) == 4
+    monkeypatch.setattr(outcomes, "_CATCH_UP_SECONDS", 60.0)
+    reads = []
+    monkeypatch.setattr(queue, "runs", lambda name: reads.append(name) or WorkerQueue.runs(queue, name))
+    heard.catch_up()
+    assert (reads, queue.unrecorded()) == (["tone-1"], [])
+    assert {status(run.mlflow_run) for run in WorkerQueue.runs(queue)} == {"KILLED"}
 
 
 def test_what_was_kept_for_another_attempt_is_removed_when_the_queue_has_the_result(submit, work, queue):
