@@ -1,12 +1,13 @@
 """How good the answers are, before and after fine-tuning.
 
-    python -m benchmarks.quality --data DIR [--only banking77 sst2 ...] [--ways zero-shot lora classifier encoder]
+    python -m benchmarks.quality --data DIR [--only banking77 sst2 ...] [--ways zero-shot lora classifier encoder auto]
         [--train 3000] [--rows 1000] [--out FILE.json]
 
 DIR holds the files that the data sets' YAMLs name. For each set, by `--ways`: zero-shot (scored kinds with prior
 correction too); fine-tuned on up to `--train` rows with the product's own recipe, prompt and manifest, and the linear
-probe where there are classes; a classifier over the shipped sentence encoder, and one that is trained with its encoder.
-All on the same `--rows` test rows, which are never trained on. No Spark and no gate.
+probe where there are classes; a classifier over the shipped sentence encoder, and one that is trained with its encoder;
+what `method="auto"` chooses of these, by the training rows alone. All on the same `--rows` test rows, which are never
+trained on. No Spark and no gate.
 """
 
 import argparse
@@ -36,14 +37,20 @@ from sparklabel.models.shipped_encoder import ENCODER
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.tasks import Scored, Task
 from sparklabel.training.attempts import train_here
+from sparklabel.training.baseline import judged_spec
+from sparklabel.training.call import AUTO, FinetuneCall
 from sparklabel.training.classifier_fit import AnsweredRows, fit_heads, open_encoder, tune, write_version
 from sparklabel.training.control import RunControl
+from sparklabel.training.inputs import FinetuneInputs
 from sparklabel.training.job import TrainingJob
+from sparklabel.training.processes import Processes
+from sparklabel.training.selection import train_student
+from sparklabel.udf import load_engine, make_labeler
 
-_WAYS = ("zero-shot", "lora", "classifier", "encoder")
+_WAYS = ("zero-shot", "lora", "classifier", "encoder", "auto")
 _COLUMNS = (
-    "answers", "test", "zero-shot", "prior-corrected", "probe", "fine-tuned", "classifier", "encoder", "metric",
-    "its figures",
+    "answers", "test", "zero-shot", "prior-corrected", "probe", "fine-tuned", "classifier", "encoder", "auto",
+    "metric", "its figures",
 )  # fmt: skip
 
 
@@ -116,6 +123,31 @@ class Measured:
         rows_per_second = len(self.test) / (time.monotonic() - started)
         return metrics, {"seconds": fitted.seconds, "rows_per_second": rows_per_second}
 
+    def chosen(self, config: TrainingConfig) -> tuple[Metrics, dict[str, Any]]:
+        """The figures of what the training rows chose, trained on all of them."""
+        people = tuple(HumanAnswer(inputs, answer, None) for inputs, answer in self.train)
+        inputs = FinetuneInputs(
+            call=FinetuneCall(table=self.name, task=self.task, method=AUTO, config=config), processes=Processes(),
+            opened=None, answers=HumanAnswers(people, (), {}), base=registry.resolve(DEFAULT),
+            encoder=resolve_encoder(ENCODER), registered_name=self.name, examples=None,
+        )  # fmt: skip
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory() as tmp, registry.start_run("quality", experiment="quality") as run:
+            student = train_student(None, inputs, run, RunControl(), Path(tmp))
+            seconds = time.monotonic() - started
+            with registry.unregistered_version(Path(tmp)) as model:
+                spec = judged_spec(self.task, model)
+                labeler = make_labeler(spec, load_engine(spec.engine, spec.model))
+                started = time.monotonic()
+                metrics = self.measured(labeler)
+                rows_per_second = len(self.test) / (time.monotonic() - started)
+        student.remove()
+        return metrics, {
+            "seconds": seconds,
+            "rows_per_second": rows_per_second,
+            "selection": student.selection,
+        }
+
     def run(self, config: TrainingConfig, ways: Sequence[str]) -> dict[str, Any]:
         """The figures of the set, by these ways."""
         started, base = time.monotonic(), registry.fetch(registry.resolve(DEFAULT)).base
@@ -126,6 +158,9 @@ class Measured:
             if self.train and way in ways and isinstance(self.task.answer_mode, Scored):
                 found[way], of = self.classified(is_tuned=way == "encoder")
                 details |= {f"{way}_{name}": value for name, value in of.items()}
+        if self.train and "auto" in ways:
+            found["auto"], of = self.chosen(config)
+            details |= {f"auto_{name}": value for name, value in of.items()}
         return {
             "source": self.data.source, "metric": self.data.metric, "published": self.data.published,
             "train": len(self.train), "test": len(self.test), "seconds": time.monotonic() - started, **details,
@@ -137,10 +172,12 @@ def shown(results: dict[str, dict[str, Any]]) -> Table:
     """One line a set. Accuracy is the share of answers that say exactly what the right answer says."""
     table = figure_table("Accuracy, and the metric that is usually quoted", "set", *_COLUMNS)
     for name, found in results.items():
-        ways = ("encoder", "classifier", "fine-tuned", "zero-shot")
+        ways = ("auto", "encoder", "classifier", "fine-tuned", "zero-shot")
         last = next(found[way] for way in ways if way in found)
         accuracies = (found.get(way, {}).get("accuracy") for way in ("zero-shot", "prior-corrected"))
-        trained = (found.get(way, {}).get("accuracy") for way in ("fine-tuned", "classifier", "encoder"))
+        trained = (
+            found.get(way, {}).get("accuracy") for way in ("fine-tuned", "classifier", "encoder", "auto")
+        )
         own = {
             key: value
             for key, value in last.items()
