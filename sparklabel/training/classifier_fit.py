@@ -23,8 +23,10 @@ from sparklabel.errors import AnswersError, TaskError
 from sparklabel.few_shot import Encoder
 from sparklabel.language_model import LinearHead, SentenceEncoder, train_encoder
 from sparklabel.models import references
+from sparklabel.models.encoders import resolve_encoder
 from sparklabel.models.manifest import ClassifierManifest, ModelManifest
 from sparklabel.models.references import ResolvedModel
+from sparklabel.models.shipped_encoder import ENCODER
 from sparklabel.splits import fold
 from sparklabel.table.human_answers import HumanAnswer
 from sparklabel.tasks import Scored, Task
@@ -79,9 +81,12 @@ class AnsweredRows:
                 hint="Answer more rows.",
             )
         targets = group_targets([mode.chosen(answer.answer) for answer in answers], groups)
-        return cls(
-            task, [[text or "" for text in answer.inputs] for answer in answers], targets, groups, folds
-        )
+        return cls(task, row_texts(answers), targets, groups, folds)
+
+
+def row_texts(answers: Sequence[HumanAnswer]) -> list[list[str]]:
+    """The inputs of each answer; one that is NULL is empty."""
+    return [[text or "" for text in answer.inputs] for answer in answers]
 
 
 def fit_heads(
@@ -102,6 +107,18 @@ def fit_heads(
         whole[source] = cast("Features | Floats", np.concatenate(parts))
     classifier, fit = fit_classifier(whole, answered.targets, answered.groups, answered.folds, check)
     return FittedClassifier(classifier, fit, time.monotonic() - started)
+
+
+def sentence_probe(task: Task, train: Sequence[HumanAnswer], test: Sequence[HumanAnswer]) -> float:
+    """The accuracy, in [0, 1], of a classifier over the shipped encoder's sentence vectors, where a row counts if all
+    of its groups are right. Raises SetupError if the encoder is not installed, and AnswersError for too few answers."""
+    encoder = open_encoder(resolve_encoder(ENCODER))
+    classifier = fit_heads(AnsweredRows.of(task, train), encoder).classifier
+    read = TextReader(task, encoder).read(row_texts(test), classifier.sources)
+    mode = check_scored(task)
+    groups = mode.groups or (len(mode.choices),)
+    targets = group_targets([mode.chosen(answer.answer) for answer in test], groups)
+    return Fit.of(classifier.log_probabilities(read), targets, groups).accuracy
 
 
 def tune(

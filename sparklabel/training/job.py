@@ -5,11 +5,13 @@ registered or judged here; `HeldOutJudge` judges.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
 from sparklabel import registry
+from sparklabel.errors import AnswersError, SetupError
 from sparklabel.labeler import PreparedTask
 from sparklabel.language_model import (
     LanguageModel,
@@ -26,12 +28,15 @@ from sparklabel.models.references import ResolvedModel, tokenizer_folder
 from sparklabel.probe.linear import probe_answers
 from sparklabel.progress import WorkProgress
 from sparklabel.prompts import Prompt, bare_template
-from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
+from sparklabel.table.human_answers import HumanAnswers
 from sparklabel.tasks import Generated, Scored, Task
+from sparklabel.training.classifier_fit import row_texts, sentence_probe
 from sparklabel.training.control import ONE_MODEL, RunControl
 from sparklabel.training.records import Trainer, Training
 from sparklabel.udf import vacate_gpu
 
+_MOST_PROBED = 5_000
+"""Answers that probes learn from: more make a baseline no better, and cost minutes."""
 _STORED_AS = {"lora_alpha": "alpha", "warmup_ratio": "warm_up"}
 """Fields of TrainingConfig whose MLflow parameter keeps the name that it had before 0.1: runs stay comparable."""
 
@@ -43,8 +48,9 @@ class TrainingOutcome:
     Attributes:
         summary: Steps, loss, tokens and seconds.
         truncated: Training answers whose prompt was longer than `TrainingConfig.max_tokens`.
-        probe_accuracy: The held-out accuracy of a linear probe over the frozen base, the baseline that fine-tuning has
-            to beat. None without held-out answers, and for generated answers, which have no classes.
+        probe_accuracy: The held-out accuracy of the best linear probe, the baseline that fine-tuning has to beat. None
+            without held-out answers, and for generated answers, which have no classes.
+        probe: What that one reads: the frozen base's hidden states, or sentence vectors.
         processes: How many ranks it ended with.
         attempts: How often ranks were started.
         kept_in: The folder with its checkpoints; empty if there are none.
@@ -56,6 +62,7 @@ class TrainingOutcome:
     processes: int = 1
     attempts: int = 1
     kept_in: str = ""
+    probe: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,9 +145,10 @@ class TrainingJob:
         )  # fmt: skip
         (folder / registry.MANIFEST).write_text(self._manifest().to_json(), "utf-8")
         truncated = sum(prompt.truncated for prompt in prompts)
+        probes = self._probes(load)
+        best = max(probes, key=probes.__getitem__, default="")
         return TrainingOutcome(
-            summary, truncated, self._probe_accuracy(load), trained.processes, trained.attempts,
-            str(trained.kept_in or ""),
+            summary, truncated, probes.get(best), trained.processes, trained.attempts, str(trained.kept_in or ""), best,
         )  # fmt: skip
 
     def _load(self) -> LanguageModel:
@@ -149,7 +157,7 @@ class TrainingJob:
 
     def _encoded_prompts(self) -> list[Prompt]:
         encoder = self.prepared.encoder.shorter(self.config.max_tokens)
-        return encoder.encode([_texts(answer) for answer in self.answers.train])
+        return encoder.encode(row_texts(self.answers.train))
 
     def _examples(self, prompts: list[Prompt], tokenizer: ModelTokenizer) -> list[TrainingExample]:
         """Token ids to learn from: one example for each choice that an answer stands for, or one for each text."""
@@ -175,18 +183,21 @@ class TrainingJob:
             base=dict(self.base_record),
         )
 
-    def _probe_accuracy(self, load: Callable[[], LanguageModel]) -> float | None:
-        mode = self.task.answer_mode
-        if not self.answers.held_out or not isinstance(mode, Scored):
-            return None
-        train = [(_texts(answer), mode.chosen(answer.answer)) for answer in self.answers.train]
-        gold = [mode.chosen(answer.answer) for answer in self.answers.held_out]
-        test = [_texts(answer) for answer in self.answers.held_out]
-        classes = sorted({choices for _, choices in train})
+    def _probes(self, load: Callable[[], LanguageModel]) -> dict[str, float]:
+        """The held-out accuracy of linear probes, by what they read."""
+        mode, held_out = self.task.answer_mode, self.answers.held_out
+        if not held_out or not isinstance(mode, Scored):
+            return {}
+        # Evenly spaced, since answers are sorted by their texts.
+        learned = self.answers.train[:: -(-len(self.answers.train) // _MOST_PROBED)]
+        chosen = [mode.chosen(answer.answer) for answer in learned]
+        train = list(zip(row_texts(learned), chosen, strict=True))
+        gold = [mode.chosen(answer.answer) for answer in held_out]
+        classes = sorted(set(chosen))
         with ONE_MODEL:
-            predicted = probe_answers(load(), self.prepared.encoder, train, test, classes)
-        return sum(p == g for (p, _), g in zip(predicted, gold, strict=True)) / len(gold)
-
-
-def _texts(answer: HumanAnswer) -> list[str]:
-    return [text or "" for text in answer.inputs]
+            predicted = probe_answers(load(), self.prepared.encoder, train, row_texts(held_out), classes)
+            right = sum(p == g for (p, _), g in zip(predicted, gold, strict=True))
+            probes = {"hidden states": right / len(gold)}
+            with suppress(SetupError, AnswersError):  # it is not installed; or there are too few answers
+                probes["sentence vectors"] = sentence_probe(self.task, learned, held_out)
+        return probes

@@ -37,7 +37,8 @@ class TrainingReport:
         seconds: How long all of `finetune` took.
         gate: The verdict, and the figures behind it.
         baseline: What the gate compared with: "the champion", "the base" or "the most frequent answer".
-        probe_accuracy: The held-out accuracy of a linear probe over the frozen base; None for generated answers.
+        probe_accuracy: The held-out accuracy of the best linear probe; None for written answers and classifiers.
+        probe: What that one reads: "hidden states" of the frozen base, or "sentence vectors".
         calibrator: The new version's, fitted to the held-out answers; None if they are too few.
         examples: Which examples the base would be shown, if the task takes them from a table.
         distinct_inputs: The distinct inputs of the answers that train or judge: chance holds out a fifth of them.
@@ -75,6 +76,7 @@ class TrainingReport:
     distinct_inputs: int = 0
     processes: int = 1
     attempts: int = 1
+    probe: str = ""
     method: str = "lora"
     classifier: str = ""
     selection: str = ""
@@ -91,7 +93,9 @@ class TrainingReport:
             if gate.n
             else "nothing to judge on"
         )
-        probe = "" if self.probe_accuracy is None else f", linear probe {self.probe_accuracy:.1%}"
+        probe = (
+            "" if self.probe_accuracy is None else f", linear probe of {self.probe} {self.probe_accuracy:.1%}"
+        )
         lines = [
             f"{self.table} version {self.version}: task {self.task}, {self.answers:,} answers to learn from "
             f"({self.agreements:,} agree with the model), {self.held_out:,} held out",

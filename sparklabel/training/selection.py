@@ -24,6 +24,7 @@ from sparklabel.table.human_answers import HumanAnswer
 from sparklabel.tasks import Scored, Task
 from sparklabel.training.baseline import judged_spec
 from sparklabel.training.call import CLASSIFIER, LORA
+from sparklabel.training.classifier_fit import row_texts
 from sparklabel.training.control import ONE_MODEL, RunControl
 from sparklabel.training.inputs import FinetuneInputs
 from sparklabel.training.students import Student, train_adapter, train_classifier
@@ -132,10 +133,9 @@ def _child_run(name: str, experiment: str, parent: registry.Run) -> AbstractCont
 
 def _asked(task: Task, folder: Path, answers: tuple[HumanAnswer, ...]) -> Floats:
     """[N, L]: the log-probabilities that the version in the folder gives the choices for each answer's inputs."""
-    rows = [[text or "" for text in answer.inputs] for answer in answers]
     with registry.unregistered_version(folder) as model, ONE_MODEL:
         spec = judged_spec(task, model)
-        return make_labeler(spec, load_engine(spec.engine, spec.model)).log_probabilities(rows)
+        return make_labeler(spec, load_engine(spec.engine, spec.model)).log_probabilities(row_texts(answers))
 
 
 def _trained(

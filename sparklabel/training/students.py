@@ -37,6 +37,7 @@ class Student:
         tokens_per_second: Training tokens.
         truncated: Training answers whose prompt was longer than `TrainingConfig.max_tokens`.
         probe_accuracy: The held-out accuracy of the best probe; None without one.
+        probe: What that one reads.
         processes: How many processes trained at the end.
         attempts: How often they were started.
         classifier: What its classifier reads, in words; empty without one.
@@ -53,6 +54,7 @@ class Student:
     tokens_per_second: float = 0.0
     truncated: int = 0
     probe_accuracy: float | None = None
+    probe: str = ""
     processes: int = 1
     attempts: int = 1
     classifier: str = ""
@@ -71,8 +73,8 @@ def train_adapter(
     return Student(
         method=LORA, base=inputs.base.identity, loss=summary.loss, seconds=summary.seconds, steps=summary.steps,
         tokens_per_second=summary.tokens / summary.seconds, truncated=outcome.truncated,
-        probe_accuracy=outcome.probe_accuracy, processes=outcome.processes, attempts=outcome.attempts,
-        remove=kept.remove, kept_in=kept.folder,
+        probe_accuracy=outcome.probe_accuracy, probe=outcome.probe, processes=outcome.processes,
+        attempts=outcome.attempts, remove=kept.remove, kept_in=kept.folder,
     )  # fmt: skip
 
 

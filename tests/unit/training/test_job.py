@@ -6,7 +6,9 @@ from sparklabel import classification, registry
 from sparklabel.language_model import TrainingConfig
 from sparklabel.models.manifest import ModelManifest
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
+from sparklabel.training import job as job_module
 from sparklabel.training.attempts import train_here
+from sparklabel.training.classifier_fit import sentence_probe
 from sparklabel.training.control import RunControl
 from sparklabel.training.job import TrainingJob
 
@@ -44,6 +46,19 @@ def test_prompts_that_were_truncated_are_counted(trained):
 
 def test_the_probe_is_judged_on_the_held_out_answers(trained):
     assert trained[1].probe_accuracy in [n / 6 for n in range(7)]
+
+
+def test_the_better_probe_counts(trained, monkeypatch):
+    monkeypatch.setattr(job_module, "probe_answers", lambda *_: [(None, 0.0)] * 6)
+    monkeypatch.setattr(job_module, "sentence_probe", lambda task, train, test: 0.5)
+    assert trained[0]._probes(lambda: None) == {"hidden states": 0.0, "sentence vectors": 0.5}
+
+
+@pytest.mark.model
+def test_a_probe_of_sentence_vectors_tells_topics_apart():
+    texts = [("calm", "a quiet lake at dawn"), ("angry", "the furious crowd shouted")]
+    answers = [HumanAnswer((f"{text}, number {n}",), label, None) for n in range(20) for label, text in texts]
+    assert sentence_probe(TONE, answers[:30], answers[30:]) == 1.0
 
 
 def test_the_run_has_the_settings_that_were_chosen(trained):

@@ -14,7 +14,7 @@ def report(**changes):
         "counts": {"fresh": 1000, "rotten": 653}, "agreements": 327, "held_out": 147, "left_out": {}, "truncated": 0,
         "loss": 0.4321, "steps": 93, "training_seconds": 60.0, "tokens_per_second": 1234.5, "seconds": 90.0,
         "gate": judge([True] * 147, [False] * 147), "baseline": "the base", "probe_accuracy": 0.75,
-        "calibrator": Temperature(1.4),
+        "probe": "hidden states", "calibrator": Temperature(1.4),
     }  # fmt: skip
     return TrainingReport(**fields | changes)
 
@@ -26,7 +26,7 @@ def test_the_summary_says_what_was_trained_and_judged():
         in text
     )
     assert "they say: fresh 1,000, rotten 653\n" in text
-    assert "held-out accuracy: new model 100.0%, the base 0.0%, linear probe 75.0%" in text
+    assert "held-out accuracy: new model 100.0%, the base 0.0%, linear probe of hidden states 75.0%" in text
     assert "gate: promoted. Better: +100.0 points" in text
     assert "confidence calibrated on them: temperature 1.4" in text
     assert "there is no champion yet" in text
