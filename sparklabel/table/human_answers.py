@@ -117,11 +117,11 @@ def human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> HumanAn
             held_out.append(found)
     # Sorted, because rows come in the order of the table's files, and training and ties depend on their order.
     return HumanAnswers(
-        tuple(sorted(train, key=_place)), _one_vote_each(sorted(held_out, key=_place)), dict(left_out)
+        tuple(sorted(train, key=_sort_key)), _one_vote_each(sorted(held_out, key=_sort_key)), dict(left_out)
     )
 
 
-def _place(found: HumanAnswer) -> tuple[tuple[str, ...], str]:
+def _sort_key(found: HumanAnswer) -> tuple[tuple[str, ...], str]:
     return tuple(text or "" for text in found.inputs), repr(found.answer)
 
 

@@ -1,15 +1,27 @@
 """Whether human answers can teach a model, checked before anything is trained.
 
-In: answers, their task, and where they are. Out: nothing, or an AnswersError that says what to answer first.
+In: answers, their task, and where they are. Out: nothing, or an AnswersError that says what to answer first, or a
+TaskError for a method that a task does not have.
 """
 
 from itertools import accumulate
 
-from sparklabel.errors import AnswersError
+from sparklabel.errors import AnswersError, TaskError
 from sparklabel.sql import quote
 from sparklabel.table.human_answers import HumanAnswers
 from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import AnswerMode, Scored, Task
+
+
+def check_scored(task: Task) -> Scored:
+    """The task's mode. Raises TaskError for a kind whose answers are written."""
+    if not isinstance(mode := task.answer_mode, Scored):
+        raise TaskError(
+            f"A classifier chooses, and answers to a task of kind {task.kind!r} are written.",
+            hint="method='lora' fine-tunes for every kind; classifiers are for classification, multilabel, matching "
+            "and rating.",
+        )
+    return mode
 
 
 def check_answers(answers: HumanAnswers, task: Task, opened: TaskTable, force: bool) -> None:

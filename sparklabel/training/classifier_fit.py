@@ -19,7 +19,7 @@ from sparklabel.classifiers.features import TextReader, compares, row_parts, sen
 from sparklabel.classifiers.heads import Features, Floats, Head, Targets, cross_fitted
 from sparklabel.classifiers.pooling import Pool
 from sparklabel.classifiers.storage import save_heads
-from sparklabel.errors import AnswersError, TaskError
+from sparklabel.errors import AnswersError
 from sparklabel.few_shot import Encoder
 from sparklabel.language_model import LinearHead, SentenceEncoder, train_encoder
 from sparklabel.models import references
@@ -29,7 +29,8 @@ from sparklabel.models.references import ResolvedModel
 from sparklabel.models.shipped_encoder import ENCODER
 from sparklabel.splits import fold
 from sparklabel.table.human_answers import HumanAnswer
-from sparklabel.tasks import Scored, Task
+from sparklabel.tasks import Task
+from sparklabel.training.checks import check_scored
 
 _FOLDS = 5
 _ROWS_AT_ONCE = 2048
@@ -45,17 +46,6 @@ class FittedClassifier:
     classifier: Classifier
     fit: Fit
     seconds: float
-
-
-def check_scored(task: Task) -> Scored:
-    """The task's mode. Raises TaskError for a kind whose answers are written."""
-    if not isinstance(mode := task.answer_mode, Scored):
-        raise TaskError(
-            f"A classifier chooses, and answers to a task of kind {task.kind!r} are written.",
-            hint="method='lora' fine-tunes for every kind; classifiers are for classification, multilabel, matching "
-            "and rating.",
-        )
-    return mode
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,7 @@ from sparklabel.table.human_answers import HumanAnswers, human_answers
 from sparklabel.table.task_table import TaskTable, open_task_table
 from sparklabel.tasks import Scored
 from sparklabel.training.call import CLASSIFIER, LORA, FinetuneCall
-from sparklabel.training.checks import check_answers
-from sparklabel.training.classifier_fit import check_scored
+from sparklabel.training.checks import check_answers, check_scored
 from sparklabel.training.job import TrainingJob
 from sparklabel.training.processes import Processes
 
