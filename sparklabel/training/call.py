@@ -78,7 +78,9 @@ class FinetuneCall:
                 f"num_processes={self.num_processes}, and a classifier is fitted in one process.",
                 hint="Leave num_processes= out, or fine-tune with method='lora'.",
             )
-        if given := [name for name in ("config", "checkpoints") if getattr(self, name) is not None]:
+        if given := [
+            name for name in ("config", "checkpoints", "use_gpu") if getattr(self, name) is not None
+        ]:
             raise SetupError(
                 f"{given[0]}= says how LoRA trains, and method='classifier' does without.",
                 hint="Leave it out, or fine-tune with method='lora'.",

@@ -27,7 +27,7 @@ from sparklabel.models.encoders import resolve_encoder
 from sparklabel.models.manifest import ClassifierManifest, ModelManifest
 from sparklabel.models.references import ResolvedModel
 from sparklabel.models.shipped_encoder import ENCODER
-from sparklabel.splits import fold
+from sparklabel.splits import fold, input_key
 from sparklabel.table.human_answers import HumanAnswer
 from sparklabel.tasks import Task
 from sparklabel.training.checks import check_scored
@@ -66,9 +66,11 @@ class AnsweredRows:
         groups = mode.groups or (len(mode.choices),)
         folds = np.array([fold(answer.inputs, _FOLDS) for answer in answers])
         if len(np.unique(folds)) < 2:
+            distinct = len({input_key(answer.inputs) for answer in answers})
             raise AnswersError(
-                f"{len(answers)} answers to {task.name!r} are too few to cross-validate a classifier.",
-                hint="Answer more rows.",
+                f"{len(answers)} answers to {task.name!r}, of {distinct} distinct inputs, are too few to cross-validate"
+                " a classifier.",
+                hint="Answer rows with other texts.",
             )
         targets = group_targets([mode.chosen(answer.answer) for answer in answers], groups)
         return cls(task, row_texts(answers), targets, groups, folds)

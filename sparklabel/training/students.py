@@ -12,6 +12,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from sparklabel import registry
+from sparklabel.classifiers.classifier import NAMES, SENTENCE
 from sparklabel.progress import WorkProgress
 from sparklabel.training.attempts import trainer
 from sparklabel.training.call import CLASSIFIER, LORA
@@ -20,6 +21,7 @@ from sparklabel.training.control import RunControl
 from sparklabel.training.finished_training import answers_content, kept_adapter, kept_training
 from sparklabel.training.inputs import FinetuneInputs
 
+_READ = {SENTENCE: "sentence vectors", NAMES: "likeness to the labels' names"}
 _VERSION = 1
 """Raised when a release makes another classifier of the same answers: a kept one of an earlier release is not taken."""
 
@@ -129,5 +131,5 @@ def _described(found: Mapping[str, Any], is_tuned: bool) -> str:
     right = f"{found['accuracy']:.1%} right in cross-validation"
     if is_tuned:
         return f"a classifier over sentence vectors, trained with their encoder ({right} before)"
-    weights = ", ".join(f"{source} {weight:.2f}" for source, weight in found["weights"].items())
-    return f"a classifier over {weights}: {right}"
+    read = " and ".join(_READ[source] for source in found["weights"])
+    return f"a classifier over {read}: {right}"

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from sparklabel import registry
 from sparklabel.cache_dir import cache_folder
 from sparklabel.language_model.training.config import TrainingConfig
-from sparklabel.training.call import FinetuneCall
+from sparklabel.training.call import CLASSIFIER, FinetuneCall
 from sparklabel.training.candidate import judge_candidate
 from sparklabel.training.control import RunControl
 from sparklabel.training.finetune import run_call
@@ -24,7 +24,9 @@ from sparklabel.training.runs.submission import ClaimedRun
 def execute(spark: SparkSession, claimed: ClaimedRun, control: RunControl) -> float | None:
     """Trains and judges. Returns the accuracy; None if there was nothing to judge on."""
     call = FinetuneCall.from_dict(claimed.submission.call)
-    if call.checkpoints is None:  # so that it goes on where it was, at least on this host
+    if (
+        call.checkpoints is None and call.method != CLASSIFIER
+    ):  # so that it goes on where it was, on this host
         call = replace(call, checkpoints=str(cache_folder("trainings")))
     if claimed.run.kind == RunKind.CANDIDATE:
         return judge_candidate(spark, varied(call, claimed.run.params), control)
@@ -35,7 +37,7 @@ def execute(spark: SparkSession, claimed: ClaimedRun, control: RunControl) -> fl
 def varied(call: FinetuneCall, params: Mapping[str, Any]) -> FinetuneCall:
     """The call with a candidate's settings."""
     settings = {name: value for name, value in params.items() if name != BASE}
-    config = replace(call.config or TrainingConfig(), **settings)
+    config = replace(call.config or TrainingConfig(), **settings) if settings else call.config
     return replace(call, base=params.get(BASE, call.base), config=config)
 
 

@@ -88,6 +88,11 @@ def queue_errors(address: str) -> Iterator[None]:
             f"The queue at {where} needs a package: {first_line(error)}",
             hint="Install it: psycopg[binary] for postgresql+psycopg://, pymysql for mysql+pymysql://.",
         ) from None
+    except OSError as error:
+        raise SetupError(
+            f"The queue at {where} cannot be written: {error.strerror or first_line(error)}",
+            hint="Name a database in a folder that you can write.",
+        ) from None
     except KeyError:  # so Optuna says that a study or a trial is not there
         raise SetupError(
             f"The queue at {where} has no such record any more.", hint="Was the submission deleted meanwhile?"

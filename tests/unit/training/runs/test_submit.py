@@ -1,5 +1,6 @@
 """What is submitted waits, in the queue and in MLflow; what could not be worked at is refused."""
 
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -9,6 +10,7 @@ from mlflow.entities import RunStatus
 import sparklabel as sl
 from sparklabel.errors import ModelError, SetupError, TaskError
 from sparklabel.training.call import FinetuneCall
+from sparklabel.training.runs import storage
 from sparklabel.training.runs.queue import RunQueue
 from tests.unit.training.runs.conftest import TASK
 
@@ -109,6 +111,7 @@ def test_the_call_comes_back_as_it_was_submitted(submit, queue):
         ({"search": sl.grid(base=["/model", "./other"])}, "base='./other' is a relative folder"),
         ({"search": sl.grid(base=["/a", "/b"]), "base": "/c"}, "base is given by the call"),
         ({"method": "classifier", "encoder": "./enc"}, "encoder='./enc' is a relative folder"),
+        ({"method": "classifier", "use_gpu": True}, "use_gpu= says how LoRA trains"),
         ({"method": "classifier", "search": sl.grid(rank=[8, 16])}, "A search varies how LoRA trains"),
         ({"into": "out/labels"}, "is relative"),
         ({"queue": "sqlite:////nowhere/runs.db"}, "the folder /nowhere does not exist"),
@@ -119,6 +122,17 @@ def test_the_call_comes_back_as_it_was_submitted(submit, queue):
 def test_what_could_not_be_worked_at_is_refused(submit, options, says):
     with pytest.raises(SetupError, match=says):
         submit(**options)
+
+
+def test_a_folder_that_cannot_be_written_is_named(submit, monkeypatch, address):
+    @contextmanager
+    def held(*_):
+        raise OSError(30, "Read-only file system")
+        yield
+
+    monkeypatch.setattr(storage, "held", held)
+    with pytest.raises(SetupError, match=f"The queue at {address} cannot be written: Read-only file system"):
+        submit()
 
 
 def test_an_unknown_call_and_what_is_no_task_and_no_name_are_refused(submit):
