@@ -1,5 +1,6 @@
-"""Ranks on this machine, as tests see them: their checkpoints, and their processes, to kill or left behind."""
+"""Ranks, as tests see them: their checkpoints, and their processes, to kill or left behind."""
 
+import os
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,10 +15,20 @@ def wait_for_checkpoint(folder, attempt=1):
 
 
 def rank_processes():
-    """By number, each with its parent's, which is a Python worker of Spark's."""
+    """Those of this process's Spark, and orphans, by number, each with its parent's, which is a Python worker of
+    Spark's. Another test process may have ranks of its own meanwhile."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, ValueError):
             if PROGRAM in (folder / "cmdline").read_bytes():
-                found[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                above = list(_ancestors(int(folder.name)))
+                if above[0] == 1 or os.getpid() in above:
+                    found[int(folder.name)] = above[0]
     return found
+
+
+def _ancestors(pid):
+    """The numbers of its parent, of that one's parent, and so on to 1."""
+    while pid > 1:
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        yield pid
