@@ -12,5 +12,5 @@ T = TypeVar("T")
 
 def read_record(cls: type[T], found: Mapping[str, Any]) -> T:
     """A dataclass from what `asdict` gave. Raises TypeError if a field without a default is missing."""
-    known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+    known = {field.name for field in fields(cls)}  # type: ignore[arg-type]  # typing has no name for dataclasses
     return cls(**{name: value for name, value in found.items() if name in known})

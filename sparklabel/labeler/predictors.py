@@ -119,10 +119,9 @@ class ScoredAnswers:
         if self._prior is None:
             blanks = [[text] * len(self.prepared.task.inputs) for text in _NOTHING]
             scores, log_p = self._raw(self.prepared.encoder.encode(blanks))
-            if failed := next(filter(None, map(_failed, scores.row_statuses)), None):
-                raise EngineError(
-                    f"The model's answer to an empty input could not be computed: {failed.error}"
-                )
+            _check_none_failed(
+                scores.row_statuses, "The model's answer to an empty input could not be computed"
+            )
             if np.isposinf(scores.logits).any():
                 raise TaskError(
                     "This engine gives no probabilities, so there is no prior to correct.",
@@ -172,10 +171,12 @@ def _failed(row_status: RowStatus | None) -> Answer | None:
     return Answer(status=row_status.status, error=row_status.text)
 
 
-def _check_none_failed(row_statuses: Sequence[RowStatus | None]) -> None:
+def _check_none_failed(
+    row_statuses: Sequence[RowStatus | None], what: str = "The choices could not be scored"
+) -> None:
     """Raises EngineError with the error of the first row that failed."""
     if failed := next(filter(None, map(_failed, row_statuses)), None):
-        raise EngineError(f"The choices could not be scored: {failed.error}")
+        raise EngineError(f"{what}: {failed.error}")
 
 
 class ClassifierAnswers:

@@ -62,8 +62,7 @@ class AnsweredRows:
     def of(cls, task: Task, answers: Sequence[HumanAnswer]) -> "AnsweredRows":
         """Raises TaskError if the task's answers are written, and AnswersError if there is nothing to cross-validate
         with: all answers are to one input, or nearly so."""
-        mode = check_scored(task)
-        groups = mode.groups or (len(mode.choices),)
+        targets, groups = answer_targets(task, answers)
         folds = np.array([fold(answer.inputs, _FOLDS) for answer in answers])
         if len(np.unique(folds)) < 2:
             distinct = len({input_key(answer.inputs) for answer in answers})
@@ -72,8 +71,15 @@ class AnsweredRows:
                 " a classifier.",
                 hint="Answer rows with other texts.",
             )
-        targets = group_targets([mode.chosen(answer.answer) for answer in answers], groups)
         return cls(task, row_texts(answers), targets, groups, folds)
+
+
+def answer_targets(task: Task, answers: Sequence[HumanAnswer]) -> tuple[Targets, tuple[int, ...]]:
+    """The right choice of each answer in each of G groups [N, G], and the sizes of the groups. Raises TaskError if the
+    task's answers are written."""
+    mode = check_scored(task)
+    groups = mode.groups or (len(mode.choices),)
+    return group_targets([mode.chosen(answer.answer) for answer in answers], groups), groups
 
 
 def row_texts(answers: Sequence[HumanAnswer]) -> list[list[str]]:
@@ -107,10 +113,7 @@ def sentence_probe(task: Task, train: Sequence[HumanAnswer], test: Sequence[Huma
     encoder = open_encoder(resolve_encoder(ENCODER))
     classifier = fit_heads(AnsweredRows.of(task, train), encoder).classifier
     read = TextReader(task, encoder).read(row_texts(test), classifier.sources)
-    mode = check_scored(task)
-    groups = mode.groups or (len(mode.choices),)
-    targets = group_targets([mode.chosen(answer.answer) for answer in test], groups)
-    return Fit.of(classifier.log_probabilities(read), targets, groups).accuracy
+    return Fit.of(classifier.log_probabilities(read), *answer_targets(task, test)).accuracy
 
 
 def tune(

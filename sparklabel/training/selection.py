@@ -15,7 +15,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from sparklabel import registry
-from sparklabel.classifiers.classifier import SCORES, Fit, group_targets
+from sparklabel.classifiers.classifier import SCORES, Fit
 from sparklabel.classifiers.heads import Floats, Targets
 from sparklabel.classifiers.pooling import Pool
 from sparklabel.models.manifest import ModelManifest
@@ -24,7 +24,7 @@ from sparklabel.table.human_answers import HumanAnswer
 from sparklabel.tasks import Scored, Task
 from sparklabel.training.baseline import judged_spec
 from sparklabel.training.call import CLASSIFIER, LORA
-from sparklabel.training.classifier_fit import row_texts
+from sparklabel.training.classifier_fit import answer_targets, row_texts
 from sparklabel.training.control import ONE_MODEL, RunControl
 from sparklabel.training.inputs import FinetuneInputs
 from sparklabel.training.students import Student, train_adapter, train_classifier
@@ -104,12 +104,8 @@ class _Trials:
         """What removes the students that were kept for another attempt."""
 
     def selection(self) -> Selection:
-        mode = self._search.call.task.answer_mode
-        assert isinstance(mode, Scored)
-        groups = mode.groups or (len(mode.choices),)
-        targets = group_targets([mode.chosen(answer.answer) for answer in self._validation], groups)
         found = {name: self._log_probabilities(name) for name in (CLASSIFIER, WITH_ENCODER, LORA)}
-        return Selection.of(found, targets, groups)
+        return Selection.of(found, *answer_targets(self._search.call.task, self._validation))
 
     def _log_probabilities(self, name: str) -> Floats:
         """[N, L]: what a student by that method gives the choices of each validation answer."""
