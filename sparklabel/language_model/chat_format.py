@@ -8,6 +8,7 @@ host the first one pays for it. What follows from the texts is decided by `Model
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -106,13 +107,19 @@ def _rendered(program: str, asked: str, model: str, seconds: float) -> ChatForma
             cwd="/", env={name: value for name, value in os.environ.items() if name in _ENVIRONMENT},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise ModelError(
-            f"The chat template of the model {model} does not end within {seconds:g} seconds.", hint=_HINT
-        ) from None
+        raise _endless(model, seconds) from None
+    if run.returncode == -signal.SIGXCPU:  # its own limit came first: this process was kept waiting
+        raise _endless(model, seconds)
     if run.returncode:
         said = (run.stderr.strip().splitlines() or [f"signal {-run.returncode}"])[-1][:300]
         raise ModelError(f"The chat template of the model {model} fails: {said}", hint=_HINT)
     return ChatFormat(*json.loads(run.stdout))
+
+
+def _endless(model: str, seconds: float) -> ModelError:
+    return ModelError(
+        f"The chat template of the model {model} does not end within {seconds:g} seconds.", hint=_HINT
+    )
 
 
 _HINT = "Templates of well-known models take milliseconds. Use a model whose origin you know, or mend the template."

@@ -57,10 +57,14 @@ def _raise(message: str) -> None:
 
 
 def limit(seconds: int) -> None:
-    """Ends this process after so much computing, even if nobody waits for it any more."""
-    for what, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, _MEMORY)):
+    """Ends this process (SIGXCPU) after so much computing, even if nobody waits for it any more."""
+    # At its hard limit a process is killed with SIGKILL, which would say nothing of the reason.
+    for what, soft, hard in (
+        (resource.RLIMIT_CPU, seconds, seconds + 1),
+        (resource.RLIMIT_AS, _MEMORY, _MEMORY),
+    ):
         with suppress(ValueError, OSError):  # macOS has no limit of memory
-            resource.setrlimit(what, (most, most))
+            resource.setrlimit(what, (soft, hard))
 
 
 def render(

@@ -1,5 +1,6 @@
 """Chat templates: what transformers would render, within limits, and once a host."""
 
+import subprocess
 import sys
 from datetime import date
 
@@ -58,6 +59,13 @@ def test_a_template_that_never_ends_is_ended_and_named():
     with pytest.raises(
         ModelError, match=r"of the model org/tiny \('{% for i in .* does not end within 1 sec"
     ):
+        said(ENDLESS, seconds=1.0)
+
+
+def test_a_template_that_its_own_limit_ends_first_is_named_alike(monkeypatch):
+    waits = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *args, **options: waits(*args, **options | {"timeout": 60}))
+    with pytest.raises(ModelError, match="does not end within 1 seconds"):
         said(ENDLESS, seconds=1.0)
 
 
