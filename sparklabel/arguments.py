@@ -1,13 +1,13 @@
-"""Names that people misspell: the error that says which name was probably meant.
+"""Names that people misspell: the error that says which name was probably meant. And flags that are none.
 
-In: the names that a function, an engine or a file knows, and those that were given. Out: a `SetupError`, or the words
-that another error appends. It does not look at values.
+In: the names that a function, an engine or a file knows, and those that were given. Out: an error, or the words that
+another error appends. Of values it looks at flags only.
 """
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from sparklabel.errors import SetupError
+from sparklabel.errors import SetupError, SparklabelError
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -63,3 +63,10 @@ def check_arguments(function: str, known: Iterable[str], given: Iterable[str]) -
     names = list(known)
     if unknown := sorted(set(given) - set(names)):
         raise unknown_name(function, "argument", unknown[0], names)
+
+
+def check_flags(error: type[SparklabelError], /, **flags: object) -> None:
+    """Raises `error` for a flag that is neither True nor False: a text such as "no" would be taken for True."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise error(f"{name}={value!r} is neither True nor False.")

@@ -11,9 +11,12 @@ import typer.core
 from sparklabel.errors import SparklabelError
 from sparklabel.progress import LOG, log_to_stderr, stderr_console
 
+_KEPT = "what was written is kept, and the same command continues from there"
+
 
 class _Interrupted(Exception):
-    """Ctrl-C, carried past typer, which would exit without a message."""
+    """Ctrl-C, carried past typer, which would exit without a message. Its arguments are what it left, if not that
+    what was written is kept."""
 
 
 _FIRST = (
@@ -29,8 +32,8 @@ class _Commands(typer.core.TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise _Interrupted from None
+        except KeyboardInterrupt as interrupt:
+            raise _Interrupted(*getattr(interrupt, "__notes__", ())) from None
 
 
 app = typer.Typer(
@@ -52,7 +55,7 @@ def run(command: Any) -> None:
         stderr_console().print("[bold red]error:[/] ", end="", highlight=False)
         stderr_console().print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
-    except (KeyboardInterrupt, _Interrupted):
+    except (KeyboardInterrupt, _Interrupted) as interrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not stop Spark from being stopped
-        LOG.warning("interrupted; what was written is kept, and the same command continues from there")
+        LOG.warning("interrupted; %s", "; ".join(map(str, interrupt.args)) or _KEPT)
         sys.exit(130)

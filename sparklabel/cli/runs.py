@@ -66,15 +66,19 @@ def cancel(name: Name, queue: Queue = None) -> None:
     """Cancel a run, or all of a submission. Those under way end within a minute; what they trained is kept."""
     from sparklabel.training.runs.submit import cancel_run
 
-    _print_changed(cancel_run(name, queue=queue), f"nothing of {name} waits or runs")
+    print(cancel_run(name, queue=queue) or f"nothing of {name} waits or runs")
 
 
 @runs.command()
 def retry(name: Name, queue: Queue = None) -> None:
     """Queue what failed or was canceled once more."""
     from sparklabel.training.runs.submit import retry_run
+    from sparklabel.training.runs.submit import runs as listed
 
-    _print_changed(retry_run(name, queue=queue), f"nothing of {name} failed or was canceled")
+    print(
+        retry_run(name, queue=queue)
+        or f"nothing of {name} has failed or was canceled to its end; it is as follows\n{listed(name, queue=queue)}"
+    )
 
 
 @runs.command()
@@ -102,13 +106,16 @@ def work(
 ) -> None:  # fmt: skip
     """Take runs off the queue and work at them, until none waits."""
     from sparklabel.training.runs.records import RunState
+    from sparklabel.training.runs.submit import runs as listed
     from sparklabel.training.runs.work import work as run
 
     worked = run(session(conf), queue=queue, parallel=parallel, keep_waiting=keep_waiting)
-    print(worked if worked else "no run waits")
+    print(worked or "no run waits")
+    others = [one for one in listed(queue=queue) if not one.state.is_end]
+    if others and not worked:
+        print(
+            f"{len(others)} with other workers (sparklabel runs list). What a dead one had waits again two minutes "
+            "after its last heartbeat; --keep-waiting stays for that."
+        )
     if any(one.state == RunState.FAILED for one in worked):
         raise typer.Exit(2)
-
-
-def _print_changed(changed: object, otherwise: str) -> None:
-    print(changed if changed else otherwise)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from pyspark.sql import SparkSession
 
+from sparklabel.arguments import check_flags
 from sparklabel.delta.errors import spark_errors
 from sparklabel.delta.paths import scheme_of
 from sparklabel.delta.session import is_connect
@@ -36,8 +37,7 @@ def check_stores(
     """Raises TableError for the first of the folders, given as such or by their table, where a commit of this session
     and one of another driver could replace each other, unless the user allows it. A folder that was not given is
     skipped."""
-    if not isinstance(allow_unsafe_store, bool):
-        raise TableError(f"allow_unsafe_store={allow_unsafe_store!r} is not True or False.")
+    check_flags(TableError, allow_unsafe_store=allow_unsafe_store)
     if allow_unsafe_store:
         return
     for one in folders:

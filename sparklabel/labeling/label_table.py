@@ -12,7 +12,7 @@ from typing import Any, Unpack, overload
 from pyspark.sql import SparkSession
 
 from sparklabel import registry
-from sparklabel.arguments import check_arguments
+from sparklabel.arguments import check_arguments, check_flags
 from sparklabel.delta.log_stores import check_stores
 from sparklabel.delta.snapshot import check_folders
 from sparklabel.engines import EngineOptions, engine_spec
@@ -22,7 +22,7 @@ from sparklabel.labeling.build_report import build_report, dry_run_report
 from sparklabel.labeling.executor import check_key_of, run_passes
 from sparklabel.labeling.increment import read_changed
 from sparklabel.labeling.limits import DEFAULT_ERROR_RATIO, PassLimits
-from sparklabel.labeling.options import Pricing, StorageOptions, check_flags
+from sparklabel.labeling.options import Pricing, StorageOptions
 from sparklabel.labeling.outcome import PassOutcome
 from sparklabel.labeling.plan import PassPlan, make_plan
 from sparklabel.labeling.report import PassReport
@@ -147,7 +147,7 @@ def label_table(
     engine_spec(engine, options)
     if relabel not in RELABEL:
         raise TableError(f"relabel={relabel!r} is not known.", hint=f"Use one of: {', '.join(RELABEL)}.")
-    check_flags(adopt=adopt, adopt_examples=adopt_examples, dry_run=dry_run)
+    check_flags(TableError, adopt=adopt, adopt_examples=adopt_examples, dry_run=dry_run, progress=progress)
     limits = PassLimits(max_error_ratio, max_rows, max_seconds, on_drift, max_new_corrections)
     storage = StorageOptions(staging, cache, deletion_vectors, allow_unsafe_store)
     pricing = Pricing(cost_per_hour, cost_per_million_tokens)

@@ -4,8 +4,8 @@ In: what a user wrote. Out: frozen records.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
+from sparklabel.arguments import check_flags
 from sparklabel.delta.paths import is_absolute_path
 from sparklabel.errors import TableError
 from sparklabel.labeling.limits import is_number
@@ -68,11 +68,6 @@ class StorageOptions:
                 f"cache={self.cache!r} is not the absolute path of a folder.",
                 hint="Use True for a cache inside the table's folder, or False for none.",
             )
-        check_flags(deletion_vectors=self.deletion_vectors, allow_unsafe_store=self.allow_unsafe_store)
-
-
-def check_flags(**flags: Any) -> None:
-    """Raises TableError for a flag that is neither True nor False: a string such as "no" would be taken for True."""
-    for name, value in flags.items():
-        if not isinstance(value, bool):
-            raise TableError(f"{name}={value!r} is not True or False.")
+        check_flags(
+            TableError, deletion_vectors=self.deletion_vectors, allow_unsafe_store=self.allow_unsafe_store
+        )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
+from sparklabel.arguments import check_flags
 from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 from sparklabel.errors import ColumnError, SetupError
 from sparklabel.few_shot import LONGEST, MOST_ANSWERS, AnsweredInput, Encoder, ExampleSet, example_set
@@ -48,6 +49,7 @@ def pinned_examples(
         TableError, ColumnError: The table cannot be read, or does not have the task's columns.
         SetupError: There is no session, or the package with the sentence encoder is not installed.
     """
+    check_flags(SetupError, adopt_examples=adopt)
     source = task.examples_from
     if source is None:
         return None

@@ -13,6 +13,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from sparklabel.arguments import check_flags
 from sparklabel.delta.commits import commit_metadata, retry_on_conflict
 from sparklabel.delta.kept_rows import keep
 from sparklabel.delta.log_stores import check_stores
@@ -168,8 +169,7 @@ def _check_arguments(from_version: int | None, dry_run: bool) -> None:
             f"from_version={from_version!r} is not the number of a version.",
             hint="`sl.passes` lists the versions of passes, DESCRIBE HISTORY all of them.",
         )
-    if not isinstance(dry_run, bool):
-        raise TableError(f"dry_run={dry_run!r} is not True or False.")
+    check_flags(TableError, dry_run=dry_run)
 
 
 def _find(

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from sparklabel import registry
-from sparklabel.arguments import check_arguments, unknown_name
+from sparklabel.arguments import check_arguments, check_flags, unknown_name
 from sparklabel.errors import SetupError
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.models.references import DEFAULT
@@ -126,8 +126,8 @@ def _check_types(arguments: Mapping[str, Any]) -> None:
             raise SetupError(
                 f"{name}={given!r} is {_EMPTY if isinstance(given, str) else 'neither a text nor None'}."
             )
-        if name in ("force", "adopt_examples", "tune_encoder") and not isinstance(given, bool):
-            raise SetupError(f"{name}={given!r} is neither True nor False.")
+        if name in ("force", "adopt_examples", "tune_encoder"):
+            check_flags(SetupError, **{name: given})
         if name == "key" and not (given is None or is_text or _are_names(given)):
             raise SetupError(f"key={given!r} is neither a column's name nor a list of different ones.")
 

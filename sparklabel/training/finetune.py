@@ -13,7 +13,8 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from sparklabel import registry
-from sparklabel.errors import SparklabelError
+from sparklabel.arguments import check_flags
+from sparklabel.errors import SetupError, SparklabelError
 from sparklabel.language_model import TrainingConfig
 from sparklabel.models.references import DEFAULT
 from sparklabel.models.shipped_encoder import ENCODER
@@ -129,6 +130,7 @@ def finetune(
         adopt_examples=adopt_examples, num_processes=num_processes, min_processes=min_processes, use_gpu=use_gpu,
         checkpoints=checkpoints, checkpoint_minutes=checkpoint_minutes, experiment=experiment,
     )  # fmt: skip
+    check_flags(SetupError, progress=progress)
     return run_call(spark, call, RunControl(progress))
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sparklabel.arguments import check_arguments, did_you_mean
-from sparklabel.errors import SetupError
+from sparklabel.arguments import check_arguments, check_flags, did_you_mean
+from sparklabel.errors import SetupError, TableError
 
 
 def test_a_misspelled_argument_is_named_with_the_nearest_one():
@@ -24,3 +24,9 @@ def test_known_arguments_pass():
 
 def test_case_does_not_hide_the_nearest_name():
     assert did_you_mean("OPENAI", ["transformers", "openai"]) == "; did you mean openai?"
+
+
+@pytest.mark.parametrize("given", ["no", 1, None])
+def test_a_flag_that_is_no_flag_is_named(given):
+    with pytest.raises(TableError, match=f"^dry_run={given!r} is neither True nor False"):
+        check_flags(TableError, adopt=True, dry_run=given)

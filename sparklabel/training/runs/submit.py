@@ -122,11 +122,12 @@ def submit(
         name = _take_name(opened, asked.task.name, name)
         try:
             _queue_runs(opened, name, asked, search, priority, max_retries)
-        except BaseException:  # where nothing waits under the name yet, it must not stay taken
+            return opened.runs(name)
+        except BaseException as error:  # where nothing waits under the name yet, it must not stay taken
             with suppress(SetupError):
-                opened.forget(name)
+                is_forgotten = opened.forget(name)
+                error.add_note("nothing was queued" if is_forgotten else f"the runs are queued: {name}")
             raise
-        return opened.runs(name)
 
 
 def runs(name: str | None = None, *, queue: str | None = None) -> QueuedRuns:

@@ -6,6 +6,7 @@ In: a session, a queue. Out: runs at their end. `Worker` has the loop, `execute`
 from pyspark.sql import SparkSession
 
 from sparklabel import registry
+from sparklabel.arguments import check_flags
 from sparklabel.delta.session import check_session
 from sparklabel.errors import SetupError
 from sparklabel.training.processes import needs_gpus, rank_slots
@@ -51,6 +52,7 @@ def work(
 
     if parallel is not None and (type(parallel) is not int or not 1 <= parallel <= MOST_AT_ONCE):
         raise SetupError(f"parallel={parallel!r} is not a whole number from 1 to {MOST_AT_ONCE}.")
+    check_flags(SetupError, keep_waiting=keep_waiting)
     check_session(spark)
     registry.connect()
     with open_worker_queue(queue) as opened:

@@ -102,5 +102,5 @@ def test_in_a_classic_session_what_was_set_after_its_start_does_not_count():
 
 
 def test_permission_is_true_or_false():
-    with pytest.raises(TableError, match="allow_unsafe_store='no' is not True or False"):
+    with pytest.raises(TableError, match="allow_unsafe_store='no' is neither True nor False"):
         check_stores(Connect(), "no", ["s3a://b/t"])

@@ -6,8 +6,10 @@ from functools import partial
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import RunStatus
+from typer.testing import CliRunner
 
 import sparklabel as sl
+from sparklabel.cli import app
 from sparklabel.errors import ModelError, SetupError, TaskError
 from sparklabel.training.call import FinetuneCall
 from sparklabel.training.runs import storage
@@ -65,6 +67,32 @@ def test_a_submission_that_mlflow_refuses_leaves_nothing_behind(submit, address,
             submit(name="mine")
     assert len(sl.runs(queue=address)) == 0
     assert submit(name="mine")[0].submission == "mine"
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "left"),
+    [
+        ("sparklabel.registry.schedule_run", "nothing was queued"),
+        ("sparklabel.training.runs.queue.RunQueue.runs", "the runs are queued: mine"),
+    ],
+)
+def test_an_interrupted_submission_says_what_it_left(submit, address, monkeypatch, interrupted, left):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(interrupted, interrupt)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            submit(name="mine")
+    assert caught.value.__notes__ == [left]
+    assert len(sl.runs(queue=address)) == (left != "nothing was queued")
+
+
+def test_the_command_says_what_is_left_where_nothing_may_be_retried(submit, address):
+    submit(name="mine")
+    said = CliRunner().invoke(app, ["runs", "retry", "mine", "--queue", address])
+    assert said.output.startswith("nothing of mine has failed or was canceled to its end; it is as follows\n")
+    assert "waiting" in said.output
 
 
 def test_the_call_comes_back_as_it_was_submitted(submit, queue):
