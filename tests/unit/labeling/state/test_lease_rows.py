@@ -201,6 +201,41 @@ def test_two_that_come_again_at_the_same_moment_do_not_both_give_up(session, lea
         assert [pass_id for pass_id, _ in session.signs()] == ["me"]
 
 
+def test_a_pass_that_comes_while_another_is_waited_for_is_looked_at_twice(session, lease, monkeypatch):
+    """It may be about to withdraw, as the first one was."""
+    session.leave(living=living())
+    ask, looks = session.sql, []
+
+    def change(text):
+        if text.startswith("SELECT"):
+            looks.append(text)
+            if len(looks) > 1:
+                ask("DELETE FROM delta.staging WHERE pass_id IN ('living', 'late')")
+            if len(looks) == 2:
+                session.leave(late=living("late"))
+        return ask(text)
+
+    monkeypatch.setattr(session, "sql", change)
+    take(lease())
+    assert len(looks) == 4
+
+
+def test_a_lease_that_is_interrupted_before_it_is_held_is_given_back(session, lease, monkeypatch):
+    ask = session.sql
+
+    def interrupt(text):
+        if text.startswith("SELECT"):
+            raise KeyboardInterrupt
+        return ask(text)
+
+    monkeypatch.setattr(session, "sql", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        take(lease())
+    monkeypatch.setattr(session, "sql", ask)
+    assert session.signs() == []
+    assert not Holder.this("me", None).is_alive_here
+
+
 def test_a_pass_of_this_process_holds_off_another_one(lease):
     with lease(pass_id="first"), pytest.raises(ConflictError, match="in pass first"):
         take(lease())
