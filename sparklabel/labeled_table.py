@@ -22,12 +22,14 @@ from sparklabel.labeling.report import PassReport
 from sparklabel.labeling.state.tidy import TidyReport, tidy
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.models.references import DEFAULT
+from sparklabel.models.shipped_encoder import ENCODER
 from sparklabel.table.history import passes
 from sparklabel.table.listings import answers, failures
 from sparklabel.table.restore import RestoreReport, restore_answers
 from sparklabel.table.task_table import check_table
 from sparklabel.table.undo import UndoReport, undo_pass
 from sparklabel.tasks import Task, check_task
+from sparklabel.training.call import LORA
 from sparklabel.training.finetune import finetune
 from sparklabel.training.processes import CHECKPOINT_MINUTES
 from sparklabel.training.report import TrainingReport
@@ -58,6 +60,9 @@ class LabeledTable:
         self,
         *,
         base: str = DEFAULT,
+        method: str = LORA,
+        encoder: str = ENCODER,
+        tune_encoder: bool = False,
         registered_name: str | None = None,
         config: TrainingConfig | None = None,
         force: bool = False,
@@ -77,6 +82,9 @@ class LabeledTable:
             self.task,
             **self._names,
             base=base,
+            method=method,
+            encoder=encoder,
+            tune_encoder=tune_encoder,
             registered_name=registered_name,
             config=config,
             force=force,

@@ -11,6 +11,8 @@ from sparklabel.cli.options import (
     Conf,
     EngineOption,
     EngineOptions,
+    Fallback,
+    FallbackEngine,
     Into,
     Key,
     Model,
@@ -22,6 +24,7 @@ from sparklabel.cli.options import (
     absolute,
     engine_options,
     folder,
+    number_or_word,
     optional,
     part,
     session,
@@ -38,6 +41,14 @@ def label(
     model: Model = DEFAULT,
     engine: EngineOption = "auto",
     option: EngineOptions = None,
+    fallback: Fallback = None,
+    fallback_below: Annotated[
+        str,
+        typer.Option(
+            help="Ask the fallback where the confidence is below this; auto: found by people's held-out answers."
+        ),
+    ] = "auto",
+    fallback_engine: FallbackEngine = None,
     where: Annotated[str | None, typer.Option(help="Label only rows that meet this SQL condition.")] = None,
     shard: Annotated[
         str | None,
@@ -119,9 +130,10 @@ def label(
         engine_options("label", engine, option),
     )
     reports = label_table(
-        session(conf), absolute(table), tasks, key=key, model=model, engine=engine,
-        where=where, shard=shards, relabel=relabel, column=column, adopt=adopt,
-        adopt_examples=adopt_examples, into=optional(into), min_confidence=min_confidence,
+        session(conf), absolute(table), tasks, key=key, model=model, engine=engine, fallback=fallback,
+        fallback_below=number_or_word(fallback_below), fallback_engine=fallback_engine, where=where, shard=shards,
+        relabel=relabel, column=column, adopt=adopt, adopt_examples=adopt_examples, into=optional(into),
+        min_confidence=min_confidence,
         max_error_ratio=max_error_ratio, max_rows=max_rows, max_seconds=max_seconds,
         on_drift=on_drift, cost_per_hour=cost_per_hour, cost_per_million_tokens=cost_per_million_tokens,
         max_new_corrections=max_new_corrections, staging=optional(staging),

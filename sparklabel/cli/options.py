@@ -32,6 +32,13 @@ EngineOptions = Annotated[
     list[str] | None,
     typer.Option(help="An option of the engine, as NAME=VALUE. Repeat it for several options."),
 ]
+Fallback = Annotated[
+    str | None,
+    typer.Option(help="A second model, as --model, asked about what the first one is not sure of."),
+]
+FallbackEngine = Annotated[
+    str | None, typer.Option(help="The fallback's engine. By default the first model's, with its options.")
+]
 Column = Annotated[
     str | None, typer.Option(help="The column of the values. By default it is named like the task.")
 ]
@@ -82,6 +89,14 @@ def part(shard: str | None) -> Any:
     if len(numbers) == 2 and all(map(str.isdecimal, numbers)):
         found = tuple(map(int, numbers))
     return Shard.checked(found) and found
+
+
+def number_or_word(text: str) -> float | str:
+    """The number that it says, or the text."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def session(conf: Sequence[str] | None) -> Any:

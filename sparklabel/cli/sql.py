@@ -14,6 +14,8 @@ from sparklabel.cli.options import (
     Conf,
     EngineOption,
     EngineOptions,
+    Fallback,
+    FallbackEngine,
     Model,
     engine_options,
     session,
@@ -37,6 +39,11 @@ def sql(
     model: Model = DEFAULT,
     engine: EngineOption = "auto",
     option: EngineOptions = None,
+    fallback: Fallback = None,
+    fallback_below: Annotated[
+        float | None, typer.Option(help="Ask the fallback where the confidence is below this.")
+    ] = None,
+    fallback_engine: FallbackEngine = None,
     adopt_examples: AdoptExamples = False,
     rows: Annotated[int, typer.Option(min=1, help="How many rows to show.")] = 100,
     conf: Conf = None,
@@ -46,7 +53,10 @@ def sql(
 
     options = engine_options("sql", engine, option)
     spark = session(conf)
-    names = register_all(spark, tasks, model, engine, adopt_examples=adopt_examples, **options)
+    names = register_all(
+        spark, tasks, model, engine, fallback=fallback, fallback_below=fallback_below, fallback_engine=fallback_engine,
+        adopt_examples=adopt_examples, **options,
+    )  # fmt: skip
     asks = sys.stdin.isatty() and not statement
     if asks:
         print(f"functions: {', '.join(names)}; Ctrl-D ends")

@@ -228,7 +228,7 @@ def _remember(spark: SparkSession, opened: TaskTable, task: Task, calibration: C
     """Notes the calibrator in the table's properties."""
     table = opened.newest(spark, task)
     retry_on_conflict(
-        lambda: table.ensure_columns(spark, task, calibration),
+        lambda: table.ensure_columns(spark, task, [calibration]),
         f"Noting the calibrator in {table.target.name}",
     )
 

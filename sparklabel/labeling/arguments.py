@@ -40,6 +40,9 @@ class PassArguments(EngineArguments, total=False):
 
     model: str | Mapping[str, str]
     engine: str | EngineOptions
+    fallback: str | None
+    fallback_below: float | str
+    fallback_engine: str | EngineOptions | None
     where: str | None
     shard: tuple[int, int] | None
     relabel: str

@@ -8,6 +8,7 @@ from sparklabel.labeling.limits import INTERRUPTED
 from sparklabel.labeling.outcome import InferenceResult, PassOutcome
 from sparklabel.labeling.plan import PassPlan
 from sparklabel.labeling.report import PassReport
+from sparklabel.labeling.stats import PassStats
 
 
 def dry_run_report(plan: PassPlan, seconds: float, refusal: SparklabelError | None = None) -> PassReport:
@@ -55,13 +56,34 @@ def build_report(plan: PassPlan, outcome: PassOutcome) -> PassReport:
         conflicts_retried=outcome.conflicts,
         rewritten=outcome.rewritten,
         seconds=outcome.seconds,
-        cost=plan.request.pricing.of(outcome.seconds, stats.tokens),
+        **_shares(plan, outcome, stats),
         run_id=outcome.run_id,
         drift=str(drift) if drift and drift.is_major else "",
         leaning=answered.first.leaning,
         interrupted=reason == INTERRUPTED,
         stopped="" if reason == INTERRUPTED else reason,
     )
+
+
+def _shares(plan: PassPlan, outcome: PassOutcome, stats: PassStats) -> dict[str, Any]:
+    """What the pass cost; and with a fallback, who answered how much, and what the fallback alone would cost."""
+    request, shares = plan.request, outcome.by_model
+    pricing, tokens = request.pricing, stats.tokens
+    if not shares:
+        return {"cost": pricing.of(outcome.seconds, tokens)}
+    paid = [spec.model.identity for spec in request.spec.in_turn if spec.engine.kind.is_paid]
+    if paid:  # the other one is a model of ours: its tokens have no price
+        tokens = sum(share.tokens for model, share in shares.items() if model in paid)
+    inputs = sum(share.inputs for share in shares.values())
+    second = shares.get(request.spec.in_turn[-1].model.identity)
+    alone = None
+    if second:
+        seconds = inputs / plan.fallback_rate if plan.fallback_rate else None
+        alone = pricing.of(seconds, second.tokens * inputs // second.inputs)
+    return {
+        "cost": pricing.of(outcome.seconds, tokens), "fallback_cost": alone,
+        "by_model": {model: shares[model].rows for model in request.spec.models if model in shares},
+    }  # fmt: skip
 
 
 def _overtaken(plan: PassPlan, outcome: PassOutcome, answered: InferenceResult) -> int:
@@ -100,7 +122,10 @@ def _before(plan: PassPlan) -> dict[str, Any]:
         "human_kept": plan.human,
         "human_input_changed": plan.states.get("human_input_changed", 0),
         "new_model_would_add": 0 if request.scope.relabel == "model" else plan.states.get("model_changed", 0),
+        "fallback_below": spec.fallback.below if spec.fallback else None,
         "examples": examples.sentence if examples else "",
-        "calibrator": f"{spec.calibrator} (MLflow run {spec.calibrator_run})" if spec.calibrator else "",
+        "calibrator": "; ".join(
+            f"{one.calibrator} (MLflow run {one.calibrator_run})" for one in spec.in_turn if one.calibrator
+        ),
         "earlier_task": manifest is not None and manifest.task_fingerprint != request.task.fingerprint,
     }

@@ -50,7 +50,7 @@ from sparklabel.table.history import (
 )
 from sparklabel.table.key import check_unique
 from sparklabel.table.merge import corrections_change, merge_rows
-from sparklabel.table.row_states import HASH, row_states, rows_by_status, unattributed
+from sparklabel.table.row_states import HASH, row_states, rows_by_status, shares_by_model, unattributed
 from sparklabel.table.task_table import TaskTable
 from sparklabel.termination import sigterm_exits
 from sparklabel.udf import prepare
@@ -81,10 +81,10 @@ def run_passes(spark: SparkSession, plans: Sequence[PassPlan], progress: bool) -
         return _reports(ready, passes, time.monotonic() - clock, conflicts.number)
 
 
-def _prepare(spark: SparkSession, plan: PassPlan) -> tuple[PassRequest, PreparedTask | None]:
+def _prepare(spark: SparkSession, plan: PassPlan) -> tuple[PassRequest, tuple[PreparedTask, ...]]:
     """Finds out what refuses the pass before the table changes: examples, prompts, a folder that cannot be written."""
     if not plan.pending:
-        return plan.request, None
+        return plan.request, ()
     labeler = prepare(plan.request.spec, spark, adopt_examples=plan.request.adopt_examples)
     request = replace(plan.request, spec=labeler.spec)
     if (
@@ -93,13 +93,13 @@ def _prepare(spark: SparkSession, plan: PassPlan) -> tuple[PassRequest, Prepared
         check_key_of(plan)
     if not plan.is_small and request.table.target.version != UNVERSIONED:
         staging_of(spark, request, request.table)
-    return request, labeler.task
+    return request, labeler.tasks
 
 
 def _ready(
     spark: SparkSession,
     plan: PassPlan,
-    prepared: tuple[PassRequest, PreparedTask | None],
+    prepared: tuple[PassRequest, tuple[PreparedTask, ...]],
     progress: bool,
 ) -> Ready:
     """From here on the table has the task's columns, and says of each correction that a person made it."""
@@ -120,7 +120,7 @@ def ensure_columns(spark: SparkSession, request: PassRequest) -> TaskTable:
 
     def commit() -> TaskTable:
         with commit_metadata(spark, **request.facts(COLUMNS)):
-            table = request.table.ensure_columns(spark, request.task, request.calibration)
+            table = request.table.ensure_columns(spark, request.task, request.calibrations)
             if request.storage.deletion_vectors and not table.target.has_deletion_vectors:
                 return table.at(enable_deletion_vectors(spark, table.target))
             return table
@@ -130,7 +130,9 @@ def ensure_columns(spark: SparkSession, request: PassRequest) -> TaskTable:
 
 def _attribute_corrections(spark: SparkSession, request: PassRequest, table: TaskTable) -> int:
     """Writes into the records of human answers that a person gave them; how many there were."""
-    states = row_states(spark, table, request.task, request.scope, request.model, request.spec.min_confidence)
+    states = row_states(
+        spark, table, request.task, request.scope, request.spec.models, request.spec.min_confidence
+    )
     corrected = states.where(unattributed()).select(*map(quote, table.keys), HASH)
     change = corrections_change(table, corrected)
     return merge_rows(table.target, table.keys, [change], request.facts(CORRECTIONS))
@@ -143,7 +145,7 @@ def staging_of(spark: SparkSession, request: PassRequest, table: TaskTable) -> S
         table.target,
         table.label_columns,
         request.task,
-        request.model,
+        request.spec.models,
         request.pass_id,
         request.spec.decision,
         request.storage.staging,
@@ -273,6 +275,7 @@ def _outcome_of(one: RunningPass, outcome: PassOutcome) -> PassOutcome:
     by_status = one.by_status() if answered.is_to_merge else {}
     if by_status is None:
         by_status = rows_by_status(spark, table, pass_id)
+    by_model = shares_by_model(spark, table, pass_id) if by_status and ready.request.spec.fallback else {}
     rewritten = ""
     if by_status and not table.target.has_deletion_vectors and table.target.bytes >= Rewritten.WORTH_TELLING:
         commits = pass_commits(spark, table.target, NEWEST_COMMITS)
@@ -283,6 +286,7 @@ def _outcome_of(one: RunningPass, outcome: PassOutcome) -> PassOutcome:
         seconds=outcome.seconds + answered.seconds,
         answered=replace(answered, cache_problem=one.cache_problem),
         by_status=by_status,
+        by_model=by_model,
         rewritten=rewritten,
         run_id=one.tracker.run_id if answered.stop_reason != NOT_BEGUN else None,
     )

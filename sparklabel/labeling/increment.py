@@ -18,7 +18,7 @@ from sparklabel.table.history import ANSWERS, NEWEST_COMMITS, read_history
 
 _LARGE = 128 * 2**20
 """Bytes of a table from which on looking for its new files takes less time than reading all of it."""
-_RULES = ("task", "column", "task_fingerprint", "model", "min_confidence", "key", "relabel")
+_RULES = ("task", "column", "task_fingerprint", "model", "fallback_below", "min_confidence", "key", "relabel")
 """The facts of a pass that decide which rows have an answer."""
 
 
@@ -52,4 +52,4 @@ def _rules(request: PassRequest) -> dict[str, Any] | None:
     if not scope.is_whole or scope.retry or table.has_separate_labels or table.arrived is not None:
         return None
     facts = request.facts(ANSWERS)
-    return {name: facts[name] for name in _RULES}
+    return {name: facts.get(name) for name in _RULES}

@@ -36,11 +36,12 @@ from sparklabel.table.labels_table import check_labels_key
 from sparklabel.table.row_states import Scope
 from sparklabel.table.task_table import TaskTable, open_task_table
 from sparklabel.tasks import Task
-from sparklabel.udf import LabelerSpec, labeler_spec, prepare
+from sparklabel.udf import LabelerSpec, check_threshold, labeler_spec, prepare, with_fallback
 
 _ARGUMENTS = (
-    "key", "checkpoint", "model", "engine", "trigger", "sweep_every", "where", "column", "adopt_examples", "into",
-    "min_confidence", "max_error_ratio", "max_new_corrections", "staging", "cache", "allow_unsafe_store",
+    "key", "checkpoint", "model", "engine", "fallback", "fallback_below", "fallback_engine", "trigger", "sweep_every",
+    "where", "column", "adopt_examples", "into", "min_confidence", "max_error_ratio",
+    "max_new_corrections", "staging", "cache", "allow_unsafe_store",
     *EngineArguments.__annotations__,
 )  # fmt: skip
 _ROW = "_sparklabel_row"
@@ -57,6 +58,9 @@ def label_stream(
     checkpoint: str,
     model: str = DEFAULT,
     engine: str | EngineOptions = "auto",
+    fallback: str | None = None,
+    fallback_below: float | None = None,
+    fallback_engine: str | EngineOptions | None = None,
     trigger: str | None = None,
     sweep_every: int = 20,
     where: str | None = None,
@@ -77,6 +81,7 @@ def label_stream(
     those of `label_table`.
 
     Args:
+        fallback_below: A number: a stream reads no answers of people to find one.
         checkpoint: The folder in which the stream keeps its position. The first time, all rows are new.
         trigger: None to answer what has arrived since the last time and end (call `.awaitTermination()`, for example
             every night); or an interval such as "1 minute" to keep running.
@@ -108,8 +113,11 @@ def label_stream(
     check_stores(spark, allow_unsafe_store, [opened.target, staging, cache])
     if opened.source.version == UNVERSIONED:
         raise TableError(f"{table} is a view: only a Delta table can be read as a stream.")
-    spec = calibrated_spec(labeler_spec(task, model, engine, dict(options), min_confidence), opened)
-    if not spec.manifest:
+    spec = labeler_spec(task, model, engine, dict(options), min_confidence)
+    spec = with_fallback(spec, fallback, fallback_below, fallback_engine, engine, dict(options))
+    check_threshold(spec)
+    spec = calibrated_spec(spec, opened)
+    if not all(one.manifest for one in spec.in_turn):
         check_examples(spark, task, adopt_examples)
     prepare(spec, spark, adopt_examples=adopt_examples)
     if not opened.has_separate_labels:  # a stream ends where its table's schema changes

@@ -20,6 +20,7 @@ from sparklabel.errors import ColumnError, TableError, TaskError
 from sparklabel.labeling.arguments import LabelArguments
 from sparklabel.labeling.build_report import build_report, dry_run_report
 from sparklabel.labeling.executor import check_key_of, run_passes
+from sparklabel.labeling.fallback import settled_plan
 from sparklabel.labeling.increment import read_changed
 from sparklabel.labeling.limits import DEFAULT_ERROR_RATIO, PassLimits
 from sparklabel.labeling.options import Pricing, StorageOptions
@@ -36,7 +37,8 @@ from sparklabel.table.row_states import Scope
 from sparklabel.table.shards import Shard
 from sparklabel.table.task_table import open_task_tables
 from sparklabel.tasks import Task, check_task
-from sparklabel.udf import labeler_spec
+from sparklabel.udf import labeler_spec, with_fallback
+from sparklabel.udf.spec import AUTO
 
 
 @overload
@@ -55,6 +57,9 @@ def label_table(
     key: str | Sequence[str] | None = None,
     model: str | Mapping[str, str] = DEFAULT,
     engine: str | EngineOptions = "auto",
+    fallback: str | None = None,
+    fallback_below: float | str = AUTO,
+    fallback_engine: str | EngineOptions | None = None,
     where: str | None = None,
     shard: tuple[int, int] | None = None,
     relabel: str = "task",
@@ -99,6 +104,12 @@ def label_table(
         model: A model reference; for several tasks also a dict of task name to reference.
         engine: "auto", "transformers", "vllm", "openai" or "fake"; or its options, for example
             sl.VllmOptions(max_model_len=4096).
+        fallback: A second model, which is asked about what the first one is not sure of. Each label's `model` says who
+            answered.
+        fallback_below: The confidence below which it is asked; or "auto" for the lowest one with which both together
+            are, within one point, as right as the second alone: on at least 100 held-out answers of people, of which at
+            most 1,000 are asked of both first.
+        fallback_engine: Its engine, or the options of it; by default that of the first model, with its options.
         where: A SQL condition that narrows the pass, for example "day = DATE'2026-11-28'".
         shard: A part of the rows, by a hash of their key: shard=(3, 8) is the fourth of eight. Passes over other shards
             of the table may run at the same time.
@@ -137,6 +148,7 @@ def label_table(
     Raises:
         TableError, ColumnError, KeyColumnError, TaskError, ModelError or SetupError: Before anything is loaded or
             written.
+        AnswersError: `fallback_below="auto"`, and there are too few answers of people, or no threshold holds.
         ConflictError: Another pass works on the same rows, or other writers kept winning.
 
     Example:
@@ -163,13 +175,14 @@ def label_table(
     requests = []
     for one, found in zip(tasks, opened, strict=True):
         spec = labeler_spec(one, models[one.name], engine, options, min_confidence, experiment)
+        spec = with_fallback(spec, fallback, fallback_below, fallback_engine, engine, options, experiment)
         spec = calibrated_spec(spec, found)
         requests.append(
             PassRequest(
                 spec, found, scope, limits, pricing, storage, experiment, adopt_examples, call_began=began
             )
         )
-        if not spec.manifest:
+        if not all(one.manifest for one in spec.in_turn):
             check_examples(spark, one, adopt_examples)
     with ExitStack() as stack:
         if not dry_run:
@@ -186,6 +199,7 @@ def label_table(
         elif any(plan.pending or plan.unattributed for plan in plans):
             for lost in filter(None, (plan.lost_answers for plan in plans)):
                 tell(lost)
+            plans = [settled_plan(spark, plan, stack) for plan in plans]
             reports = run_passes(spark, plans, progress)
         else:
             reports = [_nothing_to_do(plan, (time.monotonic() - began) / len(plans)) for plan in plans]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from sparklabel.labeling.drift import FirstAnswers
 from sparklabel.labeling.limits import DRIFT, NOT_BEGUN
 from sparklabel.labeling.stats import PassStats
+from sparklabel.table.row_states import ModelShare
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +34,15 @@ class InferenceResult:
 @dataclass(frozen=True, slots=True)
 class PassOutcome:
     """What the pass did to the table. `answered` is None if nothing was pending. `by_status` counts the rows written,
-    `conflicts` the commits that were repeated because another writer was first, in the whole call. `rewritten` says
-    what deletion vectors would have saved."""
+    `by_model` those of each model of a cascade, `conflicts` the commits that were repeated because another writer was
+    first, in the whole call. `rewritten` says what deletion vectors would have saved."""
 
     version_after: int
     seconds: float
     answered: InferenceResult | None = None
     corrections_stamped: int = 0
     by_status: Mapping[str, int] = field(default_factory=dict)
+    by_model: Mapping[str, ModelShare] = field(default_factory=dict)
     conflicts: int = 0
     rewritten: str = ""
     run_id: str | None = None

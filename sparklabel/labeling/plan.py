@@ -51,8 +51,8 @@ class PassPlan:
     human answers whose record is incomplete, and `implicit_corrections` those among them that are plain UPDATEs, which
     no record attributes to a person. Characters are those of the distinct pending inputs, and of the prompt around
     each. `inputs_per_second` is the rate of the last pass that computed anything for this task, None if unknown or if
-    nothing is pending. `lost_answers` says how many answers of people are only in an older version of the table. `rows`
-    are the pending rows, `pending_columns` and a bucket.
+    nothing is pending; `fallback_rate` is that of the fallback alone. `lost_answers` says how many answers of people
+    are only in an older version of the table. `rows` are the pending rows, `pending_columns` and a bucket.
     """
 
     request: PassRequest
@@ -64,6 +64,7 @@ class PassPlan:
     pending_characters: int = 0
     prompt_characters: int = 0
     inputs_per_second: float | None = None
+    fallback_rate: float | None = None
     lost_answers: str = ""
     rows: DataFrame | None = field(default=None, compare=False, repr=False)
 
@@ -101,7 +102,7 @@ class PassPlan:
     def is_small(self) -> bool:
         """Whether the answers need neither staging nor the cache: they take seconds by the last pass's rate, cost no
         money, and the user named no folder for them."""
-        is_free = not self.request.spec.engine.kind.is_paid
+        is_free = not any(spec.engine.kind.is_paid for spec in self.request.spec.in_turn)
         storage = self.request.storage
         is_default = storage.staging is None and isinstance(storage.cache, bool)
         rate = self.inputs_per_second
@@ -117,7 +118,7 @@ def make_plan(spark: SparkSession, request: PassRequest, stack: ExitStack) -> Pa
         KeyColumnError: Pending rows are equal.
     """
     table, task = request.table, request.task
-    states = row_states(spark, table, task, request.scope, request.model, request.spec.min_confidence)
+    states = row_states(spark, table, task, request.scope, request.spec.models, request.spec.min_confidence)
     is_pending = F.col(STATE).isin(*pending_states(request.scope.relabel))
     pending = F.struct(*pending_columns(table, task), _bucket(request.pass_id))
     # A group for each pending row, and one for all others.
@@ -143,6 +144,7 @@ def make_plan(spark: SparkSession, request: PassRequest, stack: ExitStack) -> Pa
         pending_characters=characters,
         prompt_characters=prompt_characters(task, request.spec.manifest, characters // max(1, inputs)),
         inputs_per_second=last_rate(history, task.name, request.model),
+        fallback_rate=last_rate(history, task.name, request.spec.in_turn[-1].model.identity),
         lost_answers=_lost_answers(spark, request, by_state, history),
         rows=groups.where(F.col(_PENDING).isNotNull()).select(f"{_PENDING}.*"),
     )

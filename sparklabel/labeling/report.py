@@ -48,6 +48,10 @@ class PassReport:
         cost: In the currency of the prices that were given; None without prices.
         conflicts_retried: Commits that another writer preempted.
         rewritten: What deletion vectors would save, if that is much.
+        by_model: With a fallback, the rows that were written by the model that answered them; else empty.
+        fallback_below: With a fallback, the confidence below which it is asked; None in a dry run that would find it.
+        fallback_cost: What the fallback alone would cost, by its tokens in this pass, or by the rate of its last pass
+            alone; None if unknown.
         failure: The engine's error for one of the rows that it failed on.
         stopped: What ended the pass early: "max_error_ratio", "max_seconds", "on_drift", or "not_begun" if another
             task's pass ended the call; else "".
@@ -77,6 +81,8 @@ class PassReport:
     cached_inputs: int = 0
     cache_problem: str = ""
     by_status: Mapping[str, int] = field(default_factory=dict)
+    by_model: Mapping[str, int] = field(default_factory=dict)
+    fallback_below: float | None = None
     unread: str = ""
     lost_answers: str = ""
     human_kept: int = 0
@@ -94,6 +100,7 @@ class PassReport:
     inputs_per_second: float | None = None
     estimated_seconds: float | None = None
     cost: float | None = None
+    fallback_cost: float | None = None
     rewritten: str = ""
     failure: str = ""
     interrupted: bool = False
@@ -149,6 +156,12 @@ class PassReport:
             yield self.lost_answers
         if self.by_status:
             yield "written: " + _counts(self.by_status)
+        if self.by_model:
+            yield "answered by " + "; by ".join(
+                f"{model}: {rows:,} ({rows / self.labeled:.0%})" for model, rows in self.by_model.items()
+            )
+        if self.fallback_below is not None:
+            yield f"the second was asked where the first one's confidence was below {self.fallback_below:.4f}"
         if not self.dry_run and (left := self.pending - self.labeled - self.overtaken):
             yield f"{left:,} pending rows are not labeled yet"
         if self.overtaken:
@@ -185,7 +198,9 @@ class PassReport:
             yield f"{self.seconds:,.1f} s, {rate}, {self.prompt_tokens:,} prompt tokens"
         if self.cost is not None and self.cost_per_1000_rows is not None:
             would = "would cost about" if self.dry_run else "cost"
-            yield f"{would} {self.cost:,.2f}, {self.cost_per_1000_rows:,.3f} per 1,000 rows"
+            alone = self.fallback_cost
+            beside = "" if alone is None else f"; the fallback alone about {alone:,.2f}"
+            yield f"{would} {self.cost:,.2f}, {self.cost_per_1000_rows:,.3f} per 1,000 rows{beside}"
         if self.conflicts_retried:
             commits = "commit" if self.conflicts_retried == 1 else "commits"
             yield f"{self.conflicts_retried:,} {commits} conflicted with other writers and had to be repeated"

@@ -6,7 +6,7 @@ its commits. Makes and reads nothing.
 
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,16 +49,17 @@ class PassRequest:
 
     @property
     def model(self) -> str:
-        """The model's identity, as labels and commits carry it."""
-        return self.spec.model.identity
+        """What commits carry: the model's identity, or the names of both."""
+        return self.spec.name
 
     @property
-    def calibration(self) -> Calibration | None:
-        """What the table should remember of the calibrator that this pass uses."""
-        spec = self.spec
-        if spec.calibrator is None:
-            return None
-        return Calibration.of(self.model, spec.fingerprint, spec.calibrator, spec.calibrator_run)
+    def calibrations(self) -> list[Calibration]:
+        """What the table should remember of the calibrators that this pass uses."""
+        return [
+            Calibration.of(spec.model.identity, spec.fingerprint, spec.calibrator, spec.calibrator_run)
+            for spec in self.spec.in_turn
+            if spec.calibrator is not None
+        ]
 
     @property
     def seconds(self) -> float:
@@ -87,14 +88,17 @@ class PassRequest:
             "relabel": self.scope.relabel,
         }
         shard = {"shard": list(self.scope.shard)} if self.scope.shard else {}
-        return facts | shard | ({"examples": self.spec.examples.facts} if self.spec.examples else {})
+        fallback = {"fallback_below": self.spec.fallback.below} if self.spec.fallback else {}
+        return (
+            facts | fallback | shard | ({"examples": self.spec.examples.facts} if self.spec.examples else {})
+        )
 
     def run_params(self) -> dict[str, Any]:
         """The parameters of the pass's MLflow run."""
         return {
             "pass_id": self.pass_id,
             "model": self.model,
-            "engine": str(self.spec.engine),
+            "engine": ", ".join(str(spec.engine) for spec in self.spec.in_turn),
             "task_fingerprint": self.task.fingerprint,
             "calibrator_run": self.spec.calibrator_run,
             "where": self.scope.where,
@@ -105,6 +109,9 @@ class PassRequest:
 def calibrated_spec(spec: LabelerSpec, table: TaskTable) -> LabelerSpec:
     """The spec with the calibrator that MLflow has, or else with the one that the table's confidences were calibrated
     with: a table never gets confidences of two kinds because a store was not there."""
+    if spec.fallback is not None:
+        fallback = replace(spec.fallback, spec=calibrated_spec(spec.fallback.spec, table))
+        spec = replace(spec, fallback=fallback)
     if spec.calibrator is not None:
         return spec
     return spec.calibrated(table.calibrator(spec.task, spec.model.identity, spec.fingerprint))

@@ -30,13 +30,13 @@ from sparklabel.termination import FirstInterrupt
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A plan that nothing refuses any more, with the table, which has the task's columns. `prepared` is what the model
-    is asked, None if nothing is pending. `corrections` counts the rows that were just attributed to people."""
+    """A plan that nothing refuses any more, with the table, which has the task's columns. `prepared` is what the
+    models are asked, empty if nothing is pending. `corrections` counts the rows that were just attributed to people."""
 
     spark: SparkSession
     plan: PassPlan
     request: PassRequest
-    prepared: PreparedTask | None
+    prepared: tuple[PreparedTask, ...]
     table: TaskTable
     corrections: int
     progress: bool

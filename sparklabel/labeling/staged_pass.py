@@ -82,7 +82,6 @@ class StagedPass:
         unknown = self._without_answer(inputs) if self._resumed else inputs
         request = ready.request
         location = ready.table.target.location
-        assert ready.prepared is not None
         self._cache = open_cache(request.storage, location, request.spec, ready.prepared)
         if self._cache:
             asked = unknown.hint("broadcast") if ready.plan.has_few_rows else unknown
@@ -165,7 +164,7 @@ class StagedPass:
         merged = None
         # Beside a pass over a part of the rows others work, whose answers to the same inputs may not be merged yet.
         if (self._resumed or lease.dead) and request.scope.is_whole:
-            merged = records_of(spark, ready.table, request.model, request.task.fingerprint)
+            merged = records_of(spark, ready.table, request.spec.models, request.task.fingerprint)
         self.tracker.end_runs_of(lease.dead, request.experiment)
         with best_effort(CLEARING):
             staging.clear(spark, merged, lease.dead, commits=stats.chunks + _OTHER_COMMITS)

@@ -4,7 +4,7 @@ In: the names of columns, as SQL. Out: SQL text rather than Columns, so that one
 and over Spark Connect.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sparklabel.labels.status import ANSWERED, EMPTY_INPUT, RETRYABLE, UNCERTAIN
 from sparklabel.sql import sql_list, sql_string
@@ -64,7 +64,7 @@ def row_state_sql(
     label: str,
     inputs_hash: str,
     fingerprint: str,
-    model: str,
+    models: Mapping[str, float],
     relabel: str,
     min_confidence: float = 0.0,
     retry: Mapping[str, int | None] | None = None,
@@ -81,10 +81,11 @@ def row_state_sql(
         label: The label column, as SQL.
         inputs_hash: The hash of the row's inputs, as SQL (see `input_hash_sql`).
         fingerprint: The fingerprint of the task as it is now.
-        model: The identity of the model of this pass.
+        models: The identities of the models that this pass asks, each with the confidence from which its answer stands:
+            below it, the next one is asked. 0 also lets failures stand.
         relabel: One of `RELABEL`.
         min_confidence: The threshold of this pass. Answers that an earlier pass withheld above it are retried, and so
-            are this model's answers below it.
+            are these models' answers below it.
         retry: The most attempts for rows with a status (None: no limit). Statuses that it does not name are retried
             without a limit if they are RETRYABLE, and otherwise not at all.
     """
@@ -106,12 +107,27 @@ def row_state_sql(
         f"WHEN NOT ({label}.input_hash <=> {inputs_hash}) THEN 'input_changed' "
         f"WHEN {failed} OR "
         f"({label}.status = '{UNCERTAIN}' AND {label}.confidence >= {min_confidence!r}D) OR "
-        f"({label}.status IN ({sql_list(ANSWERED)}) AND {label}.model <=> {sql_string(model)} "
+        f"({label}.status IN ({sql_list(ANSWERED)}) AND ({_is_by(label, models)}) "
         f"AND {label}.confidence < {min_confidence!r}D) THEN 'retry' "
         f"{task_changed}"
-        f"WHEN {label}.status <> {sql_string(EMPTY_INPUT)} AND NOT ({label}.model <=> {sql_string(model)}) "
+        f"WHEN {label}.status <> {sql_string(EMPTY_INPUT)} AND NOT ({_stands(label, models)}) "
         "THEN 'model_changed' ELSE 'done' END"
     )
+
+
+def _is_by(label: str, models: Collection[str]) -> str:
+    return f"coalesce({label}.model IN ({sql_list(list(models))}), false)" if models else "false"
+
+
+def _stands(label: str, models: Mapping[str, float]) -> str:
+    """True for an answer of one of the models after which no other one is asked."""
+    stand = [
+        f"({_is_by(label, [model])} AND coalesce({label}.confidence >= {least!r}D, false))"
+        if least
+        else _is_by(label, [model])
+        for model, least in models.items()
+    ]
+    return " OR ".join(stand) or "false"
 
 
 STATES = (

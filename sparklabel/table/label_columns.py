@@ -173,11 +173,11 @@ def _check_not_another_tasks(target: TableSnapshot, task: Task, value: str) -> N
 
 
 def remembered(
-    target: TableSnapshot, task: Task, column: str, key: Sequence[str], calibration: Calibration | None
+    target: TableSnapshot, task: Task, column: str, key: Sequence[str], calibrations: Sequence[Calibration]
 ) -> RecordedTask:
     """What the table should remember of the task. A model's calibration stays until it has another one."""
     known = recorded_task(target, task) or RecordedTask(column)
-    return RecordedTask(column, tuple(key), known.calibrated(calibration), tuple(task.inputs))
+    return RecordedTask(column, tuple(key), known.calibrated(calibrations), tuple(task.inputs))
 
 
 def add_columns(
@@ -186,9 +186,9 @@ def add_columns(
     label_columns: LabelColumns,
     task: Task,
     key: Sequence[str],
-    calibration: Calibration | None = None,
+    calibrations: Sequence[Calibration] = (),
 ) -> TableSnapshot:
-    """Adds what is missing, and records the task with its key and its calibration in the table's properties.
+    """Adds what is missing, and records the task with its key and its calibrations in the table's properties.
 
     Returns:
         The table at its new version.
@@ -197,7 +197,7 @@ def add_columns(
     if additions:
         added = ", ".join(f"{path} {ddl}" for path, ddl in additions)
         spark.sql(f"ALTER TABLE {target.sql} ADD COLUMNS ({added})")
-    wanted = remembered(target, task, label_columns.value, key, calibration)
+    wanted = remembered(target, task, label_columns.value, key, calibrations)
     is_new = recorded_task(target, task) != wanted
     if is_new:
         name, content = sql_string(TASK_PROPERTY + task.name), sql_string(wanted.to_json())

@@ -4,6 +4,7 @@ In: a table at a pinned version. Out: `RecordedTask`, of one task or of all.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from sparklabel.confidence.calibrators import Calibrator, FittedCalibrator, calibrator_from_json
@@ -59,12 +60,13 @@ class RecordedTask:
         known = (one for one in self.calibrations if one.asked == (model, fingerprint))
         return next((one.fitted for one in known), None)
 
-    def calibrated(self, newest: "Calibration | None") -> tuple["Calibration", ...]:
-        """The calibrations to remember with a newer one, or without. Passes with models in turn write it once each."""
-        if newest is None or newest in self.calibrations:
-            return self.calibrations
-        others = (one for one in self.calibrations if one.asked != newest.asked)
-        return (newest, *others)[:_MOST_CALIBRATIONS]
+    def calibrated(self, newest: Iterable["Calibration"]) -> tuple["Calibration", ...]:
+        """The calibrations to remember with newer ones. Passes with models in turn write each of them once."""
+        known = self.calibrations
+        for one in newest:
+            if one not in known:
+                known = (one, *(other for other in known if other.asked != one.asked))
+        return known[:_MOST_CALIBRATIONS]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The state of every row of a pinned version, and what passes wrote into its records. Reads only."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -89,11 +89,12 @@ def row_states(
     opened: TaskTable,
     task: Task,
     scope: Scope,
-    model: str = "",
+    models: Mapping[str, float] = {},
     min_confidence: float = 0.0,
 ) -> DataFrame:
-    """The pinned rows of a scope with their input hash (HASH) and their state (STATE) with regard to an answer by
-    `model`. What the table lacks of the label reads as NULL. Raises TableError for a wrong `where`."""
+    """The pinned rows of a scope with their input hash (HASH) and their state (STATE) with regard to answers by
+    `models` (see `row_state_sql`). What the table lacks of the label reads as NULL. Raises TableError for a wrong
+    `where`."""
     where = scope.where
     frame, label_columns = opened.rows(spark), opened.label_columns
     if where is not None:
@@ -134,7 +135,7 @@ def row_states(
     )
     state = row_state_sql(
         value=quote(label_columns.value), label=_RECORD, inputs_hash=HASH,
-        fingerprint=task.fingerprint, model=model, relabel=scope.relabel, min_confidence=min_confidence,
+        fingerprint=task.fingerprint, models=models, relabel=scope.relabel, min_confidence=min_confidence,
         retry=dict(scope.retry),
     )  # fmt: skip
     return hashed.withColumn(STATE, F.expr(state))
@@ -203,9 +204,9 @@ def distinct_inputs(rows: DataFrame, task: Task, *others: str, are_distinct: boo
     return rows.groupBy(HASH, *others).agg(*texts)
 
 
-def records_of(spark: SparkSession, opened: TaskTable, model: str, fingerprint: str) -> DataFrame:
-    """The records of a model's answers to a version of the task, as `record`."""
-    own = (F.col("record.model") == model) & (F.col("record.task_fingerprint") == fingerprint)
+def records_of(spark: SparkSession, opened: TaskTable, models: Iterable[str], fingerprint: str) -> DataFrame:
+    """The records of these models' answers to a version of the task, as `record`."""
+    own = F.col("record.model").isin(*models) & (F.col("record.task_fingerprint") == fingerprint)
     return _records(spark, opened).where(own)
 
 
@@ -214,6 +215,29 @@ def rows_by_status(spark: SparkSession, opened: TaskTable, pass_id: str) -> dict
     written = _records(spark, opened).where(F.col("record.pass_id") == pass_id)
     rows = written.groupBy("record.status").agg(F.count("*").alias("rows")).collect()
     return {row["status"]: row["rows"] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShare:
+    """What a model answered: so many `rows`, with so many distinct `inputs`, whose prompts and answers have so many
+    `tokens`."""
+
+    rows: int
+    inputs: int
+    tokens: int
+
+
+def shares_by_model(spark: SparkSession, opened: TaskTable, pass_id: str) -> dict[str, ModelShare]:
+    """What each model answered in a pass."""
+    written = _records(spark, opened).where(F.col("record.pass_id") == pass_id)
+    tokens = F.coalesce("record.prompt_tokens", F.lit(0)) + F.coalesce("record.output_tokens", F.lit(0))
+    by_input = written.groupBy("record.model", "record.input_hash").agg(
+        F.count("*").alias("rows"), F.any_value(tokens).alias("tokens")
+    )
+    found = by_input.groupBy("model").agg(
+        F.sum("rows").alias("rows"), F.count("*").alias("inputs"), F.sum("tokens").alias("tokens")
+    )
+    return {row["model"]: ModelShare(row["rows"], row["inputs"], row["tokens"]) for row in found.collect()}
 
 
 def rows_kept(opened: TaskTable, pending: DataFrame, answers: DataFrame) -> int:

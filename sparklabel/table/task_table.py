@@ -110,11 +110,11 @@ class TaskTable:
         return recorded.calibrator(model, fingerprint) if recorded else None
 
     def ensure_columns(
-        self, spark: SparkSession, task: Task, calibration: Calibration | None = None
+        self, spark: SparkSession, task: Task, calibrations: Sequence[Calibration] = ()
     ) -> "TaskTable":
-        """The same table with the task's columns, which are added if they are missing, and with its calibration. Reads
+        """The same table with the task's columns, which are added if they are missing, and with its calibrations. Reads
         the table again first: another pass may have just added them."""
-        wanted = remembered(self.target, task, self.label_columns.value, self.keys, calibration)
+        wanted = remembered(self.target, task, self.label_columns.value, self.keys, calibrations)
         if recorded_task(self.target, task) == wanted and not (
             self.label_columns.missing or self.label_columns.new_fields
         ):
@@ -123,7 +123,7 @@ class TaskTable:
             make_labels_table(spark, self.target, self.source, self.keys)
         latest = open_snapshot(spark, self.target.name)
         label_columns = find_label_columns(latest, task, self.keys, self.label_columns.value, adopt=True)
-        target = add_columns(spark, latest, label_columns, task, self.keys, calibration)
+        target = add_columns(spark, latest, label_columns, task, self.keys, calibrations)
         return replace(
             self.at(target), label_columns=LabelColumns(label_columns.value, label_columns.label, ())
         )

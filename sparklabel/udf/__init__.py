@@ -7,11 +7,12 @@ and `label_udf` and `register` make columns and SQL functions of it.
 from sparklabel.udf.functions import label_udf, register, register_all, udf_of, worker_errors
 from sparklabel.udf.loading import load_engine, make_labeler, vacate_gpu
 from sparklabel.udf.prepare import PreparedLabeler, prepare
-from sparklabel.udf.spec import LabelerSpec, engine_of, labeler_spec
+from sparklabel.udf.spec import LabelerSpec, check_threshold, engine_of, labeler_spec, with_fallback
 
 __all__ = [
     "LabelerSpec",
     "PreparedLabeler",
+    "check_threshold",
     "engine_of",
     "label_udf",
     "labeler_spec",
@@ -22,5 +23,6 @@ __all__ = [
     "register_all",
     "udf_of",
     "vacate_gpu",
+    "with_fallback",
     "worker_errors",
 ]

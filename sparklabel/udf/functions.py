@@ -25,7 +25,7 @@ from sparklabel.progress import tell
 from sparklabel.sql import quote, sql_string
 from sparklabel.tasks import Task, load_task
 from sparklabel.udf.prepare import prepare
-from sparklabel.udf.spec import LabelerSpec, labeler_spec
+from sparklabel.udf.spec import LabelerSpec, check_threshold, labeler_spec, with_fallback
 from sparklabel.udf.worker import label_batches
 
 
@@ -62,6 +62,9 @@ def label_udf(
     engine: str | EngineOptions = "auto",
     *,
     min_confidence: float = 0.0,
+    fallback: str | None = None,
+    fallback_below: float | None = None,
+    fallback_engine: str | EngineOptions | None = None,
     adopt_examples: bool = False,
     **options: Any,
 ) -> Callable[..., Column]:
@@ -77,6 +80,10 @@ def label_udf(
         engine: "transformers" ("auto" is the same), "vllm", "openai" or "fake".
         min_confidence: In [0, 1]. An answer with less confidence gets a NULL value and the status `uncertain`; what
             the model would have said is the first of its `alternatives`.
+        fallback: A second model, which is asked about what the first one is not sure of. Each label's `model` says who
+            answered.
+        fallback_below: The confidence below which it is asked, above 0 and at most 1.
+        fallback_engine: Its engine, or the options of it; by default that of the first model, with its options.
         adopt_examples: Take examples (`examples_from`) also from a column that no pass wrote, as people's answers.
         **options: Options of the engine, for transformers: dtype, device, batch_tokens, threads, shared.
 
@@ -89,7 +96,8 @@ def label_udf(
         TaskError: The task cannot be asked of this model.
         ModelError: The model does not resolve, or was fine-tuned for another task.
         TableError: The table of the task's examples cannot be read.
-        SetupError: The engine or an option does not exist, or something is not installed.
+        SetupError: The engine or an option does not exist, the fallback has no threshold, or something is not
+            installed.
 
     Example:
         >>> task = sl.classification("verdict", "text", ["fresh", "rotten"])
@@ -98,11 +106,14 @@ def label_udf(
         >>> reviews.select(label("text").value.alias("verdict")).first()
         Row(verdict='fresh')
     """
-    return udf_of(_prepared(labeler_spec(task, model, engine, options, min_confidence), None, adopt_examples))
+    spec = labeler_spec(task, model, engine, options, min_confidence)
+    spec = with_fallback(spec, fallback, fallback_below, fallback_engine, engine, options)
+    return udf_of(_prepared(spec, None, adopt_examples))
 
 
 def _prepared(spec: LabelerSpec, spark: SparkSession | None, adopt_examples: bool) -> LabelerSpec:
     """The spec for workers. A function has no report, so what it reads of tables is told here."""
+    check_threshold(spec)
     spec = prepare(spec, spark, adopt_examples=adopt_examples).spec
     if spec.examples:
         tell(f"the task {spec.task.name!r}: {spec.examples.sentence}")
@@ -137,6 +148,9 @@ def register(
     *,
     name: str | None = None,
     min_confidence: float = 0.0,
+    fallback: str | None = None,
+    fallback_below: float | None = None,
+    fallback_engine: str | EngineOptions | None = None,
     adopt_examples: bool = False,
     **options: Any,
 ) -> str:
@@ -152,6 +166,7 @@ def register(
         engine: As for `label_udf`.
         name: The function's name; `label_` and the task's name by default.
         min_confidence: In [0, 1]: the default of the function's parameter of this name.
+        fallback, fallback_below, fallback_engine: As for `label_udf`.
         adopt_examples: As for `label_udf`.
         **options: Options of the engine, as for `label_udf`.
 
@@ -162,7 +177,8 @@ def register(
         TaskError: The task cannot be asked of this model.
         ModelError: The model does not resolve, or was fine-tuned for another task.
         TableError: The table of the task's examples cannot be read.
-        SetupError: The engine or an option does not exist, or something is not installed.
+        SetupError: The engine or an option does not exist, the fallback has no threshold, or something is not
+            installed.
 
     Example:
         >>> task = sl.classification("verdict", "text", ["fresh", "rotten"])
@@ -172,7 +188,9 @@ def register(
         Row(verdict='fresh')
     """
     name = name or f"label_{task.name}"
-    spec = _prepared(labeler_spec(task, model, engine, options, min_confidence), spark, adopt_examples)
+    spec = labeler_spec(task, model, engine, options, min_confidence)
+    spec = with_fallback(spec, fallback, fallback_below, fallback_engine, engine, options)
+    spec = _prepared(spec, spark, adopt_examples)
     check_session(spark)
     spark.udf.register(f"_{name}", _arrow_udf(spec, with_threshold=True))
     columns = ", ".join(f"{quote(column)} STRING" for column in task.inputs)
@@ -193,6 +211,9 @@ def register_all(
     engine: str | EngineOptions = "auto",
     *,
     min_confidence: float = 0.0,
+    fallback: str | None = None,
+    fallback_below: float | None = None,
+    fallback_engine: str | EngineOptions | None = None,
     adopt_examples: bool = False,
     **options: Any,
 ) -> list[str]:
@@ -204,6 +225,7 @@ def register_all(
         model: The model of all functions, as for `label_udf`.
         engine: As for `label_udf`.
         min_confidence: In [0, 1]: the default of the functions' parameter of this name.
+        fallback, fallback_below, fallback_engine: As for `label_udf`.
         adopt_examples: As for `label_udf`.
         **options: Options of the engine, as for `label_udf`.
 
@@ -214,7 +236,8 @@ def register_all(
         TaskError: The folder has no tasks, or two of the same name, or a file that is not one.
         ModelError: The model does not resolve, or was fine-tuned for another task.
         TableError: The table of a task's examples cannot be read.
-        SetupError: The engine or an option does not exist, or something is not installed.
+        SetupError: The engine or an option does not exist, the fallback has no threshold, or something is not
+            installed.
 
     Example:
         >>> sl.register_all(spark, "conf/tasks", model="any", engine="fake")[:2]
@@ -236,6 +259,9 @@ def register_all(
             model,
             engine,
             min_confidence=min_confidence,
+            fallback=fallback,
+            fallback_below=fallback_below,
+            fallback_engine=fallback_engine,
             adopt_examples=adopt_examples,
             **options,
         )

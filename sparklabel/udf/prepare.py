@@ -18,10 +18,11 @@ from sparklabel.udf.spec import ENCODER_ENGINE, LabelerSpec
 
 @dataclass(frozen=True, slots=True)
 class PreparedLabeler:
-    """`spec` travels to the workers, with its examples; `task` stays on the driver: the same task, rendered."""
+    """`spec` travels to the workers, with its examples; `tasks` stay on the driver: the same task, rendered for the
+    model, and for its fallback."""
 
     spec: LabelerSpec
-    task: PreparedTask
+    tasks: tuple[PreparedTask, ...]
 
 
 def prepare(
@@ -44,8 +45,12 @@ def prepare(
         TableError: The table of the examples cannot be read, or a column is missing (ColumnError).
         SetupError: The encoder that chooses examples is not installed, or there is no session to read them with.
     """
-    spec = _with_examples(spec, spark, adopt_examples)
-    return PreparedLabeler(spec, _check_askable(spec))
+    spec, fallback = _with_examples(spec, spark, adopt_examples), spec.fallback
+    if fallback is None:
+        return PreparedLabeler(spec, (_check_askable(spec),))
+    second = prepare(fallback.spec, spark, adopt_examples=adopt_examples)
+    spec = replace(spec, fallback=replace(fallback, spec=second.spec))
+    return PreparedLabeler(spec, (_check_askable(spec), *second.tasks))
 
 
 def _with_examples(spec: LabelerSpec, spark: SparkSession | None, adopt: bool) -> LabelerSpec:

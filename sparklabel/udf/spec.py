@@ -18,8 +18,19 @@ from sparklabel.models.references import ResolvedModel
 from sparklabel.progress import tell
 from sparklabel.tasks import Task, check_task
 
+AUTO = "auto"
+"""A `fallback_below` that is found by people's answers."""
 ENCODER_ENGINE = "encoder"
 """The engine of versions without a language model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """What is asked where the answer of the model before it has less confidence than `below`, or none. `below` is None
+    until it is found (`fallback_below="auto"`)."""
+
+    spec: "LabelerSpec"
+    below: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,7 @@ class LabelerSpec:
     min_confidence: float = 0.0
     examples: ExampleSet | None = None
     calibrator_run: str = field(default="", compare=False)
+    fallback: Fallback | None = None
 
     @property
     def manifest(self) -> ModelManifest | None:
@@ -43,13 +55,34 @@ class LabelerSpec:
         return ModelManifest.from_json(self.model.manifest) if self.model.manifest else None
 
     @property
+    def in_turn(self) -> "tuple[LabelerSpec, ...]":
+        """This and the fallback: the specs of the models that are asked in turn."""
+        return (self,) if self.fallback is None else (self, self.fallback.spec)
+
+    @property
+    def models(self) -> dict[str, float]:
+        """The identities of the models that are asked in turn, each with the confidence from which its answer
+        stands; 1 while that is to be found."""
+        if self.fallback is None:
+            return {self.model.identity: 0.0}
+        below = 1.0 if self.fallback.below is None else self.fallback.below
+        return {self.model.identity: below, self.fallback.spec.model.identity: 0.0}
+
+    @property
+    def name(self) -> str:
+        """What commits and reports call the model, or both."""
+        return ", else ".join(spec.model.identity for spec in self.in_turn)
+
+    @property
     def decision(self) -> str:
         """A hash (16 hex digits) of what else determines an answer besides task and model: the calibrator, the
-        threshold, the examples. Empty if there is none of them."""
-        if self.calibrator is None and not self.min_confidence and not self.examples:
+        threshold, the examples, the fallback. Empty if there is none of them."""
+        if not (self.calibrator or self.min_confidence or self.examples or self.fallback):
             return ""
         content: list[Any] = [self.min_confidence, self.calibrator.to_dict() if self.calibrator else None]
         content += [self.examples.sha256] if self.examples else []
+        if self.fallback:
+            content.append({"fallback": [*self.models.items(), self.fallback.spec.decision]})
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
     def withholding(self, min_confidence: float) -> "LabelerSpec":
@@ -128,3 +161,59 @@ def labeler_spec(
             raise
         tell(f"MLflow could not be asked for a calibrator, so only a table's own is used: {error.message}")
         return spec
+
+
+def with_fallback(
+    spec: LabelerSpec,
+    fallback: str | None,
+    below: float | str | None,
+    own_engine: str | EngineOptions | None,
+    engine: str | EngineOptions,
+    options: dict[str, Any],
+    experiment: str = registry.DEFAULT_EXPERIMENT,
+) -> LabelerSpec:
+    """The spec of a cascade: what the model is less sure of than `below`, the fallback is asked.
+
+    Args:
+        spec: Of the model that is asked first.
+        fallback: A reference; None for no fallback.
+        below: A confidence above 0 and at most 1, or "auto" where the caller finds it; None is an error.
+        own_engine: The fallback's engine; None for that of the first one.
+        engine: The first one's.
+        options: Its options.
+        experiment: As for `labeler_spec`.
+
+    Raises:
+        ModelError: The fallback does not resolve, or was fine-tuned for another task.
+        SetupError: `below` is no confidence, the fallback is the model itself, or what `labeler_spec` refuses.
+    """
+    if fallback is None:
+        if own_engine is not None or below not in (None, AUTO):
+            raise errors.SetupError(
+                "fallback_below= and fallback_engine= are about a fallback, and none is given.",
+                hint="Name the model that is asked next: fallback=...",
+            )
+        return spec
+    least = float(below) if isinstance(below, int | float) and not isinstance(below, bool) else None
+    if below != AUTO and not (least is not None and 0 < least <= 1):
+        raise errors.SetupError(
+            f"fallback_below={below!r} is not a confidence above 0 and at most 1.",
+            hint="Answers with less are asked of the fallback: fallback_below=0.8. label_table also takes 'auto'.",
+        )
+    given = (engine, options) if own_engine is None else (own_engine, {})
+    second = labeler_spec(spec.task, fallback, *given, experiment=experiment)
+    if second.model.identity == spec.model.identity:
+        raise errors.SetupError(
+            f"fallback={fallback!r} is the model that is asked first, {spec.model.identity}.",
+            hint="Name another one, or leave it out.",
+        )
+    return replace(spec, fallback=Fallback(second, least))
+
+
+def check_threshold(spec: LabelerSpec) -> None:
+    """Raises SetupError if the threshold of a fallback is yet to be found, by what has no answers of people."""
+    if spec.fallback and spec.fallback.below is None:
+        raise errors.SetupError(
+            "fallback_below='auto' is found by people's answers in a table: a function or a stream reads none.",
+            hint="Give a number: label_table(..., fallback_below='auto') finds it and says it.",
+        )

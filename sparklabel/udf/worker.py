@@ -15,7 +15,7 @@ from sparklabel.engines.server import isolation_lock
 from sparklabel.errors import EngineDied, EngineError
 from sparklabel.labeler import Labeler, abstain_below
 from sparklabel.labels.record import Label
-from sparklabel.labels.status import ENGINE_DIED, RETRYABLE
+from sparklabel.labels.status import EMPTY_INPUT, ENGINE_DIED, RETRYABLE
 from sparklabel.locks import held
 from sparklabel.texts import well_formed
 from sparklabel.udf.isolation import fatal_rows
@@ -48,22 +48,52 @@ def label_batches(
     for the spec's.
     """
     # Withholding looks at the finished label only, so rows with different thresholds are asked together.
-    worker = _Worker(spec.withholding(0.0) if with_threshold else spec, task_slot())
+    worker = _Cascade(spec, task_slot()) if spec.fallback else _Worker(spec.withholding(0.0), task_slot())
 
     def answer(batch: "pa.StructArray") -> "pa.Array":
         import pyarrow as pa
 
         columns = batch.flatten()
-        thresholds = columns.pop().to_pylist() if with_threshold else []
+        thresholds = columns.pop().to_pylist() if with_threshold else [None] * len(batch)
         # As bytes: a Spark string can hold invalid UTF-8, and one such row must not fail the job.
         inputs = [column.cast(pa.binary()).to_pylist() for column in columns]
         labels = worker.label(list(zip(*inputs, strict=True)))
-        if with_threshold:
-            wanted = (spec.min_confidence if least is None else least for least in thresholds)
-            labels = [abstain_below(label, least) for label, least in zip(labels, wanted, strict=True)]
+        wanted = (spec.min_confidence if least is None else least for least in thresholds)
+        labels = [abstain_below(label, least) for label, least in zip(labels, wanted, strict=True)]
         return _as_arrow(labels, arrow_type)
 
     return _ahead(answer, batches, _BATCHES_AHEAD if worker.takes_threads else 1)
+
+
+class _Cascade:
+    """Asks a model, and its fallback about the rows that it is not sure of."""
+
+    def __init__(self, spec: LabelerSpec, slot: Slot) -> None:
+        assert spec.fallback
+        assert spec.fallback.below is not None, "a threshold that was not found"
+        self._below = spec.fallback.below
+        self._first = _Worker(replace(spec.withholding(0.0), fallback=None), slot)
+        self._second = _Worker(spec.fallback.spec, slot)
+
+    @property
+    def takes_threads(self) -> bool:
+        return self._first.takes_threads and self._second.takes_threads
+
+    def label(self, rows: Sequence[_Row]) -> list[Label]:
+        labels = self._first.label(rows)
+        unsure = [number for number, label in enumerate(labels) if is_unsure(label, self._below)]
+        if unsure:
+            for number, label in zip(unsure, self._second.label([rows[n] for n in unsure]), strict=True):
+                labels[number] = label
+        return labels
+
+
+def is_unsure(label: Label, below: float) -> bool:
+    """Whether a fallback is asked. A model that failed may answer the next time, and a row without content has no
+    answer: neither is worth another model's time."""
+    if label.status in (*RETRYABLE, EMPTY_INPUT):
+        return False
+    return label.confidence is None or label.confidence < below
 
 
 def _as_arrow(labels: Sequence[Label], arrow_type: "pa.DataType") -> "pa.Array":

@@ -134,7 +134,7 @@ def test_answers_staged_under_another_threshold_are_not_taken_over(spark, table)
     label(spark, table, task, where="id < 0")
     opened = open_task_table(spark, table, task, "id")
     lax, strict = (
-        open_staging(spark, opened.target, opened.label_columns, task, "fake:m", "p", decision)
+        open_staging(spark, opened.target, opened.label_columns, task, ["fake:m"], "p", decision)
         for decision in ("lax", "strict")
     )
     answer = sl.label_udf(task, model="m", engine="fake")("text").alias(ANSWER)

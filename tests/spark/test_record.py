@@ -110,7 +110,7 @@ class Stars(Classification):
 def test_each_format_of_the_record_has_a_staging_table_of_its_own(spark, small, task):
     opened = open_task_table(spark, small, task, "id")
     texts, numbers = (
-        open_staging(spark, opened.target, opened.label_columns, asked, "m", "p").answers(spark).schema
+        open_staging(spark, opened.target, opened.label_columns, asked, ["m"], "p").answers(spark).schema
         for asked in (task, Stars.build(**task.model_dump()))
     )
     assert texts != numbers

@@ -75,13 +75,13 @@ class Session:
 
 def staging(spark, task=TASK, **options):
     return open_staging(
-        spark, TARGET, LabelColumns("verdict", "verdict_label", ()), task, "fake:m", "p1", **options
+        spark, TARGET, LabelColumns("verdict", "verdict_label", ()), task, ["fake:m"], "p1", **options
     )
 
 
 def cache(model="m", engine="fake", min_confidence=0.0, **options):
     spec = labeler_spec(TASK, model, engine, options, min_confidence)
-    return open_cache(StorageOptions(), "/data/tickets", spec, prepare(spec).task)
+    return open_cache(StorageOptions(), "/data/tickets", spec, prepare(spec).tasks)
 
 
 def labeling(**options):

@@ -7,7 +7,9 @@ is bounded: the oldest days are removed.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -123,21 +125,22 @@ class Cache:
 
 
 def open_cache(
-    storage: StorageOptions, location: str, spec: LabelerSpec, question: PreparedTask
+    storage: StorageOptions, location: str, spec: LabelerSpec, questions: Sequence[PreparedTask]
 ) -> Cache | None:
     """The cache of a pass over the table at `location`; None without one. Reads and creates nothing yet."""
     if storage.cache is False:
         return None
-    template = question.template and question.template.to_dict()
-    asked = [
-        template, question.label_ids, spec.task.fingerprint, spec.decision, spec.model.identity, spec.engine.name,
-        spec.engine.options,
-    ]  # fmt: skip
+    asked: list[Any] = []
+    for one, question in zip(spec.in_turn, questions, strict=True):
+        asked += [
+            question.template and question.template.to_dict(), question.label_ids, one.task.fingerprint, one.decision,
+            one.model.identity, one.engine.name, one.engine.options,
+        ]  # fmt: skip
     content = hashlib.sha256(json.dumps(asked, default=str).encode()).hexdigest()[:32]
     record = label_ddl(spec.task.value_type)
     # If staging has another folder, the table's own should not be written.
     root = storage.staging if storage.cache is True and storage.staging else storage.cache
-    return Cache(_path(root, location), content, record, spec.task.name, spec.model.identity)
+    return Cache(_path(root, location), content, record, spec.task.name, spec.name)
 
 
 def cache_summary(spark: SparkSession, table: str) -> DataFrame:

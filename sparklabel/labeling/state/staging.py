@@ -6,7 +6,7 @@ heartbeats are rows here, too.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, Observation, SparkSession
@@ -48,7 +48,7 @@ class Staging:
     path: str
     pass_id: str
     fingerprint: str
-    model: str
+    models: tuple[str, ...]
     decision: str
 
     @property
@@ -80,7 +80,7 @@ class Staging:
     def answers(
         self, spark: SparkSession, after: int = 0, pinned: bool = False, own: bool = False
     ) -> DataFrame:
-        """One usable answer per input (HASH, ANSWER), from this pass or another one with the same model, task,
+        """One usable answer per input (HASH, ANSWER), from this pass or another one with the same models, task,
         calibrator and threshold.
 
         Args:
@@ -136,7 +136,7 @@ class Staging:
     def _ours(self, table: str = "") -> str:
         return (
             f"{table}answer.task_fingerprint = {sql_string(self.fingerprint)} "
-            f"AND {table}answer.model = {sql_string(self.model)} AND {table}decision = {sql_string(self.decision)}"
+            f"AND {table}answer.model IN ({sql_list(self.models)}) AND {table}decision = {sql_string(self.decision)}"
         )
 
 
@@ -153,7 +153,7 @@ def open_staging(
     target: TableSnapshot,
     label_columns: LabelColumns,
     task: Task,
-    model: str,
+    models: Iterable[str],
     pass_id: str,
     decision: str = "",
     root: str | None = None,
@@ -185,4 +185,4 @@ def open_staging(
             f"The staging table in {path} cannot be created: {refusal or error_message(error)}",
             hint=f"{hint} another folder with staging=.",
         ) from None
-    return Staging(path, pass_id, task.fingerprint, model, decision)
+    return Staging(path, pass_id, task.fingerprint, tuple(models), decision)

@@ -30,7 +30,7 @@ def rows_left(*, beside):
 
 
 def test_a_lease_is_a_row_beside_those_of_others_as_long_as_its_block(spark, tmp_path):
-    staging = Staging(str(tmp_path / "staging"), "me", "f", "m", "d")
+    staging = Staging(str(tmp_path / "staging"), "me", "f", ("m",), "d")
     spark.sql(f"CREATE TABLE {staging.sql} (pass_id STRING, staged_at TIMESTAMP, lease STRING) USING DELTA")
     spark.sql(f"INSERT INTO {staging.sql} VALUES {rows_left(beside=Shard(1, 2))}")
 

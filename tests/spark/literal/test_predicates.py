@@ -120,7 +120,7 @@ def test_only_an_answer_to_the_same_input_is_kept_and_only_from_a_failure_of_the
 @pytest.fixture(scope="module")
 def states(says):
     """The state of each row, for an answer by the model `m` to the input `h` under the task `f`."""
-    asked = {"fingerprint": "f", "model": "m", "relabel": "task"}
+    asked = {"fingerprint": "f", "models": {"m": 0.0}, "relabel": "task"}
 
     def evaluate(rows, **options):
         sql = row_state_sql(value="value", label="label", inputs_hash="'h'", **asked | options)
@@ -200,7 +200,9 @@ def test_relabel_decides_whether_another_task_counts_and_never_whether_another_m
 
 def test_names_with_quotes_are_compared_as_they_are(states, record):
     label = record(task_fingerprint="it's \\ f", model="it's \\ m")
-    assert states({"row": ("fresh", label)}, fingerprint="it's \\ f", model="it's \\ m") == {"row": "done"}
+    assert states({"row": ("fresh", label)}, fingerprint="it's \\ f", models={"it's \\ m": 0.0}) == {
+        "row": "done"
+    }
 
 
 def test_a_lower_threshold_retries_what_was_withheld_and_a_higher_one_what_was_given(states, record):

@@ -73,7 +73,7 @@ def states(spark, table, task):
     """The state of each row of a scope."""
 
     def evaluate(scope=Scope(), opened=table, **options):  # noqa: B008 frozen
-        rows = row_states(spark, opened, task, scope, **{"model": "m"} | options)
+        rows = row_states(spark, opened, task, scope, **{"models": {"m": 0.0}} | options)
         return {row.id: row[STATE] for row in rows.select("id", STATE).collect()}
 
     return evaluate
@@ -188,7 +188,7 @@ def test_a_value_with_other_fields_is_read_as_the_task_knows_it(spark):
 
 
 def test_corrections_without_a_whole_record_and_those_that_nobody_signed_are_told_apart(spark, table, task):
-    rows = row_states(spark, table, task, Scope(), "m").select(
+    rows = row_states(spark, table, task, Scope(), {"m": 0.0}).select(
         "id", unattributed().alias("unattributed"), implicit_corrections().alias("implicit")
     )
     found = {row.id: (row.unattributed, row.implicit) for row in rows.collect()}
@@ -198,7 +198,7 @@ def test_corrections_without_a_whole_record_and_those_that_nobody_signed_are_tol
 
 
 def test_a_pending_row_keeps_its_key_its_text_and_what_decides_who_may_write(spark, table, task):
-    rows = row_states(spark, table, task, Scope(), "m").select(*pending_columns(table, task))
+    rows = row_states(spark, table, task, Scope(), {"m": 0.0}).select(*pending_columns(table, task))
     row = rows.where("id = 'another model'").first().asDict(recursive=True)
     kept = {"pass_id": "q", "attempts": 1, "status": "ok", "input_hash": input_hash([b"text"])}
     assert row == {
@@ -208,7 +208,7 @@ def test_a_pending_row_keeps_its_key_its_text_and_what_decides_who_may_write(spa
 
 
 def test_an_input_is_asked_once_however_many_rows_have_it(spark, table, task):
-    rows = row_states(spark, table, task, Scope(), "m").select(*pending_columns(table, task))
+    rows = row_states(spark, table, task, Scope(), {"m": 0.0}).select(*pending_columns(table, task))
     once = distinct_inputs(rows, task)
     assert [tuple(row) for row in once.collect()] == [(input_hash([b"text"]), "text")]
     assert once.columns == [HASH, "text"]
@@ -221,11 +221,11 @@ def test_an_input_is_asked_once_however_many_rows_have_it(spark, table, task):
 
 
 def test_records_are_found_by_who_answered_which_version_of_the_task(spark, table, task):
-    found = records_of(spark, table, "m", task.fingerprint).select("record.*").collect()
+    found = records_of(spark, table, ["m"], task.fingerprint).select("record.*").collect()
     assert len(found) == 7
     assert {(row.model, row.task_fingerprint) for row in found} == {("m", task.fingerprint)}
-    assert records_of(spark, table, "older", task.fingerprint).count() == 1
-    assert records_of(spark, table, "older", "older").count() == 0
+    assert records_of(spark, table, ["older"], task.fingerprint).count() == 1
+    assert records_of(spark, table, ["older"], "older").count() == 0
 
 
 def test_what_a_pass_wrote_is_counted_by_status(spark, table):
@@ -235,7 +235,7 @@ def test_what_a_pass_wrote_is_counted_by_status(spark, table):
 
 
 def test_failures_keep_older_answers_and_one_of_them_is_told(spark, table, task, asked):
-    pending = row_states(spark, table, task, Scope(), "m").select(*pending_columns(table, task))
+    pending = row_states(spark, table, task, Scope(), {"m": 0.0}).select(*pending_columns(table, task))
     schema = f"{HASH} STRING, {ANSWER} {RECORD}"
     failed = asked(value=None, status="timeout", error="too slow")
     answers = spark.createDataFrame(

@@ -18,7 +18,7 @@ def calibration(model, temperature=1.5, fingerprint="v1:0"):
 def remembering(*calibrations):
     recorded = RecordedTask("verdict", ("id",))
     for one in calibrations:
-        recorded = replace(recorded, calibrations=recorded.calibrated(one))
+        recorded = replace(recorded, calibrations=recorded.calibrated([one]))
     return RecordedTask.read(recorded.to_json())
 
 
@@ -41,7 +41,7 @@ def test_a_newer_calibrator_of_a_model_takes_the_place_of_the_one_before():
     ]
 
 
-@pytest.mark.parametrize("again", [None, calibration("small")])
+@pytest.mark.parametrize("again", [[], [calibration("small")]])
 def test_a_pass_without_a_new_calibrator_changes_nothing(again):
     known = remembering(calibration("small"), calibration("large"))
     assert known.calibrated(again) == known.calibrations

@@ -21,7 +21,7 @@ SHOWN = ExampleSet("0" * 64, SOURCE, 3, 0, False, (), b"", "encoder")
 def test_what_is_prepared_is_the_spec_for_workers_and_the_rendered_task():
     prepared = prepare(labeler_spec(TASK, "m", "fake", {}))
     assert pickle.loads(pickle.dumps(prepared.spec)) == prepared.spec == labeler_spec(TASK, "m", "fake", {})
-    assert len(prepared.task.label_ids) == len(TASK.labels)
+    assert len(prepared.tasks[0].label_ids) == len(TASK.labels)
 
 
 def test_a_task_that_does_not_fit_the_model_is_refused():

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("store")
 def question(task=None, model="m", engine="fake", min_confidence=0.0, **options):
     task = task or classification("verdict", "text", ["fresh", "rotten"], "Judge.")
     spec = labeler_spec(task, model, engine, options, min_confidence)
-    return open_cache(StorageOptions(), "/table", spec, prepare(spec).task).question
+    return open_cache(StorageOptions(), "/table", spec, prepare(spec).tasks).question
 
 
 def test_the_same_question_is_known_again():
@@ -59,7 +59,7 @@ def test_new_instructions_are_another_question_also_for_a_model_that_was_trained
 
 def test_a_shared_folder_or_the_tables_own_holds_it():
     spec = labeler_spec(classification("verdict", "text", ["a", "b"]), "m", "fake", {})
-    asked = prepare(spec).task
+    asked = prepare(spec).tasks
     assert open_cache(StorageOptions(), "/table/", spec, asked).path == "/table/_sparklabel/cache"
     assert open_cache(StorageOptions(cache="/shared"), "/table", spec, asked).path == "/shared/cache"
     assert open_cache(StorageOptions(cache=False), "/table", spec, asked) is None

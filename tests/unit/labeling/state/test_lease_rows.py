@@ -109,7 +109,7 @@ def lease(session, said):
     """Makes the lease of `me`, or of another pass in this process."""
 
     def make(shard=None, pass_id="me", say=said.append):
-        return Lease(session, Staging("staging", pass_id, "f", "m", "d"), shard, say)
+        return Lease(session, Staging("staging", pass_id, "f", ("m",), "d"), shard, say)
 
     return make
 

@@ -18,5 +18,5 @@ def test_a_full_disk_is_named_with_the_advice_to_make_room():
 
     target, columns = SimpleNamespace(location="/data/tickets"), SimpleNamespace(label="verdict_label")
     with pytest.raises(TableError, match=r"cannot be created: .*No space left on device") as caught:
-        open_staging(SimpleNamespace(sql=sql), target, columns, TASK, "fake:m", "p")
+        open_staging(SimpleNamespace(sql=sql), target, columns, TASK, ["fake:m"], "p")
     assert caught.value.hint.startswith("Make room, ")
