@@ -19,6 +19,7 @@ from sparklabel.demo.data import DemoData, key_hash, movie_reviews, read_jsonl, 
 from sparklabel.errors import SetupError
 from sparklabel.evaluation import EvaluationReport, Metrics, evaluate, measure
 from sparklabel.labeler import PreparedTask
+from sparklabel.labeler.zero_shot import LM
 from sparklabel.labeling import PassReport, label_table
 from sparklabel.labels.status import OK
 from sparklabel.language_model import LanguageModel
@@ -79,9 +80,9 @@ class _Demo:
         self._step("1/7", f"Delta tables: {TABLE} ({len(self.data.pool):,} rows) and {TEST_TABLE} "
                    f"({len(self.data.test):,} rows set aside by key hash; nothing learns from them)")  # fmt: skip
         self._make_tables()
-        self._step("2/7", f"Evaluate {DEFAULT} without training: zero-shot, then with prior correction")
-        zero_shot = self._evaluate(self.task)
-        corrected = self._evaluate(self.task.model_copy(update={"prior": "content_free"}))
+        self._step("2/7", f"Evaluate {DEFAULT} without training: the language model alone, then mixed with the labels' names")
+        alone = self._evaluate(self.task.model_copy(update={"zero_shot": LM, "prior": "content_free"}))
+        mixed = self._evaluate(self.task)
         self._step("3/7", f"First pass: label {TABLE} in place")
         first = self._label(DEFAULT)
         self._step("4/7", f"People answer {self.answers:,} rows (simulated by the gold column)")
@@ -107,7 +108,7 @@ class _Demo:
         )
         self._step("7/7", "Results: the new model on the test rows")
         tuned = self._evaluate(self.task, model)
-        self._summary(zero_shot, corrected, tuned, self._probe(), training, first, second)
+        self._summary(alone, mixed, tuned, self._probe(), training, first, second)
 
     def _step(self, number: str, text: str) -> None:
         self.console.print(f"\n[bold]{number}[/] {text}")
@@ -122,8 +123,7 @@ class _Demo:
 
     def _evaluate(self, task: Classification, model: str = DEFAULT) -> EvaluationReport:
         report = evaluate(self.spark, TEST_TABLE, task, gold="gold", model=model)
-        prior = ", prior-corrected" if task.prior else ""
-        self.console.print(f"accuracy {report.accuracy:.1%}{prior} ({report.seconds:.0f} s)")
+        self.console.print(f"accuracy {report.accuracy:.1%} ({report.seconds:.0f} s)")
         return report
 
     def _label(self, model: str, relabel: str = "task") -> PassReport:
@@ -159,18 +159,18 @@ class _Demo:
         return measure(self.task.answer_mode, gold, values, confidence, [OK] * len(gold))
 
     def _summary(
-        self, zero_shot: EvaluationReport, corrected: EvaluationReport, tuned: EvaluationReport,
+        self, alone: EvaluationReport, mixed: EvaluationReport, tuned: EvaluationReport,
         probe: Metrics, training: TrainingReport, first: PassReport, second: PassReport | None,
     ) -> None:  # fmt: skip
         table = Table(title=f"{self.task.name} on {len(self.data.test):,} test rows", title_justify="left")
         for heading in ("", "accuracy", "confidence AUROC", "ECE", "prompt tokens"):
             table.add_column(heading, justify="right" if heading else "left")
-        if zero_shot.metrics.majority:
-            label, share = zero_shot.metrics.majority
+        if mixed.metrics.majority:
+            label, share = mixed.metrics.majority
             table.add_row(f"always {label!r}", f"{share:.1%}", "-", "-", "-")
         for name, metrics, tokens in (
-            ("zero-shot", zero_shot.metrics, zero_shot.prompt_tokens),
-            ("zero-shot, prior-corrected", corrected.metrics, corrected.prompt_tokens),
+            ("zero-shot, language model alone", alone.metrics, alone.prompt_tokens),
+            ("zero-shot, with the labels' names", mixed.metrics, mixed.prompt_tokens),
             ("linear probe", probe, None),
             ("fine-tuned", tuned.metrics, tuned.prompt_tokens),
         ):

@@ -21,6 +21,7 @@ from sparklabel.labeler.predictors import Answer, ChoicePredictor, Predictor, pr
 from sparklabel.labeler.prepared_task import PreparedTask
 from sparklabel.labeler.retrieval import CandidateRetriever, ExampleRetriever
 from sparklabel.labeler.row_classifier import RowClassifier
+from sparklabel.labeler.zero_shot import LM, MIXED, label_order, name_reader, ordered
 from sparklabel.labels import status
 from sparklabel.labels.record import Alternative, Label, input_hash
 from sparklabel.models.manifest import ModelManifest
@@ -51,6 +52,7 @@ class Labeler:
         examples: The examples of a pass, for a model that was not fine-tuned.
         open_encoder: Opens the encoder that finds similar examples and candidate labels.
         classifier: That of a fine-tuned model which has one.
+        zero_shot: "mixed" for a model that was not fine-tuned, as a classification describes it.
 
     Raises:
         TaskError: The task cannot be asked of this model.
@@ -69,8 +71,14 @@ class Labeler:
         examples: ExampleSet | None = None,
         open_encoder: Callable[[], Encoder] = sentence_encoder,
         classifier: RowClassifier | None = None,
+        zero_shot: str = LM,
     ) -> None:
         self._calibrator, self._min_confidence = calibrator, min_confidence
+        fingerprint = task.fingerprint
+        self._choices: list[int] | slice = slice(None)
+        if zero_shot == MIXED:
+            self._choices, task = label_order(task), ordered(task)
+            classifier = name_reader(task, open_encoder)
         prepared = PreparedTask.of(task, engine.tokenizer, manifest, model, examples)
         by_row = examples is not None and examples.similar and manifest is None
         self._example_retriever = (
@@ -82,7 +90,7 @@ class Labeler:
         self._predictor: Predictor = predictor(
             prepared, engine, zero_shot=manifest is None, classifier=classifier
         )
-        self._stamp = Label(status=status.OK, model=model, task_fingerprint=task.fingerprint, attempts=1)
+        self._stamp = Label(status=status.OK, model=model, task_fingerprint=fingerprint, attempts=1)
         self._enough, self._which = (all, "an") if task.needs_every_input else (any, "every")
         self._refuses_cuts = task.on_too_long == "fail"
         self._too_long = replace(
@@ -113,7 +121,7 @@ class Labeler:
         if not isinstance(self._predictor, ChoicePredictor):
             raise TaskError("Answers that are written have no probabilities of choices.")
         texts = [list(row) for row in rows]
-        return self._predictor.log_probabilities(self._prompts(texts), texts)
+        return self._predictor.log_probabilities(self._prompts(texts), texts)[:, self._choices]
 
     def _remember(self, answers: dict[str, Label]) -> None:
         """Keeps answers for equal inputs in later calls, except failures that another attempt may not have."""

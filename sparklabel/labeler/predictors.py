@@ -70,12 +70,15 @@ class ChoicePredictor(Predictor, Protocol):
 def predictor(
     prepared: PreparedTask, engine: Engine, *, zero_shot: bool, classifier: RowClassifier | None = None
 ) -> Predictor:
-    """The predictor for a task with this engine. `zero_shot`: the model was not fine-tuned. `classifier`: its own."""
+    """The predictor for a task with this engine. `zero_shot`: the model was not fine-tuned. `classifier`: its
+    own, or the mixture that it is a source of."""
     mode = prepared.mode
     if isinstance(mode, Generated):
         return GeneratedAnswers(prepared, mode, engine)
-    # A fine-tuned model learned the labels' frequencies from people, so its prior is not corrected.
-    scored = ScoredAnswers(prepared, mode, engine, corrects=mode.prior_correction and zero_shot)
+    # A fine-tuned model learned the labels' frequencies from people, so its prior is not corrected. In a mixture with
+    # another source it always is: that one has none.
+    corrects = zero_shot and (mode.prior_correction or classifier is not None)
+    scored = ScoredAnswers(prepared, mode, engine, corrects=corrects)
     if classifier is None:
         return scored
     return ClassifierAnswers(mode, classifier, scored if prepared.label_trie else None)

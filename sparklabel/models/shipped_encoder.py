@@ -34,6 +34,15 @@ def check_installed() -> None:
     shipped_folder()
 
 
+def is_installed() -> bool:
+    """Whether the encoder is installed here."""
+    try:
+        check_installed()
+    except SetupError:
+        return False
+    return True
+
+
 def shipped_sha256() -> str:
     """The hash of the files that the encoder's vectors depend on. Raises SetupError if it is not installed."""
     folder = shipped_folder()

@@ -24,13 +24,16 @@ class Classification(Task):
     `prior="content_free"` divides each label's probability by the one that the model gives it for an empty input, and
     normalizes again (contextual calibration, Zhao et al. 2021, arXiv:2102.09690): small models are biased toward one
     label. `candidates`: each prompt lists this many labels, the nearest to the row, instead of all; the others then
-    have no probability.
+    have no probability. `zero_shot`: how a model that was not fine-tuned answers: by its own probabilities ("lm"), or
+    by these, mixed with how near the row is to the labels' names ("mixed"). None is "mixed" for the embedded model,
+    unless the task has examples or candidates, and "lm" for others.
     """
 
     kind: Literal["classification"] = "classification"
     labels: LabelOptions
     prior: Literal["content_free"] | None = None
     candidates: Annotated[int, Field(strict=True, ge=2)] | None = None
+    zero_shot: Literal["lm", "mixed"] | None = None
 
     @model_validator(mode="after")
     def _examples_use_the_labels(self) -> "Classification":
@@ -48,6 +51,10 @@ class Classification(Task):
         if self.candidates and self.prior:
             raise ValueError(
                 "prior= and candidates= cannot be combined: one prior cannot serve rows with different labels"
+            )
+        if self.candidates and self.zero_shot == "mixed":
+            raise ValueError(
+                "zero_shot='mixed' and candidates= cannot be combined: the mixture corrects a prior for all labels"
             )
         return self
 

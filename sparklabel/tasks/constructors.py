@@ -25,6 +25,7 @@ def classification(
     on_too_long: str = "cut",
     prior: str | None = None,
     candidates: int | None = None,
+    zero_shot: str | None = None,
 ) -> Task:
     """A task that gives every row one of `labels`.
 
@@ -45,6 +46,9 @@ def classification(
             empty input.
         candidates: For more labels than a prompt can hold: how many of them each row's prompt lists, chosen by
             similarity to the row. By default all.
+        zero_shot: What a model without fine-tuning is asked for: "lm", its own probabilities; "mixed", these without
+            their prior and mixed with how near the row is to the labels' names and descriptions, by the sentence
+            encoder. By default "mixed" for the embedded model if the task has neither examples nor candidates.
 
     Returns:
         The task, frozen.
@@ -60,7 +64,7 @@ def classification(
     return Classification.build(
         kind="classification", name=name, inputs=_columns(inputs, "inputs", name), labels=labels,
         instructions=instructions, examples=_examples(examples, name), examples_from=examples_from,
-        on_too_long=on_too_long, prior=prior, candidates=candidates,
+        on_too_long=on_too_long, prior=prior, candidates=candidates, zero_shot=zero_shot,
     )  # fmt: skip
 
 

@@ -68,6 +68,7 @@ def make_labeler(spec: LabelerSpec, engine: Engine) -> Labeler:
     return Labeler(
         spec.task, engine, model=spec.model.identity, manifest=manifest, calibrator=spec.calibrator,
         min_confidence=spec.min_confidence, examples=spec.examples, classifier=classifier,
+        zero_shot=spec.zero_shot,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pyspark.sql import SparkSession
 
 from sparklabel.labeler import PreparedTask
+from sparklabel.labeler.zero_shot import MIXED, ordered
 from sparklabel.models.references import tokenizer_folder
 from sparklabel.models.shipped_encoder import check_installed
 from sparklabel.prompts import Tokenizer, candidate_labels
@@ -57,7 +58,7 @@ def _with_examples(spec: LabelerSpec, spark: SparkSession | None, adopt: bool) -
     """The first half of `prepare`: the spec with the task's examples, read now."""
     if spec.manifest:
         return spec
-    if candidate_labels(spec.task):
+    if candidate_labels(spec.task) or spec.zero_shot == MIXED:
         check_installed()
     if spec.examples is not None:
         return spec
@@ -66,7 +67,8 @@ def _with_examples(spec: LabelerSpec, spark: SparkSession | None, adopt: bool) -
 
 def _check_askable(spec: LabelerSpec) -> PreparedTask:
     """The second half of `prepare`: the task rendered, or the error that says why it cannot be asked."""
-    prepared = PreparedTask.of(spec.task, _tokenizer(spec), spec.manifest, spec.model.identity, spec.examples)
+    task = ordered(spec.task) if spec.zero_shot == MIXED else spec.task
+    prepared = PreparedTask.of(task, _tokenizer(spec), spec.manifest, spec.model.identity, spec.examples)
     if prepared.label_trie:
         spec.engine.kind.check(prepared.label_trie)
     return prepared

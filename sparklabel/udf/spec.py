@@ -13,10 +13,13 @@ from sparklabel import errors, registry
 from sparklabel.confidence.calibrators import Calibrator, FittedCalibrator
 from sparklabel.engines import ENGINES, EngineOptions, EngineSpec, engine_spec
 from sparklabel.few_shot import ExampleSet
+from sparklabel.labeler.zero_shot import LM, MIXED, WEIGHTS
 from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import ResolvedModel
+from sparklabel.models.shipped_encoder import is_installed
 from sparklabel.progress import tell
 from sparklabel.tasks import Task, check_task
+from sparklabel.tasks.classification import Classification
 
 AUTO = "auto"
 """A `fallback_below` that is found by people's answers."""
@@ -55,6 +58,17 @@ class LabelerSpec:
         return ModelManifest.from_json(self.model.manifest) if self.model.manifest else None
 
     @property
+    def zero_shot(self) -> str:
+        """How a classification is answered without fine-tuning (see its `zero_shot`): "lm" or "mixed"."""
+        task = self.task
+        if not isinstance(task, Classification) or self.model.manifest:
+            return LM
+        if task.zero_shot:
+            return task.zero_shot
+        is_plain = not (task.candidates or task.examples or task.examples_from)
+        return MIXED if self.model.source == "embedded" and is_plain and is_installed() else LM
+
+    @property
     def in_turn(self) -> "tuple[LabelerSpec, ...]":
         """This and the fallback: the specs of the models that are asked in turn."""
         return (self,) if self.fallback is None else (self, self.fallback.spec)
@@ -76,11 +90,14 @@ class LabelerSpec:
     @property
     def decision(self) -> str:
         """A hash (16 hex digits) of what else determines an answer besides task and model: the calibrator, the
-        threshold, the examples, the fallback. Empty if there is none of them."""
-        if not (self.calibrator or self.min_confidence or self.examples or self.fallback):
+        threshold, the examples, the mixture, the fallback. Empty if there is none of them."""
+        is_mixed = self.zero_shot == MIXED
+        if not (self.calibrator or self.min_confidence or self.examples or self.fallback or is_mixed):
             return ""
         content: list[Any] = [self.min_confidence, self.calibrator.to_dict() if self.calibrator else None]
         content += [self.examples.sha256] if self.examples else []
+        if is_mixed:
+            content.append({"zero_shot": WEIGHTS})
         if self.fallback:
             content.append({"fallback": [*self.models.items(), self.fallback.spec.decision]})
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

@@ -249,3 +249,24 @@ def test_a_policy_says_how_often_rows_with_a_status_are_asked(states, record):
         "too_long None", "too_long 1", "too_long 2", "too_long 3",
     }  # fmt: skip
     assert set(found.values()) == {"retry", "done"}
+
+
+def test_of_two_models_in_turn_the_first_ones_answer_stands_where_it_is_sure(states, record):
+    rows = {
+        "sure": ("fresh", record(confidence=0.8)),
+        "unsure": ("fresh", record(confidence=0.79)),
+        "without a confidence": ("fresh", record(confidence=None)),
+        "failed for good": failed(record, "too_long"),
+        "the second one's": ("fresh", record(model="n", confidence=0.1)),
+        "the second one failed for good": failed(record, "too_long", model="n"),
+        "another model's": ("fresh", record(model="x", confidence=0.9)),
+    }
+    found = states(rows, models={"m": 0.8, "n": 0.0})
+    done = {"sure", "the second one's", "the second one failed for good"}
+    assert found == {case: "done" if case in done else "model_changed" for case in rows}
+
+
+def test_either_models_answers_below_the_threshold_are_tried_again(states, record):
+    rows = {model: ("fresh", record(model=model, confidence=0.85)) for model in ("m", "n", "x")}
+    found = states(rows, models={"m": 0.8, "n": 0.0}, min_confidence=0.9)
+    assert found == {"m": "retry", "n": "retry", "x": "model_changed"}

@@ -1,0 +1,63 @@
+"""Whom a cascade asks about a row: the second model, where the first is not sure or has no answer."""
+
+import pyarrow as pa
+import pytest
+
+from sparklabel import classification
+from sparklabel.labels.record import Label
+from sparklabel.udf import labeler_spec, with_fallback
+from sparklabel.udf.worker import is_unsure, label_batches
+
+TASK = classification("verdict", "text", ["fresh", "rotten"], "Judge.")
+RECORD = pa.struct([("model", pa.string()), ("status", pa.string())])
+
+
+@pytest.mark.parametrize(
+    ("status", "confidence", "asks"),
+    [
+        ("ok", 0.8, False), ("ok", 0.79, True), ("ok", None, True), ("truncated", 0.9, False),
+        ("invalid_output", None, True), ("too_long", None, True),
+        ("empty_input", None, False), ("engine_error", None, False), ("timeout", None, False),
+    ],
+)  # fmt: skip
+def test_the_second_model_is_asked_where_the_first_is_not_sure_or_has_no_answer(status, confidence, asks):
+    assert is_unsure(Label(status=status, confidence=confidence), 0.8) == asks
+
+
+def labels(texts, **options):
+    spec = with_fallback(labeler_spec(TASK, "small", "fake", {}, **options), "large", 0.8, None, "fake", {})
+    rows = pa.StructArray.from_arrays([pa.array(texts)], names=["text"])
+    (found,) = label_batches(spec, iter([rows]), RECORD)
+    return [(one["model"], one["status"]) for one in found.to_pylist()]
+
+
+def test_rows_keep_their_order():
+    asked = labels(["what", "it is fresh", None, "who", "it is rotten"])
+    assert [model for model, _ in asked] == [
+        "fake:large",
+        "fake:small",
+        "fake:small",
+        "fake:large",
+        "fake:small",
+    ]
+
+
+def test_each_model_of_a_cascade_has_the_confidence_from_which_its_answers_stand():
+    spec = with_fallback(labeler_spec(TASK, "small", "fake", {}), "large", 0.8, "fake", "fake", {})
+    assert spec.models == {"fake:small": 0.8, "fake:large": 0.0}
+
+
+def test_the_last_answer_is_withheld_below_the_threshold():
+    assert labels(["what", "it is fresh"], min_confidence=0.8) == [
+        ("fake:large", "uncertain"),
+        ("fake:small", "ok"),
+    ]
+
+
+def test_a_cascade_decides_otherwise_than_its_first_model():
+    alone = labeler_spec(TASK, "small", "fake", {})
+    decisions = {
+        with_fallback(alone, model, below, None, "fake", {}).decision
+        for model, below in [("large", 0.8), ("large", 0.7), ("larger", 0.8)]
+    }
+    assert len(decisions | {alone.decision}) == 4
