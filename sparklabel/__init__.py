@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sparklabel.benchmarking.report import BenchmarkReport
+    from sparklabel.benchmarking.run import benchmark
     from sparklabel.delta.session import spark_session
     from sparklabel.engines.options import FakeOptions, OpenAIOptions, TransformersOptions, VllmOptions
     from sparklabel.errors import SparklabelError
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BenchmarkReport": "benchmarking.report",
     "CalibrationReport": "evaluation",
     "DEFAULT": "models.references",
     "EvaluationReport": "evaluation",
@@ -74,6 +77,7 @@ _HOMES = {
     "VllmOptions": "engines",
     "answering": "tasks",
     "answers": "table",
+    "benchmark": "benchmarking.run",
     "cache_summary": "labeling",
     "calibrate": "evaluation",
     "cancel_run": "training.runs.submit",
@@ -111,6 +115,7 @@ _HOMES = {
 
 __all__ = [
     "DEFAULT",
+    "BenchmarkReport",
     "CalibrationReport",
     "EvaluationReport",
     "FakeOptions",
@@ -134,6 +139,7 @@ __all__ = [
     "VllmOptions",
     "answering",
     "answers",
+    "benchmark",
     "cache_summary",
     "calibrate",
     "cancel_run",

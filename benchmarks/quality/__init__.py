@@ -1,1 +1,1 @@
-"""How good the answers are, on public data sets: one YAML a data set in `data_sets`, the rows in a folder of yours."""
+"""How good the answers are where `sparklabel benchmark` does not look: texts that give orders, weights of a mixture."""

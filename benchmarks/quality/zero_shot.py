@@ -10,6 +10,7 @@ what `sparklabel.labeler.zero_shot.WEIGHTS` give; accuracies in %. Test parts ar
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,8 @@ from rich.console import Console
 from scipy.optimize import minimize
 
 from benchmarks.harness import argument_parser, figure_table, finish
-from benchmarks.quality.data_set import NAMES as SETS
-from benchmarks.quality.measured import Measured
 from sparklabel import registry
+from sparklabel.benchmarking.suite import SetRows, load_suite, read_set
 from sparklabel.classifiers.classifier import NAMES, SCORES
 from sparklabel.classifiers.features import TextReader
 from sparklabel.confidence.prior import normalized
@@ -39,14 +39,14 @@ TUNED = ("banking77", "sst2", "trec", "lexical_relation", "math_topics")
 class Sources:
     """Both sources' log-probabilities [N, L] of a set's training rows, and the right labels."""
 
-    def __init__(self, measured: Measured, engine: TransformersEngine) -> None:
-        task = ordered(measured.task)
-        rows = [list(inputs) for inputs, _ in measured.train]
+    def __init__(self, found: SetRows, engine: TransformersEngine) -> None:
+        task = ordered(found.task)
+        rows = [list(inputs) for inputs, _ in found.train]
         reader = TextReader(task, sentence_encoder())
         self.names = reader.read(rows, [NAMES])[NAMES].astype(np.float64)
         corrected = task.model_copy(update={"prior": "content_free", "zero_shot": "lm"})
         self.scores = Labeler(corrected, engine, model="m").log_probabilities(rows)
-        self.right = np.array([task.label_names.index(answer) for _, answer in measured.train])
+        self.right = np.array([task.label_names.index(answer) for _, answer in found.train])
 
     def mixed(self, weights: Sequence[float]) -> Floats:
         return normalized(weights[0] * self.names + weights[1] * self.scores)
@@ -73,8 +73,10 @@ def main() -> None:
     arguments = _parser().parse_args()
     engine = TransformersEngine.load(registry.fetch(registry.resolve(DEFAULT)).base)
     console, sources = Console(), dict[str, Sources]()
+    suite = load_suite(Path("conf/benchmark")) | load_suite(Path("conf/benchmark/more"))
     for name in arguments.only:
-        sources[name] = Sources(Measured(name, arguments.data, arguments.rows, 0), engine)
+        found = read_set(name, suite[name], arguments.data)
+        sources[name] = Sources(replace(found, train=found.train[: arguments.rows]), engine)
         console.print(f"{name}: {len(sources[name].right):,} training rows")
     table = figure_table(
         "Accuracy on training rows", "set", "labels", "language model", "names", "weights of the others", "with these",
@@ -95,7 +97,7 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argument_parser(__doc__, rows=500)
     parser.add_argument("--data", type=Path, required=True, help="the folder with the sets' files")
-    parser.add_argument("--only", nargs="+", choices=SETS, default=TUNED, help="these classifications")
+    parser.add_argument("--only", nargs="+", default=TUNED, help="these classifications")
     return parser
 
 

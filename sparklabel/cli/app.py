@@ -20,7 +20,8 @@ class _Interrupted(Exception):
 
 
 _FIRST = (
-    "label", "finetune", "runs", "evaluate", "calibrate", "passes", "undo", "restore", "failures", "cache", "sql",
+    "label", "finetune", "runs", "evaluate", "calibrate", "benchmark", "passes", "undo", "restore", "failures", "cache",
+    "sql",
 )  # fmt: skip
 """In the order of the loop; the help lists these before the others."""
 

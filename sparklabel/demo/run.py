@@ -80,7 +80,10 @@ class _Demo:
         self._step("1/7", f"Delta tables: {TABLE} ({len(self.data.pool):,} rows) and {TEST_TABLE} "
                    f"({len(self.data.test):,} rows set aside by key hash; nothing learns from them)")  # fmt: skip
         self._make_tables()
-        self._step("2/7", f"Evaluate {DEFAULT} without training: the language model alone, then mixed with the labels' names")
+        self._step(
+            "2/7",
+            f"Evaluate {DEFAULT} without training: alone, then mixed with the labels' names",
+        )
         alone = self._evaluate(self.task.model_copy(update={"zero_shot": LM, "prior": "content_free"}))
         mixed = self._evaluate(self.task)
         self._step("3/7", f"First pass: label {TABLE} in place")

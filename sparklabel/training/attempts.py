@@ -50,7 +50,7 @@ def train_here(training: Training, folder: Path, on_step: OnStep) -> Trained:
     )
 
 
-def trainer(spark: SparkSession, processes: Processes, end: EndRequest) -> Trainer:
+def trainer(spark: SparkSession | None, processes: Processes, end: EndRequest) -> Trainer:
     """Who trains, as the user asked for. What it gives raises:
 
     TrainingInterrupted: Ranks were lost again and again, too few are left, or it was asked to end.
@@ -66,6 +66,7 @@ def trainer(spark: SparkSession, processes: Processes, end: EndRequest) -> Train
         return train_here(training, folder, step_taken)
 
     def train(training: Training, folder: Path, on_step: OnStep) -> Trained:
+        assert spark, "several processes need a session"
         spec = TrainingSpec(training.base.identity, training.config, training.choices)
         run = RunFolder.of(Path(processes.checkpoints or ""), spec, training.examples, training.own)
         return _TrainingRun(spark, training, processes, run, _Watch(run, on_step), end).to_its_end(folder)

@@ -33,7 +33,7 @@ def judge_candidate(spark: SparkSession, call: FinetuneCall, control: RunControl
     answers = inputs.answers
     if len(answers.held_out) < LEAST_VALIDATION or not answers.train:
         raise AnswersError(
-            f"{inputs.opened.target.name} has {len(whole.answers.train):,} answers to learn from, and "
+            f"{inputs.table.target.name} has {len(whole.answers.train):,} answers to learn from, and "
             f"{VALIDATION_SHARE:.0%} of their inputs must judge the candidates of a search, at least "
             f"{LEAST_VALIDATION}.",
             hint="Answer more rows, or fine-tune without a search.",

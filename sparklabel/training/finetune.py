@@ -138,7 +138,7 @@ def run_call(spark: SparkSession, call: FinetuneCall, control: RunControl) -> Tr
     """`finetune`, followed and ended by `control`. Raises TrainingInterrupted, too, when it was asked to end."""
     started, task = time.monotonic(), call.task
     inputs = FinetuneInputs.read(spark, call)
-    answers, target, name = inputs.answers, inputs.opened.target, inputs.registered_name
+    answers, target, name = inputs.answers, inputs.table.target, inputs.registered_name
     judge = HeldOutJudge(task, inputs.base, answers, name, inputs.examples)
     judge.baseline(
         registry.champion(name)

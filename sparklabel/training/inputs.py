@@ -31,7 +31,7 @@ class FinetuneInputs:
     Attributes:
         call: What was asked for.
         processes: Who trains.
-        opened: The table, at a pinned version.
+        opened: The table, at a pinned version; None for answers of a benchmark.
         answers: Its human answers.
         base: The language model: what is fine-tuned, or what a first classifier has to beat.
         encoder: What a classifier reads; None if none is fitted.
@@ -42,7 +42,7 @@ class FinetuneInputs:
 
     call: FinetuneCall
     processes: Processes
-    opened: TaskTable
+    opened: TaskTable | None
     answers: HumanAnswers
     base: ResolvedModel
     encoder: ResolvedModel | None
@@ -75,6 +75,12 @@ class FinetuneInputs:
             examples=pinned_examples(spark, task, call.adopt_examples),
         )  # fmt: skip
 
+    @property
+    def table(self) -> TaskTable:
+        """`opened`, of what was read from a table."""
+        assert self.opened, "answers without a table"
+        return self.opened
+
     def for_search(self, own: str) -> "FinetuneInputs":
         """The same for a candidate of a search, which only the training answers train and judge."""
         return replace(self, answers=self.answers.for_search(), own=own)
@@ -96,7 +102,7 @@ class FinetuneInputs:
     def log(self, run: registry.Run) -> None:
         """Logs what is trained on. Also finds out whether artifacts can be written, which the adapter needs after hours
         of training. Raises SetupError."""
-        target, task, answers = self.opened.target, self.call.task, self.answers
+        target, task, answers = self.table.target, self.call.task, self.answers
         run.log_table(target.name, location=target.location, version=target.version)
         run.log_params(
             {

@@ -38,7 +38,7 @@ _COSTS = {CLASSIFIER: 1.0, LORA: 30.0}
 
 
 def train_student(
-    spark: SparkSession, inputs: FinetuneInputs, run: registry.Run, control: RunControl, folder: Path
+    spark: SparkSession | None, inputs: FinetuneInputs, run: registry.Run, control: RunControl, folder: Path
 ) -> Student:
     """Trains by the call's method; the version's files are in the folder then. Raises what `finetune` does."""
     method, mode = inputs.call.method, inputs.call.task.answer_mode
@@ -94,7 +94,7 @@ class _Trials:
     """Each method trained on four fifths of the training answers, and asked for the rest."""
 
     def __init__(
-        self, spark: SparkSession, search: FinetuneInputs, run: registry.Run, control: RunControl
+        self, spark: SparkSession | None, search: FinetuneInputs, run: registry.Run, control: RunControl
     ) -> None:
         self._spark, self._run, self._control = spark, run, control
         self._validation = search.answers.held_out
@@ -135,7 +135,7 @@ def _asked(task: Task, folder: Path, answers: tuple[HumanAnswer, ...]) -> Floats
 
 
 def _trained(
-    spark: SparkSession,
+    spark: SparkSession | None,
     inputs: FinetuneInputs,
     run: registry.Run,
     control: RunControl,

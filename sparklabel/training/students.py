@@ -66,9 +66,10 @@ class Student:
 
 
 def train_adapter(
-    spark: SparkSession, inputs: FinetuneInputs, run: registry.Run, control: RunControl, folder: Path
+    spark: SparkSession | None, inputs: FinetuneInputs, run: registry.Run, control: RunControl, folder: Path
 ) -> Student:
-    """Trains a LoRA adapter of the base into the folder. Raises what `finetune` does."""
+    """Trains a LoRA adapter of the base into the folder. Only in this process without a session. Raises what `finetune`
+    does."""
     kept, outcome = kept_adapter(inputs.job(), trainer(spark, inputs.processes, control.end), run, control)
     kept.copy_files(folder)
     summary = outcome.summary

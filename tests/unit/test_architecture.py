@@ -22,7 +22,7 @@ FLOORS = {
             "udf",
             "labeling",
             "evaluation training",
-            "labeled_table",
+            "labeled_table benchmarking",
             "demo cli",
         )
     )
@@ -39,7 +39,7 @@ DOORS = {
     "jinja2": {"language_model.chat_renderer"},
     "filelock": {"locks"},
     "optuna": {"training.runs"},
-    "matplotlib": {"training.runs.figures"},
+    "matplotlib": {"training.runs.figures", "benchmarking.charts"},
     "pyspark": {room for room, floor in FLOORS.items() if floor >= 4},
 }
 MODULES = {

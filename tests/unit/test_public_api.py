@@ -30,6 +30,7 @@ PROMISED = {
     config=None, num_processes=1: ...,
     "evaluate": lambda spark, table, task, *, gold=None, key=None, column=None, into=None, model=DEFAULT,
     engine="auto": ...,
+    "benchmark": lambda suite, *, models=(DEFAULT,), answers=(0,), data=None, only=None, rows=1000: ...,
     "calibrate": lambda spark, table, task, *, key=None, column=None, into=None, model=None: ...,
     "cache_summary": lambda spark, table: ...,
     "clear_cache": lambda spark, table, task=None: ...,
@@ -56,6 +57,7 @@ PROMISED = {
 def test_the_public_names_are_the_promised_ones():
     verbs = set(PROMISED)
     records = {
+        "BenchmarkReport",
         "PassReport",
         "CalibrationReport",
         "TrainingConfig",

@@ -1,0 +1,1 @@
+"""Benchmarks: several models on several data sets, untrained and taught by a number of answers, in one figure."""

@@ -1,0 +1,228 @@
+"""A cell of a benchmark: one model on one data set, untrained or taught by a number of answers.
+
+In: a set's rows, an entry, a number. Out: a `Cell`, which is kept as JSON: a benchmark that was killed goes on with the
+cells that it has not. Nothing is registered or promoted.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparklabel import registry
+from sparklabel.benchmarking.entries import Entry
+from sparklabel.benchmarking.suite import SetRows
+from sparklabel.errors import EngineError, SetupError
+from sparklabel.evaluation.metrics.summary import measure
+from sparklabel.labeler import Labeler
+from sparklabel.labels.record import Label
+from sparklabel.language_model import TrainingConfig
+from sparklabel.models.encoders import resolve_encoder
+from sparklabel.models.references import ResolvedModel
+from sparklabel.models.shipped_encoder import ENCODER
+from sparklabel.progress import WorkProgress
+from sparklabel.stored_records import read_record
+from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
+from sparklabel.tasks import Scored, Task
+from sparklabel.training.baseline import judged_spec
+from sparklabel.training.call import LORA, FinetuneCall
+from sparklabel.training.control import RunControl
+from sparklabel.training.inputs import FinetuneInputs
+from sparklabel.training.processes import Processes
+from sparklabel.training.selection import train_student
+from sparklabel.udf import LabelerSpec, labeler_spec, load_engine, make_labeler, prepare
+
+_FORMAT = 1
+"""Raised when a release measures otherwise: a cell of an earlier one is computed again."""
+_CHUNK = 64
+_RESAMPLES = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """What one model did on one set.
+
+    Attributes:
+        set_name: The set.
+        entry: The model's name in the benchmark.
+        answers: How many answers taught it; 0 for none.
+        model: The identity of what answered; "" if nothing did.
+        metric: The set's metric.
+        value: It, in [0, 1]; None if the cell failed. `low` and `high` are its 95% interval.
+        figures: All figures, as `Metrics.figures()` names them.
+        prompt_tokens: The mean of a row's prompt.
+        rows_per_second: Without loading the model.
+        cost_per_1000_rows: By the entry's prices; None without.
+        train_seconds: How long it was taught.
+        note: How `method="auto"` chose.
+        error: Why there are no figures; "" if there are.
+        said: For each test row the value, the confidence and the status.
+    """
+
+    set_name: str
+    entry: str
+    answers: int
+    metric: str
+    model: str = ""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+    prompt_tokens: float = 0.0
+    rows_per_second: float = 0.0
+    cost_per_1000_rows: float | None = None
+    train_seconds: float = 0.0
+    note: str = ""
+    error: str = ""
+    said: Sequence[Any] = ()
+
+    @property
+    def answered_by(self) -> str:
+        """The model and how it was taught, in words."""
+        return f"{self.entry}, {self.answers:,} answers" if self.answers else f"{self.entry}, zero-shot"
+
+    def __str__(self) -> str:
+        if self.value is None or self.low is None or self.high is None:
+            return f"{self.set_name}, {self.answered_by}: {self.error}"
+        return (
+            f"{self.set_name}, {self.answered_by}: {self.metric} {100 * self.value:.1f} "
+            f"({100 * self.low:.1f} to {100 * self.high:.1f})"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a cell answers: which set's rows, which model, how many answers."""
+
+    set_name: str
+    rows: SetRows
+    entry: Entry
+    answers: int
+    metric: str
+    config: TrainingConfig | None = None
+
+    @property
+    def title(self) -> str:
+        return f"{self.set_name}, {self.entry.name}, {self.answers:,} answers"
+
+    def key(self, model: ResolvedModel | str) -> str:
+        """A hash of all that the cell depends on."""
+        engine = self.entry.engine
+        content = [
+            _FORMAT, self.rows.task.fingerprint, list(self.rows.train[: self.answers]), list(self.rows.test),
+            model if isinstance(model, str) else model.identity, engine if isinstance(engine, str) else engine.given,
+            sorted(self.entry.options.items()), self.entry.method if self.answers else "", self.metric,
+            asdict(self.config) if self.config else None,
+        ]  # fmt: skip
+        return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:16]
+
+
+def kept_cell(file: Path) -> Cell | None:
+    """The cell in a file; None if there is none, or it is not whole."""
+    try:
+        return read_record(Cell, json.loads(file.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def keep_cell(cell: Cell, file: Path) -> None:
+    """Writes the cell, whole or not at all."""
+    part = file.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(asdict(cell), default=str), "utf-8")
+    part.replace(file)
+
+
+def untrained(question: Question) -> Cell:
+    """Asks the model as it is. Raises what loading and asking it does."""
+    entry, task = question.entry, question.rows.task
+    spec = prepare(labeler_spec(task, entry.model, entry.engine, dict(entry.options))).spec
+    return _asked(question, spec, _labeler(spec))
+
+
+def taught(question: Question, run: registry.Run) -> Cell:
+    """Teaches the model the answers, and asks it then. Raises what `finetune` does."""
+    entry, task = question.entry, question.rows.task
+    people = tuple(
+        HumanAnswer(inputs, answer, None) for inputs, answer in question.rows.train[: question.answers]
+    )
+    has_classifier = entry.method != LORA and isinstance(task.answer_mode, Scored)
+    inputs = FinetuneInputs(
+        call=FinetuneCall(
+            table=question.set_name, task=task, base=entry.model, method=entry.method, config=question.config
+        ),
+        processes=Processes(), opened=None, answers=HumanAnswers(people, (), {}), base=registry.resolve(entry.model),
+        encoder=resolve_encoder(ENCODER) if has_classifier else None, registered_name=question.set_name, examples=None,
+    )  # fmt: skip
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as tmp:
+        student = train_student(None, inputs, run, RunControl(), Path(tmp))
+        seconds = time.monotonic() - started
+        with registry.unregistered_version(Path(tmp)) as model:
+            spec = judged_spec(task, model)
+            cell = _asked(question, spec, _labeler(spec))
+    student.remove()
+    return replace(cell, train_seconds=seconds, note=student.selection)
+
+
+def _labeler(spec: LabelerSpec) -> Labeler:
+    return make_labeler(spec, load_engine(spec.engine, spec.model))
+
+
+def _asked(question: Question, spec: LabelerSpec, labeler: Labeler) -> Cell:
+    rows = [list(inputs) for inputs, _ in question.rows.test]
+    labels: list[Label] = []
+    started = time.monotonic()
+    with WorkProgress(question.title, len(rows)) as bar:
+        for start in range(0, len(rows), _CHUNK):
+            labels += labeler.label(rows[start : start + _CHUNK])
+            bar.advance(len(labels) - start)
+            if labeler.engine_lost:
+                raise EngineError(labels[-1].error or "The engine is lost.")
+    seconds = time.monotonic() - started
+    tokens = sum((label.prompt_tokens or 0) + (label.output_tokens or 0) for label in labels)
+    gold = [answer for _, answer in question.rows.test]
+    value, interval, figures = _judged(question.rows.task, question.metric, gold, labels)
+    cost = question.entry.pricing.of(seconds, tokens)
+    return Cell(
+        set_name=question.set_name, entry=question.entry.name, answers=question.answers, metric=question.metric,
+        model=spec.model.identity, value=value, low=interval[0], high=interval[1], figures=figures,
+        prompt_tokens=sum(label.prompt_tokens or 0 for label in labels) / len(rows),
+        rows_per_second=len(rows) / seconds,
+        cost_per_1000_rows=None if cost is None else 1000 * cost / len(rows),
+        said=[[label.value, label.confidence, label.status] for label in labels],
+    )  # fmt: skip
+
+
+def _judged(
+    task: Task, metric: str, gold: Sequence[Any], labels: Sequence[Label]
+) -> tuple[float, tuple[float, float], dict[str, float]]:
+    """The metric, its 95% interval, and all figures. Accuracy has Wilson's interval, other metrics that of 200
+    resamples of the rows."""
+
+    def figures(numbers: Sequence[int], confidence: Sequence[float | None]) -> dict[str, float]:
+        chosen = [labels[number] for number in numbers]
+        return measure(
+            task.answer_mode, [gold[number] for number in numbers], [label.value for label in chosen], confidence,
+            [label.status for label in chosen],
+        ).figures()  # fmt: skip
+
+    found = figures(range(len(labels)), [label.confidence for label in labels])
+    if metric not in found:
+        raise SetupError(
+            f"{metric!r} is no metric of a task of kind {task.kind!r}.",
+            hint=f"It has: {', '.join(sorted(found))}.",
+        )
+    if metric == "accuracy":
+        return found[metric], (found["accuracy_lower95"], found["accuracy_upper95"]), found
+    rng = np.random.default_rng(0)
+    without = [None] * len(labels)  # of the confidences' figures each draw would have a bootstrap of its own
+    draws = (rng.integers(0, len(labels), len(labels)).tolist() for _ in range(_RESAMPLES))
+    low, high = np.nanpercentile([figures(draw, without).get(metric, np.nan) for draw in draws], [2.5, 97.5])
+    return found[metric], (float(low), float(high)), found
