@@ -172,8 +172,8 @@ class _Demo:
             label, share = mixed.metrics.majority
             table.add_row(f"always {label!r}", f"{share:.1%}", "-", "-", "-")
         for name, metrics, tokens in (
-            ("zero-shot, language model alone", alone.metrics, alone.prompt_tokens),
-            ("zero-shot, with the labels' names", mixed.metrics, mixed.prompt_tokens),
+            ("zero-shot, model alone", alone.metrics, alone.prompt_tokens),
+            ("zero-shot, with names", mixed.metrics, mixed.prompt_tokens),
             ("linear probe", probe, None),
             ("fine-tuned", tuned.metrics, tuned.prompt_tokens),
         ):

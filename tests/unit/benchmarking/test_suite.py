@@ -1,4 +1,4 @@
-"""Suites: each YAML is a data set, a row becomes inputs and a right answer, and what is wrong is named with its file."""
+"""Suites: each YAML is a data set, and a row becomes inputs and a right answer. Errors name the file or the set."""
 
 import json
 from pathlib import Path
