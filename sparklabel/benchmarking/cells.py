@@ -43,6 +43,7 @@ _FORMAT = 1
 """Raised when a release measures otherwise: a cell of an earlier one is computed again."""
 _CHUNK = 64
 _RESAMPLES = 200
+_NO_SHARES = ("n", "completed", "mae")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,10 +215,11 @@ def _judged(
         ).figures()  # fmt: skip
 
     found = figures(range(len(labels)), [label.confidence for label in labels])
-    if metric not in found:
+    shares = [name for name in sorted(found) if name not in _NO_SHARES]
+    if metric not in shares:
         raise SetupError(
-            f"{metric!r} is no metric of a task of kind {task.kind!r}.",
-            hint=f"It has: {', '.join(sorted(found))}.",
+            f"{metric!r} is no share from 0 to 1 that a task of kind {task.kind!r} is measured by.",
+            hint=f"It has: {', '.join(shares)}.",
         )
     if metric == "accuracy":
         return found[metric], (found["accuracy_lower95"], found["accuracy_upper95"]), found

@@ -26,9 +26,9 @@ _SHARPNESS = 20.0
 def sentence_features(task: Task, rows: Sequence[Sequence[str]], encoder: Encoder) -> Features:
     """A row's texts as one vector [N, F].
 
-    Of one input its sentence vector, of several inputs their vectors in a row. Of the two records of a matching task
-    both vectors, the absolute difference and the product (InferSent, Conneau et al. 2017, arXiv:1705.02364, section 3):
-    a head is linear, and how alike two records are is not.
+    Of one input its sentence vector, of several inputs their vectors in a row. Of two, inputs or records of a matching
+    task, also the absolute difference and the product (InferSent, Conneau et al. 2017, arXiv:1705.02364, section 3): a
+    head is linear, and how two texts relate is not.
     """
     parts = row_parts(task, rows)
     vectors = [encoder.embed([row[i] for row in parts]) for i in range(len(parts[0]))] if parts else []
@@ -39,8 +39,8 @@ def sentence_features(task: Task, rows: Sequence[Sequence[str]], encoder: Encode
 
 
 def compares(task: Task) -> bool:
-    """Whether a row is two records to be compared."""
-    return isinstance(task, Matching)
+    """Whether a row is two texts, which may be compared."""
+    return isinstance(task, Matching) or len(task.inputs) == 2
 
 
 def row_parts(task: Task, rows: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -52,12 +52,15 @@ def row_parts(task: Task, rows: Sequence[Sequence[str]]) -> list[list[str]]:
 
 
 def mean_vectors(features: Features, rows: Sequence[Sequence[str]]) -> Features:
-    """The vectors of each row's inputs [N, S * D] as one unit vector [N, D]: the mean of those that are not blank. None
-    is cut for it, as a text of them all would be."""
+    """The vectors of each row's inputs, with which its features [N, F] begin, as one unit vector [N, D]: the mean of
+    those that are not blank. None is cut for it, as a text of them all would be."""
     if len(rows) == 0 or len(rows[0]) == 1:
         return features
+    inputs = len(rows[0])
+    size = features.shape[1] // (4 if inputs == 2 else inputs)
     is_given = np.array([[bool(text.strip()) for text in row] for row in rows], np.float32)
-    summed = np.einsum("ns,nsd->nd", is_given, features.reshape(len(rows), len(rows[0]), -1))
+    vectors = features[:, : inputs * size].reshape(len(rows), inputs, size)
+    summed = np.einsum("ns,nsd->nd", is_given, vectors)
     return np.asarray(summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), _TINY), np.float32)
 
 

@@ -96,10 +96,14 @@ def test_test_rows_among_the_training_rows_are_refused_unless_allowed(suite):
     assert sl.benchmark(suite, allow_shared=True, **asked).cells[0].value
 
 
-def test_a_metric_that_the_task_has_not_is_named(suite):
-    add(suite, "tones", metric="bleu")
+@pytest.mark.parametrize("metric", ["bleu", "n"])
+def test_a_metric_that_is_no_share_is_named(suite, metric):
+    add(suite, "tones", metric=metric)
     [cell] = sl.benchmark(suite, models=[FAKE]).cells
-    assert cell.error == "'bleu' is no metric of a task of kind 'classification'."
+    assert (
+        cell.error
+        == f"{metric!r} is no share from 0 to 1 that a task of kind 'classification' is measured by."
+    )
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,13 @@ def test_one_input_is_its_vector():
 
 
 def test_several_inputs_are_their_vectors_in_a_row():
+    task = classification("t", ["title", "text", "note"], ["x", "y"])
+    assert sentence_features(task, [["a", "c", "b"]], Letters()).tolist() == [[1, 0, 0, 0, 0, 1, 0, 1, 0]]
+
+
+def test_two_inputs_are_compared():
     task = classification("t", ["title", "text"], ["x", "y"])
-    assert sentence_features(task, [["a", "c"]], Letters()).tolist() == [[1, 0, 0, 0, 0, 1]]
+    assert sentence_features(task, [["a", "c"]], Letters()).tolist() == [[1, 0, 0, 0, 0, 1, 1, 0, 1, 0, 0, 0]]
 
 
 def test_two_records_are_compared():
@@ -40,9 +45,11 @@ def test_two_records_are_compared():
 
 
 def test_several_inputs_are_like_a_label_together_and_blank_ones_not_at_all():
-    vectors = Letters().embed(["a", "b", "c", " "]).reshape(2, 6)
-    found = mean_vectors(vectors, [["a", "b"], ["c", " "]])
-    assert found == pytest.approx(np.array([[0.7071, 0.7071, 0], [0, 0, 1]]), abs=1e-4)
+    for blank in ([], [" "]):  # two inputs, which are compared as well, and three
+        rows = [["a", "b", *blank], ["c", " ", *blank]]
+        task = classification("t", ["title", "text", "note"][: len(rows[0])], ["x", "y"])
+        found = mean_vectors(sentence_features(task, rows, Letters()), rows)
+        assert found == pytest.approx(np.array([[0.7071, 0.7071, 0], [0, 0, 1]]), abs=1e-4)
 
 
 def test_of_a_record_that_is_read_as_one_text_its_whole_length_counts():
