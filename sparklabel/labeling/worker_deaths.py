@@ -5,7 +5,6 @@ other process, and finds the row that caused it (see `sparklabel.udf.worker`).
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeVar
 
 from sparklabel.delta.errors import is_death, spark_errors
@@ -27,7 +26,7 @@ class WorkerRetry:
             with worker_errors():
                 return ask(self._spec)
         except spark_errors() as error:
-            isolated = replace(self._spec, engine=self._spec.engine.isolated())
+            isolated = self._spec.isolated()
             if not is_death(error) or isolated == self._spec:
                 raise
         tell("a Python worker died: retrying with the model in a process of its own, to find the row")

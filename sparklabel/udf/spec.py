@@ -102,6 +102,11 @@ class LabelerSpec:
             content.append({"fallback": [*self.models.items(), self.fallback.spec.decision]})
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
+    def isolated(self) -> "LabelerSpec":
+        """The same spec with engines in processes of their own, where they can be moved (`EngineSpec.isolated`)."""
+        fallback = self.fallback and replace(self.fallback, spec=self.fallback.spec.isolated())
+        return replace(self, engine=self.engine.isolated(), fallback=fallback)
+
     def withholding(self, min_confidence: float) -> "LabelerSpec":
         """The same spec with another threshold. Raises SetupError for one that is not in [0, 1]."""
         if not (isinstance(min_confidence, int | float) and 0 <= min_confidence <= 1):

@@ -61,3 +61,8 @@ def test_a_cascade_decides_otherwise_than_its_first_model():
         for model, below in [("large", 0.8), ("large", 0.7), ("larger", 0.8)]
     }
     assert len(decisions | {alone.decision}) == 4
+
+
+def test_both_models_of_a_cascade_are_isolated_where_a_worker_died():
+    spec = with_fallback(labeler_spec(TASK, "small", "fake", {}), "large", 0.8, None, "fake", {})
+    assert [one.engine.shared for one in spec.isolated().in_turn] == [True, True]
