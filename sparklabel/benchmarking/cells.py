@@ -21,11 +21,11 @@ from sparklabel.benchmarking.entries import Entry
 from sparklabel.benchmarking.suite import SetRows
 from sparklabel.errors import EngineError, SetupError
 from sparklabel.evaluation.metrics.summary import measure
-from sparklabel.labeler import Labeler
+from sparklabel.labeling.options import Pricing
 from sparklabel.labels.record import Label
+from sparklabel.labels.status import OK, RETRYABLE
 from sparklabel.language_model import TrainingConfig
 from sparklabel.models.encoders import resolve_encoder
-from sparklabel.models.references import ResolvedModel
 from sparklabel.models.shipped_encoder import ENCODER
 from sparklabel.progress import WorkProgress
 from sparklabel.stored_records import read_record
@@ -37,9 +37,9 @@ from sparklabel.training.control import RunControl
 from sparklabel.training.inputs import FinetuneInputs
 from sparklabel.training.processes import Processes
 from sparklabel.training.selection import train_student
-from sparklabel.udf import LabelerSpec, labeler_spec, load_engine, make_labeler, prepare
+from sparklabel.udf import LabelerSpec, engine_of, labeler_spec, load_engine, make_labeler, prepare
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised when a release measures otherwise: a cell of an earlier one is computed again."""
 _CHUNK = 64
 _RESAMPLES = 200
@@ -60,7 +60,8 @@ class Cell:
         figures: All figures, as `Metrics.figures()` names them.
         prompt_tokens: The mean of a row's prompt.
         rows_per_second: Without loading the model.
-        cost_per_1000_rows: By the entry's prices; None without.
+        seconds, tokens: Of all test rows: without loading the model, and of prompts and answers.
+        cost_per_1000_rows: By the entry's prices; None without. It is not kept: prices change.
         train_seconds: How long it was taught.
         note: How `method="auto"` chose.
         error: Why there are no figures; "" if there are.
@@ -78,6 +79,8 @@ class Cell:
     figures: Mapping[str, float] = field(default_factory=dict)
     prompt_tokens: float = 0.0
     rows_per_second: float = 0.0
+    seconds: float = 0.0
+    tokens: int = 0
     cost_per_1000_rows: float | None = None
     train_seconds: float = 0.0
     note: str = ""
@@ -88,6 +91,12 @@ class Cell:
     def answered_by(self) -> str:
         """The model and how it was taught, in words."""
         return f"{self.entry}, {self.answers:,} answers" if self.answers else f"{self.entry}, zero-shot"
+
+    def priced(self, pricing: Pricing) -> "Cell":
+        """The cell with what 1,000 rows cost at these prices."""
+        cost = pricing.of(self.seconds, self.tokens)
+        rows = max(1, len(self.said))
+        return replace(self, cost_per_1000_rows=None if cost is None else 1000 * cost / rows)
 
     def __str__(self) -> str:
         if self.value is None or self.low is None or self.high is None:
@@ -113,14 +122,14 @@ class Question:
     def title(self) -> str:
         return f"{self.set_name}, {self.entry.name}, {self.answers:,} answers"
 
-    def key(self, model: ResolvedModel | str) -> str:
-        """A hash of all that the cell depends on."""
-        engine = self.entry.engine
+    def key(self, spec: LabelerSpec) -> str:
+        """A hash of all that the cell depends on; `spec` is that of the model as it is."""
+        engine, is_taught = spec.engine, self.answers > 0
         content = [
             _FORMAT, self.rows.task.fingerprint, list(self.rows.train[: self.answers]), list(self.rows.test),
-            model if isinstance(model, str) else model.identity, engine if isinstance(engine, str) else engine.given,
-            sorted(self.entry.options.items()), self.entry.method if self.answers else "", self.metric,
-            asdict(self.config) if self.config else None,
+            spec.model.identity, engine.name, engine.options, engine.shared, self.metric,
+            [self.entry.method, resolve_encoder(ENCODER).identity, asdict(self.config) if self.config else None]
+            if is_taught else [spec.decision],
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:16]
 
@@ -140,15 +149,19 @@ def keep_cell(cell: Cell, file: Path) -> None:
     part.replace(file)
 
 
-def untrained(question: Question) -> Cell:
+def question_spec(question: Question) -> LabelerSpec:
+    """The spec of the model as it is. Raises ModelError, SetupError or TaskError."""
+    entry = question.entry
+    return labeler_spec(question.rows.task, entry.model, entry.engine, dict(entry.options))
+
+
+def untrained(question: Question, spec: LabelerSpec) -> Cell:
     """Asks the model as it is. Raises what loading and asking it does."""
-    entry, task = question.entry, question.rows.task
-    spec = prepare(labeler_spec(task, entry.model, entry.engine, dict(entry.options))).spec
-    return _asked(question, spec, _labeler(spec))
+    return _asked(question, prepare(spec).spec)
 
 
-def taught(question: Question, run: registry.Run) -> Cell:
-    """Teaches the model the answers, and asks it then. Raises what `finetune` does."""
+def taught(question: Question, spec: LabelerSpec, run: registry.Run) -> Cell:
+    """Teaches the model the answers, and asks it then, with the same engine. Raises what `finetune` does."""
     entry, task = question.entry, question.rows.task
     people = tuple(
         HumanAnswer(inputs, answer, None) for inputs, answer in question.rows.train[: question.answers]
@@ -158,7 +171,7 @@ def taught(question: Question, run: registry.Run) -> Cell:
         call=FinetuneCall(
             table=question.set_name, task=task, base=entry.model, method=entry.method, config=question.config
         ),
-        processes=Processes(), opened=None, answers=HumanAnswers(people, (), {}), base=registry.resolve(entry.model),
+        processes=Processes(), opened=None, answers=HumanAnswers(people, (), {}), base=spec.model,
         encoder=resolve_encoder(ENCODER) if has_classifier else None, registered_name=question.set_name, examples=None,
     )  # fmt: skip
     started = time.monotonic()
@@ -166,17 +179,25 @@ def taught(question: Question, run: registry.Run) -> Cell:
         student = train_student(None, inputs, run, RunControl(), Path(tmp))
         seconds = time.monotonic() - started
         with registry.unregistered_version(Path(tmp)) as model:
-            spec = judged_spec(task, model)
-            cell = _asked(question, spec, _labeler(spec))
+            cell = _asked(question, replace(judged_spec(task, model), engine=engine_of(model, spec.engine)))
     student.remove()
     return replace(cell, train_seconds=seconds, note=student.selection)
 
 
-def _labeler(spec: LabelerSpec) -> Labeler:
-    return make_labeler(spec, load_engine(spec.engine, spec.model))
+def check_metric(question: Question) -> None:
+    """Raises SetupError if the metric is none of the task, before anything is asked."""
+    task, gold = question.rows.task, [answer for _, answer in question.rows.test[:20]]
+    found = measure(task.answer_mode, gold, gold, [None] * len(gold), [OK] * len(gold)).figures()
+    shares = [name for name in sorted(found) if name not in _NO_SHARES]
+    if question.metric not in shares:
+        raise SetupError(
+            f"{question.metric!r} is no share from 0 to 1 that a task of kind {task.kind!r} is measured by.",
+            hint=f"It has: {', '.join(shares)}.",
+        )
 
 
-def _asked(question: Question, spec: LabelerSpec, labeler: Labeler) -> Cell:
+def _asked(question: Question, spec: LabelerSpec) -> Cell:
+    labeler = make_labeler(spec, load_engine(spec.engine, spec.model))
     rows = [list(inputs) for inputs, _ in question.rows.test]
     labels: list[Label] = []
     started = time.monotonic()
@@ -187,16 +208,18 @@ def _asked(question: Question, spec: LabelerSpec, labeler: Labeler) -> Cell:
             if labeler.engine_lost:
                 raise EngineError(labels[-1].error or "The engine is lost.")
     seconds = time.monotonic() - started
-    tokens = sum((label.prompt_tokens or 0) + (label.output_tokens or 0) for label in labels)
+    # What the engine failed on is asked again; a model is not worse for an outage.
+    labels = labeler.label(rows) if any(label.status in RETRYABLE for label in labels) else labels
+    if failed := [label for label in labels if label.status in RETRYABLE]:
+        raise EngineError(f"The engine failed on {len(failed):,} of {len(rows):,} rows: {failed[0].error}")
     gold = [answer for _, answer in question.rows.test]
     value, interval, figures = _judged(question.rows.task, question.metric, gold, labels)
-    cost = question.entry.pricing.of(seconds, tokens)
     return Cell(
         set_name=question.set_name, entry=question.entry.name, answers=question.answers, metric=question.metric,
         model=spec.model.identity, value=value, low=interval[0], high=interval[1], figures=figures,
         prompt_tokens=sum(label.prompt_tokens or 0 for label in labels) / len(rows),
-        rows_per_second=len(rows) / seconds,
-        cost_per_1000_rows=None if cost is None else 1000 * cost / len(rows),
+        rows_per_second=len(rows) / seconds, seconds=seconds,
+        tokens=sum((label.prompt_tokens or 0) + (label.output_tokens or 0) for label in labels),
         said=[[label.value, label.confidence, label.status] for label in labels],
     )  # fmt: skip
 
@@ -215,12 +238,6 @@ def _judged(
         ).figures()  # fmt: skip
 
     found = figures(range(len(labels)), [label.confidence for label in labels])
-    shares = [name for name in sorted(found) if name not in _NO_SHARES]
-    if metric not in shares:
-        raise SetupError(
-            f"{metric!r} is no share from 0 to 1 that a task of kind {task.kind!r} is measured by.",
-            hint=f"It has: {', '.join(shares)}.",
-        )
     if metric == "accuracy":
         return found[metric], (found["accuracy_lower95"], found["accuracy_upper95"]), found
     rng = np.random.default_rng(0)

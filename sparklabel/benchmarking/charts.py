@@ -74,8 +74,8 @@ def _quality(cells: Sequence[Cell], published: Mapping[str, Mapping[str, Publish
         heights = [names.index(cell.set_name) + 0.35 - step * (number + 0.5) for cell in own]
         values = [_percent(cell.value) for cell in own]
         errors = [
-            [value - _percent(cell.low) for cell, value in zip(own, values, strict=True)],
-            [_percent(cell.high) - value for cell, value in zip(own, values, strict=True)],
+            [max(0.0, value - _percent(cell.low)) for cell, value in zip(own, values, strict=True)],
+            [max(0.0, _percent(cell.high) - value) for cell, value in zip(own, values, strict=True)],
         ]
         plot.errorbar(
             values, heights, xerr=errors, fmt=_MARKS[number % len(_MARKS)], color=_COLORS[number % len(_COLORS)],

@@ -6,28 +6,35 @@ it for each cell. A cell that was measured before is taken from the folder.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from sparklabel import registry
 from sparklabel.arguments import check_flags
-from sparklabel.benchmarking.cells import Cell, Question, keep_cell, kept_cell, taught, untrained
+from sparklabel.benchmarking.cells import (
+    Cell,
+    Question,
+    check_metric,
+    keep_cell,
+    kept_cell,
+    question_spec,
+    taught,
+    untrained,
+)
 from sparklabel.benchmarking.charts import draw_charts
 from sparklabel.benchmarking.entries import Entry, named_entries
 from sparklabel.benchmarking.page import html_page
 from sparklabel.benchmarking.report import BenchmarkReport
-from sparklabel.benchmarking.suite import DataSet, SetRows, load_suite, read_set, split_table
-from sparklabel.delta.snapshot import open_readable
+from sparklabel.benchmarking.suite import DataSet, SetRows, load_suite, read_set
+from sparklabel.benchmarking.tables import table_rows
 from sparklabel.errors import SetupError, SparklabelError
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.models.references import DEFAULT
 from sparklabel.progress import LOG, tell
 from sparklabel.redaction import first_line, printable, typed_line
-from sparklabel.sql import quote
-from sparklabel.table.driver_rows import MOST_ROWS
 
 EXPERIMENT = "sparklabel-benchmark"
 
@@ -86,6 +93,10 @@ def benchmark(
     """
     entries, numbers = named_entries(models), _numbers(answers, rows)
     check_flags(SetupError, allow_shared=allow_shared)
+    if find_spec("matplotlib") is None:
+        raise SetupError(
+            "The charts of a benchmark need matplotlib.", hint="Install it: pip install 'sparklabel[train]'."
+        )
     folder, to = Path(suite), Path(out)
     sets = _chosen(load_suite(folder), only)
     read = {
@@ -101,6 +112,7 @@ def benchmark(
         cells = [_measured(question, to / "cells", run, experiment) for question in questions]
         report = BenchmarkReport(cells=tuple(cells), folder=to, run_id=run.id)
         published = {name: one.published for name, one in sets.items()}
+        (to / "table.csv").write_text(report.csv(), "utf-8")
         files = {"table.csv": report.csv().encode(), **draw_charts(cells, published)}
         files["page.html"] = html_page(folder.name, cells, sets, files).encode()
         for name, content in files.items():
@@ -134,11 +146,7 @@ def _rows(
     allow_shared: bool,
     spark: SparkSession | None,
 ) -> SetRows:
-    found = (
-        split_table(name, one, _table_rows(name, one.table, spark))
-        if one.table
-        else read_set(name, one, data)
-    )
+    found = table_rows(name, one, spark) if one.table else read_set(name, one, data)
     if found.shared and learned and not allow_shared:
         raise SetupError(
             f"{found.shared:,} of {len(found.test):,} test rows of the data set {name!r} have the inputs of training "
@@ -146,17 +154,6 @@ def _rows(
             hint="Remove them from one of the parts, or measure all the same: allow_shared=True (--allow-shared).",
         )
     return replace(found, train=found.train[:learned], test=found.test[:most])
-
-
-def _table_rows(name: str, table: str, spark: SparkSession | None) -> list[dict[str, Any]]:
-    if spark is None:
-        raise SetupError(
-            f"The rows of the data set {name!r} are in the table {table}, and there is no session to read it with.",
-            hint="Give one: spark=sl.spark_session().",
-        )
-    rows = open_readable(spark, table).read(spark)
-    key = F.xxhash64(*map(quote, rows.columns))  # the same sample each time
-    return [row.asDict(recursive=True) for row in rows.orderBy(key).limit(MOST_ROWS).collect()]
 
 
 def _questions(
@@ -184,28 +181,26 @@ def _questions(
 
 def _measured(question: Question, folder: Path, parent: registry.Run, experiment: str) -> Cell:
     """The cell from the folder, or measured now; one without figures, with the reason, if the model fails."""
+    entry = question.entry
     try:
-        entry = question.entry
-        model = registry.resolve(entry.model) if entry.can_learn else entry.model
-        file = folder / f"{question.set_name}-{question.key(model)}.json"
-        if found := kept_cell(file):
-            return replace(found, entry=entry.name, set_name=question.set_name)
-        tags = {"mlflow.parentRunId": parent.id}
-        with registry.start_run(question.title, experiment=experiment, tags=tags) as run:
-            run.log_params(
-                {
-                    "set": question.set_name,
-                    "model": entry.model,
-                    "method": entry.method,
-                    "answers": question.answers,
-                }
-            )
-            cell = taught(question, run) if question.answers else untrained(question)
-            run.log_metrics(
-                {**cell.figures, "rows_per_second": cell.rows_per_second, "prompt_tokens": cell.prompt_tokens,
-                 "train_seconds": cell.train_seconds}
-            )  # fmt: skip
-        keep_cell(cell, file)
+        check_metric(question)
+        spec = question_spec(question)
+        file = folder / f"{question.set_name}-{question.key(spec)}.json"
+        cell = kept_cell(file)
+        if cell is None:
+            tags = {"mlflow.parentRunId": parent.id}
+            with registry.start_run(question.title, experiment=experiment, tags=tags) as run:
+                run.log_params(
+                    {"set": question.set_name, "model": entry.model, "method": entry.method,
+                     "answers": question.answers}
+                )  # fmt: skip
+                cell = taught(question, spec, run) if question.answers else untrained(question, spec)
+                keep_cell(cell, file)
+                run.log_metrics(
+                    {**cell.figures, "rows_per_second": cell.rows_per_second, "prompt_tokens": cell.prompt_tokens,
+                     "train_seconds": cell.train_seconds}
+                )  # fmt: skip
+        cell = replace(cell, entry=entry.name, set_name=question.set_name).priced(entry.pricing)
         LOG.info(printable(str(cell)))
         return cell
     except Exception as error:  # noqa: BLE001 whatever it is: the other cells are worth having

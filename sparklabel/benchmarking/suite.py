@@ -63,7 +63,8 @@ class DataSet(_Record):
         answer: The field with the right answer, and how to read it.
         train, test: Files, relative to the data's folder: JSON Lines, CSV or Parquet. Without `train` a set is only
             asked zero-shot.
-        table: Instead of files a table: the inputs that the gate would hold out are its test part.
+        table: Instead of files a table: the inputs that the gate would hold out are its test part. The labels must be
+            listed.
         columns: Inputs that are made of several fields, one a line.
         metric: What the set is judged by, by its name in `Metrics.figures()`.
         published: Figures of others, by their model's name.
@@ -156,9 +157,14 @@ def read_set(name: str, data: DataSet, folder: Path) -> SetRows:
     return build_rows(name, data, _read(folder / data.train) if data.train else [], _read(folder / data.test))
 
 
+def fields_read(data: DataSet, task: Task) -> list[str]:
+    """The fields that a row's inputs are made of."""
+    return [field for column in task.inputs for field in data.columns.get(column, [column])]
+
+
 def split_table(name: str, data: DataSet, rows: list[dict[str, Any]]) -> SetRows:
-    """A set's rows from a table's: those that the gate would hold out judge. Raises SetupError and TaskError."""
-    rows = [row for row in rows if row.get(data.answer.field) is not None]  # the others have no answer yet
+    """A set's rows from a table's, which all have an answer: those that the gate would hold out judge. Raises
+    SetupError and TaskError."""
     task = data.build_task(rows)
     judging = [is_held_out(data.build_row(task, row)[0]) for row in rows]
     trained = [row for row, judges in zip(rows, judging, strict=True) if not judges]
@@ -179,9 +185,17 @@ def build_rows(
         ) from None
     if not found.test:
         raise SetupError(f"The data set {name!r} has no test rows.")
-    fields = [field for column in found.task.inputs for field in data.columns.get(column, [column])]
-    if missing := [field for field in fields if not any(field in row for row in tested)]:
+    if missing := [
+        field for field in fields_read(data, found.task) if not any(field in row for row in tested)
+    ]:
         raise SetupError(f"The data set {name!r}: its rows have no field {missing[0]!r}.")
+    accepts = found.task.answer_mode.accepts
+    if wrong := [answer for _, answer in (*found.train, *found.test) if not accepts(answer)]:
+        raise SetupError(
+            f"The data set {name!r} has {len(wrong):,} rows with an answer that its task does not accept, such as "
+            f"{wrong[0]!r}.",
+            hint="Remove them, or mend the labels of the task.",
+        )
     return found
 
 
@@ -204,11 +218,11 @@ def _load(path: Path) -> DataSet:
 
 
 def _read_jsonl(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+    return [json.loads(line) for line in path.read_text("utf-8-sig").split("\n") if line.strip()]
 
 
 def _read_csv(path: Path) -> list[dict[str, Any]]:
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -231,7 +245,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
         )
     try:
         return reader(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         missing = isinstance(error, FileNotFoundError)
         raise SetupError(
             f"The rows in {path} cannot be read: {'there is no such file' if missing else error}.",
@@ -254,4 +268,4 @@ def _occurring(kind: str, answers: Iterable[Any]) -> set[str]:
 
 
 def _lines(value: Any) -> list[str]:
-    return [str(item) for item in value] if isinstance(value, list) else [str(value or "")]
+    return [str(item) for item in value] if isinstance(value, list) else ["" if value is None else str(value)]

@@ -71,13 +71,13 @@ def _shares(plan: PassPlan, outcome: PassOutcome, stats: PassStats) -> dict[str,
     pricing, tokens = request.pricing, stats.tokens
     if not shares:
         return {"cost": pricing.of(outcome.seconds, tokens)}
-    paid = [spec.model.identity for spec in request.spec.in_turn if spec.engine.kind.is_paid]
-    if paid:  # the other one is a model of ours: its tokens have no price
-        tokens = sum(share.tokens for model, share in shares.items() if model in paid)
+    first_paid, second_paid = (spec.engine.kind.is_paid for spec in request.spec.in_turn)
+    if second_paid and not first_paid:  # the first one is a model of ours: its tokens have no price
+        tokens = sum(share.tokens for model, share in shares.items() if model != request.spec.model.identity)
     inputs = sum(share.inputs for share in shares.values())
     second = shares.get(request.spec.in_turn[-1].model.identity)
     alone = None
-    if second:
+    if second and not first_paid:  # a price is of one model, and its tokens are among those of both
         seconds = inputs / plan.fallback_rate if plan.fallback_rate else None
         alone = pricing.of(seconds, second.tokens * inputs // second.inputs)
     return {
@@ -107,6 +107,8 @@ def _before(plan: PassPlan) -> dict[str, Any]:
     request = plan.request
     spec = request.spec
     manifest, examples = spec.manifest, spec.examples
+    renews = request.scope.relabel == "model"
+    is_unknown = spec.fallback is not None and spec.fallback.below is None  # which answers stand
     return {
         "table": request.table.target.name,
         "task": request.task.name,
@@ -121,7 +123,7 @@ def _before(plan: PassPlan) -> dict[str, Any]:
         "lost_answers": plan.lost_answers,
         "human_kept": plan.human,
         "human_input_changed": plan.states.get("human_input_changed", 0),
-        "new_model_would_add": 0 if request.scope.relabel == "model" else plan.states.get("model_changed", 0),
+        "new_model_would_add": 0 if renews or is_unknown else plan.states.get("model_changed", 0),
         "fallback_below": spec.fallback.below if spec.fallback else None,
         "examples": examples.sentence if examples else "",
         "calibrator": "; ".join(

@@ -56,7 +56,7 @@ def with_threshold(spark: SparkSession, request: PassRequest) -> PassRequest:
     found = _threshold(spark, request)
     first, second = request.spec.model.identity, fallback.spec.model.identity
     tell(
-        f"answers of {first} with a confidence of {found.below:.4f} or more stand: {found.share:.0%} of "
+        f"answers of {first} with a confidence of {found.below:.3f} or more stand: {found.share:.0%} of "
         f"{found.judged:,} held-out ones; with {second} for the others {found.accuracy:.1%} are right, and with it "
         f"alone {found.fallback_accuracy:.1%}"
     )
@@ -67,8 +67,8 @@ def with_threshold(spark: SparkSession, request: PassRequest) -> PassRequest:
 def _threshold(spark: SparkSession, request: PassRequest) -> Threshold:
     spec, table = request.spec, request.table
     assert spec.fallback
-    # Of a table that no pass has labeled all answers are NULL.
-    held_out = () if table.label_columns.missing else human_answers(spark, table, spec.task).held_out
+    has_values = table.label_columns.value in table.target.schema.fieldNames()
+    held_out = human_answers(spark, table, spec.task).held_out if has_values else ()
     _check_enough(len(held_out), request)
     judges = random.Random(0).sample(held_out, min(len(held_out), _MOST_JUDGED))
     alone = replace(spec.withholding(0.0), fallback=None)

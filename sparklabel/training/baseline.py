@@ -12,7 +12,7 @@ from sparklabel.errors import ModelError, ModelUnreachable, TaskError
 from sparklabel.few_shot import ExampleSet
 from sparklabel.models.references import ResolvedModel
 from sparklabel.tasks import Task
-from sparklabel.udf import LabelerSpec, engine_of, prepare
+from sparklabel.udf import LabelerSpec, engine_of, prepare, zero_shot_of
 
 CHAMPION, BASE, MOST_FREQUENT = "the champion", "the base", "the most frequent answer"
 
@@ -82,4 +82,5 @@ def find_baseline(
 
 def judged_spec(task: Task, model: ResolvedModel, examples: ExampleSet | None = None) -> LabelerSpec:
     """What asks a model that is judged: its own engine, without a calibrator and without a threshold."""
-    return LabelerSpec(task, model, engine_of(model, engine_spec("auto", {})), examples=examples)
+    engine = engine_of(model, engine_spec("auto", {}))
+    return LabelerSpec(task, model, engine, examples=examples, zero_shot=zero_shot_of(task, model))

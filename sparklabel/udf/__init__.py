@@ -7,7 +7,14 @@ and `label_udf` and `register` make columns and SQL functions of it.
 from sparklabel.udf.functions import label_udf, register, register_all, udf_of, worker_errors
 from sparklabel.udf.loading import load_engine, make_labeler, vacate_gpu
 from sparklabel.udf.prepare import PreparedLabeler, prepare
-from sparklabel.udf.spec import LabelerSpec, check_threshold, engine_of, labeler_spec, with_fallback
+from sparklabel.udf.spec import (
+    LabelerSpec,
+    check_threshold,
+    engine_of,
+    labeler_spec,
+    with_fallback,
+    zero_shot_of,
+)
 
 __all__ = [
     "LabelerSpec",
@@ -25,4 +32,5 @@ __all__ = [
     "vacate_gpu",
     "with_fallback",
     "worker_errors",
+    "zero_shot_of",
 ]

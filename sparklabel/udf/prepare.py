@@ -58,7 +58,7 @@ def _with_examples(spec: LabelerSpec, spark: SparkSession | None, adopt: bool) -
     """The first half of `prepare`: the spec with the task's examples, read now."""
     if spec.manifest:
         return spec
-    if candidate_labels(spec.task) or spec.zero_shot == MIXED:
+    if candidate_labels(spec.task):
         check_installed()
     if spec.examples is not None:
         return spec

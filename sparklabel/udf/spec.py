@@ -16,7 +16,7 @@ from sparklabel.few_shot import ExampleSet
 from sparklabel.labeler.zero_shot import LM, MIXED, WEIGHTS
 from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import ResolvedModel
-from sparklabel.models.shipped_encoder import is_installed
+from sparklabel.models.shipped_encoder import check_installed, is_installed, shipped_sha256
 from sparklabel.progress import tell
 from sparklabel.tasks import Task, check_task
 from sparklabel.tasks.classification import Classification
@@ -40,7 +40,8 @@ class Fallback:
 class LabelerSpec:
     """Everything that a worker needs to build the labeler. Picklable; equal specs share one loaded model.
 
-    `calibrator_run` is the MLflow run that fitted the calibrator; "" without one.
+    `calibrator_run` is the MLflow run that fitted the calibrator; "" without one. `zero_shot` says how a classification
+    is answered without fine-tuning: decided by the driver (`zero_shot_of`), so that all workers answer alike.
     """
 
     task: Task
@@ -51,22 +52,12 @@ class LabelerSpec:
     examples: ExampleSet | None = None
     calibrator_run: str = field(default="", compare=False)
     fallback: Fallback | None = None
+    zero_shot: str = LM
 
     @property
     def manifest(self) -> ModelManifest | None:
         """The manifest of a fine-tuned model; None for others."""
         return ModelManifest.from_json(self.model.manifest) if self.model.manifest else None
-
-    @property
-    def zero_shot(self) -> str:
-        """How a classification is answered without fine-tuning (see its `zero_shot`): "lm" or "mixed"."""
-        task = self.task
-        if not isinstance(task, Classification) or self.model.manifest:
-            return LM
-        if task.zero_shot:
-            return task.zero_shot
-        is_plain = not (task.candidates or task.examples or task.examples_from)
-        return MIXED if self.model.source == "embedded" and is_plain and is_installed() else LM
 
     @property
     def in_turn(self) -> "tuple[LabelerSpec, ...]":
@@ -76,11 +67,11 @@ class LabelerSpec:
     @property
     def models(self) -> dict[str, float]:
         """The identities of the models that are asked in turn, each with the confidence from which its answer
-        stands; 1 while that is to be found."""
+        stands; 1 while that is to be found. What would be withheld is asked of the next one first."""
         if self.fallback is None:
             return {self.model.identity: 0.0}
         below = 1.0 if self.fallback.below is None else self.fallback.below
-        return {self.model.identity: below, self.fallback.spec.model.identity: 0.0}
+        return {self.model.identity: max(below, self.min_confidence), self.fallback.spec.model.identity: 0.0}
 
     @property
     def name(self) -> str:
@@ -97,7 +88,7 @@ class LabelerSpec:
         content: list[Any] = [self.min_confidence, self.calibrator.to_dict() if self.calibrator else None]
         content += [self.examples.sha256] if self.examples else []
         if is_mixed:
-            content.append({"zero_shot": WEIGHTS})
+            content.append({"zero_shot": WEIGHTS, "encoder": shipped_sha256()})
         if self.fallback:
             content.append({"fallback": [*self.models.items(), self.fallback.spec.decision]})
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
@@ -140,6 +131,19 @@ def engine_of(model: ResolvedModel, chosen: EngineSpec) -> EngineSpec:
     return chosen
 
 
+def zero_shot_of(task: Task, model: ResolvedModel) -> str:
+    """How this model answers the task: "mixed" or "lm" (see the classification's `zero_shot`). Raises SetupError if it
+    is to be mixed and the encoder is not installed."""
+    if not isinstance(task, Classification) or model.manifest:
+        return LM
+    if task.zero_shot == MIXED:
+        check_installed()
+    if task.zero_shot:
+        return task.zero_shot
+    is_plain = not (task.candidates or task.examples or task.examples_from)
+    return MIXED if model.source == "embedded" and is_plain and is_installed() else LM
+
+
 def labeler_spec(
     task: Task,
     model: str | ResolvedModel,
@@ -173,7 +177,8 @@ def labeler_spec(
         resolved = ResolvedModel(model, "named", named.identity(model, dict(chosen.options)), "")
     else:
         resolved = model if isinstance(model, ResolvedModel) else registry.resolve(model)
-    spec = LabelerSpec(task, resolved, engine_of(resolved, chosen)).withholding(min_confidence)
+    spec = LabelerSpec(task, resolved, engine_of(resolved, chosen), zero_shot=zero_shot_of(task, resolved))
+    spec = spec.withholding(min_confidence)
     if manifest := spec.manifest:
         manifest.check_fits(task, resolved.identity)
     try:

@@ -15,7 +15,7 @@ from sparklabel.engines.server import isolation_lock
 from sparklabel.errors import EngineDied, EngineError
 from sparklabel.labeler import Labeler, abstain_below
 from sparklabel.labels.record import Label
-from sparklabel.labels.status import EMPTY_INPUT, ENGINE_DIED, RETRYABLE
+from sparklabel.labels.status import ANSWERED, EMPTY_INPUT, ENGINE_DIED, RETRYABLE
 from sparklabel.locks import held
 from sparklabel.texts import well_formed
 from sparklabel.udf.isolation import fatal_rows
@@ -57,8 +57,9 @@ def label_batches(
         thresholds = columns.pop().to_pylist() if with_threshold else [None] * len(batch)
         # As bytes: a Spark string can hold invalid UTF-8, and one such row must not fail the job.
         inputs = [column.cast(pa.binary()).to_pylist() for column in columns]
-        labels = worker.label(list(zip(*inputs, strict=True)))
-        wanted = (spec.min_confidence if least is None else least for least in thresholds)
+        wanted = [spec.min_confidence if least is None else least for least in thresholds]
+        rows = list(zip(*inputs, strict=True))
+        labels = worker.label(rows, wanted) if isinstance(worker, _Cascade) else worker.label(rows)
         labels = [abstain_below(label, least) for label, least in zip(labels, wanted, strict=True)]
         return _as_arrow(labels, arrow_type)
 
@@ -74,18 +75,35 @@ class _Cascade:
         self._below = spec.fallback.below
         self._first = _Worker(replace(spec.withholding(0.0), fallback=None), slot)
         self._second = _Worker(spec.fallback.spec, slot)
+        self._is_paid = spec.engine.kind.is_paid
 
     @property
     def takes_threads(self) -> bool:
         return self._first.takes_threads and self._second.takes_threads
 
-    def label(self, rows: Sequence[_Row]) -> list[Label]:
+    def label(self, rows: Sequence[_Row], wanted: Sequence[float]) -> list[Label]:
+        """`wanted`: each row's `min_confidence`. An answer that would be withheld does not stand."""
         labels = self._first.label(rows)
-        unsure = [number for number, label in enumerate(labels) if is_unsure(label, self._below)]
+        unsure = [
+            number for number, (label, least) in enumerate(zip(labels, wanted, strict=True))
+            if is_unsure(label, max(self._below, least))
+        ]  # fmt: skip
         if unsure:
             for number, label in zip(unsure, self._second.label([rows[n] for n in unsure]), strict=True):
-                labels[number] = label
+                labels[number] = self._settled(labels[number], label)
         return labels
+
+    def _settled(self, first: Label, second: Label) -> Label:
+        """The second one's label. If it has no answer and will not have one the next time, the first one's stays."""
+        if first.status in ANSWERED and second.status not in (*ANSWERED, *RETRYABLE):
+            note = f"asked of {second.model} as well: {second.error or second.status}"
+            return replace(first, error="; ".join(filter(None, (first.error, note))))
+        if not self._is_paid:
+            return second
+        return replace(
+            second, prompt_tokens=(first.prompt_tokens or 0) + (second.prompt_tokens or 0),
+            output_tokens=(first.output_tokens or 0) + (second.output_tokens or 0),
+        )  # fmt: skip
 
 
 def is_unsure(label: Label, below: float) -> bool:

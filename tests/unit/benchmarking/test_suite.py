@@ -101,7 +101,7 @@ def test_other_files_are_read_alike(tmp_path, suffix):
 
 def test_of_a_table_the_inputs_that_the_gate_holds_out_judge():
     found = DataSet(task=TONE, answer="gold", table="notes")
-    rows = split_table("notes", found, [*map(calm, range(100)), {"text": "unanswered", "gold": None}])
+    rows = split_table("notes", found, [calm(number) for number in range(100)])
     assert (len(rows.train) + len(rows.test), rows.shared) == (100, 0)
     assert 10 < len(rows.test) < 30
 

@@ -23,13 +23,17 @@ def test_answers_stand_as_far_down_as_they_are_right():
     assert found.judged == N
 
 
-def test_the_bound_counts_and_not_the_estimate():
-    confidence, right, fallback = judged(0.5)
-    right[confidence >= 0.5] = fallback[confidence >= 0.5]
-    few = slice(0, 100)
-    many = lowest_threshold(confidence, right, fallback)
-    assert many.lower95 >= -0.01
-    assert lowest_threshold(confidence[few], right[few], fallback[few]).lower95 >= -0.01
+def test_no_loss_among_few_answers_is_not_enough():
+    """It says nothing of what one answer in a hundred may cost."""
+    confidence, right, fallback = judged(0.0, 1.0)
+    few, many = slice(0, 200), slice(0, 400)
+    assert lowest_threshold(confidence[few], right[few], fallback[few]) is None
+    assert lowest_threshold(confidence[many], right[many], fallback[many]).share == pytest.approx(1, abs=0.01)
+
+
+def test_a_threshold_is_a_thousandth_rounded_up():
+    assert lowest_threshold(np.full(N, 0.12341), np.ones(N), np.ones(N)).below == 0.124
+    assert lowest_threshold(np.full(N, 0.99999), np.ones(N), np.ones(N)).below == 1.0
 
 
 def test_where_even_the_surest_answers_are_worse_none_stands():

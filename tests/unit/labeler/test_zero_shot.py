@@ -5,10 +5,10 @@ import pytest
 
 from sparklabel import classification, multilabel
 from sparklabel.engines.fake import FakeEngine
-from sparklabel.errors import TaskError
+from sparklabel.errors import SetupError, TaskError
 from sparklabel.labeler import Labeler
 from sparklabel.models.references import EMBEDDED, ResolvedModel
-from sparklabel.udf import LabelerSpec
+from sparklabel.udf import LabelerSpec, zero_shot_of
 from sparklabel.udf.spec import engine_spec
 
 LABELS = ["refund", "card", "other"]
@@ -60,7 +60,7 @@ def test_a_record_has_the_fingerprint_of_the_task_as_it_is_written():
 
 def spec(asked, source="embedded", manifest=""):
     model = ResolvedModel(EMBEDDED, source, f"{EMBEDDED}@sha256:0", "0" * 64, manifest=manifest)
-    return LabelerSpec(asked, model, engine_spec("transformers", {}))
+    return LabelerSpec(asked, model, engine_spec("transformers", {}), zero_shot=zero_shot_of(asked, model))
 
 
 EXAMPLES = [("give it back", "refund")]
@@ -87,7 +87,8 @@ def test_the_embedded_model_is_mixed_unless_the_task_says_more(asked, mode):
 def test_without_the_encoder_the_embedded_model_answers_alone(monkeypatch):
     monkeypatch.setattr("sparklabel.models.shipped_encoder.find_spec", lambda name: None)
     assert spec(task()).zero_shot == "lm"
-    assert spec(task(zero_shot="mixed")).zero_shot == "mixed", "asked for, and refused where it is prepared"
+    with pytest.raises(SetupError, match=r"The sentence encoder .* is not installed"):
+        spec(task(zero_shot="mixed"))
 
 
 def test_answers_of_a_mixture_are_not_taken_for_those_of_the_model_alone():

@@ -6,7 +6,8 @@ import pytest
 from sparklabel import classification
 from sparklabel.labels.record import Label
 from sparklabel.udf import labeler_spec, with_fallback
-from sparklabel.udf.worker import is_unsure, label_batches
+from sparklabel.udf.loading import Slot
+from sparklabel.udf.worker import _Cascade, is_unsure, label_batches
 
 TASK = classification("verdict", "text", ["fresh", "rotten"], "Judge.")
 RECORD = pa.struct([("model", pa.string()), ("status", pa.string())])
@@ -52,6 +53,27 @@ def test_the_last_answer_is_withheld_below_the_threshold():
         ("fake:large", "uncertain"),
         ("fake:small", "ok"),
     ]
+
+
+def test_an_answer_that_would_be_withheld_is_asked_of_the_second_model_first():
+    spec = with_fallback(labeler_spec(TASK, "small", "fake", {}, 0.9), "large", 0.1, None, "fake", {})
+    assert spec.models == {"fake:small": 0.9, "fake:large": 0.0}
+    assert labels(["what"], min_confidence=0.999) == [("fake:large", "uncertain")]
+
+
+def test_where_the_second_model_has_no_answer_the_first_ones_stays():
+    spec = with_fallback(labeler_spec(TASK, "small", "fake", {}), "large", 0.8, None, "fake", {})
+    cascade = _Cascade(spec, Slot())
+    first = Label(status="ok", value="fresh", confidence=0.5, model="a", prompt_tokens=7)
+    kept = cascade._settled(first, Label(status="too_long", model="b", error="12 tokens too many"))
+    assert (kept.value, kept.model, kept.error) == ("fresh", "a", "asked of b as well: 12 tokens too many")
+    assert cascade._settled(first, Label(status="timeout", model="b")).status == "timeout", (
+        "it is tried again"
+    )
+    assert (
+        cascade._settled(first, Label(status="ok", model="b", value="rotten", prompt_tokens=5)).prompt_tokens
+        == 5
+    )
 
 
 def test_a_cascade_decides_otherwise_than_its_first_model():
