@@ -54,6 +54,7 @@ class Cell:
         set_name: The set.
         entry: The model's name in the benchmark.
         answers: How many answers taught it; 0 for none.
+        wanted: How many were asked for: a set may have fewer.
         model: The identity of what answered; "" if nothing did.
         metric: The set's metric.
         value: It, in [0, 1]; None if the cell failed. `low` and `high` are its 95% interval.
@@ -72,6 +73,7 @@ class Cell:
     entry: str
     answers: int
     metric: str
+    wanted: int = 0
     model: str = ""
     value: float | None = None
     low: float | None = None
@@ -90,7 +92,15 @@ class Cell:
     @property
     def answered_by(self) -> str:
         """The model and how it was taught, in words."""
-        return f"{self.entry}, {self.answers:,} answers" if self.answers else f"{self.entry}, zero-shot"
+        if not self.answers:
+            return f"{self.entry}, zero-shot"
+        fewer = f" ({self.answers:,} in all)" if self.answers < self.wanted else ""
+        return f"{self.entry}, {self.wanted:,} answers{fewer}"
+
+    @property
+    def kind(self) -> str:
+        """What cells of several sets have in common, in words."""
+        return f"{self.entry}, {self.wanted:,} answers" if self.answers else f"{self.entry}, zero-shot"
 
     def priced(self, pricing: Pricing) -> "Cell":
         """The cell with what 1,000 rows cost at these prices."""
@@ -109,12 +119,13 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What a cell answers: which set's rows, which model, how many answers."""
+    """What a cell answers: which set's rows, which model, how many answers, of how many that were wanted."""
 
     set_name: str
     rows: SetRows
     entry: Entry
     answers: int
+    wanted: int
     metric: str
     config: TrainingConfig | None = None
 
@@ -215,8 +226,9 @@ def _asked(question: Question, spec: LabelerSpec) -> Cell:
     gold = [answer for _, answer in question.rows.test]
     value, interval, figures = _judged(question.rows.task, question.metric, gold, labels)
     return Cell(
-        set_name=question.set_name, entry=question.entry.name, answers=question.answers, metric=question.metric,
-        model=spec.model.identity, value=value, low=interval[0], high=interval[1], figures=figures,
+        set_name=question.set_name, entry=question.entry.name, answers=question.answers, wanted=question.wanted,
+        metric=question.metric, model=spec.model.identity, value=value, low=interval[0], high=interval[1],
+        figures=figures,
         prompt_tokens=sum(label.prompt_tokens or 0 for label in labels) / len(rows),
         rows_per_second=len(rows) / seconds, seconds=seconds,
         tokens=sum((label.prompt_tokens or 0) + (label.output_tokens or 0) for label in labels),

@@ -62,15 +62,13 @@ def _quality(cells: Sequence[Cell], published: Mapping[str, Mapping[str, Publish
     """Each set is a row; a mark with its 95% interval for each model and number of answers, hollow ones for figures of
     others."""
     names = _sets(cells)
-    kinds = list(
-        dict.fromkeys((cell.entry, cell.answers) for cell in sorted(cells, key=lambda one: one.answers))
-    )
+    kinds = list(dict.fromkeys(cell.kind for cell in sorted(cells, key=lambda one: one.wanted)))
     others = list(dict.fromkeys(name for one in names for name in published.get(one, {})))
     figure = _figure(11, 1.8 + max(_ROW * len(names), 0.09 * (len(kinds) + len(others)) * 3))
     plot = figure.subplots()
     step = 0.7 / max(len(kinds), 1)
-    for number, (entry, answers) in enumerate(kinds):
-        own = [cell for cell in cells if (cell.entry, cell.answers) == (entry, answers)]
+    for number, kind in enumerate(kinds):
+        own = [cell for cell in cells if cell.kind == kind]
         heights = [names.index(cell.set_name) + 0.35 - step * (number + 0.5) for cell in own]
         values = [_percent(cell.value) for cell in own]
         errors = [
@@ -79,7 +77,7 @@ def _quality(cells: Sequence[Cell], published: Mapping[str, Mapping[str, Publish
         ]
         plot.errorbar(
             values, heights, xerr=errors, fmt=_MARKS[number % len(_MARKS)], color=_COLORS[number % len(_COLORS)],
-            markersize=5, linewidth=1, label=own[0].answered_by,
+            markersize=5, linewidth=1, label=kind,
         )  # fmt: skip
     metrics = {cell.set_name: cell.metric for cell in cells}
     for number, name in enumerate(others):

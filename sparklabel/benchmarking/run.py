@@ -4,7 +4,7 @@ In: a suite, models, numbers of answers. Out: a `BenchmarkReport`, files in a fo
 it for each cell. A cell that was measured before is taken from the folder.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -160,23 +160,22 @@ def _questions(
     sets: Mapping[str, DataSet],
     read: Mapping[str, SetRows],
     entries: Sequence[Entry],
-    numbers: Iterable[int],
+    numbers: Sequence[int],
     config: TrainingConfig | None,
 ) -> Iterator[Question]:
     for name, one in sets.items():
-        there = sorted({min(number, len(read[name].train)) for number in numbers})
-        if 0 in there and 0 not in numbers:
-            there.remove(0)  # a set without training rows
+        there: dict[int, int] = {}  # how many answers there are, and the least number that asks for as many
+        for number in numbers:
+            there.setdefault(min(number, len(read[name].train)), number)
+        if 0 not in numbers:
+            there.pop(0, None)  # a set without training rows
         for entry in entries:
-            for number in there if entry.can_learn else [n for n in there if n == 0]:
-                yield Question(
-                    set_name=name,
-                    rows=read[name],
-                    entry=entry,
-                    answers=number,
-                    metric=one.metric,
-                    config=config,
-                )
+            for answers, wanted in there.items():
+                if entry.can_learn or not answers:
+                    yield Question(
+                        set_name=name, rows=read[name], entry=entry, answers=answers, wanted=wanted, metric=one.metric,
+                        config=config,
+                    )  # fmt: skip
 
 
 def _measured(question: Question, folder: Path, parent: registry.Run, experiment: str) -> Cell:
@@ -200,13 +199,14 @@ def _measured(question: Question, folder: Path, parent: registry.Run, experiment
                     {**cell.figures, "rows_per_second": cell.rows_per_second, "prompt_tokens": cell.prompt_tokens,
                      "train_seconds": cell.train_seconds}
                 )  # fmt: skip
-        cell = replace(cell, entry=entry.name, set_name=question.set_name).priced(entry.pricing)
+        cell = replace(cell, entry=entry.name, set_name=question.set_name, wanted=question.wanted)
+        cell = cell.priced(entry.pricing)
         LOG.info(printable(str(cell)))
         return cell
     except Exception as error:  # noqa: BLE001 whatever it is: the other cells are worth having
         reason = error.message if isinstance(error, SparklabelError) else typed_line(error)
         tell(f"{question.title}: {first_line(reason)}")
         return Cell(
-            set_name=question.set_name, entry=question.entry.name, answers=question.answers, metric=question.metric,
-            error=printable(first_line(reason)),
+            set_name=question.set_name, entry=question.entry.name, answers=question.answers, wanted=question.wanted,
+            metric=question.metric, error=printable(first_line(reason)),
         )  # fmt: skip

@@ -61,7 +61,14 @@ def test_answers_teach(suite):
     )
     assert [(cell.answers, cell.value > 0.8) for cell in report.cells] == [(10, True), (40, True)]
     assert report.cells[0].train_seconds > 0
+    assert report.cells[0].kind == f"{sl.DEFAULT}, classifier, 10 answers"
     assert {"gain.svg", "learning.svg"} <= {path.name for path in report.folder.iterdir()}
+
+
+def test_a_set_with_fewer_answers_stands_beside_the_others():
+    few, many = replace(CELL, answers=40, wanted=600), replace(CELL, answers=600, wanted=600)
+    assert few.kind == many.kind == "<m>, 600 answers"
+    assert few.answered_by == "<m>, 600 answers (40 in all)"
 
 
 def test_what_was_measured_is_not_measured_again(suite, monkeypatch):
