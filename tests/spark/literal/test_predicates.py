@@ -256,7 +256,7 @@ def test_of_two_models_in_turn_the_first_ones_answer_stands_where_it_is_sure(sta
         "sure": ("fresh", record(confidence=0.8)),
         "unsure": ("fresh", record(confidence=0.79)),
         "without a confidence": ("fresh", record(confidence=None)),
-        "failed for good": failed(record, "too_long"),
+        "failed for good": failed(record, "too_long", confidence=None),
         "the second one's": ("fresh", record(model="n", confidence=0.1)),
         "the second one failed for good": failed(record, "too_long", model="n"),
         "another model's": ("fresh", record(model="x", confidence=0.9)),
