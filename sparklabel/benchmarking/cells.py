@@ -92,10 +92,7 @@ class Cell:
     @property
     def answered_by(self) -> str:
         """The model and how it was taught, in words."""
-        if not self.answers:
-            return f"{self.entry}, zero-shot"
-        fewer = f" ({self.answers:,} in all)" if self.answers < self.wanted else ""
-        return f"{self.entry}, {self.wanted:,} answers{fewer}"
+        return f"{self.kind} ({self.answers:,} in all)" if 0 < self.answers < self.wanted else self.kind
 
     @property
     def kind(self) -> str:

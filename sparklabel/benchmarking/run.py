@@ -112,8 +112,9 @@ def benchmark(
         cells = [_measured(question, to / "cells", run, experiment) for question in questions]
         report = BenchmarkReport(cells=tuple(cells), folder=to, run_id=run.id)
         published = {name: one.published for name, one in sets.items()}
-        (to / "table.csv").write_text(report.csv(), "utf-8")
-        files = {"table.csv": report.csv().encode(), **draw_charts(cells, published)}
+        table = {"table.csv": report.csv().encode()}
+        (to / "table.csv").write_bytes(table["table.csv"])  # at once: a chart may fail
+        files = table | draw_charts(cells, published)
         files["page.html"] = html_page(folder.name, cells, sets, files).encode()
         for name, content in files.items():
             (to / name).write_bytes(content)

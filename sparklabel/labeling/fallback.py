@@ -36,13 +36,8 @@ def settled_plan(spark: SparkSession, plan: PassPlan, stack: ExitStack) -> PassP
     fallback = plan.request.spec.fallback
     if fallback is None or fallback.below is not None or not plan.pending:
         return plan
-    request = with_threshold(spark, plan.request)
-    # By the threshold, too, it is decided which answers of the first model are renewed.
-    return (
-        make_plan(spark, request, stack)
-        if request.scope.relabel == "model"
-        else replace(plan, request=request)
-    )
+    # Which answers of the first model stand is known only now.
+    return make_plan(spark, with_threshold(spark, plan.request), stack)
 
 
 def with_threshold(spark: SparkSession, request: PassRequest) -> PassRequest:
