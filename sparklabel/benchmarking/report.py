@@ -55,8 +55,8 @@ class BenchmarkReport:
             ).rstrip()
             for row in table
         ]
-        lines += [f"failed: {cell}" for cell in self.failed]
-        return "\n".join([*lines, f"{self.folder / 'page.html'}; MLflow run {self.run_id}"])
+        lines += [printable(f"failed: {cell}") for cell in self.failed]
+        return "\n".join([*lines, printable(f"{self.folder / 'page.html'}; MLflow run {self.run_id}")])
 
 
 def table_rows(cells: Sequence[Cell]) -> tuple[Sequence[str], list[list[str]]]:

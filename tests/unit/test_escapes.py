@@ -1,13 +1,15 @@
 """What comes from rows, models, servers and tables reaches no terminal as more than text."""
 
 import logging
-from dataclasses import fields
+from dataclasses import fields, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args, get_origin, get_type_hints
 
 import pytest
 
 import sparklabel as sl
+from sparklabel.benchmarking.cells import Cell
 from sparklabel.cli.show import show
 from sparklabel.confidence.calibrators import Temperature
 from sparklabel.evaluation import measure
@@ -17,8 +19,10 @@ from sparklabel.training.gate import judge
 CLEAR = "\x1b[2Jgone\x9b\u202e"
 ESCAPED = "\\x1b[2Jgone\\x9b\\u202e"
 REPORTS = [getattr(sl, name) for name in sl.__all__ if name.endswith("Report")]
+CELL = Cell(set_name=CLEAR, entry=CLEAR, answers=0, metric=CLEAR, error=CLEAR)
 BY_NAME = {
-    "stopped": "", "gate": judge([], []), "calibrator": Temperature(1.0), "again_at": None,
+    "stopped": "", "cells": [CELL, replace(CELL, value=1.0, low=1.0, high=1.0)],
+    "gate": judge([], []), "calibrator": Temperature(1.0), "again_at": None,
     "metrics": measure(sl.classification("t", "x", ["a", "b"]).answer_mode, ["a"], ["a"], [0.5], ["ok"]),
 }  # fmt: skip
 
@@ -32,7 +36,10 @@ def value_of(name, hint):
         return (CLEAR,)
     if get_args(hint)[:1] == (str,):
         return {CLEAR: 1}
-    return next((made for kind, made in ((str, CLEAR), (int, 1), (float, 1.0)) if kind in kinds), True)
+    return next(
+        (made for kind, made in ((str, CLEAR), (Path, Path(CLEAR)), (int, 1), (float, 1.0)) if kind in kinds),
+        True,
+    )
 
 
 @pytest.mark.parametrize("report", REPORTS)
