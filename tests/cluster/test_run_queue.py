@@ -57,17 +57,19 @@ def until(condition, worker_logs):
 
 
 def running(queue, worker):
-    """How many runs the worker has."""
-    return sum(run.state == "running" and run.worker.endswith(f":{worker.pid}") for run in queue.runs())
+    """The runs that the worker has."""
+    return [run for run in queue.runs() if run.state == "running" and run.worker.endswith(f":{worker.pid}")]
 
 
-def stop_between_writes(worker, *databases):
-    """Stops a worker while it does not write: in the middle of a write it would hold SQLite's lock until it goes on."""
+def stopped_in_a_run(worker, queue, databases, worker_logs):
+    """Stops a worker in the middle of a run, which is returned, while it does not write: it would hold SQLite's lock
+    until it goes on."""
     while True:
+        until(lambda: running(queue, worker), worker_logs)
         worker.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, worker.pid, os.WSTOPPED)
-        if all(map(can_be_written, databases)):
-            return
+        if all(map(can_be_written, databases)) and (held := running(queue, worker)):
+            return held[0]
         worker.send_signal(signal.SIGCONT)
         os.waitid(os.P_PID, worker.pid, os.WCONTINUED)
 
@@ -89,16 +91,15 @@ def test_fifty_runs_are_completed_once_each_whatever_becomes_of_the_workers(tmp_
     def complete():
         return sum(run.state == "complete" for run in queue.runs())
 
-    logs = tmp_path.glob
+    logs, databases = tmp_path.glob, (tmp_path / "runs.db", tmp_path / "mlflow.db")
     workers = [start(address) for _ in range(3)]
     first, second, third = workers
     until(lambda: complete() > 4 and running(queue, first), logs("worker-*.log"))
     assert [run.state for run in queue.runs("urgent")] == ["complete"] * 2
+    stopped_in_a_run(first, queue, databases, logs("worker-*.log"))
     first.kill()
-    until(lambda: running(queue, third), logs("worker-*.log"))
-    stop_between_writes(third, tmp_path / "runs.db", tmp_path / "mlflow.db")
-    [held] = [run for run in queue.runs() if run.worker.endswith(f":{third.pid}") and not run.state.is_end]
-    until(lambda: running(queue, second), logs("worker-*.log"))
+    held = stopped_in_a_run(third, queue, databases, logs("worker-*.log"))
+    stopped_in_a_run(second, queue, databases, logs("worker-*.log"))
     second.kill()
     start(address)
     until(lambda: queue.runs(held.submission)[held.number - 1].attempts > 1, logs("worker-*.log"))
