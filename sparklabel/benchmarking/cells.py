@@ -244,13 +244,15 @@ def _judged(
         return measure(
             task.answer_mode, [gold[number] for number in numbers], [label.value for label in chosen], confidence,
             [label.status for label in chosen],
+            [label.field_confidence for label in chosen] if confidence is not without else (),
         ).figures()  # fmt: skip
 
+    # Of the confidences' figures each draw would have a bootstrap of its own.
+    without: list[float | None] = [None] * len(labels)
     found = figures(range(len(labels)), [label.confidence for label in labels])
     if metric == "accuracy":
         return found[metric], (found["accuracy_lower95"], found["accuracy_upper95"]), found
     rng = np.random.default_rng(0)
-    without = [None] * len(labels)  # of the confidences' figures each draw would have a bootstrap of its own
     draws = (rng.integers(0, len(labels), len(labels)).tolist() for _ in range(_RESAMPLES))
     low, high = np.nanpercentile([figures(draw, without).get(metric, np.nan) for draw in draws], [2.5, 97.5])
     return found[metric], (float(low), float(high)), found

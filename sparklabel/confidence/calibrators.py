@@ -1,8 +1,8 @@
 """Calibrators: from the probability that a model gives its answer to the probability that the answer is correct.
 
-In: an answer's own probability and those of its alternatives. Out: a confidence in [0, 1], the same from Python and
-from SQL, so that a table's confidence can be recomputed without a model. A calibrator never changes an answer.
-`fit_calibrator` fits one.
+In: an answer's own probability and those of its alternatives, or a field's. Out: a confidence in [0, 1], the same from
+Python and from SQL, so that a table's confidence can be recomputed without a model. A calibrator never changes an
+answer. `fit_calibrator` fits one.
 """
 
 import json
@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from sparklabel.labels.record import Alternative
+from sparklabel.labels.record import Alternative, FieldConfidence
 
 _TINY, _SAME, _NEAR = 1e-12, 1e-9, 1e-6
+_FIELDS, _RAW = "fields", "raw_confidence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,56 @@ class Platt:
         return {"method": "platt", "slope": self.slope, "intercept": self.intercept}
 
 
-Calibrator = Temperature | Isotonic | Platt
+@dataclass(frozen=True, slots=True)
+class WithFields:
+    """Two calibrators for answers that have fields: a field is right more often than all of the answer is."""
+
+    answer: Temperature | Isotonic | Platt
+    fields: Platt
+
+    def __str__(self) -> str:
+        return f"{self.answer}; of fields {self.fields}"
+
+    def confidence(self, raw: float, others: Sequence[float]) -> float:
+        return self.answer.confidence(raw, others)
+
+    def sql(self, label: str) -> str:
+        return self.answer.sql(label)
+
+    def to_dict(self) -> dict[str, Any]:
+        return self.answer.to_dict() | {_FIELDS: self.fields.to_dict()}
+
+
+Calibrator = Temperature | Isotonic | Platt | WithFields
+
+
+def calibrated_fields(
+    calibrator: Calibrator | None, fields: Sequence[FieldConfidence] | None
+) -> tuple[FieldConfidence, ...] | None:
+    """An answer's fields with their calibrated confidence, which is their own if nothing was fitted to fields."""
+    if fields is None or not isinstance(calibrator, WithFields):
+        return None if fields is None else tuple(fields)
+    return tuple(
+        FieldConfidence(field, calibrator.fields.confidence(own, []), own)
+        for field, own in ((one.field, own_confidence(one)) for one in fields)
+    )
+
+
+def own_confidence(field: FieldConfidence) -> float:
+    """The model's own probability of a field."""
+    return field.confidence if field.raw_confidence is None else field.raw_confidence
+
+
+def fields_sql(calibrator: Calibrator, label: str) -> str:
+    """`calibrated_fields` of the label's own probabilities, as SQL."""
+    own = f"coalesce(field.{_RAW}, field.confidence)"
+    confidence = (
+        calibrator.fields.sql(f"named_struct('{_RAW}', {own})") if isinstance(calibrator, WithFields) else own
+    )
+    return (
+        f"transform({label}.field_confidence, field -> named_struct('field', field.field, "
+        f"'confidence', {confidence}, '{_RAW}', {own}))"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +184,15 @@ def calibrator_from_json(text: str) -> Calibrator:
     fields = json.loads(text)
     if not isinstance(fields, dict):
         raise ValueError(f"{fields!r} is not a calibrator")
+    if of_fields := fields.pop(_FIELDS, None):
+        answer, parts = _calibrator(fields), _calibrator(of_fields)
+        if not isinstance(parts, Platt):
+            raise ValueError(f"{of_fields!r} is not a calibrator of fields")
+        return WithFields(answer, parts)
+    return _calibrator(fields)
+
+
+def _calibrator(fields: dict[str, Any]) -> Temperature | Isotonic | Platt:
     if fields.get("method") == "temperature" and 0 < fields["temperature"] < math.inf:
         return Temperature(float(fields["temperature"]))
     if fields.get("method") == "isotonic":

@@ -6,12 +6,24 @@ In: for each answer, the model's own probabilities and how right it was. Out: a 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.confidence.calibrators import Calibrator, Isotonic, Platt, Temperature, logit
+from sparklabel.confidence.calibrators import (
+    Calibrator,
+    Isotonic,
+    Platt,
+    Temperature,
+    WithFields,
+    logit,
+    others_of,
+    own_confidence,
+)
 from sparklabel.errors import AnswersError
+from sparklabel.labels.record import Alternative, FieldConfidence
+from sparklabel.tasks.answer_modes import AnswerMode, Generated
 
 FEWEST_ANSWERS = 50
 _FEWEST_FOR_ISOTONIC = 1_000
@@ -22,11 +34,43 @@ _LOWEST_TEMPERATURE, _HIGHEST_TEMPERATURE = 0.05, 20.0
 @dataclass(frozen=True, slots=True)
 class JudgedAnswer:
     """A model's answer that people judged: the model's confidence in it, its probabilities for everything else
-    (`others_of`), and how right the answer was, in [0, 1]."""
+    (`others_of`), and how right the answer was, in [0, 1]; and for each of its fields the model's confidence and how
+    right it was."""
 
     raw: float
     others: tuple[float, ...]
     agreement: float
+    fields: tuple[tuple[float, float], ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        mode: AnswerMode,
+        gold: Any,
+        value: Any,
+        raw: float,
+        alternatives: Sequence[Alternative] | None,
+        fields: Sequence[FieldConfidence] | None,
+    ) -> "JudgedAnswer":
+        """A record's value and confidences beside the right answer. Both are plain values that the mode accepts, or the
+        record has no value."""
+        judged = judged_fields(mode, gold, value, fields)
+        return cls(
+            raw, tuple(others_of(raw, alternatives)), mode.agreement(gold, value),
+            tuple((own_confidence(field), right) for field, right in judged),
+        )  # fmt: skip
+
+
+def judged_fields(
+    mode: AnswerMode, gold: Any, value: Any, fields: Sequence[FieldConfidence] | None
+) -> list[tuple[FieldConfidence, float]]:
+    """The confidence of each field of a written value, and how right the field is, in [0, 1]; none of other values, and
+    none where `gold` is no answer to the task."""
+    if not isinstance(mode, Generated) or not fields or not (mode.accepts(gold) and mode.accepts(value)):
+        return []
+    right = mode.field_agreement(gold, value)
+    # Records of releases that had one confidence for all entities of a type have another number of them.
+    return list(zip(fields, right, strict=True)) if len(right) == len(fields) else []
 
 
 def fit_calibrator(judged: Sequence[JudgedAnswer], *, choices: bool) -> Calibrator:
@@ -36,21 +80,39 @@ def fit_calibrator(judged: Sequence[JudgedAnswer], *, choices: bool) -> Calibrat
     Args:
         judged: Answers of one model to one task.
         choices: Whether answers are choices, whose probabilities sum to 1: one temperature then. Otherwise Platt's two
-            parameters, because nothing ties a generated answer's probability to 0.5.
+            parameters, because nothing ties a generated answer's probability to 0.5, and two more for its fields if 50
+            of them were judged, some right and some wrong.
 
     Raises:
         AnswersError: There are fewer than 50 answers, or all of them are correct, or all are wrong.
     """
     correct = sum(answer.agreement for answer in judged)
-    if len(judged) < FEWEST_ANSWERS or correct in (0, len(judged)):
+    if not _is_enough([answer.agreement for answer in judged]):
         raise AnswersError(
             f"{len(judged)} answers, {correct:g} of them correct, are not enough to calibrate with.",
             hint=f"Correct or confirm at least {FEWEST_ANSWERS} answers of one model, some right and some wrong. Draw "
             "the rows at random, not because their answers look wrong.",
         )
-    if len(judged) >= _FEWEST_FOR_ISOTONIC:
-        return _isotonic(judged)
-    return _temperature(judged) if choices else _platt(judged)
+    if choices:
+        return _isotonic(judged) if len(judged) >= _FEWEST_FOR_ISOTONIC else _temperature(judged)
+    answers = [(answer.raw, answer.agreement) for answer in judged]
+    whole = _isotonic(judged) if len(judged) >= _FEWEST_FOR_ISOTONIC else _platt(answers)
+    fields = [field for answer in judged for field in answer.fields]
+    # Two numbers however many fields there are: a table's property is short.
+    return WithFields(whole, _platt(fields)) if _is_enough([right for _, right in fields]) else whole
+
+
+def field_confidences(calibrator: Calibrator | None, judged: Sequence[JudgedAnswer]) -> NDArray[np.float64]:
+    """[F] confidences of the answers' fields: calibrated if something was fitted to them, else the model's own."""
+    own = [raw for answer in judged for raw, _ in answer.fields]
+    if isinstance(calibrator, WithFields):
+        own = [calibrator.fields.confidence(raw, []) for raw in own]
+    return np.array(own, dtype=np.float64)
+
+
+def _is_enough(right: Sequence[float]) -> bool:
+    """Whether this many answers, or fields, of which some are right and some wrong, can be fitted to."""
+    return len(right) >= FEWEST_ANSWERS and 0 < sum(right) < len(right)
 
 
 def confidences(calibrator: Calibrator, judged: Sequence[JudgedAnswer]) -> NDArray[np.float64]:
@@ -73,11 +135,12 @@ def _temperature(judged: Sequence[JudgedAnswer]) -> Temperature:
     return Temperature(round(math.exp(best.x), 4))
 
 
-def _platt(judged: Sequence[JudgedAnswer]) -> Platt:
+def _platt(judged: Sequence[tuple[float, float]]) -> Platt:
+    """Fitted to the model's confidence in each answer, or field, and how right it was."""
     from sklearn.linear_model import LogisticRegression
 
-    odds = [[logit(answer.raw)] for answer in judged]
-    right = [answer.agreement for answer in judged]
+    odds = [[logit(raw)] for raw, _ in judged]
+    right = [share for _, share in judged]
     # Each answer once as right and once as wrong, with its share of each. Almost no penalty: just enough to keep the
     # slope finite when correct and wrong answers separate perfectly.
     fit = LogisticRegression(C=100.0).fit(

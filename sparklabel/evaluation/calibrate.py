@@ -12,14 +12,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel import registry
-from sparklabel.confidence.calibrators import Calibrator, others_of
-from sparklabel.confidence.fit import JudgedAnswer, confidences, fit_calibrator
+from sparklabel.confidence.calibrators import Calibrator, WithFields, fields_sql
+from sparklabel.confidence.fit import JudgedAnswer, confidences, field_confidences, fit_calibrator
 from sparklabel.delta.commits import commit_metadata, retry_on_conflict
 from sparklabel.delta.log_stores import check_stores
 from sparklabel.errors import AnswersError, ModelError, ModelUnreachable
 from sparklabel.evaluation.metrics.confidence import calibration_error
 from sparklabel.labels.predicates import model_value_sql
-from sparklabel.labels.record import Alternative
+from sparklabel.labels.record import Alternative, FieldConfidence
 from sparklabel.labels.status import ANSWERED, UNCERTAIN
 from sparklabel.models.manifest import ModelManifest
 from sparklabel.redaction import printable_lines
@@ -45,6 +45,9 @@ class CalibrationReport:
         calibrator: What was fitted.
         error_before: The expected calibration error on these answers before.
         error_after: The same with the calibrator; since it was fitted to them, expect more on other rows.
+        fields: Fields or elements of these answers that a calibrator of their own was fitted to; 0 if there is none.
+        field_error_before: Their expected calibration error before.
+        field_error_after: The same with their calibrator.
         rows: Rows of the table whose confidence was recomputed.
         run_id: The MLflow run that has the calibrator.
         not_read: Human answers beyond the 200,000, or the 256 MiB, that are read: chosen by a hash of their inputs.
@@ -61,13 +64,18 @@ class CalibrationReport:
     rows: int
     run_id: str
     not_read: int = 0
+    fields: int = 0
+    field_error_before: float = 0.0
+    field_error_after: float = 0.0
 
     def __str__(self) -> str:
         return printable_lines("\n  ".join((
             f"{self.table}: task {self.task}, model {self.model}",
             f"{self.answers:,} answers judged by people{self._more()}, {self.correct / self.answers:.1%} correct: "
             f"{self.calibrator}",
-            f"expected calibration error {self.error_before:.3f} -> {self.error_after:.3f} on these answers",
+            f"expected calibration error {self.error_before:.3f} -> {self.error_after:.3f} on these answers"
+            + (f", {self.field_error_before:.3f} -> {self.field_error_after:.3f} on their {self.fields:,} fields"
+               if self.fields else ""),
             f"confidence of {self.rows:,} rows recomputed; later passes with this model and task use the calibrator "
             f"(MLflow run {self.run_id})",
         )))  # fmt: skip
@@ -138,10 +146,11 @@ def calibrate(
     judged = _judged(read, task)
     calibrator = fit_calibrator(judged, choices=has_choices(task))
     right = np.array([answer.agreement for answer in judged])
-    before, after = (
-        calibration_error(p, right) or 0.0
-        for p in (np.array([answer.raw for answer in judged]), confidences(calibrator, judged))
-    )
+    raw = np.array([answer.raw for answer in judged])
+    errors = {
+        "error_before": calibration_error(raw, right) or 0.0,
+        "error_after": calibration_error(confidences(calibrator, judged), right) or 0.0,
+    } | _field_errors(calibrator, judged)
     with registry.start_run(f"calibrate {task.name}", experiment=experiment) as run:
         run.log_table(
             opened.target.name,
@@ -151,20 +160,33 @@ def calibrate(
         )
         run.log_params({"task": task.name, "task_fingerprint": task.fingerprint, "model": identity,
                         "answers": len(judged), "not_read": not_read, "calibrator": calibrator.to_dict()})  # fmt: skip
-        run.log_metrics({"ece_before": before, "ece_after": after})
+        run.log_metrics({name.replace("error", "ece"): error for name, error in errors.items()})
+        _note(spark, opened, task)  # a table of an earlier release has no field that the new confidences need
         rows = _rewrite_confidence(spark, opened, task, identity, calibrator)
         # Before MLflow, which may have failed since: the table's next passes must go on with it.
-        _remember(spark, opened, task, Calibration.of(identity, fingerprint, calibrator, run.id))
+        _note(spark, opened, task, Calibration.of(identity, fingerprint, calibrator, run.id))
         registry.log_calibrator(run, identity, fingerprint, calibrator)
     return CalibrationReport(
         table=table, task=task.name, model=identity, answers=len(judged), correct=int((right == 1).sum()),
-        calibrator=calibrator, error_before=before, error_after=after, rows=rows, run_id=run.id, not_read=not_read,
+        calibrator=calibrator, rows=rows, run_id=run.id, not_read=not_read,
+        fields=sum(len(answer.fields) for answer in judged) if isinstance(calibrator, WithFields) else 0, **errors,
     )  # fmt: skip
+
+
+def _field_errors(calibrator: Calibrator, judged: Sequence[JudgedAnswer]) -> dict[str, float]:
+    """The calibration error of the answers' fields before and after, if something was fitted to them."""
+    if not isinstance(calibrator, WithFields):
+        return {}
+    right = np.array([share for answer in judged for _, share in answer.fields])
+    return {
+        "field_error_before": calibration_error(field_confidences(None, judged), right) or 0.0,
+        "field_error_after": calibration_error(field_confidences(calibrator, judged), right) or 0.0,
+    }
 
 
 def _human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> DataFrame:
     """Human answers to rows that a model answered too: HASH, `model`, its value (`predicted`), its own probability
-    (`raw`) and `alternatives`, and the human `answer`."""
+    (`raw`), `alternatives` and `fields`, and the human `answer`."""
     label = quote(opened.label_columns.label)
     known = sql_list((*ANSWERED, UNCERTAIN))
     states = row_states(spark, opened, task, Scope(relabel="none"))
@@ -178,6 +200,7 @@ def _human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> DataFr
         F.expr(model_value_sql(label)).alias("predicted"),
         F.expr(f"{label}.raw_confidence").alias("raw"),
         F.expr(f"{label}.alternatives").alias("alternatives"),
+        F.expr(f"{label}.field_confidence").alias("fields"),
         F.col(quote(opened.label_columns.value)).alias("answer"),
     )
 
@@ -206,8 +229,9 @@ def _judged(answers: DataFrame, task: Task) -> list[JudgedAnswer]:
             alternatives = [
                 Alternative(a["value"], a["probability"]) for a in plain(row["alternatives"]) or ()
             ]
-            others = tuple(others_of(row["raw"], alternatives))
-            judged.append(JudgedAnswer(row["raw"], others, mode.agreement(answer, plain(row["predicted"]))))
+            fields = [FieldConfidence(**field) for field in plain(row["fields"]) or ()]
+            value = plain(row["predicted"])
+            judged.append(JudgedAnswer.of(mode, answer, value, row["raw"], alternatives, fields))
     return judged
 
 
@@ -224,11 +248,11 @@ def _prompt_fingerprint(model: str, task: Task) -> str:
     return ModelManifest.from_json(manifest).task_fingerprint if manifest else task.fingerprint
 
 
-def _remember(spark: SparkSession, opened: TaskTable, task: Task, calibration: Calibration) -> None:
-    """Notes the calibrator in the table's properties."""
+def _note(spark: SparkSession, opened: TaskTable, task: Task, *calibrations: Calibration) -> None:
+    """Notes calibrators in the table's properties, and adds fields that its records lack."""
     table = opened.newest(spark, task)
     retry_on_conflict(
-        lambda: table.ensure_columns(spark, task, [calibration]),
+        lambda: table.ensure_columns(spark, task, calibrations),
         f"Noting the calibrator in {table.target.name}",
     )
 
@@ -238,8 +262,9 @@ def _rewrite_confidence(
 ) -> int:
     """Recomputes the confidence of the model's answers to the task; how many rows it changed."""
     label = quote(opened.label_columns.label)
+    fields = "" if has_choices(task) else f", {label}.field_confidence = {fields_sql(calibrator, label)}"
     update = (
-        f"UPDATE {opened.target.sql} SET {label}.confidence = {calibrator.sql(label)} WHERE {label}.model = "
+        f"UPDATE {opened.target.sql} SET {label}.confidence = {calibrator.sql(label)}{fields} WHERE {label}.model = "
         f"{sql_string(model)} AND {label}.task_fingerprint = {sql_string(task.fingerprint)} "
         f"AND {label}.raw_confidence IS NOT NULL"
     )

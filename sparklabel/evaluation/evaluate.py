@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
 
 from sparklabel import registry
 from sparklabel.delta.session import task_slots
@@ -16,6 +17,7 @@ from sparklabel.engines import EngineOptions, engine_spec
 from sparklabel.errors import TableError
 from sparklabel.evaluation.gold import GOLD, Gold, asked_rows, gold_column, human_gold
 from sparklabel.evaluation.metrics.summary import Metrics, measure
+from sparklabel.labels.record import FieldConfidence
 from sparklabel.models.references import DEFAULT
 from sparklabel.redaction import printable_lines
 from sparklabel.sql import quote
@@ -81,10 +83,17 @@ class EvaluationReport:
             f"accuracy {m.accuracy:.1%} (95%: {low:.1%} to {high:.1%}){completed}; completed {m.completion_rate:.1%}",
             "; ".join(filter(None, (always, measures))),
             self.examples,
-            f"confidence AUROC {auroc}, ECE {ece}",
+            f"confidence AUROC {auroc}, ECE {ece}{_of_fields(m)}",
             f"{self.rows_per_second:,.1f} rows/s, {self.prompt_tokens:.0f} prompt tokens a row; "
             f"MLflow run {self.run_id}",
         ))))  # fmt: skip
+
+
+def _of_fields(m: Metrics) -> str:
+    if m.field_ece is None:
+        return ""
+    auroc = "-" if m.field_auroc is None else f"{m.field_auroc:.3f}"
+    return f"; of fields AUROC {auroc}, ECE {m.field_ece:.3f}"
 
 
 def _title(measure: str) -> str:
@@ -170,8 +179,10 @@ def evaluate(
         started = time.monotonic()
         rows = _answered_rows(spark, spec, truth)
         seconds = time.monotonic() - started
-        columns = ([plain(row[name]) for row in rows] for name in (GOLD, "value", "confidence", "status"))
-        metrics = measure(task.answer_mode, *columns)
+        known = [GOLD, "value", "confidence", "status"]
+        answers, values, confidences, statuses = ([plain(row[name]) for row in rows] for name in known)
+        fields = [[FieldConfidence(**field.asDict()) for field in row["fields"] or ()] for row in rows]
+        metrics = measure(task.answer_mode, answers, values, confidences, statuses, fields)
         tokens = [row["prompt_tokens"] for row in rows if row["prompt_tokens"] is not None]
         speed = {
             "rows_per_second": len(rows) / seconds,
@@ -191,7 +202,12 @@ def _answered_rows(spark: SparkSession, spec: LabelerSpec, gold: Gold) -> list[R
     asked = gold.rows.repartition(task_slots(spark)).withColumn("_label", label)
     with worker_errors():
         return asked.select(
-            GOLD, "_label.value", "_label.confidence", "_label.status", "_label.prompt_tokens"
+            GOLD,
+            "_label.value",
+            "_label.confidence",
+            "_label.status",
+            "_label.prompt_tokens",
+            F.col("_label.field_confidence").alias("fields"),
         ).collect()
 
 

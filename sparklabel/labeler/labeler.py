@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.confidence.calibrators import Calibrator, others_of
+from sparklabel.confidence.calibrators import Calibrator, calibrated_fields, others_of
 from sparklabel.engines import Engine
 from sparklabel.errors import EngineDied, EngineError, SparklabelError, TaskError
 from sparklabel.few_shot import Encoder, ExampleSet
@@ -210,13 +210,16 @@ class Labeler:
         cut = prompt.truncated and answer.status == status.OK
         label = replace(
             self._stamp, value=answer.value, raw_confidence=answer.confidence, confidence=answer.confidence,
-            alternatives=answer.alternatives, field_confidence=answer.field_confidence,
+            alternatives=answer.alternatives,
             status=status.TRUNCATED if cut else answer.status, error=answer.error, output_tokens=answer.output_tokens,
             prompt_tokens=len(self.encoder.prefix) + len(prompt.ids),
         )  # fmt: skip
         if answer.confidence is None:
             return label
-        label = replace(label, confidence=self._calibrated(answer, answer.confidence))
+        label = replace(
+            label, confidence=self._calibrated(answer, answer.confidence),
+            field_confidence=calibrated_fields(self._calibrator, answer.field_confidence),
+        )  # fmt: skip
         return abstain_below(label, self._min_confidence)
 
     def _calibrated(self, answer: Answer, raw: float) -> float:

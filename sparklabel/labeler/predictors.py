@@ -6,7 +6,6 @@ engine are raised: the `Labeler` handles them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -29,7 +28,7 @@ from sparklabel.labeler.row_classifier import RowClassifier
 from sparklabel.labels import status
 from sparklabel.labels.record import Alternative, FieldConfidence
 from sparklabel.prompts import Prompt
-from sparklabel.tasks import FieldSpan, Generated, Scored
+from sparklabel.tasks import Generated, Scored, Span
 from sparklabel.tasks.repetition import until_repetition
 
 _NOTHING = ("N/A", "[MASK]", "")
@@ -251,20 +250,17 @@ class GeneratedAnswers:
         notes = "; ".join(filter(None, (dropped, ended, row_status))) or None
         if tokens is None:  # the engine reports neither tokens nor probabilities
             return Answer(value=parsed.value, error=notes, output_tokens=None)
-        spans = sorted(parsed.spans)
-        by_field = {field: list(of) for field, of in groupby(spans, key=lambda span: span.field)}
+        fields = [(field, _confidence(written, spans)) for field, spans in parsed.fields]
         return Answer(
             value=parsed.value,
-            confidence=_confidence(written, spans),
-            field_confidence=tuple(
-                FieldConfidence(field, _confidence(written, of)) for field, of in by_field.items()
-            ),
+            confidence=_confidence(written, [span for _, spans in parsed.fields for span in spans]),
+            field_confidence=tuple(FieldConfidence(field, p, p) for field, p in fields),
             error=notes,
             output_tokens=tokens,
         )
 
 
-def _confidence(written: Completion, spans: Sequence[FieldSpan]) -> float:
+def _confidence(written: Completion, spans: Sequence[Span]) -> float:
     """The geometric mean of the probabilities of the tokens that overlap the spans; of all tokens if the value has no
     text of its own."""
     starts = (0, *written.ends[:-1])

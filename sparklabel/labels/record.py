@@ -20,10 +20,12 @@ class Alternative(NamedTuple):
 
 
 class FieldConfidence(NamedTuple):
-    """The confidence of one field of a generated value, in [0, 1]."""
+    """The probability that one field of an answer is right, in [0, 1]: calibrated if a calibrator was fitted, and the
+    model's own (None in records of releases that did not calibrate fields: theirs is `confidence`)."""
 
     field: str
     confidence: float
+    raw_confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,8 @@ class Label:
         confidence: The probability of the value in [0, 1], calibrated if a calibrator was fitted.
         raw_confidence: The model's own probability of the value.
         alternatives: The five most probable values, most probable first (scored tasks).
-        field_confidence: The confidence of each field (generated values).
+        field_confidence: The confidence of each part of the value: of the fields of a struct in their order, of the
+            entities of a list in theirs (under their types), of each label of a multilabel task.
         status: `ok`, `truncated`, or why there is no answer.
         error: Details of the status.
         source: `model` or `human`.
@@ -85,7 +88,7 @@ def label_ddl(value_type: str) -> str:
     return (
         f"STRUCT<value: {value_type}, confidence: DOUBLE, raw_confidence: DOUBLE, "
         f"alternatives: ARRAY<STRUCT<value: {value_type}, probability: DOUBLE>>, "
-        "field_confidence: ARRAY<STRUCT<field: STRING, confidence: DOUBLE>>, "
+        "field_confidence: ARRAY<STRUCT<field: STRING, confidence: DOUBLE, raw_confidence: DOUBLE>>, "
         "status: STRING, error: STRING, source: STRING, model: STRING, task_fingerprint: STRING, "
         "input_hash: STRING, pass_id: STRING, attempts: INT, labeled_at: TIMESTAMP_LTZ, "
         "reviewer: STRING, reviewed_at: TIMESTAMP_LTZ, review_reason: STRING, prompt_tokens: INT, output_tokens: INT>"

@@ -10,7 +10,7 @@ import yaml
 
 from sparklabel.arguments import did_you_mean
 from sparklabel.errors import TaskError
-from sparklabel.tasks.answer_modes import AnswerMode, FieldSpan, Generated, ParsedAnswer, Scored, counts
+from sparklabel.tasks.answer_modes import AnswerMode, Generated, ParsedAnswer, Scored, Span, counts
 from sparklabel.tasks.answering import Answering
 from sparklabel.tasks.candidate_labels import CandidateLabels
 from sparklabel.tasks.choices import MOST_ALTERNATIVES
@@ -92,7 +92,6 @@ __all__ = [
     "Example",
     "ExamplesFrom",
     "Extraction",
-    "FieldSpan",
     "Generated",
     "Generation",
     "Matching",
@@ -100,6 +99,7 @@ __all__ = [
     "ParsedAnswer",
     "Rating",
     "Scored",
+    "Span",
     "Task",
     "answering",
     "check_task",

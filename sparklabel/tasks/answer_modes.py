@@ -88,21 +88,28 @@ class Scored:
         return float(self.chosen(gold) == self.chosen(value))
 
 
-class FieldSpan(NamedTuple):
-    """Where in a model's text the value of a field is: [start, end) in characters."""
+class Span(NamedTuple):
+    """A part of a model's text: [start, end) in characters."""
 
-    field: str
     start: int
     end: int
 
 
+class WrittenField(NamedTuple):
+    """Which parts of a model's text hold the value of a field, for its confidence."""
+
+    field: str
+    spans: tuple[Span, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedAnswer:
-    """A model's text, parsed. `spans` are the parts of the text that hold the value, for its confidence; `dropped`
-    counts the parts that were left out because the row's text does not contain them."""
+    """A model's text, parsed. `fields` are those of the value, in order: of a struct its fields, of a list its
+    elements, and one that stands for the whole value of other kinds and of an empty list. `dropped` counts the parts
+    that were left out because the row's text does not contain them."""
 
     value: Any
-    spans: tuple[FieldSpan, ...]
+    fields: tuple[WrittenField, ...]
     dropped: int = 0
 
 
@@ -118,6 +125,8 @@ class Generated:
     accepts: Whether a stored value is an answer to the task.
     categories: A stored value -> the names that it is counted under.
     agreement: (gold, value) -> how right the value is, in [0, 1].
+    field_agreement: (gold, value) -> how right each field of the value is, in [0, 1], in the order of
+        `ParsedAnswer.fields`. Both are accepted values.
     signature: What a fine-tuned model's answers consist of. The model serves only tasks with an equal one.
     metrics: The name of the kind's metrics.
     """
@@ -129,11 +138,17 @@ class Generated:
     accepts: Callable[[Any], bool]
     categories: Callable[[Any], tuple[str, ...]]
     agreement: Callable[[Any, Any], float]
+    field_agreement: Callable[[Any, Any], Sequence[float]]
     signature: tuple[str, ...]
     metrics: str
 
 
 AnswerMode = Scored | Generated
+
+
+def one_field(agreement: Callable[[Any, Any], float], gold: Any, value: Any) -> Sequence[float]:
+    """The `field_agreement` of a kind whose value is one field."""
+    return (agreement(gold, value),)
 
 
 def counts(mode: AnswerMode, values: Iterable[Any]) -> dict[str, int]:

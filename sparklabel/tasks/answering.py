@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import PositiveInt, model_validator
 
-from sparklabel.tasks.answer_modes import Generated, ParsedAnswer
+from sparklabel.tasks.answer_modes import Generated, ParsedAnswer, WrittenField, one_field
 from sparklabel.tasks.comparison import text_agreement
 from sparklabel.tasks.json_values import json_text, parse_located, value_spans
 from sparklabel.tasks.schema import object_schema, or_null, text_schema
@@ -59,6 +59,7 @@ class Answering(Task):
         return Generated(
             schema=_SCHEMA, max_tokens=self.max_tokens, read=partial(_read, self.extractive), written=_written,
             accepts=_accepts, categories=_categories, agreement=_agreement,
+            field_agreement=partial(one_field, _agreement),
             signature=(_FIELD, "extractive" if self.extractive else "free"), metrics="answering",
         )  # fmt: skip
 
@@ -88,12 +89,12 @@ def _read(extractive: bool, text: str, inputs: Sequence[str]) -> ParsedAnswer:
     if set(found.fields) != {_FIELD}:
         raise ValueError(f"the answer is not a JSON object with {_FIELD!r} alone")
     answer = found.fields[_FIELD]
-    spans = tuple(value_spans(_FIELD, answer))
+    fields = (WrittenField(_FIELD, value_spans(answer)),)
     if answer.value is None:
-        return ParsedAnswer(None, spans)
+        return ParsedAnswer(None, fields)
     if not checked_text(answer.value).strip():
         raise ValueError("the answer is blank")
-    return ParsedAnswer(_quoted(answer.value, inputs[1]) if extractive else answer.value, spans)
+    return ParsedAnswer(_quoted(answer.value, inputs[1]) if extractive else answer.value, fields)
 
 
 def _quoted(answer: str, context: str) -> str:

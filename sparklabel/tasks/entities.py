@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import PositiveInt, field_validator, model_validator
 
-from sparklabel.tasks.answer_modes import Generated, ParsedAnswer
+from sparklabel.tasks.answer_modes import Generated, ParsedAnswer, Span, WrittenField
 from sparklabel.tasks.comparison import f1
 from sparklabel.tasks.json_values import (
     JsonNode,
@@ -83,7 +83,7 @@ class Entities(Task):
             schema=_schema(names, self.max_entities), max_tokens=self.max_tokens,
             read=partial(_read, names), written=partial(_written, names), accepts=partial(_accepts, names),
             categories=partial(_categories, names),
-            agreement=strict_f1, signature=names, metrics="entities",
+            agreement=strict_f1, field_agreement=_each_agreement, signature=names, metrics="entities",
         )  # fmt: skip
 
     def question(self) -> str:
@@ -102,13 +102,12 @@ class Entities(Task):
         return super().to_dict() | {"types": as_written(self.types)}
 
 
-def entity_keys(*answers: Sequence[dict[str, Any]]) -> list[Counter[tuple[Any, ...]]]:
+def entity_keys(*answers: Sequence[dict[str, Any]]) -> list[list[tuple[Any, ...]]]:
     """For each answer, its entities as comparable keys: text, type and start; or text and type if any entity of these
     answers has no start, which people may leave out."""
     placed = all(entity.get("start") is not None for answer in answers for entity in answer)
     return [
-        Counter(_key(entity) + ((entity["start"],) if placed else ()) for entity in answer)
-        for answer in answers
+        [_key(entity) + ((entity["start"],) if placed else ()) for entity in answer] for answer in answers
     ]
 
 
@@ -121,8 +120,27 @@ def strict_f1(gold: Any, value: Any) -> float:
     gold, value = plain(gold), plain(value)
     if not isinstance(gold, list) or not isinstance(value, list):
         return 0.0
+    return f1(equal_entities(gold, value), len(gold), len(value))
+
+
+def equal_entities(gold: Sequence[dict[str, Any]], value: Sequence[dict[str, Any]]) -> int:
+    """How many entities of two answers are equal."""
+    ours, theirs = map(Counter, entity_keys(gold, value))
+    return (ours & theirs).total()
+
+
+def _each_agreement(gold: Any, value: Any) -> list[float]:
+    """1 for each entity of `value` that `gold` has, as often as it has it; for no entities, whether gold has none."""
+    gold, value = plain(gold), plain(value)
+    if not value:
+        return [float(not gold)]
     ours, theirs = entity_keys(gold, value)
-    return f1((ours & theirs).total(), len(gold), len(value))
+    left = Counter(ours)
+    right = []
+    for key in theirs:
+        right.append(float(left[key] > 0))
+        left[key] -= 1
+    return right
 
 
 def _schema(types: Sequence[str], most: int) -> str:
@@ -131,20 +149,22 @@ def _schema(types: Sequence[str], most: int) -> str:
 
 
 def _read(types: tuple[str, ...], text: str, inputs: Sequence[str]) -> ParsedAnswer:
-    """The spans of an entity's text and type are named after its type, that of an empty list `NONE`."""
+    """Each entity is a field that is named after its type; that of an empty list is `NONE`."""
     found = parse_located(text)
     if not _accepts(types, found.value):
         raise ValueError("the answer is not a list of {text, type} with the task's types")
     places = aligned([part.value["text"] for part in found.items], inputs[0])
-    kept = [(part, place) for part, place in zip(found.items, places, strict=True) if place]
-    value = [_entity(label_named(types, part.value["type"]), inputs[0], *place) for part, place in kept]
-    spans = (
-        [span for part, _ in kept for span in _spans(types, part)]
-        if found.items
-        else value_spans(NONE, found)
-    )
+    kept = [
+        (_entity(label_named(types, part.value["type"]), inputs[0], *place), _spans(part))
+        for part, place in zip(found.items, places, strict=True)
+        if place
+    ]
+    kept.sort(key=lambda one: (one[0]["start"], one[0]["end"], one[0]["type"]))
+    fields = [WrittenField(entity["type"], spans) for entity, spans in kept]
     return ParsedAnswer(
-        sorted(value, key=lambda e: (e["start"], e["end"], e["type"])), tuple(spans), len(places) - len(kept)
+        [entity for entity, _ in kept],
+        tuple(fields) or (WrittenField(NONE, value_spans(found)),),
+        len(places) - len(kept),
     )
 
 
@@ -152,9 +172,8 @@ def _entity(kind: str, text: str, start: int, end: int) -> dict[str, Any]:
     return {"text": text[start:end], "type": kind, "start": start, "end": end}
 
 
-def _spans(types: tuple[str, ...], entity: JsonNode) -> Any:
-    name = label_named(types, entity.value["type"])
-    return (span for part in entity.fields.values() for span in value_spans(name, part))
+def _spans(entity: JsonNode) -> tuple[Span, ...]:
+    return tuple(span for part in entity.fields.values() for span in value_spans(part))
 
 
 def _written(types: tuple[str, ...], value: Any) -> str:

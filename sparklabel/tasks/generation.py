@@ -1,11 +1,12 @@
 """Generation: what the instructions ask for, as free text or as a struct of fields."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import PositiveInt, field_validator, model_validator
 
-from sparklabel.tasks.answer_modes import FieldSpan, Generated, ParsedAnswer
+from sparklabel.tasks.answer_modes import Generated, ParsedAnswer, Span, WrittenField, one_field
 from sparklabel.tasks.comparison import text_agreement
 from sparklabel.tasks.json_values import plain_examples
 from sparklabel.tasks.schema import Fields, fields_as_written, prompt_lines, sql_type
@@ -43,7 +44,8 @@ class Generation(Task):
             return struct_mode(self.fields, self.max_tokens)
         return Generated(
             schema=None, max_tokens=self.max_tokens, read=_read, written=str.strip, accepts=_accepts,
-            categories=_categories, agreement=_agreement, signature=("text",), metrics="generation",
+            categories=_categories, agreement=_agreement,
+            field_agreement=partial(one_field, _agreement), signature=("text",), metrics="generation",
         )  # fmt: skip
 
     def question(self) -> str:
@@ -70,7 +72,7 @@ def _read(text: str, inputs: Sequence[str]) -> ParsedAnswer:
     if not value:
         raise ValueError("the model wrote nothing")
     start = text.index(value)
-    return ParsedAnswer(value, (FieldSpan("text", start, start + len(value)),))
+    return ParsedAnswer(value, (WrittenField("text", (Span(start, start + len(value)),)),))
 
 
 def _accepts(value: Any) -> bool:

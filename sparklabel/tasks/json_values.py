@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, NoReturn
 
-from sparklabel.tasks.answer_modes import FieldSpan
+from sparklabel.tasks.answer_modes import Span
 from sparklabel.tasks.task import Example
 
 _BLANKS = " \t\n\r"
@@ -50,13 +50,12 @@ def written_items(text: str) -> tuple[JsonNode, ...]:
     return tuple(items)
 
 
-def value_spans(name: str, found: JsonNode) -> list[FieldSpan]:
-    """The spans of the value of the field `name`: a text without its quotes, the items of a list one by one; all of an
-    empty value."""
+def value_spans(found: JsonNode) -> tuple[Span, ...]:
+    """The spans of a value: a text without its quotes, the items of a list one by one; all of an empty value."""
     if found.items:
-        return [span for item in found.items for span in value_spans(name, item)]
+        return tuple(span for item in found.items for span in value_spans(item))
     quotes = isinstance(found.value, str) and bool(found.value)
-    return [FieldSpan(name, found.start + quotes, found.end - quotes)]
+    return (Span(found.start + quotes, found.end - quotes),)
 
 
 def json_text(value: Any) -> str:

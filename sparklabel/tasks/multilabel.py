@@ -118,7 +118,7 @@ def _those_that_apply(names: Sequence[str], log_p: LogProbabilities) -> Decision
     applies = yes > no
     decided = np.where(applies, yes, no)
     best = _most_probable_lists(names, applies, decided, decided - np.where(applies, no, yes))
-    fields = (FieldConfidence(name, float(p)) for name, p in zip(names, np.exp(decided), strict=True))
+    fields = (FieldConfidence(name, p, p) for name, p in zip(names, np.exp(decided).tolist(), strict=True))
     return Decision(best[0].value, _expected_f1(np.exp(yes), applies), best, tuple(fields))
 
 

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any
 
-from sparklabel.tasks.answer_modes import Generated, ParsedAnswer
+from sparklabel.tasks.answer_modes import Generated, ParsedAnswer, WrittenField
 from sparklabel.tasks.comparison import alike
 from sparklabel.tasks.json_values import json_text, parse_located, plain, value_spans
 from sparklabel.tasks.label_options import label_named, label_number
@@ -23,8 +23,8 @@ def struct_mode(fields: tuple[Field, ...], max_tokens: int | None) -> Generated:
     return Generated(
         schema=json_schema(fields), max_tokens=max_tokens or token_budget(fields),
         read=partial(_read, fields), written=partial(struct_text, fields), accepts=partial(accepts, fields),
-        categories=partial(_categories, fields), agreement=partial(_agreement, fields), signature=signature(fields),
-        metrics="extraction",
+        categories=partial(_categories, fields), agreement=partial(_agreement, fields),
+        field_agreement=partial(_field_agreement, fields), signature=signature(fields), metrics="extraction",
     )  # fmt: skip
 
 
@@ -63,8 +63,8 @@ def checked_text(value: Any) -> str:
 def _read(fields: tuple[Field, ...], text: str, inputs: Sequence[str]) -> ParsedAnswer:
     found = parse_located(text)
     value = struct_of(fields, found.value)
-    spans = (span for name, part in found.fields.items() for span in value_spans(name, part))
-    return ParsedAnswer(value, tuple(spans))
+    written = {name: value_spans(part) for name, part in found.fields.items()}
+    return ParsedAnswer(value, tuple(WrittenField(name, written.get(name, ())) for name in value))
 
 
 def _categories(fields: tuple[Field, ...], value: Any) -> tuple[str, ...]:
@@ -77,8 +77,12 @@ def _agreement(fields: tuple[Field, ...], gold: Any, value: Any) -> float:
     """The share of fields that agree, in [0, 1]."""
     if not (accepts(fields, gold) and accepts(fields, value)):
         return 0.0
+    return sum(_field_agreement(fields, gold, value)) / len(fields)
+
+
+def _field_agreement(fields: tuple[Field, ...], gold: Any, value: Any) -> list[float]:
     ours, theirs = struct_of(fields, gold), struct_of(fields, value)
-    return sum(alike(ours[name], theirs[name]) for name in ours) / len(fields)
+    return [float(alike(ours[name], theirs[name])) for name in ours]
 
 
 def _field_value(field: Field, value: Any) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from sparklabel import registry
-from sparklabel.confidence.calibrators import Calibrator, others_of
+from sparklabel.confidence.calibrators import Calibrator
 from sparklabel.confidence.fit import JudgedAnswer, fit_calibrator
 from sparklabel.errors import AnswersError, EngineError, ModelUnreachable
 from sparklabel.few_shot import ExampleSet
@@ -93,11 +93,9 @@ class HeldOutJudge:
 
     def calibrator(self, candidate: ResolvedModel) -> Calibrator | None:
         """Fitted to the held-out answers, which the candidate has not learned from; None if they are too few."""
-        agreement = self._task.answer_mode.agreement
+        mode = self._task.answer_mode
         judged = [
-            JudgedAnswer(
-                raw, tuple(others_of(raw, label.alternatives)), agreement(answer.answer, label.value)
-            )
+            JudgedAnswer.of(mode, answer.answer, label.value, raw, label.alternatives, label.field_confidence)
             for answer, label in zip(self._answers.held_out, self._answered(candidate), strict=True)
             if (raw := label.raw_confidence) is not None
         ]

@@ -140,3 +140,24 @@ def test_answers_staged_under_another_threshold_are_not_taken_over(spark, table)
     answer = sl.label_udf(task, model="m", engine="fake")("text").alias(ANSWER)
     lax.append(spark.table(table).select(F.col("text").alias(HASH), answer), 1)
     assert (lax.answers(spark).count(), strict.answers(spark).count()) == (3, 0)
+
+
+def test_the_fields_of_written_answers_are_calibrated_by_themselves_in_the_table_and_in_later_passes(spark):
+    table = "default.orders_to_calibrate"
+    task = sl.extraction("tone", "text", {"city": "string", "rooms": "integer"})
+    make_table(spark, table, 61)
+    label(spark, table, task, where="id < 60")
+    spark.sql(
+        f"UPDATE {table} SET tone = named_struct('city', tone.city, 'rooms', tone.rooms + if(id % 3 = 0, 0, 1)), "
+        "tone_label.source = 'human' WHERE id < 60"
+    )
+    report = sl.calibrate(spark, table, task, key="id")
+    label(spark, table, task)
+    rows = spark.sql(f"SELECT tone_label.field_confidence AS fields FROM {table}").collect()
+    assert (report.fields, report.field_error_after < report.field_error_before) == (120, True)
+    assert "on their 120 fields" in str(report)
+    found = [field for row in rows for field in row["fields"]]
+    expected = [report.calibrator.fields.confidence(field["raw_confidence"], []) for field in found]
+    assert [field["confidence"] for field in found] == pytest.approx(expected)
+    assert len(found) == 122
+    spark.sql(f"DROP TABLE {table}")

@@ -45,7 +45,7 @@ TARGET = TableSnapshot(
 RECORD = (
     "STRUCT<value: STRING, confidence: DOUBLE, raw_confidence: DOUBLE, "
     "alternatives: ARRAY<STRUCT<value: STRING, probability: DOUBLE>>, "
-    "field_confidence: ARRAY<STRUCT<field: STRING, confidence: DOUBLE>>, "
+    "field_confidence: ARRAY<STRUCT<field: STRING, confidence: DOUBLE, raw_confidence: DOUBLE>>, "
     "status: STRING, error: STRING, source: STRING, model: STRING, task_fingerprint: STRING, input_hash: STRING, "
     "pass_id: STRING, attempts: INT, labeled_at: TIMESTAMP_LTZ, reviewer: STRING, reviewed_at: TIMESTAMP_LTZ, "
     "review_reason: STRING, prompt_tokens: INT, output_tokens: INT>"
@@ -189,23 +189,23 @@ def test_a_table_says_in_these_properties_what_is_in_it():
 
 def test_answers_are_staged_in_this_folder_and_these_columns():
     spark = Session()
-    assert staging(spark).path == "/data/tickets/_sparklabel/verdict_label-7c59a4ff"
+    assert staging(spark).path == "/data/tickets/_sparklabel/verdict_label-3d437fd0"
     assert spark.said == [
-        "CREATE TABLE IF NOT EXISTS delta.`/data/tickets/_sparklabel/verdict_label-7c59a4ff` (input_hash STRING, "
+        "CREATE TABLE IF NOT EXISTS delta.`/data/tickets/_sparklabel/verdict_label-3d437fd0` (input_hash STRING, "
         f"answer {RECORD}, staged_at TIMESTAMP_LTZ, pass_id STRING, decision STRING, chunk INT, lease STRING) "
         f"USING DELTA PARTITIONED BY (pass_id) {GOES_SOON}"
     ]
-    assert staging(spark, root="/stage/").path == "/stage/843d6774d8429c01/verdict_label-7c59a4ff"
+    assert staging(spark, root="/stage/").path == "/stage/843d6774d8429c01/verdict_label-3d437fd0"
 
 
 @pytest.mark.parametrize(
     ("name", "record_format"),
     [
-        ("topics", "e42e797e"),
-        ("same_product", "ab3b7786"),
-        ("urgency", "76a18d7f"),
-        ("invoice", "c76c091e"),
-        ("mentions", "b0a0ff72"),
+        ("topics", "c7a4313b"),
+        ("same_product", "080a87b1"),
+        ("urgency", "1c201461"),
+        ("invoice", "092cbfad"),
+        ("mentions", "34817b80"),
     ],
 )
 def test_each_type_of_value_is_staged_in_a_folder_of_its_own(name, record_format):

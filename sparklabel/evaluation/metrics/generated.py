@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from sparklabel.tasks.comparison import alike, answer_words, f1, fold_case, word_f1
-from sparklabel.tasks.entities import entity_keys
+from sparklabel.tasks.entities import equal_entities
 
 MetricValues = dict[str, float]
 Rows = list[tuple[Any, Any, bool]]
@@ -60,7 +60,7 @@ def _entities(rows: Rows) -> MetricValues:
     answers = [(gold, value if done else []) for gold, value, done in rows]
     support, predicted = (sum(len(answer[side]) for answer in answers) for side in (0, 1))
     metrics: MetricValues = {}
-    for scheme, hits in (("strict", _strict_hits), ("partial", _partial_hits)):
+    for scheme, hits in (("strict", equal_entities), ("partial", _partial_hits)):
         hit = sum(hits(gold, value) for gold, value in answers)
         metrics |= {
             f"{scheme}_precision": hit / predicted if predicted else float(not support),
@@ -68,13 +68,8 @@ def _entities(rows: Rows) -> MetricValues:
             f"{scheme}_f1": f1(hit, support, predicted),
         }
     # A failed row whose gold has no entities changes none of the above; it shows only here.
-    exact = [done and len(gold) == len(value) == _strict_hits(gold, value) for gold, value, done in rows]
+    exact = [done and len(gold) == len(value) == equal_entities(gold, value) for gold, value, done in rows]
     return {**metrics, "exact": _mean(exact)}
-
-
-def _strict_hits(gold: list[dict[str, Any]], value: list[dict[str, Any]]) -> float:
-    ours, theirs = entity_keys(gold, value)
-    return (ours & theirs).total()
 
 
 def _partial_hits(gold: list[dict[str, Any]], value: list[dict[str, Any]]) -> float:

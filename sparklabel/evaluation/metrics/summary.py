@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from sparklabel.confidence.fit import judged_fields
 from sparklabel.errors import AnswersError
 from sparklabel.evaluation.metrics.confidence import (
     Interval,
@@ -22,6 +23,7 @@ from sparklabel.evaluation.metrics.confidence import (
 )
 from sparklabel.evaluation.metrics.generated import generated_metrics
 from sparklabel.evaluation.metrics.scored import LabelScore, scored_metrics
+from sparklabel.labels.record import FieldConfidence
 from sparklabel.labels.status import ANSWERED
 from sparklabel.tasks import AnswerMode, Scored
 
@@ -43,6 +45,8 @@ class Metrics:
             answers are correct or all are wrong.
         ece: The expected calibration error of the confidence; None without confidences.
         ece_interval: The interval of `ece`.
+        field_auroc: `confidence_auroc` of the fields or elements of written values; None without them.
+        field_ece: Their `ece`.
         measures: The kind's own metrics by name, such as macro_f1.
         labels: Precision, recall and F1 per label, for kinds that have labels.
     """
@@ -57,6 +61,8 @@ class Metrics:
     confidence_auroc: float | None
     ece: float | None
     ece_interval: Interval | None
+    field_auroc: float | None = None
+    field_ece: float | None = None
     measures: dict[str, float] = field(default_factory=dict)
     labels: tuple[LabelScore, ...] = ()
 
@@ -64,6 +70,7 @@ class Metrics:
         """The single numbers by name, as they are logged to MLflow. None is left out."""
         names = (
             "n", "completed", "completion_rate", "accuracy", "accuracy_completed", "confidence_auroc", "ece",
+            "field_auroc", "field_ece",
         )  # fmt: skip
         numbers = {name: float(value) for name in names if (value := getattr(self, name)) is not None}
         if self.majority:
@@ -80,6 +87,7 @@ def measure(
     predicted: Sequence[Any],
     confidence: Sequence[float | None],
     status: Sequence[str | None],
+    fields: Sequence[Sequence[FieldConfidence] | None] = (),
 ) -> Metrics:
     """Compares a model's answers with gold.
 
@@ -90,13 +98,14 @@ def measure(
         predicted: The model's values.
         confidence: The confidence of each value, in [0, 1].
         status: Each row's status, which says whether the row was completed.
+        fields: The confidences of each value's fields, if they are to be judged.
 
     Raises:
         AnswersError: There are no rows.
         ValueError: The sequences differ in length.
     """
-    if not len(gold) == len(predicted) == len(confidence) == len(status):
-        raise ValueError("gold, predicted, confidence and status differ in length")
+    if not len(gold) == len(predicted) == len(confidence) == len(status) == (len(fields) or len(gold)):
+        raise ValueError("gold, predicted, confidence, status and fields differ in length")
     if not len(gold):
         raise AnswersError("There is nothing to evaluate: no row has a gold value.")
     completed = np.array([s in ANSWERED for s in status])
@@ -108,6 +117,13 @@ def measure(
     confidences = np.array(confidence, dtype=np.float64)
     known = completed & ~np.isnan(confidences)
     labels, measures = _kind_metrics(mode, gold, predicted, completed.tolist())
+    judged = [
+        (one.confidence, share)
+        for row in zip(gold, predicted, fields, completed, strict=False)
+        if row[-1]
+        for one, share in judged_fields(mode, *row[:-1])
+    ]
+    of_fields, fields_right = np.array(judged, dtype=np.float64).reshape(-1, 2).T
     return Metrics(
         n=len(gold),
         completed=int(completed.sum()),
@@ -119,6 +135,8 @@ def measure(
         confidence_auroc=confidence_auroc(confidences[known], correct[known]),
         ece=calibration_error(confidences[known], right[known]),
         ece_interval=calibration_interval(confidences[known], right[known]),
+        field_auroc=confidence_auroc(of_fields, fields_right == 1),
+        field_ece=calibration_error(of_fields, fields_right),
         measures=measures,
         labels=labels,
     )

@@ -1,16 +1,25 @@
 """Calibrators: their confidence, how they are stored, and what a labeler does with them."""
 
 import json
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparklabel import classification, rating
-from sparklabel.confidence.calibrators import Isotonic, Platt, Temperature, calibrator_from_json, others_of
+from sparklabel import classification, extraction, rating
+from sparklabel.confidence.calibrators import (
+    Isotonic,
+    Platt,
+    Temperature,
+    WithFields,
+    calibrated_fields,
+    calibrator_from_json,
+    others_of,
+)
 from sparklabel.engines.fake import FakeEngine
 from sparklabel.labeler import Labeler
-from sparklabel.labels.record import Alternative
+from sparklabel.labels.record import Alternative, FieldConfidence
 
 TASK = classification("tone", "text", ["calm", "angry"])
 ROWS = [[f"row {n}"] for n in range(20)]
@@ -59,14 +68,46 @@ def test_between_points_isotonic_is_a_line_and_flat_beyond():
     )
 
 
-@pytest.mark.parametrize("calibrator", [Temperature(1.7), Isotonic((0.2, 0.4), (0.1, 0.5)), Platt(0.5, -1.2)])
+@pytest.mark.parametrize(
+    "calibrator",
+    [
+        Temperature(1.7),
+        Isotonic((0.2, 0.4), (0.1, 0.5)),
+        Platt(0.5, -1.2),
+        WithFields(Platt(1.0, 0.5), Platt(0.5, -1.2)),
+    ],
+)
 def test_a_calibrator_comes_back_from_json(calibrator):
     assert calibrator_from_json(json.dumps(calibrator.to_dict())) == calibrator
 
 
-def test_an_unknown_calibrator_is_refused():
+@pytest.mark.parametrize("fields", [{"method": "magic"}, {"method": "platt", "slope": 1, "intercept": 0, "fields": {
+    "method": "temperature", "temperature": 2}}])  # fmt: skip
+def test_an_unknown_calibrator_is_refused(fields):
     with pytest.raises(ValueError, match="is not a calibrator"):
-        calibrator_from_json('{"method": "magic"}')
+        calibrator_from_json(json.dumps(fields))
+
+
+def test_fields_are_calibrated_from_the_models_own_probability_however_often():
+    calibrator = WithFields(Temperature(2.0), Platt(1.0, 1.0))
+    once = calibrated_fields(calibrator, [FieldConfidence("org", 0.5)])
+    assert once == (FieldConfidence("org", pytest.approx(1 / (1 + math.exp(-1))), 0.5),)
+    assert calibrated_fields(calibrator, once) == once
+
+
+@pytest.mark.parametrize("calibrator", [None, Platt(1.0, 1.0)])
+def test_fields_that_nothing_was_fitted_to_keep_the_models_own_probability(calibrator):
+    assert calibrated_fields(calibrator, [FieldConfidence("org", 0.5, 0.5)]) == (
+        FieldConfidence("org", 0.5, 0.5),
+    )
+
+
+def test_a_labeler_calibrates_the_fields_of_what_was_written():
+    task = extraction("order", "text", {"city": "string"})
+    calibrator = WithFields(Platt(1.0, 0.0), Platt(0.0, 0.0))
+    (label,) = Labeler(task, FakeEngine(), model="fake", calibrator=calibrator).label([["to Bonn"]])
+    (field,) = label.field_confidence
+    assert (field.confidence, field.raw_confidence) == (0.5, label.raw_confidence)
 
 
 def test_a_calibrator_changes_the_confidence_and_nothing_else():

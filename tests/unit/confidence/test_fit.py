@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparklabel.confidence.calibrators import Isotonic, Temperature
-from sparklabel.confidence.fit import JudgedAnswer, confidences, fit_calibrator
+from sparklabel import entities, extraction
+from sparklabel.confidence.calibrators import Isotonic, Platt, Temperature, WithFields
+from sparklabel.confidence.fit import JudgedAnswer, confidences, field_confidences, fit_calibrator
 from sparklabel.errors import AnswersError
+from sparklabel.labels.record import FieldConfidence
 
 
 def overconfident(n, temperature=3.0, seed=0):
@@ -36,6 +38,42 @@ def test_written_answers_that_are_wrong_although_they_seem_sure_fall_below_a_hal
     ]
     fitted = fit_calibrator(judged, choices=False)
     assert fitted.confidence(0.9, [0.1]) == pytest.approx(1 / 3, abs=0.05)
+
+
+def test_fields_get_a_calibrator_of_their_own_and_their_own_share_of_right_ones():
+    random = np.random.default_rng(0)
+    judged = [
+        JudgedAnswer(p, (1 - p,), i % 10 == 0, ((p, i % 2), (p, 1)))
+        for i, p in enumerate(random.uniform(0.8, 0.98, 300).tolist())
+    ]
+    fitted = fit_calibrator(judged, choices=False)
+    assert isinstance(fitted, WithFields)
+    assert fitted.confidence(0.9, [0.1]) == pytest.approx(0.1, abs=0.05)
+    assert field_confidences(fitted, judged) == pytest.approx(np.full(600, 0.75), abs=0.05)
+
+
+@pytest.mark.parametrize("fields", [(), ((0.5, 1.0),)])
+def test_without_fields_that_are_right_and_wrong_only_answers_are_calibrated(fields):
+    judged = [JudgedAnswer(0.5 + i / 200, (), i % 2, fields) for i in range(90)]
+    assert isinstance(fit_calibrator(judged, choices=False), Platt)
+
+
+def test_the_fields_of_an_answer_are_judged_in_their_order():
+    mode = extraction("order", "text", {"city": "string", "rooms": "integer"}).answer_mode
+    fields = [FieldConfidence("city", 0.9, 0.4), FieldConfidence("rooms", 0.3)]
+    judged = JudgedAnswer.of(
+        mode, {"city": "Bonn", "rooms": 2}, {"city": "Bonn", "rooms": 3}, 0.5, None, fields
+    )
+    assert (judged.agreement, judged.fields) == (0.5, ((0.4, 1.0), (0.3, 0.0)))
+
+
+def test_confidences_of_types_which_earlier_releases_wrote_are_not_taken_for_those_of_entities():
+    mode = entities("names", "text", ["org"]).answer_mode
+    value = [
+        {"text": "A", "type": "org", "start": 0, "end": 1},
+        {"text": "B", "type": "org", "start": 2, "end": 3},
+    ]
+    assert JudgedAnswer.of(mode, value, value, 0.5, None, [FieldConfidence("org", 0.9)]).fields == ()
 
 
 @pytest.mark.parametrize(("answers", "choices"), [(300, True), (300, False), (2000, True)])

@@ -2,13 +2,14 @@
 
 from pyspark.sql import Row
 
-from sparklabel import EvaluationReport, multilabel, rating
+from sparklabel import EvaluationReport, extraction, multilabel, rating
 from sparklabel.evaluation import measure
+from sparklabel.labels.record import FieldConfidence
 from sparklabel.tasks.json_values import plain
 
 
-def report(task, gold, predicted, **more):
-    metrics = measure(task.answer_mode, gold, predicted, [0.9] * len(gold), ["ok"] * len(gold))
+def report(task, gold, predicted, fields=(), **more):
+    metrics = measure(task.answer_mode, gold, predicted, [0.9] * len(gold), ["ok"] * len(gold), fields)
     return str(
         EvaluationReport(
             task=task.name, model="m", metrics=metrics, without_gold=1, prompt_tokens=7.0, seconds=1.0,
@@ -25,6 +26,13 @@ def test_the_summary_has_the_figures_of_the_kind():
 
 def test_a_rating_has_its_distance_in_the_summary():
     assert "MAE 0.500, within one 1.000" in report(rating("stars", "text", (1, 5)), [2, 4], [2.5, 4.5])
+
+
+def test_the_confidence_of_fields_is_in_the_summary():
+    task = extraction("order", "text", {"city": "string"})
+    fields = [[FieldConfidence("city", 0.9)], [FieldConfidence("city", 0.2)]]
+    shown = report(task, [{"city": "Bonn"}] * 2, [{"city": "Bonn"}, {"city": "Ulm"}], fields)
+    assert "; of fields AUROC 1.000, ECE 0.150\n" in shown
 
 
 def test_the_table_that_examples_came_from_is_named():

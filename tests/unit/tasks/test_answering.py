@@ -10,7 +10,7 @@ from sparklabel import answering, load_task
 from sparklabel.engines.fake import FakeEngine
 from sparklabel.errors import TaskError
 from sparklabel.labeler import Labeler
-from sparklabel.tasks import FieldSpan, task_from_dict
+from sparklabel.tasks import task_from_dict
 
 TASK = answering("reply", "question", "context")
 MODE = TASK.answer_mode
@@ -32,8 +32,8 @@ def test_null_is_an_answer():
 
 
 def test_the_span_is_the_answer_without_its_quotes_or_null():
-    assert MODE.read('{"answer": "Ada"}', ROW).spans == (FieldSpan("answer", 12, 15),)
-    assert MODE.read('{"answer": null}', ROW).spans == (FieldSpan("answer", 11, 15),)
+    assert MODE.read('{"answer": "Ada"}', ROW).fields == (("answer", ((12, 15),)),)
+    assert MODE.read('{"answer": null}', ROW).fields == (("answer", ((11, 15),)),)
 
 
 def test_an_extractive_answer_is_the_contexts_own():

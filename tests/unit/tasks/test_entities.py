@@ -12,7 +12,7 @@ from sparklabel import entities, load_task
 from sparklabel.engines.fake import FakeEngine
 from sparklabel.errors import TaskError
 from sparklabel.labeler import Labeler
-from sparklabel.tasks import FieldSpan, task_from_dict
+from sparklabel.tasks import task_from_dict
 
 TASK = entities("names", "text", ["person", "org"])
 MODE = TASK.answer_mode
@@ -43,7 +43,7 @@ def test_a_type_is_stored_as_the_task_writes_it():
     mode = entities("names", "text", ["caf\u00e9"]).answer_mode
     reading = mode.read(quoted(("Ada", "cafe\u0301")), ["Ada met Bob"])
     assert [entity["type"] for entity in reading.value] == ["caf\u00e9"]
-    assert {span.field for span in reading.spans} == {"caf\u00e9"}
+    assert [field.field for field in reading.fields] == ["caf\u00e9"]
 
 
 def test_repeated_names_are_different_places():
@@ -56,15 +56,25 @@ def test_what_the_row_does_not_hold_is_left_out_and_counted():
     assert (reading.value, reading.dropped) == ([ADA], 2)
 
 
-def test_spans_of_text_and_type_are_named_as_the_type_and_skip_what_was_dropped():
-    text = quoted(("Eve", "org"), ("Ada", "person"))
-    spans = MODE.read(text, ["Ada met Bob"]).spans
-    assert {span.field for span in spans} == {"person"}
-    assert [text[span.start : span.end] for span in spans] == ["Ada", "person"]
+def test_each_entity_has_the_spans_of_its_text_and_type_in_the_order_of_the_value():
+    text = quoted(("Eve", "org"), ("Bob", "org"), ("Ada", "person"))
+    fields = MODE.read(text, ["Ada met Bob"]).fields
+    assert [(field.field, *(text[slice(*span)] for span in field.spans)) for field in fields] == [
+        ("person", "Ada", "person"), ("org", "Bob", "org"),
+    ]  # fmt: skip
 
 
 def test_the_empty_list_has_a_confidence_too():
-    assert MODE.read("[]", ["Ada"]).spans == (FieldSpan("none", 0, 2),)
+    assert MODE.read("[]", ["Ada"]).fields == (("none", ((0, 2),)),)
+
+
+def test_each_entity_is_right_as_often_as_people_found_it():
+    bobs = [placed("Bob", "person", 0), placed("Bob", "person", 0), placed("Bob", "org", 5)]
+    assert MODE.field_agreement(bobs[:1], bobs) == [1, 0, 0]
+
+
+def test_a_list_without_entities_is_right_if_people_found_none():
+    assert [MODE.field_agreement(gold, []) for gold in ([], [ADA])] == [[1], [0]]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from sparklabel import extraction, load_task
 from sparklabel.engines.fake import FakeEngine
 from sparklabel.errors import TaskError
 from sparklabel.labeler import Labeler
-from sparklabel.tasks import FieldSpan, task_from_dict
+from sparklabel.tasks import task_from_dict
 from sparklabel.tasks.schema import Field
 from sparklabel.tasks.structs import struct_mode, struct_text
 
@@ -52,7 +52,11 @@ def test_the_value_has_the_types_of_spark():
 
 def test_each_field_knows_where_it_is_written():
     reading = struct_mode(TASK.fields[:2], None).read('{"vendor": "Abc", "total": null}', [])
-    assert reading.spans == (FieldSpan("vendor", 12, 15), FieldSpan("total", 27, 31))
+    assert reading.fields == (("vendor", ((12, 15),)), ("total", ((27, 31),)))
+
+
+def test_each_field_is_right_or_wrong_by_itself():
+    assert MODE.field_agreement(ANSWER, ANSWER | {"vendor": "another"}) == [0.0, *[1.0] * (len(FIELDS) - 1)]
 
 
 BAD = {
@@ -189,4 +193,4 @@ def test_the_task_in_conf_works():
 def test_the_fake_engine_answers_every_row(text):
     (label,) = Labeler(TASK, FakeEngine(), model="m").label([[text]])
     assert (label.status, MODE.accepts(label.value)) == ("ok", True)
-    assert [f.field for f in label.field_confidence] == sorted(FIELDS)
+    assert [f.field for f in label.field_confidence] == list(FIELDS)

@@ -10,7 +10,7 @@ from sparklabel import generation, load_task
 from sparklabel.engines.fake import FakeEngine
 from sparklabel.errors import TaskError
 from sparklabel.labeler import Labeler
-from sparklabel.tasks import FieldSpan, task_from_dict
+from sparklabel.tasks import task_from_dict
 
 TASK = generation("summary", "text", "Sum it up.")
 MODE = TASK.answer_mode
@@ -21,7 +21,7 @@ FIELDS = generation(
 
 def test_free_text_has_no_schema_and_is_taken_without_blanks_around_it():
     reading = MODE.read("\n A text. \n", ["text"])
-    assert (MODE.schema, reading.value, reading.spans) == (None, "A text.", (FieldSpan("text", 2, 9),))
+    assert (MODE.schema, reading.value, reading.fields) == (None, "A text.", (("text", ((2, 9),)),))
 
 
 @pytest.mark.parametrize("text", ["", " \n"])

@@ -2,9 +2,10 @@
 
 import pytest
 
-from sparklabel import classification, matching, multilabel, rating
+from sparklabel import classification, extraction, matching, multilabel, rating
 from sparklabel.errors import AnswersError
 from sparklabel.evaluation.metrics.summary import measure
+from sparklabel.labels.record import FieldConfidence
 
 VERDICT = classification("verdict", "text", ["bad", "good", "odd"])
 TOPICS = multilabel("topics", "text", ["art", "sports", "war"])
@@ -116,3 +117,16 @@ def test_figures_leave_out_what_is_none():
 def test_no_rows_are_refused():
     with pytest.raises(AnswersError, match="no row has a gold value"):
         measure(VERDICT.answer_mode, [], [], [], [])
+
+
+def test_the_fields_of_written_values_are_judged_by_themselves_and_those_of_failed_rows_not():
+    mode = extraction("order", "text", {"city": "string", "rooms": "integer"}).answer_mode
+    gold, value = {"city": "Bonn", "rooms": 2}, {"city": "Bonn", "rooms": 3}
+    fields = [FieldConfidence("city", 0.9), FieldConfidence("rooms", 0.2)]
+    found = measure(mode, [gold] * 2, [value] * 2, [0.5] * 2, ["ok", "timeout"], [fields] * 2)
+    assert (found.field_auroc, found.field_ece) == (1.0, pytest.approx(0.15))
+
+
+def test_without_fields_there_is_nothing_to_say_of_them():
+    found = answered([("good", "good")], VERDICT)
+    assert (found.field_auroc, found.field_ece) == (None, None)
