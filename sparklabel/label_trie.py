@@ -67,6 +67,17 @@ class LabelTrie:
         return {name: value for name, value in vars(self).items() if name != "_along"}
 
     @property
+    def branches_once(self) -> bool:
+        """Whether the prompt's last token is followed by one branching: the first tokens of all labels, which are one
+        group."""
+        first = {
+            branch
+            for at, branch in zip(self.option_positions, self.option_branches, strict=True)
+            if at == PROMPT
+        }
+        return len(first) == 1
+
+    @property
     def tree_depth(self) -> int:
         """How many tokens of context the deepest tree token needs after the prompt."""
         depths: list[int] = []

@@ -16,11 +16,13 @@ from sparklabel.prompts import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class ScoringRequest:
-    """N rows of token ids after a shared prefix, which may be empty, and the trie of the labels."""
+    """N rows of token ids after a shared prefix, which may be empty, and the trie of the labels. `may_prune`: an engine
+    may leave out labels that hardly have a probability: the logits of their options are -inf."""
 
     prefix: TokenPath
     rows: tuple[TokenPath, ...]
     trie: LabelTrie
+    may_prune: bool = False
 
 
 @dataclass(frozen=True, slots=True)

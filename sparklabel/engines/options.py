@@ -131,6 +131,9 @@ class TransformersOptions(EngineOptions):
         device: A torch device. By default the GPU of the Spark task, or the CPU.
         batch_tokens: Tokens in one forward pass. By default as many as suit the device.
         threads: Torch's CPU threads. By default the cores of the Spark task.
+        pruned_mass: How much of a row's probability, of all labels together, need not be computed: 0.001 by default; 0
+            computes all of it. Only a classification with many labels, and whose prior is not corrected, leaves any
+            out.
         shared: Whether one process serves all tasks of a GPU (or of a machine without one). By default on GPUs only.
 
     Raises:
@@ -147,6 +150,11 @@ class TransformersOptions(EngineOptions):
     device: _Device = None
     batch_tokens: _Count = None
     threads: _Count = None
+    pruned_mass: Annotated[
+        float | None,
+        _only(lambda value: type(value) in (int, float) and 0 <= value < 0.5),
+        Takes("a number from 0 to below 0.5, such as 0.001"),
+    ] = None
     shared: _Shared = None
 
 

@@ -19,7 +19,10 @@ from sparklabel.language_model.decoding.grammar import Grammar, Vocabulary
 from sparklabel.language_model.decoding.greedy import Written, generate
 from sparklabel.language_model.memory_limits import is_out_of_memory
 from sparklabel.language_model.model import SharedPrefix
+from sparklabel.language_model.scoring import option_logits
 from sparklabel.redaction import typed_line
+
+PRUNED_MASS = 1e-3
 
 
 class TransformersEngine:
@@ -27,13 +30,18 @@ class TransformersEngine:
     runs out, the language model continues with smaller batches; EngineError if a single row does not fit."""
 
     def __init__(
-        self, language_model: LanguageModel, base: Path | None = None, weights: AdaptedWeights | None = None
+        self,
+        language_model: LanguageModel,
+        base: Path | None = None,
+        weights: AdaptedWeights | None = None,
+        pruned_mass: float = PRUNED_MASS,
     ) -> None:
         """`base`: the folder that the model was loaded from, needed for adapters. `weights`: those of the adapter that
-        this engine answers with, whatever other engines of the same model do."""
+        this engine answers with, whatever other engines of the same model do. `pruned_mass`: as in
+        `TransformersOptions`."""
         self.language_model = language_model
         self.tokenizer = language_model.tokenizer
-        self._base, self._weights = base, weights or {}
+        self._base, self._weights, self._pruned_mass = base, weights or {}, pruned_mass
         self._prefix: SharedPrefix | None = None
         self._vocabulary: Vocabulary | None = None
         self._grammar: tuple[str, Grammar] | None = None
@@ -48,27 +56,28 @@ class TransformersEngine:
         device: str | None = None,
         batch_tokens: int | None = None,
         threads: int | None = None,
+        pruned_mass: float = PRUNED_MASS,
     ) -> "TransformersEngine":
         """The options are those of `TransformersOptions`. Raises ModelError."""
         if threads is not None:
             import torch
 
             torch.set_num_threads(threads)
-        return cls(
-            LanguageModel.load(base, adapter, dtype=dtype, device=device, batch_tokens=batch_tokens), base
-        )
+        model = LanguageModel.load(base, adapter, dtype=dtype, device=device, batch_tokens=batch_tokens)
+        return cls(model, base, pruned_mass=pruned_mass)
 
     def with_adapter(self, adapter: Path) -> "TransformersEngine":
         """An engine that answers with the adapter. It shares the model, so only one of them computes at a time."""
         assert self._base is not None, "an engine without its base's folder takes no adapters"
         weights = adapted_weights(self.language_model, self._base, adapter)
-        return TransformersEngine(self.language_model, self._base, weights)
+        return TransformersEngine(self.language_model, self._base, weights, self._pruned_mass)
 
     def score(self, request: ScoringRequest) -> NDArray[np.float32]:
         with self._computing():
-            return self.language_model.option_logits(
-                self._encoded(request.prefix), request.rows, request.trie
-            )
+            return option_logits(
+                self.language_model, self._encoded(request.prefix), request.rows, request.trie,
+                self._pruned_mass if request.may_prune else 0.0,
+            )  # fmt: skip
 
     def generate(self, request: GenerationRequest) -> list[Completion]:
         """Raises TaskError for a schema that cannot be enforced."""

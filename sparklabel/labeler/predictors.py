@@ -88,10 +88,12 @@ class ScoredAnswers:
 
     def __init__(self, prepared: PreparedTask, mode: Scored, engine: Engine, *, corrects: bool) -> None:
         self.prepared, self._mode, self._engine, self._corrects = prepared, mode, engine, corrects
+        # Dividing by a prior may make a small probability a large one, and a rating is a mean over all of them.
+        self._may_prune = not (corrects or mode.groups or mode.ordinal)
         self._prior: NDArray[np.float64] | None = None
 
     def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]:
-        scores, log_p = self.scored(prompts)
+        scores, log_p = self.scored(prompts, may_prune=self._may_prune)
         certain = (bool(np.isposinf(logits).any()) for logits in scores.logits)
         return [self._answer(*row) for row in zip(log_p, certain, scores.row_statuses, strict=True)]
 
@@ -108,12 +110,15 @@ class ScoredAnswers:
         _check_none_failed(scores.row_statuses)
         return log_p
 
-    def scored(self, prompts: Sequence[Prompt]) -> tuple[RowScores, NDArray[np.float64]]:
+    def scored(
+        self, prompts: Sequence[Prompt], *, may_prune: bool = False
+    ) -> tuple[RowScores, NDArray[np.float64]]:
         """The engine's scores, and each choice's log-probability for each prompt [N, L], prior-corrected if the task
-        asks for that. A row that the engine failed on has any."""
+        asks for that. A row that the engine failed on has any. With `may_prune` those of choices that hardly have a
+        probability may be -inf."""
         # The prior first: if it fails, no row has been paid for.
         prior = self._content_free() if self._corrects else None
-        scores, log_p = self._raw(prompts)
+        scores, log_p = self._raw(prompts, may_prune)
         return scores, log_p if prior is None else prior_corrected(log_p, prior, self._mode.groups)
 
     def _content_free(self) -> NDArray[np.float64]:
@@ -132,9 +137,11 @@ class ScoredAnswers:
             self._prior = mean_log(log_p)
         return self._prior
 
-    def _raw(self, prompts: Sequence[Prompt]) -> tuple[RowScores, NDArray[np.float64]]:
+    def _raw(
+        self, prompts: Sequence[Prompt], may_prune: bool = False
+    ) -> tuple[RowScores, NDArray[np.float64]]:
         trie, rows = self.prepared.trie, tuple(prompt.ids for prompt in prompts)
-        scores = row_scores(self._engine, ScoringRequest(self.prepared.encoder.prefix, rows, trie))
+        scores = row_scores(self._engine, ScoringRequest(self.prepared.encoder.prefix, rows, trie, may_prune))
         # Infinite logits have no softmax. e to the power of _FAR is far more than any probability needs.
         finite = np.where(np.isposinf(scores.logits), np.float32(_FAR), scores.logits)
         return scores, trie.log_probabilities(finite, self._candidates(prompts, scores))

@@ -1,9 +1,7 @@
-"""A loaded causal language model that scores next tokens after a shared prefix.
+"""A loaded causal language model: its weights, its forward pass, and how much of it memory holds.
 
-In: token ids. Out: float32 arrays. Answers are written by `generate`, not here.
-
-The prefix is encoded once. Rows are sorted by length into batches of about equal token counts, a token tree after each
-row is evaluated in the same forward pass, and only the rows of the output matrix that are needed are multiplied.
+In: token ids. Out: hidden states. `option_logits` scores labels, and `generate` writes answers; both encode a shared
+prefix once, and take rows of similar lengths together.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,16 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sparklabel.errors import ModelError, SetupError
-from sparklabel.label_trie import LabelTrie
 from sparklabel.language_model.attention import prefix as attention
 from sparklabel.language_model.memory_limits import free_device_memory, keep_freed_memory, runs_within_memory
-from sparklabel.language_model.output_heads import OptionHead
 from sparklabel.language_model.token_tree import TokenTree
 from sparklabel.language_model.tokenizer import ModelTokenizer
 from sparklabel.redaction import first_line
@@ -132,40 +126,7 @@ class LanguageModel:
                 self.hidden(torch.tensor([ids], device=self.device))
         return SharedPrefix(tuple(ids), layers)
 
-    def option_logits(
-        self, prefix: SharedPrefix, rows: Sequence[Sequence[int]], trie: LabelTrie
-    ) -> NDArray[np.float32]:
-        """Scores the options of a label trie for each row.
-
-        Args:
-            prefix: the encoded beginning that all prompts share.
-            rows: token ids after the prefix, at least one a row.
-            trie: the labels' tokens, with O options.
-
-        Returns:
-            Logits [N, O] of N rows, up to a constant at each branching node.
-
-        Raises:
-            MemoryError, RuntimeError: as torch raises them, if memory does not even hold a single row.
-        """
-        out = np.zeros((len(rows), len(trie.option_tokens)), dtype=np.float32)
-        if not trie.option_tokens:
-            return out
-        tree = TokenTree.of(trie, self.device)
-        head = OptionHead(self.model, self.tokenizer.stop_ids, trie.option_tokens)
-        # The prompt's last token is position 0.
-        positions = torch.tensor(trie.option_positions, device=self.device) + 1
-        columns = torch.tensor([head.column[token] for token in trie.option_tokens], device=self.device)
-
-        def score(batch: list[int]) -> None:
-            hidden, ends = self._forward([rows[i] for i in batch], len(prefix.ids), tree)
-            out[batch] = head(tree.positions(hidden, ends))[:, positions, columns].cpu().numpy()
-
-        with torch.inference_mode(), attention.after_prefix(prefix.layers), self.own_attention():
-            self._in_batches([len(row) for row in rows], len(tree.tokens), score)
-        return out
-
-    def _in_batches(self, lengths: Sequence[int], extra: int, work: Callable[[list[int]], None]) -> None:
+    def in_batches(self, lengths: Sequence[int], extra: int, work: Callable[[list[int]], None]) -> None:
         """Calls `work` with all indices in batches; when memory does not hold one, it and later ones are halved."""
         todo = length_sorted_batches(lengths, extra, self.batch_tokens)
         while todo:
@@ -202,7 +163,9 @@ class LanguageModel:
         finally:
             self.model.set_attn_implementation(self._stock_attention)
 
-    def _forward(self, rows: list[Sequence[int]], start: int, tree: TokenTree) -> tuple[Tensor, Tensor]:
+    def forward_with_tree(
+        self, rows: list[Sequence[int]], start: int, tree: TokenTree
+    ) -> tuple[Tensor, Tensor]:
         """Hidden states of the rows, padded on the right and followed by the tree; and each row's length."""
         lengths = torch.tensor([len(row) for row in rows])
         longest, nodes = int(lengths.max()), len(tree.tokens)
@@ -226,7 +189,7 @@ class LanguageModel:
             prefix = self.encode_prefix(rows[:shared])
             tree = TokenTree.of(None, self.device)
             with attention.after_prefix(prefix.layers), self.own_attention():
-                found = self._forward([rows[shared:]], shared, tree)[0][0].float()
+                found = self.forward_with_tree([rows[shared:]], shared, tree)[0][0].float()
         if not torch.nn.functional.cosine_similarity(expected, found, dim=1).mean() > 0.98:
             raise ModelError(
                 f"{type(self.model).__name__} does not work with sparklabel's attention.",

@@ -14,13 +14,22 @@ from sparklabel.tasks.candidate_labels import CandidateLabels
 from sparklabel.tasks.label_options import label_number
 
 MOST_ALTERNATIVES = 5
+_ROUNDING = 1e-9
 
 
 def most_probable(choices: Sequence[Any], log_p: LogProbabilities) -> Decision:
-    """The most probable choice, with its probability. Of equally probable ones, the first."""
+    """The most probable choice, with its probability. Of equally probable ones, the first.
+
+    A choice that is not among the row's candidates has no probability, and is not an alternative. Nor is one that some
+    choice may exceed whose probability was not computed: together these have what is left over.
+    """
     best = _smallest(-log_p, MOST_ALTERNATIVES)
-    # A choice that is not among the row's candidates has no probability, and is not an alternative.
-    alternatives = tuple(Alternative(choices[i], float(np.exp(log_p[i]))) for i in best if log_p[i] > -np.inf)
+    left = 1 - float(np.exp(log_p).sum())
+    least = left if left > _ROUNDING else 0.0
+    probable = [(i, float(np.exp(log_p[i]))) for i in best]
+    alternatives = tuple(
+        Alternative(choices[i], p) for n, (i, p) in enumerate(probable) if p > least or n == 0
+    )
     return Decision(alternatives[0].value, alternatives[0].probability, alternatives)
 
 

@@ -11,7 +11,9 @@ a row's end are stale and hidden by the mask.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _WIDTH_STEP = 64
@@ -61,15 +63,22 @@ class RaggedKVCache:
         self._layers: dict[int, tuple[Tensor, ...]] = {}
         self._now: _Packing | None = None
 
-    def begin(self, first: int, tokens: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    def begin(
+        self,
+        first: int,
+        tokens: Sequence[Sequence[int]],
+        sees: Sequence[NDArray[np.bool_]] | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Announces the tokens of the next forward pass.
 
         Args:
             first: the slot of the first row; slots after the last one in use are new rows.
             tokens: the new tokens of each row from `first` on.
+            sees: for each row, which of its K new tokens each of them sees [K, K], itself included, besides all that
+                are cached; by default those up to itself.
 
         Returns:
-            Token ids and columns, [1, N] each.
+            Token ids and their positions in the row's text, [1, N] each.
         """
         starts = [self.lengths[s] if s < len(self.lengths) else 0 for s in range(first, first + len(tokens))]
         ends = [start + len(new) for start, new in zip(starts, tokens, strict=True)]
@@ -79,9 +88,13 @@ class RaggedKVCache:
             for position, token in enumerate(new)
         ]
         rows, positions, columns, ids = torch.tensor(packed, device=self._device).T
-        mask = self._mask(starts, max(map(len, tokens)), max(ends))
+        mask, depths = self._mask(starts, max(map(len, tokens)), max(ends)), columns
+        if sees is not None:
+            mask = self._tree_mask(starts, sees, mask)
+            after = [seen for row in sees for seen in row.sum(1) - 1]
+            depths = columns - positions + torch.tensor(after, device=self._device)
         self._now = _Packing(first, tuple(starts), tuple(ends), rows, positions, columns, mask)
-        return ids[None], columns[None]
+        return ids[None], depths[None]
 
     def commit(self) -> None:
         """Counts the announced tokens as cached, after the forward pass."""
@@ -112,6 +125,15 @@ class RaggedKVCache:
         hidden = torch.arange(width, device=self._device) > last[..., None]
         mask = torch.zeros(hidden.shape, dtype=self._dtype, device=self._device)
         return mask.masked_fill_(hidden, float("-inf"))[:, None]
+
+    def _tree_mask(self, starts: Sequence[int], sees: Sequence[NDArray[np.bool_]], causal: Tensor) -> Tensor:
+        """The mask where new tokens see only these of the new ones."""
+        visible = np.zeros((len(starts), *causal.shape[2:]), dtype=bool)
+        for row, (start, own) in enumerate(zip(starts, sees, strict=True)):
+            visible[row, :, :start] = True  # also of what fills the rectangle, which nobody reads
+            visible[row, : len(own), start : start + len(own)] = own
+        hidden = torch.from_numpy(~visible).to(self._device)
+        return torch.zeros_like(causal).masked_fill_(hidden[:, None], float("-inf"))
 
     def update(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Caches the packed tokens of one layer.

@@ -118,9 +118,9 @@ class _Batch:
 
     def _forward(self, first: int, tokens: list[list[int]]) -> Tensor:
         """The hidden states [N, D] of the rows' new tokens, one row after another."""
-        ids, columns = self._cache.begin(first, tokens)
+        ids, positions = self._cache.begin(first, tokens)
         with attention.continuing(self._cache):
-            return self._model.hidden(ids, position_ids=columns + self._start)[0]
+            return self._model.hidden(ids, position_ids=positions + self._start)[0]
 
     def _forced_log_p(
         self, hidden: Tensor, answers: Sequence[AnswerInProgress], ends: Sequence[int]

@@ -81,7 +81,7 @@ def test_a_record_of_options_is_checked_as_keywords_are():
 
 
 def test_the_names_of_an_engines_options_are_known():
-    assert option_names("auto") == ("dtype", "device", "batch_tokens", "threads", "shared")
+    assert option_names("auto") == ("dtype", "device", "batch_tokens", "threads", "pruned_mass", "shared")
     assert "shared" not in option_names("openai")
 
 

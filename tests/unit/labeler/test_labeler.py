@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sparklabel import classification
+from sparklabel import classification, multilabel, rating
 from sparklabel.engines.fake import ByteTokenizer, FakeEngine
 from sparklabel.errors import EngineError, ModelError, SetupError
 from sparklabel.labeler import Labeler, PreparedTask
@@ -16,16 +16,17 @@ TASK = classification("verdict", "text", ["fresh", "rotten", "so_so"], "Judge.")
 
 
 class CountingEngine(FakeEngine):
-    """The fake engine; counts the rows that it is asked for, and dies when told to."""
+    """The fake engine; counts the rows that it is asked for, notes how, and dies when told to."""
 
     def __init__(self):
         super().__init__()
-        self.rows, self.dead = 0, False
+        self.rows, self.dead, self.pruned = 0, False, set()
 
     def score(self, request):
         if self.dead:
             raise EngineError("The engine is gone.")
         self.rows += len(request.rows)
+        self.pruned.add(request.may_prune)
         return super().score(request)
 
 
@@ -167,6 +168,20 @@ def test_the_content_free_prior_corrects_a_lean_to_one_label():
     mended = Labeler(corrected, LeaningEngine(), model="m").label([["rotten"]])[0]
     assert [plain.value, mended.value] == ["fresh", "rotten"]
     assert sum(a.probability for a in mended.alternatives) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("task", "may_prune"),
+    [
+        (TASK, True),
+        (classification("verdict", "text", TASK.label_names, prior="content_free"), False),
+        (multilabel("topics", "text", ["a", "b"]), False),
+        (rating("stars", "text", (1, 5)), False),
+    ],
+)  # fmt: skip
+def test_improbable_labels_are_left_out_only_where_no_other_answer_depends_on_them(task, may_prune, engine):
+    Labeler(task, engine, model="m").label([["fresh"]])
+    assert engine.pruned == {may_prune}
 
 
 def test_the_prior_divides_by_the_answer_to_nothing():

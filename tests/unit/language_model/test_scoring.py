@@ -13,6 +13,7 @@ from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.errors import ModelError
 from sparklabel.label_trie import END, label_trie
 from sparklabel.language_model.output_heads import OptionHead
+from sparklabel.language_model.scoring import option_logits
 from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import embedded_model
 from sparklabel.prompts import answer_ids, bare_template
@@ -49,6 +50,49 @@ def test_any_trie_behind_any_prefix_is_scored_as_the_reference_does(tiny, paths,
     found = np.exp(trie.log_probabilities(engine.score(ScoringRequest(prefix, tuple(rows), trie))))
     for row, probabilities in zip(rows, found, strict=True):
         assert probabilities == pytest.approx(reference.probabilities((*prefix, *row), trie.paths), abs=1e-4)
+
+
+WIDE = [(token, other, last) for token in range(1, 7) for other in (1, 2) for last in (3, 4)]
+"""Labels whose tree has 18 tokens, below 6 first ones."""
+
+
+@pytest.fixture(scope="module")
+def sure(tiny_model):
+    """A model that is sure of what it says: a random one is not."""
+    model = TransformersEngine.load(tiny_model, dtype="float32", batch_tokens=60).language_model
+    model.model.config.logit_scale = 25.0
+    return model
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(ROW, min_size=1, max_size=5), st.lists(st.integers(1, 250), max_size=8).map(tuple),
+    st.sampled_from([1e-9, 0.01, 0.2, 0.4]),
+)  # fmt: skip
+def test_a_pruned_trie_leaves_out_no_more_than_it_may_and_changes_nothing_else(sure, rows, prefix, mass):
+    trie = label_trie(WIDE, [str(path) for path in WIDE])
+    model, prefix = sure, sure.encode_prefix(prefix)
+    whole, pruned = (
+        np.exp(trie.log_probabilities(option_logits(model, prefix, rows, trie, m))) for m in (0, mass)
+    )
+    computed = pruned > 0
+    assert pruned[computed] == pytest.approx(whole[computed], abs=1e-5)
+    assert (whole * ~computed).sum(1).max() <= min(mass, 0.5 / len(WIDE)) + 1e-6
+    assert (pruned.argmax(1) == whole.argmax(1)).all()
+
+
+def test_what_is_improbable_is_not_computed(sure):
+    trie = label_trie(WIDE, [str(path) for path in WIDE])
+    rows = [(n, n + 1) for n in range(1, 40)]
+    found = option_logits(sure, sure.encode_prefix([]), rows, trie, 0.01)
+    assert np.isinf(found).any(1).sum() > len(rows) / 2
+
+
+def test_of_a_trie_that_first_branches_later_nothing_is_left_out(tiny):
+    model = tiny[0].language_model
+    trie = label_trie([(9, *path) for path in WIDE], [str(path) for path in WIDE])
+    found = option_logits(model, model.encode_prefix([]), [(5, 6)], trie, 0.4)
+    assert np.isfinite(found).all()
 
 
 def test_a_long_row_among_short_ones_is_scored_as_the_reference_does(tiny):

@@ -36,6 +36,11 @@ def test_the_most_probable_choice_is_the_value_and_equal_ones_keep_their_order()
     assert [a.value for a in decided.alternatives] == ["lost_card", "other", "card_arrival"]
 
 
+def test_alternatives_end_where_a_choice_that_was_not_computed_might_be_more_probable():
+    decided = INTENT.answer_mode.decide(np.array([np.log(0.0004), np.log(0.999), -np.inf]))
+    assert [(a.value, pytest.approx(a.probability)) for a in decided.alternatives] == [("lost_card", 0.999)]
+
+
 def test_a_stored_value_says_its_choice_and_what_is_no_choice_says_none():
     mode = INTENT.answer_mode
     assert [mode.chosen(value) for value in ("other", "Other", "", None)] == [(2,), (), (), ()]
