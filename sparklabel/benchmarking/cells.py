@@ -9,7 +9,8 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,19 @@ def untrained(question: Question, spec: LabelerSpec) -> Cell:
 
 def taught(question: Question, spec: LabelerSpec, run: registry.Run) -> Cell:
     """Teaches the model the answers, and asks it then, with the same engine. Raises what `finetune` does."""
+    started = time.monotonic()
+    with taught_model(question, spec, run) as (model, selection):
+        seconds = time.monotonic() - started
+        cell = _asked(question, model)
+    return replace(cell, train_seconds=seconds, note=selection)
+
+
+@contextmanager
+def taught_model(
+    question: Question, spec: LabelerSpec, run: registry.Run
+) -> Iterator[tuple[LabelerSpec, str]]:
+    """The model that has learned the answers, until the block ends, and how `method="auto"` chose. Raises what
+    `finetune` does."""
     entry, task = question.entry, question.rows.task
     people = tuple(
         HumanAnswer(inputs, answer, None) for inputs, answer in question.rows.train[: question.answers]
@@ -182,14 +196,11 @@ def taught(question: Question, spec: LabelerSpec, run: registry.Run) -> Cell:
         processes=Processes(), opened=None, answers=HumanAnswers(people, (), {}), base=spec.model,
         encoder=resolve_encoder(ENCODER) if has_classifier else None, registered_name=question.set_name, examples=None,
     )  # fmt: skip
-    started = time.monotonic()
     with tempfile.TemporaryDirectory() as tmp:
         student = train_student(None, inputs, run, RunControl(), Path(tmp))
-        seconds = time.monotonic() - started
         with registry.unregistered_version(Path(tmp)) as model:
-            cell = _asked(question, replace(judged_spec(task, model), engine=engine_of(model, spec.engine)))
+            yield replace(judged_spec(task, model), engine=engine_of(model, spec.engine)), student.selection
     student.remove()
-    return replace(cell, train_seconds=seconds, note=student.selection)
 
 
 def check_metric(question: Question) -> None:

@@ -17,6 +17,7 @@ from sparklabel.delta.commits import (
     create_table,
     delete_matching,
     delete_rows,
+    retry_on_conflict,
     tidying_is_due,
 )
 from sparklabel.delta.errors import error_message, spark_errors, storage_refusal
@@ -28,6 +29,7 @@ from sparklabel.labels.status import RETRYABLE
 from sparklabel.sql import quote, sql_list, sql_string
 from sparklabel.table.label_columns import LabelColumns
 from sparklabel.table.row_states import ANSWER, HASH
+from sparklabel.table.schema_evolution import missing_fields, record_type
 from sparklabel.tasks import Task
 
 STATE_FOLDER = "_sparklabel"
@@ -158,7 +160,7 @@ def open_staging(
     decision: str = "",
     root: str | None = None,
 ) -> Staging:
-    """The staging table, created if it is missing. Each format of the record has its own.
+    """The staging table, created if it is missing. Each type of value has its own.
 
     Args:
         decision: How probabilities become answers: with another threshold or calibrator, an answer is another one.
@@ -172,12 +174,14 @@ def open_staging(
         f"input_hash STRING, answer {record}, staged_at TIMESTAMP_LTZ, pass_id STRING, decision STRING, chunk INT, "
         "lease STRING"
     )
-    # The name of the folder is older than the spelling of this type, which is the same one.
-    record_format = hashlib.sha256(columns.replace("_LTZ", "").encode()).hexdigest()[:8]
+    # The folder has the name of the first record's columns, so that what an earlier release staged is found.
+    first = columns.replace("_LTZ", "").replace(", raw_confidence: DOUBLE>>", ">>")
+    record_format = hashlib.sha256(first.encode()).hexdigest()[:8]
     path = f"{staging_folder(target.location, root)}/{label_columns.label}-{record_format}"
-    what = "Creating the staging table"
+    sql, what = f"delta.{quote(path)}", "Creating the staging table"
     try:
-        create_table(spark, f"delta.{quote(path)}", columns, STATE_PROPERTIES, what, ["pass_id"])
+        create_table(spark, sql, columns, STATE_PROPERTIES, what, ["pass_id"])
+        retry_on_conflict(lambda: _add_fields(spark, sql, task), what)
     except spark_errors() as error:
         refusal = storage_refusal(error)
         hint = "Make room, or get permission to write, and call again; or name" if refusal else "Name"
@@ -186,3 +190,10 @@ def open_staging(
             hint=f"{hint} another folder with staging=.",
         ) from None
     return Staging(path, pass_id, task.fingerprint, tuple(models), decision)
+
+
+def _add_fields(spark: SparkSession, sql: str, task: Task) -> None:
+    """Adds the fields that the records of an earlier release lack."""
+    staged = spark.sql(f"SELECT answer FROM {sql}").schema["answer"].dataType
+    if missing := list(missing_fields(record_type(task), staged, ("answer",))):
+        spark.sql(f"ALTER TABLE {sql} ADD COLUMNS ({', '.join(f'{path} {ddl}' for path, ddl in missing)})")
