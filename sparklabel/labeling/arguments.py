@@ -17,6 +17,7 @@ class EngineArguments(TypedDict, total=False):
     dtype: str
     device: str
     batch_tokens: int
+    pruned_mass: float
     threads: int
     max_model_len: int
     gpu_memory_utilization: float
