@@ -93,10 +93,13 @@ def fit_calibrator(judged: Sequence[JudgedAnswer], *, choices: bool) -> Calibrat
             hint=f"Correct or confirm at least {FEWEST_ANSWERS} answers of one model, some right and some wrong. Draw "
             "the rows at random, not because their answers look wrong.",
         )
-    if choices:
-        return _isotonic(judged) if len(judged) >= _FEWEST_FOR_ISOTONIC else _temperature(judged)
-    answers = [(answer.raw, answer.agreement) for answer in judged]
-    whole = _isotonic(judged) if len(judged) >= _FEWEST_FOR_ISOTONIC else _platt(answers)
+    whole: Temperature | Isotonic | Platt
+    if len(judged) >= _FEWEST_FOR_ISOTONIC:
+        whole = _isotonic(judged)
+    elif choices:
+        whole = _temperature(judged)
+    else:
+        whole = _platt([(answer.raw, answer.agreement) for answer in judged])
     fields = [field for answer in judged for field in answer.fields]
     # Two numbers however many fields there are: a table's property is short.
     return WithFields(whole, _platt(fields)) if _is_enough([right for _, right in fields]) else whole

@@ -161,7 +161,8 @@ def calibrate(
         run.log_params({"task": task.name, "task_fingerprint": task.fingerprint, "model": identity,
                         "answers": len(judged), "not_read": not_read, "calibrator": calibrator.to_dict()})  # fmt: skip
         run.log_metrics({name.replace("error", "ece"): error for name, error in errors.items()})
-        _note(spark, opened, task)  # a table of an earlier release has no field that the new confidences need
+        if not has_choices(task):  # a table of an earlier release lacks what the confidences of fields need
+            _note(spark, opened, task)
         rows = _rewrite_confidence(spark, opened, task, identity, calibrator)
         # Before MLflow, which may have failed since: the table's next passes must go on with it.
         _note(spark, opened, task, Calibration.of(identity, fingerprint, calibrator, run.id))

@@ -88,9 +88,11 @@ class RaggedKVCache:
             for position, token in enumerate(new)
         ]
         rows, positions, columns, ids = torch.tensor(packed, device=self._device).T
-        mask, depths = self._mask(starts, max(map(len, tokens)), max(ends)), columns
-        if sees is not None:
-            mask = self._tree_mask(starts, sees, mask)
+        longest, width, depths = max(map(len, tokens)), max(ends), columns
+        if sees is None:
+            mask = self._mask(starts, longest, width)
+        else:
+            mask = self._tree_mask(starts, sees, longest, width)
             after = [seen for row in sees for seen in row.sum(1) - 1]
             depths = columns - positions + torch.tensor(after, device=self._device)
         self._now = _Packing(first, tuple(starts), tuple(ends), rows, positions, columns, mask)
@@ -122,18 +124,21 @@ class RaggedKVCache:
     def _mask(self, starts: Sequence[int], longest: int, width: int) -> Tensor:
         """Lets a token see its row up to itself."""
         last = torch.tensor(starts, device=self._device)[:, None] + torch.arange(longest, device=self._device)
-        hidden = torch.arange(width, device=self._device) > last[..., None]
+        return self._additive(torch.arange(width, device=self._device) > last[..., None])
+
+    def _tree_mask(
+        self, starts: Sequence[int], sees: Sequence[NDArray[np.bool_]], longest: int, width: int
+    ) -> Tensor:
+        """Lets a new token see what is cached of its row, and these of the new ones."""
+        hidden = np.ones((len(starts), longest, width), dtype=bool)
+        for row, (start, own) in enumerate(zip(starts, sees, strict=True)):
+            hidden[row, :, :start] = False  # also of what fills the rectangle, which nobody reads
+            hidden[row, : len(own), start : start + len(own)] = ~own
+        return self._additive(torch.from_numpy(hidden).to(self._device))
+
+    def _additive(self, hidden: Tensor) -> Tensor:
         mask = torch.zeros(hidden.shape, dtype=self._dtype, device=self._device)
         return mask.masked_fill_(hidden, float("-inf"))[:, None]
-
-    def _tree_mask(self, starts: Sequence[int], sees: Sequence[NDArray[np.bool_]], causal: Tensor) -> Tensor:
-        """The mask where new tokens see only these of the new ones."""
-        visible = np.zeros((len(starts), *causal.shape[2:]), dtype=bool)
-        for row, (start, own) in enumerate(zip(starts, sees, strict=True)):
-            visible[row, :, :start] = True  # also of what fills the rectangle, which nobody reads
-            visible[row, : len(own), start : start + len(own)] = own
-        hidden = torch.from_numpy(~visible).to(self._device)
-        return torch.zeros_like(causal).masked_fill_(hidden[:, None], float("-inf"))
 
     def update(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Caches the packed tokens of one layer.
