@@ -42,7 +42,7 @@ def build_report(plan: PassPlan, outcome: PassOutcome) -> PassReport:
         dry_run=False,
         version_after=outcome.version_after,
         labeled=sum(outcome.by_status.values()),
-        by_status=outcome.by_status,
+        by_status=dict(sorted(outcome.by_status.items())),  # the rows come in any order
         resumed_inputs=answered.resumed,
         cached_inputs=answered.cached,
         cache_problem=answered.cache_problem,

@@ -30,7 +30,7 @@ class PassReport:
             `human_kept`, `human_input_changed` and `new_model_would_add` are about the rows that were read. "" if all
             were.
         pending: The rows there were to label, and `distinct_inputs` the texts among them.
-        labeled: The rows that were written, and `by_status` these by their status.
+        labeled: The rows that were written, and `by_status` these by their status, in the order of its name.
         resumed_inputs: Inputs whose answer a pass that did not finish had staged.
         cached_inputs: Inputs whose answer was in the cache; `cache_problem` says why that could not be used.
         lost_answers: How many answers of people are only in an older version of the table, because it was made anew

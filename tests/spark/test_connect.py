@@ -59,7 +59,7 @@ def test_columns_functions_passes_and_fine_tuning_work_over_spark_connect(
         env=os.environ | {"MLFLOW_TRACKING_URI": new_mlflow_store(tmp_path)},
     )  # fmt: skip
     assert run.stdout.splitlines() == [
-        "pyspark.sql.connect.session", "fresh", "rotten", "5 {'ok': 4, 'empty_input': 1} True", "1 1.0 3",
+        "pyspark.sql.connect.session", "fresh", "rotten", "5 {'empty_input': 1, 'ok': 4} True", "1 1.0 3",
         "models:/tuned/1 3 2 1 inconclusive", "models:/ranks/1 2 True True", "1 {'ok': 1} 1",
     ], run.stderr  # fmt: skip
 

@@ -25,6 +25,11 @@ def test_a_pass_says_what_it_wrote_and_what_it_cost(plan_of):
     assert report.cost == pytest.approx(2.0 + 3.0 * 1000 / 1e6)
 
 
+def test_what_was_written_is_in_one_order_whichever_status_spark_counts_first(plan_of):
+    report = build_report(plan_of(), PassOutcome(9, 1.0, answered(), by_status={"timeout": 1, "ok": 9}))
+    assert list(report.by_status.items()) == [("ok", 9), ("timeout", 1)]
+
+
 def test_a_table_with_nothing_pending_has_a_report_too(plan_of):
     report = build_report(plan_of({"done": 10}, pending_inputs=0), PassOutcome(7, 0.1))
     assert "nothing to do (version 7)" in str(report)
