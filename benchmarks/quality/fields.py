@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import argument_parser, figure_table, finish
+from benchmarks.quality import every_set
 from sparklabel import registry
 from sparklabel.benchmarking.cells import Question, question_spec, taught_model
 from sparklabel.benchmarking.entries import Entry
-from sparklabel.benchmarking.suite import SetRows, load_suite, read_set
+from sparklabel.benchmarking.suite import SetRows, read_set
 from sparklabel.confidence.fit import JudgedAnswer, confidences, field_confidences, fit_calibrator
 from sparklabel.evaluation.metrics.confidence import calibration_error, confidence_auroc
 from sparklabel.labeler import Labeler
@@ -29,13 +30,7 @@ from sparklabel.udf import load_engine, make_labeler
 def judged(labeler: Labeler, rows: Any, mode: Any) -> list[JudgedAnswer]:
     """The model's answers beside the right ones; rows that it could not answer are left out."""
     labels = labeler.label([list(inputs) for inputs, _ in rows])
-    return [
-        JudgedAnswer.of(
-            mode, gold, label.value, label.raw_confidence, label.alternatives, label.field_confidence
-        )
-        for (_, gold), label in zip(rows, labels, strict=True)
-        if label.raw_confidence is not None
-    ]
+    return JudgedAnswer.of_labels(mode, [gold for _, gold in rows], labels)
 
 
 def figures(found: SetRows, name: str, arguments: argparse.Namespace, run: registry.Run) -> dict[str, float]:
@@ -69,7 +64,7 @@ def main() -> None:
     parser.add_argument("--answers", type=int, default=600)
     parser.add_argument("--held-out", type=int, default=300)
     arguments = parser.parse_args()
-    suite = load_suite(Path("conf/benchmark")) | load_suite(Path("conf/benchmark/more"))
+    suite = every_set()
     every: dict[str, dict[str, float]] = {}
     with registry.start_run("confidence of fields", experiment=registry.DEFAULT_EXPERIMENT) as run:
         for name in arguments.only:

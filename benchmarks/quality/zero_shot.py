@@ -20,8 +20,9 @@ from rich.console import Console
 from scipy.optimize import minimize
 
 from benchmarks.harness import argument_parser, figure_table, finish
+from benchmarks.quality import every_set
 from sparklabel import registry
-from sparklabel.benchmarking.suite import SetRows, load_suite, read_set
+from sparklabel.benchmarking.suite import SetRows, read_set
 from sparklabel.classifiers.classifier import NAMES, SCORES
 from sparklabel.classifiers.features import TextReader
 from sparklabel.confidence.prior import normalized
@@ -73,7 +74,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     engine = TransformersEngine.load(registry.fetch(registry.resolve(DEFAULT)).base)
     console, sources = Console(), dict[str, Sources]()
-    suite = load_suite(Path("conf/benchmark")) | load_suite(Path("conf/benchmark/more"))
+    suite = every_set()
     for name in arguments.only:
         found = read_set(name, suite[name], arguments.data)
         sources[name] = Sources(replace(found, train=found.train[: arguments.rows]), engine)

@@ -22,7 +22,7 @@ from sparklabel.confidence.calibrators import (
     own_confidence,
 )
 from sparklabel.errors import AnswersError
-from sparklabel.labels.record import Alternative, FieldConfidence
+from sparklabel.labels.record import Alternative, FieldConfidence, Label
 from sparklabel.tasks.answer_modes import AnswerMode, Generated
 
 FEWEST_ANSWERS = 50
@@ -59,6 +59,17 @@ class JudgedAnswer:
             raw, tuple(others_of(raw, alternatives)), mode.agreement(gold, value),
             tuple((own_confidence(field), right) for field, right in judged),
         )  # fmt: skip
+
+    @classmethod
+    def of_labels(
+        cls, mode: AnswerMode, gold: Sequence[Any], labels: Sequence[Label]
+    ) -> "list[JudgedAnswer]":
+        """The same of a labeler's labels; those without a confidence, which the model could not give, are left out."""
+        return [
+            cls.of(mode, right, label.value, raw, label.alternatives, label.field_confidence)
+            for right, label in zip(gold, labels, strict=True)
+            if (raw := label.raw_confidence) is not None
+        ]
 
 
 def judged_fields(

@@ -93,12 +93,8 @@ class HeldOutJudge:
 
     def calibrator(self, candidate: ResolvedModel) -> Calibrator | None:
         """Fitted to the held-out answers, which the candidate has not learned from; None if they are too few."""
-        mode = self._task.answer_mode
-        judged = [
-            JudgedAnswer.of(mode, answer.answer, label.value, raw, label.alternatives, label.field_confidence)
-            for answer, label in zip(self._answers.held_out, self._answered(candidate), strict=True)
-            if (raw := label.raw_confidence) is not None
-        ]
+        gold = [answer.answer for answer in self._answers.held_out]
+        judged = JudgedAnswer.of_labels(self._task.answer_mode, gold, self._answered(candidate))
         try:
             return fit_calibrator(judged, choices=has_choices(self._task))
         except AnswersError:
