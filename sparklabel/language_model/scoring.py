@@ -7,6 +7,7 @@ is all but sure of the first token. So the rows may go first, with their keys ke
 branches below those first tokens that are probable.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sparklabel.label_trie import PROMPT, LabelTrie
+from sparklabel.label_trie import PROMPT, Branch, LabelTrie
 from sparklabel.language_model.attention import prefix as attention
 from sparklabel.language_model.attention.kv_cache import RaggedKVCache
 from sparklabel.language_model.model import LanguageModel, SharedPrefix
@@ -52,9 +53,9 @@ def option_logits(
         return np.zeros((len(rows), 0), dtype=np.float32)
     is_large = len(trie.tree_tokens) >= _FEWEST_TOKENS
     scorer = (
-        _PrunedScorer(model, prefix, trie, pruned_mass)
-        if pruned_mass > 0 and is_large and trie.branches_once
-        else _Scorer(model, prefix, trie)
+        _ProbableBranches(model, prefix, trie, pruned_mass)
+        if pruned_mass > 0 and is_large and trie.branches
+        else _WholeTree(model, prefix, trie)
     )
     out = np.full((len(rows), len(trie.option_tokens)), -np.inf, dtype=np.float32)
 
@@ -66,84 +67,96 @@ def option_logits(
     return out
 
 
-class _Scorer:
-    """Evaluates the whole tree after each row. `extra`: the tokens that a row takes beside its own."""
+class _Scorer(ABC):
+    """Scores batches of rows. `extra`: the tokens that a row takes beside its own."""
+
+    extra: int
 
     def __init__(self, model: LanguageModel, prefix: SharedPrefix, trie: LabelTrie) -> None:
         self.model, self.start, self.trie = model, len(prefix.ids), trie
-        self.tree = TokenTree.of(trie, model.device)
         self.head = OptionHead(model.model, model.tokenizer.stop_ids, trie.option_tokens)
         self.columns = np.array([self.head.column[token] for token in trie.option_tokens])
-        self.extra = len(trie.tree_tokens)
 
+    @abstractmethod
     def logits(self, rows: list[Sequence[int]]) -> NDArray[np.float32]:
         """[B, O]."""
-        hidden, ends = self.model.forward_with_tree(rows, self.start, self.tree)
-        # The prompt's last token is position 0.
-        positions = np.array(self.trie.option_positions) + 1
-        return self._read(self.tree.positions(hidden, ends))[:, positions, self.columns]
 
-    def _read(self, hidden: Tensor) -> NDArray[np.float32]:
+    def read(self, hidden: Tensor) -> NDArray[np.float32]:
+        """The columns of the head, for states [..., D]."""
         found: NDArray[np.float32] = self.head(hidden).cpu().numpy()
         return found
 
 
-class _PrunedScorer(_Scorer):
+class _WholeTree(_Scorer):
+    """Evaluates the whole tree after each row."""
+
+    def __init__(self, model: LanguageModel, prefix: SharedPrefix, trie: LabelTrie) -> None:
+        super().__init__(model, prefix, trie)
+        self.tree = TokenTree.of(trie, model.device)
+        self.extra = len(trie.tree_tokens)
+
+    def logits(self, rows: list[Sequence[int]]) -> NDArray[np.float32]:
+        hidden, ends = self.model.forward_with_tree(rows, self.start, self.tree)
+        # The prompt's last token is position 0.
+        positions = np.array(self.trie.option_positions) + 1
+        return self.read(self.tree.positions(hidden, ends))[:, positions, self.columns]
+
+
+class _ProbableBranches(_Scorer):
     """Evaluates each row, and then those branches of the tree without which at most `most` of its probability is
     missing."""
 
+    extra = 0
+
     def __init__(self, model: LanguageModel, prefix: SharedPrefix, trie: LabelTrie, most: float) -> None:
         super().__init__(model, prefix, trie)
-        self.extra, self._most = 0, min(most, 0.5 / len(trie.paths))
+        self._most = min(most, 0.5 / len(trie.paths))
         self._first = np.flatnonzero(np.array(trie.option_positions) == PROMPT)
-        self._tokens, self._sees = np.array(trie.tree_tokens), self.tree.sees.cpu().numpy()
-        roots = {token: n for n, token in enumerate(trie.tree_tokens) if trie.tree_parents[n] == PROMPT}
-        self._branches = {
-            place: np.flatnonzero(self._sees[:, roots[token]])
-            for place, token in enumerate(trie.option_tokens[option] for option in self._first)
-            if token in roots
-        }
-        self._read_at = [
-            np.flatnonzero(np.array(trie.option_positions) == n) for n in range(len(self._tokens))
-        ]
+        self._begin = np.array([branch.option for branch in trie.branches])
 
     def logits(self, rows: list[Sequence[int]]) -> NDArray[np.float32]:
         cache = RaggedKVCache(self.model.device, self.model.model.dtype)
         out = np.full((len(rows), len(self.columns)), -np.inf, dtype=np.float32)
         last = np.cumsum([len(row) for row in rows]) - 1
-        first = self._read(self._hidden(cache, rows)[torch.from_numpy(last).to(self.model.device)])
+        first = self.read(self._hidden(cache, rows)[torch.from_numpy(last).to(self.model.device)])
         out[:, self._first] = first[:, self.columns[self._first]]
-        nodes = [self._probable(logits) for logits in out[:, self._first]]
-        if any(map(len, nodes)):
-            found = self._read(self._hidden(cache, [self._tokens[n].tolist() for n in nodes], nodes))
-            for row, (node, logits) in zip(
-                np.repeat(np.arange(len(rows)), [len(n) for n in nodes]),
-                zip(np.concatenate(nodes), found, strict=True),
-                strict=True,
-            ):
-                read = self._read_at[node]
-                out[row, read] = logits[self.columns[read]]
+        wanted = [self._probable(logits) for logits in out]
+        if not any(wanted):
+            return out
+        tokens = [[token for branch in branches for token in branch.tokens] for branches in wanted]
+        sees = [_block_diagonal([branch.sees for branch in branches]) for branches in wanted]
+        found, start = self.read(self._hidden(cache, tokens, sees)), 0
+        for row, branches in enumerate(wanted):
+            for branch in branches:
+                out[row, branch.options] = found[start + branch.read_at, self.columns[branch.options]]
+                start += len(branch.tokens)
         return out
 
     def _hidden(
         self,
         cache: RaggedKVCache,
         tokens: Sequence[Sequence[int]],
-        nodes: Sequence[NDArray[np.int64]] | None = None,
+        sees: Sequence[NDArray[np.bool_]] | None = None,
     ) -> Tensor:
-        """The states [M, D] of M new tokens of the rows, which are those of the tree's `nodes` if they are given."""
-        sees = None if nodes is None else [self._sees[np.ix_(n, n)] for n in nodes]
+        """The states [M, D] of M new tokens of the rows."""
         ids, positions = cache.begin(0, tokens, sees)
         with attention.continuing(cache):
             hidden = self.model.hidden(ids, position_ids=positions + self.start)[0]
         cache.commit()
         return hidden
 
-    def _probable(self, logits: NDArray[np.float32]) -> NDArray[np.int64]:
-        """The tree's nodes that a row needs, parents first, by the logits of its first tokens."""
-        mass = np.exp(logits.astype(np.float64) - logits.max())
-        mass /= mass.sum()
-        places = np.array(sorted(self._branches, key=lambda place: mass[place]))
-        kept = places[~(np.cumsum(mass[places]) <= self._most)]  # nor where the scores are not numbers
-        chosen = [self._branches[place] for place in kept]
-        return np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, dtype=np.int64)
+    def _probable(self, logits: NDArray[np.float32]) -> list[Branch]:
+        """The branches that a row needs, by the logits [O] of its first tokens."""
+        first = logits.astype(np.float64) - logits[self._first].max()
+        mass = np.exp(first[self._begin]) / np.exp(first[self._first]).sum()
+        order = np.argsort(mass, kind="stable")
+        kept = order[~(np.cumsum(mass[order]) <= self._most)]  # all where the scores are not numbers
+        return [self.trie.branches[number] for number in kept]
+
+
+def _block_diagonal(blocks: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    ends = np.cumsum([len(block) for block in blocks], dtype=np.int64)
+    whole = np.zeros((sum(map(len, blocks)),) * 2, dtype=bool)
+    for end, block in zip(ends, blocks, strict=True):
+        whole[end - len(block) : end, end - len(block) : end] = block
+    return whole

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sparklabel.label_trie import PROMPT, LabelTrie
+from sparklabel.label_trie import LabelTrie, ancestry
 from sparklabel.language_model.attention.prefix import causal_mask
 
 
@@ -23,12 +23,8 @@ class TokenTree:
     @classmethod
     def of(cls, trie: LabelTrie | None, device: torch.device) -> "TokenTree":
         tokens, parents = (trie.tree_tokens, trie.tree_parents) if trie else ((), ())
-        sees, depths = torch.eye(len(tokens), dtype=torch.bool), torch.zeros(len(tokens), dtype=torch.long)
-        for node, parent in enumerate(parents):
-            if parent != PROMPT:
-                sees[node] |= sees[parent]
-                depths[node] = depths[parent] + 1
-        return cls(torch.tensor(tokens, dtype=torch.long, device=device), depths.to(device), sees.to(device))
+        sees = torch.from_numpy(ancestry(parents)).to(device)
+        return cls(torch.tensor(tokens, dtype=torch.long, device=device), sees.sum(1) - 1, sees)
 
     def positions(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         """The hidden states that options are read from, of [B, S + T, D]: each row's last token, then the nodes."""

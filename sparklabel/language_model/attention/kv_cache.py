@@ -10,6 +10,7 @@ a row's end are stale and hidden by the mask.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -81,14 +82,14 @@ class RaggedKVCache:
             Token ids and their positions in the row's text, [1, N] each.
         """
         starts = [self.lengths[s] if s < len(self.lengths) else 0 for s in range(first, first + len(tokens))]
-        ends = [start + len(new) for start, new in zip(starts, tokens, strict=True)]
-        packed = [
-            (row, position, start + position, token)
-            for row, (start, new) in enumerate(zip(starts, tokens, strict=True))
-            for position, token in enumerate(new)
-        ]
-        rows, positions, columns, ids = torch.tensor(packed, device=self._device).T
-        longest, width, depths = max(map(len, tokens)), max(ends), columns
+        counts = np.array([len(new) for new in tokens], dtype=np.int64)
+        ends = (starts + counts).tolist()
+        of_row = np.repeat(np.arange(len(tokens)), counts)
+        within = np.arange(len(of_row)) - np.repeat(np.cumsum(counts) - counts, counts)
+        new = np.fromiter(chain.from_iterable(tokens), dtype=np.int64, count=len(of_row))
+        packed = np.stack([of_row, within, within + np.repeat(starts, counts), new])
+        rows, positions, columns, ids = torch.from_numpy(packed).to(self._device)
+        longest, width, depths = int(counts.max()), max(ends), columns
         if sees is None:
             mask = self._mask(starts, longest, width)
         else:

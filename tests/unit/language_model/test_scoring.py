@@ -88,6 +88,18 @@ def test_what_is_improbable_is_not_computed(sure):
     assert np.isinf(found).any(1).sum() > len(rows) / 2
 
 
+def test_a_row_that_is_sure_of_a_label_of_one_token_needs_no_branch(sure):
+    paths = [*WIDE, *((token,) for token in range(7, 40))]
+    trie = label_trie(paths, [str(path) for path in paths])
+    model, rows = sure, [(n, n + 1) for n in range(1, 40)]
+    whole, pruned = (
+        np.exp(trie.log_probabilities(option_logits(model, model.encode_prefix([]), rows, trie, m)))
+        for m in (0, 0.01)
+    )
+    assert 0 < ((pruned[:, : len(WIDE)] > 0).sum(1) == 0).sum() < len(rows)
+    assert pruned[pruned > 0] == pytest.approx(whole[pruned > 0], abs=1e-5)
+
+
 def test_of_a_trie_that_first_branches_later_nothing_is_left_out(tiny):
     model = tiny[0].language_model
     trie = label_trie([(9, *path) for path in WIDE], [str(path) for path in WIDE])
