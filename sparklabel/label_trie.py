@@ -66,37 +66,6 @@ class LabelTrie:
         """Without what is derived: every request to an engine's process carries a trie."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    @cached_property
-    def branches(self) -> "tuple[Branch, ...]":
-        """The tree, divided by its first tokens. Empty unless the prompt's last token is followed by one branching: the
-        first tokens of all labels, which are one group."""
-        positions = np.array(self.option_positions, dtype=np.int64)
-        first = np.flatnonzero(positions == PROMPT)
-        if len({self.option_branches[option] for option in first}) != 1:
-            return ()
-        nodes: dict[int, list[int]] = {}
-        roots: list[int] = []
-        for node, parent in enumerate(self.tree_parents):
-            roots.append(node if parent == PROMPT else roots[parent])
-            nodes.setdefault(roots[node], []).append(node)
-        options: dict[int, list[int]] = {root: [] for root in nodes}
-        for option in np.flatnonzero(positions != PROMPT).tolist():
-            options[roots[positions[option]]].append(option)
-        first_option = {self.option_tokens[option]: option for option in first.tolist()}
-        return tuple(
-            self._branch(first_option[self.tree_tokens[root]], nodes[root], options[root]) for root in nodes
-        )
-
-    def _branch(self, option: int, nodes: Sequence[int], options: Sequence[int]) -> "Branch":
-        place = {node: number for number, node in enumerate(nodes)} | {PROMPT: PROMPT}
-        return Branch(
-            option,
-            tuple(self.tree_tokens[node] for node in nodes),
-            ancestry([place[self.tree_parents[node]] for node in nodes]),
-            np.array(options, dtype=np.int64),
-            np.array([place[self.option_positions[one]] for one in options], dtype=np.int64),
-        )
-
     @property
     def tree_depth(self) -> int:
         """How many tokens of context the deepest tree token needs after the prompt."""
@@ -160,43 +129,28 @@ class LabelTrie:
 
     def steps(self, label: int) -> tuple[Step, ...]:
         """The branching nodes on a label's path, from the root. Training learns these from one answer."""
-        path, depth, steps = self.paths[label], 0, []
+        path, steps = self.paths[label], []
         for taken in self.label_paths[label]:
-            branch = [o for o, b in enumerate(self.option_branches) if b == self.option_branches[taken]]
+            branch = self._siblings[self.option_branches[taken]]
             depth = self._depth(self.option_positions[taken])
             options = tuple(self.option_tokens[o] for o in branch)
             assert self.option_tokens[taken] in (END, *path[depth : depth + 1])
             steps.append(Step(depth, options, branch.index(taken)))
         return tuple(steps)
 
+    @cached_property
+    def _siblings(self) -> dict[int, list[int]]:
+        """The options of each branching node."""
+        found: dict[int, list[int]] = {}
+        for option, branch in enumerate(self.option_branches):
+            found.setdefault(branch, []).append(option)
+        return found
+
     def _depth(self, position: int) -> int:
         depth = 0
         while position != PROMPT:
             position, depth = self.tree_parents[position], depth + 1
         return depth
-
-
-class Branch(NamedTuple):
-    """The K tree tokens that lead on from one of the labels' first tokens, parents first.
-
-    `option`: the first token, as an option. `sees` [K, K]: see `ancestry`. `options` [M]: those that are read in here,
-    and `read_at` [M] after which of the K tokens.
-    """
-
-    option: int
-    tokens: TokenPath
-    sees: NDArray[np.bool_]
-    options: NDArray[np.int64]
-    read_at: NDArray[np.int64]
-
-
-def ancestry(parents: Sequence[int]) -> NDArray[np.bool_]:
-    """[T, T]: whether a node sees another: its ancestors and itself. Parents come first; a root's is PROMPT."""
-    sees = np.eye(len(parents), dtype=bool)
-    for node, parent in enumerate(parents):
-        if parent != PROMPT:
-            sees[node] |= sees[parent]
-    return sees
 
 
 class _Along(NamedTuple):

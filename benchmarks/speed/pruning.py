@@ -21,7 +21,7 @@ from benchmarks.speed.training import sampled_prompts
 from sparklabel.label_trie import LabelTrie
 from sparklabel.language_model import LanguageModel
 from sparklabel.language_model.partial_forward import decoder_depth
-from sparklabel.language_model.scoring import option_logits
+from sparklabel.language_model.scoring import OptionScorer, option_scorer
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.language_model.training.trainer import train_lora
 from sparklabel.models.references import embedded_model
@@ -66,14 +66,14 @@ def main() -> None:
         )
     prefix = usual.encode_prefix([100] * arguments.shared)
 
-    def scored(model: LanguageModel, mass: float) -> NDArray[np.float32]:
-        return option_logits(model, model.encode_prefix(prefix.ids), rows, trie, mass)
+    def scorer(model: LanguageModel, mass: float) -> OptionScorer:
+        return option_scorer(model, model.encode_prefix(prefix.ids), trie, mass)
 
-    figures = compared(trie, scored(exact, 0.0), scored(exact, arguments.mass))
+    figures = compared(trie, *(scorer(exact, mass).logits(rows) for mass in (0.0, arguments.mass)))
     taken: dict[float, list[float]] = {0.0: [], arguments.mass: []}
     for number in range(arguments.rounds + 1):  # the first warms up
         for mass, of_mass in taken.items():
-            took = seconds(lambda: scored(usual, mass))[0]  # noqa: B023 called at once
+            took = seconds(lambda: scorer(usual, mass).logits(rows))[0]  # noqa: B023 called at once
             of_mass += [took] if number else []
     ratios = [whole / pruned for whole, pruned in zip(*taken.values(), strict=True)]
     tokens = sum(map(len, rows)) / len(rows)

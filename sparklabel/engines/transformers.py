@@ -12,22 +12,23 @@ from numpy.typing import NDArray
 
 from sparklabel.engines.base import Completion, GenerationRequest, ScoringRequest
 from sparklabel.errors import EngineDied, EngineError
-from sparklabel.label_trie import TokenPath
+from sparklabel.label_trie import LabelTrie, TokenPath
 from sparklabel.language_model import LanguageModel
 from sparklabel.language_model.adapters import AdaptedWeights, adapted_weights
 from sparklabel.language_model.decoding.grammar import Grammar, Vocabulary
 from sparklabel.language_model.decoding.greedy import Written, generate
 from sparklabel.language_model.memory_limits import is_out_of_memory
 from sparklabel.language_model.model import SharedPrefix
-from sparklabel.language_model.scoring import option_logits
+from sparklabel.language_model.scoring import OptionScorer, option_scorer
 from sparklabel.redaction import typed_line
 
 PRUNED_MASS = 1e-3
 
 
 class TransformersEngine:
-    """Keeps the encoded prefix and the grammar of the last request, because all prompts of a task share them. If memory
-    runs out, the language model continues with smaller batches; EngineError if a single row does not fit."""
+    """Keeps the encoded prefix, the scorer and the grammar of the last request, because all prompts of a task share
+    them. If memory runs out, the language model continues with smaller batches; EngineError if a single row does not
+    fit."""
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class TransformersEngine:
         self._prefix: SharedPrefix | None = None
         self._vocabulary: Vocabulary | None = None
         self._grammar: tuple[str, Grammar] | None = None
+        self._last_scorer: tuple[tuple[TokenPath, LabelTrie, bool], OptionScorer] | None = None
 
     @classmethod
     def load(
@@ -74,10 +76,7 @@ class TransformersEngine:
 
     def score(self, request: ScoringRequest) -> NDArray[np.float32]:
         with self._computing():
-            return option_logits(
-                self.language_model, self._encoded(request.prefix), request.rows, request.trie,
-                self._pruned_mass if request.may_prune else 0.0,
-            )  # fmt: skip
+            return self._scorer(request).logits(request.rows)
 
     def generate(self, request: GenerationRequest) -> list[Completion]:
         """Raises TaskError for a schema that cannot be enforced."""
@@ -104,6 +103,14 @@ class TransformersEngine:
         if self._grammar is None or self._grammar[0] != schema:
             self._grammar = schema, self._vocabulary.grammar(schema)
         return self._grammar[1]
+
+    def _scorer(self, request: ScoringRequest) -> OptionScorer:
+        of = request.prefix, request.trie, request.may_prune
+        if self._last_scorer is None or self._last_scorer[0] != of:
+            mass = self._pruned_mass if request.may_prune else 0.0
+            prefix = self._encoded(request.prefix)
+            self._last_scorer = of, option_scorer(self.language_model, prefix, request.trie, mass)
+        return self._last_scorer[1]
 
     def _encoded(self, prefix: TokenPath) -> SharedPrefix:
         if self._prefix is None or self._prefix.ids != prefix:

@@ -93,7 +93,9 @@ class ScoredAnswers:
         self._prior: NDArray[np.float64] | None = None
 
     def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]:
-        scores, log_p = self.scored(prompts, may_prune=self._may_prune)
+        # What is improbable among all labels may be probable among a row's candidates.
+        may_prune = self._may_prune and not any(prompt.candidates for prompt in prompts)
+        scores, log_p = self.scored(prompts, may_prune=may_prune)
         certain = (bool(np.isposinf(logits).any()) for logits in scores.logits)
         return [self._answer(*row) for row in zip(log_p, certain, scores.row_statuses, strict=True)]
 

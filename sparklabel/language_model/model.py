@@ -1,6 +1,6 @@
 """A loaded causal language model: its weights, its forward pass, and how much of it memory holds.
 
-In: token ids. Out: hidden states. `option_logits` scores labels, and `generate` writes answers; both encode a shared
+In: token ids. Out: hidden states. `option_scorer` scores labels, and `generate` writes answers; both encode a shared
 prefix once, and take rows of similar lengths together.
 """
 

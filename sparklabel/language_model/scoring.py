@@ -8,86 +8,81 @@ branches below those first tokens that are probable.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sparklabel.label_trie import PROMPT, Branch, LabelTrie
+from sparklabel.label_trie import PROMPT, LabelTrie
 from sparklabel.language_model.attention import prefix as attention
 from sparklabel.language_model.attention.kv_cache import RaggedKVCache
 from sparklabel.language_model.model import LanguageModel, SharedPrefix
 from sparklabel.language_model.output_heads import OptionHead
-from sparklabel.language_model.token_tree import TokenTree
+from sparklabel.language_model.token_tree import Branch, TokenTree, branches
 
-_FEWEST_TOKENS = 6
-"""Of a tree: a second forward pass costs more than so few tokens in the first (benchmarks/LOG.md)."""
+_MIN_TREE_TOKENS = 6
+"""Pruning a smaller tree saves less than a second forward pass costs (benchmarks/LOG.md)."""
 
 
-def option_logits(
-    model: LanguageModel,
-    prefix: SharedPrefix,
-    rows: Sequence[Sequence[int]],
-    trie: LabelTrie,
-    pruned_mass: float = 0.0,
-) -> NDArray[np.float32]:
-    """Scores the options of a label trie for each row.
+def option_scorer(
+    model: LanguageModel, prefix: SharedPrefix, trie: LabelTrie, pruned_mass: float = 0.0
+) -> "OptionScorer":
+    """Makes what scores the O options of a label trie for any number of rows.
 
     Args:
         model: the language model.
         prefix: the encoded beginning that all prompts share.
-        rows: token ids after the prefix, at least one a row.
-        trie: the labels' tokens, with O options.
-        pruned_mass: the most probability, of all labels of a row together, that need not be computed. Of many labels at
-            most half of an equal share: the most probable one is always computed.
-
-    Returns:
-        Logits [N, O] of N rows, up to a constant at each branching node; -inf at nodes that were not computed.
-
-    Raises:
-        MemoryError, RuntimeError: as torch raises them, if memory does not even hold a single row.
+        trie: the labels' tokens.
+        pruned_mass: how much of a row's probability may be left uncomputed, over all labels together. It is capped at
+            half of an equal share, so that the most probable label is always computed.
     """
-    if not trie.option_tokens:
-        return np.zeros((len(rows), 0), dtype=np.float32)
-    is_large = len(trie.tree_tokens) >= _FEWEST_TOKENS
-    scorer = (
-        _ProbableBranches(model, prefix, trie, pruned_mass)
-        if pruned_mass > 0 and is_large and trie.branches
-        else _WholeTree(model, prefix, trie)
-    )
-    out = np.full((len(rows), len(trie.option_tokens)), -np.inf, dtype=np.float32)
-
-    def score(batch: list[int]) -> None:
-        out[batch] = scorer.logits([rows[i] for i in batch])
-
-    with torch.inference_mode(), attention.after_prefix(prefix.layers), model.own_attention():
-        model.in_batches([len(row) for row in rows], scorer.extra, score)
-    return out
+    if pruned_mass > 0 and len(trie.tree_tokens) >= _MIN_TREE_TOKENS and (divided := branches(trie)):
+        return _ProbableBranches(model, prefix, trie, divided, min(pruned_mass, 0.5 / len(trie.paths)))
+    return _WholeTree(model, prefix, trie)
 
 
-class _Scorer(ABC):
-    """Scores batches of rows. `extra`: the tokens that a row takes beside its own."""
+class OptionScorer(ABC):
+    """Scores rows with the weights that are active when it is made and called. `extra`: the tokens that a row takes
+    beside its own."""
 
     extra: int
 
     def __init__(self, model: LanguageModel, prefix: SharedPrefix, trie: LabelTrie) -> None:
-        self.model, self.start, self.trie = model, len(prefix.ids), trie
+        self.model, self.prefix, self.trie = model, prefix, trie
         self.head = OptionHead(model.model, model.tokenizer.stop_ids, trie.option_tokens)
-        self.columns = np.array([self.head.column[token] for token in trie.option_tokens])
+        self.columns = np.array([self.head.column[token] for token in trie.option_tokens], dtype=np.int64)
+
+    def logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """The options' logits [N, O] for N rows of token ids after the prefix, at least one a row. They are up to a
+        constant at each branching node; -inf at nodes that were not computed.
+
+        Raises:
+            MemoryError, RuntimeError: as torch raises them, if memory does not even hold a single row.
+        """
+        out = np.full((len(rows), len(self.columns)), -np.inf, dtype=np.float32)
+        if not len(self.columns):
+            return out
+
+        def score(batch: list[int]) -> None:
+            out[batch] = self._batch([rows[i] for i in batch])
+
+        with torch.inference_mode(), attention.after_prefix(self.prefix.layers), self.model.own_attention():
+            self.model.in_batches([len(row) for row in rows], self.extra, score)
+        return out
 
     @abstractmethod
-    def logits(self, rows: list[Sequence[int]]) -> NDArray[np.float32]:
-        """[B, O]."""
+    def _batch(self, rows: list[Sequence[int]]) -> NDArray[np.float32]:
+        """[B, O] for rows that fit into one forward pass."""
 
-    def read(self, hidden: Tensor) -> NDArray[np.float32]:
+    def _read(self, hidden: Tensor) -> NDArray[np.float32]:
         """The columns of the head, for states [..., D]."""
         found: NDArray[np.float32] = self.head(hidden).cpu().numpy()
         return found
 
 
-class _WholeTree(_Scorer):
+class _WholeTree(OptionScorer):
     """Evaluates the whole tree after each row."""
 
     def __init__(self, model: LanguageModel, prefix: SharedPrefix, trie: LabelTrie) -> None:
@@ -95,63 +90,92 @@ class _WholeTree(_Scorer):
         self.tree = TokenTree.of(trie, model.device)
         self.extra = len(trie.tree_tokens)
 
-    def logits(self, rows: list[Sequence[int]]) -> NDArray[np.float32]:
-        hidden, ends = self.model.forward_with_tree(rows, self.start, self.tree)
+    def _batch(self, rows: list[Sequence[int]]) -> NDArray[np.float32]:
+        hidden, ends = self.model.forward_with_tree(rows, len(self.prefix.ids), self.tree)
         # The prompt's last token is position 0.
         positions = np.array(self.trie.option_positions) + 1
-        return self.read(self.tree.positions(hidden, ends))[:, positions, self.columns]
+        return self._read(self.tree.positions(hidden, ends))[:, positions, self.columns]
 
 
-class _ProbableBranches(_Scorer):
-    """Evaluates each row, and then those branches of the tree without which at most `most` of its probability is
-    missing."""
+class _ProbableBranches(OptionScorer):
+    """Evaluates each row, and then those branches of the tree without which at most `pruned_mass` of its probability
+    is missing."""
 
     extra = 0
 
-    def __init__(self, model: LanguageModel, prefix: SharedPrefix, trie: LabelTrie, most: float) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        prefix: SharedPrefix,
+        trie: LabelTrie,
+        divided: Sequence[Branch],
+        pruned_mass: float,
+    ) -> None:
         super().__init__(model, prefix, trie)
-        self._most = min(most, 0.5 / len(trie.paths))
+        self._divided, self._pruned_mass = divided, pruned_mass
         self._first = np.flatnonzero(np.array(trie.option_positions) == PROMPT)
-        self._begin = np.array([branch.option for branch in trie.branches])
+        self._branching = np.array([branch.option for branch in divided])
 
-    def logits(self, rows: list[Sequence[int]]) -> NDArray[np.float32]:
+    def _batch(self, rows: list[Sequence[int]]) -> NDArray[np.float32]:
         cache = RaggedKVCache(self.model.device, self.model.model.dtype)
         out = np.full((len(rows), len(self.columns)), -np.inf, dtype=np.float32)
         last = np.cumsum([len(row) for row in rows]) - 1
-        first = self.read(self._hidden(cache, rows)[torch.from_numpy(last).to(self.model.device)])
+        first = self._read(self._hidden(cache, 0, rows)[torch.from_numpy(last).to(self.model.device)])
         out[:, self._first] = first[:, self.columns[self._first]]
         wanted = [self._probable(logits) for logits in out]
-        if not any(wanted):
-            return out
-        tokens = [[token for branch in branches for token in branch.tokens] for branches in wanted]
-        sees = [_block_diagonal([branch.sees for branch in branches]) for branches in wanted]
-        found, start = self.read(self._hidden(cache, tokens, sees)), 0
-        for row, branches in enumerate(wanted):
-            for branch in branches:
+        sizes = [sum(len(branch.tokens) for branch in own) for own in wanted]
+        for part in _parts(sizes, self.model.batch_tokens):
+            self._branches(cache, part, wanted[part], out)
+        return out
+
+    def _branches(
+        self, cache: RaggedKVCache, part: slice, wanted: Sequence[list[Branch]], out: NDArray[np.float32]
+    ) -> None:
+        """Evaluates the branches that some rows in a row of the batch want, and puts their logits into `out`."""
+        tokens = [[token for branch in own for token in branch.tokens] for own in wanted]
+        sees = [_block_diagonal([branch.sees for branch in own]) for own in wanted]
+        found, start = self._read(self._hidden(cache, part.start, tokens, sees)), 0
+        for row, own in enumerate(wanted, part.start):
+            for branch in own:
                 out[row, branch.options] = found[start + branch.read_at, self.columns[branch.options]]
                 start += len(branch.tokens)
-        return out
 
     def _hidden(
         self,
         cache: RaggedKVCache,
+        first: int,
         tokens: Sequence[Sequence[int]],
         sees: Sequence[NDArray[np.bool_]] | None = None,
     ) -> Tensor:
-        """The states [M, D] of M new tokens of the rows."""
-        ids, positions = cache.begin(0, tokens, sees)
+        """The states [M, D] of M new tokens of the rows from `first` on."""
+        ids, positions = cache.begin(first, tokens, sees)
         with attention.continuing(cache):
-            hidden = self.model.hidden(ids, position_ids=positions + self.start)[0]
+            hidden = self.model.hidden(ids, position_ids=positions + len(self.prefix.ids))[0]
         cache.commit()
         return hidden
 
     def _probable(self, logits: NDArray[np.float32]) -> list[Branch]:
         """The branches that a row needs, by the logits [O] of its first tokens."""
         first = logits.astype(np.float64) - logits[self._first].max()
-        mass = np.exp(first[self._begin]) / np.exp(first[self._first]).sum()
+        mass = np.exp(first[self._branching]) / np.exp(first[self._first]).sum()
         order = np.argsort(mass, kind="stable")
-        kept = order[~(np.cumsum(mass[order]) <= self._most)]  # all where the scores are not numbers
-        return [self.trie.branches[number] for number in kept]
+        # Where scores are not numbers, no comparison is true, and all branches are kept.
+        kept = order[~(np.cumsum(mass[order]) <= self._pruned_mass)]
+        return [self._divided[number] for number in kept]
+
+
+def _parts(sizes: Sequence[int], most: int) -> Iterator[slice]:
+    """Divides rows of these sizes into consecutive parts, each of at most `most` tokens if all its rows are padded to
+    the longest, or one row. Parts without any tokens are left out."""
+    start = longest = 0
+    for row, size in enumerate(sizes):
+        if row > start and max(longest, size) * (row + 1 - start) > most:
+            if longest:
+                yield slice(start, row)
+            start, longest = row, 0
+        longest = max(longest, size)
+    if longest:
+        yield slice(start, len(sizes))
 
 
 def _block_diagonal(blocks: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:

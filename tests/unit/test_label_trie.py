@@ -80,7 +80,6 @@ def test_a_trie_that_was_used_travels_as_light_as_a_new_one():
     trie = trie_of([(1, 2), (1, 3), (4,)])
     new = pickle.dumps(trie)
     used = probabilities(trie, 0)
-    assert trie.branches
     assert pickle.dumps(trie) == new
     np.testing.assert_array_equal(probabilities(pickle.loads(new), 0), used)
 
@@ -210,17 +209,3 @@ def test_labels_that_are_the_same_tokens_are_refused_by_name():
 def test_a_label_without_tokens_is_refused_by_name():
     with pytest.raises(TaskError, match="'bad' has no tokens"):
         label_trie([(1,), ()], ["good", "bad"])
-
-
-@given(PATHS)
-def test_branches_hold_each_option_beyond_the_first_token_once_and_see_their_ancestors(paths):
-    trie = trie_of(paths)
-    found = [option for branch in trie.branches for option in branch.options.tolist()]
-    if not trie.branches:
-        return
-    assert sorted(found) == [o for o, place in enumerate(trie.option_positions) if place != PROMPT]
-    for branch in trie.branches:
-        assert branch.tokens[0] == trie.option_tokens[branch.option]
-        for option, place in zip(branch.options, branch.read_at, strict=True):
-            seen = tuple(np.array(branch.tokens)[branch.sees[place]])
-            assert seen == node_of(trie, trie.option_positions[option])

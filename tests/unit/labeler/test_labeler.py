@@ -177,6 +177,7 @@ def test_the_content_free_prior_corrects_a_lean_to_one_label():
         (classification("verdict", "text", TASK.label_names, prior="content_free"), False),
         (multilabel("topics", "text", ["a", "b"]), False),
         (rating("stars", "text", (1, 5)), False),
+        (classification("verdict", "text", [f"label {n}" for n in range(9)], candidates=3), False),
     ],
 )  # fmt: skip
 def test_improbable_labels_are_left_out_only_where_no_other_answer_depends_on_them(task, may_prune, engine):

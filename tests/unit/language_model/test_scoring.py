@@ -13,7 +13,7 @@ from sparklabel.engines.transformers import TransformersEngine
 from sparklabel.errors import ModelError
 from sparklabel.label_trie import END, label_trie
 from sparklabel.language_model.output_heads import OptionHead
-from sparklabel.language_model.scoring import option_logits
+from sparklabel.language_model.scoring import option_scorer
 from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import embedded_model
 from sparklabel.prompts import answer_ids, bare_template
@@ -73,7 +73,7 @@ def test_a_pruned_trie_leaves_out_no_more_than_it_may_and_changes_nothing_else(s
     trie = label_trie(WIDE, [str(path) for path in WIDE])
     model, prefix = sure, sure.encode_prefix(prefix)
     whole, pruned = (
-        np.exp(trie.log_probabilities(option_logits(model, prefix, rows, trie, m))) for m in (0, mass)
+        np.exp(trie.log_probabilities(option_scorer(model, prefix, trie, m).logits(rows))) for m in (0, mass)
     )
     computed = pruned > 0
     assert pruned[computed] == pytest.approx(whole[computed], abs=1e-5)
@@ -84,7 +84,7 @@ def test_a_pruned_trie_leaves_out_no_more_than_it_may_and_changes_nothing_else(s
 def test_what_is_improbable_is_not_computed(sure):
     trie = label_trie(WIDE, [str(path) for path in WIDE])
     rows = [(n, n + 1) for n in range(1, 40)]
-    found = option_logits(sure, sure.encode_prefix([]), rows, trie, 0.01)
+    found = option_scorer(sure, sure.encode_prefix([]), trie, 0.01).logits(rows)
     assert np.isinf(found).any(1).sum() > len(rows) / 2
 
 
@@ -93,17 +93,30 @@ def test_a_row_that_is_sure_of_a_label_of_one_token_needs_no_branch(sure):
     trie = label_trie(paths, [str(path) for path in paths])
     model, rows = sure, [(n, n + 1) for n in range(1, 40)]
     whole, pruned = (
-        np.exp(trie.log_probabilities(option_logits(model, model.encode_prefix([]), rows, trie, m)))
+        np.exp(trie.log_probabilities(option_scorer(model, model.encode_prefix([]), trie, m).logits(rows)))
         for m in (0, 0.01)
     )
     assert 0 < ((pruned[:, : len(WIDE)] > 0).sum(1) == 0).sum() < len(rows)
     assert pruned[pruned > 0] == pytest.approx(whole[pruned > 0], abs=1e-5)
 
 
+def test_branches_of_a_batch_take_no_more_tokens_at_once_than_any_other_pass(sure, monkeypatch):
+    trie = label_trie(WIDE, [str(path) for path in WIDE])
+    rows = [(n, n + 1) for n in range(1, 31)]  # one batch of 60 tokens, whose branches have more
+    passes = []
+    monkeypatch.setattr(
+        sure, "hidden", lambda ids, **more: passes.append(ids.numel()) or type(sure).hidden(sure, ids, **more)
+    )
+    option_scorer(sure, sure.encode_prefix([]), trie, 1e-9).logits(rows)
+    assert passes[0] == 60
+    assert len(passes) > 2
+    assert max(passes) <= sure.batch_tokens
+
+
 def test_of_a_trie_that_first_branches_later_nothing_is_left_out(tiny):
     model = tiny[0].language_model
     trie = label_trie([(9, *path) for path in WIDE], [str(path) for path in WIDE])
-    found = option_logits(model, model.encode_prefix([]), [(5, 6)], trie, 0.4)
+    found = option_scorer(model, model.encode_prefix([]), trie, 0.4).logits([(5, 6)])
     assert np.isfinite(found).all()
 
 

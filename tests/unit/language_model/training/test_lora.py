@@ -13,7 +13,7 @@ from sparklabel.errors import AnswersError
 from sparklabel.label_trie import LabelTrie, label_trie
 from sparklabel.language_model import LanguageModel
 from sparklabel.language_model.partial_forward import DecoderStack, hidden_features, upper_half
-from sparklabel.language_model.scoring import option_logits
+from sparklabel.language_model.scoring import option_scorer
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.language_model.training.dataset import Sequences
 from sparklabel.language_model.training.examples import TrainingExample, choice_examples, text_examples
@@ -84,9 +84,8 @@ def fingerprint(model: LanguageModel) -> str:
 
 
 def scores(model: LanguageModel, trie: LabelTrie, examples: list[TrainingExample]) -> np.ndarray:
-    return trie.log_probabilities(
-        option_logits(model, model.encode_prefix([]), [e.prompt for e in examples], trie)
-    )
+    scorer = option_scorer(model, model.encode_prefix([]), trie)
+    return trie.log_probabilities(scorer.logits([e.prompt for e in examples]))
 
 
 Trained = tuple[Path, TrainingSummary, list[StepMetrics], str, str]
