@@ -40,7 +40,7 @@ class Temperature:
     def sql(self, label: str) -> str:
         power, tiny = 1 / self.temperature, _TINY
         alternatives = f"{label}.alternatives"
-        own = f"pow(greatest({label}.raw_confidence, {tiny}), {power!r})"
+        own = f"pow(greatest({label}.raw_confidence, {tiny}), {power!r})"  # `greatest` skips NULL
         left = f"1 - aggregate({alternatives}, 0D, (s, a) -> s + a.probability)"
         rest = f"if({left} < {_SAME}, 0D, {left})"
         beside = (
@@ -49,7 +49,7 @@ class Temperature:
             f"(s, a) -> s + pow(a.probability, {power!r})), "
             f"pow(greatest(1 - {label}.raw_confidence, 0D), {power!r}))"
         )
-        return f"{own} / ({own} + {beside})"
+        return f"if({label}.raw_confidence IS NULL, NULL, {own} / ({own} + {beside}))"
 
     def to_dict(self) -> dict[str, Any]:
         return {"method": "temperature", "temperature": self.temperature}
@@ -97,8 +97,9 @@ class Platt:
         return 1 / (1 + math.exp(min(-(self.slope * logit(raw) + self.intercept), 700)))
 
     def sql(self, label: str) -> str:
-        p = f"least(greatest({label}.raw_confidence, {_NEAR!r}D), {1 - _NEAR!r}D)"
-        return f"1 / (1 + exp(-({self.slope!r}D * ln({p} / (1 - {p})) + {self.intercept!r}D)))"
+        raw = f"{label}.raw_confidence"
+        p = f"least(greatest({raw}, {_NEAR!r}D), {1 - _NEAR!r}D)"  # which skip NULL
+        return f"if({raw} IS NULL, NULL, 1 / (1 + exp(-({self.slope!r}D * ln({p} / (1 - {p})) + {self.intercept!r}D))))"
 
     def to_dict(self) -> dict[str, Any]:
         return {"method": "platt", "slope": self.slope, "intercept": self.intercept}

@@ -75,11 +75,14 @@ class JudgedAnswer:
 def judged_fields(
     mode: AnswerMode, gold: Any, value: Any, fields: Sequence[FieldConfidence] | None
 ) -> list[tuple[FieldConfidence, float]]:
-    """The confidence of each field of a written value, and how right the field is, in [0, 1]; none of other values, and
-    none where `gold` is no answer to the task."""
-    if not isinstance(mode, Generated) or not fields or not (mode.accepts(gold) and mode.accepts(value)):
+    """The confidence of each field of a value, and how right the field is, in [0, 1]; none where `gold` is no answer to
+    the task. Each label of a multilabel task is a field."""
+    if not fields or not (mode.accepts(gold) and mode.accepts(value)):
         return []
-    right = mode.field_agreement(gold, value)
+    if isinstance(mode, Generated):
+        right = mode.field_agreement(gold, value)
+    else:
+        right = [float(a == b) for a, b in zip(mode.chosen(gold), mode.chosen(value), strict=True)]
     # Records of releases that had one confidence for all entities of a type have another number of them.
     return list(zip(fields, right, strict=True)) if len(right) == len(fields) else []
 
@@ -90,9 +93,9 @@ def fit_calibrator(judged: Sequence[JudgedAnswer], *, choices: bool) -> Calibrat
 
     Args:
         judged: Answers of one model to one task.
-        choices: Whether answers are choices, whose probabilities sum to 1: one temperature then. Otherwise Platt's two
-            parameters, because nothing ties a generated answer's probability to 0.5, and two more for its fields if 50
-            of them were judged, some right and some wrong.
+        choices: Whether an answer is one of several choices (`is_one_choice`): one temperature then. Otherwise Platt's
+            two parameters, because nothing ties the confidence of a list or a text to 0.5, and two more for its fields
+            if 50 of them were judged, some right and some wrong.
 
     Raises:
         AnswersError: There are fewer than 50 answers, or all of them are correct, or all are wrong.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from sparklabel import registry
 from sparklabel.confidence.calibrators import Calibrator, WithFields, fields_sql
@@ -27,8 +28,9 @@ from sparklabel.sql import quote, sql_list, sql_string
 from sparklabel.table.driver_rows import bounded
 from sparklabel.table.recorded_tasks import Calibration
 from sparklabel.table.row_states import HASH, STATE, Scope, row_states
+from sparklabel.table.schema_evolution import cast_struct_sql, record_type
 from sparklabel.table.task_table import TaskTable, open_task_table
-from sparklabel.tasks import Task, has_choices
+from sparklabel.tasks import Task, is_one_choice
 from sparklabel.tasks.json_values import plain
 
 
@@ -144,7 +146,7 @@ def calibrate(
     fingerprint = _prompt_fingerprint(identity, task)
     read, not_read = bounded(answers.where(F.col("model") == identity), HASH)
     judged = _judged(read, task)
-    calibrator = fit_calibrator(judged, choices=has_choices(task))
+    calibrator = fit_calibrator(judged, choices=is_one_choice(task.answer_mode))
     right = np.array([answer.agreement for answer in judged])
     raw = np.array([answer.raw for answer in judged])
     errors = {
@@ -161,7 +163,9 @@ def calibrate(
         run.log_params({"task": task.name, "task_fingerprint": task.fingerprint, "model": identity,
                         "answers": len(judged), "not_read": not_read, "calibrator": calibrator.to_dict()})  # fmt: skip
         run.log_metrics({name.replace("error", "ece"): error for name, error in errors.items()})
-        if not has_choices(task):  # a table of an earlier release lacks what the confidences of fields need
+        if not is_one_choice(
+            task.answer_mode
+        ):  # an earlier release's table lacks what fields' confidences need
             _note(spark, opened, task)
         rows = _rewrite_confidence(spark, opened, task, identity, calibrator)
         # Before MLflow, which may have failed since: the table's next passes must go on with it.
@@ -263,15 +267,27 @@ def _rewrite_confidence(
 ) -> int:
     """Recomputes the confidence of the model's answers to the task; how many rows it changed."""
     label = quote(opened.label_columns.label)
-    fields = "" if has_choices(task) else f", {label}.field_confidence = {fields_sql(calibrator, label)}"
-    update = (
-        f"UPDATE {opened.target.sql} SET {label}.confidence = {calibrator.sql(label)}{fields} WHERE {label}.model = "
-        f"{sql_string(model)} AND {label}.task_fingerprint = {sql_string(task.fingerprint)} "
-        f"AND {label}.raw_confidence IS NOT NULL"
-    )
 
     def commit() -> int:
+        fields = (
+            "" if is_one_choice(task.answer_mode) else f", {_fields_update(spark, opened, task, calibrator)}"
+        )
+        update = (
+            f"UPDATE {opened.target.sql} SET {label}.confidence = {calibrator.sql(label)}{fields} "
+            f"WHERE {label}.model = {sql_string(model)} AND {label}.raw_confidence IS NOT NULL "
+            f"AND {label}.task_fingerprint = {sql_string(task.fingerprint)}"
+        )
         with commit_metadata(spark, calibrated=task.name, model=model, task_fingerprint=task.fingerprint):
             return int(spark.sql(update).collect()[0]["num_affected_rows"])
 
     return retry_on_conflict(commit, f"Updating {opened.target.name}")
+
+
+def _fields_update(spark: SparkSession, opened: TaskTable, task: Task, calibrator: Calibrator) -> str:
+    """The assignment that recomputes the confidence of fields, in the type that the table has now."""
+    column = opened.label_columns.label
+    record = opened.newest(spark, task).target.schema[column].dataType
+    assert isinstance(record, StructType)
+    ours, theirs = (of["field_confidence"].dataType for of in (record_type(task), record))
+    found = cast_struct_sql(fields_sql(calibrator, quote(column)), ours, theirs)
+    return f"{quote(column)}.field_confidence = {found}"

@@ -10,7 +10,15 @@ import yaml
 
 from sparklabel.arguments import did_you_mean
 from sparklabel.errors import TaskError
-from sparklabel.tasks.answer_modes import AnswerMode, Generated, ParsedAnswer, Scored, Span, counts
+from sparklabel.tasks.answer_modes import (
+    AnswerMode,
+    Generated,
+    ParsedAnswer,
+    Scored,
+    Span,
+    counts,
+    is_one_choice,
+)
 from sparklabel.tasks.answering import Answering
 from sparklabel.tasks.candidate_labels import CandidateLabels
 from sparklabel.tasks.choices import MOST_ALTERNATIVES
@@ -109,6 +117,7 @@ __all__ = [
     "extraction",
     "generation",
     "has_choices",
+    "is_one_choice",
     "load_task",
     "matching",
     "multilabel",

@@ -146,6 +146,11 @@ class Generated:
 AnswerMode = Scored | Generated
 
 
+def is_one_choice(mode: AnswerMode) -> bool:
+    """Whether an answer is one of several choices whose probabilities sum to 1: no expectation, no list, no text."""
+    return isinstance(mode, Scored) and not (mode.ordinal or mode.groups)
+
+
 def one_field(agreement: Callable[[Any, Any], float], gold: Any, value: Any) -> Sequence[float]:
     """The `field_agreement` of a kind whose value is one field."""
     return (agreement(gold, value),)

@@ -176,8 +176,7 @@ class Task(BaseModel):
 
 
 def has_choices(task: Task) -> bool:
-    """Whether an answer is one of several choices whose probabilities sum to 1: neither an expectation nor a written
-    text."""
+    """Whether an answer is one or some of several choices: neither an expectation nor a written text."""
     mode = task.answer_mode
     return isinstance(mode, Scored) and not mode.ordinal
 

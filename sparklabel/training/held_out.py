@@ -17,7 +17,7 @@ from sparklabel.labels.record import Label
 from sparklabel.labels.status import ANSWERED, RETRYABLE
 from sparklabel.models.references import ResolvedModel
 from sparklabel.table.human_answers import HumanAnswers
-from sparklabel.tasks import Task, has_choices
+from sparklabel.tasks import Task, is_one_choice
 from sparklabel.training.baseline import CHAMPION, Baseline, find_baseline, judged_spec
 from sparklabel.training.control import ONE_MODEL
 from sparklabel.training.gate import GateResult, judge
@@ -96,7 +96,7 @@ class HeldOutJudge:
         gold = [answer.answer for answer in self._answers.held_out]
         judged = JudgedAnswer.of_labels(self._task.answer_mode, gold, self._answered(candidate))
         try:
-            return fit_calibrator(judged, choices=has_choices(self._task))
+            return fit_calibrator(judged, choices=is_one_choice(self._task.answer_mode))
         except AnswersError:
             return None
 

@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import functions as F
 
 import sparklabel as sl
-from sparklabel.confidence.calibrators import others_of
+from sparklabel.confidence.calibrators import Platt, WithFields, others_of
 from sparklabel.errors import AnswersError
 from sparklabel.labeling.state.staging import open_staging
 from sparklabel.labels.record import Alternative
@@ -140,6 +140,28 @@ def test_answers_staged_under_another_threshold_are_not_taken_over(spark, table)
     answer = sl.label_udf(task, model="m", engine="fake")("text").alias(ANSWER)
     lax.append(spark.table(table).select(F.col("text").alias(HASH), answer), 1)
     assert (lax.answers(spark).count(), strict.answers(spark).count()) == (3, 0)
+
+
+def test_lists_of_labels_are_calibrated_as_lists_and_label_by_label_in_a_table_with_fields_of_its_own(spark):
+    table = "default.topics_to_calibrate"
+    task = sl.multilabel("tone", "text", ["calm", "angry"])
+    make_table(spark, table, 60)
+    label(spark, table, task)
+    spark.sql(f"ALTER TABLE {table} ADD COLUMNS (tone_label.field_confidence.element.note STRING)")
+    spark.sql(
+        f"UPDATE {table} SET tone = if(id % 3 = 0, tone, if(size(tone) = 0, array('calm'), array())), "
+        "tone_label.source = 'human'"
+    )
+    report = sl.calibrate(spark, table, task, key="id")
+    assert isinstance(report.calibrator, WithFields)
+    assert isinstance(report.calibrator.answer, Platt)
+    assert report.fields == 120
+    fields = spark.sql(f"SELECT tone_label.field_confidence AS fields FROM {table}").first()["fields"]
+    assert [field["confidence"] for field in fields] == pytest.approx(
+        [report.calibrator.fields.confidence(field["raw_confidence"], []) for field in fields]
+    )
+    assert [field["note"] for field in fields] == [None, None]
+    spark.sql(f"DROP TABLE {table}")
 
 
 def test_the_fields_of_written_answers_are_calibrated_by_themselves_in_the_table_and_in_later_passes(spark):

@@ -34,8 +34,9 @@ RECORDS = [
 )
 def test_sql_computes_the_same_confidence_as_python(spark, calibrator):
     ddl = "raw_confidence DOUBLE, alternatives ARRAY<STRUCT<value: STRING, probability: DOUBLE>>"
-    frame = spark.createDataFrame(RECORDS, ddl).selectExpr("struct(*) AS label")
-    found = [row[0] for row in frame.selectExpr(calibrator.sql("label")).collect()]
+    frame = spark.createDataFrame([*RECORDS, (None, None)], ddl).selectExpr("struct(*) AS label")
+    *found, unknown = [row[0] for row in frame.selectExpr(calibrator.sql("label")).collect()]
+    assert unknown is None
     assert found == pytest.approx(
         [
             calibrator.confidence(raw, others_of(raw, others and [Alternative(*other) for other in others]))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparklabel import entities, extraction
+from sparklabel import entities, extraction, multilabel
 from sparklabel.confidence.calibrators import Isotonic, Platt, Temperature, WithFields
 from sparklabel.confidence.fit import JudgedAnswer, confidences, field_confidences, fit_calibrator
 from sparklabel.errors import AnswersError
@@ -65,6 +65,13 @@ def test_the_fields_of_an_answer_are_judged_in_their_order():
         mode, {"city": "Bonn", "rooms": 2}, {"city": "Bonn", "rooms": 3}, 0.5, None, fields
     )
     assert (judged.agreement, judged.fields) == (0.5, ((0.4, 1.0), (0.3, 0.0)))
+
+
+def test_each_label_of_a_list_is_judged_by_itself():
+    mode = multilabel("topics", "text", ["a", "b", "c"]).answer_mode
+    fields = [FieldConfidence(name, 0.9) for name in "abc"]
+    judged = JudgedAnswer.of(mode, ["a", "c"], ["a", "b"], 0.5, None, fields)
+    assert (judged.agreement, judged.fields) == (0.5, ((0.9, 1.0), (0.9, 0.0), (0.9, 0.0)))
 
 
 def test_confidences_of_types_which_earlier_releases_wrote_are_not_taken_for_those_of_entities():
