@@ -137,12 +137,13 @@ def _task(
         for _ in batches:  # the rank is the partition's number, not its row
             pass
         context, folder = BarrierTaskContext.get(), RunFolder(Path(run))
-        environment = rank_environment(context, on_gpu=on_gpu)
         _check_sees(folder, attempt)
+        # Before the ranks meet: a host that downloads for long would use up the others' patience.
         model = registry.fetch(base).base
         if on_gpu:
-            with _variable("CUDA_VISIBLE_DEVICES", environment["CUDA_VISIBLE_DEVICES"]):
+            with _variable("CUDA_VISIBLE_DEVICES", _own_gpu(context)):
                 vacate_gpu()
+        environment = rank_environment(context, on_gpu=on_gpu)
         command = [sys.executable, "-P", "-m", _PROGRAM, run, str(model), str(attempt), str(minutes)]
         said = _run(command, environment, folder, attempt)
         schema = pa.schema(
@@ -176,15 +177,20 @@ def rank_environment(context: Any, *, on_gpu: bool) -> dict[str, str]:
                 f"Rank {number} has sparklabel and torch {other['versions']}, and rank 0 {told[0]['versions']}.",
                 hint="Install the same versions on all executors.",
             )
-    gpus = context.resources().get("gpu")
     found = {
         "RANK": str(rank), "WORLD_SIZE": str(len(tasks)), "MASTER_ADDR": told[0]["address"],
         "MASTER_PORT": str(told[0]["port"]), "SPARKLABEL_THREADS": str(context.cpus()),
-        "CUDA_VISIBLE_DEVICES": gpus.addresses[0] if on_gpu and gpus and gpus.addresses else "",
+        "CUDA_VISIBLE_DEVICES": _own_gpu(context) if on_gpu else "",
     }  # fmt: skip
     interface = _interface_of(address)
     # A host with several would otherwise take the first.
     return found | ({"GLOO_SOCKET_IFNAME": interface, "NCCL_SOCKET_IFNAME": interface} if interface else {})
+
+
+def _own_gpu(context: Any) -> str:
+    """The number of the task's GPU; "" if it has none."""
+    gpus = context.resources().get("gpu")
+    return str(gpus.addresses[0]) if gpus and gpus.addresses else ""
 
 
 def _free_port(address: str) -> int:

@@ -6,6 +6,7 @@ a study. A run is a chain of trials, one an attempt, because Optuna's trials end
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from optuna.storages import RDBStorage
@@ -128,7 +129,7 @@ class RunChain:
 
     @property
     def pause_ends(self) -> float:
-        """When the next attempt may begin, in seconds since 1970."""
+        """When the next attempt may begin, by the database's clock (`QueueReader.now`)."""
         return max((trial.user_attrs.get(Mark.PAUSE_ENDS, 0.0) for trial in self._counted), default=0.0)
 
     def record(self) -> QueuedRun:
@@ -256,6 +257,12 @@ class QueueReader:
                 trial: (now.replace(tzinfo=None) - heartbeat).total_seconds()
                 for trial, heartbeat, now in connection.execute(running)
             }
+
+    def now(self) -> float:
+        """The database's clock, in seconds. Workers' own clocks differ."""
+        with self._storage.engine.connect() as connection:
+            found: datetime = connection.execute(select(func.now())).scalar_one()
+        return found.replace(tzinfo=UTC).timestamp()
 
     def _attributes(self, name: str) -> dict[str, Any]:
         return self._storage.get_study_user_attrs(self.study_id(name))

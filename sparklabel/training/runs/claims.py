@@ -4,7 +4,6 @@ In: a worker's name, what it has room for. Out: runs that are its own until it s
 too long.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -61,7 +60,7 @@ class WorkerQueue(RunQueue):
                 for chain in chains:
                     if chain.state != RunState.WAITING or not is_ready(chain, chains):
                         continue
-                    if chain.pause_ends > time.time():
+                    if chain.pause_ends and chain.pause_ends > self._reader.now():
                         continue
                     admission = admits(chain.submission)
                     if admission is Admission.WAIT:
@@ -137,16 +136,16 @@ class WorkerQueue(RunQueue):
         if not retry:
             attributes[Mark.NOT_RETRIED] = True
         elif counts:
-            attributes[Mark.PAUSE_ENDS] = time.time() + self._pause(claimed)
+            attributes[Mark.PAUSE_ENDS] = self._pause_end(claimed)
         if not counts:
             attributes[Mark.NOT_COUNTED] = True
         return self._end(claimed, TrialState.FAIL, attributes)
 
-    def _pause(self, claimed: ClaimedRun) -> float:
-        """Seconds before the attempt that follows this one's failure."""
+    def _pause_end(self, claimed: ClaimedRun) -> float:
+        """When the attempt may begin that follows this one's failure."""
         with self._errors(), suppress(KeyError):  # the submission was deleted
             before = self._reader.chain(claimed.submission.name, claimed.run.number - 1).failures
-            return min(_PAUSE_SECONDS * 2**before, _LONGEST_PAUSE)
+            return self._reader.now() + min(_PAUSE_SECONDS * 2**before, _LONGEST_PAUSE)
         return 0.0
 
     def _claimed(self, chain: RunChain, worker: str) -> ClaimedRun | None:

@@ -8,6 +8,7 @@ import pytest
 from sparklabel.errors import ModelError, SetupError, TrainingInterrupted
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.language_model.training.run_folder import RunFolder, TrainingSpec
+from sparklabel.training import launcher
 from sparklabel.training.launcher import RankResult, check_results, rank_environment
 
 
@@ -65,6 +66,21 @@ class Context:
 
     def cpus(self):
         return 3
+
+
+def test_a_rank_meets_the_others_only_when_its_host_has_the_model(run, monkeypatch):
+    met = []
+
+    def fetch(base):
+        raise ModelError("There is no such file.")
+
+    monkeypatch.setattr(Context, "allGather", lambda self, text: met.append(text))
+    monkeypatch.setattr("pyspark.BarrierTaskContext.get", Context)
+    monkeypatch.setattr(launcher.registry, "fetch", fetch)
+    task = launcher._task(str(run.path), None, 1, 10.0, on_gpu=False)
+    with pytest.raises(ModelError, match="no such file"):
+        next(task(iter([])))
+    assert met == []
 
 
 def test_ranks_meet_at_the_first_one():

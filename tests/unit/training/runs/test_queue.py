@@ -236,8 +236,8 @@ def test_a_database_of_another_program_is_left_as_it_is(tmp_path):
 
 def test_a_failed_attempt_is_followed_by_a_pause_that_grows(submit, queue, monkeypatch):
     monkeypatch.setattr(claims, "_PAUSE_SECONDS", 30.0)
-    now = time.time()
-    monkeypatch.setattr(claims.time, "time", lambda: now)
+    now = 1e9
+    monkeypatch.setattr(queue._reader, "now", lambda: now)
     submit()
     for pause in (30, 60, 120):
         queue.fail(claim(queue), "a store did not answer", retry=True)
@@ -248,10 +248,14 @@ def test_a_failed_attempt_is_followed_by_a_pause_that_grows(submit, queue, monke
     assert claim(queue).run.attempts == 4
 
 
+def test_the_databases_clock_is_read_in_utc(queue):
+    assert queue._reader.now() == pytest.approx(time.time(), abs=60)
+
+
 def test_what_was_only_put_back_does_not_lengthen_the_pause(submit, queue, monkeypatch):
-    now = time.time()
+    now = 1e9
     monkeypatch.setattr(claims, "_PAUSE_SECONDS", 30.0)
-    monkeypatch.setattr(claims.time, "time", lambda: now)
+    monkeypatch.setattr(queue._reader, "now", lambda: now)
     submit()
     for _ in range(5):
         queue.fail(claim(queue), "MLflow did not answer", retry=True, counts=False)
