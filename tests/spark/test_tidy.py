@@ -8,9 +8,11 @@ import pytest
 from pyspark.sql import functions as F
 
 from sparklabel import generation, tidy
+from sparklabel.delta.snapshot import open_snapshot
 from sparklabel.errors import TableError
 from sparklabel.labeling.executor import ensure_columns, staging_of
 from sparklabel.labeling.request import PassRequest
+from sparklabel.labeling.state.lease import Lease
 from sparklabel.labels.predicates import input_hash_sql
 from sparklabel.sql import sql_string
 from sparklabel.table.row_states import ANSWER, HASH
@@ -78,10 +80,11 @@ def story(spark, label):
     spark.sql(
         f"ALTER TABLE {table} SET TBLPROPERTIES ('delta.deletedFileRetentionDuration' = 'interval 0 hours')"
     )
+    with Lease(spark, staging, None, print):
+        seen.during_a_pass = tidy(spark, table)
     seen.second = tidy(spark, table)
     seen.files = {row[0] for row in spark.read.parquet(staging.path).select("answer.value").collect()}
-    tidy(spark, table)
-    seen.operations = [row.operation for row in spark.sql(f"DESCRIBE HISTORY {staging.sql}").collect()]
+    seen.properties = open_snapshot(spark, staging.sql).properties
     yield seen
     spark.sql(f"DROP TABLE {table}")
 
@@ -124,8 +127,12 @@ def test_with_a_shorter_retention_of_the_table_the_files_are_deleted_at_once(sto
     assert story.files == story.left
 
 
-def test_a_retention_that_is_set_already_is_not_set_again(story):
-    assert story.operations.count("SET TBLPROPERTIES") == 1
+def test_files_that_a_running_pass_may_read_stay_for_an_hour(story):
+    assert story.during_a_pass.again_at == story.repeated.again_at
+
+
+def test_passes_find_the_retention_that_they_rely_on(story):
+    assert story.properties["delta.deletedFileRetentionDuration"] == "interval 1 hour"
 
 
 def test_a_table_that_was_never_labeled_has_nothing_to_tidy(story):

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
 
 from sparklabel.delta.commits import CLEANUP_ERRORS, delete_rows
 from sparklabel.delta.errors import session_errors
@@ -93,6 +93,26 @@ class Holder:
         return ConflictError(
             f"{self.who} (process {self.pid}) is labeling the same rows, in pass {self.pass_id}.", hint=hint
         )
+
+
+def unfinished_passes(spark: SparkSession, staging: str) -> list[Holder]:
+    """The passes with a lease in a staging table (as SQL names it) that may be running: all but those whose process is
+    seen to be gone from this machine. Leases that cannot be read are skipped, as passes skip them."""
+    found = []
+    for row in _leases(spark, staging):
+        with suppress(ValueError):
+            holder = Holder.read(row["lease"])
+            if not holder.is_here or holder.is_alive_here:
+                found.append(holder)
+    return found
+
+
+def _leases(spark: SparkSession, staging: str) -> list[Row]:
+    """The passes with a lease: `pass_id`, `lease`, and how many `signs` of life each has given: heartbeats, answers."""
+    return spark.sql(
+        f"SELECT pass_id, max(lease) AS lease, count(*) AS signs FROM {staging} GROUP BY pass_id "
+        "HAVING max(lease) IS NOT NULL"
+    ).collect()
 
 
 @dataclass(slots=True)
@@ -208,12 +228,10 @@ class Lease:
 
     def _holders(self) -> list[tuple[Holder, int]]:
         """The other passes with a lease, and how many signs of life each has given: heartbeats, and answers."""
-        rows = self._spark.sql(
-            f"SELECT pass_id, max(lease) AS lease, count(*) AS signs FROM {self._staging.sql} "
-            f"WHERE pass_id <> {sql_string(self._me.pass_id)} GROUP BY pass_id HAVING max(lease) IS NOT NULL"
-        ).collect()
         holders = []
-        for row in rows:
+        for row in _leases(self._spark, self._staging.sql):
+            if row["pass_id"] == self._me.pass_id:
+                continue
             try:
                 holders.append((Holder.read(row["lease"]), row["signs"]))
             except ValueError:

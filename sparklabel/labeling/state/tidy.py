@@ -27,6 +27,7 @@ from sparklabel.delta.snapshot import (
 )
 from sparklabel.errors import TableError
 from sparklabel.labeling.state.answer_cache import CACHE
+from sparklabel.labeling.state.lease import unfinished_passes
 from sparklabel.labeling.state.staging import TODO, staging_folder
 from sparklabel.labels.predicates import input_hash_sql
 from sparklabel.redaction import printable_lines
@@ -35,6 +36,8 @@ from sparklabel.table.recorded_tasks import recorded_tasks
 from sparklabel.table.row_states import HASH
 
 _RETENTION = "delta.deletedFileRetentionDuration"
+_OWN_RETENTION = timedelta(hours=1)
+"""Of `STATE_PROPERTIES`."""
 _TIDYING = "Tidying what passes left"
 _REMOVING = ("DELETE", "MERGE", "OPTIMIZE")
 """The operations of ours that take files out of a table."""
@@ -103,7 +106,7 @@ def tidy(
 
     Returns:
         What was removed. Files are kept for an hour after their rows were removed, or for the table's own
-        `delta.deletedFileRetentionDuration` if that is shorter.
+        `delta.deletedFileRetentionDuration` if that is shorter and no pass runs over the table, which may read them.
 
     Raises:
         TableError: The table cannot be read, or a folder is not an absolute path.
@@ -136,6 +139,8 @@ def tidy(
         removed = sum(_remove(spark, path, versions[path], kept) for path in known)
         cached = sum(_remove(spark, path, versions[path], kept, left) for path in caches)
     wait, retention = _retention(spark, target)
+    if retention and any(_is_in_use(spark, path) for path in staged):
+        wait, retention = _OWN_RETENTION, ""
     again = [_vacuum(spark, path, wait, retention) for path in (*staged, *caches)]
     return TidyReport(
         table=table, staged=removed, cached=cached, tables=(*staged, *caches),
@@ -186,15 +191,30 @@ def _remove(spark: SparkSession, path: str, version: int, kept: DataFrame, left:
     return delete_matching(spark, sql, gone, f"t.input_hash = s.input_hash{rest}", _TIDYING)
 
 
+def _is_in_use(spark: SparkSession, path: str) -> bool:
+    """Whether a pass may be reading what is removed here."""
+    sql = f"delta.{quote(path)}"
+    return open_snapshot(spark, sql).column("lease") is not None and bool(unfinished_passes(spark, sql))
+
+
 def _vacuum(spark: SparkSession, path: str, wait: timedelta, retention: str) -> datetime | None:
     """Deletes the files that are no longer needed; from when on the last of them can go, None if they are gone.
-    `retention` is the property to set first; "" leaves it as it is."""
+    `retention` is the property to do it with, if not the table's own."""
     sql = f"delta.{quote(path)}"
-    if retention and open_snapshot(spark, sql).properties.get(_RETENTION) != retention:
-        spark.sql(f"ALTER TABLE {sql} SET TBLPROPERTIES ({sql_string(_RETENTION)} = {sql_string(retention)})")
     removed, now = _last_removal(spark, sql), datetime.now().astimezone()
-    spark.sql(f"VACUUM {sql}").collect()
+    own = open_snapshot(spark, sql).properties.get(_RETENTION, "interval 1 hour")
+    try:
+        if retention:
+            _set_retention(spark, sql, retention)
+        spark.sql(f"VACUUM {sql}").collect()
+    finally:
+        if retention:  # passes rely on theirs, and VACUUM too
+            _set_retention(spark, sql, own)
     return removed + wait if removed and removed + wait > now else None
+
+
+def _set_retention(spark: SparkSession, sql: str, retention: str) -> None:
+    spark.sql(f"ALTER TABLE {sql} SET TBLPROPERTIES ({sql_string(_RETENTION)} = {sql_string(retention)})")
 
 
 def _last_removal(spark: SparkSession, sql: str) -> datetime | None:
@@ -211,7 +231,7 @@ def _last_removal(spark: SparkSession, sql: str) -> datetime | None:
 def _retention(spark: SparkSession, target: TableSnapshot) -> tuple[timedelta, str]:
     """How long removed files stay: an hour, as our tables have it; or, with its property, what the labeled table has,
     if that is shorter."""
-    ours, wanted = timedelta(hours=1), target.properties.get(_RETENTION, "")
+    ours, wanted = _OWN_RETENTION, target.properties.get(_RETENTION, "")
     text = wanted.strip().lower().removeprefix("interval ").strip()
     try:
         query = f"SELECT CAST(INTERVAL {sql_string(text)} AS INTERVAL DAY TO SECOND)"
