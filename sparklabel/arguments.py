@@ -1,11 +1,12 @@
-"""Names that people misspell: the error that says which name was probably meant. And flags that are none.
+"""Names that people misspell: the error that says which name was probably meant. And numbers and flags that are not.
 
 In: the names that a function, an engine or a file knows, and those that were given. Out: an error, or the words that
-another error appends. Of values it looks at flags only.
+another error appends. Of values it looks at numbers and flags only.
 """
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TypeGuard
 
 from sparklabel.errors import SetupError, SparklabelError
 
@@ -63,6 +64,11 @@ def check_arguments(function: str, known: Iterable[str], given: Iterable[str]) -
     names = list(known)
     if unknown := sorted(set(given) - set(names)):
         raise unknown_name(function, "argument", unknown[0], names)
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether it is a number. True and False are not, though Python counts with them."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_flags(error: type[SparklabelError], /, **flags: object) -> None:

@@ -80,7 +80,7 @@ class ModelUnreachable(ModelError):
 
 
 class TrainingInterrupted(SparklabelError):
-    """A training was ended before its end, mostly because a rank was lost; the same call goes on from its newest
+    """A training was interrupted, in most cases because a rank was lost. The same call resumes from the newest
     checkpoint."""
 
     retryable = True

@@ -87,12 +87,12 @@ class LabelTrie:
             return found
         for start in range(0, len(found), _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
-            logits = np.pad(
-                option_logits[part].astype(np.float64), ((0, 0), (0, 1))
-            )  # the option of probability 1
-            found[part] = (
-                self._sums(logits) if candidates is None else self._candidate_sums(logits, candidates[part])
-            )
+            # The last column is the option of probability 1.
+            logits = np.pad(option_logits[part].astype(np.float64), ((0, 0), (0, 1)))
+            if candidates is None:
+                found[part] = self._sums(logits)
+            else:
+                found[part] = self._candidate_sums(logits, candidates[part])
         return found
 
     def _sums(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:

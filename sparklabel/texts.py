@@ -9,7 +9,7 @@ import unicodedata
 from functools import cache
 from typing import Any
 
-_MOST_MARKS = 30
+_MAX_MARKS = 30
 """Combining marks that follow each other, in the Stream-Safe Text Format of Unicode (UAX #15, section 13)."""
 _INVISIBLE_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"
 """Letters and symbols that are drawn as a blank: the Hangul fillers and the empty braille pattern."""
@@ -60,4 +60,4 @@ def _long_runs_of_marks() -> re.Pattern[str]:
     marks = "".join(c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.combining(c))
     # These decompose into marks, and are none themselves.
     marks += "\u0f73\u0f75\u0f81\uff9e\uff9f"
-    return re.compile(f"[{marks}]{{{_MOST_MARKS}}}(?=[{marks}])")
+    return re.compile(f"[{marks}]{{{_MAX_MARKS}}}(?=[{marks}])")

@@ -50,9 +50,8 @@ def by_package(report: Mapping[str, Any]) -> dict[str, Covered]:
 
 
 def _package(path: str) -> str:
-    _, _, inside = (
-        PurePath(path).parent.as_posix().rpartition("sparklabel")
-    )  # a checkout may have that name too
+    # From the right: a checkout may have that name too.
+    _, _, inside = PurePath(path).parent.as_posix().rpartition("sparklabel")
     return inside.strip("/").partition("/")[0] or "sparklabel"
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from benchmarks.gpu.ours import ScoringRequest
 
-NEAR, LEAST = {torch.float32: 0.001}, {torch.float32: 1.0}
-_NEAR, _LEAST = 0.02, 0.99
+NEAR, MIN_SHARE = {torch.float32: 0.001}, {torch.float32: 1.0}
+_NEAR, _MIN_SHARE = 0.02, 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Agreement:
         apart = np.abs(found - expected)
         near = NEAR.get(dtype, _NEAR)
         share = float((apart <= near).mean())  # what is no number is not near
-        return cls(float(apart.max()), near, share, share >= LEAST.get(dtype, _LEAST))
+        return cls(float(apart.max()), near, share, share >= MIN_SHARE.get(dtype, _MIN_SHARE))
 
 
 def probabilities(engine: Any, request: ScoringRequest) -> NDArray[np.float64]:

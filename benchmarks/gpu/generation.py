@@ -18,7 +18,7 @@ from transformers import LogitsProcessorList
 from benchmarks.gpu.device import GIB
 from benchmarks.gpu.kit import Kit
 from benchmarks.gpu.ours import GenerationRequest, Grammar, TransformersEngine, Vocabulary
-from benchmarks.gpu.prompts import MOST_TOKENS, PREFIX, SCHEMA, prefix_of, rows_of, valid_share
+from benchmarks.gpu.prompts import MAX_TOKENS, PREFIX, SCHEMA, prefix_of, rows_of, valid_share
 from benchmarks.gpu.table import FAILED, OK, Line
 from benchmarks.speed.generation import GrammarProcessor
 
@@ -70,12 +70,12 @@ class Generating:
     def ways(self) -> dict[str, Callable[[], Answers]]:
         return {
             "sparklabel": self._ours,
-            "generate, schema": lambda: self._stock(self._grammar, MOST_TOKENS),
+            "generate, schema": lambda: self._stock(self._grammar, MAX_TOKENS),
             "generate, free": lambda: self._stock(None, _FREE_TOKENS),
         }
 
     def _ours(self) -> Answers:
-        answers = self._engine.generate(GenerationRequest(self._prefix, self.rows, SCHEMA, MOST_TOKENS))
+        answers = self._engine.generate(GenerationRequest(self._prefix, self.rows, SCHEMA, MAX_TOKENS))
         return [answer.text for answer in answers], sum(len(answer.log_p) for answer in answers)
 
     def _stock(self, grammar: Grammar | None, most: int) -> Answers:

@@ -108,9 +108,8 @@ def random_llama(configured: LlamaConfig, dtype: torch.dtype, device: str) -> Ll
         model = LlamaForCausalLM(configured).to(dtype)
     model.to_empty(device=device)
     model.tie_weights()
-    with torch.device(
-        device
-    ):  # its frequencies were computed on "meta", so they are gone; they stay in float32
+    # Its frequencies were computed on "meta", so they are gone; they stay in float32.
+    with torch.device(device):
         model.model.rotary_emb = type(model.model.rotary_emb)(config=configured)
     random = torch.Generator(device).manual_seed(0)
     with torch.no_grad():

@@ -39,7 +39,7 @@ SCHEMA = json.dumps({
     "required": [*_FIELDS, "quote"],
     "additionalProperties": False,
 })  # fmt: skip
-MOST_TOKENS = 192
+MAX_TOKENS = 192
 """More than any answer under SCHEMA takes, with a token for each byte of its letters."""
 
 

@@ -31,7 +31,7 @@ _ROUNDS = 3
 _PASSES = len(LENGTHS) * (len(LABELS) + 1) * (_ROUNDS + 1)
 _EXPECTED = 0.3
 """Of peak: how many rows a pass gets follows from it, not the figures."""
-_FEWEST, _MOST = 4, 4096
+_MIN_ROWS, _MAX_ROWS = 4, 4096
 
 
 def measure(kit: Kit, model: str) -> Iterator[Line]:
@@ -83,7 +83,7 @@ class Cases:
 
     def _number(self, flop: float) -> int:
         """Rows of so many FLOP each that fill a pass."""
-        return int(min(max(_EXPECTED * self._peak * self._pass_seconds / flop, _FEWEST), _MOST))
+        return int(min(max(_EXPECTED * self._peak * self._pass_seconds / flop, _MIN_ROWS), _MAX_ROWS))
 
     def prefill_rate(self, tokens: int) -> float:
         """Tokens a second of the stock model on rows of equal length, as many as make a batch of ours, or less time

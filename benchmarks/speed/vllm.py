@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vllm import LLM
 
 _FIELDS = {"movie": "string", "opinion": {"type": "string", "options": ["good", "bad"]}, "quote": "string"}
-_MOST_TOKENS = 48
+_MAX_TOKENS = 48
 
 
 class Ways:
@@ -55,7 +55,7 @@ class Ways:
         self._rows = [[text] for text in frame["text"].drop_duplicates().head(rows)]
         self._scored, self._written = (
             self._asked(verdict),
-            self._asked(extraction("review", "text", _FIELDS, max_tokens=_MOST_TOKENS)),
+            self._asked(extraction("review", "text", _FIELDS, max_tokens=_MAX_TOKENS)),
         )
         choice = StructuredOutputsParams(choice=list(verdict.answer_mode.verbalized))  # type: ignore[union-attr]
         self._choice = SamplingParams(temperature=0, max_tokens=8, structured_outputs=choice)

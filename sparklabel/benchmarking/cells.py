@@ -210,7 +210,7 @@ def check_metric(question: Question) -> None:
     shares = [name for name in sorted(found) if name not in _NO_SHARES]
     if question.metric not in shares:
         raise SetupError(
-            f"{question.metric!r} is no share from 0 to 1 that a task of kind {task.kind!r} is measured by.",
+            f"{question.metric!r} is not a metric of {task.kind} tasks, or not one from 0 to 1.",
             hint=f"It has: {', '.join(shares)}.",
         )
 
@@ -250,20 +250,20 @@ def _judged(
     """The metric, its 95% interval, and all figures. Accuracy has Wilson's interval, other metrics that of 200
     resamples of the rows."""
 
-    def figures(numbers: Sequence[int], confidence: Sequence[float | None]) -> dict[str, float]:
+    def figures(numbers: Sequence[int], *, of_confidence: bool) -> dict[str, float]:
         chosen = [labels[number] for number in numbers]
         return measure(
-            task.answer_mode, [gold[number] for number in numbers], [label.value for label in chosen], confidence,
-            [label.status for label in chosen],
-            [label.field_confidence for label in chosen] if confidence is not without else (),
+            task.answer_mode, [gold[number] for number in numbers], [label.value for label in chosen],
+            [label.confidence if of_confidence else None for label in chosen], [label.status for label in chosen],
+            [label.field_confidence for label in chosen] if of_confidence else (),
         ).figures()  # fmt: skip
 
-    # Of the confidences' figures each draw would have a bootstrap of its own.
-    without: list[float | None] = [None] * len(labels)
-    found = figures(range(len(labels)), [label.confidence for label in labels])
+    found = figures(range(len(labels)), of_confidence=True)
     if metric == "accuracy":
         return found[metric], (found["accuracy_lower95"], found["accuracy_upper95"]), found
     rng = np.random.default_rng(0)
     draws = (rng.integers(0, len(labels), len(labels)).tolist() for _ in range(_RESAMPLES))
-    low, high = np.nanpercentile([figures(draw, without).get(metric, np.nan) for draw in draws], [2.5, 97.5])
+    # Each draw's figures of confidence would be a bootstrap of their own.
+    values = [figures(draw, of_confidence=False).get(metric, np.nan) for draw in draws]
+    low, high = np.nanpercentile(values, [2.5, 97.5])
     return found[metric], (float(low), float(high)), found

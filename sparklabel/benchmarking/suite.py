@@ -241,7 +241,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
     reader = _READERS.get(path.suffix)
     if reader is None:
         raise SetupError(
-            f"{path} is in no format that is read here.", hint=f"Write one of: {', '.join(_READERS)}."
+            f"{path} has an unsupported format.", hint=f"Convert it to one of: {', '.join(_READERS)}."
         )
     try:
         return reader(path)

@@ -44,7 +44,7 @@ def table_rows(name: str, data: DataSet, spark: SparkSession | None) -> SetRows:
             for part in (answers.train, answers.held_out)
         )
         if not test:
-            raise SetupError(f"The data set {name!r}: nobody has answered rows of {data.table} that judge.")
+            raise SetupError(f"The data set {name!r}: {data.table} has no held-out human answers.")
         return SetRows(task, train, test, 0)
     texts = [
         F.coalesce(F.col(quote(one)).cast("string"), F.lit("")).alias(one) for one in fields_read(data, task)

@@ -13,7 +13,7 @@ from sparklabel.classifiers.heads import Floats, Targets, row_losses
 from sparklabel.confidence.prior import normalized
 
 _HIGHEST_WEIGHT = 20.0
-_LEAST_GAIN = 0.002
+_MIN_GAIN = 0.002
 """Nats a row: what a source must gain at least. Where all sources are nearly sure, a millionth can be significant."""
 
 
@@ -73,7 +73,7 @@ class Pool:
                 break
             without = cls.fit(rest, targets, groups)
             lost = row_losses(without(rest), targets, groups) - row_losses(pool(kept), targets, groups)
-            if lost.mean() <= max(lost.std() / np.sqrt(len(lost)), _LEAST_GAIN):
+            if lost.mean() <= max(lost.std() / np.sqrt(len(lost)), _MIN_GAIN):
                 kept, pool = rest, without
         return pool
 

@@ -88,7 +88,8 @@ def part(shard: str | None) -> Any:
     found: Any = shard
     if len(numbers) == 2 and all(map(str.isdecimal, numbers)):
         found = tuple(map(int, numbers))
-    return Shard.checked(found) and found
+    Shard.checked(found)
+    return found
 
 
 def number_or_word(text: str) -> float | str:

@@ -33,7 +33,7 @@ class Temperature:
         return f"temperature {self.temperature:.3g}"
 
     def confidence(self, raw: float, others: Sequence[float]) -> float:
-        """The calibrated confidence of an answer with the probability `raw`; `others` as `others_of` gives them."""
+        """The calibrated confidence of an answer with the probability `raw`, and of its `other_probabilities`."""
         powers = [max(p, 0.0) ** (1 / self.temperature) for p in (max(raw, _TINY), *others)]
         return powers[0] / sum(powers)
 
@@ -171,7 +171,7 @@ def logit(p: float) -> float:
     return math.log(p / (1 - p))
 
 
-def others_of(raw: float, alternatives: Sequence[Alternative] | None) -> list[float]:
+def other_probabilities(raw: float, alternatives: Sequence[Alternative] | None) -> list[float]:
     """The probabilities of everything that the answer could have been instead; together with `raw` they sum to 1."""
     if alternatives and abs(alternatives[0].probability - raw) < _SAME:
         rest = [a.probability for a in alternatives[1:]]

@@ -1,4 +1,4 @@
-"""From which confidence a model's answers stand beside those of a second model, which is asked about the others.
+"""The confidence from which a model's answers are kept; a second model is asked about the other rows.
 
 In: how right two models are on the same judged answers, and how sure the first one is. Out: a threshold. Numpy only.
 """
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-LEAST_JUDGED = 100
+MIN_JUDGED = 100
 TOLERANCE = 0.01
 """What the two together may be less right than the second model alone: one point."""
-_RESAMPLES, _MOST_THRESHOLDS = 2_000, 200
+_RESAMPLES, _MAX_THRESHOLDS = 2_000, 200
 _STEPS = 1000
 """Thresholds are thousandths, rounded up: what is printed is what is used, and noise does not move it."""
 
@@ -33,7 +33,7 @@ class Threshold:
 
 
 def lowest_threshold(confidence: Floats, right: Floats, fallback_right: Floats) -> Threshold | None:
-    """The lowest confidence from which answers can stand: both models together are then, but for `TOLERANCE`, as right
+    """The lowest confidence from which answers are kept: both models together are then, but for `TOLERANCE`, as right
     as the second one alone.
 
     That is asked of a lower bound: the 2.5th percentile of 2,000 paired resamples of the judged answers, and of one
@@ -48,7 +48,7 @@ def lowest_threshold(confidence: Floats, right: Floats, fallback_right: Floats) 
         fallback_right: [N], the same for the second model.
 
     Returns:
-        The threshold; None if no answer can stand.
+        The threshold; None if no answer can be kept.
     """
     n = len(confidence)
     sure = np.where(np.isnan(confidence), -np.inf, confidence)
@@ -57,7 +57,7 @@ def lowest_threshold(confidence: Floats, right: Floats, fallback_right: Floats) 
     bounded = np.concatenate([[1.0], lost])
     # Answers of one confidence stand together: a threshold ends at the last of them.
     ends = np.flatnonzero(np.append(sure[1:] < sure[:-1], True) & (sure > 0)) + 1
-    ends = ends[np.unique(np.linspace(0, len(ends) - 1, min(len(ends), _MOST_THRESHOLDS)).astype(int))]
+    ends = ends[np.unique(np.linspace(0, len(ends) - 1, min(len(ends), _MAX_THRESHOLDS)).astype(int))]
     if not len(ends):
         return None
     rng = np.random.default_rng(0)

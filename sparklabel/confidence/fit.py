@@ -18,24 +18,23 @@ from sparklabel.confidence.calibrators import (
     Temperature,
     WithFields,
     logit,
-    others_of,
+    other_probabilities,
     own_confidence,
 )
 from sparklabel.errors import AnswersError
 from sparklabel.labels.record import Alternative, FieldConfidence, Label
 from sparklabel.tasks.answer_modes import AnswerMode, Generated
 
-FEWEST_ANSWERS = 50
-_FEWEST_FOR_ISOTONIC = 1_000
-_MOST_POINTS = 64
+MIN_ANSWERS = 50
+_MIN_FOR_ISOTONIC = 1_000
+_MAX_POINTS = 64
 _LOWEST_TEMPERATURE, _HIGHEST_TEMPERATURE = 0.05, 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedAnswer:
-    """A model's answer that people judged: the model's confidence in it, its probabilities for everything else
-    (`others_of`), and how right the answer was, in [0, 1]; and for each of its fields the model's confidence and how
-    right it was."""
+    """A model's answer that people judged: the model's confidence in it, its `other_probabilities`, and how right the
+    answer was, in [0, 1]; and for each of its fields the model's confidence and how right it was."""
 
     raw: float
     others: tuple[float, ...]
@@ -56,7 +55,7 @@ class JudgedAnswer:
         record has no value."""
         judged = judged_fields(mode, gold, value, fields)
         return cls(
-            raw, tuple(others_of(raw, alternatives)), mode.agreement(gold, value),
+            raw, tuple(other_probabilities(raw, alternatives)), mode.agreement(gold, value),
             tuple((own_confidence(field), right) for field, right in judged),
         )  # fmt: skip
 
@@ -104,11 +103,11 @@ def fit_calibrator(judged: Sequence[JudgedAnswer], *, choices: bool) -> Calibrat
     if not _is_enough([answer.agreement for answer in judged]):
         raise AnswersError(
             f"{len(judged)} answers, {correct:g} of them correct, are not enough to calibrate with.",
-            hint=f"Correct or confirm at least {FEWEST_ANSWERS} answers of one model, some right and some wrong. Draw "
+            hint=f"Correct or confirm at least {MIN_ANSWERS} answers of one model, some right and some wrong. Draw "
             "the rows at random, not because their answers look wrong.",
         )
     whole: Temperature | Isotonic | Platt
-    if len(judged) >= _FEWEST_FOR_ISOTONIC:
+    if len(judged) >= _MIN_FOR_ISOTONIC:
         whole = _isotonic(judged)
     elif choices:
         whole = _temperature(judged)
@@ -129,7 +128,7 @@ def field_confidences(calibrator: Calibrator | None, judged: Sequence[JudgedAnsw
 
 def _is_enough(right: Sequence[float]) -> bool:
     """Whether this many answers, or fields, of which some are right and some wrong, can be fitted to."""
-    return len(right) >= FEWEST_ANSWERS and 0 < sum(right) < len(right)
+    return len(right) >= MIN_ANSWERS and 0 < sum(right) < len(right)
 
 
 def confidences(calibrator: Calibrator, judged: Sequence[JudgedAnswer]) -> NDArray[np.float64]:
@@ -177,7 +176,7 @@ def _isotonic(judged: Sequence[JudgedAnswer]) -> Isotonic:
     fit = IsotonicRegression(y_min=1 / (n + 2), y_max=1 - 1 / (n + 2)).fit(
         [answer.raw for answer in judged], [answer.agreement for answer in judged]
     )
-    kept = np.linspace(0, len(fit.X_thresholds_) - 1, _MOST_POINTS).round().astype(int)
+    kept = np.linspace(0, len(fit.X_thresholds_) - 1, _MAX_POINTS).round().astype(int)
     # Rounding may make neighbors equal, and a line needs two distinct places: the first of each is kept.
     raw, first = np.unique(fit.X_thresholds_[kept].round(6), return_index=True)
     return Isotonic(tuple(raw.tolist()), tuple(fit.y_thresholds_[kept][first].round(6).tolist()))

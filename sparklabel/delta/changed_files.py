@@ -18,7 +18,7 @@ from sparklabel.delta.session import is_connect
 from sparklabel.delta.snapshot import TableSnapshot
 from sparklabel.progress import tell
 
-_MOST_FILES = 10_000
+_MAX_FILES = 10_000
 """Their entries in the log go through the driver."""
 _PHYSICAL = ("delta.columnMapping.id", "delta.columnMapping.physicalName")
 
@@ -65,9 +65,9 @@ def _changed_files(
         return None
     known = _files(spark, before).withColumnRenamed("vector", "older").withColumn("known", F.lit(True))
     new = _files(spark, now).join(known, "path", "left_outer").where(_IS_NEW)
-    paths = [row["path"] for row in new.select("path").limit(_MOST_FILES + 1).collect()]
+    paths = [row["path"] for row in new.select("path").limit(_MAX_FILES + 1).collect()]
     number = int(now.numOfFiles())
-    if len(paths) > min(_MOST_FILES, number // 2):
+    if len(paths) > min(_MAX_FILES, number // 2):
         return None
     chosen: Any = F.col("path").isin(paths)
     entries = jvm.org.apache.spark.api.python.PythonUtils.toSeq(

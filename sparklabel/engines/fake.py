@@ -32,7 +32,7 @@ _FIELD_NAME = re.compile(r"\n[^\n:]*:")
 _LAST_FIELD_NAME = re.compile(r"\n[^\n:]*:$")
 
 _WORDS_OF_TEXT = 12
-_MOST_ENTITIES = 8
+_MAX_ENTITIES = 8
 
 
 class ByteTokenizer:
@@ -171,7 +171,7 @@ class _JsonWriter:
         return {name: replace(self, path=f"{self.path}.{name}").value(part) for name, part in parts.items()}
 
     def _array(self, schema: Mapping[str, Any]) -> list[Any]:
-        items, most = schema["items"], schema.get("maxItems", _MOST_ENTITIES)
+        items, most = schema["items"], schema.get("maxItems", _MAX_ENTITIES)
         if items.get("type") == "object":
             return self._entities(items["properties"])[:most]
         count = max(schema.get("minItems", 0), self._byte() % 3)
@@ -179,7 +179,7 @@ class _JsonWriter:
 
     def _entities(self, parts: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The row's capitalized words, each with a type."""
-        words = [word for word in _WORD.findall(self.row) if word[0].isupper()][:_MOST_ENTITIES]
+        words = [word for word in _WORD.findall(self.row) if word[0].isupper()][:_MAX_ENTITIES]
         of = [(word, replace(self, path=f"{self.path}.{word}")) for word in words]
         return [{"text": word, "type": writer._pick(parts["type"]["enum"])} for word, writer in of]
 

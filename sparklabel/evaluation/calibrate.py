@@ -163,9 +163,8 @@ def calibrate(
         run.log_params({"task": task.name, "task_fingerprint": task.fingerprint, "model": identity,
                         "answers": len(judged), "not_read": not_read, "calibrator": calibrator.to_dict()})  # fmt: skip
         run.log_metrics({name.replace("error", "ece"): error for name, error in errors.items()})
-        if not is_one_choice(
-            task.answer_mode
-        ):  # an earlier release's table lacks what fields' confidences need
+        # An earlier release's table lacks what the confidences of fields need.
+        if not is_one_choice(task.answer_mode):
             _note(spark, opened, task)
         rows = _rewrite_confidence(spark, opened, task, identity, calibrator)
         # Before MLflow, which may have failed since: the table's next passes must go on with it.

@@ -2,7 +2,7 @@
 
 from sparklabel.few_shot.candidates import (
     LONGEST,
-    MOST_ANSWERS,
+    MAX_ANSWERS,
     AnsweredInput,
     Candidate,
     ShownExample,
@@ -13,7 +13,7 @@ from sparklabel.few_shot.selection import Encoder, Neighbors, most_diverse
 
 __all__ = [
     "LONGEST",
-    "MOST_ANSWERS",
+    "MAX_ANSWERS",
     "AnsweredInput",
     "Candidate",
     "Encoder",

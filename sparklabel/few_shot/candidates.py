@@ -14,7 +14,7 @@ from sparklabel.splits import input_key, is_held_out
 from sparklabel.tasks import AnswerMode, Scored, Task
 from sparklabel.texts import is_blank
 
-MOST_ANSWERS, MOST_CHARACTERS = 20_000, 32_000_000
+MAX_ANSWERS, MAX_CHARACTERS = 20_000, 32_000_000
 """Limits on what every worker receives: answers, and characters of all answers together."""
 
 LONGEST = 8_000
@@ -69,9 +69,9 @@ def _shown(task: Task, mode: AnswerMode, answer: Any) -> str:
 def bounded(found: list[Candidate]) -> list[Candidate]:
     """As many of the first candidates as workers may receive."""
     kept, characters = [], 0
-    for candidate in found[:MOST_ANSWERS]:
+    for candidate in found[:MAX_ANSWERS]:
         characters += sum(map(len, candidate.example.inputs)) + len(candidate.example.answer)
-        if characters > MOST_CHARACTERS:
+        if characters > MAX_CHARACTERS:
             break
         kept.append(candidate)
     return kept

@@ -17,7 +17,7 @@ from sparklabel.few_shot.candidates import AnsweredInput, Candidate, ShownExampl
 from sparklabel.few_shot.selection import Encoder, Neighbors, joined, most_diverse
 from sparklabel.tasks import ExamplesFrom, Task
 
-_MOST_COMPARED = 4_000
+_MAX_COMPARED = 4_000
 """How many candidates a diverse choice compares, about equally many of each category. More would take minutes to embed
 and change little."""
 
@@ -104,7 +104,7 @@ def example_set(
 
 
 def _balanced(found: list[Candidate]) -> list[Candidate]:
-    """At most `_MOST_COMPARED` candidates: the first of each category, then the second of each, so that rare categories
+    """At most `_MAX_COMPARED` candidates: the first of each category, then the second of each, so that rare categories
     are represented."""
     seen: dict[tuple[str, ...], int] = {}
     ranks = []
@@ -112,7 +112,7 @@ def _balanced(found: list[Candidate]) -> list[Candidate]:
         ranks.append(seen.get(candidate.categories, 0))
         seen[candidate.categories] = ranks[-1] + 1
     order = sorted(range(len(found)), key=lambda number: ranks[number])
-    return [found[number] for number in sorted(order[:_MOST_COMPARED])]
+    return [found[number] for number in sorted(order[:_MAX_COMPARED])]
 
 
 def _packed(vectors: NDArray[np.float32]) -> bytes:

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.confidence.calibrators import Calibrator, calibrated_fields, others_of
+from sparklabel.confidence.calibrators import Calibrator, calibrated_fields, other_probabilities
 from sparklabel.engines import Engine
 from sparklabel.errors import EngineDied, EngineError, SparklabelError, TaskError
 from sparklabel.few_shot import Encoder, ExampleSet
@@ -28,14 +28,14 @@ from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.shipped_encoder import sentence_encoder
 from sparklabel.prompts import Prompt, candidate_labels
 from sparklabel.redaction import typed_line
-from sparklabel.tasks import MOST_ALTERNATIVES, Task
+from sparklabel.tasks import MAX_ALTERNATIVES, Task
 from sparklabel.texts import is_blank
 
 Row = Sequence[str | bytes | None]
 _Asked = tuple[Prompt, Sequence[str]]
 _T = TypeVar("_T")
 _R = TypeVar("_R")
-_MOST_KEPT = 50_000
+_MAX_KEPT = 50_000
 _FAILURES_IN_A_ROW = 32
 
 
@@ -125,7 +125,7 @@ class Labeler:
 
     def _remember(self, answers: dict[str, Label]) -> None:
         """Keeps answers for equal inputs in later calls, except failures that another attempt may not have."""
-        if len(self._known) + len(answers) > _MOST_KEPT:
+        if len(self._known) + len(answers) > _MAX_KEPT:
             self._known = {}
         self._known.update((h, label) for h, label in answers.items() if label.status not in status.RETRYABLE)
 
@@ -225,7 +225,7 @@ class Labeler:
     def _calibrated(self, answer: Answer, raw: float) -> float:
         if self._calibrator is None:
             return raw
-        return self._calibrator.confidence(raw, others_of(raw, answer.alternatives))
+        return self._calibrator.confidence(raw, other_probabilities(raw, answer.alternatives))
 
 
 def abstain_below(label: Label, min_confidence: float) -> Label:
@@ -235,7 +235,7 @@ def abstain_below(label: Label, min_confidence: float) -> Label:
         return label
     others = label.alternatives or ()
     if not others or others[0].value != label.value:  # a rating's value may lie between its alternatives
-        others = (Alternative(label.value, label.raw_confidence or 0.0), *others)[:MOST_ALTERNATIVES]
+        others = (Alternative(label.value, label.raw_confidence or 0.0), *others)[:MAX_ALTERNATIVES]
     reason = f"confidence {label.confidence:.3f} is below {min_confidence:g}"
     return replace(label, value=None, status=status.UNCERTAIN, error=reason, alternatives=others)
 

@@ -28,13 +28,13 @@ class RowClassifier:
 
 
 def row_classifier(
-    task: Task, card: ClassifierManifest, heads: Path | None, encoder: Path | None, engine: Engine
+    task: Task, manifest: ClassifierManifest, heads: Path | None, encoder: Path | None, engine: Engine
 ) -> RowClassifier:
     """Loads a version's classifier.
 
     Args:
         task: The version's task, which is scored.
-        card: From the version's manifest.
+        manifest: What the version's manifest says of it.
         heads: The folder of the heads.
         encoder: The folder of the sentence encoder.
         engine: The version's; one that is an encoder is not loaded twice.
@@ -44,8 +44,8 @@ def row_classifier(
     """
     mode = task.answer_mode
     assert isinstance(mode, Scored), "generated answers have no classifier"
-    assert heads is not None, "a card without heads"
-    classifier = load_classifier(heads, card.weights, mode.groups or (len(mode.choices),))
+    assert heads is not None, "a classifier without heads"
+    classifier = load_classifier(heads, manifest.weights, mode.groups or (len(mode.choices),))
     if encoder is None:
         return RowClassifier(classifier, None)
     opened = engine.encoder if isinstance(engine, EncoderEngine) else _loaded(encoder, str(encoder))

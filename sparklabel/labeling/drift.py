@@ -16,7 +16,7 @@ from pyspark.sql.types import ArrayType
 from sparklabel.tasks import Task
 
 ON_DRIFT = ("warn", "stop", "ignore")
-LEAST = 50
+MIN_ANSWERS = 50
 """Answers needed on either side."""
 _MAJOR = 0.25
 """The usual rule: a PSI above 0.25 is a major shift."""
@@ -73,7 +73,7 @@ def leaning(before: Mapping[str, int], now: Mapping[str, int], task: Task) -> st
     """A sentence if nearly all answers are one label and there are too few earlier ones to compare them with; else
     empty. It names what helps an untrained model and what the task does not have yet."""
     answers = sum(now.values())
-    if sum(before.values()) >= LEAST or answers < LEAST or max(now.values()) < _LEANING * answers:
+    if sum(before.values()) >= MIN_ANSWERS or answers < MIN_ANSWERS or max(now.values()) < _LEANING * answers:
         return ""
     most, has = max(now, key=lambda name: now[name]), task.to_dict()
     has_examples = has.get("examples") or has.get("examples_from")
@@ -87,7 +87,7 @@ def leaning(before: Mapping[str, int], now: Mapping[str, int], task: Task) -> st
 
 def compared(before: Mapping[str, int], now: Mapping[str, int]) -> Drift | None:
     """The drift between two counts of answers; None if there are too few on one side."""
-    if sum(before.values()) < LEAST or sum(now.values()) < LEAST:
+    if sum(before.values()) < MIN_ANSWERS or sum(now.values()) < MIN_ANSWERS:
         return None
     names = sorted(before.keys() | now.keys())
     # Half a count more for each answer keeps the index finite if one is new, or gone.

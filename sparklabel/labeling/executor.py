@@ -87,9 +87,8 @@ def _prepare(spark: SparkSession, plan: PassPlan) -> tuple[PassRequest, tuple[Pr
         return plan.request, ()
     labeler = prepare(plan.request.spec, spark, adopt_examples=plan.request.adopt_examples)
     request = replace(plan.request, spec=labeler.spec)
-    if (
-        not plan.is_small or request.table.label_columns.missing
-    ):  # later small passes check the rows they have
+    # Later small passes check the rows that they have.
+    if not plan.is_small or request.table.label_columns.missing:
         check_key_of(plan)
     if not plan.is_small and request.table.target.version != UNVERSIONED:
         staging_of(spark, request, request.table)
@@ -233,7 +232,7 @@ class _Merger:
         """Everything that was answered is in the table, and no longer in staging."""
         self.merge()
         for one in self._passes:
-            if one.answered.is_to_merge:
+            if one.answered.should_merge:
                 one.settle()
 
 
@@ -272,7 +271,7 @@ def _outcome_of(one: RunningPass, outcome: PassOutcome) -> PassOutcome:
     """With what came of asking the model. Only the table knows how many rows a guard kept."""
     ready, answered = one.ready, one.answered
     spark, table, pass_id = ready.spark, ready.table, ready.request.pass_id
-    by_status = one.by_status() if answered.is_to_merge else {}
+    by_status = one.by_status() if answered.should_merge else {}
     if by_status is None:
         by_status = rows_by_status(spark, table, pass_id)
     by_model = shares_by_model(spark, table, pass_id) if by_status and ready.request.spec.fallback else {}

@@ -1,4 +1,4 @@
-"""`fallback_below="auto"`: from which confidence the first model's answers stand, by what people answered in the table.
+"""`fallback_below="auto"`: the confidence from which a first model's answers are kept, by people's answers in the table.
 
 In: a pass's request, whose fallback has no threshold yet. Out: the request with one. Both models are asked about
 held-out answers, as `evaluate` asks them; nothing is written.
@@ -13,20 +13,21 @@ import numpy as np
 from pyspark.sql import SparkSession
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
-from sparklabel.confidence.cascade import LEAST_JUDGED, Threshold, lowest_threshold
+from sparklabel.confidence.cascade import MIN_JUDGED, Threshold, lowest_threshold
 from sparklabel.delta.session import task_slots
 from sparklabel.errors import AnswersError
 from sparklabel.labeling.plan import PassPlan, make_plan
 from sparklabel.labeling.request import PassRequest
-from sparklabel.labels.status import ANSWERED, RETRYABLE
+from sparklabel.labels.status import ANSWERED
 from sparklabel.progress import tell
 from sparklabel.splits import HELD_OUT_SHARE
 from sparklabel.sql import quote
 from sparklabel.table.human_answers import HumanAnswer, human_answers
+from sparklabel.tasks import judged_agreement
 from sparklabel.tasks.json_values import plain
 from sparklabel.udf import LabelerSpec, prepare, udf_of, worker_errors
 
-_MOST_JUDGED = 1_000
+_MAX_JUDGED = 1_000
 _NUMBER, _LABEL = "_number", "_label"
 
 
@@ -44,14 +45,14 @@ def with_threshold(spark: SparkSession, request: PassRequest) -> PassRequest:
     """The request with the fallback's threshold, which is told.
 
     Raises:
-        AnswersError: There are too few held-out answers, or no answer of the first model can stand.
+        AnswersError: There are too few held-out answers, or no answer of the first model can be kept.
     """
     fallback = request.spec.fallback
     assert fallback, "a request without a fallback"
     found = _threshold(spark, request)
     first, second = request.spec.model.identity, fallback.spec.model.identity
     tell(
-        f"answers of {first} with a confidence of {found.below:.3f} or more stand: {found.share:.0%} of "
+        f"answers of {first} with a confidence of {found.below:.3f} or more are kept: {found.share:.0%} of "
         f"{found.judged:,} held-out ones; with {second} for the others {found.accuracy:.1%} are right, and with it "
         f"alone {found.fallback_accuracy:.1%}"
     )
@@ -65,7 +66,7 @@ def _threshold(spark: SparkSession, request: PassRequest) -> Threshold:
     has_values = table.label_columns.value in table.target.schema.fieldNames()
     held_out = human_answers(spark, table, spec.task).held_out if has_values else ()
     _check_enough(len(held_out), request)
-    judges = random.Random(0).sample(held_out, min(len(held_out), _MOST_JUDGED))
+    judges = random.Random(0).sample(held_out, min(len(held_out), _MAX_JUDGED))
     alone = replace(spec.withholding(0.0), fallback=None)
     sure, right = _judged(spark, request, alone, judges)
     _, fallback_right = _judged(spark, request, spec.fallback.spec, judges)
@@ -74,7 +75,7 @@ def _threshold(spark: SparkSession, request: PassRequest) -> Threshold:
     found = lowest_threshold(sure[asked], right[asked], fallback_right[asked])
     if found is None:
         raise AnswersError(
-            f"No answer of {spec.model.identity} can stand: on {asked.sum():,} held-out answers it is "
+            f"No answer of {spec.model.identity} can be kept: on {asked.sum():,} held-out answers it is "
             f"{right[asked].mean():.1%} right, and not more often where it is surest. "
             f"{spec.fallback.spec.model.identity} is {fallback_right[asked].mean():.1%} right.",
             hint="Label with the fallback alone (model=), or give a number: fallback_below=0.9.",
@@ -83,10 +84,10 @@ def _threshold(spark: SparkSession, request: PassRequest) -> Threshold:
 
 
 def _check_enough(judged: int, request: PassRequest) -> None:
-    if judged < LEAST_JUDGED:
-        missing = LEAST_JUDGED - judged
+    if judged < MIN_JUDGED:
+        missing = MIN_JUDGED - judged
         raise AnswersError(
-            f"fallback_below='auto' needs {LEAST_JUDGED} held-out human answers, and {request.table.target.name} has "
+            f"fallback_below='auto' needs {MIN_JUDGED} held-out human answers, and {request.table.target.name} has "
             f"{judged}.",
             hint=f"Answer about {round(missing / HELD_OUT_SHARE):,} more rows, or give a number: fallback_below=0.8.",
         )
@@ -108,13 +109,10 @@ def _judged(
             _NUMBER, f"{_LABEL}.value", f"{_LABEL}.confidence", f"{_LABEL}.status"
         ).collect()
     sure, right = np.full(len(judges), np.nan), np.full(len(judges), np.nan)
-    agreement = spec.task.answer_mode.agreement
     for row in answered:
-        number = row[_NUMBER]
-        if row["status"] in RETRYABLE:
-            continue
-        is_answer = row["status"] in ANSWERED
-        right[number] = agreement(judges[number].answer, plain(row["value"])) if is_answer else 0.0
-        if is_answer and row["confidence"] is not None:
+        number, value, status = row[_NUMBER], plain(row["value"]), row["status"]
+        agreement = judged_agreement(spec.task.answer_mode, judges[number].answer, value, status)
+        right[number] = np.nan if agreement is None else agreement
+        if status in ANSWERED and row["confidence"] is not None:
             sure[number] = row["confidence"]
     return sure, right

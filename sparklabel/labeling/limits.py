@@ -5,8 +5,8 @@ kept and merged. Runs no Spark statement.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
+from sparklabel.arguments import is_number
 from sparklabel.delta.snapshot import table_sql
 from sparklabel.errors import TableError
 from sparklabel.labeling.drift import ON_DRIFT, Drift
@@ -84,7 +84,3 @@ def stop_reason(limits: PassLimits, stats: PassStats, seconds: float, drift: Dri
     if limits.max_seconds is not None and seconds >= limits.max_seconds:
         return MAX_SECONDS
     return ""
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -5,10 +5,9 @@ In: what a user wrote. Out: frozen records.
 
 from dataclasses import dataclass
 
-from sparklabel.arguments import check_flags
+from sparklabel.arguments import check_flags, is_number
 from sparklabel.delta.paths import is_absolute_path
 from sparklabel.errors import TableError
-from sparklabel.labeling.limits import is_number
 
 
 @dataclass(frozen=True, slots=True)

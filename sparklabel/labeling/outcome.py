@@ -26,7 +26,7 @@ class InferenceResult:
     failure: str = ""
 
     @property
-    def is_to_merge(self) -> bool:
+    def should_merge(self) -> bool:
         """Whether the answers go into the table. After a drift they wait for a call that accepts them."""
         return self.stop_reason not in (DRIFT, NOT_BEGUN)
 

@@ -161,7 +161,7 @@ class PassReport:
                 f"{model}: {rows:,} ({rows / self.labeled:.0%})" for model, rows in self.by_model.items()
             )
         if self.fallback_below is not None:
-            yield f"the second was asked where the first one's confidence was below {self.fallback_below:.4g}"
+            yield f"the fallback was asked where the first model's confidence was below {self.fallback_below:.4g}"
         if not self.dry_run and (left := self.pending - self.labeled - self.overtaken):
             yield f"{left:,} pending rows are not labeled yet"
         if self.overtaken:

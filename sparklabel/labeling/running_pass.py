@@ -7,7 +7,7 @@ from typing import Protocol
 from pyspark.sql import DataFrame, SparkSession
 
 from sparklabel.labeler import PreparedTask
-from sparklabel.labeling.drift import LEAST, FirstAnswers, answer_counts, compared, leaning
+from sparklabel.labeling.drift import MIN_ANSWERS, FirstAnswers, answer_counts, compared, leaning
 from sparklabel.labeling.outcome import InferenceResult
 from sparklabel.labeling.plan import BUCKET, PassPlan
 from sparklabel.labeling.request import PassRequest
@@ -87,7 +87,7 @@ def inputs_of(ready: Ready) -> DataFrame:
 def look_at_first(ready: Ready, answers: DataFrame, inputs: int) -> FirstAnswers:
     """How the first answers (ANSWER), of so many inputs, are distributed beside the records in the table."""
     request, table = ready.request, ready.table
-    if inputs < LEAST or request.limits.on_drift == "ignore" or not has_choices(request.task):
+    if inputs < MIN_ANSWERS or request.limits.on_drift == "ignore" or not has_choices(request.task):
         return FirstAnswers()
     before = answer_counts(table.target.read(ready.spark), quote(table.label_columns.label))
     now = answer_counts(answers, ANSWER)

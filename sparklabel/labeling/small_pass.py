@@ -66,7 +66,7 @@ class SmallPass:
             failure=failure,
         )
         self._statuses = found.by_status
-        if self.answered.is_to_merge and stats.inputs:
+        if self.answered.should_merge and stats.inputs:
             self._change = answers_change(
                 ready.table,
                 request.task,

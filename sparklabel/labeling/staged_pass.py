@@ -116,9 +116,8 @@ class StagedPass:
                     bar.advance(stats.last, stats.note + conflicts)
                     self.tracker.chunk(stats, number)
                     first = self._first(number) if stats.chunks == 1 else first
-                    seconds = (
-                        0.0 if buckets[1] == BUCKETS else request.seconds
-                    )  # the last: however late, it is done
+                    # After the last chunk it is done, however late.
+                    seconds = 0.0 if buckets[1] == BUCKETS else request.seconds
                     reason = stop_reason(request.limits, stats, seconds, first.drift)
                     if reason != DRIFT:
                         merge_if_due()

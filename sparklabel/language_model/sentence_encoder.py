@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sparklabel.errors import ModelError
 from sparklabel.redaction import first_line
 
-_MOST_TOKENS, _BATCH_TOKENS = 256, 4096
+_MAX_TOKENS, _BATCH_TOKENS = 256, 4096
 """The longest text unless the model's folder names another length: what follows is not read. And a batch's tokens,
 padding included."""
 _LONGEST = 512
@@ -46,7 +46,7 @@ class EncoderTokenizer:
             raise ModelError(f"The encoder in {folder} does not load: {first_line(error)}") from None
         file = folder / "sentence_bert_config.json"
         given = json.loads(file.read_text("utf-8")).get("max_seq_length") if file.is_file() else None
-        return cls(tokenizer, min(given or _MOST_TOKENS, tokenizer.model_max_length, _LONGEST))
+        return cls(tokenizer, min(given or _MAX_TOKENS, tokenizer.model_max_length, _LONGEST))
 
     def encode(self, text: str, *, inside: bool = False) -> list[int]:
         return self.encode_rows([text])[0]

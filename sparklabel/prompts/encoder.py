@@ -19,7 +19,7 @@ from sparklabel.tasks import CandidateLabels
 _BLOCKS_KEPT = 4096
 """How many examples' tokens are kept."""
 
-_LEAST_ROOM = 16
+_MIN_ROOM = 16
 CHARS_PER_TOKEN = 20
 """Text beyond this many characters for each token of context is cut before it is tokenized: it fits in no language."""
 
@@ -56,7 +56,7 @@ class PromptEncoder:
         self._fixed = len(self.prefix) + sum(len(ids) for ids in self._rest if ids is not None)
         fixed = self._fixed + reserve
         self.room = tokenizer.context - fixed
-        if self.room < _LEAST_ROOM:
+        if self.room < _MIN_ROOM:
             raise TaskError(
                 f"The instructions and labels take {fixed} of the model's {tokenizer.context} tokens of context.",
                 hint="Shorten the instructions, examples or label descriptions, give each row some of the labels "
@@ -69,7 +69,7 @@ class PromptEncoder:
         """Raises TaskError if the longest labels that a row can get leave no room for the row."""
         lengths = sorted(map(len, self._tokenizer.encode_rows(candidates.meanings)))
         longest = sum(lengths[-candidates.count :]) + 2 * candidates.count
-        if longest + _LEAST_ROOM > self.room:
+        if longest + _MIN_ROOM > self.room:
             raise TaskError(
                 f"{candidates.count} labels with their descriptions can take {longest} tokens, and the prompt has room "
                 f"for {self.room}.",
@@ -79,7 +79,7 @@ class PromptEncoder:
     def shorter(self, tokens: int) -> "PromptEncoder":
         """The same, for prompts of at most `tokens` tokens, the shared prefix included."""
         made = copy(self)
-        made.room = min(self.room, max(tokens - self._fixed, _LEAST_ROOM))
+        made.room = min(self.room, max(tokens - self._fixed, _MIN_ROOM))
         return made
 
     def encode(
@@ -121,7 +121,7 @@ class PromptEncoder:
         listed: list[int],
         candidates: tuple[int, ...],
     ) -> Prompt:
-        room = max(self.room - len(listed), _LEAST_ROOM)
+        room = max(self.room - len(listed), _MIN_ROOM)
         taken = sum(map(len, fields))
         if taken > room:
             kept = shares([len(ids) for ids in fields], room)

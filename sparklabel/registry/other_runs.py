@@ -65,9 +65,8 @@ def kill_scheduled_runs(tag: str, value: str) -> None:
 def _kill_runs(client: "MlflowClient", experiments: list[str], tag: str, value: str, status: str) -> None:
     """Ends the runs of these experiments with this tag and status."""
     wanted = f"tags.`{tag}` = '{value}' AND attributes.status = '{status}'"
-    while found := client.search_runs(
-        experiments, wanted
-    ):  # a page: those that are ended are not found again
+    # A page at a time: those that are ended are not found again.
+    while found := client.search_runs(experiments, wanted):
         for run in found:
             terminate(client, run.info.run_id, "KILLED")
 

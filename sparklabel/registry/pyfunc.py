@@ -79,12 +79,12 @@ class LabelingModel:
             return [label for part in parts for label in self._labeler.label(part)]
 
     def _open(self) -> Labeler:
-        model, card = self._model, self._manifest.classifier
+        model, manifest = self._model, self._manifest.classifier
         files = local_version(model, Path(model.location))
         spec = engine_spec("auto" if self._manifest.needs_language_model else "encoder", {})
         engine = open_engine(spec, model.identity, files.base, files.adapter)
         classifier = (
-            row_classifier(self.task, card, files.classifier, files.encoder, engine) if card else None
+            row_classifier(self.task, manifest, files.classifier, files.encoder, engine) if manifest else None
         )
         return Labeler(
             self.task, engine, model=model.identity, manifest=self._manifest, calibrator=self._calibrator,

@@ -36,7 +36,7 @@ ADAPTER, CLASSIFIER, ENCODER_FOLDER = "adapter", "classifier", "encoder"
 """The folders of a version; it has those that its manifest speaks of."""
 SHA256_TAG = "sparklabel.sha256"
 """The tag with the hash of a version's whole tree."""
-CARD_SHA256_TAG = "sparklabel.card_sha256"
+MANIFEST_SHA256_TAG = "sparklabel.card_sha256"
 """The tag with the hash of a version's manifest, which the driver reads without the rest. Older versions lack it."""
 
 _META = "registered_model_meta"
@@ -91,7 +91,7 @@ def resolve(reference: str) -> ResolvedModel:
         reference, "artifact", f"models:/{name}/{version}@sha256:{sha256[:16]}", location, sha256=sha256,
         tracking_uri=tracking_uri(),
     )  # fmt: skip
-    manifest = _registered_manifest(pinned, tags.get(CARD_SHA256_TAG))
+    manifest = _registered_manifest(pinned, tags.get(MANIFEST_SHA256_TAG))
     base = recorded_base(reference, ModelManifest.from_json(manifest).base)
     return replace(pinned, base=base, manifest=manifest)
 
@@ -194,15 +194,15 @@ def fetch(model: ResolvedModel) -> LocalModel:
 def local_version(model: ResolvedModel, folder: Path) -> LocalModel:
     """The folders of a version whose own files are in `folder`. Raises ModelError as `fetch` does."""
     assert model.base is not None
-    card = ModelManifest.from_json(model.manifest).classifier
-    if card is None:
+    manifest = ModelManifest.from_json(model.manifest).classifier
+    if manifest is None:
         return LocalModel(references.fetch(model.base), folder / ADAPTER)
-    own = folder / ENCODER_FOLDER if card.is_tuned else None
-    if not card.needs_language_model:
+    own = folder / ENCODER_FOLDER if manifest.is_tuned else None
+    if not manifest.needs_language_model:
         encoder = own or references.fetch(model.base)
         return LocalModel(encoder, None, encoder, folder / CLASSIFIER)
-    if own is None and card.encoder is not None:
-        own = references.fetch(recorded_base(model.reference, card.encoder))
+    if own is None and manifest.encoder is not None:
+        own = references.fetch(recorded_base(model.reference, manifest.encoder))
     adapter = folder / ADAPTER
     return LocalModel(
         references.fetch(model.base), adapter if adapter.is_dir() else None, own, folder / CLASSIFIER

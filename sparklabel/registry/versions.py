@@ -17,9 +17,9 @@ from sparklabel.registry.flavor import write_flavor
 from sparklabel.registry.runs import Run
 from sparklabel.registry.serving import (
     ADAPTER,
-    CARD_SHA256_TAG,
     CLASSIFIER,
     MANIFEST,
+    MANIFEST_SHA256_TAG,
     SHA256_TAG,
     UNKNOWN,
     version_sha256,
@@ -48,7 +48,7 @@ def log_version(run: Run, folder: Path, registered_name: str, tags: Mapping[str,
         raise ModelError(f"The folder {folder} is not a fine-tuned model: it has no {', no '.join(missing)}.")
     write_flavor(folder, run.id)
     sha256 = version_sha256(folder)
-    hashes = {SHA256_TAG: sha256, CARD_SHA256_TAG: file_sha256(folder / MANIFEST)}
+    hashes = {SHA256_TAG: sha256, MANIFEST_SHA256_TAG: file_sha256(folder / MANIFEST)}
     place = f"model-{sha256[:16]}"
     run.log_folder(folder, place)
     client = connect()

@@ -7,8 +7,8 @@ are more than any figure or training here needs: an accuracy among them is known
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-MOST_ROWS = 200_000
-MOST_BYTES = 2**28
+MAX_ROWS = 200_000
+MAX_BYTES = 2**28
 """256 MiB of JSON: a quarter of what Spark lets a result have (`spark.driver.maxResultSize`), and about 1 GiB of Python
 objects."""
 
@@ -23,7 +23,7 @@ def bounded(rows: DataFrame, order: Column | str) -> tuple[DataFrame, int]:
 
 def rows_taken(count: int, size: int) -> int:
     """How many of `count` rows that have `size` bytes together the driver takes."""
-    return min(MOST_ROWS, count if size <= MOST_BYTES else max(1, count * MOST_BYTES // size))
+    return min(MAX_ROWS, count if size <= MAX_BYTES else max(1, count * MAX_BYTES // size))
 
 
 def row_size(*columns: str) -> Column:

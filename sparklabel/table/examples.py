@@ -11,7 +11,7 @@ from pyspark.sql.types import StructType
 from sparklabel.arguments import check_flags
 from sparklabel.delta.snapshot import TableSnapshot, open_snapshot
 from sparklabel.errors import ColumnError, SetupError
-from sparklabel.few_shot import LONGEST, MOST_ANSWERS, AnsweredInput, Encoder, ExampleSet, example_set
+from sparklabel.few_shot import LONGEST, MAX_ANSWERS, AnsweredInput, Encoder, ExampleSet, example_set
 from sparklabel.labels.predicates import human_sql, input_hash_sql
 from sparklabel.models.shipped_encoder import check_installed, sentence_encoder
 from sparklabel.sql import quote
@@ -19,7 +19,7 @@ from sparklabel.table.label_columns import check_inputs, input_columns
 from sparklabel.table.recorded_tasks import recorded_column
 from sparklabel.tasks import Task
 
-_MOST_READ = MOST_ANSWERS * 3 // 2
+_MAX_READ = MAX_ANSWERS * 3 // 2
 """More than are used: a fifth is held out, and some are duplicates."""
 
 
@@ -62,7 +62,7 @@ def pinned_examples(
         )
     target = _opened(spark, task, source.table)
     answers = _answers(spark, target, task, adopt)
-    more = len(answers) == _MOST_READ
+    more = len(answers) == _MAX_READ
     return example_set(task, source, target.version, answers, open_encoder, more=more)
 
 
@@ -83,7 +83,7 @@ def _answers(spark: SparkSession, target: TableSnapshot, task: Task, adopt: bool
     rows = spark.sql(
         f"SELECT array({', '.join(columns)}) AS inputs, {quote(value)} AS answer "
         f"FROM {target.sql} VERSION AS OF {target.version} WHERE {condition} AND {length} <= {LONGEST} "
-        f"ORDER BY {input_hash_sql(columns)} LIMIT {_MOST_READ}"
+        f"ORDER BY {input_hash_sql(columns)} LIMIT {_MAX_READ}"
     ).collect()
     return [AnsweredInput(tuple(row["inputs"]), row["answer"]) for row in rows]
 

@@ -17,7 +17,7 @@ from sparklabel.labels.predicates import model_value_sql
 from sparklabel.labels.status import ANSWERED, UNCERTAIN
 from sparklabel.splits import input_key, is_held_out, is_validation
 from sparklabel.sql import quote
-from sparklabel.table.driver_rows import MOST_BYTES, MOST_ROWS, bounded
+from sparklabel.table.driver_rows import MAX_BYTES, MAX_ROWS, bounded
 from sparklabel.table.row_states import HASH, STATE, labeled_rows
 from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import AnswerMode, Task, counts
@@ -27,7 +27,7 @@ from sparklabel.texts import composed, is_blank
 _NO_FAIR_JUDGE = "held out, but chosen for review because the champion was uncertain"
 """On rows that were chosen because one model is weak there, every other model looks better."""
 _TOO_MANY = (
-    f"more than {MOST_ROWS:,} rows or {MOST_BYTES >> 20:,} MiB: those that are read are chosen by a hash"
+    f"more than {MAX_ROWS:,} rows or {MAX_BYTES >> 20:,} MiB: those that are read are chosen by a hash"
 )
 """An adopted column can have as many answers as the table has rows."""
 
@@ -107,7 +107,9 @@ def human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> HumanAn
             left_out[reason] += 1
             continue
         told = row["status"] in (*ANSWERED, UNCERTAIN)
-        agreed = told and mode.agreement(answer, plain(row["said"])) == 1 if row["asked"] else None
+        agreed = None
+        if row["asked"]:
+            agreed = told and mode.agreement(answer, plain(row["said"])) == 1
         found = HumanAnswer(inputs, answer, agreed)
         if not is_held_out(inputs):
             train.append(found)

@@ -83,12 +83,12 @@ def key_range(rows: "pa.Table", columns: Sequence[str]) -> dict[str, tuple[str, 
             least, greatest = pc.min_max(rows[column]).as_py().values() if literal else (None, None)
         except (UnicodeDecodeError, OverflowError):  # text that is not UTF-8, a date after 9999
             continue
-        if literal and least not in (None, _LEAST_BIGINT):
+        if literal and least not in (None, _MIN_BIGINT):
             found[column] = (literal(least), literal(greatest))
     return found
 
 
-_LEAST_BIGINT = -(2**63)
+_MIN_BIGINT = -(2**63)
 """SQL has no literal of it."""
 _LITERALS: dict[str, Callable[[Any], str]] = {
     "int32": str, "int64": lambda value: f"{value}L", "string": sql_string, "date32[day]": lambda day: f"DATE'{day}'",
@@ -124,9 +124,8 @@ def _shown(column: "pa.ChunkedArray") -> list[Any]:
     import pyarrow as pa
 
     if pa.types.is_timestamp(column.type):
-        column = column.cast(
-            pa.timestamp(column.type.unit)
-        )  # the text of one with a zone needs data on zones
+        # The text of one with a zone would need data on zones.
+        column = column.cast(pa.timestamp(column.type.unit))
     if pa.types.is_temporal(column.type):
         return column.cast(pa.string()).to_pylist()
     return [

@@ -33,7 +33,7 @@ from sparklabel.table.recorded_tasks import recorded_tasks
 _PROPERTY = "sparklabel.labels"
 _NAME = re.compile(r"[^ ,;{}()\n\t=.`]{1,200}")
 """Names that Delta accepts without column mapping."""
-_MOST_KEYS = 20
+_MAX_KEYS = 20
 """So many keys with several rows are named in the statement that deletes them."""
 _WHOLE = (ByteType(), ShortType(), IntegerType(), LongType())
 
@@ -80,7 +80,7 @@ def check_labels_key(spark: SparkSession, target: TableSnapshot, keys: Sequence[
     and no MERGE could tell later which of the rows a label is for."""
     texts = [shown_sql(key) for key in keys]
     groups = target.read(spark).dropna(subset=list(keys)).groupBy(*map(quote, keys)).count()
-    twice = groups.where("count > 1").limit(_MOST_KEYS).selectExpr(*texts).collect()
+    twice = groups.where("count > 1").limit(_MAX_KEYS).selectExpr(*texts).collect()
     if not twice:
         return
     examples = ", ".join(printable(tuple(row) if len(keys) > 1 else row[0]) for row in twice[:3])

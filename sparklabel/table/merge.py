@@ -105,9 +105,8 @@ def answers_change(
         f"NOT {human_sql(value, label)}", f"{label}.pass_id <=> {source}.{SEEN}",
         f"NOT {keeps_older_sql(label, f'{source}.{ANSWER}', f'{source}.{HASH}')}",
     ]  # fmt: skip
-    if (
-        not opened.has_separate_labels
-    ):  # the inputs are in this table: an answer to the row's old text is not for it
+    # The inputs are in this table: an answer to the row's old text is not for it.
+    if not opened.has_separate_labels:
         inputs = [f"t.{quote(c)}" for c in opened.input_columns(task)]
         guards.append(f"{input_hash_sql(inputs)} = {source}.{HASH}")
     narrow = [f"t.{quote(k)} BETWEEN {least} AND {greatest}" for k, (least, greatest) in (keys or {}).items()]

@@ -17,7 +17,7 @@ from sparklabel.tasks import Task
 
 TASK_PROPERTY = "sparklabel.task."
 """Followed by a task's name: the table property that holds the task's `RecordedTask`."""
-_MOST_CALIBRATIONS = 4
+_MAX_CALIBRATIONS = 4
 """Models that label a table in turn. A property is short: some catalogs cut it off."""
 
 
@@ -66,7 +66,7 @@ class RecordedTask:
         for one in newest:
             if one not in known:
                 known = (one, *(other for other in known if other.asked != one.asked))
-        return known[:_MOST_CALIBRATIONS]
+        return known[:_MAX_CALIBRATIONS]
 
 
 @dataclass(frozen=True, slots=True)

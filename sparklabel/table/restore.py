@@ -27,7 +27,7 @@ from sparklabel.table.key import check_unique, key_columns
 from sparklabel.table.merge import Change, merge_rows, source_of
 from sparklabel.table.recorded_tasks import recorded_task
 from sparklabel.table.row_states import HASH, STATE, labeled_rows
-from sparklabel.table.schema_evolution import cast_struct_sql, missing_fields, record_type
+from sparklabel.table.schema_evolution import cast_struct_sql, check_record_type
 from sparklabel.table.task_table import TaskTable, open_task_table
 from sparklabel.table.versions import read_version, readable_version
 from sparklabel.tasks import Task, check_task
@@ -137,7 +137,7 @@ def restore_answers(
         column or (recorded.column if recorded else found.value),
         writes=True,
     )
-    tuple(missing_fields(record_type(task), found.rows.schema[found.label].dataType, (found.label,)))
+    check_record_type(found.rows.schema[found.label].dataType, task, found.label)
     with readable_version(target, found.version, _HINT), ExitStack() as stack:
         check_unique(found.rows, f"version {found.version} of {target.name}", key)
         joined = keep(_beside_the_rows_now(spark, found, opened, task, key), stack)

@@ -55,6 +55,12 @@ def missing_fields(ours: DataType, theirs: DataType, path: tuple[str, ...]) -> I
         )
 
 
+def check_record_type(found: DataType, task: Task, column: str) -> None:
+    """Raises ColumnError if a field of the record in `column` is of another type than this release writes."""
+    for _ in missing_fields(record_type(task), found, (column,)):
+        pass
+
+
 def cast_struct_sql(value: str, have: DataType, want: DataType) -> str:
     """SQL that converts `value` from the type `have` to the type `want`: fields that it lacks become NULL, and fields
     that are not wanted are left out."""

@@ -170,9 +170,9 @@ def open_task_tables(
     for task in tasks:
         check_task(task)
     source = open_snapshot(spark, table, _OF_A_VIEW) if into is None else open_readable(spark, table)
-    remembered = _remembered_key(spark, source, tasks, into)
-    keys = key_columns(source, _checked_key(source, tasks[0], key, remembered))
-    if check_rows and not _same_names(keys, remembered):
+    known = _remembered_key(spark, source, tasks, into)
+    keys = key_columns(source, _checked_key(source, tasks[0], key, known))
+    if check_rows and not _same_names(keys, known):
         check_unique(source.read(spark), source.name, keys)
     for task in tasks:
         check_inputs(source, task)

@@ -18,10 +18,11 @@ from sparklabel.tasks.answer_modes import (
     Span,
     counts,
     is_one_choice,
+    judged_agreement,
 )
 from sparklabel.tasks.answering import Answering
 from sparklabel.tasks.candidate_labels import CandidateLabels
-from sparklabel.tasks.choices import MOST_ALTERNATIVES
+from sparklabel.tasks.choices import MAX_ALTERNATIVES
 from sparklabel.tasks.classification import Classification
 from sparklabel.tasks.constructors import classification, matching, multilabel, rating
 from sparklabel.tasks.entities import Entities
@@ -91,7 +92,7 @@ def load_task(path: str | Path) -> Task:
 
 __all__ = [
     "KINDS",
-    "MOST_ALTERNATIVES",
+    "MAX_ALTERNATIVES",
     "AnswerMode",
     "Answering",
     "CandidateLabels",
@@ -118,6 +119,7 @@ __all__ = [
     "generation",
     "has_choices",
     "is_one_choice",
+    "judged_agreement",
     "load_task",
     "matching",
     "multilabel",

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparklabel.labels.record import Alternative, FieldConfidence
+from sparklabel.labels.status import ANSWERED, RETRYABLE
 from sparklabel.tasks.candidate_labels import CandidateLabels
 
 LogProbabilities = NDArray[np.float64]
@@ -144,6 +145,14 @@ class Generated:
 
 
 AnswerMode = Scored | Generated
+
+
+def judged_agreement(mode: AnswerMode, gold: Any, value: Any, status: str | None) -> float | None:
+    """How right a label is, in [0, 1]: wrong if the model has no answer, and None if the engine failed, which says
+    nothing about the model. `status` is a constant of `sparklabel.labels.status`."""
+    if status in RETRYABLE:
+        return None
+    return mode.agreement(gold, value) if status in ANSWERED else 0.0
 
 
 def is_one_choice(mode: AnswerMode) -> bool:

@@ -13,17 +13,17 @@ from sparklabel.tasks.answer_modes import Decision, LogProbabilities, Scored
 from sparklabel.tasks.candidate_labels import CandidateLabels
 from sparklabel.tasks.label_options import label_number
 
-MOST_ALTERNATIVES = 5
+MAX_ALTERNATIVES = 5
 _ROUNDING = 1e-9
 
 
 def most_probable(choices: Sequence[Any], log_p: LogProbabilities) -> Decision:
     """The most probable choice, with its probability. Of equally probable ones, the first.
 
-    A choice that is not among the row's candidates has no probability, and is not an alternative. Nor is one that some
-    choice may exceed whose probability was not computed: together these have what is left over.
+    Alternatives leave out choices that are not among the row's candidates, which have no probability. They also end
+    where a choice whose probability was not computed might be more probable: together these have what is left over.
     """
-    best = _smallest(-log_p, MOST_ALTERNATIVES)
+    best = _smallest(-log_p, MAX_ALTERNATIVES)
     left = 1 - float(np.exp(log_p).sum())
     least = left if left > _ROUNDING else 0.0
     probable = [(i, float(np.exp(log_p[i]))) for i in best]

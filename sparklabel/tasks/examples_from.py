@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-MOST_EXAMPLES = 100
+MAX_EXAMPLES = 100
 
 
 class ExamplesFrom(BaseModel):
@@ -17,7 +17,7 @@ class ExamplesFrom(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     table: Annotated[str, Field(pattern=r"\S")]
-    count: Annotated[int, Field(strict=True, ge=1, le=MOST_EXAMPLES)]
+    count: Annotated[int, Field(strict=True, ge=1, le=MAX_EXAMPLES)]
     choice: Literal["similar", "diverse"]
 
     @model_validator(mode="before")

@@ -15,7 +15,7 @@ from pydantic import field_validator, model_validator
 
 from sparklabel.labels.record import Alternative, FieldConfidence
 from sparklabel.tasks.answer_modes import Decision, LogProbabilities, Scored
-from sparklabel.tasks.choices import MOST_ALTERNATIVES
+from sparklabel.tasks.choices import MAX_ALTERNATIVES
 from sparklabel.tasks.comparison import f1
 from sparklabel.tasks.label_options import (
     LabelOptions,
@@ -152,9 +152,9 @@ def _most_probable_lists(
     cheapest changes need to be tried: a list with any other change is at most as probable as five others, namely the
     decided one and those that change one of the four.
     """
-    least = np.argsort(losses, kind="stable")[: MOST_ALTERNATIVES - 1].tolist()
+    least = np.argsort(losses, kind="stable")[: MAX_ALTERNATIVES - 1].tolist()
     changes = [flips for count in range(len(least) + 1) for flips in combinations(least, count)]
-    cheapest = sorted(changes, key=lambda flips: losses[list(flips)].sum())[:MOST_ALTERNATIVES]
+    cheapest = sorted(changes, key=lambda flips: losses[list(flips)].sum())[:MAX_ALTERNATIVES]
     return tuple(
         Alternative(
             [name for i, name in enumerate(names) if applies[i] != (i in flips)],

@@ -14,7 +14,7 @@ from sparklabel.tasks.choices import most_probable, names_of
 from sparklabel.tasks.label_options import listed
 from sparklabel.tasks.task import Task
 
-MOST_POINTS = 1001
+MAX_POINTS = 1001
 _ROUNDING = 1e-9
 """Tolerance for rounding: a point exactly half a step away counts as within half a step."""
 
@@ -41,8 +41,8 @@ def _points(scale: object) -> object:
     numbers = [_number(point) for point in scale]
     if len(numbers) == 2 and all(number.is_integer() for number in numbers):
         low, high = map(int, numbers)
-        if high - low >= MOST_POINTS:
-            raise ValueError(f"a scale has at most {MOST_POINTS:,} points")
+        if high - low >= MAX_POINTS:
+            raise ValueError(f"a scale has at most {MAX_POINTS:,} points")
         # A descending scale is left as it is, for the check that refuses it by name.
         numbers = [float(n) for n in range(low, high + 1)] if low < high else numbers
     return tuple({"number": number} for number in numbers)
@@ -60,8 +60,8 @@ def _number(point: Any) -> float:
 
 
 def _ascending(scale: tuple[ScalePoint, ...]) -> tuple[ScalePoint, ...]:
-    if not 2 <= len(scale) <= MOST_POINTS:
-        raise ValueError(f"a scale has 2 to {MOST_POINTS:,} points, not {len(scale)}")
+    if not 2 <= len(scale) <= MAX_POINTS:
+        raise ValueError(f"a scale has 2 to {MAX_POINTS:,} points, not {len(scale)}")
     for before, after in pairwise(scale):
         if after.number <= before.number:
             raise ValueError(f"{after.number:g} comes after {before.number:g}: a scale must be ascending")

@@ -8,7 +8,7 @@ import json
 
 from sparklabel.tasks.json_values import JsonNode, written_items
 
-_LEAST = 3
+_MIN_ELEMENTS = 3
 """So many repeated items are no accident. A text may well name a thing twice."""
 
 
@@ -33,6 +33,6 @@ def _first_repeated(items: tuple[JsonNode, ...]) -> int | None:
         repeated = 0
         while repeated < len(values) - period and values[-1 - repeated] == values[-1 - repeated - period]:
             repeated += 1
-        if repeated >= max(period, _LEAST):
+        if repeated >= max(period, _MIN_ELEMENTS):
             return len(values) - repeated
     return None

@@ -30,7 +30,7 @@ FieldType = Literal["string", "integer", "number", "boolean", "date"]
 LONGEST_TEXT = 200
 """Characters. Small models that decode greedily repeat themselves, and without a limit a text may never end."""
 
-_MOST_ITEMS = 16
+_MAX_ITEMS = 16
 _LARGEST = 10**15 - 1
 _USUAL_ITEMS = 4
 _SQL_TYPES = {
@@ -196,7 +196,7 @@ def _field_schema(field: Field) -> dict[str, Any]:
     one = _one_value(field)
     if field.many:
         # A nullable list says nothing with null, and otherwise with an empty list.
-        one = {"type": "array", "items": one, "minItems": int(field.nullable), "maxItems": _MOST_ITEMS}
+        one = {"type": "array", "items": one, "minItems": int(field.nullable), "maxItems": _MAX_ITEMS}
     return or_null(one) if field.nullable else one
 
 

@@ -12,7 +12,7 @@ from itertools import accumulate, islice
 
 Span = tuple[int, int]
 """[start, end) in characters."""
-_MOST_OCCURRENCES = 1_000
+_MAX_OCCURRENCES = 1_000
 """Of a quote that occurs more often the first ones are looked at: a row must not take minutes."""
 
 
@@ -85,7 +85,7 @@ def _folded(text: str) -> str:
 
 
 def _best(spans: Iterable[Span], text: str, taken: Sequence[Span], repeated: bool) -> Span | None:
-    there = list(islice(spans, _MOST_OCCURRENCES))
+    there = list(islice(spans, _MAX_OCCURRENCES))
     if repeated or not all(_cuts_a_word(span, text) for span in there):
         there = [span for span in there if not _cuts_a_word(span, text)]
     free = (span for span in there if span not in taken)

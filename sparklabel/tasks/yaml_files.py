@@ -12,7 +12,7 @@ import yaml
 LARGEST = 1_000_000
 """Bytes of a file."""
 _DEEPEST = 20
-_MOST_NODES = 200_000
+_MAX_NODES = 200_000
 
 
 def check_yaml(text: str) -> None:
@@ -34,10 +34,8 @@ def check_yaml(text: str) -> None:
             nodes += 1
         if len(open_nodes) > _DEEPEST:
             raise yaml.YAMLError(f"it is nested deeper than {_DEEPEST} levels")
-        if nodes > _MOST_NODES:
-            raise yaml.YAMLError(
-                f"it holds more than {_MOST_NODES:,} values, with what its aliases stand for"
-            )
+        if nodes > _MAX_NODES:
+            raise yaml.YAMLError(f"it holds more than {_MAX_NODES:,} values, with what its aliases stand for")
 
 
 _MERGE = "tag:yaml.org,2002:merge"

@@ -16,7 +16,7 @@ from sparklabel.training.call import FinetuneCall
 from sparklabel.training.control import RunControl
 from sparklabel.training.held_out import HeldOutJudge
 from sparklabel.training.inputs import FinetuneInputs
-from sparklabel.training.selection import LEAST_VALIDATION, train_student
+from sparklabel.training.selection import MIN_VALIDATION, train_student
 
 METRIC = "validation_accuracy"
 
@@ -31,11 +31,11 @@ def judge_candidate(spark: SparkSession, call: FinetuneCall, control: RunControl
     whole = FinetuneInputs.read(spark, call)
     inputs = whole.for_search(control.run_id or "")
     answers = inputs.answers
-    if len(answers.held_out) < LEAST_VALIDATION or not answers.train:
+    if len(answers.held_out) < MIN_VALIDATION or not answers.train:
         raise AnswersError(
             f"{inputs.table.target.name} has {len(whole.answers.train):,} answers to learn from, and "
             f"{VALIDATION_SHARE:.0%} of their inputs must judge the candidates of a search, at least "
-            f"{LEAST_VALIDATION}.",
+            f"{MIN_VALIDATION}.",
             hint="Answer more rows, or fine-tune without a search.",
         )
     with (

@@ -154,9 +154,9 @@ def write_version(
         (folder / registry.ENCODER_FOLDER).mkdir()
         tuned.save(folder / registry.ENCODER_FOLDER)
     record = registry.base_record(encoder)
-    card = ClassifierManifest(dict(classifier.pool.weights), record, tuned is not None)
+    reads = ClassifierManifest(dict(classifier.pool.weights), record, tuned is not None)
     manifest = ModelManifest(
         task=task.to_dict(), task_fingerprint=task.fingerprint, template=None, labels=task.answer_mode.signature,
-        label_ids=(), base=record, classifier=card,
+        label_ids=(), base=record, classifier=reads,
     )  # fmt: skip
     (folder / registry.MANIFEST).write_text(manifest.to_json(), "utf-8")

@@ -140,9 +140,8 @@ def run_call(spark: SparkSession, call: FinetuneCall, control: RunControl) -> Tr
     inputs = FinetuneInputs.read(spark, call)
     answers, target, name = inputs.answers, inputs.table.target, inputs.registered_name
     judge = HeldOutJudge(task, inputs.base, answers, name, inputs.examples)
-    judge.baseline(
-        registry.champion(name)
-    )  # found now: a long training must not end at a model that does not load
+    # Found now: a long training must not end at a model that does not load.
+    judge.baseline(registry.champion(name))
     with (
         registry.start_run(f"finetune {task.name}", experiment=call.experiment, run_id=control.run_id) as run,
         tempfile.TemporaryDirectory() as tmp,

@@ -14,10 +14,10 @@ from sparklabel.confidence.fit import JudgedAnswer, fit_calibrator
 from sparklabel.errors import AnswersError, EngineError, ModelUnreachable
 from sparklabel.few_shot import ExampleSet
 from sparklabel.labels.record import Label
-from sparklabel.labels.status import ANSWERED, RETRYABLE
+from sparklabel.labels.status import RETRYABLE
 from sparklabel.models.references import ResolvedModel
 from sparklabel.table.human_answers import HumanAnswers
-from sparklabel.tasks import Task, is_one_choice
+from sparklabel.tasks import Task, is_one_choice, judged_agreement
 from sparklabel.training.baseline import CHAMPION, Baseline, find_baseline, judged_spec
 from sparklabel.training.control import ONE_MODEL
 from sparklabel.training.gate import GateResult, judge
@@ -103,15 +103,14 @@ class HeldOutJudge:
     def _scores(self, model: ResolvedModel | None) -> list[float | None]:
         """For each held-out answer how right the model is, in [0, 1], or None if the engine failed. Without a model,
         how right the most frequent training answer is."""
-        agreement = self._task.answer_mode.agreement
+        mode = self._task.answer_mode
         gold = [answer.answer for answer in self._answers.held_out]
         if model is None:
-            return [agreement(value, self._most_frequent()) for value in gold]
+            return [mode.agreement(value, self._most_frequent()) for value in gold]
         return [
-            None if label.status in RETRYABLE
-            else agreement(value, label.value) if label.status in ANSWERED else 0.0
+            judged_agreement(mode, value, label.value, label.status)
             for value, label in zip(gold, self._answered(model), strict=True)
-        ]  # fmt: skip
+        ]
 
     def _failure(self, model: ResolvedModel | None) -> str:
         """The engine's error, if it failed on a held-out answer."""

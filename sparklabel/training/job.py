@@ -35,7 +35,7 @@ from sparklabel.training.control import ONE_MODEL, RunControl
 from sparklabel.training.records import Trainer, Training
 from sparklabel.udf import vacate_gpu
 
-_MOST_PROBED = 5_000
+_MAX_PROBED = 5_000
 """Answers that probes learn from: more make a baseline no better, and cost minutes."""
 _STORED_AS = {"lora_alpha": "alpha", "warmup_ratio": "warm_up"}
 """Fields of TrainingConfig whose MLflow parameter keeps the name that it had before 0.1: runs stay comparable."""
@@ -189,7 +189,7 @@ class TrainingJob:
         if not held_out or not isinstance(mode, Scored):
             return {}
         # Evenly spaced, since answers are sorted by their texts.
-        learned = self.answers.train[:: -(-len(self.answers.train) // _MOST_PROBED)]
+        learned = self.answers.train[:: -(-len(self.answers.train) // _MAX_PROBED)]
         chosen = [mode.chosen(answer.answer) for answer in learned]
         train = list(zip(row_texts(learned), chosen, strict=True))
         gold = [mode.chosen(answer.answer) for answer in held_out]

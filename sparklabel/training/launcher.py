@@ -31,6 +31,7 @@ from sparklabel.errors import ModelError, SetupError, TrainingInterrupted
 from sparklabel.language_model.training.run_folder import GONE, RunFolder
 from sparklabel.models.references import ResolvedModel
 from sparklabel.redaction import first_line
+from sparklabel.training.processes import CHECKPOINT_MINUTES
 from sparklabel.udf import vacate_gpu, worker_errors
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def run_ranks(
     attempt: int,
     world_size: int,
     *,
-    minutes: float = 10.0,
+    minutes: float = CHECKPOINT_MINUTES,
     profile: "ResourceProfile | None" = None,
 ) -> list[RankResult]:
     """Runs an attempt of a training to its end.

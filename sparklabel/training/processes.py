@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from pyspark.sql import SparkSession
 
+from sparklabel.arguments import is_number
 from sparklabel.cache_dir import cache_folder
 from sparklabel.delta.session import is_connect, task_slots
 from sparklabel.delta.snapshot import check_folders
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
 
 CHECKPOINT_MINUTES = 10.0
-_MOST = 1024
+_MAX_PROCESSES = 1024
 _GPUS, _CORES, _CPUS = (
     "spark.executor.resource.gpu.amount",
     "spark.executor.cores",
@@ -137,13 +138,13 @@ def rank_slots(spark: SparkSession, on_gpus: bool) -> int:
 def _count(name: str, given: object) -> int:
     if type(given) is not int or given < 1:
         raise SetupError(f"{name}={given!r} is not a whole number above 0.")
-    if given > _MOST:
-        raise SetupError(f"{name}={given} is not from 1 to {_MOST}.")
+    if given > _MAX_PROCESSES:
+        raise SetupError(f"{name}={given} is not from 1 to {_MAX_PROCESSES}.")
     return given
 
 
 def _is_above_zero(given: object) -> bool:
-    return isinstance(given, int | float) and not isinstance(given, bool) and 0 < given < math.inf
+    return is_number(given) and 0 < given < math.inf
 
 
 def _setting(spark: SparkSession, name: str) -> str:

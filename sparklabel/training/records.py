@@ -11,12 +11,12 @@ from sparklabel.models.references import ResolvedModel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """What is trained; not by whom.
+    """What is trained, whoever trains it.
 
     Attributes:
-        base: The model.
-        examples: What is learned.
-        config: How.
+        base: The base model.
+        examples: What it learns.
+        config: Epochs, learning rate and the like.
         choices: How many choices the task has; None if answers are written.
         load: Gives the loaded base, for a training in this process.
         own: Keeps its checkpoints apart from those of equal trainings.

@@ -8,7 +8,7 @@ from sparklabel.redaction import printable_lines
 from sparklabel.splits import HELD_OUT_SHARE, seems_chosen
 from sparklabel.training.gate import GateResult
 
-_MOST_COUNTS = 12
+_MAX_COUNTS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +140,6 @@ class TrainingReport:
 
 
 def _listed(counts: Mapping[str, int]) -> str:
-    shown = [f"{name} {count:,}" for name, count in list(counts.items())[:_MOST_COUNTS]]
+    shown = [f"{name} {count:,}" for name, count in list(counts.items())[:_MAX_COUNTS]]
     more = len(counts) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -30,7 +30,7 @@ from sparklabel.training.inputs import FinetuneInputs
 from sparklabel.training.students import Student, train_adapter, train_classifier
 from sparklabel.udf import load_engine, make_labeler
 
-LEAST_VALIDATION = 30
+MIN_VALIDATION = 30
 """Answers that choose. An accuracy's standard error is 9 points at most then: with fewer the choice would be luck."""
 WITH_ENCODER = "classifier with its encoder"
 _COSTS = {CLASSIFIER: 1.0, LORA: 30.0}
@@ -50,7 +50,7 @@ def train_student(
         student = train_adapter(spark, inputs, run, control, folder)
         return replace(student, selection="LoRA, since answers to this kind of task are written")
     search = inputs.for_search(inputs.own)
-    if len(search.answers.held_out) < LEAST_VALIDATION:
+    if len(search.answers.held_out) < MIN_VALIDATION:
         student = train_classifier(inputs, run, control, folder, tune_encoder=False)
         return replace(student, selection=_too_few(len(search.answers.held_out)))
     trials = _Trials(spark, search, run, control)
@@ -170,8 +170,8 @@ def _add_classifier(folder: Path, classifier: Path, weights: Mapping[str, float]
         if (classifier / name).is_dir():
             shutil.move(classifier / name, folder / name)
     read = {source: weight * weights[CLASSIFIER] for source, weight in own.classifier.weights.items()}
-    card = replace(own.classifier, weights=read | {SCORES: weights[LORA]})
-    (folder / registry.MANIFEST).write_text(replace(adapters, classifier=card).to_json(), "utf-8")
+    pooled = replace(own.classifier, weights=read | {SCORES: weights[LORA]})
+    (folder / registry.MANIFEST).write_text(replace(adapters, classifier=pooled).to_json(), "utf-8")
 
 
 def _all_of(*removals: Callable[[], None]) -> Callable[[], None]:
@@ -184,6 +184,6 @@ def _all_of(*removals: Callable[[], None]) -> Callable[[], None]:
 
 def _too_few(n: int) -> str:
     return (
-        f"a classifier, since {n} answers are too few to choose a method by (at least {LEAST_VALIDATION} are needed, a "
+        f"a classifier, since {n} answers are too few to choose a method by (at least {MIN_VALIDATION} are needed, a "
         f"fifth of those that train)"
     )

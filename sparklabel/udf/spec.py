@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sparklabel import errors, registry
+from sparklabel.arguments import is_number
 from sparklabel.confidence.calibrators import Calibrator, FittedCalibrator
 from sparklabel.engines import ENGINES, EngineOptions, EngineSpec, engine_spec
 from sparklabel.few_shot import ExampleSet
@@ -100,7 +101,7 @@ class LabelerSpec:
 
     def withholding(self, min_confidence: float) -> "LabelerSpec":
         """The same spec with another threshold. Raises SetupError for one that is not in [0, 1]."""
-        if not (isinstance(min_confidence, int | float) and 0 <= min_confidence <= 1):
+        if not (is_number(min_confidence) and 0 <= min_confidence <= 1):
             raise errors.SetupError(f"min_confidence={min_confidence!r} is not between 0 and 1.")
         return replace(self, min_confidence=float(min_confidence))
 
@@ -221,7 +222,7 @@ def with_fallback(
                 hint="Name the model that is asked next: fallback=...",
             )
         return spec
-    least = float(below) if isinstance(below, int | float) and not isinstance(below, bool) else None
+    least = float(below) if is_number(below) else None
     if below != AUTO and not (least is not None and 0 < least <= 1):
         raise errors.SetupError(
             f"fallback_below={below!r} is not a confidence above 0 and at most 1.",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _Row = Sequence[bytes | None]
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
-_MOST_DEATHS = 8
+_MAX_DEATHS = 8
 """An engine that died so often without any answer in between does not die of a row."""
 _DEADLY = "the engine's process died each time that it was asked for this row alone"
 _BATCHES_AHEAD = 2
@@ -157,7 +157,7 @@ class _Worker:
             lost = self._ask_again(rows, labels, numbers, attempt)
             return [n for n in numbers if labels[n].status in RETRYABLE] if lost and lost.engine_died else []
 
-        for number in fatal_rows(failed, ask, self._answers_others, lambda: self._deaths >= _MOST_DEATHS):
+        for number in fatal_rows(failed, ask, self._answers_others, lambda: self._deaths >= _MAX_DEATHS):
             labels[number] = replace(labels[number], status=ENGINE_DIED, error=_DEADLY)
 
     def _answers_others(self) -> bool:
@@ -199,8 +199,8 @@ class _Worker:
                     died = isinstance(error, EngineDied)
                     if died:
                         drop_loaded()  # later tasks of this process would ask the dead one
-                    self._deaths = self._deaths + 1 if died else _MOST_DEATHS
-                    if self._deaths < _MOST_DEATHS:
+                    self._deaths = self._deaths + 1 if died else _MAX_DEATHS
+                    if self._deaths < _MAX_DEATHS:
                         continue
                     if self._last is None:
                         raise

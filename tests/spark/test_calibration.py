@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import functions as F
 
 import sparklabel as sl
-from sparklabel.confidence.calibrators import Platt, WithFields, others_of
+from sparklabel.confidence.calibrators import Platt, WithFields, other_probabilities
 from sparklabel.errors import AnswersError
 from sparklabel.labeling.state.staging import open_staging
 from sparklabel.labels.record import Alternative
@@ -89,7 +89,7 @@ def test_the_table_remembers_it_where_mlflow_is_gone_and_the_report_says_whose_i
 
 
 def expected(row, report):
-    others = others_of(row.raw_confidence, [Alternative(*other) for other in row.alternatives])
+    others = other_probabilities(row.raw_confidence, [Alternative(*other) for other in row.alternatives])
     return pytest.approx(report.calibrator.confidence(row.raw_confidence, others))
 
 

@@ -50,7 +50,7 @@ def test_each_label_says_which_model_answered(spark, reviews):
     assert who(spark, table) == EXPECTED
     assert report.by_model == {FIRST: SURE, SECOND: UNSURE}
     assert f"answered by {FIRST}: 8 (67%); by {SECOND}: 4 (33%)" in str(report)
-    assert "the second was asked where the first one's confidence was below 0.8" in str(report)
+    assert "the fallback was asked where the first model's confidence was below 0.8" in str(report)
     assert label(spark, table, relabel="model").pending == 0
 
 

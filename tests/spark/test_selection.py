@@ -80,7 +80,7 @@ def test_it_answers_as_a_column_and_as_mlflow_loads_it(spark, both):
 
 
 def test_with_too_few_answers_to_choose_by_a_classifier_is_fitted(finetune, monkeypatch):
-    monkeypatch.setattr(selection, "LEAST_VALIDATION", 100)
+    monkeypatch.setattr(selection, "MIN_VALIDATION", 100)
     report = finetune(registered_name="few-tone")
     assert (report.method, report.steps) == ("classifier", 0)
     assert "answers are too few to choose a method by (at least 100 are needed" in str(report)

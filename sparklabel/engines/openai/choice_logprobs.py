@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from sparklabel.errors import TaskError
 from sparklabel.label_trie import LabelTrie
 
-MOST_CHOICES = 1_000
+MAX_CHOICES = 1_000
 """OpenAI's limit of values in the enum of a response format."""
 _UNSEEN = 1e-6
 """The least probability of a choice: it may have just missed the tokens that are reported."""
-_LEAST = 1e-30
+_MIN_PROBABILITY = 1e-30
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def _takers(token: Token, written: bytes, answer: bytes, choices: dict[int, byte
 def _masses(token: Token, pieces: Collection[bytes]) -> dict[bytes, float]:
     """The probability of each piece among them."""
     log_p = {**dict(token.likeliest), token.text: token.log_p}
-    masses = {piece: max(float(np.exp(log_p[piece])), _LEAST) for piece in pieces}
+    masses = {piece: max(float(np.exp(log_p[piece])), _MIN_PROBABILITY) for piece in pieces}
     total = sum(masses.values())
     return {piece: mass / total for piece, mass in masses.items()}
 
@@ -106,9 +106,9 @@ def certain(trie: LabelTrie, label: int) -> NDArray[np.float32]:
 def check_choices(trie: LabelTrie) -> None:
     """Raises TaskError if the trie holds several questions, or more labels than an endpoint takes. The labels of one
     question all branch at the same node first."""
-    if len(trie.paths) > MOST_CHOICES:
+    if len(trie.paths) > MAX_CHOICES:
         raise TaskError(
-            f"The openai engine can offer {MOST_CHOICES:,} labels, and this task has {len(trie.paths):,}.",
+            f"The openai engine can offer {MAX_CHOICES:,} labels, and this task has {len(trie.paths):,}.",
             hint="Use the transformers or vllm engine, or ask for a group of labels first and for one of them then.",
         )
     if len({trie.option_branches[path[0]] for path in trie.label_paths if path}) > 1:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sparklabel.engines.base import Completion, GenerationRequest, RowScores, RowStatus, ScoringRequest
 from sparklabel.engines.openai.address import DEFAULT_URL, host
 from sparklabel.engines.openai.choice_logprobs import check_choices
-from sparklabel.engines.openai.messages import Choices, Reply, failure, read_reply, schema_form
+from sparklabel.engines.openai.messages import SHOWN, Choices, Reply, failure, read_reply, schema_form
 from sparklabel.engines.openai.text_tokenizer import TextTokenizer, as_text, neutralized
 from sparklabel.engines.options import OpenAIOptions
 from sparklabel.errors import ModelError, SetupError, SparklabelError
@@ -47,7 +47,6 @@ shape."""
 _FAILURES_IN_A_ROW = 32
 _FORBIDDEN_IN_A_ROW = 8
 """So many HTTP 403 in a row are due to the key. Fewer may come from a filter that rejects the text of single rows."""
-_SHOWN = 300
 
 
 class OpenAIEngine:
@@ -214,7 +213,7 @@ class OpenAIEngine:
             body["message"] if isinstance(body, dict) and "message" in body else getattr(error, "message", "")
         )
         shown = str(text).replace(self._key, "***") if self._key else str(text)
-        message = printable(" ".join(shown.split()))[:_SHOWN]
+        message = printable(" ".join(shown.split()))[:SHOWN]
         return message if code is None else f"HTTP {code}: {message}"
 
 
@@ -231,7 +230,7 @@ def _refused_in(error: "openai.APIStatusError") -> set[str]:
 def _beginning(error: "openai.APIStatusError") -> str:
     """The beginning of the endpoint's message. Some endpoints echo the request after it, with the row's text."""
     body = error.body
-    return str(body["message"] if isinstance(body, dict) and "message" in body else error.message)[:_SHOWN]
+    return str(body["message"] if isinstance(body, dict) and "message" in body else error.message)[:SHOWN]
 
 
 def _is_too_long(error: "openai.APIStatusError") -> bool:

@@ -19,7 +19,7 @@ from sparklabel.label_trie import LabelTrie
 from sparklabel.labels import status
 from sparklabel.tasks.label_options import label_number
 
-_SHOWN = 300
+SHOWN = 300
 _HEADS = {"json_schema": re.compile(rb'\s*\{\s*"answer"\s*:\s*"'), "vllm": re.compile(rb'"')}
 """How an answer that is one of several choices begins."""
 
@@ -59,10 +59,10 @@ def read_reply(completion: Any) -> Reply:
     if message is None:
         return failure(status.ENGINE_ERROR, "the endpoint sent something that is not a chat completion")
     if refusal := getattr(message, "refusal", None):
-        return failure(status.INVALID_OUTPUT, f"the model refused: {str(refusal)[:_SHOWN]}")
+        return failure(status.INVALID_OUTPUT, f"the model refused: {str(refusal)[:SHOWN]}")
     reason = getattr(choices[0], "finish_reason", None)
     if reason not in ("stop", "length", None):
-        return failure(status.INVALID_OUTPUT, f"the endpoint ended the answer: {str(reason)[:_SHOWN]}")
+        return failure(status.INVALID_OUTPUT, f"the endpoint ended the answer: {str(reason)[:SHOWN]}")
     try:
         text = _text(getattr(message, "content", None))
         written = text.encode()
@@ -158,7 +158,7 @@ class Choices:
             return self._none(), reply.row_status
         label = self._label(reply.text)
         if label is None:
-            error = f"the answer is not one of the choices: {reply.text[:_SHOWN]!r}"
+            error = f"the answer is not one of the choices: {reply.text[:SHOWN]!r}"
             return self._none(), RowStatus(status.INVALID_OUTPUT, error)
         known = self._probabilities(reply)
         return certain(self.trie, label) if known is None else logits_of(self.trie, known), reply.row_status

@@ -16,7 +16,7 @@ from sparklabel.errors import EngineDied, EngineError
 
 Request = ScoringRequest | GenerationRequest
 
-_MOST_ROWS = 20_000
+_MAX_ROWS = 20_000
 """In one call, unless a single request has more. Later requests should not wait for all rows before them."""
 
 
@@ -64,7 +64,7 @@ class Batcher:
             first = self._waiting.popleft()
             jobs, rows = [first], len(first.request.rows)
             for job in list(self._waiting):
-                if job.can_join(first) and rows + len(job.request.rows) <= _MOST_ROWS:
+                if job.can_join(first) and rows + len(job.request.rows) <= _MAX_ROWS:
                     self._waiting.remove(job)
                     jobs.append(job)
                     rows += len(job.request.rows)

@@ -119,9 +119,11 @@ def measure(
     labels, measures = _kind_metrics(mode, gold, predicted, completed.tolist())
     judged = [
         (one.confidence, share)
-        for row in zip(gold, predicted, fields, completed, strict=False)
-        if row[-1]
-        for one, share in judged_fields(mode, *row[:-1])
+        for right_value, value, own, is_complete in zip(
+            gold, predicted, fields or [None] * len(gold), completed, strict=True
+        )
+        if is_complete
+        for one, share in judged_fields(mode, right_value, value, own)
     ]
     of_fields, fields_right = np.array(judged, dtype=np.float64).reshape(-1, 2).T
     return Metrics(

@@ -40,8 +40,8 @@ from sparklabel.tasks import Task
 from sparklabel.udf import LabelerSpec
 
 CACHE = "cache"
-_MOST_ANSWERS, _MOST_DAYS = 5_000_000, 180
-_MANY_ANSWERS = _MOST_ANSWERS // 20
+_MAX_ANSWERS, _MAX_DAYS = 5_000_000, 180
+_MANY_ANSWERS = _MAX_ANSWERS // 20
 """A pass that adds more than this looks whether the cache is full: Delta counts rows without reading them."""
 _JSON = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 
@@ -77,7 +77,7 @@ class Cache:
                 return 0
             known = spark.sql(
                 f"SELECT input_hash AS {HASH}, answer, cached_at FROM {self._sql} WHERE question = "
-                f"{sql_string(self.question)} AND day >= date_sub(curdate(), {_MOST_DAYS})"
+                f"{sql_string(self.question)} AND day >= date_sub(curdate(), {_MAX_DAYS})"
             )
             found = known.join(inputs.select(HASH), HASH).groupBy(HASH)
             newest = found.agg(F.max_by("answer", "cached_at").alias("answer"))
@@ -91,9 +91,9 @@ class Cache:
         """Adds `answers` (HASH, ANSWER), about `number` of them. They are in the table already: if the cache cannot be
         written, the report says so, and the pass continues."""
         try:
-            self._append(spark, answers.sample(_MOST_ANSWERS / number) if number > _MOST_ANSWERS else answers)
+            self._append(spark, answers.sample(_MAX_ANSWERS / number) if number > _MAX_ANSWERS else answers)
             is_full = (
-                number > _MANY_ANSWERS and spark.sql(f"SELECT * FROM {self._sql}").count() > _MOST_ANSWERS
+                number > _MANY_ANSWERS and spark.sql(f"SELECT * FROM {self._sql}").count() > _MAX_ANSWERS
             )
             if is_full or tidying_is_due(spark, self._sql, commits=1):
                 trim(spark, self._sql)
@@ -212,10 +212,10 @@ def _path(root: str | bool, location: str) -> str:
     return f"{folder}/{CACHE}"
 
 
-def trim(spark: SparkSession, sql: str, most: int = _MOST_ANSWERS) -> None:
+def trim(spark: SparkSession, sql: str, most: int = _MAX_ANSWERS) -> None:
     """Removes whole days, the oldest first, until `most` answers or one day are left; then compacts the files."""
     days = spark.sql(f"SELECT day, count(*) AS answers FROM {sql} GROUP BY day ORDER BY day DESC").collect()
-    kept, old = 0, f"day < date_sub(curdate(), {_MOST_DAYS})"
+    kept, old = 0, f"day < date_sub(curdate(), {_MAX_DAYS})"
     for newer, row in zip((None, *days), days, strict=False):
         kept += row["answers"]
         if newer and kept > most:

@@ -39,6 +39,17 @@ CACHED = 0
 TODO = "-todo"
 """What the name of a table of pending texts ends with, which earlier releases wrote beside staging."""
 CLEARING = "Clearing the staging table"
+_FIRST_COLUMNS = (
+    "input_hash STRING, answer STRUCT<value: {value}, confidence: DOUBLE, raw_confidence: DOUBLE, "
+    "alternatives: ARRAY<STRUCT<value: {value}, probability: DOUBLE>>, "
+    "field_confidence: ARRAY<STRUCT<field: STRING, confidence: DOUBLE>>, "
+    "status: STRING, error: STRING, source: STRING, model: STRING, task_fingerprint: STRING, "
+    "input_hash: STRING, pass_id: STRING, attempts: INT, labeled_at: TIMESTAMP, "
+    "reviewer: STRING, reviewed_at: TIMESTAMP, review_reason: STRING, prompt_tokens: INT, output_tokens: INT>, "
+    "staged_at TIMESTAMP, pass_id STRING, decision STRING, chunk INT, lease STRING"
+)
+"""Of the first release, for values of a SQL type. Their hash names the folder, so that what an earlier release staged
+is found: this text does not change. Columns and fields that came later are added to the table that is there."""
 _KEPT_DAYS = 30
 """Answers that no later pass used (another model, a dropped task) are removed after this."""
 
@@ -174,9 +185,7 @@ def open_staging(
         f"input_hash STRING, answer {record}, staged_at TIMESTAMP_LTZ, pass_id STRING, decision STRING, chunk INT, "
         "lease STRING"
     )
-    # The folder has the name of the first record's columns, so that what an earlier release staged is found.
-    first = columns.replace("_LTZ", "").replace(", raw_confidence: DOUBLE>>", ">>")
-    record_format = hashlib.sha256(first.encode()).hexdigest()[:8]
+    record_format = hashlib.sha256(_FIRST_COLUMNS.format(value=task.value_type).encode()).hexdigest()[:8]
     path = f"{staging_folder(target.location, root)}/{label_columns.label}-{record_format}"
     sql, what = f"delta.{quote(path)}", "Creating the staging table"
     try:

@@ -75,8 +75,8 @@ class TidyReport:
             )
         if self.left:
             lines.append(
-                f"left alone: answers to {', '.join(self.left)}, as the table does not know its inputs or lacks one; "
-                "label with the task as it is now, then call again"
+                f"left alone: answers to {', '.join(self.left)}, because the table does not say which columns they "
+                "were made from, or lacks one of them; label with the task as it is now, then call again"
             )
         return printable_lines("\n  ".join(lines))
 

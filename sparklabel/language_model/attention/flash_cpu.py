@@ -11,7 +11,7 @@ some are taken from the prefix's end.
 import torch
 from torch import Tensor, nn
 
-_VECTOR, _LEAST_KEYS = 16, 64
+_VECTOR, _MIN_KEYS = 16, 64
 _LONG_PREFIX = 128
 """From this many tokens on, merging two parts costs less than copying the prefix into every row (benchmarks/LOG.md)."""
 
@@ -48,7 +48,7 @@ def _to_own(
 ) -> tuple[Tensor, Tensor]:
     """Attention to a copy of `before` (key and value [G, P, d]) and each row's own keys."""
     copied, own = before[0].shape[1], key.shape[2]
-    filling = max(_LEAST_KEYS, -(-(copied + own) // _VECTOR) * _VECTOR) - copied - own
+    filling = max(_MIN_KEYS, -(-(copied + own) // _VECTOR) * _VECTOR) - copied - own
     key, value = (_joined(part, new, filling) for part, new in zip(before, (key, value), strict=True))
     mask = nn.functional.pad(nn.functional.pad(mask, (copied, 0)), (0, filling), value=float("-inf"))
     return _kernel(folded, key, value, scaling, mask.repeat(1, 1, folded.shape[2] // mask.shape[2], 1))

@@ -12,13 +12,13 @@ from sparklabel.language_model.attention.kv_cache import cache_tokens
 
 _LOOKAHEAD = 32
 """Tokens that an admitted row may write before it can be given back."""
-MOST_ROWS = 256
+MAX_ROWS = 256
 """More rows gain little, and each needs logits over the vocabulary."""
 
 
 def rows_that_fit(width: int, kept_tokens: int) -> int:
     """How many rows of up to `width` tokens may be decoded at once; one always may."""
-    return min(MOST_ROWS, max(1, kept_tokens // cache_tokens(1, width)))
+    return min(MAX_ROWS, max(1, kept_tokens // cache_tokens(1, width)))
 
 
 def rows_to_admit(
@@ -27,7 +27,7 @@ def rows_to_admit(
     """How many of the waiting rows join those that run.
 
     Args:
-        waiting: lengths of the rows that wait, longest first; more than `MOST_ROWS` of them change nothing.
+        waiting: lengths of the rows that wait, longest first; more than `MAX_ROWS` of them change nothing.
         running: lengths of the rows that run, with tokens not yet evaluated.
         kept_tokens: the most tokens that the cache may hold.
         batch_tokens: the most tokens in one forward pass.

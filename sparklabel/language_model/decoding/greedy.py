@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sparklabel.language_model.attention import prefix as attention
 from sparklabel.language_model.attention.kv_cache import RaggedKVCache, cache_tokens
-from sparklabel.language_model.decoding.admission import MOST_ROWS, rows_that_fit, rows_to_admit
+from sparklabel.language_model.decoding.admission import MAX_ROWS, rows_that_fit, rows_to_admit
 from sparklabel.language_model.decoding.answer import AnswerInProgress
 from sparklabel.language_model.decoding.grammar import Grammar, allowed
 from sparklabel.language_model.memory_limits import runs_within_memory
@@ -91,7 +91,7 @@ class _Batch:
 
     def _admitted(self) -> int:
         return rows_to_admit(
-            [len(answer) for answer in self._waiting[:MOST_ROWS]],
+            [len(answer) for answer in self._waiting[:MAX_ROWS]],
             [len(answer) for answer in self._running],
             kept_tokens=self._model.kept_tokens,
             batch_tokens=self._model.batch_tokens,

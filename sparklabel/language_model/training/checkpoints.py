@@ -95,7 +95,7 @@ class Checkpoints:
     def _write(folder: Path, partial: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        save_file({name: values.contiguous().cpu() for name, values in tensors.items()}, partial / _TENSORS)
+        save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, partial / _TENSORS)
         (partial / _VALUES).write_text(json.dumps(dict(values)), "utf-8")
         for name in (_TENSORS, _VALUES):
             sync(partial / name)

@@ -23,7 +23,7 @@ from sparklabel.arguments import did_you_mean
 from sparklabel.errors import SetupError
 
 _FEW_CHOICES = 10
-_FEW_EPOCHS, _EPOCHS, _MOST_EPOCHS = 3, 4, 12
+_FEW_EPOCHS, _EPOCHS, _MAX_EPOCHS = 3, 4, 12
 _STEPS = 400
 """Many choices want at least this many steps: with 650 answers to 77 labels, 10 epochs gave 65%, 4 gave 56%."""
 
@@ -114,7 +114,7 @@ class TrainingConfig:
         few = choices is not None and choices <= _FEW_CHOICES
         top = self.top_layers or round(depth / 3 if few else depth * 2 / 3)
         wanted = math.ceil(_STEPS * self.batch_size / max(examples, 1))
-        epochs = _FEW_EPOCHS if few else min(max(_EPOCHS, wanted), _MOST_EPOCHS)
+        epochs = _FEW_EPOCHS if few else min(max(_EPOCHS, wanted), _MAX_EPOCHS)
         return replace(self, top_layers=min(max(top, 1), depth), epochs=self.epochs or epochs)
 
 

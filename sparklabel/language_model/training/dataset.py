@@ -1,7 +1,7 @@
 """Examples as training computes with them: padded batches, with the positions to learn from.
 
-In: examples. Out: batches of hidden states after the frozen layers, with the step to
-learn at each position. It neither changes nor saves weights.
+In: examples. Out: batches of hidden states after the frozen layers, with the step to learn at each position. It
+neither changes nor saves weights.
 """
 
 from collections.abc import Sequence

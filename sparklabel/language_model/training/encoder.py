@@ -62,12 +62,12 @@ def train_encoder(
     """Trains the encoder's weights in place. The same seed, rows and number of threads give the same weights.
 
     Args:
-        encoder: It.
+        encoder: The encoder to train.
         rows: S texts in each of N rows.
         head: What was fitted to the features of the untrained encoder.
         targets: [N, G], the right choice in each of G groups.
         groups: The sizes of the groups of choices.
-        config: How.
+        config: Epochs, learning rates and the like.
         compares: Features are the two vectors of a row, their absolute difference and their product; otherwise its
             vectors one after the other.
         on_step: Called after each step with its number, how many there are, and the loss in nats for each row.

@@ -9,7 +9,7 @@ from enum import Enum
 
 from sparklabel.training.runs.submission import Submission
 
-MOST_AT_ONCE = 64
+MAX_AT_ONCE = 64
 
 
 class Admission(Enum):

@@ -37,9 +37,9 @@ class WorkerQueue(RunQueue):
         *,
         beat: int | None = None,
         grace: int | None = None,
-        is_to_exist: bool = False,
+        must_exist: bool = False,
     ) -> None:
-        super().__init__(address, beat=beat, grace=grace, is_to_exist=is_to_exist)
+        super().__init__(address, beat=beat, grace=grace, must_exist=must_exist)
         self._ended: dict[int, int] = {}
 
     def claim(self, admits: Callable[[Submission], Admission], worker: str) -> ClaimedRun | None:

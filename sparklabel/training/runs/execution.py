@@ -24,9 +24,8 @@ from sparklabel.training.runs.submission import ClaimedRun
 def execute(spark: SparkSession, claimed: ClaimedRun, control: RunControl) -> float | None:
     """Trains and judges. Returns the accuracy; None if there was nothing to judge on."""
     call = FinetuneCall.from_dict(claimed.submission.call)
-    if (
-        call.checkpoints is None and call.method != CLASSIFIER
-    ):  # so that it goes on where it was, on this host
+    # So that it goes on where it was, on this host.
+    if call.checkpoints is None and call.method != CLASSIFIER:
         call = replace(call, checkpoints=str(cache_folder("trainings")))
     if claimed.run.kind == RunKind.CANDIDATE:
         return judge_candidate(spark, varied(call, claimed.run.params), control)

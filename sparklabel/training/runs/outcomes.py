@@ -48,7 +48,7 @@ class Outcomes:
         SetupError if the queue does not answer."""
         name = claimed.run.name
         if reason := self._queue.complete(claimed, accuracy):
-            tell(f"{name} has come to its end, which does not count: {reason}")
+            tell(f"{name} finished, but its result was discarded: {reason}")
         else:
             note(f"{name} is complete" + ("" if accuracy is None else f": accuracy {accuracy:.1%}"))
         self._record(claimed)

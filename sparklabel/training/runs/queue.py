@@ -47,7 +47,7 @@ class RunQueue:
             directory.
         beat: Seconds between two heartbeats of a worker, by default 30.
         grace: Seconds without a heartbeat, by the database's clock, after which a worker counts as dead; default 120.
-        is_to_exist: Refuses an address at which nothing was ever submitted, instead of making a queue there.
+        must_exist: Refuses an address at which nothing was ever submitted, instead of making a queue there.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class RunQueue:
         *,
         beat: int | None = None,
         grace: int | None = None,
-        is_to_exist: bool = False,
+        must_exist: bool = False,
     ) -> None:
         self.beat_seconds = beat or storage.BEAT_SECONDS
         self._storage, self._reading = storage.open_storage(
-            address, self.beat_seconds, grace or storage.GRACE_SECONDS, is_to_exist
+            address, self.beat_seconds, grace or storage.GRACE_SECONDS, must_exist
         )
         self.address = without_credentials(self._storage.url)
         self._reader = QueueReader(self._reading, self.address)

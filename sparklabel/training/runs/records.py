@@ -135,7 +135,7 @@ class QueuedRuns(Sequence[QueuedRun]):
     """Runs in the order of their submission and number; `str()` of it is a table to print.
 
     Args:
-        runs: They.
+        runs: The runs.
         queue: The address of the queue that has them, without its password.
     """
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from sparklabel.arguments import unknown_name
+from sparklabel.arguments import is_number, unknown_name
 from sparklabel.errors import SetupError
 from sparklabel.language_model.training.config import TrainingConfig
 
-MOST_CANDIDATES = 1000
+MAX_CANDIDATES = 1000
 BASE = "base"
 _NAMES = (BASE, *(field.name for field in fields(TrainingConfig) if field.name != "target_modules"))
 _Value = str | int | float | None
@@ -173,8 +173,8 @@ def _check_names(kind: str, given: Mapping[str, object]) -> None:
 
 
 def _check_size(kind: str, size: int) -> None:
-    if not 1 <= size <= MOST_CANDIDATES:
-        raise SetupError(f"{kind}: {size:,} candidates; from 1 to {MOST_CANDIDATES:,} can be submitted.")
+    if not 1 <= size <= MAX_CANDIDATES:
+        raise SetupError(f"{kind}: {size:,} candidates; from 1 to {MAX_CANDIDATES:,} can be submitted.")
 
 
 def _choices(kind: str, name: str, given: Any) -> tuple[_Value, ...]:
@@ -189,11 +189,7 @@ def _choices(kind: str, name: str, given: Any) -> tuple[_Value, ...]:
 
 def _range(name: str, given: tuple[Any, ...]) -> Range:
     numbers, scale = given[:2], given[2:]
-    if (
-        len(numbers) != 2
-        or scale not in ((), ("log",))
-        or not all(isinstance(one, int | float) and not isinstance(one, bool) for one in numbers)
-    ):
+    if len(numbers) != 2 or scale not in ((), ("log",)) or not all(map(is_number, numbers)):
         raise SetupError(
             f"tpe: {name}={given!r} is not a range.",
             hint=f'Write {name}=(low, high), {name}=(low, high, "log"), or a list of values.',

@@ -33,9 +33,7 @@ _LAST_TABLE = "alembic_version"
 _HINT = "Name a database: queue='sqlite:////shared/runs.db' on one host, 'postgresql://user@host/name' for several."
 
 
-def open_storage(
-    given: str | None, beat: int, grace: int, is_to_exist: bool
-) -> tuple[RDBStorage, RDBStorage]:
+def open_storage(given: str | None, beat: int, grace: int, must_exist: bool) -> tuple[RDBStorage, RDBStorage]:
     """The storage at an address, by default SPARKLABEL_RUNS, else `sparklabel-runs.db` in the working directory: one to
     write with, and one to read with, which locks nobody out. Its tables are made if there are none, unless it is to
     exist.
@@ -53,7 +51,7 @@ def open_storage(
         # Heartbeats have no zone: a switch to summer time would age them.
         settings["connect_args"] = {"options": "-c timezone=UTC"}
     if is_new := not _has_tables(url, settings, file):
-        if is_to_exist:
+        if must_exist:
             raise SetupError(
                 f"There is no queue of runs at {without_credentials(address)}: nothing was ever submitted there.",
                 hint=f"{_HINT} Without queue= it is {ADDRESS}, or {DEFAULT} in the working directory.",

@@ -33,12 +33,12 @@ _SHOWN = 20
 _HIGHEST = 1000
 
 
-def open_queue(address: str | None, *, is_to_exist: bool = True) -> "RunQueue":
+def open_queue(address: str | None, *, must_exist: bool = True) -> "RunQueue":
     """The queue at an address. Raises SetupError, also if Optuna is not installed."""
     _check_optuna()
     from sparklabel.training.runs.queue import RunQueue
 
-    return RunQueue(address, is_to_exist=is_to_exist)
+    return RunQueue(address, must_exist=must_exist)
 
 
 def open_worker_queue(address: str | None) -> "WorkerQueue":
@@ -46,7 +46,7 @@ def open_worker_queue(address: str | None) -> "WorkerQueue":
     _check_optuna()
     from sparklabel.training.runs.claims import WorkerQueue
 
-    return WorkerQueue(address, is_to_exist=True)
+    return WorkerQueue(address, must_exist=True)
 
 
 def _check_optuna() -> None:
@@ -118,7 +118,7 @@ def submit(
             hint="Letters, digits, '.', '_' and '-', at most 100, beginning with a letter or digit: intent-rates.",
         )
     asked = _checked(arguments, search)
-    with open_queue(queue, is_to_exist=False) as opened:
+    with open_queue(queue, must_exist=False) as opened:
         name = _take_name(opened, asked.task.name, name)
         try:
             _queue_runs(opened, name, asked, search, priority, max_retries)

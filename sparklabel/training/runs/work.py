@@ -10,7 +10,7 @@ from sparklabel.arguments import check_flags
 from sparklabel.delta.session import check_session
 from sparklabel.errors import SetupError
 from sparklabel.training.processes import needs_gpus, rank_slots
-from sparklabel.training.runs.capacity import MOST_AT_ONCE, Capacity
+from sparklabel.training.runs.capacity import MAX_AT_ONCE, Capacity
 from sparklabel.training.runs.records import QueuedRuns
 from sparklabel.training.runs.submit import open_worker_queue
 
@@ -50,8 +50,8 @@ def work(
     from sparklabel.training.runs.execution import execute
     from sparklabel.training.runs.worker import Worker
 
-    if parallel is not None and (type(parallel) is not int or not 1 <= parallel <= MOST_AT_ONCE):
-        raise SetupError(f"parallel={parallel!r} is not a whole number from 1 to {MOST_AT_ONCE}.")
+    if parallel is not None and (type(parallel) is not int or not 1 <= parallel <= MAX_AT_ONCE):
+        raise SetupError(f"parallel={parallel!r} is not a whole number from 1 to {MAX_AT_ONCE}.")
     check_flags(SetupError, keep_waiting=keep_waiting)
     check_session(spark)
     registry.connect()

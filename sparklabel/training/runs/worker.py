@@ -23,7 +23,7 @@ from sparklabel.progress import tell
 from sparklabel.termination import FirstInterrupt, sigterm_exits
 from sparklabel.training.control import RunControl
 from sparklabel.training.runs.active_run import ActiveRun, heartbeats
-from sparklabel.training.runs.capacity import MOST_AT_ONCE, Admission, Capacity
+from sparklabel.training.runs.capacity import MAX_AT_ONCE, Admission, Capacity
 from sparklabel.training.runs.outcomes import WORKER_ENDS, Outcomes, note
 from sparklabel.training.runs.records import QueuedRuns
 from sparklabel.training.runs.submission import ClaimedRun, Submission
@@ -82,7 +82,7 @@ class Worker:
             heartbeats(self._queue, self._active),
         ):
             try:
-                with ThreadPoolExecutor(MOST_AT_ONCE, "sparklabel-run") as pool:
+                with ThreadPoolExecutor(MAX_AT_ONCE, "sparklabel-run") as pool:
                     self._loop(pool, interrupt)
             except KeyboardInterrupt:
                 self._put_back()

@@ -9,7 +9,7 @@ from sparklabel.confidence.calibrators import (
     WithFields,
     calibrated_fields,
     fields_sql,
-    others_of,
+    other_probabilities,
 )
 from sparklabel.labels.record import Alternative, FieldConfidence
 
@@ -39,7 +39,9 @@ def test_sql_computes_the_same_confidence_as_python(spark, calibrator):
     assert unknown is None
     assert found == pytest.approx(
         [
-            calibrator.confidence(raw, others_of(raw, others and [Alternative(*other) for other in others]))
+            calibrator.confidence(
+                raw, other_probabilities(raw, others and [Alternative(*other) for other in others])
+            )
             for raw, others in RECORDS
         ]
     )

@@ -134,6 +134,10 @@ def failed(record, status, **changed):
     return None, record(value=None, status=status, **changed)
 
 
+def test_for_a_pass_that_asks_no_model_every_answer_is_another_models(states, record):
+    assert states({"answered": ("fresh", record())}, models={}) == {"answered": "model_changed"}
+
+
 def test_a_row_has_the_first_state_that_is_true_of_it(states, record):
     cases = {
         # people's answers, before all else

@@ -141,7 +141,7 @@ def test_two_sets_of_one_name_are_refused(tmp_path):
         ({"task": TONE | {"inputs": ["body"]}}, [calm(1)], "its rows have no field 'body'"),
         ({}, [], "has no test rows"),
         ({"test": "none.jsonl"}, [calm(1)], "there is no such file"),
-        ({"test": "test.xlsx"}, [calm(1)], "in no format that is read here"),
+        ({"test": "test.xlsx"}, [calm(1)], "has an unsupported format"),
     ],
 )
 def test_rows_that_do_not_fit_are_named_with_their_set(tmp_path, fields, rows, message):

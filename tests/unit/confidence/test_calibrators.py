@@ -15,7 +15,7 @@ from sparklabel.confidence.calibrators import (
     WithFields,
     calibrated_fields,
     calibrator_from_json,
-    others_of,
+    other_probabilities,
 )
 from sparklabel.engines.fake import FakeEngine
 from sparklabel.labeler import Labeler
@@ -32,22 +32,24 @@ def test_a_steep_calibrator_makes_nothing_of_an_unsure_answer():
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=5), st.floats(0.05, 20))
 def test_a_temperature_gives_probabilities_and_keeps_their_order(numbers, temperature):
     calibrator = Temperature(temperature)
-    found = [calibrator.confidence(p, others_of(p, None)) for p in sorted(numbers)]
+    found = [calibrator.confidence(p, other_probabilities(p, None)) for p in sorted(numbers)]
     assert all(0 <= p <= 1 for p in found)
     assert found == sorted(found)
 
 
 def test_a_temperature_of_one_changes_nothing():
     alternatives = [Alternative("a", 0.5), Alternative("b", 0.3)]
-    assert Temperature(1.0).confidence(0.5, others_of(0.5, alternatives)) == pytest.approx(0.5)
+    assert Temperature(1.0).confidence(0.5, other_probabilities(0.5, alternatives)) == pytest.approx(0.5)
 
 
 def test_what_the_alternatives_leave_over_counts_as_one_more():
-    assert others_of(0.5, [Alternative("a", 0.5), Alternative("b", 0.3)]) == pytest.approx([0.3, 0.2])
+    assert other_probabilities(0.5, [Alternative("a", 0.5), Alternative("b", 0.3)]) == pytest.approx(
+        [0.3, 0.2]
+    )
 
 
 def test_a_value_that_is_no_alternative_stands_against_all_else():
-    assert others_of(0.75, [Alternative(4, 0.5), Alternative(3, 0.25)]) == [0.25]
+    assert other_probabilities(0.75, [Alternative(4, 0.5), Alternative(3, 0.25)]) == [0.25]
 
 
 @given(st.floats(0, 1))

@@ -60,9 +60,9 @@ def test_a_leaning_to_one_label_is_told(plan_of):
 
 
 def test_answers_wait_after_a_drift_and_are_merged_after_other_reasons():
-    assert not InferenceResult(stop_reason=DRIFT).is_to_merge
-    assert not InferenceResult(stop_reason=NOT_BEGUN).is_to_merge
-    assert InferenceResult(stop_reason=INTERRUPTED).is_to_merge
+    assert not InferenceResult(stop_reason=DRIFT).should_merge
+    assert not InferenceResult(stop_reason=NOT_BEGUN).should_merge
+    assert InferenceResult(stop_reason=INTERRUPTED).should_merge
 
 
 def test_a_dry_run_estimates_by_the_last_rate(plan_of):

@@ -69,9 +69,8 @@ def pauses(monkeypatch):
     monkeypatch.setattr(lease_module, "random", SimpleNamespace(uniform=draw))
     clock = SimpleNamespace(sleep=slept.append, monotonic=lambda: sum(slept))
     monkeypatch.setattr(lease_module, "time", clock)
-    monkeypatch.setattr(
-        lease_module, "_SILENCE_SECONDS", 300.0
-    )  # tests with Spark in this process do not wait
+    # Tests with Spark in this process do not wait.
+    monkeypatch.setattr(lease_module, "_SILENCE_SECONDS", 300.0)
     return drawn
 
 
