@@ -1,4 +1,4 @@
-"""`fallback_below="auto"`: the confidence from which a first model's answers are kept, by people's answers in the table.
+"""`fallback_below="auto"`: from which confidence a first model's answers are kept, by people's answers in the table.
 
 In: a pass's request, whose fallback has no threshold yet. Out: the request with one. Both models are asked about
 held-out answers, as `evaluate` asks them; nothing is written.

@@ -125,10 +125,8 @@ def test_the_task_in_conf_works():
     ]
 
 
-@pytest.mark.parametrize("number", range(5))
-def test_the_fake_engine_answers_from_the_context(number):
-    (label,) = Labeler(EXTRACTIVE, FakeEngine(), model="m").label(
-        [[f"Who was {number}?", "Zoë was here: there"]]
-    )
-    assert label.status == "ok"
-    assert label.value is None or label.value in "Zoë was here: there"
+def test_the_fake_engine_answers_from_the_context():
+    rows = [[f"Who was {number}?", "Zoë was here: there"] for number in range(5)]
+    values = {label.value for label in Labeler(EXTRACTIVE, FakeEngine(), model="m").label(rows)}
+    assert len(values) > 1
+    assert all(value in "Zoë was here: there" for value in values - {None})
