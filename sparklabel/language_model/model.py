@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sparklabel.errors import ModelError, SetupError
 from sparklabel.language_model.attention import prefix as attention
+from sparklabel.language_model.batches import length_sorted_batches
 from sparklabel.language_model.memory_limits import free_device_memory, keep_freed_memory, runs_within_memory
 from sparklabel.language_model.token_tree import TokenTree
 from sparklabel.language_model.tokenizer import ModelTokenizer
@@ -195,23 +196,6 @@ class LanguageModel:
                 f"{type(self.model).__name__} does not work with sparklabel's attention.",
                 hint="Use a model of the Llama, Mistral or Qwen families, or another engine.",
             )
-
-
-def length_sorted_batches(lengths: Sequence[int], extra: int, batch_tokens: int) -> list[list[int]]:
-    """Divides indices into batches of similar lengths, longest first.
-
-    Args:
-        lengths: of the rows, in tokens.
-        extra: tokens added to each row.
-        batch_tokens: the most tokens in a batch, padding included; a longer row is a batch of its own.
-    """
-    batches: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batches and (len(batches[-1]) + 1) * (lengths[batches[-1][0]] + extra) <= batch_tokens:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    return batches
 
 
 def _check_device(device: str) -> None:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sparklabel.errors import ModelError
-from sparklabel.language_model.model import LanguageModel, length_sorted_batches
+from sparklabel.language_model.batches import length_sorted_batches
+from sparklabel.language_model.model import LanguageModel
 
 _PLAIN_LAYER = {"input_layernorm", "self_attn", "post_attention_layernorm", "mlp"}
 

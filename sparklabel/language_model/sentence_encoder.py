@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparklabel.errors import ModelError
+from sparklabel.language_model.batches import length_sorted_batches
 from sparklabel.redaction import first_line
 
 _MAX_TOKENS, _BATCH_TOKENS = 256, 4096
@@ -104,9 +105,8 @@ class SentenceEncoder:
         if not distinct:
             return np.zeros((0, self.dimensions), dtype=np.float32)
         ids = self.token_ids(distinct)
-        order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
         vectors = np.zeros((len(ids), self.dimensions), dtype=np.float32)
-        for batch in _batches(order, ids):
+        for batch in length_sorted_batches([*map(len, ids)], 0, _BATCH_TOKENS):
             vectors[batch] = self._embed([ids[number] for number in batch])
         position = {text: number for number, text in enumerate(distinct)}
         return vectors[[position[text] for text in texts]]
@@ -177,13 +177,3 @@ def _pooling(folder: Path) -> str:
         "tokens and the first one.",
         hint="Give another encoder.",
     )
-
-
-def _batches(order: list[int], ids: list[list[int]]) -> list[list[int]]:
-    """Divides positions in order of length into batches of up to `_BATCH_TOKENS`, padded to the longest."""
-    batches: list[list[int]] = [[]]
-    for number in order:
-        if batches[-1] and (len(batches[-1]) + 1) * len(ids[number]) > _BATCH_TOKENS:
-            batches.append([])
-        batches[-1].append(number)
-    return batches

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from sparklabel.label_trie import Step
-from sparklabel.language_model.model import LanguageModel, length_sorted_batches
+from sparklabel.language_model.batches import length_sorted_batches
+from sparklabel.language_model.model import LanguageModel
 from sparklabel.language_model.partial_forward import DecoderStack, padded, upper_half
 from sparklabel.language_model.training.examples import TrainingExample
 from sparklabel.language_model.training.ranks import ALONE, Ranks

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparklabel.errors import ModelError
+from sparklabel.language_model.batches import shuffled_batches
 from sparklabel.language_model.sentence_encoder import SentenceEncoder
 
 _WARMUP_RATIO = 0.1
-_BUCKET = 16
+_SORTED_BATCHES = 16
 """Batches of so many are sorted by length together: padding costs, and an order by length alone would teach it."""
 
 
@@ -97,7 +98,7 @@ def train_encoder(
     )
     ids = encoder.token_ids([text for row in rows for text in row])
     width = len(rows[0])
-    lengths = np.array([max(map(len, ids[start : start + width])) for start in range(0, len(ids), width)])
+    lengths = [max(map(len, ids[start : start + width])) for start in range(0, len(ids), width)]
     epochs = config.epochs_for(len(rows))
     steps = epochs * math.ceil(len(rows) / config.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
@@ -106,12 +107,12 @@ def train_encoder(
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         for _ in range(epochs):
-            for batch in _batches(random, lengths, config.batch_size):
+            for batch in shuffled_batches(random, lengths, config.batch_size, _SORTED_BATCHES):
                 vectors = encoder.forward([ids[row * width + i] for row in batch for i in range(width)])
                 features = _combined(vectors.unflatten(0, (len(batch), width)), compares)
                 scaled = torch.nn.functional.normalize((features - mean) / scale, dim=1)
                 logits = torch.split(scaled @ weights + bias, list(groups), dim=1)
-                right = answers[torch.from_numpy(batch)]
+                right = answers[torch.tensor(batch)]
                 loss = sum(
                     torch.nn.functional.cross_entropy(part, right[:, group])
                     for group, part in enumerate(logits)
@@ -153,14 +154,3 @@ def _rate(step: int, steps: int) -> float:
     """The share of the peak: up during the warm-up, then down to 0 in a line."""
     warm = max(1, round(_WARMUP_RATIO * steps))
     return (step + 1) / warm if step < warm else max(0.0, (steps - step) / max(1, steps - warm))
-
-
-def _batches(random: np.random.Generator, lengths: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
-    """The rows in a random order of batches, each of rows of similar length."""
-    order = random.permutation(len(lengths))
-    found: list[NDArray[np.int64]] = []
-    for start in range(0, len(order), size * _BUCKET):
-        bucket = order[start : start + size * _BUCKET]
-        bucket = bucket[np.argsort(lengths[bucket], kind="stable")]
-        found += [bucket[first : first + size] for first in range(0, len(bucket), size)]
-    return [found[number] for number in random.permutation(len(found))]

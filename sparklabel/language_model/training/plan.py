@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparklabel.language_model.batches import shuffled_batches
 from sparklabel.language_model.training.config import TrainingConfig
 
 _SORTED_BATCHES = 32
@@ -50,12 +51,6 @@ class TrainingPlan:
 
 def _steps(lengths: Sequence[int], config: TrainingConfig) -> Iterator[PlannedStep]:
     random = np.random.default_rng(config.seed)
-    size, group = config.batch_size, config.batch_size * _SORTED_BATCHES
     for epoch in range(1, (config.epochs or 1) + 1):
-        order = random.permutation(len(lengths))
-        found: list[list[int]] = []
-        for begin in range(0, len(order), group):
-            chunk = sorted(order[begin : begin + group].tolist(), key=lambda i: lengths[i])
-            found.extend(chunk[i : i + size] for i in range(0, len(chunk), size))
-        for number in random.permutation(len(found)):
-            yield PlannedStep(epoch, tuple(found[number]))
+        for batch in shuffled_batches(random, lengths, config.batch_size, _SORTED_BATCHES):
+            yield PlannedStep(epoch, tuple(batch))

@@ -1,0 +1,134 @@
+"""A classifier, an adapter, and the two in a cascade, through Spark: rows a second, and how right they are.
+
+    python -m benchmarks.speed.cascade --data DIR [--only banking77] [--answers 3000] [--held-out 600] [--rows 1000]
+
+Both learn the same answers of a set's training part. The next ones, from which neither has learned, give the threshold
+as `fallback_below="auto"` finds it: the lowest at which the cascade loses at most a point against the adapter alone.
+The test part is asked through the column function, on two task slots, in turn; the first call of each, which loads the
+models, is not counted. Only ratios of one round count.
+"""
+
+import argparse
+import statistics
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, Row, SparkSession
+
+import sparklabel as sl
+from benchmarks.harness import argument_parser, figure_table, finish, seconds
+from benchmarks.quality import every_set
+from sparklabel import registry
+from sparklabel.benchmarking.cells import Question, question_spec, taught_model
+from sparklabel.benchmarking.entries import Entry
+from sparklabel.benchmarking.suite import SetRows, read_set
+from sparklabel.confidence.cascade import lowest_threshold
+from sparklabel.evaluation.metrics.confidence import wilson_interval
+from sparklabel.models.references import DEFAULT
+from sparklabel.training.call import CLASSIFIER, LORA
+from sparklabel.udf import Fallback, LabelerSpec, load_engine, make_labeler, udf_of
+
+
+def judged(spec: LabelerSpec, rows: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How sure the model is of each answer, and how right it is."""
+    labels = make_labeler(spec, load_engine(spec.engine, spec.model)).label(
+        [list(texts) for texts, _ in rows]
+    )
+    agreement = spec.task.answer_mode.agreement
+    right = [agreement(gold, label.value) for (_, gold), label in zip(rows, labels, strict=True)]
+    return np.array([label.confidence for label in labels], dtype=np.float64), np.array(right)
+
+
+def texts_of(spark: SparkSession, found: SetRows, rows: int) -> DataFrame:
+    """The test rows with their `number`, over two task slots."""
+    numbered = [(number, *texts) for number, (texts, _) in enumerate(found.test[:rows])]
+    columns = ", ".join(f"`{name}` STRING" for name in found.task.inputs)
+    return spark.createDataFrame(numbered, f"number INT, {columns}").repartition(2).cache()
+
+
+def answered(spec: LabelerSpec, texts: DataFrame) -> list[Row]:
+    label = udf_of(spec)(*spec.task.inputs).alias("label")
+    return texts.select("number", label).select("number", "label.value", "label.model").collect()
+
+
+def main() -> None:
+    parser = argument_parser(__doc__, rows=1000, rounds=3)
+    parser.add_argument("--data", type=Path, required=True, help="the folder with the sets' files")
+    parser.add_argument("--only", default="banking77", help="the set")
+    parser.add_argument("--answers", type=int, default=3000)
+    parser.add_argument("--held-out", type=int, default=600)
+    arguments = parser.parse_args()
+    found = read_set(arguments.only, every_set()[arguments.only], arguments.data)
+    held_out = found.train[arguments.answers : arguments.answers + arguments.held_out]
+    spark = sl.spark_session({"spark.master": "local[2]"})
+    with ExitStack() as stack:
+        run = stack.enter_context(registry.start_run("cascade", experiment=registry.DEFAULT_EXPERIMENT))
+        specs = {
+            name: stack.enter_context(taught(found, arguments, name, run)) for name in (CLASSIFIER, LORA)
+        }
+        first, second = (judged(specs[name], held_out) for name in (CLASSIFIER, LORA))
+        threshold = lowest_threshold(*first, second[1])
+        if threshold is not None:
+            fallback = Fallback(specs[LORA], threshold.below)
+            specs["cascade"] = replace(specs[CLASSIFIER], fallback=fallback)
+        figures = measured(specs, found, texts_of(spark, found, arguments.rows), arguments)
+    figures |= {"below": threshold.below if threshold else None, "held_out": len(held_out)}
+    report(arguments, figures)
+
+
+def taught(found: SetRows, arguments: argparse.Namespace, method: str, run: registry.Run) -> Any:
+    entry = Entry(name=method, model=DEFAULT, method=method)
+    question = Question(
+        set_name=arguments.only, rows=found, entry=entry, answers=arguments.answers, wanted=arguments.answers,
+        metric="accuracy",
+    )  # fmt: skip
+    return taught_model(question, question_spec(question), run)
+
+
+def measured(
+    specs: dict[str, LabelerSpec], found: SetRows, texts: DataFrame, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    gold = [answer for _, answer in found.test[: arguments.rows]]
+    taken: dict[str, list[float]] = {name: [] for name in specs}
+    rows: dict[str, list[Row]] = {}
+    for number in range(arguments.rounds + 1):
+        for name, spec in specs.items():
+            took, rows[name] = seconds(lambda: answered(spec, texts))  # noqa: B023 called at once
+            taken[name] += [took] if number else []
+    right = {name: sum(row["value"] == gold[row["number"]] for row in of) for name, of in rows.items()}
+    return {
+        name: {
+            "rows_per_second": len(gold) / statistics.median(taken[name]),
+            "over_adapter": statistics.median(
+                other / own for other, own in zip(taken[LORA], taken[name], strict=True)
+            ),
+            "accuracy": right[name] / len(gold),
+            "interval": wilson_interval(right[name], len(gold)),
+            "by_classifier": sum(row["model"] == specs[CLASSIFIER].model.identity for row in of) / len(gold),
+        }
+        for name, of in rows.items()
+    }
+
+
+def report(arguments: argparse.Namespace, figures: dict[str, Any]) -> None:
+    table = figure_table(
+        f"{arguments.only}, {arguments.answers:,} answers", "model", "rows/s", "times the adapter", "% right (95%)",
+        "by the classifier",
+    )  # fmt: skip
+    for name in (CLASSIFIER, LORA, "cascade"):
+        if one := figures.get(name):
+            low, high = one["interval"]
+            table.add_row(
+                name, f"{one['rows_per_second']:,.0f}", f"{one['over_adapter']:.2f}",
+                f"{one['accuracy']:.1%} ({low:.1%} to {high:.1%})", f"{one['by_classifier']:.0%}",
+            )  # fmt: skip
+    finish(arguments, table, {"cascade": figures})
+
+
+if __name__ == "__main__":
+    main()
