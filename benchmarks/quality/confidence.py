@@ -1,0 +1,91 @@
+"""Whether confidence can be trusted, before and after it is calibrated: that of answers, and that of their fields.
+
+    python -m benchmarks.quality.confidence --data DIR [--only banking77 restaurant8k] [--method classifier]
+        [--answers 600] [--held-out 300] [--rows 500]
+
+A model learns the first answers of a set's training part; the next ones, from which it has not learned, calibrate it,
+as `finetune` does with its held-out answers; `--rows` of the test part judge. Nothing is chosen on them.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.harness import argument_parser, figure_table, finish
+from benchmarks.quality import every_set
+from sparklabel import registry
+from sparklabel.benchmarking.cells import Question, question_spec, taught_model
+from sparklabel.benchmarking.entries import Entry
+from sparklabel.benchmarking.suite import SetRows, read_set
+from sparklabel.confidence.fit import JudgedAnswer, confidences, field_confidences, fit_calibrator
+from sparklabel.evaluation.metrics.confidence import calibration_error, confidence_auroc
+from sparklabel.labeler import Labeler
+from sparklabel.models.references import DEFAULT
+from sparklabel.tasks import AnswerMode, is_one_choice
+from sparklabel.training.call import LORA, METHODS
+from sparklabel.udf import load_engine, make_labeler
+
+COLUMNS = (
+    "rows", "right", "AUROC", "ECE", "calibrated", "fields", "fields right", "fields' AUROC", "fields' ECE",
+    "fields calibrated",
+)  # fmt: skip
+
+
+def judged(labeler: Labeler, rows: Any, mode: AnswerMode) -> list[JudgedAnswer]:
+    """The model's answers beside the right ones; rows that it could not answer are left out."""
+    labels = labeler.label([list(inputs) for inputs, _ in rows])
+    return JudgedAnswer.of_labels(mode, [gold for _, gold in rows], labels)
+
+
+def figures(
+    found: SetRows, name: str, arguments: argparse.Namespace, run: registry.Run
+) -> dict[str, float | None]:
+    mode = found.task.answer_mode
+    learned, held_out = arguments.answers, arguments.held_out
+    entry = Entry(name="embedded", model=DEFAULT, method=arguments.method)
+    question = Question(
+        set_name=name, rows=found, entry=entry, answers=learned, wanted=learned, metric="exact"
+    )
+    with taught_model(question, question_spec(question), run) as (spec, _):
+        labeler = make_labeler(spec, load_engine(spec.engine, spec.model))
+        fitted_to = judged(labeler, found.train[learned : learned + held_out], mode)
+        asked = judged(labeler, found.test[: arguments.rows], mode)
+    calibrator = fit_calibrator(fitted_to, choices=is_one_choice(mode))
+    right = np.array([answer.agreement for answer in asked])
+    own, calibrated = np.array([answer.raw for answer in asked]), confidences(calibrator, asked)
+    fields = np.array([share for answer in asked for _, share in answer.fields])
+    before, after = field_confidences(None, asked), field_confidences(calibrator, asked)
+    values = (
+        len(asked), right.mean(), confidence_auroc(calibrated, right == 1), calibration_error(own, right),
+        calibration_error(calibrated, right), len(fields), fields.mean() if len(fields) else None,
+        confidence_auroc(after, fields == 1), calibration_error(before, fields), calibration_error(after, fields),
+    )  # fmt: skip
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def shown(value: float | None) -> str:
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+
+
+def main() -> None:
+    parser = argument_parser(__doc__, rows=500)
+    parser.add_argument("--data", type=Path, required=True, help="the folder with the sets' files")
+    parser.add_argument("--only", nargs="+", default=["restaurant8k", "wnut17"], help="the sets")
+    parser.add_argument("--method", choices=METHODS, default=LORA, help="how the model is trained")
+    parser.add_argument("--answers", type=int, default=600, help="that it learns")
+    parser.add_argument("--held-out", type=int, default=300, help="answers that calibrate it")
+    arguments = parser.parse_args()
+    suite, every = every_set(), dict[str, dict[str, float | None]]()
+    with registry.start_run("confidence", experiment=registry.DEFAULT_EXPERIMENT) as run:
+        for name in arguments.only:
+            every[name] = figures(read_set(name, suite[name], arguments.data), name, arguments, run)
+    table = figure_table(f"Confidence, {arguments.method}, {arguments.answers:,} answers", "set", *COLUMNS)
+    for name, of_set in every.items():
+        table.add_row(name, *map(shown, of_set.values()))
+    finish(arguments, table, {"confidence": every})
+
+
+if __name__ == "__main__":
+    main()
