@@ -78,9 +78,10 @@ def main() -> None:
     parser.add_argument("--held-out", type=int, default=300, help="answers that calibrate it")
     arguments = parser.parse_args()
     suite, every = every_set(), dict[str, dict[str, float | None]]()
-    with registry.start_run("confidence", experiment=registry.DEFAULT_EXPERIMENT) as run:
-        for name in arguments.only:
-            every[name] = figures(read_set(name, suite[name], arguments.data), name, arguments, run)
+    for name in arguments.only:
+        found = read_set(name, suite[name], arguments.data)
+        with registry.start_run(f"confidence {name}", experiment=registry.DEFAULT_EXPERIMENT) as run:
+            every[name] = figures(found, name, arguments, run)
     table = figure_table(f"Confidence, {arguments.method}, {arguments.answers:,} answers", "set", *COLUMNS)
     for name, of_set in every.items():
         table.add_row(name, *map(shown, of_set.values()))
