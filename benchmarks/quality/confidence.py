@@ -4,7 +4,8 @@
         [--answers 600] [--held-out 300] [--rows 500]
 
 A model learns the first answers of a set's training part; the next ones, from which it has not learned, calibrate it,
-as `finetune` does with its held-out answers; `--rows` of the test part judge. Nothing is chosen on them.
+as `finetune` does with its held-out answers; `--rows` of the test part judge. Nothing is chosen on them. An error of 0
+is never seen on a number of rows: "at best" is what confidences that are right would show on as many.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.harness import argument_parser, figure_table, finish
 from benchmarks.quality import every_set
@@ -28,7 +30,7 @@ from sparklabel.training.call import LORA, METHODS
 from sparklabel.udf import load_engine, make_labeler
 
 COLUMNS = (
-    "rows", "right", "AUROC", "ECE", "calibrated", "fields", "fields right", "fields' AUROC", "fields' ECE",
+    "rows", "right", "AUROC", "ECE", "calibrated", "at best", "fields", "fields right", "fields' AUROC", "fields' ECE",
     "fields calibrated",
 )  # fmt: skip
 
@@ -59,10 +61,18 @@ def figures(
     before, after = field_confidences(None, asked), field_confidences(calibrator, asked)
     values = (
         len(asked), right.mean(), confidence_auroc(calibrated, right == 1), calibration_error(own, right),
-        calibration_error(calibrated, right), len(fields), fields.mean() if len(fields) else None,
+        calibration_error(calibrated, right), at_best(calibrated), len(fields), fields.mean() if len(fields) else None,
         confidence_auroc(after, fields == 1), calibration_error(before, fields), calibration_error(after, fields),
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
+
+
+def at_best(confidence: NDArray[np.float64]) -> float:
+    """The mean calibration error of 200 draws in which each answer is right with the probability that is its
+    confidence."""
+    random = np.random.default_rng(0)
+    drawn = (random.random(len(confidence)) < confidence for _ in range(200))
+    return float(np.mean([calibration_error(confidence, right.astype(float)) for right in drawn]))
 
 
 def shown(value: float | None) -> str:

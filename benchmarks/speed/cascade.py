@@ -67,10 +67,7 @@ def main() -> None:
     held_out = found.train[arguments.answers : arguments.answers + arguments.held_out]
     spark = sl.spark_session({"spark.master": "local[2]"})
     with ExitStack() as stack:
-        run = stack.enter_context(registry.start_run("cascade", experiment=registry.DEFAULT_EXPERIMENT))
-        specs = {
-            name: stack.enter_context(taught(found, arguments, name, run)) for name in (CLASSIFIER, LORA)
-        }
+        specs = {name: taught(found, arguments, name, stack) for name in (CLASSIFIER, LORA)}
         first, second = (judged(specs[name], held_out) for name in (CLASSIFIER, LORA))
         threshold = lowest_threshold(*first, second[1])
         if threshold is not None:
@@ -81,13 +78,15 @@ def main() -> None:
     report(arguments, figures)
 
 
-def taught(found: SetRows, arguments: argparse.Namespace, method: str, run: registry.Run) -> Any:
+def taught(found: SetRows, arguments: argparse.Namespace, method: str, stack: ExitStack) -> LabelerSpec:
+    """The model that has learned the answers, until the stack ends."""
     entry = Entry(name=method, model=DEFAULT, method=method)
     question = Question(
         set_name=arguments.only, rows=found, entry=entry, answers=arguments.answers, wanted=arguments.answers,
         metric="accuracy",
     )  # fmt: skip
-    return taught_model(question, question_spec(question), run)
+    run = stack.enter_context(registry.start_run(f"cascade {method}", experiment=registry.DEFAULT_EXPERIMENT))
+    return stack.enter_context(taught_model(question, question_spec(question), run))[0]
 
 
 def measured(
