@@ -31,7 +31,8 @@ from sparklabel.confidence.cascade import lowest_threshold
 from sparklabel.evaluation.metrics.confidence import wilson_interval
 from sparklabel.models.references import DEFAULT
 from sparklabel.training.call import CLASSIFIER, LORA
-from sparklabel.udf import Fallback, LabelerSpec, load_engine, make_labeler, udf_of
+from sparklabel.udf import LabelerSpec, load_engine, make_labeler, udf_of
+from sparklabel.udf.spec import Fallback
 
 
 def judged(spec: LabelerSpec, rows: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
