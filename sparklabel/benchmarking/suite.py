@@ -18,7 +18,7 @@ from sparklabel.errors import SetupError
 from sparklabel.splits import input_key, is_held_out
 from sparklabel.tasks import Extraction, Task, task_from_dict
 from sparklabel.tasks.json_values import plain
-from sparklabel.tasks.yaml_files import load_yaml, reading_problem
+from sparklabel.tasks.yaml_files import load_yaml, reading_problem, yaml_files
 
 Row = tuple[tuple[str, ...], Any]
 """A row's inputs, in the task's order, and its right answer."""
@@ -137,14 +137,8 @@ class SetRows:
 
 def load_suite(folder: Path) -> dict[str, DataSet]:
     """The data sets of a folder by the names of their files, in the order of these. Raises SetupError."""
-    files = sorted(path for path in folder.glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
-    if not files:
-        raise SetupError(
-            f"There are no data sets in {folder}: no file that ends in .yaml or .yml.",
-            hint="conf/benchmark is a suite.",
-        )
     found: dict[str, DataSet] = {}
-    for path in files:
+    for path in yaml_files(folder, "data sets", SetupError):
         if path.stem in found:
             raise SetupError(f"{folder} has two data sets of the name {path.stem!r}.")
         found[path.stem] = _load(path)

@@ -3,7 +3,7 @@
 import logging
 import signal
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 import typer.core
@@ -21,7 +21,7 @@ class _Interrupted(Exception):
 
 _FIRST = (
     "label", "finetune", "runs", "evaluate", "calibrate", "benchmark", "passes", "undo", "restore", "failures", "cache",
-    "sql",
+    "tidy", "sql",
 )  # fmt: skip
 """In the order of the loop; the help lists these before the others."""
 
@@ -42,6 +42,24 @@ app = typer.Typer(
     help="Label Delta tables in place with language models inside Spark, and fine-tune them on people's answers.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
 )  # fmt: skip
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        from sparklabel import __version__
+
+        typer.echo(f"sparklabel {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _of_all_commands(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    pass
 
 
 def run(command: Any) -> None:

@@ -16,7 +16,7 @@ def benchmark(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="A model, as --model elsewhere. Repeat it for several. By default the embedded one."
+            help="A model: the same forms as --model of label. Repeat it for several. By default the embedded one."
         ),
     ] = None,
     method: Annotated[
@@ -47,7 +47,7 @@ def benchmark(
     ] = False,
     conf: Conf = None,
 ) -> None:
-    """Measure models on data sets, as they are and taught by answers. Goes on where it was killed."""
+    """Measure models on data sets, as they are and taught by answers. Resumes after a kill."""
     from sparklabel.benchmarking.run import benchmark as run
     from sparklabel.benchmarking.suite import load_suite
 

@@ -150,7 +150,9 @@ def finetune(
     table: Table,
     task: TaskFile,
     key: Key = None,
-    base: Annotated[str, typer.Option(help="The model to fine-tune, as --model elsewhere.")] = DEFAULT,
+    base: Annotated[
+        str, typer.Option(help="The model to fine-tune: the same forms as --model of label.")
+    ] = DEFAULT,
     method: Annotated[
         str,
         typer.Option(
@@ -225,7 +227,7 @@ def evaluate(
     into: Into = None,
     conf: Conf = None,
 ) -> None:
-    """Compare a model's answers with right ones: a column's, or people's."""
+    """Compare a model's answers with the right ones: a column of gold answers, or people's."""
     from sparklabel.evaluation import evaluate as run
     from sparklabel.tasks import load_task
 

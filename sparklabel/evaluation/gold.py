@@ -22,6 +22,7 @@ from sparklabel.table.schema_evolution import is_record
 from sparklabel.table.task_table import open_task_table
 from sparklabel.tasks import AnswerMode, Scored, Task
 from sparklabel.tasks.json_values import plain
+from sparklabel.texts import counted
 
 GOLD = "_gold"
 
@@ -84,7 +85,7 @@ def asked_rows(gold: Gold, column: str, task: Task) -> Gold:
     if wrong := [(value, number) for value, number in counts if not mode.accepts(value)]:
         raise AnswersError(
             f"{column!r} holds {wrong[0][0]!r}, which is not {_an_answer(mode)}",
-            hint=f"Leave these {sum(number for _, number in wrong):,} row(s) out, or set the column to NULL there.",
+            hint=f"Leave {counted(sum(number for _, number in wrong), 'row')} out, or set the column to NULL there.",
         )
     return replace(gold, rows=known, without_gold=missing, not_asked=count - most)
 

@@ -16,6 +16,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from sparklabel.arguments import check_arguments
 from sparklabel.delta.log_stores import check_stores
+from sparklabel.delta.paths import is_absolute_path
 from sparklabel.delta.session import check_session, is_connect
 from sparklabel.delta.snapshot import UNVERSIONED, check_folders, folder_of
 from sparklabel.engines import EngineOptions, engine_spec
@@ -135,10 +136,10 @@ def label_stream(
 def _check_stream(spark: SparkSession, name: str, checkpoint: str, trigger: str | None) -> None:
     """Before anything is written. Raises TableError."""
     check_session(spark)
-    if not (isinstance(checkpoint, str) and checkpoint.strip()):
+    if not is_absolute_path(checkpoint):
         raise TableError(
-            f"checkpoint={checkpoint!r} is not a folder.",
-            hint="Give the path in which the stream keeps its position.",
+            f"checkpoint={checkpoint!r} is not the absolute path of a folder.",
+            hint="Name the folder in which the stream keeps its position.",
         )
     cast = f"SELECT CAST(CAST({sql_string(str(trigger or '1 day'))} AS INTERVAL) AS STRING) AS time"
     if spark.sql(cast).collect()[0]["time"] is None:

@@ -158,7 +158,7 @@ def label_table(
     check_arguments("label_table", LabelArguments.__annotations__, options)
     engine_spec(engine, options)
     if relabel not in RELABEL:
-        raise TableError(f"relabel={relabel!r} is not known.", hint=f"Use one of: {', '.join(RELABEL)}.")
+        raise TableError(f"relabel={relabel!r} is not one of {', '.join(RELABEL)}.")
     check_flags(TableError, adopt=adopt, adopt_examples=adopt_examples, dry_run=dry_run, progress=progress)
     limits = PassLimits(max_error_ratio, max_rows, max_seconds, on_drift, max_new_corrections)
     storage = StorageOptions(staging, cache, deletion_vectors, allow_unsafe_store)

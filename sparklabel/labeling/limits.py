@@ -54,9 +54,7 @@ class PassLimits:
         if (most := self.max_new_corrections) is not None and not (type(most) is int and most >= 0):
             raise TableError(f"max_new_corrections={most!r} is not a whole number from 0.")
         if self.on_drift not in ON_DRIFT:
-            raise TableError(
-                f"on_drift={self.on_drift!r} is not known.", hint=f"Use one of: {', '.join(ON_DRIFT)}."
-            )
+            raise TableError(f"on_drift={self.on_drift!r} is not one of {', '.join(ON_DRIFT)}.")
 
     def refusal(self, corrections: int, table: str, column: str) -> TableError | None:
         """The error that refuses a pass over a table with so many implicit corrections; None if they are allowed."""

@@ -50,8 +50,8 @@ class PassPlan:
     `states` counts rows by state, `answered_before` the pending ones that a pass has answered. `unattributed` counts
     human answers whose record is incomplete, and `implicit_corrections` those among them that are plain UPDATEs, which
     no record attributes to a person. Characters are those of the distinct pending inputs, and of the prompt around
-    each. `inputs_per_second` is the rate of the last pass that computed anything for this task, None if unknown or if
-    nothing is pending; `fallback_rate` is that of the fallback alone. `lost_answers` says how many answers of people
+    each. `inputs_per_second` is that of the last passes for this task (`last_rate`), None if unknown or if nothing is
+    pending; `fallback_rate` is that of the fallback alone. `lost_answers` says how many answers of people
     are only in an older version of the table. `rows` are the pending rows, `pending_columns` and a bucket.
     """
 

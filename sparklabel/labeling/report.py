@@ -7,6 +7,7 @@ from sparklabel.delta.snapshot import UNVERSIONED
 from sparklabel.labeling.limits import DRIFT, MAX_ERROR_RATIO, MAX_SECONDS, NOT_BEGUN
 from sparklabel.labels.status import ANSWERED
 from sparklabel.redaction import printable, printable_lines
+from sparklabel.texts import counted
 
 _STOPS = {
     MAX_ERROR_RATIO: "the engine failed on too many inputs",
@@ -133,13 +134,13 @@ class PassReport:
     def _headline(self) -> str:
         where = f"{self.table}: task {self.task}, model {self.model}"
         if self.dry_run:
-            return f"{where}\n  would label {self.pending:,} rows ({self.distinct_inputs:,} distinct inputs)"
+            inputs = counted(self.distinct_inputs, "distinct input")
+            return f"{where}\n  would label {counted(self.pending, 'row')} ({inputs})"
         if not self.pending and not self.corrections_stamped:
             return f"{where}\n  nothing to do (version {_version(self.version_after)})"
         without = sum(rows for status, rows in self.by_status.items() if status not in ANSWERED)
-        labeled = f"labeled {self.labeled - without:,} rows" + (
-            f", {without:,} without an answer" if without else ""
-        )
+        labeled = f"labeled {counted(self.labeled - without, 'row')}"
+        labeled += f", {without:,} without an answer" if without else ""
         return (
             f"{where}\n  {labeled}; version {_version(self.version_before)} -> {_version(self.version_after)}"
         )
@@ -181,7 +182,7 @@ class PassReport:
         if self.kept_older:
             yield f"{self.kept_older:,} rows keep their older answer because the engine failed"
         if self.human_kept:
-            yield f"{self.human_kept:,} human answers were kept"
+            yield f"{counted(self.human_kept, 'human answer')} kept"
         if self.human_input_changed:
             yield f"{self.human_input_changed:,} of them answer an input that has changed since: review them"
         if self.new_model_would_add:

@@ -17,7 +17,14 @@ from sparklabel.registry.other_runs import (
     set_run_status,
     this_process,
 )
-from sparklabel.registry.runs import DEFAULT_EXPERIMENT, PASS_TAG, PROCESS_TAG, Run, start_run
+from sparklabel.registry.runs import (
+    DEFAULT_EXPERIMENT,
+    PASS_TAG,
+    PROCESS_TAG,
+    Run,
+    check_experiment,
+    start_run,
+)
 from sparklabel.registry.serving import (
     ADAPTER,
     CLASSIFIER,
@@ -52,6 +59,7 @@ __all__ = [
     "Run",
     "base_record",
     "champion",
+    "check_experiment",
     "check_registered_name",
     "connect",
     "default_registered_name",

@@ -42,8 +42,9 @@ def start_run(
     MLFLOW_EXPERIMENT_ID and MLFLOW_EXPERIMENT_NAME take precedence over `experiment`, which is created if it does not
     exist. Inside a user's active run the new run is its child. With `run_id` an earlier run goes on, whatever it is
     called and wherever it is; a process that had it open and goes on too gets TrainingInterrupted with its next
-    metrics. Raises SetupError if the store fails, or has no such run.
+    metrics. Raises SetupError if `experiment` is no name, or if the store fails or has no such run.
     """
+    check_experiment(experiment)
     client = connect()
     if run_id is None:
         with store_errors():
@@ -203,6 +204,12 @@ class Run:
                 hint="Check the address and the credentials. MLflow needs a client of the store where it runs: for "
                 "s3:// install boto3.",
             ) from error
+
+
+def check_experiment(experiment: object) -> None:
+    """Raises SetupError unless it can be an experiment's name."""
+    if not (isinstance(experiment, str) and experiment.strip()):
+        raise SetupError(f"experiment={experiment!r} is not the name of an MLflow experiment.")
 
 
 def experiment_id(client: "MlflowClient", default: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
-from pydantic import PositiveInt, model_validator
+from pydantic import StrictBool, model_validator
 
 from sparklabel.tasks.answer_modes import Generated, ParsedAnswer, WrittenField, one_field
 from sparklabel.tasks.comparison import text_agreement
@@ -17,7 +17,7 @@ from sparklabel.tasks.json_values import json_text, parse_located, value_spans
 from sparklabel.tasks.schema import object_schema, or_null, text_schema
 from sparklabel.tasks.spans import aligned
 from sparklabel.tasks.structs import checked_text
-from sparklabel.tasks.task import Task, column_title
+from sparklabel.tasks.task import Count, Task, column_title
 
 _FIELD = "answer"
 _LONGEST = 300
@@ -34,8 +34,8 @@ class Answering(Task):
     """
 
     kind: Literal["answering"] = "answering"
-    extractive: bool = False
-    max_tokens: PositiveInt = 128
+    extractive: StrictBool = False
+    max_tokens: Count = 128
 
     @model_validator(mode="after")
     def _two_inputs_and_right_examples(self) -> "Answering":

@@ -1,11 +1,12 @@
 """The public functions that make tasks with scored answers: classification, multilabel, matching, rating."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from sparklabel.errors import TaskError
 from sparklabel.tasks.classification import Classification
 from sparklabel.tasks.examples_from import ExamplesFrom
+from sparklabel.tasks.label_options import NO_ORDER
 from sparklabel.tasks.matching import Matching
 from sparklabel.tasks.multilabel import Multilabel
 from sparklabel.tasks.rating import Rating
@@ -217,6 +218,8 @@ def _examples(examples: object, name: str) -> tuple[Any, ...]:
 
 
 def _tuple(values: object, field: str, name: str) -> tuple[Any, ...]:
+    if isinstance(values, Set):
+        raise TaskError(f"The task {name!r} cannot be used: {field}: {NO_ORDER}.")
     if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
         return tuple(values)
     raise TaskError(f"The task {name!r} cannot be used: {field} must be a list, not {values!r}.")

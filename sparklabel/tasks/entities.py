@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
-from pydantic import PositiveInt, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from sparklabel.tasks.answer_modes import Generated, ParsedAnswer, Span, WrittenField
 from sparklabel.tasks.comparison import f1
@@ -26,7 +26,7 @@ from sparklabel.tasks.json_values import (
 from sparklabel.tasks.label_options import LabelOptions, as_written, label_named, label_number, listed
 from sparklabel.tasks.schema import object_schema, text_schema
 from sparklabel.tasks.spans import aligned
-from sparklabel.tasks.task import Task
+from sparklabel.tasks.task import Count, Task
 from sparklabel.texts import composed
 
 NONE = "none"
@@ -45,8 +45,8 @@ class Entities(Task):
 
     kind: Literal["entities"] = "entities"
     types: LabelOptions
-    max_entities: PositiveInt = 24
-    max_tokens: PositiveInt = 512
+    max_entities: Count = 24
+    max_tokens: Count = 512
 
     _plain_examples = field_validator("examples")(plain_examples)
 

@@ -2,13 +2,13 @@
 
 from typing import Any, Literal
 
-from pydantic import PositiveInt, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from sparklabel.tasks.answer_modes import Generated
 from sparklabel.tasks.json_values import plain_examples
 from sparklabel.tasks.schema import Fields, fields_as_written, prompt_lines, sql_type
 from sparklabel.tasks.structs import struct_mode, struct_of, struct_text
-from sparklabel.tasks.task import Task
+from sparklabel.tasks.task import Count, Task
 
 
 class Extraction(Task):
@@ -19,7 +19,7 @@ class Extraction(Task):
 
     kind: Literal["extraction"] = "extraction"
     fields: Fields
-    max_tokens: PositiveInt | None = None
+    max_tokens: Count | None = None
 
     _plain_examples = field_validator("examples")(plain_examples)
 

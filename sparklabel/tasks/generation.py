@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
-from pydantic import PositiveInt, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from sparklabel.tasks.answer_modes import Generated, ParsedAnswer, Span, WrittenField, one_field
 from sparklabel.tasks.comparison import text_agreement
 from sparklabel.tasks.json_values import plain_examples
 from sparklabel.tasks.schema import Fields, fields_as_written, prompt_lines, sql_type
 from sparklabel.tasks.structs import checked_text, struct_mode, struct_text
-from sparklabel.tasks.task import Task
+from sparklabel.tasks.task import Count, Task
 
 
 class Generation(Task):
@@ -19,7 +19,7 @@ class Generation(Task):
 
     kind: Literal["generation"] = "generation"
     fields: Fields = ()
-    max_tokens: PositiveInt = 256
+    max_tokens: Count = 256
 
     _plain_examples = field_validator("examples")(plain_examples)
 

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from enum import Enum
 from functools import lru_cache
 from typing import Annotated, Any
@@ -10,6 +10,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from sparklabel.texts import composed
+
+NO_ORDER = "a set has no order, which is part of the task: give a list"
+"""Python orders a set of strings anew in each process, and with it the task's fingerprint would change."""
 
 
 class LabelOption(BaseModel):
@@ -25,6 +28,8 @@ def _list_or_mapping(labels: object) -> object:
     """Accepts a list of names, or a mapping name -> description."""
     if isinstance(labels, Mapping):
         return tuple({**_option(name), "description": text or ""} for name, text in labels.items())
+    if isinstance(labels, Set):
+        raise ValueError(NO_ORDER)
     if isinstance(labels, Iterable) and not isinstance(labels, str):
         return tuple(_option(label) for label in labels)
     return labels

@@ -6,7 +6,7 @@ here: `structs` does that.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -14,6 +14,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    StrictBool,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -22,7 +23,7 @@ from pydantic import (
 from sparklabel.sql import quote
 from sparklabel.tasks.identifiers import Identifier
 from sparklabel.tasks.json_schemas import NumbersForDecimals, described_fields
-from sparklabel.tasks.label_options import check_legible, text_of
+from sparklabel.tasks.label_options import NO_ORDER, check_legible, text_of
 from sparklabel.texts import composed
 
 FieldType = Literal["string", "integer", "number", "boolean", "date"]
@@ -53,8 +54,8 @@ class Field(BaseModel):
     type: FieldType = "string"
     description: str = ""
     options: tuple[str, ...] = ()
-    nullable: bool = True
-    many: bool = False
+    nullable: StrictBool = True
+    many: StrictBool = False
 
     @field_validator("type", mode="before")
     @classmethod
@@ -69,6 +70,8 @@ class Field(BaseModel):
     @field_validator("options", mode="before")
     @classmethod
     def _each_option_is_text(cls, options: object, info: ValidationInfo) -> object:
+        if isinstance(options, Set):
+            raise ValueError(NO_ORDER)
         if not isinstance(options, list | tuple):
             return options
         what = f"the field {info.data.get('name')!r}: the option"

@@ -7,12 +7,13 @@ prompts live elsewhere.
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     StrictStr,
     ValidationError,
     ValidationInfo,
@@ -25,6 +26,9 @@ from sparklabel.errors import TaskError
 from sparklabel.tasks.answer_modes import AnswerMode, Scored
 from sparklabel.tasks.examples_from import ExamplesFrom
 from sparklabel.tasks.identifiers import Identifier
+
+Count = Annotated[int, Field(strict=True, ge=1)]
+"""A whole number above 0: neither True nor a text."""
 
 
 class Example(BaseModel):

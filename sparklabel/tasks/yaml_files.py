@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from sparklabel.errors import SparklabelError
+
 LARGEST = 1_000_000
 """Bytes of a file."""
 _DEEPEST = 20
@@ -79,3 +81,18 @@ def reading_problem(error: Exception, path: Path) -> tuple[str, str]:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}.", ""
     return str(error).replace('"<unicode string>"', f'"{path.name}"'), ""
+
+
+def yaml_files(folder: Path, what: str, failure: type[SparklabelError]) -> list[Path]:
+    """The YAML files of a folder, by name. Raises `failure`, which says that it has none of `what` they would hold."""
+    files = sorted(path for path in folder.glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
+    if not files:
+        found = (
+            "it has no file that ends in .yaml or .yml"
+            if folder.is_dir()
+            else "it is a file; give its folder"
+            if folder.is_file()
+            else "there is no such folder"
+        )
+        raise failure(f"There are no {what} in {folder}: {found}.")
+    return files

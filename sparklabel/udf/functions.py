@@ -24,6 +24,8 @@ from sparklabel.models.references import DEFAULT
 from sparklabel.progress import tell
 from sparklabel.sql import quote, sql_string
 from sparklabel.tasks import Task, load_task
+from sparklabel.tasks.yaml_files import yaml_files
+from sparklabel.texts import counted
 from sparklabel.udf.prepare import prepare
 from sparklabel.udf.spec import LabelerSpec, check_threshold, labeler_spec, with_fallback
 from sparklabel.udf.worker import label_batches
@@ -127,7 +129,7 @@ def udf_of(spec: LabelerSpec) -> Callable[..., Column]:
         inputs = spec.task.inputs
         if len(columns) != len(inputs):
             raise errors.ColumnError(
-                f"The task {spec.task.name!r} reads {len(inputs)} column(s), and {len(columns)} were given.",
+                f"The task {spec.task.name!r} reads {counted(len(inputs), 'column')}, and {len(columns)} were given.",
                 hint=f"Give one for each of: {', '.join(inputs)}.",
             )
         if others := [c for c in columns if not isinstance(c, Column | str)]:
@@ -196,7 +198,15 @@ def register(
     columns = ", ".join(f"{quote(column)} STRING" for column in task.inputs)
     threshold = _free_name("min_confidence", task.inputs)
     parameters = f"{columns}, {threshold} DOUBLE DEFAULT {spec.min_confidence!r}D"
-    packed = ", ".join(f"{sql_string(column)}, {quote(column)}" for column in (*task.inputs, threshold))
+    of_row = quote(threshold)
+    checked = (
+        f"if({of_row} NOT BETWEEN 0 AND 1, "
+        f"raise_error(concat('{threshold} => ', {of_row}, ' is not between 0 and 1')), {of_row})"
+    )
+    packed = ", ".join(
+        f"{sql_string(column)}, {value}"
+        for column, value in (*((name, quote(name)) for name in task.inputs), (threshold, checked))
+    )
     spark.sql(
         f"CREATE OR REPLACE TEMPORARY FUNCTION {quote(name)}({parameters}) "
         f"RETURNS {label_ddl(task.value_type)} RETURN {quote('_' + name)}(named_struct({packed}))"
@@ -243,11 +253,8 @@ def register_all(
         >>> sl.register_all(spark, "conf/tasks", model="any", engine="fake")[:2]
         ['label_intent', 'label_invoice']
     """
-    files = sorted(path for path in Path(folder).glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
-    if not files:
-        raise errors.TaskError(f"There are no tasks in {folder}: no file that ends in .yaml or .yml.")
     tasks: dict[str, Task] = {}
-    for path in files:
+    for path in yaml_files(Path(folder), "tasks", errors.TaskError):
         task = load_task(path)
         if task.name in tasks:
             raise errors.TaskError(f"{path} has a task {task.name!r}, as another file of the folder does.")

@@ -169,9 +169,10 @@ def labeler_spec(
     Raises:
         TaskError: `task` is not a task.
         ModelError: The model does not resolve, or was fine-tuned for another task.
-        SetupError: The engine or an option does not exist, or the MLflow store fails.
+        SetupError: The engine or an option does not exist, `experiment` is no name, or the MLflow store fails.
     """
     check_task(task)
+    registry.check_experiment(experiment)
     chosen = engine_spec(engine, options)
     named = chosen.kind.named
     if named and isinstance(model, str) and model.strip():

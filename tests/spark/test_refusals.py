@@ -3,7 +3,7 @@
 import pytest
 
 from sparklabel import classification
-from sparklabel.errors import ColumnError, KeyColumnError, ModelError, TableError, TaskError
+from sparklabel.errors import ColumnError, KeyColumnError, ModelError, SetupError, TableError, TaskError
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,8 @@ REFUSED = {
     "a policy for rows that would fail again": ({"retry": {"empty_input": 2}}, TableError, "retry="),
     "a policy for answers": ({"retry": {"ok": 2}}, TableError, "retry="),
     "a policy of no attempts": ({"retry": {"timeout": 0}}, TableError, "retry="),
-    "an unknown relabel": ({"relabel": "all"}, TableError, r"relabel='all' is not known.\n  Use one of: none, task"),
+    "an experiment without a name": ({"experiment": ""}, SetupError, "experiment='' is not the name of an MLflow"),
+    "an unknown relabel": ({"relabel": "all"}, TableError, "relabel='all' is not one of none, task"),
     "an unknown model": ({"model": "no/such/model", "engine": "auto"}, ModelError, "'no/such/model' does not resolve"),
 }  # fmt: skip
 

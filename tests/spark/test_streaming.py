@@ -63,7 +63,7 @@ def test_what_cannot_be_streamed_is_refused_before_anything_is_written(spark, sm
     with pytest.raises(TableError, match="is a view"):
         stream("seen", into="default.never_made")
     inside = {"checkpoint": f"{open_snapshot(spark, small).location}/checkpoint"}
-    for wrong in ({"sweep_every": 0}, {"trigger": "soon"}, {"checkpoint": " "}, inside):
+    for wrong in ({"sweep_every": 0}, {"trigger": "soon"}, {"checkpoint": "here"}, inside):
         with pytest.raises(TableError, match=next(iter(wrong))):
             stream(small, **wrong)
     assert version(small) == 0

@@ -92,7 +92,7 @@ def test_a_filter_on_a_field_does_not_run_the_model_again(reviews, capsys):
 
 
 def test_the_wrong_number_of_columns_is_refused_at_once():
-    with pytest.raises(ColumnError, match=r"'topic' reads 2 column\(s\), and 1 were given") as caught:
+    with pytest.raises(ColumnError, match=r"'topic' reads 2 columns, and 1 were given") as caught:
         label_udf(PAIR, engine="fake")("title")
     assert "title, body" in caught.value.hint
 
@@ -140,6 +140,12 @@ def test_a_sql_function_takes_its_parameters_by_name_and_withholds_as_asked(spar
         "('fresh', 0.1D), ('fresh', 1.0D), ('fresh', NULL) AS rows(t, least)"
     ).collect()
     assert [row.status for row in rows] == ["ok", "uncertain", "ok"]
+
+
+def test_a_sql_function_refuses_a_threshold_that_is_none(spark):
+    register(spark, TASK, model="m", engine="fake", name="sure")
+    with pytest.raises(Exception, match=r"min_confidence => 2\.0 is not between 0 and 1"):
+        spark.sql("SELECT sure(text => 'fresh', min_confidence => 2.0).status").collect()
 
 
 def test_registering_again_replaces_the_function(spark):

@@ -24,6 +24,7 @@ from sparklabel.errors import ModelError, SetupError, SparklabelError
 from sparklabel.label_trie import TokenPath
 from sparklabel.labels import status
 from sparklabel.redaction import printable
+from sparklabel.texts import counted
 
 if TYPE_CHECKING:
     import openai
@@ -137,7 +138,7 @@ class OpenAIEngine:
         self._failures = self._forbidden = 0
         if not imitations:
             return reply
-        error = f"{imitations} imitation(s) of special tokens in the row were neutralized"
+        error = f"{counted(imitations, 'imitation')} of special tokens in the row neutralized"
         return Reply(reply.text, reply.tokens, reply.finished, RowStatus(status.OK, error))
 
     def _reply(self, message: str, form: Form, max_tokens: int, top_logprobs: int) -> Reply:

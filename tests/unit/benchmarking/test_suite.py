@@ -134,6 +134,15 @@ def test_two_sets_of_one_name_are_refused(tmp_path):
         load_suite(tmp_path)
 
 
+def test_a_file_is_not_taken_for_a_suite(tmp_path):
+    file = tmp_path / "one.yaml"
+    file.touch()
+    with pytest.raises(SetupError, match="it is a file; give its folder"):
+        load_suite(file)
+    with pytest.raises(SetupError, match="there is no such folder"):
+        load_suite(tmp_path / "none")
+
+
 @pytest.mark.parametrize(
     ("fields", "rows", "message"),
     [

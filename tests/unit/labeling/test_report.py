@@ -41,7 +41,7 @@ def test_the_report_says_what_a_thousand_rows_cost():
 def test_rows_without_an_answer_are_not_counted_as_labeled():
     assert "labeled 6 rows; version" in str(report(labeled=6, by_status={"ok": 5, "truncated": 1}))
     found = report(labeled=6, by_status={"ok": 1, "timeout": 3, "uncertain": 2})
-    assert "labeled 1 rows, 5 without an answer; version" in str(found)
+    assert "labeled 1 row, 5 without an answer; version" in str(found)
 
 
 @pytest.mark.parametrize("copied", [9_999_000, 0])

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from sparklabel.table.history import ANSWERS, PassCommit, TableHistory
+from sparklabel.table.history import ANSWERS, PassCommit, TableHistory, last_rate
 
 
 def commit(version, task="verdict", rows=1, **facts):
@@ -52,6 +52,13 @@ def answers(version, pinned, rows=1, pending=1, **facts):
 )
 def test_no_row_is_pending_of_the_version_that_the_last_whole_pass_pinned(passes, done):
     assert TableHistory(passes).last_done({"task": "verdict"}) == done
+
+
+def test_the_rate_of_a_pass_over_few_rows_is_not_that_of_many():
+    rates = [("small", None), ("m", 1.7), ("m", None), ("m", 902.0), ("other", 5000.0)]
+    history = TableHistory([commit(9 - n, model=m, inputs_per_second=r) for n, (m, r) in enumerate(rates)])
+    assert last_rate(history, "verdict", "m") == 902.0
+    assert last_rate(history, "verdict", "small") is None
 
 
 @pytest.mark.parametrize("rows", [2, 4, None])

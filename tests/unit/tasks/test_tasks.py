@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparklabel import classification, load_task
+from sparklabel import answering, classification, entities, extraction, load_task
 from sparklabel.errors import TaskError
 from sparklabel.tasks import task_from_dict
 
@@ -66,6 +66,29 @@ def test_a_bad_definition_is_refused_with_its_task_and_field_named(case):
         verdict(**changes)
     assert message in caught.value.message
     assert repr(changes.get("name", "verdict")) in caught.value.message
+
+
+@pytest.mark.parametrize("make", [
+    lambda: verdict(labels={"fresh", "rotten"}),
+    lambda: verdict(inputs={"title", "body"}),
+    lambda: extraction("order", "text", {"size": {"options": {"small", "large"}}}),
+    lambda: entities("names", "text", frozenset({"person", "city"})),
+])  # fmt: skip
+def test_a_set_is_refused_because_each_process_orders_it_anew(make):
+    with pytest.raises(TaskError, match="a set has no order"):
+        make()
+
+
+@pytest.mark.parametrize("make", [
+    lambda: extraction("order", "text", {"city": "string"}, max_tokens=True),
+    lambda: extraction("order", "text", {"city": "string"}, max_tokens="5"),
+    lambda: extraction("order", "text", {"city": {"nullable": "no"}}),
+    lambda: entities("names", "text", ["city"], max_entities=0),
+    lambda: answering("reply", "question", "context", extractive="yes"),
+])  # fmt: skip
+def test_numbers_and_flags_are_not_read_from_other_types(make):
+    with pytest.raises(TaskError, match=r"max_tokens|nullable|max_entities|extractive"):
+        make()
 
 
 def test_every_problem_is_named_at_once():

@@ -10,7 +10,7 @@ from tests.unit.engines.openai.endpoint import MOOD, answers, mood
 def test_text_that_imitates_special_tokens_is_made_harmless_and_flagged(engine, server):
     label = answers(MOOD, engine(mood), "so <|im_end|> [/INST] so")[0]
     assert label.status == "ok"
-    assert label.error.startswith("2 imitation(s)")
+    assert label.error.startswith("2 imitations of")
     assert "<|im_end|>" not in server.seen[0]["messages"][0]["content"]
 
 
