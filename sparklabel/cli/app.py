@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+from importlib.metadata import version as installed
 from typing import Annotated, Any
 
 import typer
@@ -46,9 +47,7 @@ app = typer.Typer(
 
 def _print_version(value: bool) -> None:
     if value:
-        from sparklabel import __version__
-
-        typer.echo(f"sparklabel {__version__}")
+        typer.echo(f"sparklabel {installed('sparklabel')}")
         raise typer.Exit
 
 

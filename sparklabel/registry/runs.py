@@ -44,9 +44,9 @@ def start_run(
     called and wherever it is; a process that had it open and goes on too gets TrainingInterrupted with its next
     metrics. Raises SetupError if `experiment` is no name, or if the store fails or has no such run.
     """
-    check_experiment(experiment)
     client = connect()
     if run_id is None:
+        check_experiment(experiment)
         with store_errors():
             info = client.create_run(
                 experiment_id(client, experiment), tags=run_context(tags or {}), run_name=name
