@@ -31,12 +31,14 @@ _STEPS = 400
 def _number(value: Any) -> Any:
     """Neither True nor "1" is meant as a number; NumPy's integers are."""
     if isinstance(value, bool | str | bytes):
-        raise PydanticCustomError("int_type", "Input should be a valid integer")
+        raise PydanticCustomError("number_type", "Input should be a number")
     return value
 
 
-_Count = Annotated[int, BeforeValidator(_number), Field(ge=1, lt=2**31)]
-_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Integer = Annotated[int, BeforeValidator(_number)]
+_Float = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+_Count = Annotated[_Integer, Field(ge=1, lt=2**31)]
+_Positive = Annotated[_Float, Field(gt=0)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -83,12 +85,12 @@ class TrainingConfig:
     epochs: _Count | None = None
     batch_size: _Count = 16
     learning_rate: _Positive = 1e-3
-    warmup_ratio: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.1
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
+    warmup_ratio: Annotated[_Float, Field(ge=0, le=1)] = 0.1
+    weight_decay: Annotated[_Float, Field(ge=0)] = 0.01
     max_grad_norm: _Positive = 1.0
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[_Integer, Field(ge=0, lt=2**63)] = 0
     max_tokens: _Count = 1024
-    cache_bytes: Annotated[int, Field(ge=0)] = 2 * 2**30
+    cache_bytes: Annotated[_Integer, Field(ge=0)] = 2 * 2**30
 
     @model_validator(mode="wrap")
     @classmethod
