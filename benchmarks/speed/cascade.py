@@ -4,8 +4,8 @@
 
 Both learn the same answers of a set's training part. The next ones, from which neither has learned, give the threshold
 as `fallback_below="auto"` finds it: the lowest at which the cascade loses at most a point against the adapter alone.
-The test part is asked through the column function, on two task slots, in turn; the first call of each, which loads the
-models, is not counted. Only ratios of one round count.
+The test part is asked through the column function, on two task slots, in turn. Workers remember what they answered, so
+each round has rows of its own; the first one, which loads the models, is not counted. Only ratios of one round count.
 """
 
 import argparse
@@ -45,11 +45,14 @@ def judged(spec: LabelerSpec, rows: Sequence[Any]) -> tuple[NDArray[np.float64],
     return np.array([label.confidence for label in labels], dtype=np.float64), np.array(right)
 
 
-def texts_of(spark: SparkSession, found: SetRows, rows: int) -> DataFrame:
-    """The test rows with their `number`, over two task slots."""
+def texts_of(spark: SparkSession, found: SetRows, rows: int, parts: int) -> list[DataFrame]:
+    """The test rows with their `number`, divided into parts, each over two task slots."""
     numbered = [(number, *texts) for number, (texts, _) in enumerate(found.test[:rows])]
     columns = ", ".join(f"`{name}` STRING" for name in found.task.inputs)
-    return spark.createDataFrame(numbered, f"number INT, {columns}").repartition(2).cache()
+    return [
+        spark.createDataFrame(numbered[part::parts], f"number INT, {columns}").repartition(2).cache()
+        for part in range(parts)
+    ]
 
 
 def answered(spec: LabelerSpec, texts: DataFrame) -> list[Row]:
@@ -74,7 +77,7 @@ def main() -> None:
         if threshold is not None:
             fallback = Fallback(specs[LORA], threshold.below)
             specs["cascade"] = replace(specs[CLASSIFIER], fallback=fallback)
-        figures = measured(specs, found, texts_of(spark, found, arguments.rows), arguments)
+        figures = measured(specs, found, texts_of(spark, found, arguments.rows, arguments.rounds + 1))
     figures |= {"below": threshold.below if threshold else None, "held_out": len(held_out)}
     report(arguments, figures)
 
@@ -90,29 +93,28 @@ def taught(found: SetRows, arguments: argparse.Namespace, method: str, stack: Ex
     return stack.enter_context(taught_model(question, question_spec(question), run))[0]
 
 
-def measured(
-    specs: dict[str, LabelerSpec], found: SetRows, texts: DataFrame, arguments: argparse.Namespace
-) -> dict[str, Any]:
-    gold = [answer for _, answer in found.test[: arguments.rows]]
-    taken: dict[str, list[float]] = {name: [] for name in specs}
-    rows: dict[str, list[Row]] = {}
-    for number in range(arguments.rounds + 1):
+def measured(specs: dict[str, LabelerSpec], found: SetRows, parts: Sequence[DataFrame]) -> dict[str, Any]:
+    rates: dict[str, list[float]] = {name: [] for name in specs}
+    rows: dict[str, list[Row]] = {name: [] for name in specs}
+    for number, texts in enumerate(parts):
+        count = texts.count()  # and Spark keeps them
         for name, spec in specs.items():
-            took, rows[name] = seconds(lambda: answered(spec, texts))  # noqa: B023 called at once
-            taken[name] += [took] if number else []
-    right = {name: sum(row["value"] == gold[row["number"]] for row in of) for name, of in rows.items()}
-    return {
-        name: {
-            "rows_per_second": len(gold) / statistics.median(taken[name]),
-            "over_adapter": statistics.median(
-                other / own for other, own in zip(taken[LORA], taken[name], strict=True)
-            ),
-            "accuracy": right[name] / len(gold),
-            "interval": wilson_interval(right[name], len(gold)),
-            "by_classifier": sum(row["model"] == specs[CLASSIFIER].model.identity for row in of) / len(gold),
+            took, answers = seconds(lambda: answered(spec, texts))  # noqa: B023 called at once
+            rows[name] += answers
+            rates[name] += [count / took] if number else []
+    figures = {}
+    for name, answers in rows.items():
+        right = sum(row["value"] == found.test[row["number"]][1] for row in answers)
+        ratios = [own / other for own, other in zip(rates[name], rates[LORA], strict=True)]
+        figures[name] = {
+            "rows_per_second": statistics.median(rates[name]),
+            "over_adapter": statistics.median(ratios),
+            "accuracy": right / len(answers),
+            "interval": wilson_interval(right, len(answers)),
+            "by_classifier": sum(row["model"] == specs[CLASSIFIER].model.identity for row in answers)
+            / len(answers),
         }
-        for name, of in rows.items()
-    }
+    return figures
 
 
 def report(arguments: argparse.Namespace, figures: dict[str, Any]) -> None:
