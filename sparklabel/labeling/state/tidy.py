@@ -4,8 +4,8 @@ In: a table, and the folders that passes over it were given. Out: staging and ca
 gone, and their files deleted. Answers to rows that are still there stay, also those that nobody has merged yet.
 """
 
-from collections.abc import Collection
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import reduce
@@ -202,15 +202,20 @@ def _vacuum(spark: SparkSession, path: str, wait: timedelta, retention: str) -> 
     `retention` is the property to do it with, if not the table's own."""
     sql = f"delta.{quote(path)}"
     removed, now = _last_removal(spark, sql), datetime.now().astimezone()
+    with _retained(spark, sql, retention) if retention else nullcontext():
+        spark.sql(f"VACUUM {sql}").collect()
+    return removed + wait if removed and removed + wait > now else None
+
+
+@contextmanager
+def _retained(spark: SparkSession, sql: str, retention: str) -> Iterator[None]:
+    """The table has this retention inside the block, and then its own again, on which passes rely."""
     own = open_snapshot(spark, sql).properties.get(_RETENTION, "interval 1 hour")
     try:
-        if retention:
-            _set_retention(spark, sql, retention)
-        spark.sql(f"VACUUM {sql}").collect()
+        _set_retention(spark, sql, retention)
+        yield
     finally:
-        if retention:  # passes rely on theirs, and VACUUM too
-            _set_retention(spark, sql, own)
-    return removed + wait if removed and removed + wait > now else None
+        _set_retention(spark, sql, own)
 
 
 def _set_retention(spark: SparkSession, sql: str, retention: str) -> None:

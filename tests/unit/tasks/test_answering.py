@@ -127,6 +127,8 @@ def test_the_task_in_conf_works():
 
 def test_the_fake_engine_answers_from_the_context():
     rows = [[f"Who was {number}?", "Zoë was here: there"] for number in range(5)]
-    values = {label.value for label in Labeler(EXTRACTIVE, FakeEngine(), model="m").label(rows)}
+    labels = Labeler(EXTRACTIVE, FakeEngine(), model="m").label(rows)
+    values = {label.value for label in labels}
+    assert {label.status for label in labels} == {"ok"}
     assert len(values) > 1
     assert all(value in "Zoë was here: there" for value in values - {None})

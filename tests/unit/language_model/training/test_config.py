@@ -37,7 +37,8 @@ def test_what_the_user_chose_is_kept():
      ("warmup_ratio", -0.1, "greater than or equal to 0"), ("lora_alpha", math.nan, "finite number"),
      ("weight_decay", math.inf, "finite number"), ("max_grad_norm", 0, "greater than 0"),
      ("target_modules", "q_proj", "valid tuple"), ("target_modules", (), "at least 1 item"),
-     ("batch_size", 2.5, "valid integer"), ("rank", True, "be a number"), ("lora_alpha", "8", "be a number"),
+     ("batch_size", 2.5, "valid integer"), ("rank", True, "be a number"), ("rank", "8", "be a number"),
+     ("lora_alpha", True, "be a number"),
      ("max_tokens", 10**30, "less than"), ("seed", -1, "greater than or equal to 0")],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_with_its_name_and_what_is_possible(field: str, value: object, wanted: str):
