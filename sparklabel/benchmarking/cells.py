@@ -191,7 +191,8 @@ def taught_model(
     has_classifier = entry.method != LORA and isinstance(task.answer_mode, Scored)
     inputs = FinetuneInputs(
         call=FinetuneCall(
-            table=question.set_name, task=task, base=entry.model, method=entry.method, config=question.config
+            table=question.set_name, task=task, base=entry.model, method=entry.method,
+            tune_encoder=entry.tune_encoder, config=question.config,
         ),
         processes=Processes(), opened=None, answers=HumanAnswers(people, (), {}), base=spec.model,
         encoder=resolve_encoder(ENCODER) if has_classifier else None, registered_name=question.set_name, examples=None,

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from sparklabel.arguments import unknown_name
+from sparklabel.arguments import check_flags, unknown_name
 from sparklabel.engines import EngineOptions, engine_spec
 from sparklabel.errors import SetupError
 from sparklabel.labeling.options import Pricing
-from sparklabel.training.call import LORA, METHODS
+from sparklabel.training.call import CLASSIFIER, LORA, METHODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Entry:
         engine: Its engine, or the options of it.
         options: Options of the engine, by name.
         method: How it is taught by answers: "lora", "classifier" or "auto".
+        tune_encoder: Trains a classifier's encoder, too.
         cost_per_hour, cost_per_million_tokens: Its prices, as for `label_table`.
     """
 
@@ -32,6 +33,7 @@ class Entry:
     engine: str | EngineOptions = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
     method: str = LORA
+    tune_encoder: bool = False
     cost_per_hour: float | None = None
     cost_per_million_tokens: float | None = None
 
@@ -42,6 +44,12 @@ class Entry:
             raise SetupError(f"options={self.options!r} are not options by name.")
         if self.method not in METHODS:
             raise unknown_name("benchmark", "method", str(self.method), METHODS)
+        check_flags(SetupError, tune_encoder=self.tune_encoder)
+        if self.tune_encoder and self.method != CLASSIFIER:
+            raise SetupError(
+                f"tune_encoder=True, and method={self.method!r} trains no classifier by itself.",
+                hint="Give method='classifier', or leave tune_encoder= out.",
+            )
         engine_spec(self.engine, dict(self.options))
         _ = self.pricing
 
@@ -88,4 +96,6 @@ def named_entries(given: Iterable[object]) -> list[Entry]:
 
 
 def _name(entry: Entry, several: bool) -> str:
+    if entry.tune_encoder:
+        return f"{entry.model}, {entry.method} and its encoder"
     return f"{entry.model}, {entry.method}" if several or entry.method != LORA else entry.model

@@ -123,6 +123,7 @@ def test_a_metric_that_is_no_share_is_named(suite, metric):
         ({"models": [{"engine": "fake"}]}, "names no model"),
         ({"models": [5]}, "model=5 is not a reference"),
         ({"models": [FAKE | {"method": "sft"}]}, "has no method 'sft'"),
+        ({"models": [FAKE | {"tune_encoder": True}]}, "method='lora' trains no classifier"),
         ({"models": [FAKE | {"options": {"fail": 1}}]}, "fail"),
         ({"allow_shared": "no"}, "allow_shared='no' is neither"),
     ],
@@ -136,6 +137,8 @@ def test_models_are_named_by_what_differs():
     assert [one.name for one in named_entries(["a", "b"])] == ["a", "b"]
     both = named_entries(["a", {"model": "a", "method": "auto"}, {"model": "a", "name": "mine"}])
     assert [one.name for one in both] == ["a, lora", "a, auto", "mine"]
+    tuned = {"model": "a", "method": "classifier", "tune_encoder": True}
+    assert named_entries([tuned])[0].name == "a, classifier and its encoder"
 
 
 CELL = Cell(
