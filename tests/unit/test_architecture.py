@@ -13,7 +13,7 @@ FLOORS = {
     for floor, rooms in enumerate(
         (
             "arguments errors hashing host_hashes splits machine progress redaction cache_dir cache_builds locks sql "
-            "stored_records termination texts labels",
+            "stored_records termination texts labels agreement",
             "tasks",
             "models language_model few_shot prompts label_trie confidence probe engines classifiers",
             "labeler",
@@ -22,7 +22,7 @@ FLOORS = {
             "udf",
             "labeling",
             "evaluation training",
-            "labeled_table benchmarking",
+            "labeled_table benchmarking review",
             "demo cli",
         )
     )
@@ -36,10 +36,15 @@ DOORS = {
     "mlflow": {"registry"},
     "vllm": {"engines.vllm"},
     "openai": {"engines.openai"},
-    "jinja2": {"language_model.chat_renderer"},
+    "jinja2": {"language_model.chat_renderer", "review.web"},
     "filelock": {"locks"},
     "optuna": {"training.runs"},
-    "matplotlib": {"training.runs.figures", "benchmarking.charts"},
+    "sqlite3": {"review.journal", "cli.doctor"},
+    "fastapi": {"review.web"},
+    "starlette": {"review.web"},
+    "uvicorn": {"review.web"},
+    "itsdangerous": {"review.web"},
+    "matplotlib": {"training.runs.figures", "benchmarking.charts", "review.charts"},
     "pyspark": {room for room, floor in FLOORS.items() if floor >= 4},
 }
 MODULES = {
