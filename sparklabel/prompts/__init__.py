@@ -1,7 +1,7 @@
 """Prompts: a task and its rows become token ids, a shared prefix and the rest of each row."""
 
 from sparklabel.prompts.answer_tokens import answer_ids, check_same_ids
-from sparklabel.prompts.encoder import Prompt, PromptEncoder, RowCandidates, shares
+from sparklabel.prompts.encoder import Prompt, PromptEncoder, PromptPart, RowCandidates, shares
 from sparklabel.prompts.row_tokens import RowEncoder, RowTokens
 from sparklabel.prompts.templates import (
     Piece,
@@ -18,6 +18,7 @@ __all__ = [
     "Piece",
     "Prompt",
     "PromptEncoder",
+    "PromptPart",
     "PromptTemplate",
     "RowCandidates",
     "RowEncoder",

@@ -35,6 +35,14 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptPart:
+    """A part of a prompt: its tokens, and the kind of the template's `Piece` that they come from."""
+
+    kind: str
+    ids: TokenPath
+
+
+@dataclass(frozen=True, slots=True)
 class RowCandidates:
     """The text that lists a row's candidate labels, and their numbers among all choices."""
 
@@ -97,9 +105,7 @@ class PromptEncoder:
             candidates: The candidate labels of each row. All of them are shown.
         """
         limit = self._tokenizer.context * CHARS_PER_TOKEN
-        # With a blank before the text, a row's first word has the token that it has in the middle of a sentence.
-        texts = [" " + text.strip()[:limit] for row in rows for text in row]
-        ids = iter(self._tokenizer.encode_rows(texts))
+        ids = iter(self._tokenizer.encode_rows([_field(text, limit) for row in rows for text in row]))
         made, listed = [RowCandidates("", ())] * len(rows), [list[int]()] * len(rows)
         if candidates and self.takes_candidates:
             made, listed = (
@@ -113,6 +119,18 @@ class PromptEncoder:
             for row, shown, own, one in zip(rows, examples or [()] * len(rows), listed, made, strict=True)
         ]
 
+    def parts(self, row: Sequence[str]) -> tuple[PromptPart, ...]:
+        """A row's whole prompt by where its tokens come from, without examples and candidates of its own."""
+        limit = self._tokenizer.context * CHARS_PER_TOKEN
+        fields = _cut(self._tokenizer.encode_rows([_field(text, limit) for text in row]), self.room)
+        inputs = iter(fields)
+        fixed = ((piece.kind, self._encode(number)) for number, piece in enumerate(self.template.pieces))
+        return tuple(
+            PromptPart(kind, tuple(next(inputs) if ids is None else ids))
+            for kind, ids in fixed
+            if kind not in ("choices", "examples")
+        )
+
     def _prompt(
         self,
         fields: list[list[int]],
@@ -124,8 +142,7 @@ class PromptEncoder:
         room = max(self.room - len(listed), _MIN_ROOM)
         taken = sum(map(len, fields))
         if taken > room:
-            kept = shares([len(ids) for ids in fields], room)
-            fields, truncated = [ids[:count] for ids, count in zip(fields, kept, strict=True)], True
+            fields, truncated = _cut(fields, room), True
         inputs = iter(fields)
         rest = (i for ids in self._rest for i in (next(inputs) if ids is None else ids))
         return Prompt((*listed, *self._shown(shown, room - taken), *rest), truncated, candidates)
@@ -151,6 +168,18 @@ class PromptEncoder:
         before = self.template.pieces[number - 1] if number else Piece("special", "")
         behind = before.text if before.kind == "special" else None
         return self._tokenizer.encode_rows([piece.text], behind=behind)[0]
+
+
+def _field(text: str, limit: int) -> str:
+    """An input as it is tokenized: with a blank before it, its first word has the token that it has in the middle of a
+    sentence."""
+    return " " + text.strip()[:limit]
+
+
+def _cut(fields: list[list[int]], room: int) -> list[list[int]]:
+    """The longest of the inputs, cut so that all fit into `room`."""
+    kept = shares([len(ids) for ids in fields], room)
+    return [ids[:count] for ids, count in zip(fields, kept, strict=True)]
 
 
 def shares(lengths: Sequence[int], room: int) -> list[int]:

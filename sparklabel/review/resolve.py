@@ -39,6 +39,14 @@ def resolve(events: Iterable[Event]) -> Resolution:
     return _answered(winner, votes)
 
 
+def last_words(events: Iterable[Event]) -> dict[str, dict[str, Any]]:
+    """For each input, by its hash, what each reviewer last answered."""
+    by_input: dict[str, list[Event]] = {}
+    for event in events:
+        by_input.setdefault(event.input_hash, []).append(event)
+    return {one: dict(resolve(own).votes) for one, own in by_input.items()}
+
+
 def canonical(value: Any) -> str:
     """Equal for equal values: JSON with sorted names."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
