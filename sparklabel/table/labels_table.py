@@ -33,6 +33,8 @@ from sparklabel.table.recorded_tasks import recorded_tasks
 _PROPERTY = "sparklabel.labels"
 _NAME = re.compile(r"[^ ,;{}()\n\t=.`]{1,200}")
 """Names that Delta accepts without column mapping."""
+_SCHEMA = re.compile(r"((?:\w+\.){0,1}\w+)\.\w+$")
+"""The schema of a name that needs no quotes."""
 _MAX_KEYS = 20
 """So many keys with several rows are named in the statement that deletes them."""
 _WHOLE = (ByteType(), ShortType(), IntegerType(), LongType())
@@ -131,6 +133,11 @@ def make_labels_table(
 def _check_can_be_made(spark: SparkSession, into: str, source: TableSnapshot, keys: Sequence[str]) -> None:
     if folder_of(into) is None and spark.catalog.tableExists(table_sql(into)):
         raise TableError(f"{into} exists, and is not a Delta table.", hint="Name another one with into=.")
+    if (schema := _SCHEMA.match(into)) and not spark.catalog.databaseExists(schema.group(1)):
+        raise TableError(
+            f"into={into!r}: there is no schema {schema.group(1)}.",
+            hint=f"Make it first: CREATE SCHEMA {schema.group(1)}.",
+        )
     check_folders(spark, into=folder_of(into))
     if wrong := [key for key in keys if not _NAME.fullmatch(key)]:
         raise ColumnError(

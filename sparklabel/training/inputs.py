@@ -58,6 +58,9 @@ class FinetuneInputs:
         if call.method == CLASSIFIER:
             check_scored(task)
         has_classifier = call.method != LORA and isinstance(task.answer_mode, Scored)
+        # Before answers are read: a wrong name is told first, however few there are.
+        base = registry.resolve(call.base)
+        encoder = resolve_encoder(call.encoder) if has_classifier else None
         processes = Processes.checked(
             spark, call.num_processes, call.min_processes, call.use_gpu, call.checkpoints, call.checkpoint_minutes
         )  # fmt: skip
@@ -68,8 +71,7 @@ class FinetuneInputs:
         check_answers(answers, task, opened, call.force)
         location = opened.source.location or opened.target.location
         return cls(
-            call=call, processes=processes, opened=opened, answers=answers, base=registry.resolve(call.base),
-            encoder=resolve_encoder(call.encoder) if has_classifier else None,
+            call=call, processes=processes, opened=opened, answers=answers, base=base, encoder=encoder,
             registered_name=call.registered_name or registry.default_registered_name(task.name, location),
             # The base is judged with the examples that a pass would show it.
             examples=pinned_examples(spark, task, call.adopt_examples),
