@@ -5,14 +5,12 @@ model that does not beat it has learned nothing that the base did not already kn
 pass a loaded one.
 """
 
-import warnings
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sparklabel.classifiers.heads import Features, Head, Targets
 from sparklabel.language_model import LanguageModel, decoder_depth, hidden_features
 from sparklabel.prompts import RowEncoder
 
@@ -20,39 +18,13 @@ Answer = TypeVar("Answer", bound=Hashable)
 
 PROBE_DEPTH = 2 / 3
 """How far up a model's layers features are read. On one task, layers 16 and 20 of 30 were equally good and best."""
+_STRENGTH = 0.01
+"""Of a feature, as rows have length 1: strong regularization, because there are more features than rows."""
 
 
 def probe_layer(depth: int) -> int:
     """The layer, of `depth`, whose output the probe reads."""
     return max(1, round(depth * PROBE_DEPTH))
-
-
-@dataclass(frozen=True, slots=True)
-class LinearProbe:
-    """A fitted probe over L labels. A label without training rows has probability 0."""
-
-    labels: int
-    _pipeline: Any
-
-    @classmethod
-    def fit(cls, features: NDArray[np.float32], answers: Sequence[int], labels: int) -> "LinearProbe":
-        """Fits features [N, F] to label numbers [N] in [0, `labels`), at least two of which must occur."""
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-
-        # Strong regularization, because there are more features than rows.
-        pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
-        with warnings.catch_warnings():
-            # scikit-learn suspects regression targets; a new table just has few answers to many labels.
-            warnings.filterwarnings("ignore", message="The number of unique classes")
-            return cls(labels, pipeline.fit(features, np.asarray(answers)))
-
-    def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Features [N, F] to probabilities [N, L]."""
-        p = np.zeros((len(features), self.labels))
-        p[:, self._pipeline.classes_] = self._pipeline.predict_proba(features)
-        return p
 
 
 def probe_answers(
@@ -75,10 +47,16 @@ def probe_answers(
         For each test row, the most probable of `answers` and its probability.
     """
 
-    def features(rows: Sequence[Sequence[str]]) -> NDArray[np.float32]:
+    def features(rows: Sequence[Sequence[str]]) -> Features:
         ids = [encoder.prefix + prompt.ids for prompt in encoder.encode(rows)]
         return hidden_features(model, ids, probe_layer(decoder_depth(model.model)))
 
-    numbers = [answers.index(answer) for _, answer in train]
-    probe = LinearProbe.fit(features([inputs for inputs, _ in train]), numbers, len(answers))
-    return [(answers[p.argmax()], float(p.max())) for p in probe.probabilities(features(test))]
+    targets = np.array([[answers.index(answer)] for _, answer in train])
+    head = fit_probe(features([inputs for inputs, _ in train]), targets, len(answers))
+    return [(answers[p.argmax()], float(np.exp(p.max()))) for p in head.log_probabilities(features(test))]
+
+
+def fit_probe(features: Features, targets: Targets, labels: int) -> Head:
+    """A head over features [N, F] of `labels` choices, whose right ones are `targets` [N, 1]."""
+    strength = _STRENGTH * features.shape[1]
+    return Head.fit(features, targets, (labels,), strength, standardize=True)
