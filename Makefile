@@ -11,7 +11,7 @@ LIGHT := -m "not model and not process"
 # What imports transformers' models, which takes longer than most tests: in one process only.
 TENSORS := tests/unit/language_model tests/unit/engines tests/unit/models
 .DEFAULT_GOAL := help
-.PHONY: help install setup demo test docs wheel unit unit-tensors unit-rest story coverage s3 chaos mutants vllm-cpu lint format lock clean
+.PHONY: help install setup demo test docs wheel unit unit-tensors unit-rest story coverage s3 browser chaos mutants vllm-cpu lint format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ demo: setup ## the whole loop on one machine: label, answer, fine-tune, relabel
 
 test: setup lint docs wheel ## linter, type checker, site, wheel and every test, in two processes: make test N=4
 	@$(PYTEST) $(PARALLEL) tests/spark tests/unit
-	@$(PYTEST) tests/chaos tests/cluster tests/vllm tests/gpu # these count processes and kill some, so they run alone
+	@$(PYTEST) tests/browser tests/chaos tests/cluster tests/vllm tests/gpu # these count processes and kill some, so they run alone
 
 unit: install ## the tests that need no JVM, no model and no process of their own, in two processes
 	@$(MAKE) --no-print-directory -j2 --output-sync unit-tensors unit-rest
@@ -56,6 +56,9 @@ wheel: setup ## the wheel, in dist/, tried in a clean environment
 s3: setup ## tables, staging, cache and MLflow's files on an S3 server on this machine (fetches 32 MB)
 	@$(BIN)/python -m tests.s3.jars
 	@$(PYTEST) tests/s3 # a session of its own: run it alone
+
+browser: setup ## the review app in a real browser: needs chromium (Debian, Ubuntu: apt install chromium fonts-dejavu-core)
+	@SPARKLABEL_BROWSER=1 $(PYTEST) tests/browser
 
 chaos: setup ## N passes, in each of which one process is killed at a random moment: make chaos N=200, N=50:100
 	@CHAOS=$(or $(N),20) $(PYTEST) tests/chaos

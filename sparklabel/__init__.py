@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from sparklabel.labels.record import Label
     from sparklabel.language_model.training.config import TrainingConfig
     from sparklabel.models.references import DEFAULT
+    from sparklabel.reviewing.agreement_report import AgreementReport, agreement
+    from sparklabel.reviewing.report import ReviewReport
+    from sparklabel.reviewing.serve import ReviewApp, review
+    from sparklabel.reviewing.suspicious import suspicious
     from sparklabel.table.history import passes
     from sparklabel.table.listings import answers, failures
     from sparklabel.table.restore import RestoreReport, restore_answers
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AgreementReport": "reviewing.agreement_report",
     "BenchmarkReport": "benchmarking.report",
     "CalibrationReport": "evaluation",
     "DEFAULT": "models.references",
@@ -65,6 +70,8 @@ _HOMES = {
     "QueuedRun": "training.runs.records",
     "QueuedRuns": "training.runs.records",
     "RestoreReport": "table",
+    "ReviewApp": "reviewing.serve",
+    "ReviewReport": "reviewing.report",
     "RunComparison": "training.runs.comparison",
     "SparklabelError": "errors",
     "Task": "tasks",
@@ -75,6 +82,7 @@ _HOMES = {
     "TransformersOptions": "engines",
     "UndoReport": "table",
     "VllmOptions": "engines",
+    "agreement": "reviewing.agreement_report",
     "answering": "tasks",
     "answers": "table",
     "benchmark": "benchmarking.run",
@@ -104,9 +112,11 @@ _HOMES = {
     "register_all": "udf",
     "restore_answers": "table",
     "retry_run": "training.runs.submit",
+    "review": "reviewing.serve",
     "runs": "training.runs.submit",
     "spark_session": "delta.session",
     "submit": "training.runs.submit",
+    "suspicious": "reviewing.suspicious",
     "tidy": "labeling",
     "tpe": "training.runs.search",
     "undo_pass": "table",
@@ -115,6 +125,7 @@ _HOMES = {
 
 __all__ = [
     "DEFAULT",
+    "AgreementReport",
     "BenchmarkReport",
     "CalibrationReport",
     "EvaluationReport",
@@ -127,6 +138,8 @@ __all__ = [
     "QueuedRun",
     "QueuedRuns",
     "RestoreReport",
+    "ReviewApp",
+    "ReviewReport",
     "RunComparison",
     "SparklabelError",
     "Task",
@@ -137,6 +150,7 @@ __all__ = [
     "TransformersOptions",
     "UndoReport",
     "VllmOptions",
+    "agreement",
     "answering",
     "answers",
     "benchmark",
@@ -166,9 +180,11 @@ __all__ = [
     "register_all",
     "restore_answers",
     "retry_run",
+    "review",
     "runs",
     "spark_session",
     "submit",
+    "suspicious",
     "tidy",
     "tpe",
     "undo_pass",

@@ -28,7 +28,7 @@ from sparklabel.benchmarking.cells import Question, question_spec, taught_model
 from sparklabel.benchmarking.entries import Entry
 from sparklabel.benchmarking.suite import SetRows, read_set
 from sparklabel.confidence.cascade import lowest_threshold
-from sparklabel.evaluation.metrics.confidence import wilson_interval
+from sparklabel.intervals import wilson_interval
 from sparklabel.models.references import DEFAULT
 from sparklabel.training.call import CLASSIFIER, LORA
 from sparklabel.udf import LabelerSpec, load_engine, make_labeler, udf_of

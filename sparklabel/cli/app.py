@@ -21,8 +21,8 @@ class _Interrupted(Exception):
 
 
 _FIRST = (
-    "label", "finetune", "runs", "evaluate", "calibrate", "benchmark", "passes", "undo", "restore", "failures", "cache",
-    "tidy", "sql",
+    "label", "review", "flush", "agreement", "finetune", "runs", "evaluate", "calibrate", "benchmark", "passes", "undo",
+    "restore", "failures", "cache", "tidy", "sql",
 )  # fmt: skip
 """In the order of the loop; the help lists these before the others."""
 

@@ -104,7 +104,12 @@ def session(conf: Sequence[str] | None) -> Any:
     """A local Spark with Delta, or the one that spark-submit started."""
     from sparklabel.delta.session import spark_session
 
-    return spark_session(_pairs("--conf", conf))
+    return spark_session(settings(conf))
+
+
+def settings(conf: Sequence[str] | None) -> dict[str, str]:
+    """Spark settings, as `--conf` gives them."""
+    return _pairs("--conf", conf)
 
 
 def engine_options(command: str, engine: str, given: Sequence[str] | None) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class PromptEncoder:
     """Renders rows with a template. `reserve` tokens of the context are kept for the answer."""
 
     def __init__(self, template: PromptTemplate, tokenizer: Tokenizer, reserve: int) -> None:
-        self.template, self._tokenizer = template, tokenizer
+        self.template, self.tokenizer = template, tokenizer
         encoded = [self._encode(number) for number in range(len(template.pieces))]
         first, kinds = encoded.index(None), [piece.kind for piece in template.pieces]
         self.prefix: TokenPath = tuple(i for ids in encoded[:first] if ids is not None for i in ids)
@@ -75,7 +75,7 @@ class PromptEncoder:
 
     def check_room_for(self, candidates: CandidateLabels) -> None:
         """Raises TaskError if the longest labels that a row can get leave no room for the row."""
-        lengths = sorted(map(len, self._tokenizer.encode_rows(candidates.meanings)))
+        lengths = sorted(map(len, self.tokenizer.encode_rows(candidates.meanings)))
         longest = sum(lengths[-candidates.count :]) + 2 * candidates.count
         if longest + _MIN_ROOM > self.room:
             raise TaskError(
@@ -104,13 +104,13 @@ class PromptEncoder:
                 last ones are shown as fit beside the row's whole inputs.
             candidates: The candidate labels of each row. All of them are shown.
         """
-        limit = self._tokenizer.context * CHARS_PER_TOKEN
-        ids = iter(self._tokenizer.encode_rows([_field(text, limit) for row in rows for text in row]))
+        limit = self.tokenizer.context * CHARS_PER_TOKEN
+        ids = iter(self.tokenizer.encode_rows([_field(text, limit) for row in rows for text in row]))
         made, listed = [RowCandidates("", ())] * len(rows), [list[int]()] * len(rows)
         if candidates and self.takes_candidates:
             made, listed = (
                 list(candidates),
-                self._tokenizer.encode_rows([f"\n\n{one.text}" for one in candidates]),
+                self.tokenizer.encode_rows([f"\n\n{one.text}" for one in candidates]),
             )
         return [
             self._prompt(
@@ -121,8 +121,8 @@ class PromptEncoder:
 
     def parts(self, row: Sequence[str]) -> tuple[PromptPart, ...]:
         """A row's whole prompt by where its tokens come from, without examples and candidates of its own."""
-        limit = self._tokenizer.context * CHARS_PER_TOKEN
-        fields = _cut(self._tokenizer.encode_rows([_field(text, limit) for text in row]), self.room)
+        limit = self.tokenizer.context * CHARS_PER_TOKEN
+        fields = _cut(self.tokenizer.encode_rows([_field(text, limit) for text in row]), self.room)
         inputs = iter(fields)
         fixed = ((piece.kind, self._encode(number)) for number, piece in enumerate(self.template.pieces))
         return tuple(
@@ -164,10 +164,10 @@ class PromptEncoder:
         if piece.kind in ("input", "choices", "examples"):
             return None
         if piece.kind == "special":
-            return self._tokenizer.encode(piece.text, inside=number > 0)
+            return self.tokenizer.encode(piece.text, inside=number > 0)
         before = self.template.pieces[number - 1] if number else Piece("special", "")
         behind = before.text if before.kind == "special" else None
-        return self._tokenizer.encode_rows([piece.text], behind=behind)[0]
+        return self.tokenizer.encode_rows([piece.text], behind=behind)[0]
 
 
 def _field(text: str, limit: int) -> str:

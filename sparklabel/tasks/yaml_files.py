@@ -68,7 +68,11 @@ def load_yaml(path: Path) -> Any:
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
         raise yaml.YAMLError(f"it is larger than {LARGEST:,} bytes")
-    text = content.decode("utf-8")
+    return parse_yaml(content.decode("utf-8"))
+
+
+def parse_yaml(text: str) -> Any:
+    """The text's value. Raises ValueError or yaml.YAMLError as `load_yaml` does."""
     check_yaml(text)
     return yaml.load(text, _UniqueKeys)
 

@@ -13,7 +13,7 @@ FLOORS = {
     for floor, rooms in enumerate(
         (
             "arguments errors hashing host_hashes splits machine progress redaction cache_dir cache_builds locks sql "
-            "stored_records termination texts labels agreement",
+            "stored_records termination texts labels annotator_agreement intervals",
             "tasks",
             "models language_model few_shot prompts label_trie confidence probe engines classifiers",
             "labeler",
@@ -22,7 +22,7 @@ FLOORS = {
             "udf",
             "labeling",
             "evaluation training",
-            "labeled_table benchmarking review",
+            "labeled_table benchmarking reviewing",
             "demo cli",
         )
     )
@@ -36,15 +36,15 @@ DOORS = {
     "mlflow": {"registry"},
     "vllm": {"engines.vllm"},
     "openai": {"engines.openai"},
-    "jinja2": {"language_model.chat_renderer", "review.web"},
+    "jinja2": {"language_model.chat_renderer", "reviewing.web"},
     "filelock": {"locks"},
     "optuna": {"training.runs"},
-    "sqlite3": {"review.journal", "cli.doctor"},
-    "fastapi": {"review.web"},
-    "starlette": {"review.web"},
-    "uvicorn": {"review.web"},
-    "itsdangerous": {"review.web"},
-    "matplotlib": {"training.runs.figures", "benchmarking.charts", "review.charts"},
+    "sqlite3": {"reviewing.journal", "cli.doctor"},
+    "fastapi": {"reviewing.web"},
+    "starlette": {"reviewing.web"},
+    "uvicorn": {"reviewing.web"},
+    "itsdangerous": {"reviewing.web"},
+    "matplotlib": {"training.runs.figures", "benchmarking.charts", "reviewing.insight.charts"},
     "pyspark": {room for room, floor in FLOORS.items() if floor >= 4},
 }
 MODULES = {

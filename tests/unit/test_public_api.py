@@ -35,6 +35,9 @@ PROMISED = {
     "cache_summary": lambda spark, table: ...,
     "clear_cache": lambda spark, table, task=None: ...,
     "answers": lambda spark, table, task, *, key=None, column=None, into=None: ...,
+    "review": lambda spark, table, task, *, key=None: ...,
+    "agreement": lambda spark, table, task, *, key=None, column=None, into=None, answers=None: ...,
+    "suspicious": lambda spark, table, task, *, key=None, column=None, into=None, n=100: ...,
     "failures": lambda spark, table, task, *, key=None, column=None, into=None: ...,
     "open_table": lambda spark, table, task, *, key=None, column=None, into=None: ...,
     "passes": lambda spark, table: ...,
@@ -73,6 +76,9 @@ def test_the_public_names_are_the_promised_ones():
         "Tpe",
         "QueuedRun",
         "RunComparison",
+        "ReviewApp",
+        "ReviewReport",
+        "AgreementReport",
         "QueuedRuns",
     }
     options = {"FakeOptions", "OpenAIOptions", "TransformersOptions", "VllmOptions"}

@@ -5,6 +5,7 @@ model would not survive: mend the code, not the expectation.
 """
 
 import json
+import sqlite3
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,9 @@ from sparklabel.labeling.state.staging import open_staging
 from sparklabel.labeling.tracking import track_pass
 from sparklabel.labels import predicates, record, status
 from sparklabel.models.manifest import ModelManifest
+from sparklabel.reviewing.journal import Journal
+from sparklabel.reviewing.records import Event
+from sparklabel.reviewing.table.event_rows import KeyColumn, columns
 from sparklabel.splits import is_held_out
 from sparklabel.table.history import ANSWERS, COLUMNS, CORRECTIONS, RESTORED, UNDO
 from sparklabel.table.label_columns import LabelColumns
@@ -357,3 +361,30 @@ def test_a_pass_is_a_run_with_these_names():
         "labeled", "pending", "human_kept", "resumed_inputs", "cached_inputs", "corrections_stamped",
         "conflicts_retried", "status.ok", "cost",
     }  # fmt: skip
+
+
+def test_an_answers_table_has_these_columns():
+    assert columns([KeyColumn("id", "id", "BIGINT")], "DOUBLE") == {
+        "event_id": "STRING", "journal": "STRING", "seq": "BIGINT", "id": "BIGINT", "input_hash": "STRING",
+        "kind": "STRING", "value": "DOUBLE", "reviewer": "STRING", "reason": "STRING",
+        "shown": "STRUCT<value: DOUBLE, confidence: DOUBLE, `by`: STRING>",
+        "before": "STRUCT<value: DOUBLE, reviewer: STRING, reviewed_at: TIMESTAMP_LTZ>", "seconds": "DOUBLE",
+        "note": "STRING", "task_fingerprint": "STRING", "model": "STRING", "answered_at": "TIMESTAMP_LTZ",
+    }  # fmt: skip
+
+
+def test_a_journal_keeps_an_event_as_this(tmp_path):
+    with Journal(tmp_path / "review.db", {"table": "t"}) as journal:
+        journal.append(
+            [Event(event_id="e", task="v", key="{}", input_hash="h", kind="answer", value=1, reviewer="ann")]
+        )
+    with sqlite3.connect(tmp_path / "review.db") as kept:
+        found = kept.execute("SELECT seq, event_id, task, content FROM events").fetchall()
+    kept.close()
+    content = {
+        "event_id": "e", "task": "v", "key": "{}", "input_hash": "h", "kind": "answer", "value": 1, "reviewer": "ann",
+        "reason": "queue", "shown": {"value": None, "confidence": None, "by": "none"},
+        "before": {"value": None, "reviewer": None, "reviewed_at": None}, "seconds": None, "note": None,
+        "task_fingerprint": "", "model": None, "answered_at": "", "seq": 0,
+    }  # fmt: skip
+    assert [(*row[:3], json.loads(row[3])) for row in found] == [(1, "e", "v", content)]

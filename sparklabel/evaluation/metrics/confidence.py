@@ -1,4 +1,4 @@
-"""Whether confidence can be trusted, and how certain a share is: AUROC, calibration error, 95% intervals.
+"""Whether confidence can be trusted: AUROC, calibration error and its 95% interval.
 
 In: confidences in [0, 1], and whether each answer was correct, or how right it was, as parallel arrays; what the
 answers were is not known here. Out: numbers.
@@ -7,7 +7,8 @@ answers were is not known here. Out: numbers.
 import numpy as np
 from numpy.typing import NDArray
 
-Interval = tuple[float, float]
+from sparklabel.intervals import Interval
+
 _Bools = NDArray[np.bool_]
 _Floats = NDArray[np.float64]
 
@@ -24,14 +25,6 @@ def confidence_auroc(confidence: _Floats, correct: _Bools) -> float | None:
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(correct, confidence)) if correct.any() and not correct.all() else None
-
-
-def wilson_interval(successes: int, n: int) -> Interval:
-    """95% interval of a share by the score test: Wilson 1927, doi:10.1080/01621459.1927.10502953."""
-    from scipy.stats import binomtest
-
-    low, high = binomtest(successes, n).proportion_ci(confidence_level=0.95, method="wilson")
-    return float(low), float(high)
 
 
 def calibration_error(confidence: _Floats, right: _Floats) -> float | None:

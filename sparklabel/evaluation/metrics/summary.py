@@ -15,14 +15,13 @@ import numpy as np
 from sparklabel.confidence.fit import judged_fields
 from sparklabel.errors import AnswersError
 from sparklabel.evaluation.metrics.confidence import (
-    Interval,
     calibration_error,
     calibration_interval,
     confidence_auroc,
-    wilson_interval,
 )
 from sparklabel.evaluation.metrics.generated import generated_metrics
 from sparklabel.evaluation.metrics.scored import LabelScore, scored_metrics
+from sparklabel.intervals import Interval, wilson_interval
 from sparklabel.labels.record import FieldConfidence
 from sparklabel.labels.status import ANSWERED
 from sparklabel.tasks import AnswerMode, Scored

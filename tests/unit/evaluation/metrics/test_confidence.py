@@ -12,8 +12,8 @@ from sparklabel.evaluation.metrics.confidence import (
     calibration_error,
     calibration_interval,
     confidence_auroc,
-    wilson_interval,
 )
+from sparklabel.intervals import wilson_interval
 
 
 def test_auroc_counts_ties_half_and_is_none_without_two_kinds():

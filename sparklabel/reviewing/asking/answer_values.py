@@ -1,0 +1,81 @@
+"""A value that a person gave, as the table will hold it, or why it cannot be.
+
+In: a task, a value as JSON has it, the row's inputs. Out: the value in the task's own form. A browser is never trusted
+to have sent one: a value of another type would stop all answers from reaching the table.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from sparklabel.arguments import is_number
+from sparklabel.tasks import Answering, AnswerMode, Entities, Multilabel, Rating, Scored, Task
+from sparklabel.tasks.json_values import json_text, plain
+from sparklabel.tasks.structs import struct_of
+
+_LARGEST = 200_000
+"""Characters of an answer."""
+
+
+def checked_value(task: Task, mode: AnswerMode, value: Any, inputs: Sequence[str | None]) -> Any:
+    """The value as the task writes it. Raises ValueError, whose text tells a person what is wrong with it. `mode` is
+    the task's, which takes long to make."""
+    if not mode.accepts(value):
+        raise ValueError(f"{_short(value)} is not an answer to {task.name!r}.")
+    if len(json_text(value)) > _LARGEST:
+        raise ValueError(f"An answer has at most {_LARGEST:,} characters.")
+    if isinstance(task, Rating):
+        return _number(value)
+    if isinstance(task, Multilabel):
+        given = mode.categories(value) if value else ()
+        return [name for name in task.label_names if name in given]
+    if isinstance(mode, Scored):
+        return mode.choices[mode.chosen(value)[0]]
+    if isinstance(task, Entities):
+        return _entities(value, inputs[0] or "")
+    if fields := getattr(task, "fields", ()):
+        return _texts_of_dates(struct_of(fields, value))
+    if (
+        isinstance(task, Answering)
+        and task.extractive
+        and value is not None
+        and value not in (inputs[1] or "")
+    ):
+        raise ValueError(f"{_short(value)} does not stand in the text.")
+    return value
+
+
+def is_right(mode: AnswerMode, answer: Any, value: Any) -> bool:
+    """Whether a model's value says what a person's answer says."""
+    return mode.agreement(answer, value) >= 1 - 1e-9
+
+
+def _entities(value: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
+    """With positions at which the text has them: an offset counted in other units than characters is found here."""
+    for entity in value:
+        start, end = entity.get("start"), entity.get("end")
+        if start is None or end is None or start < 0 or text[start:end] != entity["text"]:
+            raise ValueError(f"{_short(entity['text'])} does not stand at {start} to {end} of the text.")
+    ordered = sorted(value, key=lambda one: (one["start"], one["end"], one["type"]))
+    return [{name: entity[name] for name in ("text", "type", "start", "end")} for entity in ordered]
+
+
+def _number(value: Any) -> float:
+    if not is_number(value) or not math.isfinite(value):
+        raise ValueError(f"{_short(value)} is not a number.")
+    return float(value)
+
+
+def _texts_of_dates(value: dict[str, Any]) -> Any:
+    def text(one: Any) -> Any:
+        return one.isoformat() if hasattr(one, "isoformat") else one
+
+    return {
+        name: [text(item) for item in one] if isinstance(one, list) else text(one)
+        for name, one in plain(value).items()
+    }
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,249 @@
+"""One task while people answer it: its rows, who gets which, what is shown, what the answers come to.
+
+In: rows of the table's side, events of the journal, requests of people, scores of the probe. Out: rows to show,
+events for the journal, figures. Everything is in memory, and all of it can be made anew from the table and the journal.
+It belongs to one thread: the server's.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from sparklabel.reviewing.asking.answer_values import checked_value, is_right
+from sparklabel.reviewing.asking.history import TaskHistory
+from sparklabel.reviewing.asking.queue import ReviewQueue
+from sparklabel.reviewing.asking.row_filters import DISPUTED, FLAGGED, NOTE, looked_among, row_filter
+from sparklabel.reviewing.asking.suggestions import Suggestion, Suggestions
+from sparklabel.reviewing.people import LEAD, Person
+from sparklabel.reviewing.probe.scores import Scores
+from sparklabel.reviewing.records import (
+    ANSWER,
+    AUDIT,
+    NOBODY,
+    QUEUE,
+    RESOLVE,
+    UNDO,
+    Before,
+    Event,
+    ReviewRow,
+    Shown,
+)
+from sparklabel.reviewing.requests import EventIn, NextIn, ShownIn
+from sparklabel.reviewing.table.changes import TableChanges, before_of
+from sparklabel.reviewing.table.sides import ProbeSide
+from sparklabel.tasks import Task
+
+KEPT, CHANGED, REFUSED = OUTCOMES = ("kept", "changed", "refused")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an event: `kept`; `changed`, kept too, but the row has another answer in the table by now, and is
+    to be shown again; `refused`, and `why`."""
+
+    event_id: str
+    outcome: str
+    why: str | None = None
+    row: ReviewRow | None = None
+
+
+class TaskSession:
+    """One task's state. Events come in with their numbers, by `apply`, once they are on disk.
+
+    Args:
+        task: The task.
+        rows: Those to review.
+        queue: Who gets which of them.
+        probe: Learns from the answers; None: there is none.
+    """
+
+    def __init__(
+        self, task: Task, rows: Iterable[ReviewRow], queue: ReviewQueue, probe: ProbeSide | None = None
+    ) -> None:
+        self.task, self.queue, self.history = task, queue, TaskHistory()
+        self.suggestions = Suggestions(task)
+        self._mode, self._fingerprint = task.answer_mode, task.fingerprint
+        self._rows = {row.input_hash: row for row in rows}
+        self._probe = probe
+        self.changes = TableChanges()
+        self._judged: dict[str, bool] = {}
+
+    def row(self, name: str) -> ReviewRow | None:
+        """A row by its input's hash."""
+        return self._rows.get(name)
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Which of these inputs are not loaded."""
+        return [name for name in names if name not in self._rows]
+
+    def know(self, rows: Iterable[ReviewRow]) -> None:
+        """Takes rows that are not to be asked: somebody went back to them, or answered them before a restart."""
+        for row in rows:
+            self._rows.setdefault(row.input_hash, row)
+            self._judge_model(row.input_hash)
+
+    def replay(self, events: Iterable[Event]) -> None:
+        """Takes what the journal holds, at the start."""
+        for event in events:
+            if self.history.add(event):
+                self._note(event.input_hash)
+                if event.kind == ANSWER and event.shown.by != NOBODY:
+                    self.suggestions.judged(
+                        event.shown.by, is_right(self._mode, event.value, event.shown.value)
+                    )
+
+    def tell_all(self) -> None:
+        """Tells the probe the rows and the answers that there are."""
+        if self._probe:
+            rows = [(name, row.inputs) for name, row in self._rows.items() if not row.is_held_out]
+            self._probe.tell(
+                rows=rows, answers=[found for name, _ in rows if (found := self._lesson(name))[1] is not None]
+            )
+
+    def next(self, person: Person, wanted: NextIn, now: float) -> tuple[list[ReviewRow], str | None]:
+        """Rows for a person, and what to tell about them. `now` is in seconds, of a clock that is never set back."""
+        have, count = wanted.have, wanted.count
+        if wanted.filter.is_empty:
+            return self.queue.next(person.name, count, have, now), None
+        sets = {FLAGGED: list(self.history.flagged), DISPUTED: list(self.history.disputed)}
+        among = looked_among(wanted.filter, sets)
+        return self.queue.next(person.name, count, have, now, row_filter(wanted.filter), among), NOTE
+
+    def check(self, given: Sequence[EventIn], person: Person, at: str) -> list[Event | Outcome]:
+        """For each event the one to keep, stamped by us, or its outcome if it is not to be kept.
+
+        Args:
+            given: As the browser sent them.
+            person: Who sent them.
+            at: When they came, ISO 8601 in UTC with microseconds.
+        """
+        found: list[Event | Outcome] = []
+        done: set[str] = set()
+        for one in given:
+            try:
+                found.append(self._checked(one, person, at, one.id in done))
+            except ValueError as error:
+                found.append(Outcome(one.event_id, REFUSED, str(error)))
+            if isinstance(found[-1], Event):
+                (done.discard if one.kind == UNDO else done.add)(one.id)
+        return found
+
+    def apply(self, event: Event) -> Outcome:
+        """Takes an event that is on disk. Its number is set."""
+        row = self._rows.get(event.input_hash)
+        if self.history.add(event):
+            if row and event.kind == ANSWER and not row.is_held_out:
+                self.suggestions.judge(row, event.value)
+            self.changes.forget(event.input_hash)
+            self._note(event.input_hash)
+            self._tell_probe(row)
+        return self._outcome(event, row) if row else Outcome(event.event_id, KEPT)
+
+    def take_scores(self, scores: Scores, places: dict[str, int], order: Sequence[str]) -> None:
+        """Uses new scores: for suggestions, and for the order of what is asked."""
+        self.suggestions.take(scores, places)
+        self.queue.reorder(order)
+
+    def suggestion(self, row: ReviewRow) -> Suggestion | None:
+        """What is shown with the row. With a row that judges models nothing is."""
+        return None if row.is_held_out else self.suggestions.of(row)
+
+    def reason(self, row: ReviewRow) -> str:
+        """Why the row is shown. What it was shown for first counts: then it was drawn at random, or not."""
+        drawn = AUDIT if row.is_held_out and row.is_random else QUEUE
+        return self.history.reason(row.input_hash) or drawn
+
+    def note_moved(self, moved: Mapping[str, str], current: Mapping[str, ReviewRow]) -> None:
+        """Takes what a merge did not write, and the rows as they are now: who was overtaken sees the row again."""
+        self.changes.note_moved(moved)
+        for name, row in current.items():
+            reviewer = self.history.resolution(name).reviewer
+            last = self.history.last_seq_of(name)
+            if reviewer is not None and self.changes.is_overtaken(row, moved[name], last):
+                self._rows[name] = row
+                self.queue.give_again(row, reviewer)
+
+    def sample(self, count: int) -> list[list[str]]:
+        """The texts of some rows that do not judge models."""
+        rows = (row for row in self._rows.values() if not row.is_held_out)
+        return [[text or "" for text in row.inputs] for row in islice(rows, count)]
+
+    def held_out_answers(self, count: int) -> list[tuple[tuple[str | None, ...], Any]]:
+        """The inputs of some audited rows, each with people's answer."""
+        found = ((self._rows[name], self.history.resolution(name)) for name in self._judged)
+        return [(row.inputs, answer.value) for row, answer in islice(found, count)]
+
+    def accuracy(self) -> tuple[int, int]:
+        """On how many audited inputs the model is right, and of how many."""
+        return sum(self._judged.values()), len(self._judged)
+
+    def is_probe_used(self) -> bool:
+        """Whether the probe's suggestions are shown where the model has one, too."""
+        return self.suggestions.is_probe_better()
+
+    def _checked(self, one: EventIn, person: Person, at: str, is_done: bool) -> Event | Outcome:
+        if author := self.history.author(one.event_id):
+            if author != person.name:
+                raise ValueError("Another person's event has this id.")
+            return Outcome(one.event_id, KEPT)
+        row = self._rows.get(one.id)
+        if row is None:
+            raise ValueError("There is no such row. It may have been changed or deleted.")
+        if one.kind == RESOLVE and not person.may(LEAD):
+            raise ValueError("Only a lead decides what people dispute.")
+        if one.kind == UNDO and not is_done and not self.history.can_undo(one.id, person.name):
+            raise ValueError("There is nothing of yours to undo.")
+        has_value = one.kind in (ANSWER, RESOLVE)
+        return Event(
+            event_id=one.event_id, task=self.task.name, key=row.key, input_hash=one.id, kind=one.kind,
+            value=checked_value(self.task, self._mode, one.value, row.inputs) if has_value else None,
+            reviewer=person.name,
+            reason=self.reason(row), shown=self._shown(one.shown, row),
+            before=self.changes.sent(one.id, person.name), seconds=one.seconds, note=one.note or None,
+            task_fingerprint=self._fingerprint, model=row.label.model, answered_at=at,
+        )  # fmt: skip
+
+    def _shown(self, given: ShownIn | None, row: ReviewRow) -> Shown:
+        """What the browser says it showed, if that can be."""
+        if given is None or given.by == NOBODY or row.is_held_out:
+            return Shown()
+        try:
+            value = checked_value(self.task, self._mode, given.value, row.inputs)
+        except ValueError:
+            return Shown()
+        return Shown(value=value, confidence=given.confidence, by=given.by)
+
+    def _outcome(self, event: Event, row: ReviewRow) -> Outcome:
+        """An answer to a row that has got another one in the table is kept, and the row is shown again."""
+        now = before_of(row)
+        if event.kind != ANSWER or now == event.before or now == Before() or now.reviewer == event.reviewer:
+            return Outcome(event.event_id, KEPT)
+        return Outcome(event.event_id, CHANGED, self.changes.tell_overtaken(row), row)
+
+    def _note(self, name: str) -> None:
+        """Tells the queue what is known of an input now."""
+        resolution, is_audit = self.history.resolution(name), self.history.is_audited(name)
+        self.queue.note(
+            name, answered_by=resolution.votes.keys(), passed_by=self.history.skipped_by(name),
+            is_decided=resolution.by_lead, is_audit=is_audit,
+        )  # fmt: skip
+        if is_audit:
+            self._judge_model(name)
+
+    def _judge_model(self, name: str) -> None:
+        resolution, row = self.history.resolution(name), self._rows.get(name)
+        if row and resolution.is_answered and row.label.model is not None and self.history.is_audited(name):
+            model = self.suggestions.by_model(row)
+            self._judged[name] = model is not None and is_right(self._mode, resolution.value, model.value)
+        else:
+            self._judged.pop(name, None)
+
+    def _tell_probe(self, row: ReviewRow | None) -> None:
+        if self._probe and row and not row.is_held_out:
+            self._probe.tell(answers=[self._lesson(row.input_hash)])
+
+    def _lesson(self, name: str) -> tuple[str, Any]:
+        """What the probe is told of a row: its answer, None if it has none."""
+        resolution = self.history.resolution(name)
+        return name, resolution.value if resolution.is_answered else None

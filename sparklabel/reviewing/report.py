@@ -1,0 +1,108 @@
+"""What a review came to: what is printed at its end.
+
+In: the server's state. Out: a frozen report.
+"""
+
+from dataclasses import dataclass
+
+from sparklabel.annotator_agreement import alpha
+from sparklabel.intervals import wilson_interval
+from sparklabel.reviewing.resolve import canonical
+from sparklabel.reviewing.review_state import ReviewState
+from sparklabel.texts import counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskReview:
+    """What people said about one task.
+
+    Attributes:
+        task: Its name.
+        answered: Inputs that have an answer, those that are disputed included.
+        audited: Of these, the ones that judge models.
+        disputed: Of these, the ones on which people are evenly divided.
+        people: Who answered.
+        right, judged: On how many audited inputs the model was right, and of how many.
+        alpha: Krippendorff's alpha; None where no input has two answers.
+        not_written: Answers that the table did not take: the row had changed, or had another person's answer.
+        waiting: Events that the table does not have. The journal does.
+    """
+
+    task: str
+    answered: int
+    audited: int
+    disputed: int
+    people: int
+    right: int
+    judged: int
+    alpha: float | None
+    not_written: int
+    waiting: int
+
+    def __str__(self) -> str:
+        lines = [f"{self.task}: {counted(self.answered, 'answer')} of {self._people()}"]
+        if self.judged:
+            low, high = wilson_interval(self.right, self.judged)
+            lines.append(
+                f"the model is right in {self.right / self.judged:.0%} of {counted(self.judged, 'audited row')} "
+                f"({low:.0%} to {high:.0%})"
+            )
+        if self.alpha is not None:
+            lines.append(f"people agree with alpha {self.alpha:.2f}")
+        if self.disputed:
+            lines.append(f"{counted(self.disputed, 'row')} disputed")
+        if self.not_written:
+            lines.append(f"{counted(self.not_written, 'answer')} not written, as the rows had changed")
+        if self.waiting:
+            lines.append(f"{counted(self.waiting, 'event')} not in the table yet")
+        return "\n  ".join(lines)
+
+    def _people(self) -> str:
+        return "1 person" if self.people == 1 else f"{self.people} people"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewReport:
+    """What a review came to. `minutes` is how long the server ran, `next_step` what to do now."""
+
+    tasks: tuple[TaskReview, ...]
+    minutes: float
+    next_step: str
+
+    def __str__(self) -> str:
+        return "\n".join((*map(str, self.tasks), f"{self.minutes:.0f} minutes", self.next_step))
+
+
+def review_report(state: ReviewState) -> ReviewReport:
+    """The report of everything that the journal holds of the tasks whose rows were loaded."""
+    tasks = tuple(_task_review(state, task) for task in state.sessions)
+    return ReviewReport(
+        tasks=tasks, minutes=(state.clock() - state.started) / 60, next_step=_next_step(state, tasks)
+    )
+
+
+def _task_review(state: ReviewState, task: str) -> TaskReview:
+    session, sync = state.sessions[task], state.syncs[task]
+    history = session.history
+    votes = [
+        [canonical(value) for value in history.resolution(name).votes.values()] for name in history.inputs()
+    ]
+    right, judged = session.accuracy()
+    return TaskReview(
+        task=task, answered=history.answered, audited=session.queue.audited, disputed=len(history.disputed),
+        people=sum(history.standing(person) > 0 for person in history.people), right=right, judged=judged,
+        alpha=alpha(votes), not_written=sync.totals.not_written, waiting=sync.waiting,
+    )  # fmt: skip
+
+
+def _next_step(state: ReviewState, tasks: tuple[TaskReview, ...]) -> str:
+    call = state.call
+    if any(task.waiting for task in tasks) or not tasks:
+        return f"What the table does not have is in {call.journal}: sparklabel flush --journal {call.journal}"
+    best = max(tasks, key=lambda task: task.answered)
+    counts = f"{counted(best.audited, 'judge')}, {best.answered - best.audited:,} to learn from"
+    if best.answered == 0:
+        return "Nobody answered. The same command goes on."
+    if best.audited < call.judges:
+        return f"{counts}: go on until there are {call.judges} judges, with the same command"
+    return f"{counts}: sparklabel finetune --table {call.table} --task {best.task}.yaml"

@@ -1,0 +1,1 @@
+"""The app in the browser: pages, an API, and who may reach them."""
