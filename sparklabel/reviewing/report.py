@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sparklabel.annotator_agreement import alpha
 from sparklabel.intervals import wilson_interval
+from sparklabel.redaction import printable_lines
 from sparklabel.reviewing.resolve import canonical
 from sparklabel.reviewing.review_state import ReviewState
 from sparklabel.texts import counted
@@ -70,7 +71,8 @@ class ReviewReport:
     next_step: str
 
     def __str__(self) -> str:
-        return "\n".join((*map(str, self.tasks), f"{self.minutes:.0f} minutes", self.next_step))
+        took = counted(round(self.minutes), "minute")
+        return printable_lines("\n".join((*map(str, self.tasks), took, self.next_step)))
 
 
 def review_report(state: ReviewState) -> ReviewReport:

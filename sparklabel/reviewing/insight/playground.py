@@ -114,6 +114,7 @@ def try_task(
         )
     spec = prepare(labeler_spec(task, model, engine, {})).spec
     labeler = open_labeler(spec)
+    labeler.label([list(row) for row in rows[:1]])  # what all rows share is computed with the first one
     labeler.clear_memo()  # or a row tried again would take no time
     tried = []
     for row in rows[:MAX_ROWS]:

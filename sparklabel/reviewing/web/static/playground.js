@@ -70,10 +70,10 @@ function choices(found) {
 }
 
 function prompt(row) {
-  const tokens = row.parts.flatMap((part) => part.tokens.map((token) => h("span", { class: `token ${part.source}` }, token)));
+  const tokens = row.parts.flatMap((part) => part.tokens.map((token) => h("span", { class: `token of-${part.source}` }, token)));
   const counts = ["format", "instructions", "row"].map((source) => {
     const count = row.parts.filter((part) => part.source === source).reduce((sum, part) => sum + part.tokens.length, 0);
-    return h("span", { class: `token ${source}` }, `${source} ${count}`);
+    return h("span", { class: `token of-${source}` }, `${source} ${count}`);
   });
   return h(
     "details", {}, h("summary", {}, `Prompt: ${plural(row.prompt_tokens, "token")}`),
