@@ -82,6 +82,27 @@ class NextIn(_FromBrowser):
     filter: FilterIn = FilterIn()
 
 
+class RowsIn(_FromBrowser):
+    """A request for a page of the list of rows, from 1."""
+
+    filter: FilterIn = FilterIn()
+    page: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+
+
+class BulkIn(_FromBrowser):
+    """One answer for all rows of a filter. `count` is how many these are, as the person was told."""
+
+    filter: FilterIn
+    value: Any
+    count: Annotated[int, Field(ge=1)]
+
+
+class BulkUndoIn(_FromBrowser):
+    """The ID of the bulk whose answers are taken back."""
+
+    bulk: Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{12}$")]
+
+
 def parsed(content: bytes, kind: type[Found]) -> Found:
     """The record that a request's body holds. Raises ValueError, whose text says what is wrong with it."""
     try:

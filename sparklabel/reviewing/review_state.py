@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from sparklabel.errors import SparklabelError
 from sparklabel.intervals import wilson_interval
 from sparklabel.reviewing.asking.oversight import undo_events
 from sparklabel.reviewing.asking.queue import ReviewQueue
@@ -70,7 +71,7 @@ class ReviewState:
         self.probes: dict[str, ProbeSide] = {}
         self.closers: list[Callable[[], None]] = []
         self.loading: str | None = STARTING
-        self.is_closing = False
+        self.is_closing = self.is_closed = False
         self.started = clock()
         self._table: TableSide | None = None
         self._now = now
@@ -126,7 +127,7 @@ class ReviewState:
         journal cannot be written."""
         session = self.session(task)
         await self._find(task, session.missing(one.id for one in given.events))
-        checked = session.check(given.events, person, self._stamp())
+        checked = session.check(given.events, person, self.stamp())
         events = [one for one in checked if isinstance(one, Event)]
         numbers = await self._numbers(events)
         kept = iter([replace(event, seq=seq) for event, seq in zip(events, numbers, strict=True)])
@@ -137,11 +138,19 @@ class ReviewState:
     async def undo_person(self, task: str, name: str, lead: Person) -> int:
         """Takes back all answers of a person; how many. Raises SetupError if the journal cannot be written."""
         session = self.session(task)
-        events = undo_events(session, name, lead, self._stamp())
+        events = undo_events(session, name, lead, self.stamp())
         await self._find(task, session.missing(event.input_hash for event in events), is_needed=False)
+        return await self.keep(task, events)
+
+    async def keep(self, task: str, events: list[Event]) -> int:
+        """Keeps events that the server made; how many. Raises SetupError if the journal cannot be written."""
         for event, seq in zip(events, await self._numbers(events), strict=True):
             self._take(task, replace(event, seq=seq))
         return len(events)
+
+    def stamp(self) -> str:
+        """Now, as events have it."""
+        return self._now().isoformat(timespec="microseconds")
 
     async def mine(self, task: str, person: Person, before: int | None, count: int) -> list[Event]:
         """The person's last answers, newest first, whose rows are known then if the table has them."""
@@ -189,13 +198,21 @@ class ReviewState:
             await sync.flush()
 
     async def flush_if_possible(self) -> None:
-        """The same, at the end: what cannot be written is told by the syncs, and stays in the journal."""
+        """The same, at the end: what cannot be written is told by the syncs, and stays in the journal. What people do
+        meanwhile is taken and flushed, too; then nothing is."""
+        for sync in self.syncs.values():
+            await sync.try_to(sync.flush)
+        self.is_closed = True
+        await self._numbers([])  # behind everything that was taken
         for sync in self.syncs.values():
             await sync.try_to(sync.flush)
 
     async def _numbers(self, events: list[Event]) -> list[int]:
-        """The events' numbers, once they are on disk."""
-        return await asyncio.wrap_future(self.journal.submit(events)) if events else []
+        """The events' numbers, once they are on disk. After the last flush nothing is taken, so that it was the
+        last."""
+        if self.is_closed and events:
+            raise SparklabelError("The review has ended.", hint="What you did is kept in your browser.")
+        return await asyncio.wrap_future(self.journal.submit(events))
 
     def _take(self, task: str, event: Event) -> Outcome:
         """Takes an event that is on disk, once."""
@@ -203,9 +220,6 @@ class ReviewState:
         if session.history.author(event.event_id) is None:
             self.syncs[task].note([event])
         return session.apply(event)
-
-    def _stamp(self) -> str:
-        return self._now().isoformat(timespec="microseconds")
 
     async def _open_task(self, task: Task, table: TableSide, make_probe: MakeProbe | None) -> None:
         name, journal = task.name, self.journal

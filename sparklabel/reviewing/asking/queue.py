@@ -109,6 +109,10 @@ class ReviewQueue:
             if name in self._rows and len(self._leases.holders(name, now) - {reviewer}) < self._wanted(name):
                 self._leases.take(name, reviewer, now)
 
+    def is_with_others(self, name: str, reviewer: str, now: float) -> bool:
+        """Whether the row waits in another person's browser."""
+        return bool(self._leases.holders(name, now) - {reviewer})
+
     def note(
         self,
         name: str,

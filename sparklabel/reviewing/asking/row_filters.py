@@ -1,16 +1,18 @@
 """Which rows fit what a person looks for.
 
-In: a filter from the browser. Out: a function of a row, or the inputs to look among. Probe scores play no part: label
-and confidence are those that the table holds.
+In: a filter from the browser. Out: a function of a row. Label and confidence are the model's, as the table holds them;
+what depends on people or on the probe is looked up by the session.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 
 from sparklabel.reviewing.records import ReviewRow
 from sparklabel.reviewing.requests import FilterIn
 from sparklabel.reviewing.resolve import canonical
 
-FLAGGED, DISPUTED, UNLABELED = "flagged", "disputed", "unlabeled"
+UNLABELED = "unlabeled"
+FLAGGED, DISPUTED, ANSWERED, UNANSWERED = BY_PEOPLE = ("flagged", "disputed", "answered", "unanswered")
+SUSPICIOUS = "suspicious"
 NOTE = "These rows were looked for, not drawn at random: their answers teach models and judge none."
 
 
@@ -18,7 +20,7 @@ def row_filter(wanted: FilterIn) -> Callable[[ReviewRow], bool]:
     """Whether a row fits label, confidence, text and the status of its record."""
     search = wanted.search.casefold() if wanted.search else ""
     label = None if wanted.label is None else canonical(wanted.label)
-    status = None if wanted.status in (None, "", FLAGGED, DISPUTED) else wanted.status
+    status = None if wanted.status in (None, "", *BY_PEOPLE, SUSPICIOUS) else wanted.status
 
     def fits(row: ReviewRow) -> bool:
         if status is not None and (row.label.status or UNLABELED) != status:
@@ -32,9 +34,10 @@ def row_filter(wanted: FilterIn) -> Callable[[ReviewRow], bool]:
     return fits
 
 
-def looked_among(wanted: FilterIn, sets: Mapping[str, Iterable[str]]) -> Iterable[str] | None:
-    """The inputs that are flagged or disputed, if these are wanted; None: all. `sets` has them by name."""
-    return sets.get(wanted.status or "")
+def looks_at_labels(wanted: FilterIn) -> bool:
+    """Whether the rows that fit tell something of their labels, which must not be told of rows that judge models."""
+    is_by_people = wanted.status in (None, "", *BY_PEOPLE)
+    return wanted.label is not None or wanted.confidence_below is not None or not is_by_people
 
 
 def _has(row: ReviewRow, label: str) -> bool:

@@ -5,16 +5,26 @@ events for the journal, figures. Everything is in memory, and all of it can be m
 It belongs to one thread: the server's.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from sparklabel.reviewing.asking.answer_values import checked_value, is_right
+from sparklabel.reviewing.asking.bulk_notes import bulk_of
 from sparklabel.reviewing.asking.history import TaskHistory
 from sparklabel.reviewing.asking.queue import ReviewQueue
-from sparklabel.reviewing.asking.row_filters import DISPUTED, FLAGGED, NOTE, looked_among, row_filter
+from sparklabel.reviewing.asking.row_filters import (
+    ANSWERED,
+    DISPUTED,
+    FLAGGED,
+    NOTE,
+    SUSPICIOUS,
+    UNANSWERED,
+    row_filter,
+)
 from sparklabel.reviewing.asking.suggestions import Suggestion, Suggestions
+from sparklabel.reviewing.asking.suspicious_rows import SuspiciousRows, why_none
 from sparklabel.reviewing.people import LEAD, Person
 from sparklabel.reviewing.probe.scores import Scores
 from sparklabel.reviewing.records import (
@@ -29,7 +39,7 @@ from sparklabel.reviewing.records import (
     ReviewRow,
     Shown,
 )
-from sparklabel.reviewing.requests import EventIn, NextIn, ShownIn
+from sparklabel.reviewing.requests import EventIn, FilterIn, NextIn, ShownIn
 from sparklabel.reviewing.table.changes import TableChanges, before_of
 from sparklabel.reviewing.table.sides import ProbeSide
 from sparklabel.tasks import Task
@@ -68,6 +78,12 @@ class TaskSession:
         self._probe = probe
         self.changes = TableChanges()
         self._judged: dict[str, bool] = {}
+        self._suspicious = SuspiciousRows(self._mode, self._label)
+
+    @property
+    def rows(self) -> Collection[ReviewRow]:
+        """All rows that are loaded."""
+        return self._rows.values()
 
     def row(self, name: str) -> ReviewRow | None:
         """A row by its input's hash."""
@@ -106,9 +122,28 @@ class TaskSession:
         have, count = wanted.have, wanted.count
         if wanted.filter.is_empty:
             return self.queue.next(person.name, count, have, now), None
-        sets = {FLAGGED: list(self.history.flagged), DISPUTED: list(self.history.disputed)}
-        among = looked_among(wanted.filter, sets)
-        return self.queue.next(person.name, count, have, now, row_filter(wanted.filter), among), NOTE
+        fits, among = self.fits(wanted.filter), self.among(wanted.filter)
+        note = why_none(self.suggestions.learned_from) if wanted.filter.status == SUSPICIOUS else None
+        return self.queue.next(person.name, count, have, now, fits, among), note or NOTE
+
+    def fits(self, wanted: FilterIn) -> Callable[[ReviewRow], bool]:
+        """Whether a row of those that `among` names fits a filter."""
+        fits = row_filter(wanted)
+        if wanted.status not in (ANSWERED, UNANSWERED):
+            return fits
+        return lambda row: fits(row) and self.is_answered(row) == (wanted.status == ANSWERED)
+
+    def among(self, wanted: FilterIn) -> list[str] | None:
+        """The inputs that are flagged, disputed or suspicious, if these are wanted; None: all."""
+        if wanted.status == SUSPICIOUS:
+            return self._suspicious.find(self.suggestions.scores)
+        sets = {FLAGGED: self.history.flagged, DISPUTED: self.history.disputed}
+        return list(sets[wanted.status]) if wanted.status in sets else None
+
+    def is_answered(self, row: ReviewRow) -> bool:
+        """Whether the row has a person's answer, here or in the table."""
+        resolution = self.history.resolution(row.input_hash)
+        return bool(resolution.votes) or resolution.is_answered or row.label.source == "human"
 
     def check(self, given: Sequence[EventIn], person: Person, at: str) -> list[Event | Outcome]:
         """For each event the one to keep, stamped by us, or its outcome if it is not to be kept.
@@ -133,7 +168,8 @@ class TaskSession:
         """Takes an event that is on disk. Its number is set."""
         row = self._rows.get(event.input_hash)
         if self.history.add(event):
-            if row and event.kind == ANSWER and not row.is_held_out:
+            # An answer in bulk was not given to this row: it says little of who was right about it.
+            if row and event.kind == ANSWER and not row.is_held_out and bulk_of(event) is None:
                 self.suggestions.judge(row, event.value)
             self.changes.forget(event.input_hash)
             self._note(event.input_hash)
@@ -242,6 +278,11 @@ class TaskSession:
     def _tell_probe(self, row: ReviewRow | None) -> None:
         if self._probe and row and not row.is_held_out:
             self._probe.tell(answers=[self._lesson(row.input_hash)])
+
+    def _label(self, name: str) -> Any:
+        """The label that a row has: a person's, or the model's; None without one."""
+        resolution, row = self.history.resolution(name), self._rows.get(name)
+        return resolution.value if resolution.is_answered else row and row.label.model_value
 
     def _lesson(self, name: str) -> tuple[str, Any]:
         """What the probe is told of a row: its answer, None if it has none."""

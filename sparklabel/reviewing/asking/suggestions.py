@@ -49,6 +49,11 @@ class Suggestions:
         }
 
     @property
+    def scores(self) -> Scores | None:
+        """The probe's newest."""
+        return self._scores
+
+    @property
     def learned_from(self) -> int:
         """How many answers the probe has learned from."""
         return self._scores.learned_from if self._scores else 0

@@ -6,6 +6,7 @@ appended to: what the events come to is decided in `resolve`, and written into t
 
 import json
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -73,8 +74,8 @@ class AnswersTable:
         return int(spark.sql(newest).collect()[0][0])
 
     def append(self, spark: SparkSession, events: Sequence[Event], journal: str) -> None:
-        """Appends events, in the order of their numbers. Delta ignores an append that was made before, as does one that
-        a dead process had sent and a new one sends again."""
+        """Appends those of these events that are not there. Two at a time are safe, too: Spark may still be writing
+        what a dead process had sent when a new one sends it again, and of two MERGEs Delta refuses the later one."""
         assert self.snapshot, "made() first"
         rows = event_frame(spark, events, journal, self.keys, self.task.value_type)
         there = self.snapshot.schema
@@ -83,9 +84,17 @@ class AnswersTable:
             f"{cast_struct_sql(quote(c), rows.schema[c].dataType, there[c].dataType)} AS {quote(c)}"
             for c in rows.columns
         ]
-        writer = rows.selectExpr(*fits).coalesce(1).write.format("delta").mode("append")
-        writer = writer.option("txnAppId", f"{journal}:{self.task.name}").option("txnVersion", events[-1].seq)
-        retry_on_conflict(lambda: writer.saveAsTable(self.sql), f"Appending to {self.name}")
+        least, view = min(event.seq for event in events), f"_sparklabel_{uuid.uuid4().hex}"
+        rows.selectExpr(*fits).coalesce(1).createOrReplaceTempView(view)
+        merge = (
+            f"MERGE INTO {self.sql} t USING {view} s ON t.journal = {sql_string(journal)} AND t.seq >= {least} "
+            f"AND t.seq = s.seq WHEN NOT MATCHED THEN INSERT ({', '.join(map(quote, rows.columns))}) "
+            f"VALUES ({', '.join(f's.{quote(name)}' for name in rows.columns)})"
+        )
+        try:
+            retry_on_conflict(lambda: spark.sql(merge).collect(), f"Appending to {self.name}")
+        finally:
+            spark.catalog.dropTempView(view)
 
     def events(self, spark: SparkSession, hashes: DataFrame | None = None) -> list[Event]:
         """The events in order: those of a journal by their numbers, of several the one that began earlier first.

@@ -77,7 +77,21 @@ class MemoryTable:
         return self._done(sorted(self.answers[task].values(), key=lambda event: event.seq))
 
     def judged(self, task: str) -> "Future[list[JudgedLabel]]":
-        return self._done([])
+        from sparklabel.reviewing.insight.quality import JudgedLabel
+
+        reasons = {event.input_hash: event.reason for event in self.answers[task].values()}
+        answered = [
+            row for row in self.rows[task].values() if row.label.source == "human" and row.label.model
+        ]
+        return self._done(
+            [
+                JudgedLabel(
+                    value=row.label.value, model_value=row.label.model_value, confidence=row.label.confidence,
+                    model=row.label.model or "", labeled_at="", reason=reasons.get(row.input_hash),
+                )
+                for row in answered
+            ]
+        )  # fmt: skip
 
     def close(self) -> None:
         pass

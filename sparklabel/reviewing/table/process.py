@@ -24,6 +24,9 @@ from sparklabel.reviewing.records import Event, ReviewRow
 from sparklabel.reviewing.table.sides import MergeResult
 
 _IDLE_SECONDS = 600.0
+_READS, _READ_ATTEMPTS = ("check", "load", "current", "past", "judged"), 3
+"""What only reads is asked again if the process ends meanwhile: a review that is being opened goes on. What writes is
+told: whoever asked knows best when to try again."""
 _END_SECONDS = 20.0
 """For Spark to stop; then the process is killed."""
 
@@ -158,7 +161,15 @@ class TableProcess:
             request.result.set_result(found)
 
     def _answer(self, request: _Request) -> Any:
-        """The result or the error that the process gives. Raises EOFError or OSError if it ends."""
+        """The result or the error that the process gives. Raises EOFError or OSError if it ends, again and again if the
+        request only reads."""
+        for _ in range(_READ_ATTEMPTS - 1 if request.method in _READS else 0):
+            with suppress(EOFError, OSError):
+                return self._asked(request)
+            self._end()
+        return self._asked(request)
+
+    def _asked(self, request: _Request) -> Any:
         if self._connection is not None and self._connection.poll():  # nothing is asked: it has ended
             self._end()
         connection = self._connection or self._start()

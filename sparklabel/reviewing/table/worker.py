@@ -98,8 +98,6 @@ class TableWorker:
             if not (new := [event for event in events if event.seq > last and event.task == task]):
                 return last
             table.append(self._spark, new, self._journal)
-            if known is None:
-                self._check_appended(table, new[-1].seq)
             self._answers[task] = table
             return new[-1].seq
 
@@ -159,15 +157,6 @@ class TableWorker:
         found = self._answers_table(task)
         table = found or new_answers(self._name(definition), definition, opened.source, opened.keys)
         return table.made(self._spark)
-
-    def _check_appended(self, table: AnswersTable, wanted: int) -> None:
-        """Raises TableError if Delta ignored an append, which it had seen before the table was restored."""
-        if table.last_seq(self._spark, self._journal) < wanted:
-            raise TableError(
-                f"{table.name} was restored to an older version: Delta takes the answers that are missing for known.",
-                hint=f"RESTORE TABLE {table.sql} to its newest version; or name another table for the answers: "
-                "answers='...'. The journal has all of them.",
-            )
 
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:

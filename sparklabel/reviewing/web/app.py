@@ -23,6 +23,7 @@ from sparklabel.reviewing.web.lead_api import lead_api
 from sparklabel.reviewing.web.page_templates import STATIC
 from sparklabel.reviewing.web.pages import pages
 from sparklabel.reviewing.web.refusals import Refusal, refused
+from sparklabel.reviewing.web.rows_api import rows_api
 from sparklabel.reviewing.web.security import Attempts, Guard, own_hosts
 from sparklabel.reviewing.web.sign_in import SignIn
 
@@ -41,7 +42,7 @@ def make_app(
     """
     call = state.call
     context = Context(state, SignIn(call, secret, accounts, Attempts(state.clock)))
-    app = _app(pages(context), api(context), lead_api(context))
+    app = _app(pages(context), api(context), lead_api(context), rows_api(context))
     app.mount("/static", StaticFiles(directory=STATIC))
     both = LatePages(app, lambda: _late_app(context))
     return Guard(both, own_hosts(call.host), not call.is_local, call.trust)

@@ -10,8 +10,11 @@ from sparklabel.reviewing.asking.session import Outcome, TaskSession
 from sparklabel.reviewing.asking.suggestions import Suggestion
 from sparklabel.reviewing.people import Person
 from sparklabel.reviewing.records import Before, Event, ReviewRow
+from sparklabel.reviewing.table.changes import before_of
 from sparklabel.tasks import Task
 
+_LISTED_TEXT = 300
+"""Characters of a text in a list of rows."""
 LONG_TEXT = 20_000
 """Characters of a text above which a browser shows a part of it first."""
 _GONE = "This row's text has changed, or the row is gone."
@@ -38,6 +41,29 @@ def row_view(session: TaskSession, row: ReviewRow, person: Person) -> dict[str, 
         "moved": session.changes.told(row.input_hash),
         "long": any(len(text) > LONG_TEXT for text in row.inputs if text),
     }  # fmt: skip
+
+
+def listed_view(session: TaskSession, row: ReviewRow, person: Person) -> dict[str, Any]:
+    """A row in a list. Of one that judges models, labels and answers are told to who has answered it."""
+    name = row.input_hash
+    resolution = session.history.resolution(name)
+    is_blind = row.is_held_out and person.name not in resolution.votes
+    model = None if is_blind else session.suggestions.by_model(row)
+    in_table = before_of(row)
+    by = {*resolution.votes, *filter(None, (resolution.reviewer, in_table.reviewer))}
+    answer = resolution.value if resolution.is_answered else in_table.value
+    return {
+        "id": name, "key": row.key, "inputs": [_listed(text) for text in row.inputs], "blind": is_blind,
+        "label": model.value if model else None, "confidence": model.confidence if model else None,
+        "has_label": model is not None, "answer": None if is_blind else answer, "by": sorted(by),
+        "is_answered": resolution.is_answered or row.label.source == "human",
+        "is_disputed": resolution.is_disputed and not is_blind,
+        "is_flagged": name in session.history.flagged,
+    }  # fmt: skip
+
+
+def _listed(text: str | None) -> str | None:
+    return text if text is None or len(text) <= _LISTED_TEXT else f"{text[:_LISTED_TEXT]}…"
 
 
 def suggestion_view(suggestion: Suggestion) -> dict[str, Any]:

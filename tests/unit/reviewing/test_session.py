@@ -8,10 +8,11 @@ import pytest
 from sparklabel.reviewing.asking.queue import ReviewQueue
 from sparklabel.reviewing.asking.session import TaskSession
 from sparklabel.reviewing.asking.suggestions import places_of
+from sparklabel.reviewing.asking.suspicious_rows import why_none
 from sparklabel.reviewing.people import Person
 from sparklabel.reviewing.probe.scores import Scores
 from sparklabel.reviewing.records import ANSWER, PROBE, Event, Shown
-from sparklabel.reviewing.requests import EventIn
+from sparklabel.reviewing.requests import EventIn, FilterIn, NextIn
 from sparklabel.tasks import answering, entities, extraction, multilabel, rating
 from tests.unit.reviewing.reviews import TASK, text_row, text_rows
 
@@ -109,6 +110,17 @@ def test_held_out_rows_have_no_suggestion_and_are_not_told_to_the_probe():
     answer(session, "h2", "good", seq=2)
     assert session.suggestion(rows[0]) is None
     assert ([name for name, _ in probe.rows], probe.answers) == (["h2"], [("h2", "good")])
+
+
+def test_the_rows_whose_label_the_probe_doubts_can_be_asked_for():
+    rows = learners(6)
+    session = opened(rows)
+    suspicious = NextIn(filter=FilterIn(status="suspicious"))
+    use(session, scores(rows, good=True, learned_from=29))
+    assert session.next(ANN, suspicious, 0.0) == ([], why_none(29))
+    use(session, scores(rows, good=True, learned_from=30))
+    asked, _ = session.next(ANN, suspicious, 0.0)
+    assert [row.input_hash for row in asked] == ["h1", "h3", "h5"]  # of odd numbers the model says bad
 
 
 def test_an_undone_answer_is_taken_back_from_the_probe():

@@ -86,7 +86,10 @@ export function openNote(text, save) {
   area.focus();
 }
 
-const STATUSES = { "": "All", unlabeled: "Without a label", flagged: "Flagged", disputed: "Disputed" };
+const STATUSES = {
+  "": "All", unlabeled: "Without a label", flagged: "Flagged", disputed: "Disputed", suspicious: "Suspicious to the probe",
+};
+const ONE_CHOICE = ["classification", "matching", "rating"];
 
 // apply: (filter) => void; an empty filter is {}.
 export function openFilter(task, filter, apply) {
@@ -94,7 +97,8 @@ export function openFilter(task, filter, apply) {
   const search = h("input", { id: "filter-search", type: "search", dir: "auto", autocomplete: "off" });
   const label = h("select", { id: "filter-label" }, h("option", { value: "" }, "Any"), ...names.map((name) => h("option", { value: name }, name)));
   const below = h("input", { id: "filter-below", type: "number", min: 0, max: 100, step: 5, inputmode: "numeric" });
-  const status = h("select", { id: "filter-status" }, ...Object.entries(STATUSES).map(([value, name]) => h("option", { value }, name)));
+  const status = h("select", { id: "filter-status" }, ...Object.entries(STATUSES)
+    .filter(([value]) => value !== "suspicious" || ONE_CHOICE.includes(task.kind)).map(([value, name]) => h("option", { value }, name)));
   search.value = filter.search ?? "";
   label.value = filter.label ?? "";
   below.value = filter.confidence_below === undefined ? "" : Math.round(filter.confidence_below * 100);

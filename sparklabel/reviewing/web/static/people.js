@@ -6,7 +6,7 @@ import { button, find, h, percent, plural } from "./dom.js";
 
 const HEADS = [
   "Person", "Answers", "Skips", "Flags", "Taken back", "Seconds an answer", "Agrees with the model", "Agrees with others",
-  "Took the suggestion", "",
+  "Took the suggestion", "Undo",
 ];
 
 async function draw(section) {

@@ -1,0 +1,109 @@
+"""One answer for all rows that a filter finds, as events like all others, and those that take it back.
+
+In: a task's session, a filter, an answer. Out: the rows that it is for, events for the journal. Nothing is kept here.
+Held-out rows never get an answer in bulk, as it would judge models unseen; nor do rows that have a person's answer.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sparklabel.reviewing.asking.answer_values import checked_value
+from sparklabel.reviewing.asking.bulk_notes import bulk_note, bulk_of
+from sparklabel.reviewing.asking.row_list import fitting_rows
+from sparklabel.reviewing.asking.session import TaskSession
+from sparklabel.reviewing.people import Person
+from sparklabel.reviewing.records import ANSWER, QUEUE, RESOLVE, UNDO, Event, ReviewRow
+from sparklabel.reviewing.requests import FilterIn
+from sparklabel.tasks import Scored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkRows:
+    """What a filter finds: the rows that an answer in bulk is for, and how many are left out because they judge models,
+    or because people answered them."""
+
+    rows: Sequence[ReviewRow]
+    held_out: int
+    answered: int
+
+
+def bulk_rows(session: TaskSession, wanted: FilterIn) -> BulkRows:
+    """The rows of a filter."""
+    found = list(fitting_rows(session, wanted))
+    learning = [row for row in found if not row.is_held_out]
+    rows = [row for row in learning if not session.is_answered(row)]
+    return BulkRows(rows=rows, held_out=len(found) - len(learning), answered=len(learning) - len(rows))
+
+
+def bulk_value(session: TaskSession, value: Any) -> Any:
+    """The answer as the task writes it. Raises ValueError if it is none, or if the task's answers are no choices: words
+    of one text are no answer to another."""
+    mode = session.task.answer_mode
+    if not isinstance(mode, Scored) or mode.groups:
+        raise ValueError("Only a task with one choice a row can be answered in bulk.")
+    return checked_value(session.task, mode, value, ())
+
+
+def bulk_events(
+    session: TaskSession, rows: Iterable[ReviewRow], value: Any, lead: Person, bulk: str, at: str
+) -> list[Event]:
+    """The answers of a bulk.
+
+    Args:
+        session: Of the task.
+        rows: Those of `bulk_rows`.
+        value: Of `bulk_value`.
+        lead: Who answers.
+        bulk: The bulk's ID.
+        at: When, ISO 8601 in UTC with microseconds.
+    """
+    task, fingerprint = session.task.name, session.task.fingerprint
+    return [
+        Event(
+            event_id=uuid.uuid4().hex, task=task, key=row.key, input_hash=row.input_hash, kind=ANSWER, value=value,
+            reviewer=lead.name, reason=QUEUE, note=bulk_note(bulk), task_fingerprint=fingerprint,
+            model=row.label.model, answered_at=at,
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def standing_bulks(session: TaskSession) -> dict[str, list[Event]]:
+    """The answers in bulk that are still their person's last word, by the bulk's ID."""
+    found: dict[str, list[Event]] = {}
+    for name in session.history.inputs():
+        for event in _last_words(session.history.events(name)):
+            if bulk := bulk_of(event):
+                found.setdefault(bulk, []).append(event)
+    return found
+
+
+def bulk_undo_events(answers: Iterable[Event], lead: Person, bulk: str, at: str) -> list[Event]:
+    """Events that take back a bulk's answers, in the name of who gave them."""
+    return [
+        Event(
+            event_id=uuid.uuid4().hex, task=one.task, key=one.key, input_hash=one.input_hash, kind=UNDO,
+            reviewer=one.reviewer, reason=one.reason, note=f"taken back by {lead.name}: {bulk_note(bulk)}",
+            task_fingerprint=one.task_fingerprint, model=one.model, answered_at=at,
+        )
+        for one in answers
+    ]  # fmt: skip
+
+
+def _last_words(events: Iterable[Event]) -> list[Event]:
+    """The answers that an undo of their person would take back now: a decision would be taken back before."""
+    words: dict[str, Event] = {}
+    deciding: set[str] = set()
+    for event in events:
+        if event.kind == ANSWER:
+            words[event.reviewer] = event
+        elif event.kind == RESOLVE:
+            deciding.add(event.reviewer)
+        elif event.kind == UNDO:
+            if event.reviewer in deciding:
+                deciding.remove(event.reviewer)
+            else:
+                words.pop(event.reviewer, None)
+    return [event for reviewer, event in words.items() if reviewer not in deciding]

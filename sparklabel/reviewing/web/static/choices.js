@@ -1,0 +1,20 @@
+// Values of a task's answers. In: a task. Out: the choices of a kind with one choice a row, and values as texts.
+
+const KINDS = {
+  classification: (task) => task.labels.map((label) => label.name),
+  matching: () => [true, false],
+  rating: (task) => (task.scale ?? []).map((point) => point.value),
+};
+
+// Empty for kinds whose answers are not one choice.
+export function choicesOf(task) {
+  return KINDS[task.kind]?.(task) ?? [];
+}
+
+export function shown(value) {
+  if (value === null || value === undefined) return "no answer";
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (typeof value === "number") return String(Math.round(value * 100) / 100);
+  if (Array.isArray(value) && value.every((one) => typeof one === "string")) return value.join(", ") || "none";
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
