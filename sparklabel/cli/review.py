@@ -165,12 +165,12 @@ def _run(call: Any, conf: dict[str, str], opens_browser: bool) -> Any:
             webbrowser.open(running.url)
         with FirstInterrupt(tell, "what people answered", "writing") as interrupt:
             said: str | None = ""
-            while not interrupt.heard:
-                if running.loading != said:
-                    said = running.loading
-                    print(said or "Rows are loaded: people can answer.", file=sys.stderr, flush=True)
-                running.wait(0.2)
             try:
+                while not interrupt.heard:
+                    if running.loading != said:
+                        said = running.loading
+                        print(said or "Rows are loaded: people can answer.", file=sys.stderr, flush=True)
+                    running.wait(0.2)
                 return running.stop()
             except KeyboardInterrupt as second:
                 second.add_note(

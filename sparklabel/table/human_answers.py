@@ -48,11 +48,13 @@ class HumanAnswer:
 
 @dataclass(frozen=True, slots=True)
 class HumanAnswers:
-    """The answers that the task accepts, and how many were left out, by reason."""
+    """The answers that the task accepts, how many were left out, by reason, and how many people are named as the
+    reviewers of those that were not."""
 
     train: tuple[HumanAnswer, ...]
     held_out: tuple[HumanAnswer, ...]
     left_out: dict[str, int]
+    people: int = 0
 
     @property
     def not_read(self) -> int:
@@ -72,7 +74,7 @@ class HumanAnswers:
         """The training answers alone, of which a fifth of the inputs judges, as the held-out ones do otherwise."""
         train = tuple(answer for answer in self.train if not is_validation(answer.inputs))
         judging = tuple(answer for answer in self.train if is_validation(answer.inputs))
-        return HumanAnswers(train, _one_vote_each(judging), self.left_out)
+        return HumanAnswers(train, _one_vote_each(judging), self.left_out, self.people)
 
     @property
     def agreements(self) -> int:
@@ -96,11 +98,12 @@ def human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> HumanAn
             F.expr(f"{label}.labeled_at IS NOT NULL").alias("asked"),
             (F.col(STATE) == "human_input_changed").alias("stale"),
             F.expr(f"{label}.review_reason <=> 'queue'").alias("chosen"),
+            F.expr(f"{label}.reviewer").alias("reviewer"),
         )
     )
     read, beyond = bounded(rows, HASH)
     left_out = Counter({_TOO_MANY: beyond} if beyond else {})
-    train, held_out = [], []
+    train, held_out, people = [], [], set[str]()
     for row in read.collect():
         inputs, answer = tuple(row["inputs"]), plain(row["answer"])
         if reason := _unusable(inputs, answer, row["stale"], mode):
@@ -111,6 +114,7 @@ def human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> HumanAn
         if row["asked"]:
             agreed = told and mode.agreement(answer, plain(row["said"])) == 1
         found = HumanAnswer(inputs, answer, agreed)
+        people |= {row["reviewer"]} if row["reviewer"] else set()
         if not is_held_out(inputs):
             train.append(found)
         elif row["chosen"]:
@@ -119,8 +123,9 @@ def human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> HumanAn
             held_out.append(found)
     # Sorted, because rows come in the order of the table's files, and training and ties depend on their order.
     return HumanAnswers(
-        tuple(sorted(train, key=_sort_key)), _one_vote_each(sorted(held_out, key=_sort_key)), dict(left_out)
-    )
+        tuple(sorted(train, key=_sort_key)), _one_vote_each(sorted(held_out, key=_sort_key)), dict(left_out),
+        len(people),
+    )  # fmt: skip
 
 
 def _sort_key(found: HumanAnswer) -> tuple[tuple[str, ...], str]:

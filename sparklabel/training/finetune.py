@@ -171,7 +171,7 @@ def run_call(spark: SparkSession, call: FinetuneCall, control: RunControl) -> Tr
             table=call.table, version=target.version, task=task.name, base=student.base,
             method=student.method, registered_name=name, model=f"models:/{name}/{version}",
             champion=candidate.identity if gate.verdict == "promoted" else judge.champion(), run_id=run.id,
-            answers=len(answers.train), counts=inputs.counts, agreements=answers.agreements,
+            answers=len(answers.train), counts=inputs.counts, people=answers.people, agreements=answers.agreements,
             held_out=len(answers.held_out), left_out=answers.left_out, truncated=student.truncated,
             loss=student.loss, steps=student.steps, training_seconds=student.seconds,
             tokens_per_second=student.tokens_per_second, seconds=time.monotonic() - started, gate=gate,

@@ -47,6 +47,7 @@ class TrainingReport:
         method: How it was trained: "lora", "classifier" or "lora and classifier".
         classifier: What the classifier reads and how well it does, in words; empty without one.
         selection: Why it was trained by this method, in words; empty where the method was asked for.
+        people: How many people are named as reviewers of the answers; 0 if nobody is.
     """
 
     table: str
@@ -80,6 +81,7 @@ class TrainingReport:
     method: str = "lora"
     classifier: str = ""
     selection: str = ""
+    people: int = 0
 
     @property
     def promoted(self) -> bool:
@@ -98,7 +100,14 @@ class TrainingReport:
         )
         lines = [
             f"{self.table} version {self.version}: task {self.task}, {self.answers:,} answers to learn from "
-            f"({self.agreements:,} agree with the model), {self.held_out:,} held out",
+            f"({self.agreements:,} agree with the model), {self.held_out:,} held out"
+            + (
+                f", of {self.people:,} named people"
+                if self.people > 1
+                else ", of one named person"
+                if self.people
+                else ""
+            ),
             f"they say: {_listed(self.counts)}",
             *([f"left out: {_listed(self.left_out)}"] if self.left_out else []),
             *([f"prompts truncated to max_tokens: {self.truncated:,}"] if self.truncated else []),

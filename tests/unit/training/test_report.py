@@ -2,6 +2,8 @@
 
 import math
 
+import pytest
+
 from sparklabel import TrainingReport
 from sparklabel.confidence.calibrators import Temperature
 from sparklabel.training.gate import judge
@@ -62,3 +64,10 @@ def test_without_held_out_answers_there_is_nothing_to_judge_on():
     gate = judge([], [])
     assert math.isnan(gate.accuracy_new)
     assert "held-out accuracy: new model nothing to judge on" in str(report(gate=gate))
+
+
+@pytest.mark.parametrize(
+    ("people", "said"), [(0, "3 held out\n"), (1, "of one named person\n"), (3, "of 3 named people\n")]
+)
+def test_who_answered_is_counted_where_answers_name_somebody(people, said):
+    assert said in str(report(people=people, held_out=3))
