@@ -16,7 +16,7 @@ from typing import Any
 
 from sparklabel.arguments import check_arguments
 from sparklabel.delta.paths import local_as_path
-from sparklabel.errors import SparklabelError, TableError
+from sparklabel.errors import SetupError, SparklabelError, TableError
 from sparklabel.reviewing.journal import Journal
 from sparklabel.reviewing.people import read_accounts
 from sparklabel.reviewing.ports import listen
@@ -44,9 +44,14 @@ class ReviewApp:
     """
 
     def __init__(self, call: ReviewCall, make_table: MakeTable, make_probe: MakeProbe | None) -> None:
-        from sparklabel.reviewing.web.app import make_app
-        from sparklabel.reviewing.web.server import ServerThread
-
+        try:
+            from sparklabel.reviewing.web.app import make_app
+            from sparklabel.reviewing.web.server import ServerThread
+        except ImportError as error:
+            raise SetupError(
+                f"The review app needs packages that are not installed: {error}.",
+                hint="pip install 'sparklabel[review]'",
+            ) from error
         self._report: ReviewReport | None = None
         with ExitStack() as stack:
             accounts = read_accounts(call.users) if call.users else None

@@ -185,6 +185,7 @@ def test_a_pass_leaves_what_people_said_and_training_reads_it(story, spark, task
     assert {n: story.third[n].value for n in answered} == {n: story.second[n].value for n in answered}
     found = human_answers(spark, open_task_table(spark, TABLE, task), task)
     assert sum(answer.answer == "rotten" for answer in (*found.train, *found.held_out)) == 5
+    assert found.people == len({story.third[number].label.reviewer for number in answered} - {None})
 
 
 def test_the_history_has_reviews_beside_passes(story, spark):
