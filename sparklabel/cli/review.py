@@ -30,9 +30,7 @@ def review(
     table: Table,
     task: TaskFiles,
     key: Key = None,
-    model: Annotated[
-        str | None, typer.Option(help="The model that suggests. By default the one that wrote the labels.")
-    ] = None,
+    model: Annotated[str | None, typer.Option(help="The model that the playground begins with.")] = None,
     where: Annotated[str | None, typer.Option(help="Review only rows that meet this SQL condition.")] = None,
     column: Column = None,
     into: Into = None,
@@ -116,6 +114,9 @@ def agreement(
     table: Table,
     task: TaskFile,
     key: Key = None,
+    column: Column = None,
+    into: Into = None,
+    answers: Annotated[str | None, typer.Option(help="The answers table, if the review named one.")] = None,
     conf: Conf = None,
 ) -> None:
     """Show how far people's answers agree, and who differs."""
@@ -123,7 +124,8 @@ def agreement(
     from sparklabel.tasks import load_task
 
     read = load_task(task)
-    print(run(session(conf), absolute(table), read, key=key))
+    where = {"column": column, "into": optional(into), "answers": optional(answers)}
+    print(run(session(conf), absolute(table), read, key=key, **where))
 
 
 @app.command()

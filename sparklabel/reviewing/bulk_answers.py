@@ -15,9 +15,9 @@ from sparklabel.reviewing.asking.bulk_events import (
     bulk_undo_events,
     bulk_value,
     standing_bulks,
+    still_standing,
 )
 from sparklabel.reviewing.people import Person
-from sparklabel.reviewing.records import Event
 from sparklabel.reviewing.requests import BulkIn
 from sparklabel.reviewing.review_state import NotReady, ReviewState
 
@@ -28,7 +28,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class BulkChanged(Exception):
-    """The filter finds another number of rows than the person was told: `count`."""
+    """The filter finds other rows than the person was told: `count`."""
 
     count: int
 
@@ -43,26 +43,33 @@ class BulkDone:
     left: int
 
 
+class BulkOfRows(BulkIn):
+    """A bulk of the rows that the person was told: `names` are those of `BulkRows`. None: their number is enough."""
+
+    names: str | None = None
+
+
 class BulkAnswers:
     """The bulks of a review. One is done at a time."""
 
     def __init__(self, state: ReviewState) -> None:
         self._state, self._lock = state, asyncio.Lock()
 
-    async def give(self, task: str, given: BulkIn, lead: Person) -> BulkDone:
+    async def give(self, task: str, given: BulkOfRows, lead: Person) -> BulkDone:
         """Gives all rows of a filter one answer.
 
         Raises:
             ValueError: The answer is none to the task.
-            BulkChanged: The filter finds another number of rows by now.
+            BulkChanged: The filter finds other rows by now.
             NotReady: The review is being ended.
             SetupError: The journal cannot be written. The chunks before are kept.
         """
         session, bulk, answered = self._state.session(task), uuid.uuid4().hex[:12], 0
         value = bulk_value(session, given.value)
         async with self._lock:
-            rows = bulk_rows(session, given.filter).rows
-            if len(rows) != given.count:
+            found = bulk_rows(session, given.filter)
+            rows = found.rows
+            if len(rows) != given.count or given.names not in (None, found.names):
                 raise BulkChanged(len(rows))
             for chunk in _chunks(rows):
                 if self._state.is_closing:
@@ -85,7 +92,8 @@ class BulkAnswers:
             session = self._state.session(task)
             undone = 0
             for chunk in _chunks(standing_bulks(session).get(bulk, [])):
-                events: list[Event] = bulk_undo_events(chunk, lead, bulk, self._state.stamp())
+                standing = still_standing(session, chunk)  # others were served since the chunk before
+                events = bulk_undo_events(standing, lead, bulk, self._state.stamp())
                 undone += await self._state.keep(task, events)
             return undone
 

@@ -87,6 +87,7 @@ class Journal:
         """Gives events to the writer. The result, their numbers in order, is there when they are on disk; an event that
         is known has the number that it had. If they cannot be written, the result is a SetupError."""
         found: Future[list[int]] = Future()
+        found.set_running_or_notify_cancel()  # what is written cannot be called back, and its writer must not fail
         self._waiting.put((events, found))
         return found
 
@@ -137,9 +138,14 @@ class Journal:
         found = json.loads(row[0])
         given = json.loads(json.dumps(about or {}))
         if other := next((name for name in given if found.get(name) != given[name]), None):
+            theirs, ours = _told(found.get(other)), _told(given[other])
+            differ = (
+                f"its {other} is {theirs}, not {ours}"
+                if theirs != ours
+                else f"its {other} is defined otherwise"
+            )
             raise SetupError(
-                f"The journal {self.file} is of another review: its {other} is {found.get(other)!r}, not "
-                f"{given[other]!r}.",
+                f"The journal {self.file} is of another review: {differ}.",
                 hint="Name another file: --journal PATH. `sparklabel flush --journal PATH` writes what that one holds.",
             )
         return dict(found)
@@ -197,3 +203,10 @@ class Journal:
             "INSERT INTO events (event_id, task, content) VALUES (?, ?, ?)", values
         )
         return int(added.lastrowid or 0)
+
+
+def _told(value: Any) -> str:
+    """A part of what is reviewed, for a message: of tasks their names."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return ", ".join(str(one.get("name")) for one in value)
+    return repr(value)

@@ -27,6 +27,8 @@ class TaskReview:
         alpha: Krippendorff's alpha; None where no input has two answers.
         not_written: Answers that the table did not take: the row had changed, or had another person's answer.
         waiting: Events that the table does not have. The journal does.
+        unmerged: Inputs whose label does not have the answer yet.
+        error: Why; empty if nothing failed.
     """
 
     task: str
@@ -39,6 +41,8 @@ class TaskReview:
     alpha: float | None
     not_written: int
     waiting: int
+    unmerged: int = 0
+    error: str = ""
 
     def __str__(self) -> str:
         lines = [f"{self.task}: {counted(self.answered, 'answer')} of {self._people()}"]
@@ -55,7 +59,11 @@ class TaskReview:
         if self.not_written:
             lines.append(f"{counted(self.not_written, 'answer')} not written, as the rows had changed")
         if self.waiting:
-            lines.append(f"{counted(self.waiting, 'event')} not in the table yet")
+            lines.append(f"{counted(self.waiting, 'event')} not in the answers table yet")
+        if self.unmerged:
+            lines.append(f"{counted(self.unmerged, 'row')} without their answer yet")
+        if self.error:
+            lines.append(f"the table said: {self.error}")
         return "\n  ".join(lines)
 
     def _people(self) -> str:
@@ -94,17 +102,22 @@ def _task_review(state: ReviewState, task: str) -> TaskReview:
         task=task, answered=history.answered, audited=session.queue.audited, disputed=len(history.disputed),
         people=sum(history.standing(person) > 0 for person in history.people), right=right, judged=judged,
         alpha=alpha(votes), not_written=sync.totals.not_written, waiting=sync.waiting,
+        unmerged=sync.unmerged, error=sync.error or "",
     )  # fmt: skip
 
 
 def _next_step(state: ReviewState, tasks: tuple[TaskReview, ...]) -> str:
     call = state.call
-    if any(task.waiting for task in tasks) or not tasks:
-        return f"What the table does not have is in {call.journal}: sparklabel flush --journal {call.journal}"
+    if any(task.waiting or task.unmerged for task in tasks) or not tasks:
+        return (
+            f"Some answers are not in the table yet; they are safe in {call.journal}: sparklabel flush --journal "
+            f"{call.journal}"
+        )
     best = max(tasks, key=lambda task: task.answered)
     counts = f"{counted(best.audited, 'judge')}, {best.answered - best.audited:,} to learn from"
     if best.answered == 0:
-        return "Nobody answered. The same command goes on."
+        return "No answers yet. Run the same command to continue."
     if best.audited < call.judges:
-        return f"{counts}: go on until there are {call.judges} judges, with the same command"
-    return f"{counts}: sparklabel finetune --table {call.table} --task {best.task}.yaml"
+        return f"{counts}: run the same command until there are {call.judges} judges"
+    into = f" --into {call.into}" if call.into else ""
+    return f"{counts}: sparklabel finetune --table {call.table}{into} --task ... (the file of {best.task})"

@@ -41,6 +41,14 @@ class ShownIn(_FromBrowser):
     by: Literal["model", "probe", "none"] = "none"
 
 
+class BeforeIn(_FromBrowser):
+    """Whose answer the row had when the browser drew it."""
+
+    value: Any = None
+    reviewer: Annotated[Text | None, Field(max_length=1000)] = None
+    reviewed_at: Annotated[Text | None, Field(max_length=100)] = None
+
+
 class EventIn(_FromBrowser):
     """An event as a browser sends it. `id` is the row's input hash."""
 
@@ -51,12 +59,14 @@ class EventIn(_FromBrowser):
     seconds: Annotated[float | None, BeforeValidator(_seconds)] = None
     note: Annotated[Text | None, Field(max_length=_LONGEST_NOTE)] = None
     shown: ShownIn | None = None
+    before: BeforeIn | None = None
 
 
 class EventsIn(_FromBrowser):
-    """A batch of events, and the rows that wait in the browser."""
+    """A batch of events, and the rows that wait in the browser. `reviewer`: whose page it is."""
 
     events: tuple[EventIn, ...]
+    reviewer: Annotated[Text | None, Field(max_length=1000)] = None
     have: Annotated[tuple[Hash, ...], Field(max_length=MAX_EVENTS)] = ()
 
 
@@ -75,7 +85,9 @@ class FilterIn(_FromBrowser):
 
 
 class NextIn(_FromBrowser):
-    """A request for rows."""
+    """A request for rows. `reviewer`: whose page it is."""
+
+    reviewer: Annotated[Text | None, Field(max_length=1000)] = None
 
     have: Annotated[tuple[Hash, ...], Field(max_length=MAX_EVENTS)] = ()
     count: Annotated[int, Field(ge=0, le=MAX_ROWS)] = 20

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from sparklabel.reviewing.records import ANSWER, RESOLVE, UNDO, Event, Resolution
+from sparklabel.reviewing.records import ANSWER, RESOLVE, SKIP, UNDO, Event, Resolution
 
 
 def resolve(events: Iterable[Event]) -> Resolution:
@@ -23,6 +23,8 @@ def resolve(events: Iterable[Event]) -> Resolution:
         elif event.kind == RESOLVE:
             decisions.pop(event.reviewer, None)
             decisions[event.reviewer] = event
+        elif event.kind == SKIP:  # who skips a row that they had answered takes the answer back
+            words.pop(event.reviewer, None)
         elif event.kind == UNDO:
             # A decision is taken back first: it is the later one of a lead who answered, too.
             taken_from = decisions if event.reviewer in decisions else words

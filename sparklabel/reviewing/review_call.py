@@ -24,7 +24,7 @@ class ReviewCall:
 
     Attributes:
         table, tasks, key, column, into, where: As `label_table` has them.
-        model: The model whose suggestions and hidden states are used; None: the one that wrote the labels.
+        model: The model that the playground begins with; None: the embedded one.
         answers: The answers table; None: named after the table and the task.
         journal: The file that holds every answer.
         host, port: Where the server listens.

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from sparklabel.errors import SparklabelError
 from sparklabel.intervals import wilson_interval
-from sparklabel.reviewing.asking.oversight import undo_events
+from sparklabel.reviewing.asking.oversight import standing_inputs, undo_events
 from sparklabel.reviewing.asking.queue import ReviewQueue
+from sparklabel.reviewing.asking.row_filters import why_no_rows
 from sparklabel.reviewing.asking.session import Outcome, TaskSession
 from sparklabel.reviewing.asking.suggestions import places_of
 from sparklabel.reviewing.journal import Journal
@@ -76,6 +77,7 @@ class ReviewState:
         self._table: TableSide | None = None
         self._now = now
         self._here: dict[str, float] = {}
+        self._early: dict[str, list[tuple[Mapping[str, str], Mapping[str, Any]]]] = {}
 
     async def open(self, table: TableSide, make_probe: MakeProbe | None = None) -> None:
         """Checks the table, writes what an earlier server had not, and loads the rows. Raises what the table's side
@@ -118,9 +120,9 @@ class ReviewState:
         if self.is_closing:
             return [], "The review is being ended: no more rows are given out. What was answered is saved."
         rows, note = session.next(person, wanted, self.clock())
-        return rows, note or (
-            None if rows or wanted.count == 0 or wanted.have else self._why_none(session, person)
-        )
+        if note or rows or wanted.count == 0 or wanted.have:
+            return rows, note
+        return rows, why_no_rows(session.queue.waiting(person.name), session.history.answered)
 
     async def accept(self, task: str, given: EventsIn, person: Person) -> list[Outcome]:
         """Keeps events, and says of each what became of it, once it is on disk. Raises NotReady, and SetupError if the
@@ -136,11 +138,12 @@ class ReviewState:
         return found
 
     async def undo_person(self, task: str, name: str, lead: Person) -> int:
-        """Takes back all answers of a person; how many. Raises SetupError if the journal cannot be written."""
+        """Takes back a person's answers and decisions, but for what they say meanwhile; how many. Raises SetupError if
+        the journal cannot be written."""
         session = self.session(task)
-        events = undo_events(session, name, lead, self.stamp())
-        await self._find(task, session.missing(event.input_hash for event in events), is_needed=False)
-        return await self.keep(task, events)
+        until = session.history.last_seq
+        await self._find(task, session.missing(standing_inputs(session, name)), is_needed=False)
+        return await self.keep(task, undo_events(session, name, lead, self.stamp(), until))
 
     async def keep(self, task: str, events: list[Event]) -> int:
         """Keeps events that the server made; how many. Raises SetupError if the journal cannot be written."""
@@ -242,6 +245,8 @@ class ReviewState:
         session = TaskSession(task, rows, queue, probe)
         session.know(answered.values())
         session.replay(events)
+        for moved, current in self._early.pop(name, []):
+            session.note_moved(moved, current)
         if probe:
             self.probes[name] = probe
             session.tell_all()
@@ -264,6 +269,8 @@ class ReviewState:
         def take(moved: Mapping[str, str], current: Mapping[str, Any]) -> None:
             if session := self.sessions.get(task):
                 session.note_moved(moved, current)
+            else:  # what an earlier server left was written before there is a session
+                self._early.setdefault(task, []).append((moved, current))
 
         return take
 
@@ -287,13 +294,3 @@ class ReviewState:
 
     async def _note_merged(self, task: str, seq: int) -> None:
         await asyncio.to_thread(self.journal.note_merged, task, seq)
-
-    def _why_none(self, session: TaskSession, person: Person) -> str:
-        if session.queue.waiting(person.name):
-            return "All rows that are left are with other people. They come back if they are not answered."
-        if session.history.answered:
-            return "Everything that was loaded is answered. Start the review again for more, or with --rows."
-        return (
-            "There are no rows to review: all have a person's answer, or a text that is blank. Look at --where, or "
-            "at the table's inputs."
-        )

@@ -88,3 +88,12 @@ def visitor(chromium, serve):
 def saved(page):
     """Waits until everything is acknowledged, and the page says so."""
     page.locator('#saving[data-waiting="0"]', has_text="All saved").wait_for()
+
+
+def held(page, routes):
+    """Waits until a request is held by a route that appends to `routes`, and takes it from there."""
+    for _ in range(1000):
+        if routes:
+            return routes.pop()
+        page.wait_for_timeout(10)
+    raise AssertionError("no request came")

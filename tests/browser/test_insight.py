@@ -50,3 +50,18 @@ def test_a_definition_that_is_wrong_is_told_beside_it(visitor, serve):
     page.get_by_role("button", name="Try").click()
     page.get_by_text("The definition cannot be read").wait_for()
     one.console = [line for line in one.console if "422" not in line]
+
+
+def test_a_definition_is_saved_as_a_file_which_the_page_then_lets_go(visitor, serve):
+    review = serve()
+    page = visitor().comes(review)
+    page.add_init_script("URL.revoked = 0; URL.revokeObjectURL = () => { URL.revoked += 1; };")
+    page.clock.install()
+    page.goto(f"{review.url}/playground/tone")
+    page.get_by_label("Task, as YAML").first.fill("kind: other")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Save as a new file").click()
+    assert download.value.path().read_text() == "kind: other"
+    assert page.evaluate("URL.revoked") == 0
+    page.clock.fast_forward(61_000)
+    assert page.evaluate("URL.revoked") == 1

@@ -103,6 +103,12 @@ def test_the_surest_rows_are_left_out_of_a_sample_of_uncertain_ones(spark, table
     assert [row.inputs for row in worker.load("verdict", 100, "id = 4")] == [("fresh 4",)]
     with pytest.raises(TableError, match="not a condition"):
         worker.load("verdict", 100, "no_such_column = 4")
+    # Rows that were chosen by their labels are not random, and judge nothing.
+    assert not [
+        row
+        for row in worker.load("verdict", 100, "Verdict_label.confidence < 2")
+        if row.is_random or row.is_held_out
+    ]
 
 
 def test_a_process_that_is_killed_is_started_again(spark, tmp_path):

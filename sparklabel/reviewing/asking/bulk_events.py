@@ -4,6 +4,7 @@ In: a task's session, a filter, an answer. Out: the rows that it is for, events 
 Held-out rows never get an answer in bulk, as it would judge models unseen; nor do rows that have a person's answer.
 """
 
+import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,10 +12,10 @@ from typing import Any
 
 from sparklabel.reviewing.asking.answer_values import checked_value
 from sparklabel.reviewing.asking.bulk_notes import bulk_note, bulk_of
-from sparklabel.reviewing.asking.row_list import fitting_rows
+from sparklabel.reviewing.asking.row_list import fitting_rows, held_out_rows
 from sparklabel.reviewing.asking.session import TaskSession
 from sparklabel.reviewing.people import Person
-from sparklabel.reviewing.records import ANSWER, QUEUE, RESOLVE, UNDO, Event, ReviewRow
+from sparklabel.reviewing.records import ANSWER, QUEUE, RESOLVE, SKIP, UNDO, Event, ReviewRow
 from sparklabel.reviewing.requests import FilterIn
 from sparklabel.tasks import Scored
 
@@ -28,13 +29,17 @@ class BulkRows:
     held_out: int
     answered: int
 
+    @property
+    def names(self) -> str:
+        """Tells these rows from others, in whatever order: a hash of their inputs' hashes."""
+        return hashlib.sha256("\n".join(sorted(row.input_hash for row in self.rows)).encode()).hexdigest()
+
 
 def bulk_rows(session: TaskSession, wanted: FilterIn) -> BulkRows:
     """The rows of a filter."""
-    found = list(fitting_rows(session, wanted))
-    learning = [row for row in found if not row.is_held_out]
+    learning = [row for row in fitting_rows(session, wanted) if not row.is_held_out]
     rows = [row for row in learning if not session.is_answered(row)]
-    return BulkRows(rows=rows, held_out=len(found) - len(learning), answered=len(learning) - len(rows))
+    return BulkRows(rows=rows, held_out=held_out_rows(session, wanted), answered=len(learning) - len(rows))
 
 
 def bulk_value(session: TaskSession, value: Any) -> Any:
@@ -80,6 +85,15 @@ def standing_bulks(session: TaskSession) -> dict[str, list[Event]]:
     return found
 
 
+def still_standing(session: TaskSession, answers: Iterable[Event]) -> list[Event]:
+    """Those of the answers that are their person's last word by now."""
+    return [
+        one
+        for one in answers
+        if any(one.event_id == last.event_id for last in _last_words(session.history.events(one.input_hash)))
+    ]
+
+
 def bulk_undo_events(answers: Iterable[Event], lead: Person, bulk: str, at: str) -> list[Event]:
     """Events that take back a bulk's answers, in the name of who gave them."""
     return [
@@ -101,6 +115,8 @@ def _last_words(events: Iterable[Event]) -> list[Event]:
             words[event.reviewer] = event
         elif event.kind == RESOLVE:
             deciding.add(event.reviewer)
+        elif event.kind == SKIP:
+            words.pop(event.reviewer, None)
         elif event.kind == UNDO:
             if event.reviewer in deciding:
                 deciding.remove(event.reviewer)

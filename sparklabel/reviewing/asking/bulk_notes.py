@@ -15,7 +15,12 @@ def bulk_note(bulk: str) -> str:
     return f"bulk {bulk}"
 
 
+def bulk_of_note(note: str | None) -> str | None:
+    """The ID of the bulk that a note names; None for people's own notes."""
+    found = _NOTE.fullmatch(note or "")
+    return found[1] if found else None
+
+
 def bulk_of(event: Event) -> str | None:
     """The ID of the bulk that the answer was given in; None if it was given to its row alone."""
-    found = _NOTE.fullmatch(event.note or "") if event.kind == ANSWER else None
-    return found[1] if found else None
+    return bulk_of_note(event.note) if event.kind == ANSWER else None

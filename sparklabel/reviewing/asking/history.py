@@ -7,7 +7,7 @@ written, and no row's text is known.
 from bisect import insort
 from collections.abc import Iterator
 
-from sparklabel.reviewing.records import ANSWER, AUDIT, FLAG, RESOLVE, SKIP, UNDO, Event, Resolution
+from sparklabel.reviewing.records import ANSWER, AUDIT, FLAG, RESOLVE, SKIP, Event, Resolution
 from sparklabel.reviewing.resolve import resolve
 
 _NOTHING = Resolution()
@@ -82,8 +82,8 @@ class TaskHistory:
 
     def can_undo(self, name: str, reviewer: str) -> bool:
         """Whether the person has something to take back."""
-        last = self._by_person.get(reviewer, {}).get(name)
-        return last is not None and last.kind != UNDO
+        stands = resolve(event for event in self.events(name) if event.reviewer == reviewer)
+        return bool(stands.votes) or stands.by_lead or reviewer in self.skipped_by(name)
 
     def reason(self, name: str) -> str | None:
         """Why the input was first shown; None if nobody did anything with it."""

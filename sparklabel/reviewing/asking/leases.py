@@ -4,8 +4,6 @@ In: names, hashes, times in seconds. Out: who holds what. A lease ends by itself
 the browser.
 """
 
-from collections.abc import Iterable
-
 LEASE_SECONDS = 120.0
 
 
@@ -34,7 +32,7 @@ class Leases:
             self._until.pop(row, None)
         self._of.get(reviewer, set()).discard(row)
 
-    def release(self, reviewer: str, keep: Iterable[str] = ()) -> None:
-        """Ends all leases of a person but those of `keep`."""
-        for row in self._of.get(reviewer, set()) - set(keep):
+    def release(self, reviewer: str) -> None:
+        """Ends all leases of a person."""
+        for row in list(self._of.get(reviewer, ())):
             self.drop(row, reviewer)

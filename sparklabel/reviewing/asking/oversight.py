@@ -5,16 +5,27 @@ In: a task's session. Out: frozen records. Nothing is decided here: a lead's dec
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
 from sparklabel.reviewing.asking.answer_values import is_right
 from sparklabel.reviewing.asking.session import TaskSession
 from sparklabel.reviewing.people import Person
-from sparklabel.reviewing.records import ANSWER, FLAG, SKIP, UNDO, Event, ReviewRow
-from sparklabel.reviewing.resolve import canonical
+from sparklabel.reviewing.records import (
+    ANSWER,
+    FLAG,
+    NOBODY,
+    RESOLVE,
+    SKIP,
+    UNDO,
+    Event,
+    Resolution,
+    ReviewRow,
+)
+from sparklabel.reviewing.resolve import canonical, resolve
+from sparklabel.tasks import AnswerMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +44,8 @@ class PersonFigures:
 
     Attributes:
         name: Who.
-        answers, skips, flags, undone: How many.
+        answers, decisions: How many stand.
+        skips, flags, undone: How many.
         seconds: The median of an answer; None without any.
         agrees_with_model: On how many audited rows, which were shown without the model's answer, and of how many.
         agrees_with_others: On how many of the rows that others answered too, with most of them, and of how many.
@@ -42,6 +54,7 @@ class PersonFigures:
 
     name: str
     answers: int
+    decisions: int
     skips: int
     flags: int
     undone: int
@@ -64,32 +77,58 @@ def disputes(session: TaskSession) -> list[Dispute]:
     return found
 
 
-def person_figures(session: TaskSession, name: str) -> PersonFigures:
-    """A person's figures."""
-    events = [event for one in session.history.inputs() for event in session.history.events(one)]
-    own = [event for event in events if event.reviewer == name]
-    counts = Counter(event.kind for event in own)
-    times = [event.seconds for event in own if event.kind == ANSWER and event.seconds is not None]
-    return PersonFigures(
-        name=name, answers=session.history.standing(name), skips=counts[SKIP], flags=counts[FLAG], undone=counts[UNDO],
-        seconds=median(times) if times else None, agrees_with_model=_with_model(session, name),
-        agrees_with_others=_with_others(session, name), took_suggestions=_took(own),
-    )  # fmt: skip
+def people_figures(session: TaskSession, names: Sequence[str]) -> list[PersonFigures]:
+    """The figures of these people, in one pass over all events: the server's thread makes them."""
+    mode = session.task.answer_mode  # takes long to make
+    tallies = {name: _Tally() for name in {*names, *session.history.people}}
+    for one in session.history.inputs():
+        events, votes = session.history.events(one), session.history.resolution(one).votes
+        for event in events:
+            tallies[event.reviewer].note(event)
+        for name in {event.reviewer for event in events if event.kind == RESOLVE}:
+            tallies[name].decisions += _standing(events, name).by_lead
+        if votes:
+            _compare(session, mode, one, votes, tallies)
+    return [_figures(name, tallies[name], session.history.standing(name)) for name in names]
 
 
-def undo_events(session: TaskSession, name: str, lead: Person, at: str) -> list[Event]:
-    """Events that take back all answers of a person, in the lead's words."""
+def standing_inputs(session: TaskSession, name: str) -> list[str]:
+    """The inputs on which a person's answer or decision stands."""
+    found = []
+    for one in session.history.inputs():
+        events = session.history.events(one)
+        if any(event.reviewer == name for event in events):
+            stands = _standing(events, name)
+            if stands.votes or stands.by_lead:
+                found.append(one)
+    return found
+
+
+def undo_events(session: TaskSession, name: str, lead: Person, at: str, until: int) -> list[Event]:
+    """Events that take back all answers and decisions of a person, in the lead's words: one for each that stands.
+
+    Args:
+        session: Of the task.
+        name: Whose.
+        lead: Who takes them back.
+        at: When, ISO 8601 in UTC with microseconds.
+        until: The journal's number up to which the lead knew: what the person has spoken of since stays.
+    """
     events = []
-    for one in list(session.history.inputs()):
-        if name in session.history.resolution(one).votes:
-            last = next(event for event in reversed(session.history.events(one)) if event.reviewer == name)
-            events.append(
+    for one in standing_inputs(session, name):
+        own = [
+            event for event in session.history.events(one) if event.reviewer == name and event.kind != FLAG
+        ]
+        last, stands = own[-1], resolve(own)
+        if last.seq <= until:
+            events += [
                 Event(
                     event_id=uuid.uuid4().hex, task=last.task, key=last.key, input_hash=one, kind=UNDO, reviewer=name,
                     reason=last.reason, note=f"taken back by {lead.name}", task_fingerprint=last.task_fingerprint,
                     model=last.model, answered_at=at,
                 )
-            )  # fmt: skip
+                for _ in range(len(stands.votes) + stands.by_lead)
+            ]  # fmt: skip
     return events
 
 
@@ -108,25 +147,60 @@ def exported(session: TaskSession) -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
-def _with_model(session: TaskSession, name: str) -> tuple[int, int]:
-    mode, found = session.task.answer_mode, []
-    for one in session.history.inputs():
-        votes, row = session.history.resolution(one).votes, session.row(one)
-        if name in votes and row and session.history.is_audited(one):
-            model = session.suggestions.by_model(row)
-            found += [is_right(mode, votes[name], model.value)] if model else []
+@dataclass(slots=True)
+class _Tally:
+    """What is counted of a person."""
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)
+    decisions: int = 0
+    with_model: list[bool] = field(default_factory=list)
+    with_others: list[bool] = field(default_factory=list)
+    took: list[bool] = field(default_factory=list)
+
+    def note(self, event: Event) -> None:
+        """Counts an event."""
+        self.kinds[event.kind] += 1
+        if event.kind == ANSWER:
+            if event.seconds is not None:
+                self.seconds.append(event.seconds)
+            if event.shown.by != NOBODY:
+                self.took.append(_text(event.value) == _text(event.shown.value))
+
+
+def _compare(
+    session: TaskSession, mode: AnswerMode, one: str, votes: Mapping[str, Any], tallies: Mapping[str, _Tally]
+) -> None:
+    """Counts who says what the model says, and what most others say."""
+    row = session.row(one)
+    if row and session.history.is_audited(one) and (model := session.suggestions.by_model(row)):
+        for name, value in votes.items():
+            tallies[name].with_model.append(is_right(mode, value, model.value))
+    if len(votes) > 1:
+        said = {name: _text(value) for name, value in votes.items()}
+        for name, own in said.items():
+            others = [value for other, value in said.items() if other != name]
+            tallies[name].with_others.append(own == max(others, key=others.count))
+
+
+def _figures(name: str, tally: _Tally, answers: int) -> PersonFigures:
+    return PersonFigures(
+        name=name, answers=answers, decisions=tally.decisions, skips=tally.kinds[SKIP], flags=tally.kinds[FLAG],
+        undone=tally.kinds[UNDO], seconds=median(tally.seconds) if tally.seconds else None,
+        agrees_with_model=_share(tally.with_model), agrees_with_others=_share(tally.with_others),
+        took_suggestions=_share(tally.took),
+    )  # fmt: skip
+
+
+def _text(value: Any) -> str:
+    """Equal for equal values, as `canonical`, which takes long for the many that are texts."""
+    return f'"{value}"' if isinstance(value, str) else canonical(value)
+
+
+def _share(found: list[bool]) -> tuple[int, int]:
     return sum(found), len(found)
 
 
-def _with_others(session: TaskSession, name: str) -> tuple[int, int]:
-    found = []
-    for one in session.history.inputs():
-        votes = {who: canonical(value) for who, value in session.history.resolution(one).votes.items()}
-        own, others = votes.pop(name, None), Counter(votes.values()).most_common(1)
-        found += [own == others[0][0]] if own is not None and others else []
-    return sum(found), len(found)
-
-
-def _took(own: list[Event]) -> tuple[int, int]:
-    with_one = [event for event in own if event.kind == ANSWER and event.shown.by != "none"]
-    return sum(canonical(event.value) == canonical(event.shown.value) for event in with_one), len(with_one)
+def _standing(events: Iterable[Event], name: str) -> Resolution:
+    """What a person's own events come to: a vote, a decision, both or neither."""
+    return resolve(event for event in events if event.reviewer == name)

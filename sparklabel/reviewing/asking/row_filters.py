@@ -46,3 +46,20 @@ def _has(row: ReviewRow, label: str) -> bool:
     return canonical(value) == label or (
         isinstance(value, list) and any(canonical(one) == label for one in value)
     )
+
+
+def why_no_rows(waiting: int, answered: int) -> str:
+    """What a person is told for whom there is no row.
+
+    Args:
+        waiting: Rows that others hold.
+        answered: Inputs that have an answer.
+    """
+    if waiting:
+        return "All rows that are left are with other people. They come back if they are not answered."
+    if answered:
+        return "Everything that was loaded is answered. Start the review again for more, or with --rows."
+    return (
+        "There are no rows to review: all have a person's answer, or a text that is blank. Look at --where, or at the "
+        "table's inputs."
+    )

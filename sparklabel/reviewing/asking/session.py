@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from sparklabel.reviewing.asking.answer_values import checked_value, is_right
-from sparklabel.reviewing.asking.bulk_notes import bulk_of
+from sparklabel.reviewing.asking.bulk_notes import bulk_of, bulk_of_note
 from sparklabel.reviewing.asking.history import TaskHistory
 from sparklabel.reviewing.asking.queue import ReviewQueue
 from sparklabel.reviewing.asking.row_filters import (
@@ -214,10 +214,6 @@ class TaskSession:
         """On how many audited inputs the model is right, and of how many."""
         return sum(self._judged.values()), len(self._judged)
 
-    def is_probe_used(self) -> bool:
-        """Whether the probe's suggestions are shown where the model has one, too."""
-        return self.suggestions.is_probe_better()
-
     def _checked(self, one: EventIn, person: Person, at: str, is_done: bool) -> Event | Outcome:
         if author := self.history.author(one.event_id):
             if author != person.name:
@@ -228,6 +224,8 @@ class TaskSession:
             raise ValueError("There is no such row. It may have been changed or deleted.")
         if one.kind == RESOLVE and not person.may(LEAD):
             raise ValueError("Only a lead decides what people dispute.")
+        if bulk_of_note(one.note):
+            raise ValueError("Notes of this form are those of bulk answers. Write it otherwise.")
         if one.kind == UNDO and not is_done and not self.history.can_undo(one.id, person.name):
             raise ValueError("There is nothing of yours to undo.")
         has_value = one.kind in (ANSWER, RESOLVE)
@@ -236,9 +234,19 @@ class TaskSession:
             value=checked_value(self.task, self._mode, one.value, row.inputs) if has_value else None,
             reviewer=person.name,
             reason=self.reason(row), shown=self._shown(one.shown, row),
-            before=self.changes.sent(one.id, person.name), seconds=one.seconds, note=one.note or None,
+            before=self._before(one, person), seconds=one.seconds, note=one.note or None,
             task_fingerprint=self._fingerprint, model=row.label.model, answered_at=at,
         )  # fmt: skip
+
+    def _before(self, one: EventIn, person: Person) -> Before:
+        """Whose answer the person saw with the row. A row is sent before it is drawn, and may be sent again meanwhile:
+        what the browser drew counts, if we sent that once."""
+        sent = self.changes.sent(one.id, person.name)
+        if "before" not in one.model_fields_set:
+            return sent
+        drawn = Before() if one.before is None else Before(**one.before.model_dump())
+        earlier = [event.before for event in self.history.events(one.id) if event.reviewer == person.name]
+        return drawn if drawn in (sent, *earlier) else Before()
 
     def _shown(self, given: ShownIn | None, row: ReviewRow) -> Shown:
         """What the browser says it showed, if that can be."""

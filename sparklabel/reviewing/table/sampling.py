@@ -2,10 +2,12 @@
 least sure of.
 
 In: a table opened for a task. Out: `ReviewRow`s, each distinct input once. Reads only, and onto the driver only what is
-to be asked. Nothing about a label enters the random sample, so that its held-out part can judge models.
+to be asked. Nothing about a label enters the random sample, so that its held-out part can judge models; rows that a
+condition on labels chose are no random ones, and none of them is held out.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +44,7 @@ def sample_rows(
         states = states.where(~F.col(STATE).startswith("human") & F.expr(_has_text(opened, task)))
         draw = F.expr(f"sha2(concat({sql_string(_SALT)}, {HASH}), 256)").alias(_DRAW)
         drawn = states.select(HASH).distinct().select(HASH, draw).orderBy(_DRAW).limit(rows).toArrow()
-        chosen = dict.fromkeys(drawn[HASH].to_pylist(), True)
+        chosen = dict.fromkeys(drawn[HASH].to_pylist(), not _is_about_labels(where, opened))
         if len(chosen) == rows:
             rest = states.where(draw > F.lit(drawn[_DRAW][-1].as_py()))
             chosen |= dict.fromkeys(_unsure(rest, opened, task, max(1, rows // _UNCERTAIN_SHARE)), False)
@@ -51,6 +53,12 @@ def sample_rows(
         _review_row(found[name], name, is_random) for name, is_random in chosen.items() if name in found
     ]
     return [row for row in listed if _has_enough(row, task) and (row.is_random or not row.is_held_out)]
+
+
+def _is_about_labels(where: str | None, opened: TaskTable) -> bool:
+    """Whether the condition names one of the task's columns."""
+    names = (opened.label_columns.value, opened.label_columns.label)
+    return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", where or "", re.IGNORECASE) for name in names)
 
 
 def current_rows(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sparklabel.errors import SparklabelError
 from sparklabel.redaction import first_line
-from sparklabel.reviewing.records import FLAG, SKIP, Event, ReviewRow
+from sparklabel.reviewing.records import FLAG, Event, ReviewRow
 from sparklabel.reviewing.table.sides import TableSide
 
 APPEND_SECONDS, APPEND_EVENTS = 10.0, 200
@@ -54,6 +54,7 @@ class TableSync:
         self._task, self._table, self._every = task, table, flush_every
         self._on_moved, self._note_merged, self._clock = on_moved, note_merged, clock
         self._waiting: list[Event] = []
+        self._appended_to = 0
         self._unmerged: dict[str, int] = {}
         self._oldest: float | None = None
         self._oldest_waiting = self._merged_at = clock()
@@ -68,6 +69,11 @@ class TableSync:
         return len(self._waiting)
 
     @property
+    def unmerged(self) -> int:
+        """How many inputs have an answer that their label does not have."""
+        return len(self._unmerged)
+
+    @property
     def age(self) -> float:
         """For how many seconds the oldest answer has waited for its label; 0 if none waits."""
         return 0.0 if self._oldest is None else self._clock() - self._oldest
@@ -79,7 +85,7 @@ class TableSync:
             self._oldest_waiting = now
         self._waiting += events
         for event in events:
-            if event.kind not in (SKIP, FLAG):
+            if event.kind != FLAG:
                 self._unmerged[event.input_hash] = event.seq
                 self._oldest = now if self._oldest is None else self._oldest
 
@@ -103,7 +109,7 @@ class TableSync:
             self._not_before = self._clock() + self._pause
 
     async def flush(self) -> None:
-        """Appends and merges everything. Raises what the table's side raises."""
+        """Appends and merges everything that has come so far. Raises what the table's side raises."""
         async with self._lock:
             await self._append()
             await self._merge()
@@ -123,16 +129,19 @@ class TableSync:
         )
 
     async def _append(self) -> None:
-        while batch := self._waiting[: 20 * APPEND_EVENTS]:
+        # Those that come meanwhile are left for the next time: while people answer, there is no end of them.
+        until = self._waiting[-1].seq if self._waiting else 0
+        while batch := [one for one in self._waiting[: 20 * APPEND_EVENTS] if one.seq <= until]:
             there = await asyncio.wrap_future(self._table.append(self._task, batch))
             self.totals.appended += len(batch)
             last = max(there, batch[-1].seq)
+            self._appended_to = max(self._appended_to, last)
             self._waiting = [event for event in self._waiting if event.seq > last]
             self._oldest_waiting = self._clock()
         self._succeeded()
 
     async def _merge(self) -> None:
-        merging = dict(self._unmerged)
+        merging = {name: seq for name, seq in self._unmerged.items() if seq <= self._appended_to}
         if not merging:
             return
         found = await asyncio.wrap_future(self._table.merge(self._task, list(merging)))

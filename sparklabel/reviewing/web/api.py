@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from sparklabel.errors import SparklabelError
-from sparklabel.reviewing.people import ANNOTATOR, READER
+from sparklabel.reviewing.people import ANNOTATOR, READER, Person
 from sparklabel.reviewing.requests import MAX_EVENTS, EventsIn, NextIn
 from sparklabel.reviewing.review_state import NotReady
 from sparklabel.reviewing.web.context import Context, body, not_ready
@@ -32,6 +32,7 @@ def api(context: Context) -> APIRouter:
     async def next_rows(request: Request, task: str) -> dict[str, Any]:
         person = context.person(request, ANNOTATOR)
         session, wanted = context.session(task), await body(request, NextIn)
+        _check_page(wanted.reviewer, person)
         rows, note = state.next(task, person, wanted)
         found: dict[str, Any] = {
             "rows": [row_view(session, row, person) for row in rows], "waiting": session.queue.waiting(person.name),
@@ -44,6 +45,7 @@ def api(context: Context) -> APIRouter:
         if state.call.read_only:
             raise Refusal(403, "This review is read-only: no answers are taken.")
         session, given = context.session(task), await body(request, EventsIn)
+        _check_page(given.reviewer, person)
         if len(given.events) > MAX_EVENTS:
             raise Refusal(413, f"A request has at most {MAX_EVENTS:,} events.", "Send fewer at once.")
         try:
@@ -70,6 +72,13 @@ def api(context: Context) -> APIRouter:
         return [answer_view(session, event, person) for event in found]
 
     return router
+
+
+def _check_page(reviewer: str | None, person: Person) -> None:
+    """Raises a refusal, 401, for a page of another person than the browser is signed in as by now: its answers are that
+    person's, and wait until they are back."""
+    if reviewer not in (None, person.name):
+        raise Refusal(401, f"You are signed in as {person.name} now, and this page is another person's.")
 
 
 def _fresh(context: Context, task: str, have: tuple[str, ...]) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
 from sparklabel.errors import SparklabelError
-from sparklabel.reviewing.asking.oversight import disputes, exported, person_figures
+from sparklabel.reviewing.asking.oversight import disputes, exported, people_figures
 from sparklabel.reviewing.people import LEAD
 from sparklabel.reviewing.web.context import Context, body
-from sparklabel.reviewing.web.page_templates import has_template, render
+from sparklabel.reviewing.web.page_templates import render
 from sparklabel.reviewing.web.refusals import Refusal
 from sparklabel.reviewing.web.views import row_view
 
@@ -55,14 +55,14 @@ def lead_api(context: Context) -> APIRouter:
         context.person(request, LEAD)
         session = context.session(task)
         here = state.people_here()
-        names = sorted({*session.history.people, *here})
-        return {
-            "people": [asdict(person_figures(session, name)) | {"is_here": name in here} for name in names]
-        }
+        found = people_figures(session, sorted({*session.history.people, *here}))
+        return {"people": [asdict(one) | {"is_here": one.name in here} for one in found]}
 
     @router.post("/api/{task}/people/undo")
     async def undo(request: Request, task: str) -> dict[str, int]:
         person = context.person(request, LEAD)
+        if state.call.read_only:
+            raise Refusal(403, "This review is read-only: no answers are taken back.")
         context.session(task)
         given = await body(request, ReviewerIn)
         try:
@@ -87,7 +87,5 @@ def _lines(found: Iterator[dict[str, Any]]) -> Iterator[str]:
 
 def _page(context: Context, request: Request, name: str, **content: Any) -> Response:
     person = context.person(request, LEAD)
-    if not has_template(name):
-        raise Refusal(404, "There is no such page.")
     who = {"reviewer": person.name, "role": person.role, "table": context.state.call.table}
     return render(name, who | content)

@@ -19,11 +19,6 @@ def render(
     return HTMLResponse(_environment().get_template(name).render(content), status, headers)
 
 
-def has_template(name: str) -> bool:
-    """Whether there is such a page."""
-    return (_FOLDER / "templates" / name).is_file()
-
-
 @cache
 def _environment() -> Environment:
     return Environment(

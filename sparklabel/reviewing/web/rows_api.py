@@ -15,9 +15,9 @@ from sparklabel.reviewing.asking.bulk_events import bulk_rows, standing_bulks
 from sparklabel.reviewing.asking.row_filters import SUSPICIOUS
 from sparklabel.reviewing.asking.row_list import row_page
 from sparklabel.reviewing.asking.suspicious_rows import why_none
-from sparklabel.reviewing.bulk_answers import BulkAnswers, BulkChanged
+from sparklabel.reviewing.bulk_answers import BulkAnswers, BulkChanged, BulkOfRows
 from sparklabel.reviewing.people import ANNOTATOR, LEAD, Person
-from sparklabel.reviewing.requests import BulkIn, BulkUndoIn, RowsIn
+from sparklabel.reviewing.requests import BulkUndoIn, RowsIn
 from sparklabel.reviewing.review_state import NotReady
 from sparklabel.reviewing.web.context import Context, body, not_ready
 from sparklabel.reviewing.web.page_templates import render
@@ -59,7 +59,7 @@ def rows_api(context: Context) -> APIRouter:
         drawn = random.sample(found.rows, min(_LOOKED_AT, len(found.rows)))
         return {
             "rows": [listed_view(session, row, person) for row in drawn], "count": len(found.rows),
-            "held_out": found.held_out, "answered": found.answered,
+            "names": found.names, "held_out": found.held_out, "answered": found.answered,
         }  # fmt: skip
 
     @router.get("/api/{task}/bulk")
@@ -77,13 +77,14 @@ def rows_api(context: Context) -> APIRouter:
     @router.post("/api/{task}/bulk")
     async def answer(request: Request, task: str) -> dict[str, Any]:
         person, _ = _lead(context, request), context.session(task)
-        given = await body(request, BulkIn)
+        given = await body(request, BulkOfRows)
         try:
             return asdict(await bulks.give(task, given, person))
         except BulkChanged as changed:
-            raise Refusal(
-                409, f"The filter finds {changed.count:,} rows by now, not {given.count:,}.", "Look again."
-            ) from None
+            is_other = changed.count == given.count
+            now = "other rows" if is_other else f"{changed.count:,} rows"
+            told = "" if is_other else f", not {given.count:,}"
+            raise Refusal(409, f"The filter finds {now} by now{told}.", "Look again.") from None
         except ValueError as error:
             raise Refusal(422, str(error)) from None
         except NotReady as error:

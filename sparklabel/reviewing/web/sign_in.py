@@ -9,6 +9,7 @@ In: requests. Out: a person, cookies. A cookie says who somebody is and is signe
 """
 
 import asyncio
+import hashlib
 import hmac
 import secrets
 from collections.abc import Collection, Mapping
@@ -48,8 +49,11 @@ class SignIn:
         self._header, self._trusted = call.user_header, frozenset(call.trust)
         self._is_secure = call.tls_cert is not None
         self._token, self._accounts, self._attempts = secret.token, accounts, attempts
-        self._signer = URLSafeTimedSerializer(secret.cookie_key, salt="sparklabel review")
+        # The key outlives a restart: a name that somebody typed must not pass for one with a password then.
+        mode = "link" if accounts is None else "password"
+        self._signer = URLSafeTimedSerializer(secret.cookie_key, salt=f"sparklabel review {mode}")
         self._visits: dict[str, set[str]] = {}
+        self._one_by_one = asyncio.Lock()
 
     @property
     def has_passwords(self) -> bool:
@@ -62,7 +66,7 @@ class SignIn:
             return self._by_proxy(request.headers.get(self._header))
         content = self._content(request)
         name = content.get("name") if content else None
-        if content is None or (name and self._accounts is not None and name not in self._accounts):
+        if content is None or (name and content.get("of") != self._password_mark(name)):
             raise self._unknown()
         if not name:
             raise Refusal(401, "Say who you are first.", "Open / of this review.")
@@ -128,14 +132,24 @@ class SignIn:
         return Person(name, self._accounts[name].role)
 
     async def _by_password(self, request: Request, name: str, password: object) -> Person:
-        address = address_of(request)
-        self._attempts.check(address)
         account = (self._accounts or {}).get(name)
         given = password if isinstance(password, str) else ""
-        if not await asyncio.to_thread(is_password, account, given):
-            self._attempts.note(address)
+        if not await self._is_right(address_of(request), account, given):
             raise Refusal(403, "Name or password is wrong.")
         return Person(name, account.role if account else ANNOTATOR, secrets.token_hex(8))
+
+    async def _is_right(self, address: str, account: Account | None, password: str) -> bool:
+        """Whether it is the account's. One password is looked at after another: many at once would all be tried before
+        the first is known to be wrong, and each takes 16 MiB. Raises a refusal: 429 after ten wrong ones."""
+        async with self._one_by_one:
+            self._attempts.check(address)
+            is_right = False
+            try:
+                is_right = await asyncio.to_thread(is_password, account, password)
+            finally:
+                if not is_right:
+                    self._attempts.note(address)
+            return is_right
 
     def _content(self, request: Request) -> dict[str, Any] | None:
         with suppress(BadSignature):
@@ -144,11 +158,19 @@ class SignIn:
         return None
 
     def _set(self, response: Response, name: str, visit: str, request: Request) -> None:
-        value = self._signer.dumps({"name": name, "visit": visit})
+        value = self._signer.dumps({"name": name, "visit": visit, "of": self._password_mark(name)})
         response.set_cookie(
             _cookie(request), str(value), max_age=COOKIE_SECONDS, httponly=True, samesite="strict",
             secure=self._is_secure,
         )  # fmt: skip
+
+    def _password_mark(self, name: str) -> str:
+        """What a cookie holds of the password that it was given for: a new password ends it. Empty without users; for
+        a name that is not on the list nothing fits."""
+        if self._accounts is None or not name:
+            return ""
+        account = self._accounts.get(name)
+        return hashlib.sha256(account.hash.encode()).hexdigest()[:16] if account else secrets.token_hex(8)
 
     def _unknown(self) -> Refusal:
         if self._accounts is not None:

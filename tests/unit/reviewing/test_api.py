@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sparklabel.errors import ConflictError
-from sparklabel.reviewing.records import RowLabel
+from sparklabel.reviewing.records import Before, RowLabel
 from tests.unit.reviewing.reviews import event, review, rows_of, send, text_row, text_rows
 
 
@@ -237,6 +237,19 @@ def test_what_a_dead_server_had_not_written_is_written_at_the_start(tmp_path):
         assert table.rows["tone"][row].label.reviewer == "ann"
 
 
+def test_who_was_overtaken_while_no_server_ran_sees_the_row_again(tmp_path):
+    with review(tmp_path) as first:
+        ann = first.person("ann")
+        row = by_reason(rows_of(ann), "queue")["id"]
+        send(ann, event(row, "good"))
+        table = first.table
+    theirs = RowLabel(value="bad", source="human", reviewer="cy", reviewed_at="2026", model="m1", status="ok")
+    table.rows["tone"][row] = replace(table.rows["tone"][row], label=theirs)
+    with review(tmp_path, table=table) as second:
+        again = rows_of(second.person("ann"), 1)[0]
+        assert (again["id"], again["before"]["reviewer"]) == (row, "cy")
+
+
 def test_before_the_rows_are_there_events_are_to_be_sent_again(tmp_path):
     with review(tmp_path) as found:
         ann = found.person("ann")
@@ -308,3 +321,25 @@ def test_pages_that_are_imported_late_are_there(ann, path):
 
 def test_pages_that_are_imported_late_are_guarded_too(opened):
     assert opened.browser().get("/quality/tone").status_code == 401
+
+
+def test_a_page_of_another_person_gives_no_answers(opened, ann):
+    row = rows_of(ann, 1)[0]["id"]
+    body = {"events": [event(row, "good")], "have": [], "reviewer": "bo"}
+    answer = ann.post("/api/tone/events", json=body)
+    assert (answer.status_code, "You are signed in as ann now" in answer.json()["message"]) == (401, True)
+    assert ann.post("/api/tone/next", json={"have": [], "count": 1, "reviewer": "bo"}).status_code == 401
+    assert list(opened.state.journal.events()) == []
+
+
+def test_a_note_of_a_person_cannot_pass_for_a_bulks(ann):
+    row = rows_of(ann, 1)[0]["id"]
+    (outcome,) = send(ann, event(row, "good", note="bulk 0123456789ab"))["outcomes"]
+    assert outcome["outcome"] == "refused"
+
+
+def test_what_was_seen_with_a_row_is_what_the_browser_drew(opened, ann):
+    row = next(one["id"] for one in rows_of(ann) if not one["blind"])
+    send(ann, event(row, "good", before={"value": "bad", "reviewer": "bo", "reviewed_at": "x"}))
+    (kept,) = opened.state.journal.events()
+    assert kept.before == Before()

@@ -86,3 +86,16 @@ def test_an_event_that_cannot_be_written_is_refused_and_the_next_one_is_kept(jou
     with pytest.raises(SetupError, match="cannot be written"):
         journal.append([replace(ONE, value=object())])
     assert journal.append([ONE]) == [1]
+
+
+def test_a_request_that_was_cancelled_does_not_stop_the_writer(journal):
+    assert not journal.submit([ONE]).cancel()
+    assert journal.append([replace(ONE, event_id="2")]) == [2]
+
+
+def test_tasks_of_another_review_are_told_by_name(tmp_path):
+    Journal(tmp_path / "j", {"tasks": [{"name": "tone", "labels": ["a"]}]}).close()
+    with pytest.raises(SetupError, match="its tasks is tone, not mood"):
+        Journal(tmp_path / "j", {"tasks": [{"name": "mood"}]})
+    with pytest.raises(SetupError, match="its tasks is defined otherwise"):
+        Journal(tmp_path / "j", {"tasks": [{"name": "tone", "labels": ["b"]}]})

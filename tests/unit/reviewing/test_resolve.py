@@ -29,6 +29,7 @@ def said(*words):
         ([("ann", ANSWER, {"x": 1, "y": 2}), ("bo", ANSWER, {"y": 2, "x": 1})], {"y": 2, "x": 1}),
         ([("ann", ANSWER, "a"), ("bo", ANSWER, "b"), ("lee", RESOLVE, "c"), ("ann", ANSWER, "b")], "c"),
         ([("lee", ANSWER, "a"), ("lee", RESOLVE, "c"), ("lee", UNDO, None)], "a"),
+        ([("ann", ANSWER, "a"), ("bo", ANSWER, "b"), ("bo", SKIP, None)], "a"),
     ],
 )
 def test_answers_that_come_to_one(words, value):
@@ -42,7 +43,15 @@ def test_people_who_are_evenly_divided_dispute():
     assert found.votes == {"ann": "a", "bo": "b"}
 
 
-@pytest.mark.parametrize("words", [[], [("ann", ANSWER, "a"), ("ann", UNDO, None)], [("ann", SKIP, None)]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        [("ann", ANSWER, "a"), ("ann", UNDO, None)],
+        [("ann", SKIP, None)],
+        [("ann", ANSWER, "a"), ("ann", SKIP, None)],
+    ],
+)
 def test_no_word_is_no_answer(words):
     found = resolve(said(*words))
     assert (found.is_answered, found.is_disputed) == (False, False)

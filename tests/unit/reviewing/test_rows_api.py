@@ -2,8 +2,10 @@
 
 import pytest
 
-from sparklabel.reviewing.people import Account
+from sparklabel.reviewing.bulk_answers import BulkAnswers
+from sparklabel.reviewing.people import LEAD, Account, Person
 from sparklabel.reviewing.records import ANSWER, QUEUE
+from sparklabel.reviewing.requests import EventIn, EventsIn
 from sparklabel.tasks import extraction
 from tests.unit.reviewing.reviews import OURS, event, review, rows_of, send, text_row
 
@@ -71,8 +73,19 @@ def test_label_and_answers_of_a_row_that_judges_models_are_told_to_who_answered_
 
 def test_a_filter_by_label_does_not_show_rows_that_judge_models(opened):
     found = listed(by(opened, "ann"), label="good")
-    assert (found["count"], found["held_out"]) == (60, 4)
+    assert (found["count"], found["held_out"]) == (60, 8)
     assert not any(row["blind"] for row in found["rows"])
+
+
+@pytest.mark.parametrize("path", ["rows", "bulk/sample"])
+def test_how_many_rows_judge_models_does_not_tell_the_label_of_one(opened, path):
+    found = [
+        by(opened, "lee").post(f"/api/tone/{path}", json={"filter": {"search": "text 7", **filters}}).json()
+        for filters in (
+            {"label": "good"}, {"label": "bad"}, {"confidence_below": 0.1}, {"status": "ok"}, {"status": "failed"},
+        )
+    ]  # fmt: skip
+    assert [one["held_out"] for one in found] == [1] * 5
 
 
 def test_rows_are_found_by_text_confidence_and_whether_they_are_answered(opened):
@@ -103,7 +116,7 @@ def test_a_reader_is_refused_and_an_annotator_does_not_answer_in_bulk(opened):
 def test_a_lead_looks_at_ten_rows_and_is_told_what_is_left_out(opened):
     send(by(opened, "ann"), event("h10", "bad"))
     found = by(opened, "lee").post("/api/tone/bulk/sample", json={"filter": {"label": "good"}}).json()
-    assert (found["count"], found["held_out"], found["answered"]) == (59, 4, 1)
+    assert (found["count"], found["held_out"], found["answered"]) == (59, 8, 1)
     names = {row["id"] for row in found["rows"]}
     assert len(names) == 10
     assert names.isdisjoint({"h0", "h2", "h4", "h6", "h10"})
@@ -142,6 +155,18 @@ def test_a_filter_that_finds_another_number_of_rows_by_now_is_refused(opened):
     assert opened.state.journal.last_seq == 1
 
 
+def test_a_filter_that_finds_as_many_other_rows_by_now_is_refused(opened):
+    lee = by(opened, "lee")
+    wanted = {"filter": {"label": "good"}, "value": "bad", "count": 59}
+    send(by(opened, "ann"), event("h10", "good"))
+    told = lee.post("/api/tone/bulk/sample", json=wanted).json()["names"]
+    send(by(opened, "ann"), event("h10", kind="undo"), event("h12", "good"))
+    answer = lee.post("/api/tone/bulk", json=wanted | {"names": told})
+    assert (answer.status_code, "other rows" in answer.json()["message"]) == (409, True)
+    told = lee.post("/api/tone/bulk/sample", json=wanted).json()["names"]
+    assert lee.post("/api/tone/bulk", json=wanted | {"names": told}).json()["answered"] == 59
+
+
 def test_an_answer_that_is_none_is_refused(opened):
     assert bulk(by(opened, "lee"), "ugly", 120).status_code == 422
 
@@ -165,6 +190,27 @@ def test_a_bulk_is_undone_at_once_but_for_answers_that_were_changed(opened):
     assert (resolution(opened, "h8").value, resolution(opened, "h10").is_answered) == ("good", False)
     opened.run(opened.state.flush())
     assert opened.table.rows["tone"]["h10"].label.source == "model"
+
+
+def test_an_answer_that_is_given_while_a_bulk_is_undone_stays(opened, monkeypatch):
+    done = bulk(by(opened, "lee"), "bad", 120).json()
+    state, lee, keep = opened.state, Person("lee", LEAD), opened.state.keep
+    given = EventsIn(events=(EventIn(event_id="meanwhile", id="h120", kind="answer", value="good"),))
+
+    async def keep_slowly(task, events):
+        await state.accept("tone", given, lee)
+        return await keep(task, events)
+
+    monkeypatch.setattr(state, "keep", keep_slowly)
+    assert opened.run(BulkAnswers(state).undo("tone", done["bulk"], lee)) == 119
+    assert (resolution(opened, "h120").value, resolution(opened, "h121").is_answered) == ("good", False)
+
+
+def test_an_answer_of_a_bulk_that_its_person_skips_since_is_not_undone(opened):
+    lee = by(opened, "lee")
+    done = bulk(lee, "bad", 60, label="good").json()
+    send(lee, event("h8", kind="skip"))
+    assert lee.post("/api/tone/bulk/undo", json={"bulk": done["bulk"]}).json() == {"undone": 59}
 
 
 def test_a_bulk_can_be_undone_after_a_restart(opened, tmp_path):

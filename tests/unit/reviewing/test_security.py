@@ -263,3 +263,23 @@ def test_the_secret_is_its_owners_alone(opened):
 def test_health_is_told_to_anybody_and_the_table_to_this_machine(opened):
     assert opened.browser().get("/healthz").json()["table"] == "t"
     assert set(opened.browser(client=("10.0.0.1", 1)).get("/healthz").json()) == {"app", "ready"}
+
+
+def test_a_name_that_was_typed_does_not_pass_for_one_with_a_password_after_a_restart(tmp_path):
+    with review(tmp_path) as found:
+        cookies = dict(found.person("ann").cookies)
+    with review(tmp_path, accounts=ACCOUNTS) as found:
+        browser = found.browser(cookies=cookies)
+        assert browser.get("/review/tone").status_code != 200
+        assert browser.get("/api/tone/progress").status_code == 401
+
+
+def test_a_new_password_ends_what_was_signed_in_with_the_old_one(tmp_path):
+    with review(tmp_path, accounts=ACCOUNTS) as found:
+        browser = found.browser()
+        browser.post("/name", json={"name": "ann", "password": "secret"}, headers=OURS)
+        assert browser.get("/api/tone/progress").status_code == 200
+        cookies = dict(browser.cookies)
+    changed = ACCOUNTS | {"ann": Account("annotator", hashed("another"))}
+    with review(tmp_path, accounts=changed) as found:
+        assert found.browser(cookies=cookies).get("/api/tone/progress").status_code == 401

@@ -66,7 +66,7 @@ def test_what_the_table_does_not_take_at_the_end_stays_in_the_journal(tmp_path, 
         answered(browser)
         table.failure = TableError("The table is gone.")
         report = app.stop()
-    assert "1 event not in the table yet" in str(report)
+    assert "1 event not in the answers table yet" in str(report)
     assert "sparklabel flush --journal" in report.next_step
     with Journal(tmp_path / "review.db") as journal:
         assert journal.last_seq == 1

@@ -11,7 +11,7 @@ from sparklabel.reviewing.asking.suggestions import places_of
 from sparklabel.reviewing.asking.suspicious_rows import why_none
 from sparklabel.reviewing.people import Person
 from sparklabel.reviewing.probe.scores import Scores
-from sparklabel.reviewing.records import ANSWER, PROBE, Event, Shown
+from sparklabel.reviewing.records import ANSWER, PROBE, Before, Event, Shown
 from sparklabel.reviewing.requests import EventIn, FilterIn, NextIn
 from sparklabel.tasks import answering, entities, extraction, multilabel, rating
 from tests.unit.reviewing.reviews import TASK, text_row, text_rows
@@ -233,3 +233,17 @@ def test_an_extractive_answer_must_stand_in_the_context():
         [given("h1", "Rome", 1), given("h1", "Oslo", 2), given("h1", None, 3)], ANN, AT
     )
     assert [getattr(one, "outcome", "kept") for one in found] == ["kept", "refused", "kept"]
+
+
+def test_what_a_person_saw_before_a_restart_is_believed_again():
+    session, seen = opened(), Before(value="bad", reviewer="bo", reviewed_at="2026-01-01")
+    first = Event(
+        event_id="1", task="tone", key="{}", input_hash="h1", kind=ANSWER, value="good", reviewer="ann", before=seen,
+        seq=1,
+    )  # fmt: skip
+    session.replay([first])
+    drawn = {"value": "bad", "reviewer": "bo", "reviewed_at": "2026-01-01"}
+    (found,) = session.check([given("h1", "bad", 2, before=drawn)], ANN, AT)
+    assert found.before == seen
+    (found,) = session.check([given("h1", "bad", 3, before=None)], ANN, AT)
+    assert found.before == Before()

@@ -13,6 +13,7 @@ const PATIENCE = 300_000; // ms: many thousand answers come on disk
 export function startBulk(path, choices, changed) {
   let filter = {};
   let count = 0;
+  let names = ""; // stands for the rows that the filter finds: others by the time of the answer are refused
   find("bulk-answer").append(
     h("option", { value: "" }, "Choose"), ...choices.map((value, number) => h("option", { value: number }, shown(value))),
   );
@@ -23,7 +24,7 @@ export function startBulk(path, choices, changed) {
     find("bulk-problem").textContent = "";
     try {
       const found = await postJson(`${path}/bulk/sample`, { filter });
-      count = found.count;
+      ({ count, names } = found);
       find("bulk-left-out").textContent = leftOut(found);
       find("bulk-drawn").textContent = `${found.rows.length} of ${plural(count, "row")}, drawn at random`;
       find("bulk-rows").replaceChildren(...found.rows.map(item));
@@ -47,7 +48,7 @@ export function startBulk(path, choices, changed) {
     find("bulk-problem").textContent = "";
     const value = choices[Number(find("bulk-answer").value)];
     try {
-      const done = await postJson(`${path}/bulk`, { filter, value, count }, { patience: PATIENCE });
+      const done = await postJson(`${path}/bulk`, { filter, value, count, names }, { patience: PATIENCE });
       find("bulk").close();
       const left = done.left ? ` ${plural(done.left, "row is", "rows are")} left to people who have just got them.` : "";
       await told(`${plural(done.answered, "row")} got the answer ${shown(value)}.${left}`);

@@ -1,7 +1,9 @@
 // The page of disputes, for leads. In: disputed rows. Out: one at a time, with what people said; a key or a click decides.
 
 import { getJson, postJson } from "./api.js";
+import { shown } from "./choices.js";
 import { button, find, h, plural } from "./dom.js";
+import { newId } from "./ids.js";
 import { keyName } from "./keys.js";
 import { keyText } from "./row_view.js";
 import { textBox } from "./texts.js";
@@ -9,11 +11,14 @@ import { textBox } from "./texts.js";
 const path = `/api/${encodeURIComponent(find("main").dataset.task)}`;
 let rows = [];
 let inputs = [];
+let reviewer = null;
 let shownAt = 0;
+let isDeciding = false;
 
 async function load() {
-  const [{ task }, found] = await Promise.all([getJson(`${path}/about`), getJson(`${path}/disputes`)]);
-  inputs = task.inputs;
+  const [about, found] = await Promise.all([getJson(`${path}/about`), getJson(`${path}/disputes`)]);
+  inputs = about.task.inputs;
+  reviewer = about.reviewer;
   rows = found.rows;
   draw();
 }
@@ -39,18 +44,17 @@ function card({ row, votes, notes }) {
   );
 }
 
-function shown(value) {
-  if (value === null) return "no answer";
-  return typeof value === "string" ? value : JSON.stringify(value);
-}
-
+// One decision at a time: a second press while it is on its way would decide a row that nobody has seen.
 async function decide(value) {
+  if (isDeciding) return;
+  isDeciding = true;
   const { row } = rows[0];
   find("problem").textContent = "";
   try {
     const { outcomes } = await postJson(`${path}/events`, {
-      have: [], events: [{
-        event_id: crypto.randomUUID(), id: row.id, kind: "resolve", value, seconds: (performance.now() - shownAt) / 1000,
+      reviewer, have: [], events: [{
+        event_id: newId(), id: row.id, kind: "resolve", value, seconds: (performance.now() - shownAt) / 1000,
+        before: row.before ?? null,
       }],
     });
     if (outcomes[0].outcome === "refused") throw new Error(outcomes[0].why);
@@ -59,9 +63,11 @@ async function decide(value) {
   } catch (error) {
     find("problem").textContent = error.message;
   }
+  isDeciding = false;
 }
 
 document.addEventListener("keydown", (event) => {
+  if (event.repeat) return; // a key that is held down must not decide row after row
   const vote = rows[0]?.votes[Number(keyName(event)) - 1];
   if (vote && !event.ctrlKey && !event.metaKey && !event.altKey) decide(vote.value);
 });

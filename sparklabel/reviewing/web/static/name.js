@@ -1,5 +1,5 @@
-// The page that asks for a name. In: a name, and a password where people have one. Out: a request, and then the tasks. Of a name that is known already the page
-// asks whether that is the same person.
+// The page that asks for a name. In: a name, and a password where people have one. Out: a request, and then the tasks.
+// Of a name that is known already the page asks whether that is the same person.
 
 import { postJson } from "./api.js";
 import { find } from "./dom.js";

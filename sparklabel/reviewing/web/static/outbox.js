@@ -35,9 +35,14 @@ export class Outbox {
     return this.waiting.length;
   }
 
-  // The ids of rows that wait in here.
+  // The ids of rows whose answers wait in here. One that is only flagged, or that was taken back, is still to be asked.
   get rows() {
-    return new Set(this.waiting.map(({ event }) => event.id));
+    const found = new Set();
+    for (const { event } of this.waiting) {
+      if (event.kind === "undo") found.delete(event.id);
+      else if (event.kind !== "flag") found.add(event.id);
+    }
+    return found;
   }
 
   add(event) {

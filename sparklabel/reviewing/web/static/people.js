@@ -29,7 +29,7 @@ function table(people, path, section) {
       ...[person.answers, person.skips, person.flags, person.undone].map((count) => h("td", {}, count.toLocaleString("en"))),
       h("td", {}, person.seconds === null ? "–" : person.seconds.toFixed(1)),
       ...[person.agrees_with_model, person.agrees_with_others, person.took_suggestions].map((share) => h("td", {}, shared(share))),
-      h("td", {}, person.answers ? button("Take back", { press: () => ask(person, path, section), class: "button small" }) : ""),
+      h("td", {}, person.answers + person.decisions ? button("Take back", { press: () => ask(person, path, section), class: "button small" }) : ""),
     ))),
   );
 }
@@ -40,7 +40,7 @@ function shared([count, all]) {
 
 function ask(person, path, section) {
   const dialog = find("undo");
-  find("undo-title").textContent = `Take back ${plural(person.answers, "answer")} of ${person.name}?`;
+  find("undo-title").textContent = `Take back ${plural(person.answers + person.decisions, "answer")} of ${person.name}?`;
   find("take-back").onclick = async () => {
     dialog.close();
     try {

@@ -1,9 +1,11 @@
 // The playground. In: what a person wrote. Out: requests, one for each side, and what they found, drawn row by row.
 
 import { postJson } from "./api.js";
+import { shown } from "./choices.js";
 import { find, h, percent, plural } from "./dom.js";
 
 const MANY = 8; // choices that are shown of a row
+const TAKEN = 60_000; // ms after which a browser has taken a file
 const main = find("main");
 
 function rowsOf(text) {
@@ -58,10 +60,6 @@ function triedRow(row) {
   );
 }
 
-function shown(value) {
-  return typeof value === "string" ? value : JSON.stringify(value);
-}
-
 function choices(found) {
   return h("table", { class: "shares" }, h("tbody", {}, ...found.slice(0, MANY).map(([name, p]) => h(
     "tr", {}, h("th", { scope: "row" }, h("bdi", {}, name)),
@@ -100,6 +98,8 @@ find("compare").addEventListener("change", () => {
 for (const side of ["a", "b"]) {
   find(`save-${side}`).addEventListener("click", () => {
     const file = new Blob([find(`definition-${side}`).value], { type: "application/yaml" });
-    find(`save-${side}`).href = URL.createObjectURL(file);
+    const url = URL.createObjectURL(file);
+    find(`save-${side}`).href = url;
+    setTimeout(() => URL.revokeObjectURL(url), TAKEN);
   });
 }

@@ -1,7 +1,7 @@
 // The review screen. In: the page of templates/review.html, and a person's keys and clicks. Out: what is drawn, and
 // calls of the session, which knows what is reviewed. A key changes the screen before any request is made.
 
-import { getJson } from "./api.js";
+import { Unreachable, getJson } from "./api.js";
 import { button, find, h, plural } from "./dom.js";
 import { Keys, isModifier } from "./keys.js";
 import { openFilter, openHelp, openNote } from "./panels.js";
@@ -22,10 +22,11 @@ class ReviewScreen {
     this.texts = find("texts");
     const { task, journal, reviewer } = main.dataset;
     this.session = new Session({
-      task, prefix: `sparklabel:outbox:${[journal, task, reviewer].map(encodeURIComponent).join(":")}:`,
+      task, reviewer, prefix: `sparklabel:outbox:${[journal, task, reviewer].map(encodeURIComponent).join(":")}:`,
       on: {
         row: () => this.drawRow(), rows: () => this.rowsCame(), saving: () => this.saving(),
         progress: (progress) => this.drawProgress(progress), refused: (event, why) => this.refused(event, why),
+        unsent: () => this.unsent(),
       },
     });
     this.widget = widgetFor({
@@ -37,7 +38,7 @@ class ReviewScreen {
     this.drawGuidelines();
     document.addEventListener("keydown", (event) => this.pressed(event));
     document.addEventListener("visibilitychange", () => this.watch());
-    addEventListener("pagehide", () => this.session.keepFlag(this.isFlagged, this.noteText));
+    addEventListener("pagehide", () => this.session.keepFlags());
     addEventListener("beforeunload", (event) => {
       if (!this.session.outbox.isDurable && this.session.outbox.size > 0) event.preventDefault();
     });
@@ -112,12 +113,23 @@ class ReviewScreen {
     this.announce(this.isFlagged ? "Flagged" : "Not flagged");
   }
 
+  // What is done to the row on the screen, and not sent: {isFlagged, note, made}, or null if nothing is. Of an answer that
+  // was sent, only the one that was sent is shown later: what is half made of another one would look like it.
+  unsent() {
+    const { isFlagged, noteText: note } = this;
+    const { given } = this.session.current;
+    const now = JSON.stringify(this.widget.made?.());
+    const made = given || now === this.untouched ? undefined : now;
+    return isFlagged || note !== (given?.note ?? "") || made !== undefined ? { isFlagged, note, made } : null;
+  }
+
   // --- What is drawn ---
 
   drawRow() {
     const { current } = this.session;
-    this.isFlagged = false;
-    this.noteText = current?.given?.note ?? "";
+    const { unsent } = current ?? {};
+    this.isFlagged = unsent?.isFlagged ?? false;
+    this.noteText = unsent?.note ?? current?.given?.note ?? "";
     this.say("");
     find("answer").hidden = !current;
     find("moved").hidden = !current?.row.moved;
@@ -129,6 +141,8 @@ class ReviewScreen {
       find("moved").textContent = row.moved ?? "";
       this.texts.replaceChildren(...this.widget.texts(row));
       this.widget.draw(row, startOf(current));
+      this.untouched = JSON.stringify(this.widget.made?.());
+      if (unsent?.made !== undefined) this.widget.remake(JSON.parse(unsent.made));
     } else this.drawNothing();
     this.drawBadges();
     // The focus is on the row: Enter then means the suggestion, and never the button that was pressed last.
@@ -142,9 +156,10 @@ class ReviewScreen {
   // Without a row: why, and what would give some.
   drawNothing() {
     const { session } = this;
-    const isOffline = session.problem !== null && !session.problem.isPassing;
+    const isOffline = session.problem instanceof Unreachable;
     const [heading, text] = session.isSaving ? ["Saving", "This browser keeps nothing, so each answer waits until it is saved."]
       : isOffline ? ["No rows yet", "The server does not answer. Your answers are safe here, and rows come as soon as it does."]
+      : session.problem && !session.problem.isPassing ? ["No rows", session.problem.message]
       : session.problem || session.isWaiting ? ["Loading", session.problem?.message ?? "Rows are on their way."]
       : [session.note ? "No rows now" : "Done", session.note ?? "No row waits for you."];
     const said = `${heading} ${text}`;

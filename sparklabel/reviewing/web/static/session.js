@@ -1,7 +1,9 @@
 // What is reviewed, and in which order; nothing of it is drawn here. In: what a person does, what the server says. Out:
 // the row to show, events for the outbox. The row to show changes at once, before any request: twenty rows are ahead.
+// Every request says whose page it is, as a browser may be signed in as somebody else by now.
 
 import { getJson, postJson } from "./api.js";
+import { newId } from "./ids.js";
 import { Outbox } from "./outbox.js";
 
 const AHEAD = 20;
@@ -11,14 +13,17 @@ const KEEP_LEASES = 40_000; // ms; a lease lasts 120 s
 const ASK_AGAIN = [1000, 2000, 4000, 8000, 15_000]; // ms, while there are no rows
 
 export class Session {
-  // on: {row(), rows(), saving(), progress(progress), refused(event, why), say(text)}
-  constructor({ task, prefix, on }) {
+  // on: {row(), rows(), saving(), progress(progress), refused(event, why), unsent()}. `unsent` is what was done to the
+  // row on the screen and not sent: {isFlagged, note, made}.
+  constructor({ task, reviewer, prefix, on }) {
     this.path = `/api/${encodeURIComponent(task)}`;
+    this.reviewer = reviewer;
     this.on = on;
     this.ahead = [];
-    this.past = []; // {row, kind, value, note}: what this person did, oldest first
+    this.past = []; // {row, kind, value, note, event, earlier}: what this person did, oldest first
     this.position = null; // the number in `past` that is looked at; null for the row that waits
     this.live = null; // the row that waits for an answer: {row, draft}
+    this.unsent = new Map(); // by row, what was done to it before it left the screen: {row, isFlagged, note, made}
     this.filter = {};
     this.note = null; // what the server says beside the rows
     this.isWaiting = true; // for the first answer to "which rows?"
@@ -46,12 +51,12 @@ export class Session {
     setInterval(() => this.#keepAlive(), 5000);
   }
 
-  // The row on the screen: {row, draft, given}. `given` is what this person answered before; null without a row.
+  // The row on the screen: {row, draft, given, unsent}. `given` is what this person answered before; null without a row.
   get current() {
     if (this.isSaving) return null;
-    if (this.position === null) return this.live && { ...this.live, given: null };
-    const { row, kind, value, note } = this.past[this.position];
-    return { row, draft: undefined, given: { kind, value, note } };
+    const { row, draft, kind, value, note } = this.position === null ? (this.live ?? {}) : this.past[this.position];
+    const given = this.position === null ? null : { kind, value, note };
+    return row ? { row, draft, given, unsent: this.unsent.get(row.id) } : null;
   }
 
   // The rows in this browser, whose leases the server renews.
@@ -64,11 +69,12 @@ export class Session {
   finish(kind, { value = null, note = null, seconds, shown, isFlagged }) {
     const { row } = this.current;
     if (isFlagged) this.#emit("flag", row, { note, seconds, shown });
-    this.#emit(kind, row, { value, note, seconds, shown });
+    const event = this.#emit(kind, row, { value, note, seconds, shown });
     this.answered.add(row.id);
-    const entry = { row, kind, value, note };
+    this.unsent.delete(row.id);
+    const entry = { row, kind, value, note, event, earlier: null };
     if (this.position === null) this.past.push(entry);
-    else this.past[this.position] = entry;
+    else this.past[this.position] = { ...entry, earlier: this.past[this.position] };
     if (this.past.length > HISTORY) this.past.shift();
     if (this.position === null) this.live = null;
     this.position = null;
@@ -77,9 +83,11 @@ export class Session {
   }
 
   // A flag belongs to the row, whether or not it is answered: it is not lost with the page.
-  keepFlag(isFlagged, note) {
-    const { current } = this;
-    if (isFlagged && current) this.#emit("flag", current.row, { note });
+  keepFlags() {
+    this.#keep();
+    for (const { row, isFlagged, note } of this.unsent.values()) {
+      if (isFlagged) this.#emit("flag", row, { note });
+    }
   }
 
   // Takes back the answer on the screen, or else the last one, and shows its row. Returns whether there was one.
@@ -87,6 +95,7 @@ export class Session {
     const number = this.position ?? this.past.length - 1;
     const entry = this.past[number];
     if (!entry) return false;
+    this.#keep();
     this.#emit("undo", entry.row, { shown });
     this.past.splice(number, 1);
     this.answered.delete(entry.row.id);
@@ -101,6 +110,7 @@ export class Session {
   go(step) {
     const at = (this.position ?? this.past.length) + step;
     if (at < 0 || at > this.past.length || (at === this.past.length && this.position === null)) return false;
+    this.#keep();
     this.position = at === this.past.length ? null : at;
     this.on.row();
     return true;
@@ -108,6 +118,7 @@ export class Session {
 
   // Shows rows that fit. The ones ahead are given back: their leases are not renewed.
   async narrow(filter) {
+    this.#keep();
     this.filter = filter;
     this.ahead = [];
     this.live = null;
@@ -117,9 +128,18 @@ export class Session {
     await this.#refill();
   }
 
+  // The row on the screen is about to leave it without an answer: its flag, its note and a half-made answer stay with it.
+  #keep() {
+    const { current } = this;
+    if (!current) return;
+    const unsent = this.on.unsent();
+    if (unsent) this.unsent.set(current.row.id, { row: current.row, ...unsent });
+    else this.unsent.delete(current.row.id);
+  }
+
   #next() {
     if (this.live === null && this.ahead.length > 0) this.live = { row: this.ahead.shift(), draft: undefined };
-    this.on.row();
+    if (this.position === null) this.on.row(); // an older row that is looked at stays as it is
     if (this.ahead.length < REFILL_AT) setTimeout(() => this.#refill(), 30); // once the row is painted
   }
 
@@ -129,11 +149,15 @@ export class Session {
     this.on.row();
     await this.outbox.whenEmpty();
     this.isSaving = false;
+    this.position = null;
     this.#next();
   }
 
+  // Returns the event's id. `before` is the answer that the person saw, by which the server knows what this one replaces.
   #emit(kind, row, { value = null, note = null, seconds = null, shown = null }) {
-    this.outbox.add({ event_id: newId(), id: row.id, kind, value, seconds, note: note || null, shown });
+    const event = newId();
+    this.outbox.add({ event_id: event, id: row.id, kind, value, seconds, note: note || null, shown, before: row.before ?? null });
+    return event;
   }
 
   async #refill() {
@@ -141,7 +165,7 @@ export class Session {
     this.isAsking = true;
     clearTimeout(this.again);
     const filter = this.filter;
-    const body = { have: this.have, count: Math.max(0, AHEAD - this.ahead.length) };
+    const body = { reviewer: this.reviewer, have: this.have, count: Math.max(0, AHEAD - this.ahead.length) };
     if (Object.keys(filter).length > 0) body.filter = filter;
     try {
       const found = await postJson(`${this.path}/next`, body);
@@ -156,12 +180,11 @@ export class Session {
     else if (this.ahead.length < REFILL_AT && this.empty > 0) this.#askAgain();
   }
 
-  #rowsCame({ rows, note, waiting }) {
+  #rowsCame({ rows, note }) {
     this.#contact();
     this.problem = null;
     this.isWaiting = false;
     this.note = note ?? null;
-    this.waiting = waiting;
     const known = new Set(this.have);
     const fresh = rows.filter((row) => !known.has(row.id) && (row.moved || !this.answered.has(row.id)));
     this.empty = fresh.length > 0 ? 0 : this.empty + 1;
@@ -176,7 +199,7 @@ export class Session {
   }
 
   async #sendEvents(events) {
-    return postJson(`${this.path}/events`, { events, have: this.have });
+    return postJson(`${this.path}/events`, { reviewer: this.reviewer, events, have: this.have });
   }
 
   #answerCame({ outcomes, suggestions, progress }) {
@@ -195,9 +218,17 @@ export class Session {
     if (this.problem !== null) this.#refill();
   }
 
+  // What was refused is not in the past, and its row may come again. The screen stays on the row that it shows.
   #refused(event, why) {
-    if (event.kind === "answer") this.past = this.past.filter((entry) => entry.row.id !== event.id);
-    if (this.position !== null) this.position = null;
+    const { position } = this;
+    const seen = position === null ? null : this.past[position];
+    const past = this.past.map((entry) => without(entry, event.event_id));
+    const isOther = seen !== null && past[position] !== seen;
+    if (isOther) this.#keep();
+    if (seen !== null) this.position = past[position] ? past.slice(0, position).filter(Boolean).length : null;
+    this.past = past.filter(Boolean);
+    if (["answer", "skip"].includes(event.kind) && !this.outbox.rows.has(event.id)) this.answered.delete(event.id);
+    if (isOther) this.on.row();
     this.on.refused(event, why);
   }
 
@@ -205,12 +236,12 @@ export class Session {
     try {
       const found = await getJson(`${this.path}/mine`);
       const entries = new Map();
-      for (const entry of [...(found.rows ?? found)].sort((one, other) => one.seq - other.seq)) {
+      for (const entry of found.sort((one, other) => one.seq - other.seq)) {
         entries.delete(entry.row.id);
         if (["answer", "skip"].includes(entry.kind)) entries.set(entry.row.id, entry);
       }
       for (const { row } of this.past) entries.delete(row.id);
-      const before = [...entries.values()].map(({ row, kind, value }) => ({ row, kind, value, note: null }));
+      const before = [...entries.values()].map(({ row, kind, value }) => ({ row, kind, value, note: null, event: null, earlier: null }));
       const kept = before.slice(-(HISTORY - this.past.length));
       this.past.unshift(...kept);
       if (this.position !== null) this.position += kept.length;
@@ -236,6 +267,10 @@ export class Session {
   }
 }
 
-function newId() {
-  return crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+// What stands of an entry without one of its events: itself, the answer before that one, or null.
+function without(entry, event) {
+  if (entry === null) return null;
+  if (entry.event === event) return entry.earlier;
+  entry.earlier = without(entry.earlier, event);
+  return entry;
 }

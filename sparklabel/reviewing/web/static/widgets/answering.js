@@ -54,6 +54,13 @@ export function answering(context) {
       }
     },
     take,
+    made: () => ({ isNone, text: written(), range: marked.range }),
+    remake(made) {
+      isNone = made.isNone;
+      write(made.text);
+      marked.range = made.range;
+      if (marked.box?.isConnected) marked.paint();
+    },
     key(event, action) {
       const arrow = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (arrow && event.shiftKey && marked.range) {

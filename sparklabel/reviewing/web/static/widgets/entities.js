@@ -134,6 +134,11 @@ export function entities(context) {
       show();
     },
     take,
+    made: () => found,
+    remake(made) {
+      found = made;
+      show();
+    },
     key(event, action, digit) {
       const arrow = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (arrow && event.shiftKey) move(event.altKey ? "start" : "end", arrow);

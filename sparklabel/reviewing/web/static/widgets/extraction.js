@@ -63,6 +63,8 @@ export function extraction(context) {
       form.show(start?.value);
     },
     take,
+    made: () => form.texts,
+    remake: (made) => { form.texts = made; },
     key(event, action) {
       if (action !== "edit") return false;
       form.focusFirst();

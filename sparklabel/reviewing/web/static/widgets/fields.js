@@ -28,6 +28,15 @@ export class FieldsForm {
     this.active = null;
   }
 
+  // What stands in the fields, whether or not it can be read.
+  get texts() {
+    return this.fields.map(({ control }) => control.value);
+  }
+
+  set texts(texts) {
+    this.fields.forEach(({ control }, number) => { control.value = texts[number]; });
+  }
+
   get isEmpty() {
     return this.fields.every(({ control }) => control.value.trim() === "");
   }

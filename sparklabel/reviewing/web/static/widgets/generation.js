@@ -25,6 +25,8 @@ function free(context) {
     texts: plainTexts(context),
     draw: (row, start) => { area.value = start?.value ?? ""; },
     take,
+    made: () => area.value,
+    remake: (made) => { area.value = made; },
     key(event, action) {
       if (action !== "edit") return false;
       area.focus();
@@ -52,6 +54,8 @@ function structured(context) {
     texts: plainTexts(context),
     draw: (row, start) => form.show(start?.value),
     take,
+    made: () => form.texts,
+    remake: (made) => { form.texts = made; },
     key(event, action) {
       if (action !== "edit") return false;
       form.focusFirst();

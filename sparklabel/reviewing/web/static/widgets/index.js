@@ -5,6 +5,8 @@
 //                  this person), a "draft" (taken back) or a "suggestion"; null for a row that has none of them
 //   take()         Enter: sends what is suggested or chosen
 //   key(event, action, digit)  returns whether the key was the widget's
+//   made()         what is on the screen of the answer, as JSON; for kinds whose answer is not one key
+//   remake(made)   shows it again, after the row was drawn
 //   help           [[keys, what they do]]
 // It calls context.answer(value) with a value as the task's JSON has it, and context.say(text) when it cannot.
 

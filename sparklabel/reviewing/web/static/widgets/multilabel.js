@@ -65,6 +65,12 @@ export function multilabel(context) {
       show();
     },
     take,
+    made: () => [...chosen],
+    remake(made) {
+      chosen = new Set(made);
+      listed = [...new Set([...listed, ...made])];
+      show();
+    },
     key(event, action, digit) {
       if (action === "find") {
         finder.element.hidden = false;

@@ -60,6 +60,8 @@ export function rating(context) {
         ? `Suggested: ${Math.round(suggestion.value * 100) / 100}` + (suggestion.confidence == null ? "" : `, ${percent(suggestion.confidence)} sure`)
         : "";
     },
+    made: () => field.value,
+    remake: (made) => { field.value = made; },
     take() {
       if (isLong && field.value !== "") typed();
       else if (first !== undefined && first !== null) answer(first);
