@@ -191,9 +191,8 @@ class Pace:
 
 def serve_probe(connection: Connection, task: Mapping[str, Any], encoder: str) -> None:
     """What the process does until its parent is gone."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C ends the server, which ends this process when all is saved
+    # Ctrl-C ends the server, which ends this process when all is saved.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(_NICE)
     with suppress(EOFError, OSError):
         try:

@@ -212,9 +212,8 @@ def serve_table(
     connection: Connection, about: Mapping[str, Any], journal_id: str, conf: Mapping[str, str]
 ) -> None:
     """What the process does until its parent closes the connection, or is gone, or until Spark is."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C ends the server, which ends this process when all is saved
+    # Ctrl-C ends the server, which ends this process when all is saved.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(EOFError, OSError):
         first = connection.recv()
         connection.send(_Progress("Spark is starting"))

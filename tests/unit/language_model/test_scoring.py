@@ -188,8 +188,8 @@ def test_in_bfloat16_a_long_row_scores_about_as_in_float32(engine):
     both = [scorer(task, e) for e in (engine, half)]
     rows = [*ROWS, ["The one that I sent. " * 100]]  # beyond the positions that bfloat16 tells apart
     whole, rounded = (np.exp(one.log_probabilities(one.prepared.encoder.encode(rows), [])) for one in both)
-    # 0.05 was seen: each CPU adds up 500 tokens in an order of its own.
-    assert rounded == pytest.approx(whole, abs=0.1)
+    # 0.05 was seen, and 0.10 on a CPU with AMX: each adds up 500 tokens in an order of its own.
+    assert rounded == pytest.approx(whole, abs=0.15)
 
 
 WINDOW = 96
