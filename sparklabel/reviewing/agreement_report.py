@@ -13,8 +13,8 @@ from pyspark.sql import SparkSession
 from sparklabel.annotator_agreement import alpha, interval_alpha, pairwise_kappas
 from sparklabel.errors import AnswersError
 from sparklabel.redaction import printable_lines
-from sparklabel.reviewing.records import Event, Resolution
-from sparklabel.reviewing.resolve import canonical, resolve
+from sparklabel.reviewing.records import Event
+from sparklabel.reviewing.resolve import by_input, canonical, resolve
 from sparklabel.reviewing.review_call import answers_name
 from sparklabel.reviewing.table.answers_table import open_answers
 from sparklabel.table.task_table import open_task_tables
@@ -123,7 +123,7 @@ def agreement(
 
 def agreement_report(events: Iterable[Event], task: Task, answers: str) -> AgreementReport:
     """The report of events in the order in which they count."""
-    resolved = _resolved(events)
+    resolved = [resolve(own) for own in by_input(events).values()]
     votes = [one.votes for one in resolved if one.votes]
     said = [{person: _compared(task, value) for person, value in row.items()} for row in votes]
     people: dict[str, int] = {}
@@ -144,13 +144,6 @@ def agreement_report(events: Iterable[Event], task: Task, answers: str) -> Agree
         disputed=sum(one.is_disputed for one in resolved),
         decided=sum(one.by_lead for one in resolved),
     )
-
-
-def _resolved(events: Iterable[Event]) -> list[Resolution]:
-    by_input: dict[str, list[Event]] = {}
-    for event in events:
-        by_input.setdefault(event.input_hash, []).append(event)
-    return [resolve(own) for own in by_input.values()]
 
 
 def _compared(task: Task, value: Any) -> Hashable:

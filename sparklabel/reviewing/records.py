@@ -4,8 +4,9 @@ In: rows of a table, requests of a browser. Out: the records that the journal ke
 imports nothing of ours.
 """
 
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 ANSWER, SKIP, FLAG, UNDO, RESOLVE = EVENT_KINDS = ("answer", "skip", "flag", "undo", "resolve")
@@ -118,6 +119,13 @@ class Event:
     model: str | None = None
     answered_at: str = ""
     seq: int = 0
+
+    def taken_back(self, note: str, at: str) -> "Event":
+        """A new event that takes this one back, in its reviewer's name. `at`: when, as `answered_at` has it."""
+        return replace(
+            self, event_id=uuid.uuid4().hex, kind=UNDO, value=None, shown=Shown(), before=Before(), seconds=None,
+            note=note, answered_at=at, seq=0,
+        )  # fmt: skip
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> "Event":

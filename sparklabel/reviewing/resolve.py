@@ -14,6 +14,21 @@ from sparklabel.reviewing.records import ANSWER, RESOLVE, SKIP, UNDO, Event, Res
 def resolve(events: Iterable[Event]) -> Resolution:
     """Each reviewer's last word counts: one is the answer, of several the most frequent one. If two are equally
     frequent, people dispute it. A lead's decision beats all, until the lead takes it back."""
+    words, decisions = standing(events)
+    votes = {reviewer: event.value for reviewer, event in words.items()}
+    if decisions:
+        return _answered(list(decisions.values())[-1], votes, by_lead=True)
+    frequent = Counter(canonical(value) for value in votes.values()).most_common(2)
+    if not frequent:
+        return Resolution()
+    if len(frequent) == 2 and frequent[0][1] == frequent[1][1]:
+        return Resolution(is_disputed=True, votes=votes)
+    winner = [event for event in words.values() if canonical(event.value) == frequent[0][0]][-1]
+    return _answered(winner, votes)
+
+
+def standing(events: Iterable[Event]) -> tuple[dict[str, Event], dict[str, Event]]:
+    """Each reviewer's answer and decision that stand, by reviewer, the latest one last."""
     words: dict[str, Event] = {}
     decisions: dict[str, Event] = {}
     for event in events:
@@ -29,24 +44,15 @@ def resolve(events: Iterable[Event]) -> Resolution:
             # A decision is taken back first: it is the later one of a lead who answered, too.
             taken_from = decisions if event.reviewer in decisions else words
             taken_from.pop(event.reviewer, None)
-    votes = {reviewer: event.value for reviewer, event in words.items()}
-    if decisions:
-        return _answered(list(decisions.values())[-1], votes, by_lead=True)
-    frequent = Counter(canonical(value) for value in votes.values()).most_common(2)
-    if not frequent:
-        return Resolution()
-    if len(frequent) == 2 and frequent[0][1] == frequent[1][1]:
-        return Resolution(is_disputed=True, votes=votes)
-    winner = [event for event in words.values() if canonical(event.value) == frequent[0][0]][-1]
-    return _answered(winner, votes)
+    return words, decisions
 
 
-def last_words(events: Iterable[Event]) -> dict[str, dict[str, Any]]:
-    """For each input, by its hash, what each reviewer last answered."""
-    by_input: dict[str, list[Event]] = {}
+def by_input(events: Iterable[Event]) -> dict[str, list[Event]]:
+    """The events of each input, by its hash."""
+    found: dict[str, list[Event]] = {}
     for event in events:
-        by_input.setdefault(event.input_hash, []).append(event)
-    return {one: dict(resolve(own).votes) for one, own in by_input.items()}
+        found.setdefault(event.input_hash, []).append(event)
+    return found
 
 
 def canonical(value: Any) -> str:

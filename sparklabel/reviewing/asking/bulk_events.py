@@ -15,8 +15,9 @@ from sparklabel.reviewing.asking.bulk_notes import bulk_note, bulk_of
 from sparklabel.reviewing.asking.row_list import fitting_rows, held_out_rows
 from sparklabel.reviewing.asking.session import TaskSession
 from sparklabel.reviewing.people import Person
-from sparklabel.reviewing.records import ANSWER, QUEUE, RESOLVE, SKIP, UNDO, Event, ReviewRow
+from sparklabel.reviewing.records import ANSWER, QUEUE, Event, ReviewRow
 from sparklabel.reviewing.requests import FilterIn
+from sparklabel.reviewing.resolve import standing
 from sparklabel.tasks import Scored
 
 
@@ -96,30 +97,11 @@ def still_standing(session: TaskSession, answers: Iterable[Event]) -> list[Event
 
 def bulk_undo_events(answers: Iterable[Event], lead: Person, bulk: str, at: str) -> list[Event]:
     """Events that take back a bulk's answers, in the name of who gave them."""
-    return [
-        Event(
-            event_id=uuid.uuid4().hex, task=one.task, key=one.key, input_hash=one.input_hash, kind=UNDO,
-            reviewer=one.reviewer, reason=one.reason, note=f"taken back by {lead.name}: {bulk_note(bulk)}",
-            task_fingerprint=one.task_fingerprint, model=one.model, answered_at=at,
-        )
-        for one in answers
-    ]  # fmt: skip
+    note = f"taken back by {lead.name}: {bulk_note(bulk)}"
+    return [one.taken_back(note, at) for one in answers]
 
 
 def _last_words(events: Iterable[Event]) -> list[Event]:
     """The answers that an undo of their person would take back now: a decision would be taken back before."""
-    words: dict[str, Event] = {}
-    deciding: set[str] = set()
-    for event in events:
-        if event.kind == ANSWER:
-            words[event.reviewer] = event
-        elif event.kind == RESOLVE:
-            deciding.add(event.reviewer)
-        elif event.kind == SKIP:
-            words.pop(event.reviewer, None)
-        elif event.kind == UNDO:
-            if event.reviewer in deciding:
-                deciding.remove(event.reviewer)
-            else:
-                words.pop(event.reviewer, None)
-    return [event for reviewer, event in words.items() if reviewer not in deciding]
+    words, decisions = standing(events)
+    return [event for reviewer, event in words.items() if reviewer not in decisions]

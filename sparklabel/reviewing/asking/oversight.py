@@ -3,7 +3,6 @@
 In: a task's session. Out: frozen records. Nothing is decided here: a lead's decisions are events like all others.
 """
 
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -121,14 +120,8 @@ def undo_events(session: TaskSession, name: str, lead: Person, at: str, until: i
         ]
         last, stands = own[-1], resolve(own)
         if last.seq <= until:
-            events += [
-                Event(
-                    event_id=uuid.uuid4().hex, task=last.task, key=last.key, input_hash=one, kind=UNDO, reviewer=name,
-                    reason=last.reason, note=f"taken back by {lead.name}", task_fingerprint=last.task_fingerprint,
-                    model=last.model, answered_at=at,
-                )
-                for _ in range(len(stands.votes) + stands.by_lead)
-            ]  # fmt: skip
+            number = len(stands.votes) + stands.by_lead
+            events += [last.taken_back(f"taken back by {lead.name}", at) for _ in range(number)]
     return events
 
 

@@ -18,7 +18,7 @@ from sparklabel.evaluation.metrics.confidence import (
 )
 from sparklabel.intervals import Interval, wilson_interval
 from sparklabel.reviewing.records import ANSWER, AUDIT, Event
-from sparklabel.reviewing.resolve import canonical, last_words
+from sparklabel.reviewing.resolve import by_input, canonical, resolve
 from sparklabel.tasks import AnswerMode
 
 BINS = 10
@@ -142,18 +142,18 @@ def quality(mode: AnswerMode, judged: Iterable[JudgedLabel], events: Sequence[Ev
     for row in sorted(audited, key=lambda one: one.labeled_at):
         by_model.setdefault(row.model, []).append(row)
     newest = list(by_model.values())[-1] if by_model else []
-    words = last_words(events)
+    votes = [resolve(own).votes for own in by_input(events).values()]
     return Quality(
         audited=len(audited),
         versions=tuple(_version(mode, model, own) for model, own in by_model.items()),
         reliability=reliability(mode, newest),
         confusions=_confusions(mode, newest),
         coverage=_coverage(mode, newest),
-        alpha=alpha([canonical(value) for value in said.values()] for said in words.values()),
+        alpha=alpha([canonical(value) for value in said.values()] for said in votes),
         pairs=tuple(
             (one, other, found, n)
             for (one, other), (found, n) in pairwise_kappas(
-                {who: canonical(value) for who, value in said.items()} for said in words.values()
+                {who: canonical(value) for who, value in said.items()} for said in votes
             ).items()
         ),
         effort=_effort(mode, rows, events),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sparklabel.reviewing.records import Before, Event, ReviewRow, RowLabel
-from sparklabel.reviewing.resolve import resolve
+from sparklabel.reviewing.resolve import by_input, resolve
 from sparklabel.reviewing.table.sides import ANSWERED_BY_OTHERS, TEXT_CHANGED
 
 if TYPE_CHECKING:
@@ -62,9 +62,7 @@ class MemoryTable:
     def merge(self, task: str, hashes: Sequence[str] | None) -> "Future[MergedInMemory]":
         if self.failure is not None:
             return self._done(MergedInMemory())
-        events: dict[str, list[Event]] = {}
-        for event in self.past(task).result():
-            events.setdefault(event.input_hash, []).append(event)
+        events = by_input(self.past(task).result())
         done = {
             name: self._merge_one(task, name, events[name]) for name in (events if hashes is None else hashes)
         }

@@ -17,6 +17,7 @@ from sparklabel.delta.snapshot import UNVERSIONED, folder_of
 from sparklabel.errors import TableError
 from sparklabel.reviewing.insight.quality import JudgedLabel
 from sparklabel.reviewing.records import Event, ReviewRow
+from sparklabel.reviewing.resolve import by_input
 from sparklabel.reviewing.review_call import answers_name
 from sparklabel.reviewing.table.answers_table import (
     AnswersTable,
@@ -111,11 +112,9 @@ class TableWorker:
             table = self._answers_table(task)
             if table is None or (hashes is not None and not hashes):
                 return Merged()
-            by_input: dict[str, list[Event]] = {}
-            for event in self._events(table, hashes):
-                by_input.setdefault(event.input_hash, []).append(event)
+            found = by_input(self._events(table, hashes))
             accepts = self._tasks[task].answer_mode.accepts
-            verdicts = {name: Verdict.of(events, accepts) for name, events in by_input.items()}
+            verdicts = {name: Verdict.of(events, accepts) for name, events in found.items()}
             return merge_labels(self._spark, self._opened(task), self._tasks[task], verdicts, self._journal)
 
     def past(self, task: str) -> list[Event]:
