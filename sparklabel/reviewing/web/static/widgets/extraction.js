@@ -1,7 +1,6 @@
 // Extraction: a form of fields. The words of the field that is entered are marked in the text; words that are selected
 // in the text go into that field. Ctrl+0: the text does not say.
 
-import { h } from "../dom.js";
 import { textBox } from "../texts.js";
 import { FieldsForm } from "./fields.js";
 import { inputBox } from "./inputs.js";
@@ -16,9 +15,6 @@ export function extraction(context) {
     return marked;
   });
   const form = new FieldsForm(task.fields, { changed: (name, text) => mark(text) });
-  const send = h("button", { type: "submit", class: "button primary" }, h("kbd", {}, "Enter"), " Send");
-  const element = h("form", { novalidate: true, submit: (event) => { event.preventDefault(); take(); } },
-    form.element, h("div", { class: "buttons" }, send));
   let isWarned = false;
 
   function mark(text) {
@@ -50,7 +46,7 @@ export function extraction(context) {
   }
 
   return {
-    element,
+    ...form.parts(take),
     texts: (row) => row.inputs.map((text, number) => {
       const draw = (box, shown) => {
         texts[number].marks = [];
@@ -63,17 +59,6 @@ export function extraction(context) {
       form.show(start?.value);
     },
     take,
-    made: () => form.texts,
-    remake: (made) => { form.texts = made; },
-    key(event, action) {
-      if (action !== "edit") return false;
-      form.focusFirst();
-      return true;
-    },
-    fieldKey(event) {
-      if (!(event.ctrlKey && event.key === "0")) return false;
-      return form.clear(event.target);
-    },
     help: [["Tab", "From field to field"], ["Ctrl 0", `"Not there", in a field`], ["Mouse", "Select words: they go into the field"]],
   };
 }

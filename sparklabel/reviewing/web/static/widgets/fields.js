@@ -58,6 +58,23 @@ export class FieldsForm {
     return first ? null : value;
   }
 
+  // What a widget has whose answer is this form: the form with its button, which takes the answer, and its keys.
+  parts(take) {
+    const send = h("button", { type: "submit", class: "button primary" }, h("kbd", {}, "Enter"), " Send");
+    return {
+      element: h("form", { novalidate: true, submit: (event) => { event.preventDefault(); take(); } },
+        this.element, h("div", { class: "buttons" }, send)),
+      made: () => this.texts,
+      remake: (made) => { this.texts = made; },
+      key: (event, action) => {
+        if (action !== "edit") return false;
+        this.focusFirst();
+        return true;
+      },
+      fieldKey: (event) => event.ctrlKey && event.key === "0" && this.clear(event.target),
+    };
+  }
+
   focusFirst() {
     this.fields[0].control.focus();
     this.fields[0].control.select?.();

@@ -39,9 +39,6 @@ function free(context) {
 function structured(context) {
   const { task, answer, say } = context;
   const form = new FieldsForm(task.fields);
-  const send = h("button", { type: "submit", class: "button primary" }, h("kbd", {}, "Enter"), " Send");
-  const element = h("form", { novalidate: true, submit: (event) => { event.preventDefault(); take(); } },
-    form.element, h("div", { class: "buttons" }, send));
 
   function take() {
     const value = form.take();
@@ -50,18 +47,10 @@ function structured(context) {
   }
 
   return {
-    element,
+    ...form.parts(take),
     texts: plainTexts(context),
     draw: (row, start) => form.show(start?.value),
     take,
-    made: () => form.texts,
-    remake: (made) => { form.texts = made; },
-    key(event, action) {
-      if (action !== "edit") return false;
-      form.focusFirst();
-      return true;
-    },
-    fieldKey: (event) => event.ctrlKey && event.key === "0" && form.clear(event.target),
     help: [["Tab", "From field to field"], ["Ctrl 0", `"Not there", in a field`]],
   };
 }
