@@ -15,9 +15,9 @@ _INVISIBLE_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"
 """Letters and symbols that are drawn as a blank: the Hangul fillers and the empty braille pattern."""
 
 
-def counted(number: int, noun: str) -> str:
-    """A number of things, such as "1 row" or "2,000 rows"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number of things, such as "1 row" or "2,000 rows". `plural` is that of a noun that takes no s."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or f'{noun}s'}"
 
 
 def well_formed(value: Any) -> Any:

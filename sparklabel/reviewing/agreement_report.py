@@ -71,7 +71,7 @@ class AgreementReport:
     def __str__(self) -> str:
         lines = [
             f"{self.answers}: {counted(self.rows, 'row')} of {self.task} answered by "
-            f"{_people(len(self.people))}, {self.shared:,} of them by two or more",
+            f"{counted(len(self.people), 'person', 'people')}, {self.shared:,} of them by two or more",
             f"  Krippendorff's alpha {_figure(self.alpha)}; {self.disputed:,} disputed, "
             f"{self.decided:,} decided by a lead",
         ]
@@ -162,10 +162,6 @@ def _pairs(said: Sequence[Mapping[str, Hashable]]) -> list[PairAgreement]:
         for (one, other), (kappa, rows) in kappas.items()
     ]
     return sorted(found, key=lambda pair: (pair.same / pair.rows, -pair.rows, pair.one, pair.other))
-
-
-def _people(number: int) -> str:
-    return f"{number:,} person" if number == 1 else f"{number:,} people"
 
 
 def _figure(value: float | None) -> str:

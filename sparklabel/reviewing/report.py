@@ -45,7 +45,8 @@ class TaskReview:
     error: str = ""
 
     def __str__(self) -> str:
-        lines = [f"{self.task}: {counted(self.answered, 'answer')} of {self._people()}"]
+        who = counted(self.people, "person", "people")
+        lines = [f"{self.task}: {counted(self.answered, 'answer')} of {who}"]
         if self.judged:
             low, high = wilson_interval(self.right, self.judged)
             lines.append(
@@ -65,9 +66,6 @@ class TaskReview:
         if self.error:
             lines.append(f"the table said: {self.error}")
         return "\n  ".join(lines)
-
-    def _people(self) -> str:
-        return "1 person" if self.people == 1 else f"{self.people} people"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +99,7 @@ def _task_review(state: ReviewState, task: str) -> TaskReview:
     return TaskReview(
         task=task, answered=history.answered, audited=session.queue.audited, disputed=len(history.disputed),
         people=sum(history.standing(person) > 0 for person in history.people), right=right, judged=judged,
-        alpha=alpha(votes), not_written=sync.totals.not_written, waiting=sync.waiting,
+        alpha=alpha(votes), not_written=sync.not_written, waiting=sync.waiting,
         unmerged=sync.unmerged, error=sync.error or "",
     )  # fmt: skip
 

@@ -15,7 +15,8 @@ from sparklabel.arguments import check_flags, is_number
 from sparklabel.errors import SetupError, TaskError
 from sparklabel.tasks import Task, check_task
 
-FEATURES = ("auto", "sentence", "hidden", "none")
+AUTO, SENTENCE, HIDDEN, NONE = FEATURES = ("auto", "sentence", "hidden", "none")
+"""What a live probe may read of rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ class ReviewCall:
     overlap: float = 0.1
     goal: int | None = None
     flush_every: float = 60.0
-    features: str = "auto"
+    features: str = AUTO
     users: Path | None = None
     user_header: str | None = None
     trust: tuple[str, ...] = ()
@@ -80,7 +81,7 @@ class ReviewCall:
         _check_access(self)
         if self.features not in FEATURES:
             raise SetupError(f"features={self.features!r} is not one of {', '.join(FEATURES)}.")
-        if self.features == "hidden":
+        if self.features == HIDDEN:
             raise SetupError(
                 "features='hidden': the live probe does not read hidden states yet.",
                 hint="Use 'auto' or 'sentence'.",

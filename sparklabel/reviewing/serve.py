@@ -21,7 +21,7 @@ from sparklabel.reviewing.journal import Journal
 from sparklabel.reviewing.people import read_accounts
 from sparklabel.reviewing.ports import listen
 from sparklabel.reviewing.report import ReviewReport, review_report
-from sparklabel.reviewing.review_call import ReviewCall
+from sparklabel.reviewing.review_call import NONE, ReviewCall
 from sparklabel.reviewing.review_secret import open_secret
 from sparklabel.reviewing.review_state import MakeProbe, ReviewState
 from sparklabel.reviewing.table.sides import ProbeSide, TableSide, TableThread
@@ -206,7 +206,7 @@ def serve(call: ReviewCall, conf: dict[str, str]) -> ReviewApp:
 
 def probes(call: ReviewCall) -> MakeProbe | None:
     """Makes the live probe of a task; None if there is to be none."""
-    if call.features == "none":
+    if call.features == NONE:
         return None
 
     def make(task: Task, on_scores: Any) -> ProbeSide:

@@ -12,7 +12,7 @@ from typing import Any
 from sparklabel.labels.status import ANSWERED
 from sparklabel.reviewing.asking.answer_values import is_right
 from sparklabel.reviewing.probe.scores import Scores, suggestion
-from sparklabel.reviewing.records import MODEL, PROBE, ReviewRow, Shown
+from sparklabel.reviewing.records import MODEL, PROBE, ReviewRow
 from sparklabel.tasks import MAX_ALTERNATIVES, Scored, Task
 
 REMEMBERED = 100
@@ -30,10 +30,6 @@ class Suggestion:
     confidence: float | None
     by: str
     choices: tuple[tuple[Any, float], ...] = ()
-
-    def shown(self) -> Shown:
-        """What the journal keeps of it."""
-        return Shown(value=self.value, confidence=self.confidence, by=self.by)
 
 
 class Suggestions:

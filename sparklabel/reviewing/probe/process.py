@@ -21,9 +21,9 @@ from sparklabel.errors import SparklabelError
 from sparklabel.models.shipped_encoder import ENCODER
 from sparklabel.reviewing.probe.scores import Scores as Scores
 from sparklabel.reviewing.probe.worker import Inputs, ProbeWorker
+from sparklabel.reviewing.review_call import AUTO, HIDDEN, NONE
 from sparklabel.tasks import Scored, task_from_dict
 
-AUTO, SENTENCE, HIDDEN, NONE = FEATURES = ("auto", "sentence", "hidden", "none")
 _STARTS = 2
 _NICE = 10
 _ANSWERS, _SECONDS = 10, 3.0
@@ -39,7 +39,7 @@ class ProbeProcess:
 
     Args:
         task: The task, as `Task.to_dict` gives it.
-        features: What is read of rows: one of `FEATURES`. Hidden states are not yet: "auto" is "sentence".
+        features: What is read of rows: one of `review_call.FEATURES`. Hidden states are not yet: "auto" is "sentence".
         encoder: A sentence encoder by reference, as `resolve_encoder` takes it.
         on_scores: Called with each new scores, in a thread of this object's. They have their hashes.
     """

@@ -7,7 +7,7 @@ shown again.
 from collections.abc import Mapping
 
 from sparklabel.reviewing.records import Before, ReviewRow
-from sparklabel.reviewing.table.sides import ANSWERED_BY_OTHERS, TASK_CHANGED, TEXT_CHANGED
+from sparklabel.reviewing.table.label_decisions import ANSWERED_BY_OTHERS, TASK_CHANGED, TEXT_CHANGED
 
 _WHY = {
     TEXT_CHANGED: "This row's text has changed, or the row is gone. The answer is kept, and was not written.",

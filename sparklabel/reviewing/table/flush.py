@@ -17,7 +17,7 @@ from sparklabel.progress import tell
 from sparklabel.redaction import printable_lines
 from sparklabel.reviewing.journal import Journal
 from sparklabel.reviewing.records import Event
-from sparklabel.reviewing.table.label_decisions import BY_OTHERS, TASK_CHANGED, TEXT_CHANGED
+from sparklabel.reviewing.table.label_decisions import ANSWERED_BY_OTHERS, TASK_CHANGED, TEXT_CHANGED
 from sparklabel.reviewing.table.label_merge import Merged
 from sparklabel.reviewing.table.worker import TableWorker
 from sparklabel.texts import counted
@@ -25,7 +25,7 @@ from sparklabel.texts import counted
 _BATCH = 5000
 _WHY = {
     TEXT_CHANGED: "whose text has changed or is gone",
-    BY_OTHERS: "that were answered in the table meanwhile",
+    ANSWERED_BY_OTHERS: "that were answered in the table meanwhile",
     TASK_CHANGED: "to which the task does not have this answer any more",
 }
 

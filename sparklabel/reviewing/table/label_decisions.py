@@ -13,7 +13,11 @@ from sparklabel.reviewing.resolve import canonical, resolve
 
 WRITE, GIVE_BACK, TO_MODEL, KEEP = "write", "give_back", "to_model", "keep"
 """Write a person's answer; give the row back to the person who had answered before, or to the model; leave it."""
-TEXT_CHANGED, BY_OTHERS, TASK_CHANGED = REFUSALS = ("text_changed", "answered_by_others", "task_changed")
+TEXT_CHANGED, ANSWERED_BY_OTHERS, TASK_CHANGED = REFUSALS = (
+    "text_changed",
+    "answered_by_others",
+    "task_changed",
+)
 _Answer = tuple[str, str | None, str | None]
 
 
@@ -89,7 +93,7 @@ class Verdict:
             return write
         # Who says the same elsewhere has said it: there is nothing to tell.
         is_same = canonical(found.value) == canonical(held.value)
-        return Decision() if is_same else Decision(refused=BY_OTHERS)
+        return Decision() if is_same else Decision(refused=ANSWERED_BY_OTHERS)
 
     def _given_back(self, held: Held) -> Decision:
         """Back to what was there before our first answer: each answer knows what it replaced."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparklabel.reviewing.records import Before, Event, ReviewRow, RowLabel
 from sparklabel.reviewing.resolve import by_input, resolve
-from sparklabel.reviewing.table.sides import ANSWERED_BY_OTHERS, TEXT_CHANGED
+from sparklabel.reviewing.table.label_decisions import ANSWERED_BY_OTHERS, TEXT_CHANGED
 
 if TYPE_CHECKING:
     from sparklabel.reviewing.insight.quality import JudgedLabel

@@ -15,6 +15,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from sparklabel.labels.predicates import model_value_sql
 from sparklabel.reviewing.records import ReviewRow, RowLabel
 from sparklabel.reviewing.table.event_rows import json_sql, key_json_sql, struct_sql
 from sparklabel.reviewing.table.iso_times import to_iso
@@ -140,7 +141,7 @@ def _row_sql(opened: TaskTable, task: Task) -> str:
                 "key": key_json_sql((key, key) for key in opened.keys),
                 "inputs": f"array({texts})",
                 "value": quote(opened.label_columns.value),
-                "said": f"{label}.value",
+                "said": model_value_sql(label),
                 "is_about_it": _is_about_it(label),
                 "reviewed_at": f"unix_micros({label}.reviewed_at)",
             }
@@ -167,8 +168,7 @@ def _label(content: dict[str, Any]) -> RowLabel:
     if not content["is_about_it"]:
         return RowLabel(**answered)
     others = tuple((one["value"], one["probability"]) for one in content["alternatives"] or ())
-    said = content["said"] if content["said"] is not None or not others else others[0][0]
     return RowLabel(
-        **answered, model_value=said, confidence=content["confidence"], alternatives=others,
+        **answered, model_value=content["said"], confidence=content["confidence"], alternatives=others,
         status=content["status"], model=content["model"],
     )  # fmt: skip

@@ -13,23 +13,9 @@ from sparklabel.reviewing.records import Event, ReviewRow
 if TYPE_CHECKING:
     from sparklabel.reviewing.insight.quality import JudgedLabel
 
-ANSWERED_BY_OTHERS, TEXT_CHANGED, TASK_CHANGED = MOVED = (
-    "answered_by_others", "text_changed", "task_changed",
-)  # fmt: skip
-
 
 class MergeResult(Protocol):
-    """What a merge did: how many rows were written, given back, left as they were; and of the inputs that were not
-    written why: by hash, one of `MOVED`."""
-
-    @property
-    def written(self) -> int: ...
-
-    @property
-    def taken_back(self) -> int: ...
-
-    @property
-    def unchanged(self) -> int: ...
+    """What a merge did: of the inputs that were not written why, by hash: one of `label_decisions.REFUSALS`."""
 
     @property
     def moved(self) -> Mapping[str, str]: ...

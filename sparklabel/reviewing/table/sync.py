@@ -7,7 +7,6 @@ thread, and waits only for futures.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from sparklabel.errors import SparklabelError
 from sparklabel.redaction import first_line
@@ -18,16 +17,6 @@ APPEND_SECONDS, APPEND_EVENTS = 10.0, 200
 MERGE_EVENTS = 500
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
 OnMoved = Callable[[Mapping[str, str], Mapping[str, ReviewRow]], None]
-
-
-@dataclass(slots=True)
-class SyncTotals:
-    """What was done since the start."""
-
-    appended: int = 0
-    written: int = 0
-    taken_back: int = 0
-    not_written: int = 0
 
 
 class TableSync:
@@ -60,7 +49,8 @@ class TableSync:
         self._oldest_waiting = self._merged_at = clock()
         self._pause, self._not_before = 0.0, 0.0
         self._lock = asyncio.Lock()
-        self.totals = SyncTotals()
+        self.not_written = 0
+        """How many answers the table did not take since the start."""
         self.error: str | None = None
 
     @property
@@ -133,7 +123,6 @@ class TableSync:
         until = self._waiting[-1].seq if self._waiting else 0
         while batch := [one for one in self._waiting[: 20 * APPEND_EVENTS] if one.seq <= until]:
             there = await asyncio.wrap_future(self._table.append(self._task, batch))
-            self.totals.appended += len(batch)
             last = max(there, batch[-1].seq)
             self._appended_to = max(self._appended_to, last)
             self._waiting = [event for event in self._waiting if event.seq > last]
@@ -146,9 +135,7 @@ class TableSync:
             return
         found = await asyncio.wrap_future(self._table.merge(self._task, list(merging)))
         self._merged_at = self._clock()
-        self.totals.written += found.written
-        self.totals.taken_back += found.taken_back
-        self.totals.not_written += len(found.moved)
+        self.not_written += len(found.moved)
         if found.moved:
             current = await asyncio.wrap_future(self._table.current(self._task, list(found.moved)))
             self._on_moved(found.moved, current)
