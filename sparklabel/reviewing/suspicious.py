@@ -24,7 +24,7 @@ from sparklabel.sql import quote
 from sparklabel.table.driver_rows import bounded
 from sparklabel.table.human_answers import HumanAnswer
 from sparklabel.table.row_states import HASH, STATE, TEXT, labeled_rows
-from sparklabel.table.task_table import TaskTable, open_task_table
+from sparklabel.table.task_table import TaskTable, open_labeled
 from sparklabel.tasks import Scored, Task, check_task
 from sparklabel.tasks.json_values import plain
 from sparklabel.tasks.multilabel import labels_of
@@ -131,12 +131,11 @@ def suspicious(
     check_task(task)
     if not isinstance(mode := task.answer_mode, Scored):
         raise TaskError(f"Answers to a task of kind {task.kind!r} are written, and a classifier chooses.")
-    opened = open_task_table(spark, table, task, key, column, into=into)
-    opened.check_labeled(task, "Label it first; or name the table that has the labels: into='...'.")
+    opened = open_labeled(spark, table, task, key, column, into)
     rows = _answered_rows(spark, opened, task)
     answers = [HumanAnswer(tuple(row[TEXT]), plain(row["answer"]), None) for row in rows]
     found = out_of_fold(AnsweredRows.of(task, answers), open_encoder(resolve_encoder(encoder)))
-    shown = _shown_columns(opened, task)
+    shown = opened.key_and_inputs(task)
     content = [
         (
             *(rows[i][c] for c in shown),
@@ -164,11 +163,6 @@ def chosen_value(mode: Scored, chosen: NDArray[np.int64]) -> Any:
     return float(value) if mode.ordinal else value
 
 
-def _shown_columns(opened: TaskTable, task: Task) -> list[str]:
-    """The key's and the inputs' columns, each once."""
-    return list(dict.fromkeys((*opened.keys, *opened.input_columns(task))))
-
-
 def _answered_rows(spark: SparkSession, opened: TaskTable, task: Task) -> list[Row]:
     """The rows whose answer the task accepts, with their input as text (TEXT) and `answer`, in the order of a hash."""
     accepts, inputs = task.answer_mode.accepts, opened.input_columns(task)
@@ -177,7 +171,7 @@ def _answered_rows(spark: SparkSession, opened: TaskTable, task: Task) -> list[R
         .where(F.col(STATE) == "human")
         .select(
             HASH,
-            *map(quote, _shown_columns(opened, task)),
+            *map(quote, opened.key_and_inputs(task)),
             F.array(*(F.col(quote(c)).cast("string") for c in inputs)).alias(TEXT),
             F.col(quote(opened.label_columns.value)).alias("answer"),
         )

@@ -12,7 +12,7 @@ from sparklabel.labels.predicates import human_sql, model_value_sql
 from sparklabel.labels.status import FAILURES
 from sparklabel.sql import quote, sql_list
 from sparklabel.table.row_states import labeled_rows
-from sparklabel.table.task_table import TaskTable, open_task_table
+from sparklabel.table.task_table import TaskTable, open_labeled
 from sparklabel.tasks import Task
 
 _REVIEW = ("reviewer", "reviewed_at", "review_reason")
@@ -42,7 +42,7 @@ def answers(
     Raises:
         TableError, ColumnError or KeyColumnError.
     """
-    opened = _opened(spark, table, task, key, column, into)
+    opened = open_labeled(spark, table, task, key, column, into)
     value, label = quote(opened.label_columns.value), quote(opened.label_columns.label)
     return _listed(
         spark, opened, task, human_sql(value, label), F.expr(value).alias("answer"),
@@ -72,29 +72,16 @@ def failures(
     Raises:
         TableError, ColumnError or KeyColumnError.
     """
-    opened = _opened(spark, table, task, key, column, into)
+    opened = open_labeled(spark, table, task, key, column, into)
     label = quote(opened.label_columns.label)
     failed = f"{label}.status IN ({sql_list(FAILURES)}) AND NOT ({label}.source <=> 'human')"
     return _listed(spark, opened, task, failed, *_fields(label, _FACTS))
 
 
-def _opened(
-    spark: SparkSession,
-    table: str,
-    task: Task,
-    key: str | Sequence[str] | None,
-    column: str | None,
-    into: str | None,
-) -> TaskTable:
-    opened = open_task_table(spark, table, task, key, column, into=into)
-    opened.check_labeled(task, "Label it first; or name the table that has the labels: into='...'.")
-    return opened
-
-
 def _listed(spark: SparkSession, opened: TaskTable, task: Task, where: str, *columns: Column) -> DataFrame:
     """Key and inputs of the rows of `where`, and `columns`."""
-    names = dict.fromkeys((*opened.keys, *opened.input_columns(task)))
-    return labeled_rows(spark, opened, task).where(where).select(*map(quote, names), *columns)
+    names = map(quote, opened.key_and_inputs(task))
+    return labeled_rows(spark, opened, task).where(where).select(*names, *columns)
 
 
 def _fields(label: str, names: Sequence[str]) -> list[Column]:

@@ -81,6 +81,10 @@ class TaskTable:
         """The task's inputs as `source` spells them."""
         return input_columns(self.source, task)
 
+    def key_and_inputs(self, task: Task) -> tuple[str, ...]:
+        """The columns that show a row to a person: the key and the task's inputs, each once."""
+        return tuple(dict.fromkeys((*self.keys, *self.input_columns(task))))
+
     def check_labeled(self, task: Task, hint: str) -> None:
         """Raises ColumnError if no pass has written labels of the task yet."""
         if self.label_columns.missing:
@@ -142,6 +146,20 @@ def open_task_table(
 ) -> TaskTable:
     """`open_task_tables` for one task."""
     return open_task_tables(spark, table, [task], key, column, adopt, into, writes=writes)[0]
+
+
+def open_labeled(
+    spark: SparkSession,
+    table: str,
+    task: Task,
+    key: str | Sequence[str] | None,
+    column: str | None,
+    into: str | None,
+) -> TaskTable:
+    """`open_task_table` for a table that has labels of the task. Raises ColumnError for one that has none."""
+    opened = open_task_table(spark, table, task, key, column, into=into)
+    opened.check_labeled(task, "Label it first; or name the table that has the labels: into='...'.")
+    return opened
 
 
 def open_task_tables(
