@@ -9,6 +9,7 @@ is never seen on a number of rows: "at best" is what confidences that are right 
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import argument_parser, figure_table, finish
-from benchmarks.quality import every_set
-from sparklabel import registry
-from sparklabel.benchmarking.cells import Question, question_spec, taught_model
+from benchmarks.quality import every_set, labels_of, taught
 from sparklabel.benchmarking.entries import Entry
 from sparklabel.benchmarking.suite import SetRows, read_set
 from sparklabel.confidence.fit import JudgedAnswer, confidences, field_confidences, fit_calibrator
 from sparklabel.evaluation.metrics.confidence import calibration_error, confidence_auroc
-from sparklabel.labeler import Labeler
+from sparklabel.labels.record import Label
 from sparklabel.models.references import DEFAULT
 from sparklabel.tasks import AnswerMode, is_one_choice
 from sparklabel.training.call import LORA, METHODS
-from sparklabel.udf import load_engine, make_labeler
 
 COLUMNS = (
     "rows", "right", "AUROC", "ECE", "calibrated", "at best", "fields", "fields right", "fields' AUROC", "fields' ECE",
@@ -35,25 +33,20 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def judged(labeler: Labeler, rows: Any, mode: AnswerMode) -> list[JudgedAnswer]:
+def judged(mode: AnswerMode, rows: Sequence[Any], labels: Sequence[Label]) -> list[JudgedAnswer]:
     """The model's answers beside the right ones; rows that it could not answer are left out."""
-    labels = labeler.label([list(inputs) for inputs, _ in rows])
     return JudgedAnswer.of_labels(mode, [gold for _, gold in rows], labels)
 
 
-def figures(
-    found: SetRows, name: str, arguments: argparse.Namespace, run: registry.Run
-) -> dict[str, float | None]:
+def figures(found: SetRows, name: str, arguments: argparse.Namespace) -> dict[str, float | None]:
     mode = found.task.answer_mode
     learned, held_out = arguments.answers, arguments.held_out
     entry = Entry(name="embedded", model=DEFAULT, method=arguments.method)
-    question = Question(
-        set_name=name, rows=found, entry=entry, answers=learned, wanted=learned, metric="exact"
-    )
-    with taught_model(question, question_spec(question), run) as (spec, _):
-        labeler = make_labeler(spec, load_engine(spec.engine, spec.model))
-        fitted_to = judged(labeler, found.train[learned : learned + held_out], mode)
-        asked = judged(labeler, found.test[: arguments.rows], mode)
+    calibrating, judging = found.train[learned : learned + held_out], found.test[: arguments.rows]
+    with taught(name, found, entry, learned) as (spec, _):
+        labels = labels_of(spec, [*calibrating, *judging])
+    fitted_to = judged(mode, calibrating, labels[: len(calibrating)])
+    asked = judged(mode, judging, labels[len(calibrating) :])
     calibrator = fit_calibrator(fitted_to, choices=is_one_choice(mode))
     right = np.array([answer.agreement for answer in asked])
     own, calibrated = np.array([answer.raw for answer in asked]), confidences(calibrator, asked)
@@ -90,8 +83,7 @@ def main() -> None:
     suite, every = every_set(), dict[str, dict[str, float | None]]()
     for name in arguments.only:
         found = read_set(name, suite[name], arguments.data)
-        with registry.start_run(f"confidence {name}", experiment=registry.DEFAULT_EXPERIMENT) as run:
-            every[name] = figures(found, name, arguments, run)
+        every[name] = figures(found, name, arguments)
     table = figure_table(f"Confidence, {arguments.method}, {arguments.answers:,} answers", "set", *COLUMNS)
     for name, of_set in every.items():
         table.add_row(name, *map(shown, of_set.values()))

@@ -16,14 +16,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import argument_parser, figure_table, finish
-from benchmarks.quality import every_set
-from sparklabel import registry
-from sparklabel.benchmarking.cells import Question, question_spec, taught_model
+from benchmarks.quality import every_set, labels_of, taught
 from sparklabel.benchmarking.entries import Entry
 from sparklabel.benchmarking.suite import SetRows, read_set
 from sparklabel.models.references import DEFAULT
 from sparklabel.training.call import AUTO, CLASSIFIER, LORA
-from sparklabel.udf import LabelerSpec, load_engine, make_labeler
+from sparklabel.udf import LabelerSpec
 
 ENTRIES = (
     Entry(DEFAULT, AUTO, method=AUTO),
@@ -41,10 +39,7 @@ def drawn(found: SetRows, seed: int, answers: int, rows: int) -> SetRows:
 
 def agreement(spec: LabelerSpec, found: SetRows) -> float:
     """The mean agreement with the test rows' answers: of one choice, the accuracy."""
-    labels = make_labeler(spec, load_engine(spec.engine, spec.model)).label(
-        [list(texts) for texts, _ in found.test]
-    )
-    agrees = spec.task.answer_mode.agreement
+    labels, agrees = labels_of(spec, found.test), spec.task.answer_mode.agreement
     return float(
         np.mean([agrees(gold, label.value) for (_, gold), label in zip(found.test, labels, strict=True)])
     )
@@ -55,16 +50,10 @@ def compared(found: SetRows, name: str) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     with ExitStack() as stack:  # keeps what is trained until all have used it
         for entry in ENTRIES:
-            question = Question(
-                set_name=name, rows=found, entry=entry, answers=len(found.train), wanted=len(found.train),
-                metric="exact",
-            )  # fmt: skip
-            title = f"{name} {entry.name}"
-            run = stack.enter_context(registry.start_run(title, experiment=registry.DEFAULT_EXPERIMENT))
-            spec, selection = stack.enter_context(taught_model(question, question_spec(question), run))
+            spec, selection = stack.enter_context(taught(name, found, entry, len(found.train)))
             figures[entry.name] = 100 * agreement(spec, found)
             figures |= {"selection": selection} if selection else {}
-            print(f"{title}: {figures[entry.name]:.1f} {selection}", flush=True)
+            print(f"{name} {entry.name}: {figures[entry.name]:.1f} {selection}", flush=True)
     return figures
 
 

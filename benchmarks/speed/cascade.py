@@ -22,24 +22,20 @@ from pyspark.sql import DataFrame, Row, SparkSession
 
 import sparklabel as sl
 from benchmarks.harness import argument_parser, figure_table, finish, seconds
-from benchmarks.quality import every_set
-from sparklabel import registry
-from sparklabel.benchmarking.cells import Question, question_spec, taught_model
+from benchmarks.quality import every_set, labels_of, taught
 from sparklabel.benchmarking.entries import Entry
 from sparklabel.benchmarking.suite import SetRows, read_set
 from sparklabel.confidence.cascade import lowest_threshold
 from sparklabel.intervals import wilson_interval
 from sparklabel.models.references import DEFAULT
 from sparklabel.training.call import CLASSIFIER, LORA
-from sparklabel.udf import LabelerSpec, load_engine, make_labeler, udf_of
+from sparklabel.udf import LabelerSpec, udf_of
 from sparklabel.udf.spec import Fallback
 
 
 def judged(spec: LabelerSpec, rows: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How sure the model is of each answer, and how right it is."""
-    labels = make_labeler(spec, load_engine(spec.engine, spec.model)).label(
-        [list(texts) for texts, _ in rows]
-    )
+    labels = labels_of(spec, rows)
     agreement = spec.task.answer_mode.agreement
     right = [agreement(gold, label.value) for (_, gold), label in zip(rows, labels, strict=True)]
     return np.array([label.confidence for label in labels], dtype=np.float64), np.array(right)
@@ -71,7 +67,11 @@ def main() -> None:
     held_out = found.train[arguments.answers : arguments.answers + arguments.held_out]
     spark = sl.spark_session({"spark.master": "local[2]"})
     with ExitStack() as stack:
-        specs = {name: taught(found, arguments, name, stack) for name in (CLASSIFIER, LORA)}
+        entries = [Entry(name=name, model=DEFAULT, method=name) for name in (CLASSIFIER, LORA)]
+        specs = {
+            entry.name: stack.enter_context(taught(arguments.only, found, entry, arguments.answers))[0]
+            for entry in entries
+        }
         first, second = (judged(specs[name], held_out) for name in (CLASSIFIER, LORA))
         threshold = lowest_threshold(*first, second[1])
         if threshold is not None:
@@ -80,17 +80,6 @@ def main() -> None:
         figures = measured(specs, found, texts_of(spark, found, arguments.rows, arguments.rounds + 1))
     figures |= {"below": threshold.below if threshold else None, "held_out": len(held_out)}
     report(arguments, figures)
-
-
-def taught(found: SetRows, arguments: argparse.Namespace, method: str, stack: ExitStack) -> LabelerSpec:
-    """The model that has learned the answers, until the stack ends."""
-    entry = Entry(name=method, model=DEFAULT, method=method)
-    question = Question(
-        set_name=arguments.only, rows=found, entry=entry, answers=arguments.answers, wanted=arguments.answers,
-        metric="accuracy",
-    )  # fmt: skip
-    run = stack.enter_context(registry.start_run(f"cascade {method}", experiment=registry.DEFAULT_EXPERIMENT))
-    return stack.enter_context(taught_model(question, question_spec(question), run))[0]
 
 
 def measured(specs: dict[str, LabelerSpec], found: SetRows, parts: Sequence[DataFrame]) -> dict[str, Any]:
