@@ -65,6 +65,7 @@ class LanguageModel:
         dtype: str = "auto",
         device: str | None = None,
         batch_tokens: int | None = None,
+        threads: int | None = None,
     ) -> "LanguageModel":
         """Loads a model folder, and merges a LoRA adapter into it.
 
@@ -74,6 +75,7 @@ class LanguageModel:
             dtype: a torch dtype's name, or "auto" (`best_dtype`).
             device: as torch names it; None is a GPU if there is one.
             batch_tokens: the most tokens in one forward pass; None is the default for the device.
+            threads: torch's, on the CPU; None leaves them.
 
         Raises:
             ModelError: if the files do not load, or the architecture does not work with sparklabel's attention.
@@ -88,6 +90,8 @@ class LanguageModel:
         _check_device(device)
         if device == "cpu":
             keep_freed_memory()
+        if threads is not None:
+            torch.set_num_threads(threads)
         # An adapter is merged in float32: many of its updates are smaller than a weight's rounding in bfloat16.
         target = best_dtype(device) if dtype == "auto" else getattr(torch, dtype)
         try:

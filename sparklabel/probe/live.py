@@ -10,12 +10,13 @@ suggested. With 77 labels and 50 answers the probe is right on 60% of rows inste
 83%.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.classifiers.classifier import HIDDEN, SENTENCE, Classifier
+from sparklabel.classifiers.classifier import SENTENCE, Classifier
 from sparklabel.classifiers.heads import STRENGTHS, Features, Floats, Head, Targets, cross_fitted, mean_loss
 from sparklabel.classifiers.pooling import Pool
 
@@ -45,16 +46,17 @@ class LiveProbe:
 
     Attributes:
         strengths: The chosen strength of each source's head, as in `Head.fit`.
-        weights: What each source counts, once that is chosen.
+        weights: What each source counts, once that is chosen, by the sources that are read of a row: of some rows not
+            all are read yet.
     """
 
     def __init__(self, groups: Sequence[int], labels: int, names: Features | None = None) -> None:
         self.groups = tuple(groups) or (labels,)
         self.strengths: dict[str, float] = {}
-        self.weights: Mapping[str, float] = {}
+        self.weights: dict[frozenset[str], Mapping[str, float]] = {}
         self._names = names
         self._next_choice = _FIRST_CHOICE
-        self._classifier: Classifier | None = None
+        self._heads: dict[str, Head] = {}
         if names is not None:
             self.learn({SENTENCE: names[:0]}, np.zeros((0, 1), np.int64), np.zeros(0, np.int64))
 
@@ -62,32 +64,33 @@ class LiveProbe:
         """Learns from all answers so far. Nothing is kept of earlier ones but strengths and weights.
 
         Args:
-            read: For each source features [N, F].
+            read: For each source features [N, F]; the source that counts alone until weights are chosen comes first.
             targets: [N, G], the right choice in each of G groups.
             folds: [N], the number of each row's fold in cross-validation. Rows with equal inputs share one.
         """
-        if len(targets) >= self._next_choice and len(np.unique(folds)) > 1:
+        is_new = bool(self.weights) and frozenset(read) not in self.weights
+        if (is_new or len(targets) >= self._next_choice) and len(np.unique(folds)) > 1:
             self._choose(read, targets, folds)
             self._next_choice = len(targets) * _GROWTH
-        heads = {}
+        self._heads = {}
         for name, features in read.items():
             found, answers, _ = self._with_names(name, features, targets, folds)
             strength = self.strengths.get(name, _STRENGTH)
-            heads[name] = Head.fit(found, answers, self.groups, strength, standardize=name == HIDDEN)
-        self._classifier = Classifier(heads, self._pool(read))
+            self._heads[name] = Head.fit(found, answers, self.groups, strength)
 
     def log_probabilities(self, read: Mapping[str, Stored]) -> Floats:
-        """[N, L] for rows of which the same is read as in `learn`. Before that, what the names say, and without them
+        """[N, L] for rows of which some of what `learn` has is read. Before that, what the names say, and without them
         equal ones."""
         rows = len(next(iter(read.values())))
+        known = self._heads.keys() & read.keys()
+        if not known:
+            return np.tile(np.repeat(-np.log(self.groups), self.groups), (rows, 1))
+        classifier = Classifier(self._heads, self._pool(known))
         found = np.zeros((rows, sum(self.groups)))
         for start, end in blocks(rows, found.shape[1]):
-            if self._classifier is None:
-                found[start:end] = np.repeat(-np.log(self.groups), self.groups)
-            else:
-                found[start:end] = self._classifier.log_probabilities(
-                    {name: part[start:end].astype(np.float32) for name, part in read.items()}
-                )
+            found[start:end] = classifier.log_probabilities(
+                {name: read[name][start:end].astype(np.float32) for name in known}
+            )
         return found
 
     def _with_names(
@@ -112,8 +115,10 @@ class LiveProbe:
         for name, features in read.items():
             given = self._with_names(name, features[judged], targets[judged], folds[judged])
             self.strengths[name], unseen[name] = self._best_strength(name, *given, int(judged.sum()))
-        weights = Pool.fit(unseen, targets[judged], self.groups).weights
-        self.weights = {name: max(weight, _LEAST_WEIGHT) for name, weight in weights.items()}
+        for sources in _subsets(read):
+            said = {name: unseen[name] for name in sources}
+            weights = Pool.fit(said, targets[judged], self.groups).weights
+            self.weights[sources] = {name: max(weight, _LEAST_WEIGHT) for name, weight in weights.items()}
 
     def _best_strength(
         self, source: str, features: Features, targets: Targets, folds: NDArray[np.int64], answers: int
@@ -122,9 +127,7 @@ class LiveProbe:
         read them, and what these say of them."""
         found: list[tuple[float, float, Floats]] = []
         for strength in self._near(source):
-            _, log_p = cross_fitted(
-                features, targets, self.groups, folds, (strength,), standardize=source == HIDDEN
-            )
+            _, log_p = cross_fitted(features, targets, self.groups, folds, (strength,))
             loss = mean_loss(log_p[:answers], targets[:answers], self.groups)
             if found and loss >= found[-1][0]:
                 break  # the loss has one minimum along the strengths
@@ -138,16 +141,22 @@ class LiveProbe:
         at = STRENGTHS.index(self.strengths[source])
         return STRENGTHS[max(0, at - 1) : at + 2]
 
-    def _pool(self, read: Mapping[str, Stored]) -> Pool:
-        """The chosen weights, or equal ones while none are chosen for these sources."""
-        weights = self.weights if self.weights.keys() == read.keys() else dict.fromkeys(read, 1.0)
-        return Pool(weights, self.groups)
+    def _pool(self, known: Collection[str]) -> Pool:
+        """The chosen weights, or the first source alone while none are chosen."""
+        first = next(name for name in self._heads if name in known)
+        return Pool(self.weights.get(frozenset(known), {first: 1.0}), self.groups)
 
 
 def blocks(rows: int, labels: int) -> list[tuple[int, int]]:
     """[start, end) of consecutive rows whose log-probabilities are at most 1 MiB."""
     size = max(1, _CELLS // labels)
     return [(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+def _subsets(sources: Iterable[str]) -> list[frozenset[str]]:
+    """All that may be read of a row: one source at least."""
+    names = list(sources)
+    return [frozenset(some) for count in range(1, len(names) + 1) for some in combinations(names, count)]
 
 
 def _recurring(targets: Targets, folds: NDArray[np.int64]) -> NDArray[np.bool_]:

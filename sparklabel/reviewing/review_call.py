@@ -81,11 +81,6 @@ class ReviewCall:
         _check_access(self)
         if self.features not in FEATURES:
             raise SetupError(f"features={self.features!r} is not one of {', '.join(FEATURES)}.")
-        if self.features == HIDDEN:
-            raise SetupError(
-                "features='hidden': the live probe does not read hidden states yet.",
-                hint="Use 'auto' or 'sentence'.",
-            )
 
     @property
     def is_local(self) -> bool:

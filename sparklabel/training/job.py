@@ -25,6 +25,7 @@ from sparklabel.language_model import (
 )
 from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import ResolvedModel, tokenizer_folder
+from sparklabel.probe.hidden_states import HiddenStates
 from sparklabel.probe.linear import probe_answers
 from sparklabel.progress import WorkProgress
 from sparklabel.prompts import Prompt, bare_template
@@ -195,7 +196,9 @@ class TrainingJob:
         gold = [mode.chosen(answer.answer) for answer in held_out]
         classes = sorted(set(chosen))
         with ONE_MODEL:
-            predicted = probe_answers(load(), self.prepared.encoder, train, row_texts(held_out), classes)
+            predicted = probe_answers(
+                HiddenStates(load(), self.prepared.encoder), train, row_texts(held_out), classes
+            )
             right = sum(p == g for (p, _), g in zip(predicted, gold, strict=True))
             probes = {"hidden states": right / len(gold)}
             with suppress(SetupError, AnswersError):  # it is not installed; or there are too few answers

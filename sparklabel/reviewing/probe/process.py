@@ -11,17 +11,18 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, TypeAlias
 
 from sparklabel.errors import SparklabelError
+from sparklabel.models.references import DEFAULT
 from sparklabel.models.shipped_encoder import ENCODER
 from sparklabel.reviewing.probe.scores import Scores as Scores
 from sparklabel.reviewing.probe.worker import Inputs, ProbeWorker
-from sparklabel.reviewing.review_call import AUTO, HIDDEN, NONE
+from sparklabel.reviewing.review_call import AUTO, NONE
 from sparklabel.tasks import Scored, task_from_dict
 
 _STARTS = 2
@@ -34,13 +35,20 @@ _ROWS_SHOWN, _ROWS_AT_ONCE = 500, 64
 Told: TypeAlias = tuple[Sequence[tuple[str, Inputs]], Sequence[tuple[str, Any]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What the process says instead of scores, if it cannot begin."""
+
+    why: str
+
+
 class ProbeProcess:
     """A task's probe. It is started at once, and reads rows in the order in which they are told.
 
     Args:
         task: The task, as `Task.to_dict` gives it.
-        features: What is read of rows: one of `review_call.FEATURES`. Hidden states are not yet: "auto" is "sentence".
-        encoder: A sentence encoder by reference, as `resolve_encoder` takes it.
+        features: What is read of rows: one of `review_call.FEATURES`.
+        encoder, model: The sentence encoder, and the language model whose hidden states are read, by reference.
         on_scores: Called with each new scores, in a thread of this object's. They have their hashes.
     """
 
@@ -49,17 +57,19 @@ class ProbeProcess:
         task: Mapping[str, Any],
         features: str = AUTO,
         encoder: str = ENCODER,
+        model: str = DEFAULT,
         *,
         on_scores: Callable[[Scores], None],
     ) -> None:
-        self._task, self._encoder, self._on_scores = dict(task), encoder, on_scores
+        self._opening = (dict(task), features, encoder, model)
+        self._on_scores = on_scores
         self._lock = threading.Lock()
         self._rows: dict[str, Inputs] = {}
         self._answers: dict[str, Any] = {}
         self._outgoing: queue.Queue[Told | None] = queue.Queue()
         self._is_closed = False
         self._child: SpawnProcess | None = None
-        self._status = _why_none(self._task, features)
+        self._status, self._missing = _why_none(task, features), ""
         self._thread: threading.Thread | None = None
         if not self._status:
             self._thread = threading.Thread(target=self._run, name="probe", daemon=True)
@@ -71,8 +81,8 @@ class ProbeProcess:
         return self._child.pid if self._child else None
 
     def status(self) -> str:
-        """Why there is no probe, in a sentence; empty while it works."""
-        return self._status
+        """Why there is no probe, or what it cannot read, in a sentence; empty while all is well."""
+        return self._status or self._missing
 
     def tell(self, rows: Sequence[tuple[str, Inputs]] = (), answers: Sequence[tuple[str, Any]] = ()) -> None:
         """Gives it rows and answers, without waiting.
@@ -140,7 +150,7 @@ class ProbeProcess:
                 return None
             child = context.Process(
                 target=serve_probe,
-                args=(theirs, self._task, self._encoder),
+                args=(theirs, *self._opening),
                 name="sparklabel probe",
                 daemon=True,
             )
@@ -156,7 +166,10 @@ class ProbeProcess:
         while True:
             said = connection.recv()
             if isinstance(said, str):
-                self._status = said
+                self._missing = said
+                continue
+            if isinstance(said, Ended):
+                self._status = said.why
                 return
             hashes = said.hashes or hashes
             self._on_scores(replace(said, hashes=hashes))
@@ -174,13 +187,13 @@ class Pace:
             self._oldest = now
         self._new += count
 
-    def scored(self, featured: int) -> None:
-        """All answers are learned, and so many rows scored."""
-        self._new, self._shown = 0, featured
+    def scored(self, readings: int) -> None:
+        """All answers are learned, and all that so many readings gave is scored."""
+        self._new, self._shown = 0, readings
 
-    def is_due(self, now: float, featured: int, waiting: int) -> bool:
-        """Whether to learn and score, when so many rows are read and so many are not."""
-        more = featured - self._shown
+    def is_due(self, now: float, readings: int, waiting: int) -> bool:
+        """Whether to learn and score, when so many rows are read, and so many are still to be."""
+        more = readings - self._shown
         is_late = self._new > 0 and now - self._oldest >= _SECONDS
         return self._new >= _ANSWERS or is_late or more >= _ROWS_SHOWN or (more > 0 and not waiting)
 
@@ -189,25 +202,32 @@ class Pace:
         return max(0.0, self._oldest + _SECONDS - now) if self._new else None
 
 
-def serve_probe(connection: Connection, task: Mapping[str, Any], encoder: str) -> None:
+def serve_probe(
+    connection: Connection, task: Mapping[str, Any], features: str, encoder: str, model: str
+) -> None:
     """What the process does until its parent is gone."""
     # Ctrl-C ends the server, which ends this process when all is saved.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(_NICE)
     with suppress(EOFError, OSError):
+        from sparklabel.reviewing.probe.sources import open_sources  # the server must not load torch
+
         try:
-            worker = ProbeWorker(task_from_dict(dict(task)), _open_encoder(encoder))
+            asked = task_from_dict(dict(task))
+            sources = open_sources(asked, features, encoder, model)
         except SparklabelError as error:
-            connection.send(f"There is no probe: {error}")
+            connection.send(Ended(f"There is no probe: {error}"))
             return
-        _serve(connection, worker)
+        if sources.missing:
+            connection.send(f"The probe reads less of rows than it could: {sources.missing}")
+        _serve(connection, ProbeWorker(asked, sources.read, sources.names))
 
 
 def _serve(connection: Connection, worker: ProbeWorker) -> None:
     pace, shown = Pace(), 0
     while True:
         now = time.monotonic()
-        is_due = worker.featured > 0 and pace.is_due(now, worker.featured, worker.waiting)
+        is_due = worker.featured > 0 and pace.is_due(now, worker.readings, worker.waiting)
         seconds_left = pace.seconds_left(now) if worker.featured else None
         wait = 0.0 if is_due or worker.waiting else seconds_left
         while connection.poll(wait):
@@ -219,7 +239,8 @@ def _serve(connection: Connection, worker: ProbeWorker) -> None:
             worker.read_answered()
             scores = worker.scores()
             connection.send(replace(scores, hashes=None) if scores.featured == shown else scores)
-            pace.scored(shown := scores.featured)
+            shown = scores.featured
+            pace.scored(worker.readings)
         else:
             worker.read_rows(_ROWS_AT_ONCE)
 
@@ -231,21 +252,10 @@ def _write(connection: Connection, outgoing: "queue.Queue[Told | None]") -> None
             connection.send(told)
 
 
-def _open_encoder(reference: str) -> Any:
-    from sparklabel.language_model import SentenceEncoder
-    from sparklabel.models import references
-    from sparklabel.models.encoders import resolve_encoder
-
-    found = resolve_encoder(reference)
-    return SentenceEncoder.load(references.fetch(found), found.identity, threads=1)
-
-
 def _why_none(task: Mapping[str, Any], features: str) -> str:
     """Why there is no probe for a task; empty if there is one."""
     if features == NONE:
         return "There is no probe: it was switched off (features='none')."
-    if features == HIDDEN:
-        return "There is no probe: hidden states are not read yet. Use features='sentence'."
     kind = task_from_dict(dict(task))
     if not isinstance(kind.answer_mode, Scored):
         return f"There is no probe: answers to a task of kind {kind.kind!r} are written, and a probe chooses."

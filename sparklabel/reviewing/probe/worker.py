@@ -1,21 +1,24 @@
 """What the probe process does, without the process: reads rows, learns answers, scores all rows.
 
 In: rows by input hash, answers. Out: `Scores`. Held-out rows are scored and never learned from. A row's features are
-read once, those of rows that have an answer first; equal texts of several rows have one vector.
+read once: what costs least of all rows first, and all of rows that have an answer before the others. Equal texts of
+several rows have one vector.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.classifiers.classifier import SENTENCE, group_targets
-from sparklabel.classifiers.features import label_vectors, sentence_features
-from sparklabel.classifiers.heads import Features
+from sparklabel.classifiers.classifier import HIDDEN, group_targets
+from sparklabel.classifiers.features import label_vectors
+from sparklabel.classifiers.heads import Features, Floats
 from sparklabel.few_shot import Encoder
-from sparklabel.probe.live import LiveProbe, Stored, blocks
+from sparklabel.probe.hidden_states import Projection
+from sparklabel.probe.live import LiveProbe, blocks
 from sparklabel.reviewing.probe.ordering import START, kmeans_start, margin, queue_order
 from sparklabel.reviewing.probe.scores import Scores, best_choices
 from sparklabel.splits import fold, is_held_out
@@ -23,8 +26,12 @@ from sparklabel.tasks import Scored, Task
 from sparklabel.tasks.classification import Classification
 
 FOLDS = 5
+ROWS_OF_PROJECTION = 1024
+"""From how many rows it is seen how to project the others."""
 
 Inputs = Sequence[str | None]
+ReadRows = Callable[[Sequence[Sequence[str]]], Features]
+"""Rows of texts to features [N, F]."""
 
 
 class KnownVectors:
@@ -44,30 +51,43 @@ class KnownVectors:
 
 
 class StoredFeatures:
-    """The features of rows by source, as float16, in arrays that grow."""
+    """The features of rows from one source, as float16, in an array that grows.
 
-    def __init__(self) -> None:
+    Args:
+        is_wide: Whether rows are projected to fewer numbers, once there are enough to see how. Before that the features
+            are not ready.
+    """
+
+    def __init__(self, *, is_wide: bool = False) -> None:
         self.hashes: list[str] = []
         self.position: dict[str, int] = {}
-        self._arrays: dict[str, NDArray[np.float16]] = {}
+        self.is_ready = not is_wide
+        self._array: NDArray[np.float16] | None = None
+        self._projection: Projection | None = None
 
-    def add(self, hashes: Sequence[str], read: Mapping[str, Stored]) -> None:
-        """Appends rows of which all sources were read."""
+    def add(self, hashes: Sequence[str], read: Features, *, is_last: bool) -> None:
+        """Appends rows, behind which for now no more come if `is_last`."""
         start, end = len(self.hashes), len(self.hashes) + len(hashes)
-        for source, found in read.items():
-            array = self._arrays.get(source)
-            if array is None or len(array) < end:
-                grown = np.zeros((max(2 * end, 1024), found.shape[1]), np.float16)
-                if array is not None:
-                    grown[:start] = array[:start]
-                self._arrays[source] = array = grown
-            array[start:end] = found
+        read = self._projection(read) if self._projection else read
+        array = self._array
+        if array is None or len(array) < end:
+            array = np.zeros((max(2 * end, 1024), read.shape[1]), np.float16)
+            if self._array is not None:
+                array[:start] = self._array[:start]
+        array[start:end] = read
+        self._array = array
         self.position |= zip(hashes, range(start, end), strict=True)
         self.hashes += hashes
+        if not self.is_ready and (end >= ROWS_OF_PROJECTION or is_last):
+            features = array[:end].astype(np.float32)
+            self._projection = Projection.fit(features)
+            self._array = self._projection(features).astype(np.float16)
+            self.is_ready = True
 
-    def of(self, positions: slice | Sequence[int]) -> dict[str, NDArray[np.float16]]:
-        """The features of rows by their positions."""
-        return {source: array[: len(self.hashes)][positions] for source, array in self._arrays.items()}
+    def of(self, hashes: Sequence[str]) -> NDArray[np.float16]:
+        """The features of rows that were added."""
+        assert self._array is not None
+        return self._array[[self.position[one] for one in hashes]]
 
 
 class ProbeWorker:
@@ -75,39 +95,48 @@ class ProbeWorker:
 
     Args:
         task: A scored one.
-        encoder: Of the rows and the labels.
+        sources: What reads rows' features, by source: the cheapest first. All rows are read by it before one is read by
+            the next.
+        names: The vectors of the labels' names, as `LiveProbe` takes them.
     """
 
-    def __init__(self, task: Task, encoder: Encoder) -> None:
+    def __init__(self, task: Task, sources: Mapping[str, ReadRows], names: Features | None = None) -> None:
         mode = task.answer_mode
         assert isinstance(mode, Scored), "kinds whose answers are written have no probe"
-        self._mode, self._task = mode, task
-        self._encoder = KnownVectors(encoder)
-        self._probe = LiveProbe(mode.groups, len(mode.choices), names_of(task, encoder))
+        self._mode, self._sources = mode, dict(sources)
+        self._probe = LiveProbe(mode.groups, len(mode.choices), names)
         self._inputs: dict[str, Inputs] = {}
         self._held_out: set[str] = set()
-        self._waiting: dict[str, None] = {}  # in the order in which they came
+        # In the order in which they came.
+        self._waiting: dict[str, dict[str, None]] = {source: {} for source in sources}
         self._answers: dict[str, tuple[int, ...]] = {}
-        self._features = StoredFeatures()
+        self._features = {source: StoredFeatures(is_wide=source == HIDDEN) for source in sources}
+        self._first = next(iter(self._features.values()))
         self._start: list[str] = []
         self._start_of = 0
 
     @property
     def waiting(self) -> int:
-        """How many rows are still to be read."""
-        return len(self._waiting)
+        """How many readings are left, of each row one for each source."""
+        return sum(map(len, self._waiting.values()))
 
     @property
     def featured(self) -> int:
-        """How many rows are read."""
-        return len(self._features.hashes)
+        """How many rows can be scored."""
+        return len(self._first.hashes) if self._first.is_ready else 0
+
+    @property
+    def readings(self) -> int:
+        """How many were done."""
+        return sum(len(features.hashes) for features in self._features.values())
 
     def add_rows(self, rows: Sequence[tuple[str, Inputs]]) -> None:
         """Rows to read and score, by their input hash. Known ones are left as they are."""
         for input_hash, inputs in rows:
             if input_hash not in self._inputs:
                 self._inputs[input_hash] = inputs
-                self._waiting[input_hash] = None
+                for waiting in self._waiting.values():
+                    waiting[input_hash] = None
                 if is_held_out(inputs):
                     self._held_out.add(input_hash)
 
@@ -126,29 +155,33 @@ class ProbeWorker:
 
     def read_rows(self, most: int) -> None:
         """Reads the features of the next rows, so many at most."""
-        self._read(list(islice(self._waiting, most)))
+        for source, waiting in self._waiting.items():
+            if waiting:
+                self._read(source, list(islice(waiting, most)))
+                return
 
     def read_answered(self) -> None:
         """Reads the features of all rows that have an answer."""
-        self._read([one for one in self._answers if one in self._waiting])
+        for source, waiting in self._waiting.items():
+            self._read(source, [one for one in self._answers if one in waiting])
 
-    def _read(self, hashes: list[str]) -> None:
+    def _read(self, source: str, hashes: list[str]) -> None:
         if hashes:
             texts = [[text or "" for text in self._inputs[one]] for one in hashes]
-            self._features.add(hashes, {SENTENCE: sentence_features(self._task, texts, self._encoder)})
             for one in hashes:
-                del self._waiting[one]
+                del self._waiting[source][one]
+            found = self._sources[source](texts)
+            self._features[source].add(hashes, found, is_last=not self._waiting[source])
 
     def scores(self) -> Scores:
         """Learns from all answers whose rows are read, and scores all rows that are, at least one."""
         learned_from = self._learn()
-        features, groups = self._features, self._probe.groups
+        hashes, groups = tuple(self._first.hashes), self._probe.groups
         parts = []
-        for start, end in blocks(self.featured, sum(groups)):
-            log_p = self._probe.log_probabilities(features.of(slice(start, end)))
+        for start, end in blocks(len(hashes), sum(groups)):
+            log_p = self._log_probabilities(hashes[start:end])
             parts.append((*best_choices(log_p, self._mode.groups), margin(log_p, groups)))
         best, probability, margins = (np.concatenate(part) for part in zip(*parts, strict=True))
-        hashes = tuple(features.hashes)
         is_open = np.array([one not in self._answers and one not in self._held_out for one in hashes])
         start_rows = self._start_rows(is_open) if learned_from < START else []
         return Scores(
@@ -156,26 +189,43 @@ class ProbeWorker:
             order=queue_order(margins, is_open, start_rows), featured=len(hashes), learned_from=learned_from,
         )  # fmt: skip
 
+    def _log_probabilities(self, hashes: Sequence[str]) -> Floats:
+        """[N, L], each row's by all that is read of it."""
+        found = np.zeros((len(hashes), sum(self._probe.groups)))
+        by_sources = defaultdict(list)
+        ready = self._ready()
+        for number, one in enumerate(hashes):
+            by_sources[tuple(source for source, read in ready.items() if one in read.position)].append(number)
+        for sources, numbers in by_sources.items():
+            of = [hashes[number] for number in numbers]
+            found[numbers] = self._probe.log_probabilities(
+                {source: ready[source].of(of) for source in sources}
+            )
+        return found
+
+    def _ready(self) -> dict[str, StoredFeatures]:
+        return {source: read for source, read in self._features.items() if read.is_ready}
+
     def _learn(self) -> int:
         """How many answers it learned from: none while all say the same."""
-        known = [one for one in self._answers if one in self._features.position]
+        ready = self._ready()
+        known = [one for one in self._answers if all(one in read.position for read in ready.values())]
         targets = group_targets([self._answers[one] for one in known], self._probe.groups)
         if len(np.unique(targets, axis=0)) < 2:
             return 0
         assert not any(is_held_out(self._inputs[one]) for one in known), "held-out rows only judge"
         folds = np.array([fold(self._inputs[one], FOLDS) for one in known])
-        read = self._features.of([self._features.position[one] for one in known])
-        self._probe.learn(read, targets, folds)
+        self._probe.learn({source: read.of(known) for source, read in ready.items()}, targets, folds)
         return len(known)
 
     def _start_rows(self, is_open: NDArray[np.bool_]) -> list[int]:
         """Where the rows to begin with are; chosen anew whenever twice as many rows are read."""
         if self.featured >= 2 * self._start_of:
-            positions = np.flatnonzero(is_open)
-            vectors = self._features.of(positions.tolist())[SENTENCE].astype(np.float32)
-            self._start = [self._features.hashes[positions[one]] for one in kmeans_start(vectors)]
+            hashes = [self._first.hashes[position] for position in np.flatnonzero(is_open)]
+            vectors = self._first.of(hashes).astype(np.float32)
+            self._start = [hashes[one] for one in kmeans_start(vectors)]
             self._start_of = self.featured
-        return [self._features.position[one] for one in self._start]
+        return [self._first.position[one] for one in self._start]
 
 
 def names_of(task: Task, encoder: Encoder) -> Features | None:

@@ -61,7 +61,7 @@ class ProbeSide(Protocol):
         value, or None for one that is taken back; never those of held-out inputs."""
 
     def status(self) -> str:
-        """Why there is no probe, in a sentence; empty while it works."""
+        """Why there is no probe, or what it cannot read, in a sentence; empty while all is well."""
 
     def close(self) -> None:
         """Ends it."""

@@ -66,10 +66,11 @@ def quality_pages(context: Context) -> APIRouter:
         person = context.person(request, READER)
         context.session(task)
         kept = await figures.of(task)
-        session = context.session(task)
+        session, probe = context.session(task), context.state.probes.get(task)
         content: dict[str, Any] = {
             "task": task, "quality": kept.found, "table": context.state.call.table, "reviewer": person.name,
             "role": person.role, "suggested": session.suggestions.record(),
+            "probe": probe.status() if probe else "",
         }  # fmt: skip
         return render("quality.html", content)
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sparklabel.probe.linear import fit_probe, probe_layer
+from sparklabel.probe.hidden_states import probe_layer
+from sparklabel.probe.linear import fit_probe
 
 
 def test_a_probe_finds_what_the_features_show():

@@ -1,6 +1,7 @@
 """The pages about quality and the playground: what they show, and what they refuse."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,6 +35,13 @@ def test_quality_shows_how_right_the_model_is_once_answers_are_in_the_table(open
     page = ann.get("/quality/tone").text
     assert "of 4 audited rows" in page
     assert "<script" not in page.replace('<script type="module"', "")
+
+
+def test_quality_says_what_the_probe_lacks(opened, ann):
+    opened.state.probes["tone"] = SimpleNamespace(
+        status=lambda: "The encoder is not installed.", close=lambda: None
+    )
+    assert "The encoder is not installed." in ann.get("/quality/tone").text
 
 
 @pytest.mark.parametrize(("chart", "status"), [("accuracy", 200), ("reliability", 200), ("theirs", 404)])

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from sparklabel.classifiers.classifier import HIDDEN, SENTENCE
+from sparklabel.classifiers.features import sentence_features
 from sparklabel.reviewing.probe.scores import suggestion
-from sparklabel.reviewing.probe.worker import KnownVectors, ProbeWorker
+from sparklabel.reviewing.probe.worker import KnownVectors, ProbeWorker, StoredFeatures, names_of
 from sparklabel.splits import is_held_out
 from sparklabel.tasks import classification, matching, multilabel, rating
 
@@ -42,8 +44,14 @@ def answers(asked):
     return [(input_hash, "calm" if "aa" in inputs[0] else "angry") for input_hash, inputs in asked]
 
 
+def new_worker(task=TASK, encoder=None, **more):
+    known = KnownVectors(encoder or Letters())
+    sources = {SENTENCE: lambda texts: sentence_features(task, texts, known)} | more
+    return ProbeWorker(task, sources, names_of(task, known))
+
+
 def worker(told, task=TASK):
-    found = ProbeWorker(task, Letters())
+    found = new_worker(task)
     found.add_rows(told)
     found.read_rows(len(told))
     return found
@@ -77,7 +85,7 @@ def test_a_held_out_row_must_not_teach():
 
 
 def test_the_answer_to_a_held_out_row_that_comes_later_must_not_teach_either():
-    found = ProbeWorker(TASK, Letters())
+    found = new_worker()
     told = [*rows(4), *rows(2, held_out=True)]
     found.answer(answers(told))
     found.add_rows(told)
@@ -119,7 +127,7 @@ def test_rows_that_lie_apart_are_asked_first():
 
 def test_answered_rows_are_read_before_the_others():
     told = rows()
-    found = ProbeWorker(TASK, Letters())
+    found = new_worker()
     found.add_rows(told)
     found.answer(answers(told[-4:]))
     found.read_answered()
@@ -129,7 +137,7 @@ def test_answered_rows_are_read_before_the_others():
 
 def test_equal_texts_are_embedded_once():
     encoder = Letters()
-    found = ProbeWorker(matching("same", "one", "other"), encoder)
+    found = new_worker(matching("same", "one", "other"), encoder)
     found.add_rows([("h1", ("aa", "bb")), ("h2", ("aa", "cc")), ("h3", ("cc", "bb"))])
     for _ in range(3):
         found.read_rows(1)
@@ -156,6 +164,58 @@ def test_other_kinds_that_choose_have_a_probe_too(task, of):
     scores = found.scores()
     said = [suggestion(task.answer_mode, scores, n).value for n in range(30, 60)]
     assert said == [of[value] for _, value in answers(told[30:])]
+
+
+def lengths(texts):
+    """Wide features of texts that say nothing of the answer, but for an `!`."""
+    return np.array([[len(text), 100.0 * ("!" in text[0]), 7.0] for text in texts], np.float32)
+
+
+def test_hidden_states_are_read_after_all_sentence_vectors_and_count_for_rows_that_have_them():
+    told = [(one, (f"abc{number}" + "!" * (number % 2),)) for number, (one, _) in enumerate(rows())]
+    told = [(one, inputs) for one, inputs in told if not is_held_out(inputs)]
+    found = new_worker(**{HIDDEN: lengths})
+    found.add_rows(told)
+    found.read_rows(len(told))
+    assert (found.featured, found.readings, found.waiting) == (len(told), len(told), len(told))
+    found.answer([(one, "angry" if "!" in inputs[0] else "calm") for one, inputs in told[:24]])
+    found.read_answered()
+    found.read_rows(10)
+    assert found.scores().learned_from == 24
+    found.read_rows(len(told))
+    assert found.waiting == 0
+    scores = found.scores()
+    said = [suggestion(TASK.answer_mode, scores, n).value for n in range(24, len(told))]
+    assert said == ["angry" if "!" in inputs[0] else "calm" for _, inputs in told[24:]]
+
+
+def test_hidden_states_alone_make_a_probe():
+    told = [(one, (inputs[0] + "!" * (number % 2),)) for number, (one, inputs) in enumerate(rows())]
+    told = [(one, inputs) for one, inputs in told if not is_held_out(inputs)]
+    found = ProbeWorker(TASK, {HIDDEN: lambda texts: lengths([[text] for [text] in texts])})
+    found.add_rows(told)
+    found.read_rows(5)
+    assert found.featured == 0
+    found.read_rows(len(told))
+    assert found.scores().featured == len(told)
+
+
+def test_wide_features_are_projected_once_there_are_no_more_and_later_ones_like_them():
+    random, found = np.random.default_rng(0), StoredFeatures(is_wide=True)
+    wide = random.normal(size=(40, 4)) @ random.normal(size=(4, 600))
+    wide = wide.astype(np.float32)
+    found.add(["a"], wide[:1], is_last=False)
+    assert not found.is_ready
+    found.add([f"b{n}" for n in range(29)], wide[1:30], is_last=True)
+    found.add([f"c{n}" for n in range(10)], wide[30:], is_last=True)
+    narrow = found.of(found.hashes).astype(np.float32)
+    assert narrow.shape == (40, 30)
+
+    def distances(vectors):
+        return np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
+
+    scaled = (wide - wide[:30].mean(axis=0)) / wide[:30].std(axis=0)
+    assert distances(narrow) == pytest.approx(distances(scaled), rel=0.02, abs=0.1)
 
 
 def test_null_is_read_as_an_empty_text():

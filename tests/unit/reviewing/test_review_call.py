@@ -22,7 +22,6 @@ def call(**options):
         ({"goal": 0}, "goal=0"),
         ({"flush_every": 0.5}, "flush_every=0.5"),
         ({"features": "all"}, "is not one of auto"),
-        ({"features": "hidden"}, "does not read hidden states yet"),
         ({"user_header": "X-User"}, "a proxy that is trusted"),
         ({"trust": ("10.0.0.1",)}, "a proxy that is trusted"),
         ({"user_header": "X", "trust": ("proxy",)}, "is not an IP address"),

@@ -1,0 +1,60 @@
+"""What a probe reads of a row: the hidden states of a frozen model, two thirds up its layers.
+
+In: rows of texts, a loaded model, what renders a row as a prompt. Out: features [N, F]. No model is loaded here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparklabel.classifiers.heads import Features
+from sparklabel.language_model import LanguageModel, decoder_depth, hidden_features
+from sparklabel.prompts import RowEncoder
+
+PROBE_DEPTH = 2 / 3
+"""How far up a model's layers features are read. On one task, layers 16 and 20 of 30 were equally good and best."""
+
+_COMPONENTS = 256
+_FLAT = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenStates:
+    """A loaded, frozen model, and what renders a row's inputs as the prompt that it reads."""
+
+    model: LanguageModel
+    encoder: RowEncoder
+
+    def __call__(self, rows: Sequence[Sequence[str]]) -> Features:
+        """[N, 2 D]: the mean over a row's tokens, then its last token."""
+        ids = [self.encoder.prefix + prompt.ids for prompt in self.encoder.encode(rows)]
+        return hidden_features(self.model, ids, probe_layer(decoder_depth(self.model.model)))
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """Standardized features, projected onto their 256 widest directions (principal component analysis). A head over
+    these is as good as one over all of them, if the directions' widths are kept: on one task and 500 answers 86.4%
+    right instead of 86.1%, and 81.1% with equal widths."""
+
+    mean: Features
+    scale: Features
+    components: Features
+
+    @classmethod
+    def fit(cls, features: Features) -> "Projection":
+        """To features [N, F]."""
+        mean, spread = features.mean(axis=0), features.std(axis=0)
+        scale = np.where(spread > _FLAT, spread, 1.0).astype(np.float32)
+        _, _, directions = np.linalg.svd((features - mean) / scale, full_matrices=False)
+        return cls(mean, scale, directions[:_COMPONENTS].T)
+
+    def __call__(self, features: Features) -> Features:
+        """[N, F] to [N, C]: C is 256, or F or the number of rows that it was fitted to, if that is less."""
+        return np.asarray(((features - self.mean) / self.scale) @ self.components, np.float32)
+
+
+def probe_layer(depth: int) -> int:
+    """The layer, of `depth`, whose output a probe reads."""
+    return max(1, round(depth * PROBE_DEPTH))

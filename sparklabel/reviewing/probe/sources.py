@@ -1,0 +1,75 @@
+"""What the probe reads of rows: sentence vectors, and hidden states of the embedded model.
+
+In: a task, which of them are wanted. Out: what reads each, loaded, or why it cannot be. Each reads with one thread: the
+other cores serve people.
+"""
+
+from dataclasses import dataclass
+
+from sparklabel import registry
+from sparklabel.classifiers import classifier
+from sparklabel.classifiers.features import sentence_features
+from sparklabel.classifiers.heads import Features
+from sparklabel.errors import SparklabelError
+from sparklabel.labeler import PreparedTask
+from sparklabel.language_model import LanguageModel, SentenceEncoder
+from sparklabel.models import references
+from sparklabel.models.encoders import resolve_encoder
+from sparklabel.probe.hidden_states import HiddenStates
+from sparklabel.prompts import bare_template
+from sparklabel.reviewing.probe.worker import KnownVectors, ReadRows, names_of
+from sparklabel.reviewing.review_call import AUTO, HIDDEN, SENTENCE
+from sparklabel.tasks import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What reads rows, by source, the cheapest first; the vectors of the labels' names, if there are any; and what is
+    missing, in a sentence."""
+
+    read: dict[str, ReadRows]
+    names: Features | None
+    missing: str = ""
+
+
+def open_sources(task: Task, features: str, encoder: str, model: str) -> Sources:
+    """Loads what is wanted.
+
+    Args:
+        task: A scored one.
+        features: AUTO, SENTENCE or HIDDEN. AUTO is both, or the one that there is.
+        encoder: A sentence encoder by reference.
+        model: The language model whose hidden states are read, by reference.
+
+    Raises:
+        SparklabelError: None of what is wanted can be loaded.
+    """
+    read: dict[str, ReadRows] = {}
+    names, missing = None, []
+    if features in (AUTO, SENTENCE):
+        try:
+            known = KnownVectors(_open_encoder(encoder))
+            names = names_of(task, known)
+            read[classifier.SENTENCE] = lambda rows: sentence_features(task, rows, known)
+        except SparklabelError as error:
+            missing.append(error)
+    if features in (AUTO, HIDDEN):
+        try:
+            read[classifier.HIDDEN] = _open_hidden_states(task, model)
+        except SparklabelError as error:
+            missing.append(error)
+    if not read:
+        raise missing[0]
+    return Sources(read=read, names=names, missing=str(missing[0]) if missing else "")
+
+
+def _open_encoder(reference: str) -> SentenceEncoder:
+    found = resolve_encoder(reference)
+    return SentenceEncoder.load(references.fetch(found), found.identity, threads=1)
+
+
+def _open_hidden_states(task: Task, reference: str) -> HiddenStates:
+    """The prompt has no instructions: with them every row would take many times as long."""
+    model = LanguageModel.load(registry.fetch(registry.resolve(reference)).base, threads=1)
+    template = bare_template(task, model.tokenizer)
+    return HiddenStates(model, PreparedTask.rendered(task, model.tokenizer, template).encoder)
