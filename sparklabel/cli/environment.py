@@ -16,7 +16,16 @@ def demo(
     rows: Annotated[
         int, typer.Option(min=1, help="Rows to label. Another 500 are set aside for testing.")
     ] = 1500,
-    answers: Annotated[int, typer.Option(min=1, help="Rows that simulated people answer.")] = 800,
+    answers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Rows that simulated people answer: 800, or 400 with --people.", show_default=False
+        ),
+    ] = None,
+    people: Annotated[
+        bool,
+        typer.Option("--people", help="Answer in the review page, with a scripted browser (needs Chromium)."),
+    ] = False,
     data: Annotated[
         Path | None, typer.Option(help="A JSON Lines file to use instead of the movie reviews.")
     ] = None,
@@ -27,7 +36,7 @@ def demo(
     from sparklabel.demo.run import run_demo
 
     try:
-        run_demo(dir, rows, answers, data, text, label)
+        run_demo(dir, rows, answers, data, text, label, people=people)
     except KeyboardInterrupt:
         tell(f"interrupted; the demo starts anew when it is run again, with the tables in {dir}")
         raise typer.Exit(130) from None

@@ -1,7 +1,7 @@
 """The demo: the whole loop on one machine, on movie reviews or on a JSON Lines file.
 
 In: a folder to work in. Out: Delta tables, an MLflow store, and a table of results on rows that were set aside first.
-Only the people are simulated, by the gold column; everything else is real.
+Only the people are simulated, by the gold column: in one UPDATE, or in the review page. Everything else is real.
 """
 
 import os
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from sparklabel import registry
 from sparklabel.delta.session import spark_session
+from sparklabel.demo.browser import answer_in_browser, chromium
 from sparklabel.demo.data import DemoData, key_hash, movie_reviews, read_jsonl, split_rows
 from sparklabel.errors import SetupError
 from sparklabel.evaluation import EvaluationReport, Metrics, evaluate, measure
@@ -24,8 +25,10 @@ from sparklabel.labeling import PassReport, label_table
 from sparklabel.labels.status import OK
 from sparklabel.language_model import LanguageModel
 from sparklabel.models.references import DEFAULT
+from sparklabel.probe.hidden_states import HiddenStates
 from sparklabel.probe.linear import probe_answers
 from sparklabel.prompts import bare_template
+from sparklabel.reviewing.serve import review
 from sparklabel.table.human_answers import human_answers
 from sparklabel.table.task_table import open_task_table
 from sparklabel.tasks import Classification
@@ -34,13 +37,33 @@ from sparklabel.training.report import TrainingReport
 from sparklabel.udf import vacate_gpu
 
 TABLE, TEST_TABLE = "reviews", "reviews_test"
+_ANSWERS, _ANSWERS_IN_PAGE = 800, 400
 
 
-def run_demo(directory: Path, rows: int, answers: int, data: Path | None, text: str, label: str) -> None:
+def run_demo(
+    directory: Path,
+    rows: int,
+    answers: int | None,
+    data: Path | None,
+    text: str,
+    label: str,
+    *,
+    people: bool = False,
+) -> None:
     """Runs the loop in `directory`. A second run there replaces the tables and keeps MLflow's history.
 
-    Raises SetupError if the data is missing or too small, and what the steps raise.
+    Args:
+        directory: Everything is written here.
+        rows: How many are labeled.
+        answers: How many of them people answer; None: 800, or 400 in the review page.
+        data, text, label: A JSON Lines file instead of the movie reviews, and its fields.
+        people: Whether answers are given in the review page, by a scripted person with a browser.
+
+    Raises SetupError if the data or the browser is missing or too small, and what the steps raise.
     """
+    if people:
+        chromium()
+    answers = answers or (_ANSWERS_IN_PAGE if people else _ANSWERS)
     started, console = time.monotonic(), Console(highlight=False)
     loaded = split_rows(read_jsonl(data, text, label) if data else movie_reviews(), rows, answers)
     directory = directory.resolve()
@@ -55,7 +78,7 @@ def run_demo(directory: Path, rows: int, answers: int, data: Path | None, text: 
     spark = spark_session({"spark.sql.warehouse.dir": str(directory / "warehouse")})
     # Another file is another problem: models are not compared with its champion.
     name = "-".join(["demo", loaded.task.name, *([re.sub(r"\W+", "_", data.stem)] if data else [])])
-    _Demo(spark, directory, console, loaded, answers, name, forced=data is not None).run()
+    _Demo(spark, directory, console, loaded, answers, name, forced=data is not None, people=people).run()
     console.print(f"\n{time.monotonic() - started:.0f} s in all\ndemo ok")
 
 
@@ -71,9 +94,10 @@ class _Demo:
         answers: int,
         registered_name: str,
         forced: bool,
+        people: bool,
     ) -> None:
         self.spark, self.directory, self.console, self.data = spark, directory, console, data
-        self.registered_name = registered_name
+        self.registered_name, self.people = registered_name, people
         self.task, self.answers, self.forced = data.task, answers, forced
 
     def run(self) -> None:
@@ -88,8 +112,12 @@ class _Demo:
         mixed = self._evaluate(self.task)
         self._step("3/7", f"First pass: label {TABLE} in place")
         first = self._label(DEFAULT)
-        self._step("4/7", f"People answer {self.answers:,} rows (simulated by the gold column)")
-        self._answer()
+        if self.people:
+            self._step("4/7", f"People answer {self.answers:,} rows in the review page (a scripted browser)")
+            self._answer_in_page()
+        else:
+            self._step("4/7", f"People answer {self.answers:,} rows (simulated by the gold column)")
+            self._answer()
         self._step("5/7", "Fine-tune on the answers, log to MLflow, let the gate decide")
         training = finetune(
             self.spark,
@@ -146,6 +174,25 @@ class _Demo:
         changed = self.spark.sql(update).collect()[0]["num_affected_rows"]
         self.console.print(f"{changed:,} rows answered")
 
+    def _answer_in_page(self) -> None:
+        """A quarter of the answers judge, the others teach. What an earlier demo left is not asked again."""
+        journal = self.directory / "review.db"
+        for left in self.directory.glob(f"{journal.name}*"):
+            left.unlink()
+        answers_table = f"{TABLE}_{self.task.name}_answers"
+        self.spark.sql(f"DROP TABLE IF EXISTS {answers_table}")
+        judges = self.answers // 4
+        gold = dict(zip(self.data.pool["id"], self.data.pool["gold"], strict=True))
+        with review(
+            self.spark, TABLE, self.task, key="id", journal=journal, answers=answers_table, port=0,
+            audit_share=0.25, judges=judges, goal=self.answers,
+        ) as app:  # fmt: skip
+            self.console.print(f"[dim]{app.url}[/] (open it to look on)", soft_wrap=True)
+            found = answer_in_browser(app.url, self.task, gold, self.answers, self.console.print)
+            report = app.stop()
+        self.console.print(f"{found.rows:,} rows answered, {found.blind:,} of them blind: these judge")
+        self.console.print(str(report))
+
     def _probe(self) -> Metrics:
         """Logistic regression over the frozen base, trained on the same answers as the new model: the baseline without
         fine-tuning."""
@@ -157,7 +204,9 @@ class _Demo:
         answers = human_answers(self.spark, opened, self.task).train
         train = [([text or "" for text in a.inputs], a.answer) for a in answers]
         names, gold = self.task.label_names, list(self.data.test["gold"])
-        found = probe_answers(model, encoder, train, [[t] for t in self.data.test["text"]], names)
+        found = probe_answers(
+            HiddenStates(model, encoder), train, [[t] for t in self.data.test["text"]], names
+        )
         values, confidence = zip(*found, strict=True)
         return measure(self.task.answer_mode, gold, values, confidence, [OK] * len(gold))
 

@@ -44,6 +44,7 @@ DOORS = {
     "starlette": {"reviewing.web"},
     "uvicorn": {"reviewing.web"},
     "itsdangerous": {"reviewing.web"},
+    "playwright": {"demo.browser"},
     "matplotlib": {"training.runs.figures", "benchmarking.charts", "reviewing.insight.charts"},
     "pyspark": {room for room, floor in FLOORS.items() if floor >= 4},
 }
