@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 MAX_EVENTS = 1000
 MAX_ROWS = 100
+_LONGEST_KEY = 10_000
 _LONGEST_NOTE = 10_000
 _DAY = 86_400.0
 Text = Annotated[str, Field(strict=True)]
@@ -50,10 +51,11 @@ class BeforeIn(_FromBrowser):
 
 
 class EventIn(_FromBrowser):
-    """An event as a browser sends it. `id` is the row's input hash."""
+    """An event as a browser sends it. `id` is the row's input hash; `key` its key, as the row came with it."""
 
     event_id: Annotated[str, Field(strict=True, pattern=r"^[\w-]{1,64}$")]
     id: Hash
+    key: Annotated[Text | None, Field(max_length=_LONGEST_KEY)] = None
     kind: Literal["answer", "skip", "flag", "undo", "resolve"]
     value: Any = None
     seconds: Annotated[float | None, BeforeValidator(_seconds)] = None

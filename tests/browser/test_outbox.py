@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -96,13 +97,24 @@ def test_without_local_storage_the_next_row_waits_for_the_acknowledgement(visito
 def test_a_refused_answer_is_told_and_the_others_are_saved(visitor, serve):
     review = serve(rows=tone_rows(30))
     page = visitor().comes(review)
-    del review.state.session("tone")._rows["row-1"]
-    del review.table.rows["tone"]["row-1"]
+    known = review.state.session("tone")._rows
+    known["row-0"] = replace(known["row-0"], key='{"of another table": 0}')
+    del known["row-1"], review.table.rows["tone"]["row-1"]
     for _ in range(3):
         page.keyboard.press("1")
     saved(page)
     assert "1 answer not taken. There is no such row." in page.locator("#notice").inner_text()
     assert list(review.answers) == ["row-0", "row-2"]
+
+
+def test_the_answer_to_a_row_that_was_deleted_before_a_restart_is_kept(visitor, serve):
+    review = serve(rows=tone_rows(30))
+    page = visitor().comes(review)
+    del review.state.session("tone")._rows["row-1"], review.table.rows["tone"]["row-1"]
+    for _ in range(3):
+        page.keyboard.press("1")
+    saved(page)
+    assert list(review.answers) == ["row-0", "row-1", "row-2"]
 
 
 @pytest.mark.parametrize(("back", "seen"), [(2, "text number 0"), (1, "text number 2")])

@@ -1,14 +1,18 @@
 """A value that a person gave, as the table will hold it, or why it cannot be.
 
-In: a task, a value as JSON has it, the row's inputs. Out: the value in the task's own form. A browser is never trusted
+In: a task, a value as JSON has it, the row's inputs. Out: the value in the task's own form; or, of a row that is gone,
+what is known of it. A browser is never trusted
 to have sent one: a value of another type would stop all answers from reaching the table.
 """
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any
 
 from sparklabel.arguments import is_number
+from sparklabel.reviewing.records import ReviewRow
+from sparklabel.reviewing.requests import EventIn
 from sparklabel.tasks import Answering, AnswerMode, Entities, Multilabel, Rating, Scored, Task
 from sparklabel.tasks.json_values import json_text, plain
 from sparklabel.tasks.structs import struct_of
@@ -79,3 +83,28 @@ def _texts_of_dates(value: dict[str, Any]) -> Any:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def gone_row(given: EventIn, other: ReviewRow | None) -> ReviewRow:
+    """The row of an event that came after it had been changed or deleted, and the server started anew: what was said of
+    it is kept, though it is not written to any row.
+
+    Args:
+        given: The event; its key tells which row it was.
+        other: A row of the same table, whose key shows what keys are like there.
+
+    Raises:
+        ValueError: There cannot have been such a row.
+    """
+    if other is None or given.key is None or _key_types(given.key) != _key_types(other.key):
+        raise ValueError("There is no such row. It may have been changed or deleted.")
+    return ReviewRow(input_hash=given.id, key=given.key, inputs=("",) * len(other.inputs))
+
+
+def _key_types(key: str) -> Any:
+    """The columns of a key, as JSON has it, and the types of what they hold; None for what is not one."""
+    try:
+        found = json.loads(key)
+    except ValueError:
+        return None
+    return {name: type(value) for name, value in found.items()} if isinstance(found, dict) else None

@@ -12,12 +12,10 @@ class Leases:
 
     def __init__(self) -> None:
         self._until: dict[str, dict[str, float]] = {}
-        self._of: dict[str, set[str]] = {}
 
     def take(self, row: str, reviewer: str, now: float) -> None:
         """Gives a lease, or renews it."""
         self._until.setdefault(row, {})[reviewer] = now + LEASE_SECONDS
-        self._of.setdefault(reviewer, set()).add(row)
 
     def holders(self, row: str, now: float) -> set[str]:
         """Who holds the row."""
@@ -30,9 +28,3 @@ class Leases:
         held.pop(reviewer, None)
         if not held:
             self._until.pop(row, None)
-        self._of.get(reviewer, set()).discard(row)
-
-    def release(self, reviewer: str) -> None:
-        """Ends all leases of a person."""
-        for row in list(self._of.get(reviewer, ())):
-            self.drop(row, reviewer)

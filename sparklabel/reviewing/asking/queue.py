@@ -81,15 +81,14 @@ class ReviewQueue:
         Args:
             reviewer: Who.
             count: How many, at most.
-            have: The rows that wait in the person's browser: their leases are renewed. Empty: the browser has just
-                opened, and what it had before is free.
+            have: The rows that wait in the person's browser: their leases are renewed. Empty: the page has just been
+                opened, and what the person has already may be given once more. It stays leased: another page of the
+                same person may show it.
             now: Seconds of a clock that is never set back.
             wanted: A filter. Filtered rows are of the queue alone: an audit of chosen rows would not be one.
             among: The only rows to look at, also rows that are done by others.
         """
         self.renew(reviewer, have, now)
-        if not have:
-            self._leases.release(reviewer)
         again = self._free(self._again.get(reviewer, {}), reviewer, have, now)
         queue = self._free(
             self._queue if among is None else self._not_held_out(among), reviewer, have, now, wanted
@@ -182,7 +181,9 @@ class ReviewQueue:
             holders, answered = self._leases.holders(name, now), self._answered.get(name, frozenset())
             # One more person may look at a row that has all its answers: at a disputed one, for example.
             missing = max(self._wanted(name) - len(answered), 1)
-            if reviewer in holders or len(holders - answered) >= missing:
+            if has and reviewer in holders:
+                continue
+            if len(holders - answered - {reviewer}) >= missing:
                 continue
             if wanted is None or wanted(self._rows[name]):
                 yield self._rows[name]
@@ -195,11 +196,11 @@ class ReviewQueue:
     def _leased(
         self, reviewer: str, count: int, now: float, draw: Callable[[], ReviewRow | None]
     ) -> list[ReviewRow]:
-        found: list[ReviewRow] = []
+        found: dict[str, ReviewRow] = {}
         while len(found) < count and (row := draw()):
             self._leases.take(row.input_hash, reviewer, now)
-            found.append(row)
-        return found
+            found.setdefault(row.input_hash, row)
+        return list(found.values())
 
 
 def _first(lanes: Iterable[Iterator[ReviewRow]]) -> ReviewRow | None:

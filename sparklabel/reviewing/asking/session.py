@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sparklabel.reviewing.asking.answer_values import checked_value, is_right
+from sparklabel.reviewing.asking.answer_values import checked_value, gone_row, is_right
 from sparklabel.reviewing.asking.bulk_notes import bulk_of, bulk_of_note
 from sparklabel.reviewing.asking.history import TaskHistory
 from sparklabel.reviewing.asking.queue import ReviewQueue
@@ -219,9 +219,7 @@ class TaskSession:
             if author != person.name:
                 raise ValueError("Another person's event has this id.")
             return Outcome(one.event_id, KEPT)
-        row = self._rows.get(one.id)
-        if row is None:
-            raise ValueError("There is no such row. It may have been changed or deleted.")
+        row = self._rows.get(one.id) or gone_row(one, next(iter(self._rows.values()), None))
         if one.kind == RESOLVE and not person.may(LEAD):
             raise ValueError("Only a lead decides what people dispute.")
         if bulk_of_note(one.note):

@@ -1,5 +1,6 @@
 """The API: rows out, events in, what a person sees and what not."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -81,8 +82,17 @@ def test_a_value_that_is_no_answer_is_refused_and_the_others_are_kept(opened, an
     assert opened.state.journal.last_seq == 1
 
 
-def test_a_row_that_is_not_there_is_refused(ann):
-    assert "no such row" in send(ann, event("nowhere", "good"))["outcomes"][0]["why"]
+@pytest.mark.parametrize("key", [{}, {"key": '{"other": 1}'}, {"key": '{"id": "1"}'}, {"key": "{"}])
+def test_a_row_that_cannot_have_been_there_is_refused(ann, key):
+    assert "no such row" in send(ann, event("nowhere", "good", **key))["outcomes"][0]["why"]
+
+
+def test_what_is_said_of_a_row_that_was_deleted_before_a_restart_is_kept_and_not_written(opened, ann):
+    assert send(ann, event("gone", "good", key='{"id": 9}'))["outcomes"][0]["outcome"] == "kept"
+    asyncio.run(opened.state.flush())
+    (kept,) = opened.table.answers["tone"].values()
+    assert (kept.input_hash, kept.key, kept.value) == ("gone", '{"id": 9}', "good")
+    assert "gone" not in opened.table.rows["tone"]
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,20 @@ def test_a_browser_that_has_nothing_gets_its_rows_again():
     assert names(queue.next("ann", 5, (), 0.0)) == names(queue.next("ann", 5, (), 1.0))
 
 
+def test_a_second_page_of_a_person_leaves_the_rows_of_the_first_to_nobody_else():
+    queue = ReviewQueue(learners(6))
+    first = names(queue.next("ann", 4, (), 0.0))
+    assert names(queue.next("ann", 4, (), 1.0)) == first
+    assert not {*names(queue.next("bo", 4, (), 2.0))} & {*first}
+
+
+def test_a_row_that_moved_is_given_once_to_a_page_that_was_just_opened():
+    queue = ReviewQueue(learners(3))
+    row, *_ = queue.next("ann", 3, (), 0.0)
+    queue.give_again(row, "ann")
+    assert sorted(names(queue.next("ann", 9, (), 1.0))) == sorted(names(learners(3)))
+
+
 def test_a_row_that_was_answered_or_skipped_never_comes_again_to_that_person():
     queue = ReviewQueue(learners(3))
     one, two, three = queue.next("ann", 3, (), 0.0)

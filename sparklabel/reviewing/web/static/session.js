@@ -156,7 +156,8 @@ export class Session {
   // Returns the event's id. `before` is the answer that the person saw, by which the server knows what this one replaces.
   #emit(kind, row, { value = null, note = null, seconds = null, shown = null }) {
     const event = newId();
-    this.outbox.add({ event_id: event, id: row.id, kind, value, seconds, note: note || null, shown, before: row.before ?? null });
+    const { id, key, before = null } = row;
+    this.outbox.add({ event_id: event, id, key, kind, value, seconds, note: note || null, shown, before });
     return event;
   }
 
