@@ -44,18 +44,21 @@ def row_view(session: TaskSession, row: ReviewRow, person: Person) -> dict[str, 
 
 
 def listed_view(session: TaskSession, row: ReviewRow, person: Person) -> dict[str, Any]:
-    """A row in a list. Of one that judges models, labels and answers are told to who has answered it."""
-    name = row.input_hash
+    """A row in a list. Of one that judges models the person's own answer alone is told: who has read the model's, or
+    another one's, might change it."""
+    name, is_blind = row.input_hash, row.is_held_out
     resolution = session.history.resolution(name)
-    is_blind = row.is_held_out and person.name not in resolution.votes
     model = None if is_blind else session.suggestions.by_model(row)
     in_table = before_of(row)
     by = {*resolution.votes, *filter(None, (resolution.reviewer, in_table.reviewer))}
-    answer = resolution.value if resolution.is_answered else in_table.value
+    if is_blind:
+        answer = resolution.votes.get(person.name)
+    else:
+        answer = resolution.value if resolution.is_answered else in_table.value
     return {
         "id": name, "key": row.key, "inputs": [_listed(text) for text in row.inputs], "blind": is_blind,
         "label": model.value if model else None, "confidence": model.confidence if model else None,
-        "has_label": model is not None, "answer": None if is_blind else answer, "by": sorted(by),
+        "has_label": model is not None, "answer": answer, "by": sorted(by),
         "is_answered": resolution.is_answered or row.label.source == "human",
         "is_disputed": resolution.is_disputed and not is_blind,
         "is_flagged": name in session.history.flagged,

@@ -60,14 +60,14 @@ def test_a_long_text_is_cut(tmp_path):
         assert len(listed(by(opened, "ann"))["rows"][0]["inputs"][0]) == 301
 
 
-def test_label_and_answers_of_a_row_that_judges_models_are_told_to_who_answered_it(opened):
+def test_of_a_row_that_judges_models_ones_own_answer_alone_is_told(opened):
     send(by(opened, "ann"), event("h0", "bad"))
     shown = {
         name: next(row for row in listed(by(opened, name))["rows"] if row["id"] == "h0")
         for name in ("ann", "lee")
     }
     assert [(row["blind"], row["label"], row["answer"]) for row in shown.values()] == [
-        (False, "good", "bad"), (True, None, None),
+        (True, None, "bad"), (True, None, None),
     ]  # fmt: skip
 
 

@@ -63,7 +63,7 @@ function table(rows) {
 function answer(row) {
   if (row.is_disputed) return h("span", { class: "badge warn" }, "disputed");
   if (!row.is_answered) return "–";
-  return row.blind ? h("span", { class: "muted" }, "hidden") : h("bdi", {}, shown(row.answer));
+  return row.blind && row.answer === null ? h("span", { class: "muted" }, "hidden") : h("bdi", {}, shown(row.answer));
 }
 
 function read() {
