@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.browser.reviews import tone_rows
+import sparklabel as sl
+from tests.browser.reviews import text_row, tone_rows
 
 
 @pytest.fixture
@@ -83,3 +84,15 @@ def test_axe_finds_nothing_on_the_page_and_in_its_dialog_light_or_dark(visitor, 
 def test_320_pixels_need_no_sideways_scrolling(visitor, opened):
     page = on_rows(opened, visitor(viewport={"width": 320, "height": 640}))
     assert page.evaluate("document.documentElement.scrollWidth") == 320
+
+
+def test_several_labels_are_one_answer_in_bulk(visitor, serve):
+    topics = sl.multilabel("topics", inputs="text", labels=["billing", "delivery", "praise"])
+    opened = serve(task=topics, rows=[text_row(n, f"text number {n}", value=["billing"]) for n in range(130)])
+    page = on_rows(opened, visitor())
+    page.get_by_role("button", name="One answer for all of these").click()
+    page.get_by_role("button", name="Give all 130 the answer none").wait_for()
+    page.get_by_label("Their answer").select_option(label=["praise", "billing"])
+    page.get_by_role("button", name="Give all 130 the answer billing, praise").click()
+    page.locator("#state", has_text="130 rows got the answer billing, praise.").wait_for()
+    assert set(map(tuple, opened.answers.values())) == {("billing", "praise")}

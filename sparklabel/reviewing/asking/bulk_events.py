@@ -18,7 +18,7 @@ from sparklabel.reviewing.people import Person
 from sparklabel.reviewing.records import ANSWER, QUEUE, Event, ReviewRow
 from sparklabel.reviewing.requests import FilterIn
 from sparklabel.reviewing.resolve import standing
-from sparklabel.tasks import Scored
+from sparklabel.tasks import Answering, Entities, Scored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +44,15 @@ def bulk_rows(session: TaskSession, wanted: FilterIn) -> BulkRows:
 
 
 def bulk_value(session: TaskSession, value: Any) -> Any:
-    """The answer as the task writes it. Raises ValueError if it is none, or if the task's answers are no choices: words
-    of one text are no answer to another."""
-    mode = session.task.answer_mode
-    if not isinstance(mode, Scored) or mode.groups:
-        raise ValueError("Only a task with one choice a row can be answered in bulk.")
-    return checked_value(session.task, mode, value, ())
+    """The answer as the task writes it. Raises ValueError if it is none, or says more than that there is nothing and is
+    no choice: words of one text are no answer to another."""
+    task = session.task
+    mode, is_nothing = task.answer_mode, value is None or value == []
+    if not isinstance(mode, Scored) and not (is_nothing and isinstance(task, Answering | Entities)):
+        raise ValueError(
+            "What is written about one text is no answer to others: only choices are given in bulk."
+        )
+    return checked_value(task, mode, value, [""] * len(task.inputs))
 
 
 def bulk_events(

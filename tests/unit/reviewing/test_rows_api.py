@@ -6,7 +6,7 @@ from sparklabel.reviewing.bulk_answers import BulkAnswers
 from sparklabel.reviewing.people import LEAD, Account, Person
 from sparklabel.reviewing.records import ANSWER, QUEUE
 from sparklabel.reviewing.requests import EventIn, EventsIn
-from sparklabel.tasks import extraction
+from sparklabel.tasks import answering, entities, extraction, generation, multilabel
 from tests.unit.reviewing.reviews import OURS, event, review, rows_of, send, text_row
 
 ACCOUNTS = {name: Account(role) for name, role in (("ann", "annotator"), ("lee", "lead"), ("ray", "reader"))}
@@ -171,11 +171,34 @@ def test_an_answer_that_is_none_is_refused(opened):
     assert bulk(by(opened, "lee"), "ugly", 120).status_code == 422
 
 
-def test_a_task_without_choices_is_not_answered_in_bulk(tmp_path):
-    task = extraction("tone", inputs="text", fields={"name": "string"})
+@pytest.mark.parametrize(
+    ("task", "value"),
+    [
+        (extraction("tone", inputs="text", fields={"name": "string"}), {"name": "x"}),
+        (entities("tone", inputs="text", types=["a"]), [{"text": "x", "type": "a", "start": 0, "end": 1}]),
+        (generation("tone", "text", "Sum up."), "x"),
+        (generation("tone", "text", "Sum up."), None),
+    ],
+)
+def test_what_is_written_about_one_text_is_not_given_in_bulk(tmp_path, task, value):
     with review(tmp_path, rows=ROWS, tasks=(task,), **OPTIONS) as opened:
-        answer = bulk(by(opened, "lee"), {"name": "x"}, 120)
-    assert (answer.status_code, "one choice" in answer.json()["message"]) == (422, True)
+        answer = bulk(by(opened, "lee"), value, 120)
+    assert (answer.status_code, "only choices" in answer.json()["message"]) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("task", "value", "kept"),
+    [
+        (multilabel("tone", "text", ["a", "b", "c"]), ["c", "a"], ["a", "c"]),
+        (multilabel("tone", "text", ["a", "b", "c"]), [], []),
+        (entities("tone", inputs="text", types=["a"]), [], []),
+        (answering("tone", question="question", context="text"), None, None),
+    ],
+)
+def test_several_labels_and_that_there_is_nothing_can_be_given_in_bulk(tmp_path, task, value, kept):
+    with review(tmp_path, rows=ROWS, tasks=(task,), **OPTIONS) as opened:
+        assert bulk(by(opened, "lee"), value, 120).status_code == 200
+        assert [event.value for event in opened.state.journal.events()][:3] == [kept] * 3
 
 
 def test_a_bulk_is_undone_at_once_but_for_answers_that_were_changed(opened):

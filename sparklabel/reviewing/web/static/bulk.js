@@ -10,13 +10,21 @@ import { drawn } from "./texts.js";
 const PATIENCE = 300_000; // ms: many thousand answers come on disk
 
 // changed: () => void, after rows have got answers, or lost them. Returns show: (filter, count) => void, for what is shown.
-export function startBulk(path, choices, changed) {
+export function startBulk(path, { values, isSeveral }, changed) {
   let filter = {};
   let count = 0;
   let names = ""; // stands for the rows that the filter finds: others by the time of the answer are refused
-  find("bulk-answer").append(
-    h("option", { value: "" }, "Choose"), ...choices.map((value, number) => h("option", { value: number }, shown(value))),
-  );
+  const options = values.map((value, number) => h("option", { value: number }, shown(value)));
+  find("bulk-answer").append(...(isSeveral ? [] : [h("option", { value: "" }, "Choose")]), ...options);
+  find("bulk-answer").multiple = isSeveral;
+  find("bulk-answer").required = !isSeveral;
+  find("bulk-several").hidden = !isSeveral;
+
+  // Undefined until one is chosen; of several labels none is an answer, too.
+  function chosen() {
+    const found = [...find("bulk-answer").selectedOptions].filter((option) => option.value !== "").map((option) => values[Number(option.value)]);
+    return isSeveral ? found : found[0];
+  }
 
   // The button can be pressed once ten rows are there to be looked at.
   async function draw() {
@@ -36,8 +44,8 @@ export function startBulk(path, choices, changed) {
   }
 
   function name() {
-    const number = find("bulk-answer").value;
-    const answer = number === "" ? "an answer" : `the answer ${shown(choices[Number(number)])}`;
+    const value = chosen();
+    const answer = value === undefined ? "an answer" : `the answer ${shown(value)}`;
     find("bulk-give").textContent = `Give all ${count.toLocaleString("en")} ${answer}`;
   }
 
@@ -46,7 +54,7 @@ export function startBulk(path, choices, changed) {
     find("bulk-give").disabled = true;
     find("bulk-give").textContent = "Saving";
     find("bulk-problem").textContent = "";
-    const value = choices[Number(find("bulk-answer").value)];
+    const value = chosen();
     try {
       const done = await postJson(`${path}/bulk`, { filter, value, count, names }, { patience: PATIENCE });
       find("bulk").close();

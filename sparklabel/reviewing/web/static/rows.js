@@ -2,7 +2,7 @@
 
 import { getJson, postJson } from "./api.js";
 import { startBulk } from "./bulk.js";
-import { choicesOf, shown } from "./choices.js";
+import { bulkAnswersOf, choicesOf, shown } from "./choices.js";
 import { find, h, percent, plural } from "./dom.js";
 import { keyText } from "./row_view.js";
 import { drawn } from "./texts.js";
@@ -83,7 +83,8 @@ async function start() {
   find("label-field").hidden = labels.length === 0;
   find("label").append(...labels.map((label, number) => h("option", { value: number }, shown(label))));
   if (choices.length === 0) find("suspicious").remove();
-  if (choices.length > 0 && find("bulk")) showBulk = startBulk(path, choices, load);
+  const bulk = bulkAnswersOf(task);
+  if (bulk.values.length > 0 && find("bulk")) showBulk = startBulk(path, bulk, load);
   find("filter").addEventListener("submit", (event) => {
     event.preventDefault();
     filter = read();
