@@ -30,6 +30,14 @@ def page(visitor, review):
     return page
 
 
+def test_a_double_click_decides_one_row(page, review):
+    box = page.get_by_role("button", name="yes").bounding_box()
+    page.mouse.dblclick(box["x"] + 20, box["y"] + box["height"] / 2, delay=200)
+    page.get_by_text("2 disputed rows").wait_for()
+    page.wait_for_timeout(300)
+    assert review.kinds.count("resolve") == 1
+
+
 def test_a_key_that_is_held_down_decides_one_row(page, review):
     page.keyboard.down("1")
     page.get_by_text("2 disputed rows").wait_for()

@@ -38,10 +38,15 @@ function card({ row, votes, notes }) {
     ]).filter(Boolean),
     ...notes.map((note) => h("p", { class: "notice" }, note)),
     h("div", { class: "labels ranked" }, ...votes.map((vote, number) => button(
-      shown(vote.value), { key: number < 9 ? String(number + 1) : null, press: () => decide(vote.value), class: "label" },
+      shown(vote.value), { key: number < 9 ? String(number + 1) : null, press: (event) => click(event, vote.value), class: "label" },
     ))),
     h("p", { class: "muted" }, votes.map(({ value, people }) => `${shown(value)}: ${plural(people, "person", "people")}`).join(", ")),
   );
+}
+
+// The second click of a double click comes when the next row stands there.
+function click(event, value) {
+  if (event.detail < 2) decide(value);
 }
 
 // One decision at a time: a second press while it is on its way would decide a row that nobody has seen.
