@@ -1,11 +1,12 @@
 """The review screen under a fast annotator: from a key to the next row painted, in a real browser.
 
     python -m benchmarks.speed.review_keys [--rows 100000] [--keys 300] [--a-second 8] [--others 9] [--labels 77]
+        [--probe]
 
 A server process holds the rows in memory, and a journal on disk. A browser answers at a steady pace, while others
 answer a row a second each. The time of a key runs from the browser's own time stamp of it to the first task after the
-frame that shows another row. Blind rows are skipped: Enter has nothing to take there. No probe learns, and no table is
-written.
+frame that shows another row. Blind rows are skipped: Enter has nothing to take there. With `--probe` the live probe
+reads the rows and learns from all these answers meanwhile. No table is written.
 """
 
 import json
@@ -43,13 +44,15 @@ document.addEventListener("keydown", (event) => {
 """
 
 
-def serve(folder: Path, rows: int, labels: int) -> None:
+def serve(folder: Path, arguments: Namespace) -> None:
     """What the server's process does: prints the link, and serves until its input ends."""
+    from sparklabel.reviewing.probe.process import ProbeProcess
     from sparklabel.reviewing.records import ReviewRow, RowLabel
     from sparklabel.splits import is_held_out
     from sparklabel.tasks import Classification
     from tests.browser.reviews import served
 
+    rows, labels = arguments.rows, arguments.labels
     names = [f"label_{number}" for number in range(labels)]
     task = Classification.build(name="tone", inputs=("text",), labels=names)
 
@@ -65,7 +68,12 @@ def serve(folder: Path, rows: int, labels: int) -> None:
             input_hash=f"row-{number}", key=key, inputs=inputs, is_held_out=is_held_out(inputs), label=label
         )
 
-    with served(folder, task=task, rows=[row(number) for number in range(rows)], audit_share=0.3) as review:
+    def probe(task: Any, on_scores: Any) -> Any:
+        return ProbeProcess(task.to_dict(), on_scores=on_scores)
+
+    make_probe = probe if arguments.probe else None
+    asked = [row(number) for number in range(rows)]
+    with served(folder, task=task, rows=asked, make_probe=make_probe, audit_share=0.3) as review:
         print(review.link, flush=True)
         sys.stdin.read()
 
@@ -122,6 +130,7 @@ def type_keys(link: str, keys: int, a_second: float) -> list[tuple[float, bool]]
 def measured(arguments: Namespace) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.speed.review_keys", "--serve"]
     command += ["--rows", str(arguments.rows), "--labels", str(arguments.labels)]
+    command += ["--probe"] if arguments.probe else []
     ended, waited = threading.Event(), list[float]()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout
@@ -160,11 +169,12 @@ def main() -> None:
         "--others", type=int, default=9, help="annotators beside, each with an answer a second"
     )
     parser.add_argument("--labels", type=int, default=77)
+    parser.add_argument("--probe", action="store_true", help="let the live probe learn beside")
     parser.add_argument("--serve", action="store_true", help="what the server's process is started with")
     arguments = parser.parse_args()
     if arguments.serve:
         with tempfile.TemporaryDirectory() as folder:
-            serve(Path(folder), arguments.rows, arguments.labels)
+            serve(Path(folder), arguments)
         return
     figures = measured(arguments)
     table = figure_table("Review by keys", "milliseconds", "p50", "p95", "p99", "max")

@@ -84,9 +84,14 @@ def free_port() -> int:
 
 @contextmanager
 def served(
-    folder: Path, task: Task = TONE, rows: Sequence[ReviewRow] | None = None, **options: Any
+    folder: Path,
+    task: Task = TONE,
+    rows: Sequence[ReviewRow] | None = None,
+    make_probe: Any = None,
+    **options: Any,
 ) -> Iterator[Review]:
-    """A review that a thread serves. Rows that are blind come first, and only where there are some."""
+    """A review that a thread serves. Rows that are blind come first, and only where there are some. `make_probe` is as
+    `ReviewState.open` takes it."""
     rows = tone_rows(60) if rows is None else rows
     share = float(any(row.is_held_out for row in rows))
     given = {"audit_share": share, "judges": 10_000, "port": free_port()} | options
@@ -98,20 +103,24 @@ def served(
             uvicorn.Config(make_app(state, secret), port=call.port, log_level="warning", lifespan="off")
         )
         started = threading.Event()
-        thread = threading.Thread(target=lambda: asyncio.run(_serve(server, state, table, started)))
+        thread = threading.Thread(
+            target=lambda: asyncio.run(_serve(server, state, table, started, make_probe))
+        )
         thread.start()
         assert started.wait(20), "the server did not start"
         try:
             yield Review(f"http://127.0.0.1:{call.port}", secret.token, state, table)
         finally:
+            for probe in state.probes.values():
+                probe.close()
             server.should_exit = server.force_exit = True
             thread.join(20)
 
 
 async def _serve(
-    server: uvicorn.Server, state: ReviewState, table: MemoryTable, started: threading.Event
+    server: uvicorn.Server, state: ReviewState, table: MemoryTable, started: threading.Event, make_probe: Any
 ) -> None:
-    await state.open(table)
+    await state.open(table, make_probe)
     syncing = asyncio.create_task(state.keep_synced())
     serving = asyncio.create_task(server.serve())
     while not server.started and not serving.done():
