@@ -7,7 +7,8 @@ A real Delta table on disk, labeled by a pass of the fake engine. A round append
 table, and writes them into the labels. The first round also makes what is missing, and is not counted.
 
 With `--writer-seconds`, somebody then updates a row by SQL every two seconds, for so long, while answers are written
-every `--flush-every` seconds; how many of these UPDATEs failed is counted.
+every `--flush-every` seconds; how many of these UPDATEs failed is counted, and how many MERGEs: their answers come with
+the next one.
 """
 
 import statistics
@@ -23,6 +24,7 @@ import numpy as np
 
 import sparklabel as sl
 from benchmarks.harness import argument_parser, figure_table, finish
+from sparklabel.errors import ConflictError
 from sparklabel.labels.record import input_hash
 from sparklabel.reviewing.records import ANSWER, Event
 from sparklabel.reviewing.table.worker import TableWorker
@@ -70,7 +72,7 @@ def measured(arguments: Namespace, folder: str) -> dict[str, list[float]]:
     worker, random = TableWorker(spark, about, "journal"), np.random.default_rng(0)
     order = random.permutation(arguments.rows).tolist()
     found: dict[str, list[float]] = {"append": [], "merge": []}
-    updates: list[bool] = []
+    updates, waiting, lost = list[bool](), list[str](), 0
     ended_writing, writer = (
         threading.Event(),
         threading.Thread(target=lambda: update(spark, ended_writing, updates)),
@@ -83,19 +85,29 @@ def measured(arguments: Namespace, folder: str) -> dict[str, list[float]]:
             time.sleep(arguments.flush_every)
         start = number * arguments.answers
         events = events_of(order[start : start + arguments.answers], start)
+        waiting += [event.input_hash for event in events]
         begun = time.perf_counter()
         worker.append(_TASK.name, events)
         appended = time.perf_counter()
-        merged = worker.merge(_TASK.name, [event.input_hash for event in events])
+        try:
+            merged = worker.merge(_TASK.name, waiting)
+        except ConflictError as error:
+            lost += 1
+            print(error.message, flush=True)
+        else:
+            assert merged.written == len(waiting), merged
+            waiting.clear()
         ended = time.perf_counter()
-        assert merged.written == arguments.answers, merged
         found["append"].append(appended - begun)
         found["merge"].append(ended - appended)
         print(f"append {appended - begun:.1f} s, merge {ended - appended:.1f} s", flush=True)
     if writer.ident:
         ended_writing.set()
         writer.join()
-        print(f"{updates.count(False)} of {len(updates)} UPDATEs failed beside {flushes} merges", flush=True)
+        print(
+            f"{updates.count(False)} of {len(updates)} UPDATEs failed beside {flushes} merges, {lost} of which did too",
+            flush=True,
+        )
     spark.stop()
     return {name: times[1 : 1 + arguments.rounds] for name, times in found.items()}
 
