@@ -63,7 +63,10 @@ def review(
         typer.Option(min=1, help="Seconds between two updates of the labels. Each can make an UPDATE fail."),
     ] = 60.0,
     features: Annotated[
-        str, typer.Option(help="What the live probe reads: auto or sentence (vectors of the texts), or none.")
+        str,
+        typer.Option(
+            help="What the live probe reads: sentence (vectors), hidden (states), auto (both) or none."
+        ),
     ] = "auto",
     users: Annotated[
         Path | None, typer.Option(help="A YAML file of people, with name, role and password of each.")

@@ -12,7 +12,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS events (
 );
 CREATE TABLE IF NOT EXISTS merged (task TEXT PRIMARY KEY, seq INTEGER NOT NULL);
 """
+_TABLES = {"about", "events", "merged"}
 
 
 class Journal:
@@ -50,12 +51,13 @@ class Journal:
         self.file = file
         if about is None and not file.is_file():
             raise SetupError(f"There is no journal {file}.", hint="`sparklabel review` makes one.")
+        self._reading = threading.Lock()
         with ExitStack() as stack:
             try:
+                _check_is_ours(file)  # before anything is written beside it, or into it
                 file.parent.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(
-                    held(file.with_name(f"{file.name}.lock"), "reviews with it", patience=0.1)
-                )
+                lock = file.with_name(f"{file.name}.lock")
+                stack.enter_context(held(lock, "reviews with it", waiting=self._refuse_second))
                 self._database = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
                 stack.callback(self._database.close)
                 self._database.execute("PRAGMA journal_mode = WAL")
@@ -68,7 +70,6 @@ class Journal:
                     hint="Name another file: --journal PATH, on a local disk that can be written.",
                 ) from None
             self._closing = stack.pop_all()
-        self._reading = threading.Lock()
         self._waiting: queue.Queue[tuple[Sequence[Event], Future[list[int]]] | None] = queue.Queue()
         self._writer = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._writer.start()
@@ -127,17 +128,26 @@ class Journal:
     def __exit__(self, *error: Any) -> None:
         self.close()
 
+    def _refuse_second(self, holder: str) -> None:
+        raise SetupError(
+            f"The journal {self.file} is in use by {holder}.",
+            hint="The link of that review still works. A second one needs a journal of its own: --journal PATH.",
+        )
+
     def _described(self, about: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What is reviewed. A journal without an event has nothing to keep, and becomes that of any review: who
+        mistyped the first one's key can go on."""
         row = self._database.execute("SELECT value FROM about WHERE name = 'review'").fetchone()
-        if row is None:
-            if about is None:
+        found = json.loads(row[0]) if row else None
+        if about is None:
+            if found is None:
                 raise SetupError(f"{self.file} is not a journal of a review.")
-            found = {**about, "journal": uuid.uuid4().hex, "format": _FORMAT}
-            self._database.execute("INSERT INTO about VALUES ('review', ?)", (json.dumps(found),))
-            return found
-        found = json.loads(row[0])
-        given = json.loads(json.dumps(about or {}))
-        if other := next((name for name in given if found.get(name) != given[name]), None):
+            return dict(found)
+        given = json.loads(json.dumps(about))
+        other = next((name for name in given if found and found.get(name) != given[name]), None)
+        if found is not None and other is None:
+            return dict(found)
+        if found is not None and other is not None and self.last_seq:
             theirs, ours = _told(found.get(other)), _told(given[other])
             differ = (
                 f"its {other} is {theirs}, not {ours}"
@@ -148,7 +158,9 @@ class Journal:
                 f"The journal {self.file} is of another review: {differ}.",
                 hint="Name another file: --journal PATH. `sparklabel flush --journal PATH` writes what that one holds.",
             )
-        return dict(found)
+        found = given | {"journal": uuid.uuid4().hex, "format": _FORMAT}
+        self._database.execute("INSERT OR REPLACE INTO about VALUES ('review', ?)", (json.dumps(found),))
+        return found
 
     def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
         return self._all(sql, values)[0][0]
@@ -203,6 +215,19 @@ class Journal:
             "INSERT INTO events (event_id, task, content) VALUES (?, ?, ?)", values
         )
         return int(added.lastrowid or 0)
+
+
+def _check_is_ours(file: Path) -> None:
+    """Raises SetupError for a database of something else, or a file that is none; what it reads it does not change."""
+    if not file.is_file() or file.stat().st_size == 0:
+        return
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        found = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if found and not found >= _TABLES:
+        raise SetupError(
+            f"{file} is not a journal of a review: it is a database of something else.",
+            hint="Name another file: --journal PATH.",
+        )
 
 
 def _told(value: Any) -> str:

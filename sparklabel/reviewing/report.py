@@ -3,6 +3,7 @@
 In: the server's state. Out: a frozen report.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sparklabel.annotator_agreement import alpha
@@ -10,6 +11,7 @@ from sparklabel.intervals import wilson_interval
 from sparklabel.redaction import printable_lines
 from sparklabel.reviewing.resolve import canonical
 from sparklabel.reviewing.review_state import ReviewState
+from sparklabel.reviewing.table.changes import not_written_lines
 from sparklabel.texts import counted
 
 
@@ -25,7 +27,7 @@ class TaskReview:
         people: Who answered.
         right, judged: On how many audited inputs the model was right, and of how many.
         alpha: Krippendorff's alpha; None where no input has two answers.
-        not_written: Answers that the table did not take: the row had changed, or had another person's answer.
+        not_written: Inputs whose label does not have the last answer, by why: one of `label_decisions.REFUSALS`.
         waiting: Events that the table does not have. The journal does.
         unmerged: Inputs whose label does not have the answer yet.
         error: Why; empty if nothing failed.
@@ -39,7 +41,7 @@ class TaskReview:
     right: int
     judged: int
     alpha: float | None
-    not_written: int
+    not_written: Mapping[str, int]
     waiting: int
     unmerged: int = 0
     error: str = ""
@@ -57,8 +59,7 @@ class TaskReview:
             lines.append(f"people agree with alpha {self.alpha:.2f}")
         if self.disputed:
             lines.append(f"{counted(self.disputed, 'row')} disputed")
-        if self.not_written:
-            lines.append(f"{counted(self.not_written, 'answer')} not written, as the rows had changed")
+        lines += not_written_lines(self.not_written)
         if self.waiting:
             lines.append(f"{counted(self.waiting, 'event')} not in the answers table yet")
         if self.unmerged:

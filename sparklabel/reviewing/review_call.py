@@ -17,6 +17,8 @@ from sparklabel.tasks import Task, check_task
 
 AUTO, SENTENCE, HIDDEN, NONE = FEATURES = ("auto", "sentence", "hidden", "none")
 """What a live probe may read of rows."""
+PATHS = ("journal", "users", "tls_cert", "tls_key")
+"""The arguments that name files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,10 @@ def _check_tasks(call: ReviewCall) -> None:
 
 
 def _check_access(call: ReviewCall) -> None:
+    for name in PATHS:
+        value = getattr(call, name)
+        if not isinstance(value, Path) and (value is not None or name == "journal"):
+            raise SetupError(f"{name}={value!r} is not a path.")
     if (call.tls_cert is None) != (call.tls_key is None):
         raise SetupError(
             "HTTPS needs a certificate and its key.", hint="Give both: --tls-cert FILE --tls-key FILE."
@@ -161,7 +167,7 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
 
 
 def _check_number(name: str, value: object, low: float, high: float = math.inf) -> None:
-    if not is_number(value) or not low <= value <= high:
+    if not is_number(value) or not low <= value <= high or math.isinf(value):
         limits = f"between {low:g} and {high:g}" if math.isfinite(high) else f"of at least {low:g}"
         raise SetupError(f"{name}={value!r} is not a number {limits}.")
 

@@ -25,6 +25,7 @@ from sparklabel.reviewing.probe.scores import Scores
 from sparklabel.reviewing.records import Event
 from sparklabel.reviewing.requests import EventsIn, NextIn
 from sparklabel.reviewing.review_call import ReviewCall
+from sparklabel.reviewing.table.changes import overtaken_rows
 from sparklabel.reviewing.table.sides import ProbeSide, TableSide
 from sparklabel.reviewing.table.sync import TableSync
 from sparklabel.tasks import Task
@@ -245,7 +246,8 @@ class ReviewState:
         session = TaskSession(task, rows, queue, probe)
         session.know(answered.values())
         session.replay(events)
-        for moved, current in self._early.pop(name, []):
+        told = await overtaken_rows(table, task, events, answered)
+        for moved, current in [*self._early.pop(name, []), told]:
             session.note_moved(moved, current)
         if probe:
             self.probes[name] = probe

@@ -21,7 +21,7 @@ from sparklabel.reviewing.journal import Journal
 from sparklabel.reviewing.people import read_accounts
 from sparklabel.reviewing.ports import listen
 from sparklabel.reviewing.report import ReviewReport, review_report
-from sparklabel.reviewing.review_call import NONE, ReviewCall
+from sparklabel.reviewing.review_call import NONE, PATHS, ReviewCall
 from sparklabel.reviewing.review_secret import open_secret
 from sparklabel.reviewing.review_state import MakeProbe, ReviewState
 from sparklabel.reviewing.table.sides import ProbeSide, TableSide, TableThread
@@ -172,6 +172,9 @@ def review(
     from sparklabel.reviewing.table.worker import TableWorker
 
     check_arguments("review", [field.name for field in fields(ReviewCall)], options)
+    for name in PATHS:
+        if isinstance(options.get(name), str):
+            options[name] = Path(options[name])
     tasks = (task,) if isinstance(task, Task) else tuple(task)
     keys = (key,) if isinstance(key, str) else tuple(key) if key else None
     call = ReviewCall(table=table, tasks=tasks, key=keys, **options)

@@ -7,6 +7,8 @@ import pytest
 from sparklabel.labels.record import input_hash
 from sparklabel.reviewing.records import Before, Event
 from sparklabel.reviewing.resolve import resolve
+from sparklabel.reviewing.table.changes import before_of
+from sparklabel.reviewing.table.label_decisions import ANSWERED_BY_OTHERS
 from sparklabel.reviewing.table.label_merge import REVIEW, Merged
 from sparklabel.reviewing.table.worker import TableWorker
 from sparklabel.table.history import passes
@@ -213,3 +215,21 @@ def test_rows_that_no_person_answered_are_loaded_and_others_can_be_looked_up(sto
         "rotten",
         "kim",
     )
+
+
+def test_a_correction_by_a_plain_update_is_shown_and_overruled_by_who_saw_it(
+    spark, small, task, label, rows_of
+):
+    label(small)
+    journal, of = Journal(task), worker(spark, task, small)
+    spark.sql(f"UPDATE {small} SET verdict = 'rotten' WHERE id = 0")
+    said = journal.says("kim", "fresh 0", "fresh")
+    of.append("verdict", journal.events)
+    assert of.merge("verdict").moved == {said.input_hash: ANSWERED_BY_OTHERS}
+    seen = before_of(of.current("verdict", [said.input_hash])[said.input_hash])
+    assert seen == Before(value="rotten")
+    journal.says("kim", "fresh 0", "fresh", before=seen)
+    of.append("verdict", journal.events)
+    assert of.merge("verdict").written == 1
+    assert (rows_of(small)[0].value, rows_of(small)[0].label.reviewer) == ("fresh", "kim")
+    spark.sql(f"DROP TABLE {small}_verdict_answers")

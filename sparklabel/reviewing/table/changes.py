@@ -4,15 +4,38 @@ In: what a merge did not write, and what each person was shown. Out: sentences f
 shown again.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from sparklabel.reviewing.records import Before, ReviewRow
-from sparklabel.reviewing.table.label_decisions import ANSWERED_BY_OTHERS, TASK_CHANGED, TEXT_CHANGED
+from sparklabel.reviewing.records import Before, Event, ReviewRow
+from sparklabel.reviewing.resolve import by_input
+from sparklabel.reviewing.table.label_decisions import (
+    ANSWERED_BY_OTHERS,
+    TASK_CHANGED,
+    TEXT_CHANGED,
+    Held,
+    Verdict,
+)
+from sparklabel.reviewing.table.sides import TableSide
+from sparklabel.tasks import Task
+from sparklabel.texts import counted
 
+_COUNTED = {
+    TEXT_CHANGED: "text has changed, or the row is gone",
+    ANSWERED_BY_OTHERS: "answered in the table meanwhile",
+    TASK_CHANGED: "no longer an answer to the task",
+}
 _WHY = {
     TEXT_CHANGED: "This row's text has changed, or the row is gone. The answer is kept, and was not written.",
     TASK_CHANGED: "The task has changed, and this is no longer an answer to it. It is kept, and was not written.",
 }
+
+
+def not_written_lines(counts: Mapping[str, int]) -> list[str]:
+    """How many inputs' answers were not written, for a report: a line for each reason."""
+    return [f"not written: {counted(number, 'input')} ({_COUNTED[why]})" for why, number in counts.items()]
 
 
 class TableChanges:
@@ -70,4 +93,32 @@ def before_of(row: ReviewRow) -> Before:
     label = row.label
     if label.source != "human":
         return Before()
-    return Before(value=label.value, reviewer=label.reviewer, reviewed_at=label.reviewed_at)
+    found = Before(value=label.value, reviewer=label.reviewer, reviewed_at=label.reviewed_at)
+    # A NULL that nobody signed must be told from nothing.
+    return replace(found, reviewer="") if found == Before() else found
+
+
+async def overtaken_rows(
+    table: TableSide, task: Task, events: Sequence[Event], rows: Mapping[str, ReviewRow]
+) -> tuple[dict[str, str], dict[str, ReviewRow]]:
+    """The answers that the table refused while nobody was told, as somebody had answered there who was not seen: why,
+    as a merge says it, and the rows. `events` are a journal's; `rows` those that they answer, as they are now."""
+    accepts = task.answer_mode.accepts
+    found = _overtaken(by_input(events), rows, accepts)
+    if found:  # unless another review's answers stand there, which count as much
+        past: list[Event] = await asyncio.wrap_future(table.past(task.name))
+        found = _overtaken(by_input(past), {name: rows[name] for name in found}, accepts)
+    return found, {name: rows[name] for name in found}
+
+
+def _overtaken(
+    events: Mapping[str, Sequence[Event]], rows: Mapping[str, ReviewRow], accepts: Callable[[Any], bool]
+) -> dict[str, str]:
+    found = {}
+    for name, row in rows.items():
+        label = row.label
+        held = Held(label.source == "human", label.value, label.reviewer, label.reviewed_at)
+        refused = Verdict.of(events.get(name, ()), accepts).decide(held).refused
+        if refused == ANSWERED_BY_OTHERS:
+            found[name] = refused
+    return found

@@ -17,17 +17,12 @@ from sparklabel.progress import tell
 from sparklabel.redaction import printable_lines
 from sparklabel.reviewing.journal import Journal
 from sparklabel.reviewing.records import Event
-from sparklabel.reviewing.table.label_decisions import ANSWERED_BY_OTHERS, TASK_CHANGED, TEXT_CHANGED
+from sparklabel.reviewing.table.changes import not_written_lines
 from sparklabel.reviewing.table.label_merge import Merged
 from sparklabel.reviewing.table.worker import TableWorker
 from sparklabel.texts import counted
 
 _BATCH = 5000
-_WHY = {
-    TEXT_CHANGED: "whose text has changed or is gone",
-    ANSWERED_BY_OTHERS: "that were answered in the table meanwhile",
-    TASK_CHANGED: "to which the task does not have this answer any more",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +50,7 @@ class FlushReport:
             f"{self.table}: {counted(self.events, 'event')} of {self.journal} appended; "
             f"{counted(self.written, 'row')} answered, {self.taken_back:,} given back"
         ]
-        lines += [
-            f"  not written: {counted(number, 'input')} {_WHY[why]}"
-            for why, number in self.not_written.items()
-        ]
+        lines += [f"  {line}" for line in not_written_lines(self.not_written)]
         return printable_lines("\n".join(lines))
 
 

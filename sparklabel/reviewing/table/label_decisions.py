@@ -105,7 +105,7 @@ class Verdict:
             at = _answer(before)
         if before == Before() or at in passed:
             return Decision(TO_MODEL)
-        return Decision(GIVE_BACK, before.value, before.reviewer, before.reviewed_at)
+        return Decision(GIVE_BACK, before.value, before.reviewer or None, before.reviewed_at)
 
     @property
     def _ours(self) -> dict[_Answer, Event]:
@@ -122,14 +122,13 @@ class Verdict:
 
 
 def _answer(of: Held | Before) -> _Answer:
-    return canonical(of.value), of.reviewer, of.reviewed_at
+    return canonical(of.value), of.reviewer or None, of.reviewed_at
 
 
 def _was_seen(before: Before, held: Held) -> bool:
     """Whether the row still holds what the person saw. A pass may have added the time to a correction by SQL since."""
     if before == Before():
         return False
-    is_unsigned = before.reviewer is None and before.reviewed_at is None
-    return (canonical(before.value), before.reviewer) == (canonical(held.value), held.reviewer) and (
-        is_unsigned or before.reviewed_at == held.reviewed_at
-    )
+    is_unsigned = not before.reviewer and before.reviewed_at is None
+    seen, there = _answer(before), _answer(held)
+    return seen[:2] == there[:2] and (is_unsigned or seen == there)

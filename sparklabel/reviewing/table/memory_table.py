@@ -9,8 +9,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sparklabel.reviewing.records import Before, Event, ReviewRow, RowLabel
+from sparklabel.reviewing.records import Event, ReviewRow, RowLabel
 from sparklabel.reviewing.resolve import by_input, resolve
+from sparklabel.reviewing.table.changes import before_of
 from sparklabel.reviewing.table.label_decisions import ANSWERED_BY_OTHERS, TEXT_CHANGED
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class MemoryTable:
         winner = next(
             e for e in reversed(events) if (e.reviewer, e.answered_at) == (found.reviewer, found.answered_at)
         )
-        if label.source == "human" and holder not in ours and winner.before != _held(label):
+        if label.source == "human" and holder not in ours and winner.before != before_of(row):
             return ANSWERED_BY_OTHERS
         answered = replace(
             label, value=found.value, source="human", reviewer=found.reviewer, reviewed_at=found.answered_at
@@ -125,7 +126,3 @@ class MemoryTable:
         else:
             future.set_exception(self.failure)
         return future
-
-
-def _held(label: RowLabel) -> Before:
-    return Before(value=label.value, reviewer=label.reviewer, reviewed_at=label.reviewed_at)

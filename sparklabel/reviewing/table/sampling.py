@@ -134,7 +134,7 @@ def _row_sql(opened: TaskTable, task: Task) -> str:
     """What is read of a row, as JSON."""
     label = quote(opened.label_columns.label)
     texts = ", ".join(f"CAST({quote(c)} AS STRING)" for c in opened.input_columns(task))
-    names = ("confidence", "alternatives", "status", "model", "source", "reviewer")
+    names = ("confidence", "alternatives", "status", "model", "reviewer")
     return json_sql(
         struct_sql(
             {
@@ -144,6 +144,8 @@ def _row_sql(opened: TaskTable, task: Task) -> str:
                 "said": model_value_sql(label),
                 "is_about_it": _is_about_it(label),
                 "reviewed_at": f"unix_micros({label}.reviewed_at)",
+                # A plain UPDATE of the value is a person's answer, too.
+                "source": f"if({STATE} LIKE 'human%', 'human', {label}.source)",
             }
             | {name: f"{label}.{name}" for name in names}
         )

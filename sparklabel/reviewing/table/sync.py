@@ -6,6 +6,7 @@ thread, and waits only for futures.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from sparklabel.errors import SparklabelError
@@ -49,7 +50,7 @@ class TableSync:
         self._oldest_waiting = self._merged_at = clock()
         self._pause, self._not_before = 0.0, 0.0
         self._lock = asyncio.Lock()
-        self.not_written = 0
+        self._not_written: dict[str, str] = {}
         """How many answers the table did not take since the start."""
         self.error: str | None = None
 
@@ -62,6 +63,11 @@ class TableSync:
     def unmerged(self) -> int:
         """How many inputs have an answer that their label does not have."""
         return len(self._unmerged)
+
+    @property
+    def not_written(self) -> Counter[str]:
+        """Of how many inputs the label does not have the last answer, by why the merges did not write it."""
+        return Counter(self._not_written.values())
 
     @property
     def age(self) -> float:
@@ -135,7 +141,8 @@ class TableSync:
             return
         found = await asyncio.wrap_future(self._table.merge(self._task, list(merging)))
         self._merged_at = self._clock()
-        self.not_written += len(found.moved)
+        self._not_written = {name: why for name, why in self._not_written.items() if name not in merging}
+        self._not_written |= found.moved
         if found.moved:
             current = await asyncio.wrap_future(self._table.current(self._task, list(found.moved)))
             self._on_moved(found.moved, current)

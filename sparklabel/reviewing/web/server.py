@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import uvicorn
 from starlette.types import ASGIApp
 
+from sparklabel.errors import SetupError
+
 Found = TypeVar("Found")
 _KEEP_ALIVE = 75
 """Seconds that a connection without requests stays open."""
@@ -28,6 +30,9 @@ class ServerThread:
         app: What it serves.
         listening: Its socket; it is closed with the server.
         tls_cert, tls_key: Files for HTTPS.
+
+    Raises:
+        SetupError: They cannot be used.
     """
 
     def __init__(
@@ -43,7 +48,13 @@ class ServerThread:
             ssl_certfile=tls_cert, ssl_keyfile=tls_key, timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=_GRACE, ws="none", loop="asyncio",
         )  # fmt: skip
-        config.load()  # in this thread, so that a wrong certificate is told here
+        try:
+            config.load()  # in this thread, so that a wrong certificate is told here
+        except OSError as error:  # ssl.SSLError is one
+            raise SetupError(
+                f"{tls_cert} and {tls_key} are not a certificate and its key: {error}.",
+                hint="Both are PEM files; the key has no password.",
+            ) from None
         self._server, self._listening = uvicorn.Server(config), listening
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_running = threading.Event()

@@ -260,6 +260,44 @@ def test_who_was_overtaken_while_no_server_ran_sees_the_row_again(tmp_path):
         assert (again["id"], again["before"]["reviewer"]) == (row, "cy")
 
 
+def test_who_was_overtaken_and_not_told_before_a_restart_sees_the_row_again(tmp_path):
+    """`sparklabel flush` had merged meanwhile, and nobody was there to be told."""
+    with review(tmp_path) as first:
+        ann = first.person("ann")
+        row = by_reason(rows_of(ann), "queue")["id"]
+        send(ann, event(row, "good"))
+        table = first.table
+        theirs = RowLabel(value="bad", source="human", model="m1", status="ok")
+        table.rows["tone"][row] = replace(table.rows["tone"][row], label=theirs)
+        first.run(first.state.flush())
+    with review(tmp_path, table=table) as second:
+        ann = second.person("ann")
+        again = rows_of(ann, 1)[0]
+        assert (again["id"], again["before"]) == (
+            row,
+            {"value": "bad", "reviewer": None, "reviewed_at": None},
+        )
+        send(ann, event(row, "good", number=1, before=again["before"]))
+        second.run(second.state.flush())
+    assert table.rows["tone"][row].label.reviewer == "ann"
+    with review(tmp_path, table=table) as third:
+        assert row not in {one["id"] for one in rows_of(third.person("ann"), 40)}
+
+
+def test_a_null_that_nobody_signed_can_be_overruled_too(tmp_path):
+    with review(tmp_path) as opened:
+        ann, rows = opened.person("ann"), opened.table.rows["tone"]
+        row = by_reason(rows_of(ann), "queue")["id"]
+        rows[row] = replace(rows[row], label=RowLabel(source="human", model="m1", status="ok"))
+        send(ann, event(row, "good"))
+        opened.run(opened.state.flush())
+        again = rows_of(ann, 1)[0]
+        assert again["id"] == row
+        send(ann, event(row, "good", number=1, before=again["before"]))
+        opened.run(opened.state.flush())
+        assert rows[row].label.reviewer == "ann"
+
+
 def test_before_the_rows_are_there_events_are_to_be_sent_again(tmp_path):
     with review(tmp_path) as found:
         ann = found.person("ann")

@@ -2,6 +2,7 @@
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -61,14 +62,35 @@ def test_what_was_merged_is_remembered_by_task(tmp_path):
 
 
 def test_a_journal_of_another_table_is_refused_by_name(journal):
+    journal.append([ONE])
     journal.close()
     with pytest.raises(SetupError, match="its table is 't', not 'u'"):
         Journal(journal.file, {**ABOUT, "table": "u"})
 
 
+def test_a_journal_without_an_event_becomes_that_of_another_review(journal):
+    journal.close()
+    with Journal(journal.file, {**ABOUT, "table": "u"}) as other:
+        assert (other.about["table"], other.id != journal.id) == ("u", True)
+    with Journal(journal.file) as again:
+        assert again.about["table"] == "u"
+
+
 def test_a_journal_that_is_open_elsewhere_is_refused(journal):
-    with pytest.raises(SetupError, match="is held by process"):
+    with pytest.raises(SetupError, match="is in use by process"):
         Journal(journal.file, ABOUT)
+
+
+@pytest.mark.parametrize("about", [ABOUT, None])
+def test_a_database_of_something_else_is_refused_and_stays_as_it_is(tmp_path, about):
+    file = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("CREATE TABLE runs (name TEXT)")
+    before = file.read_bytes()
+    with pytest.raises(SetupError, match="a database of something else"):
+        Journal(file, about)
+    assert file.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["mlflow.db"]
 
 
 def test_without_a_file_there_is_nothing_to_flush(tmp_path):
@@ -94,7 +116,8 @@ def test_a_request_that_was_cancelled_does_not_stop_the_writer(journal):
 
 
 def test_tasks_of_another_review_are_told_by_name(tmp_path):
-    Journal(tmp_path / "j", {"tasks": [{"name": "tone", "labels": ["a"]}]}).close()
+    with Journal(tmp_path / "j", {"tasks": [{"name": "tone", "labels": ["a"]}]}) as journal:
+        journal.append([ONE])
     with pytest.raises(SetupError, match="its tasks is tone, not mood"):
         Journal(tmp_path / "j", {"tasks": [{"name": "mood"}]})
     with pytest.raises(SetupError, match="its tasks is defined otherwise"):

@@ -1,5 +1,7 @@
 """What a review can be asked for, and what the journal remembers of it."""
 
+from pathlib import Path
+
 import pytest
 
 from sparklabel.errors import SetupError, TaskError
@@ -21,11 +23,14 @@ def call(**options):
         ({"rows": 0}, "rows=0"),
         ({"goal": 0}, "goal=0"),
         ({"flush_every": 0.5}, "flush_every=0.5"),
+        ({"flush_every": float("inf")}, "flush_every=inf"),
+        ({"journal": 5}, "journal=5 is not a path"),
+        ({"users": "users.yaml"}, "is not a path"),
         ({"features": "all"}, "is not one of auto"),
         ({"user_header": "X-User"}, "a proxy that is trusted"),
         ({"trust": ("10.0.0.1",)}, "a proxy that is trusted"),
         ({"user_header": "X", "trust": ("proxy",)}, "is not an IP address"),
-        ({"tls_cert": "c"}, "a certificate and its key"),
+        ({"tls_cert": Path("c")}, "a certificate and its key"),
         ({"read_only": "no"}, "neither True nor False"),
     ],
 )

@@ -79,14 +79,22 @@ def test_a_table_that_cannot_be_opened_is_told(tmp_path, table):
 
 
 def test_two_servers_on_one_journal_are_one_too_many(tmp_path, table):
-    with running(tmp_path, table), pytest.raises(SetupError, match="is held by process"):
+    with running(tmp_path, table), pytest.raises(SetupError, match="is in use by process"):
         running(tmp_path, table)
 
 
 def test_a_journal_of_another_table_is_refused(tmp_path, table):
-    running(tmp_path, table).stop()
+    with running(tmp_path, table) as app, closing(signed_in(app.ready())) as browser:
+        answered(browser)
     with pytest.raises(SetupError, match="its table is 't', not 'u'"):
         running(tmp_path, table, table="u")
+
+
+def test_what_is_no_certificate_is_refused_by_name(tmp_path, table):
+    for name in ("c.pem", "k.pem"):
+        (tmp_path / name).write_text("no key")
+    with pytest.raises(SetupError, match=r"c\.pem and .*k\.pem are not a certificate and its key"):
+        running(tmp_path, table, tls_cert=tmp_path / "c.pem", tls_key=tmp_path / "k.pem")
 
 
 def test_a_port_that_another_review_has_names_it_and_the_next_free_one(tmp_path, table):
