@@ -214,6 +214,10 @@ def test_five_hundred_labels_have_a_finder_only(serve, visitor):
     review = serve(task=task, rows=[text_row(0, "a text", is_blind=True)])
     page = visitor().comes(review, task="many")
     assert page.locator(".label:visible").count() == 0
+    press(page, "1")
+    page.get_by_role("alert").filter(
+        has_text="No label has this key here: press / and type its name."
+    ).wait_for()
     press(page, "/")
     page.keyboard.type("label 499")
     press(page, "Enter")

@@ -67,6 +67,7 @@ export function choice(context) {
       }
       const item = digit === null ? undefined : items.find(({ key }) => key === String(digit));
       if (item) answer(item.name);
+      else if (digit !== null && isRanked) say(`No label has this key here: press ${keys.key("find")} and type its name.`);
       return item !== undefined;
     },
     help: isRanked
