@@ -1,9 +1,11 @@
 """The review screen: one key answers, and what else keys do."""
 
+import re
+
 import pytest
 
 from tests.browser.conftest import saved
-from tests.browser.reviews import tone_rows
+from tests.browser.reviews import text_row, tone_rows
 
 TEXTS = "#texts"
 
@@ -192,3 +194,29 @@ def test_no_rows_says_so(visitor, serve):
     page.get_by_role("heading", name="Tasks").wait_for()
     page.goto(f"{review.url}/review/tone")
     page.locator(TEXTS, has_text="There are no rows to review").wait_for()
+
+
+@pytest.mark.parametrize(
+    ("row", "badge"),
+    [
+        (text_row(0, "a text", value="bad", source="human", reviewer="pat"), "Answered before by pat: bad"),
+        (text_row(0, "a text", value="bad", source="human"), "Answered before: bad"),
+        (
+            text_row(0, "a text", value="bad", source="human", reviewer="pat", is_blind=True),
+            "Answered before by pat",
+        ),
+    ],
+)
+def test_whose_answer_the_row_has_is_shown_and_to_who_judges_blind_not_which(serve, visitor, row, badge):
+    review = serve(rows=tone_rows(3), flush_every=1.0)
+    review.table.rows["tone"]["row-0"] = row
+    page = visitor().comes(review)
+    page.keyboard.press("1")
+    shown_again = page.locator(".badge", has_text=re.compile(f"^{badge}$"))
+    for _ in range(100):  # the next flush finds it
+        page.wait_for_timeout(100)
+        page.reload()
+        page.locator("#answer").wait_for()
+        if shown_again.count():
+            break
+    assert shown_again.count() == 1

@@ -162,7 +162,7 @@ def check_events(spark, review, people):
 
 
 def check_labels(spark, review, by_sql):
-    """The labels are the resolutions of the answers table, except where SQL spoke."""
+    """The labels are the resolutions of the answers table, except where SQL spoke, and nobody saw that and answered."""
     _, there = events_of(spark, review)
     by_input = {}
     for event in there:
@@ -173,9 +173,11 @@ def check_labels(spark, review, by_sql):
     assert len(rows) == ROWS
     answered = 0
     for row in rows:
-        found = resolve(by_input.get(input_hash([row.text.encode()]), []))
+        events = by_input.get(input_hash([row.text.encode()]), [])
+        found = resolve(events)
         if row.id in by_sql:
-            assert row.value == SQL_SAID, row
+            was_seen = SQL_SAID in {event.before.value for event in events}
+            assert row.value == SQL_SAID or (was_seen and row.value == found.value), row
         elif found.is_answered:
             answered += 1
             assert (row.value, row.label.source, row.label.reviewer, row.label.review_reason) == (

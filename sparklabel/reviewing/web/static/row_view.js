@@ -1,6 +1,9 @@
 // What is drawn beside a row's texts. In: a task, a row. Out: elements and texts.
 
+import { shown } from "./choices.js";
 import { h, percent, plural, title } from "./dom.js";
+
+const LONGEST = 60; // characters of an answer in a badge
 
 export function badges(task, { row, given }, isFlagged, note) {
   const { suggestion, before } = row;
@@ -11,10 +14,17 @@ export function badges(task, { row, given }, isFlagged, note) {
     row.blind && badge("Blind: judges the model"),
     suggestion && task.kind !== "rating" && badge(`Suggested by the ${suggestion.by}${sure}`),
     row.copies > 1 && badge(plural(row.copies, "row")),
-    before?.reviewer && badge(`Answered before by ${before.reviewer}`),
+    before && badge(answeredBefore(before, row.blind)),
     isFlagged && badge("Flagged", "warn"),
     note && badge(`Note: ${note}`),
   ].filter(Boolean);
+}
+
+// Who judges blind is not told what another one said.
+function answeredBefore({ value, reviewer }, isBlind) {
+  const who = reviewer ? `Answered before by ${reviewer}` : "Answered before";
+  const what = shown(value);
+  return isBlind || what.length > LONGEST ? who : `${who}: ${what}`;
 }
 
 // The instructions, and what labels, types, points and fields mean.
