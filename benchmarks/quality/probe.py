@@ -153,7 +153,7 @@ def cycle(found: Vectors) -> dict[str, float]:
     worker.add_rows(list(texts.items()))
     worker.read_rows(_CYCLE_ROWS)
     worker.answer([(one, str(found.right[int(one) % len(numbers)])) for one in teaching])
-    worker.read_answered()
+    worker.read_answered(_CYCLE_ANSWERS)
     worker.read_rows(_CYCLE_ROWS // 2)
     choose, _ = seconds(worker.scores)
     return {"choose and learn": choose, "learn": min(seconds(worker.scores)[0] for _ in range(3))}

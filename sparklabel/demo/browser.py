@@ -102,6 +102,7 @@ def answer_in_page(
             break
         blind += page.locator(".badge", has_text="Blind").count()
         _choose(page, task.label_names, gold[shown.removeprefix("id ")])
+        title.filter(has_not_text=re.compile(f"^{re.escape(shown)}$")).wait_for()
         rows += 1
         if rows % _TOLD_EVERY == 0:
             tell(f"answered {rows:,} of {counted(answers, 'row')}, {blind:,} of them blind")

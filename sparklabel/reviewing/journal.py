@@ -10,7 +10,7 @@ import queue
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
@@ -31,8 +31,11 @@ CREATE TABLE IF NOT EXISTS events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL UNIQUE, task TEXT NOT NULL, content TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS merged (task TEXT PRIMARY KEY, seq INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS refused (task TEXT NOT NULL, input_hash TEXT NOT NULL, PRIMARY KEY (task, input_hash));
 """
 _TABLES = {"about", "events", "merged"}
+_MAGIC, _OURS, _OURS_AT = b"SQLite format 3\0", 0x53504C52, 68
+"""How a SQLite file begins; which application a journal says it is of, and where (sqlite.org/fileformat.html)."""
 
 
 class Journal:
@@ -60,9 +63,10 @@ class Journal:
                 stack.enter_context(held(lock, "reviews with it", waiting=self._refuse_second))
                 self._database = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
                 stack.callback(self._database.close)
+                self._database.execute(f"PRAGMA application_id = {_OURS}")
                 self._database.execute("PRAGMA journal_mode = WAL")
                 self._database.execute("PRAGMA synchronous = FULL")
-                self._database.executescript(_SCHEMA)
+                self._database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
                 self.about = self._described(about)
             except (OSError, sqlite3.Error) as error:
                 raise SetupError(
@@ -110,10 +114,22 @@ class Journal:
         """The number of the newest event of the task that its labels are known to agree with."""
         return int(self._one("SELECT coalesce(max(seq), 0) FROM merged WHERE task = ?", (task,)))
 
-    def note_merged(self, task: str, seq: int) -> None:
-        """Notes it."""
+    def note_merged(
+        self, task: str, seq: int, merged: Iterable[str] = (), refused: Iterable[str] = ()
+    ) -> None:
+        """Notes it, and which of the inputs that were merged the table has another person's answer to."""
         with self._reading:
+            self._database.execute("BEGIN IMMEDIATE")
+            for name in merged:
+                self._database.execute("DELETE FROM refused WHERE task = ? AND input_hash = ?", (task, name))
+            for name in refused:
+                self._database.execute("INSERT OR REPLACE INTO refused VALUES (?, ?)", (task, name))
             self._database.execute("INSERT OR REPLACE INTO merged VALUES (?, ?)", (task, seq))
+            self._database.execute("COMMIT")
+
+    def refused(self, task: str) -> list[str]:
+        """The inputs to which the table had another person's answer when they were merged last."""
+        return [name for (name,) in self._all("SELECT input_hash FROM refused WHERE task = ?", (task,))]
 
     def close(self) -> None:
         """Writes what waits, and closes the file. A second call does nothing."""
@@ -218,10 +234,19 @@ class Journal:
 
 
 def _check_is_ours(file: Path) -> None:
-    """Raises SetupError for a database of something else, or a file that is none; what it reads it does not change."""
+    """Raises SetupError for a database of something else, or a file that is none, and leaves it as it is."""
     if not file.is_file() or file.stat().st_size == 0:
         return
-    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
+    with file.open("rb") as opened:
+        head = opened.read(100)
+    if not head.startswith(_MAGIC):
+        raise SetupError(f"{file} is not a journal of a review.", hint="Name another file: --journal PATH.")
+    if int.from_bytes(head[_OURS_AT : _OURS_AT + 4]) == _OURS:
+        return
+    # Without a log beside it nothing is missing from the file, and reading must not leave one there.
+    has_log = file.with_name(f"{file.name}-wal").exists()
+    address = f"{file.absolute().as_uri()}?mode=ro{'' if has_log else '&immutable=1'}"
+    with closing(sqlite3.connect(address, uri=True)) as database:
         found = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if found and not found >= _TABLES:
         raise SetupError(

@@ -246,7 +246,8 @@ class ReviewState:
         session = TaskSession(task, rows, queue, probe)
         session.know(answered.values())
         session.replay(events)
-        told = await overtaken_rows(table, task, events, answered)
+        refused = {one: answered[one] for one in journal.refused(name) if one in answered}
+        told = await overtaken_rows(table, task, events, refused)
         for moved, current in [*self._early.pop(name, []), told]:
             session.note_moved(moved, current)
         if probe:
@@ -294,5 +295,5 @@ class ReviewState:
         if session := self.sessions.get(task):
             session.take_scores(scores, places, order)
 
-    async def _note_merged(self, task: str, seq: int) -> None:
-        await asyncio.to_thread(self.journal.note_merged, task, seq)
+    async def _note_merged(self, *merged: Any) -> None:
+        await asyncio.to_thread(self.journal.note_merged, *merged)

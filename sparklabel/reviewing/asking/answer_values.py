@@ -23,7 +23,7 @@ _LARGEST = 200_000
 
 def checked_value(task: Task, mode: AnswerMode, value: Any, inputs: Sequence[str | None]) -> Any:
     """The value as the task writes it. Raises ValueError, whose text tells a person what is wrong with it. `mode` is
-    the task's, which takes long to make."""
+    the task's, which takes long to make. `inputs` are empty of a row that is gone."""
     if not mode.accepts(value):
         raise ValueError(f"{_short(value)} is not an answer to {task.name!r}.")
     if len(json_text(value)) > _LARGEST:
@@ -36,13 +36,14 @@ def checked_value(task: Task, mode: AnswerMode, value: Any, inputs: Sequence[str
     if isinstance(mode, Scored):
         return mode.choices[mode.chosen(value)[0]]
     if isinstance(task, Entities):
-        return _entities(value, inputs[0] or "")
+        return _entities(value, (inputs[0] or "") if inputs else None)
     if fields := getattr(task, "fields", ()):
         return _texts_of_dates(struct_of(fields, value))
     if (
         isinstance(task, Answering)
         and task.extractive
         and value is not None
+        and inputs
         and value not in (inputs[1] or "")
     ):
         raise ValueError(f"{_short(value)} does not stand in the text.")
@@ -54,11 +55,12 @@ def is_right(mode: AnswerMode, answer: Any, value: Any) -> bool:
     return mode.agreement(answer, value) >= 1 - 1e-9
 
 
-def _entities(value: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
+def _entities(value: list[dict[str, Any]], text: str | None) -> list[dict[str, Any]]:
     """With positions at which the text has them: an offset counted in other units than characters is found here."""
     for entity in value:
         start, end = entity.get("start"), entity.get("end")
-        if start is None or end is None or start < 0 or text[start:end] != entity["text"]:
+        is_placed = start is not None and end is not None and start >= 0
+        if not is_placed or (text is not None and text[start:end] != entity["text"]):
             raise ValueError(f"{_short(entity['text'])} does not stand at {start} to {end} of the text.")
     ordered = sorted(value, key=lambda one: (one["start"], one["end"], one["type"]))
     return [{name: entity[name] for name in ("text", "type", "start", "end")} for entity in ordered]
@@ -98,7 +100,7 @@ def gone_row(given: EventIn, other: ReviewRow | None) -> ReviewRow:
     """
     if other is None or given.key is None or _key_types(given.key) != _key_types(other.key):
         raise ValueError("There is no such row. It may have been changed or deleted.")
-    return ReviewRow(input_hash=given.id, key=given.key, inputs=("",) * len(other.inputs))
+    return ReviewRow(input_hash=given.id, key=given.key, inputs=())
 
 
 def _key_types(key: str) -> Any:

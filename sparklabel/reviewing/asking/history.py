@@ -104,6 +104,11 @@ class TaskHistory:
                     break
         return found
 
+    def decider(self, name: str) -> str | None:
+        """The lead whose decision stands; None without one."""
+        found = self.resolution(name)
+        return found.reviewer if found.by_lead else None
+
     def _count(self, name: str, now: Resolution) -> None:
         """Keeps the counts, by what changed of an input."""
         before = self.resolution(name)

@@ -227,10 +227,12 @@ class TaskSession:
         if one.kind == UNDO and not is_done and not self.history.can_undo(one.id, person.name):
             raise ValueError("There is nothing of yours to undo.")
         has_value = one.kind in (ANSWER, RESOLVE)
+        # Who decided what people disputed, and answers it again, decides again: a decision stands above answers.
+        is_again = one.kind == ANSWER and person.may(LEAD) and self.history.decider(one.id) == person.name
         return Event(
-            event_id=one.event_id, task=self.task.name, key=row.key, input_hash=one.id, kind=one.kind,
+            event_id=one.event_id, task=self.task.name, key=row.key, input_hash=one.id,
+            kind=RESOLVE if is_again else one.kind, reviewer=person.name,
             value=checked_value(self.task, self._mode, one.value, row.inputs) if has_value else None,
-            reviewer=person.name,
             reason=self.reason(row), shown=self._shown(one.shown, row),
             before=self._before(one, person), seconds=one.seconds, note=one.note or None,
             task_fingerprint=self._fingerprint, model=row.label.model, answered_at=at,

@@ -236,7 +236,7 @@ def _serve(connection: Connection, worker: ProbeWorker) -> None:
             pace.answered(worker.answer(answers), time.monotonic())
             wait = 0.0
         if is_due:
-            worker.read_answered()
+            worker.read_answered(_ROWS_AT_ONCE)
             scores = worker.scores()
             connection.send(replace(scores, hashes=None) if scores.featured == shown else scores)
             shown = scores.featured

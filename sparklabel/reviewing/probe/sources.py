@@ -45,7 +45,7 @@ def open_sources(task: Task, features: str, encoder: str, model: str) -> Sources
         SparklabelError: None of what is wanted can be loaded.
     """
     read: dict[str, ReadRows] = {}
-    names, missing = None, []
+    names, missing = None, list[Exception]()
     if features in (AUTO, SENTENCE):
         try:
             known = KnownVectors(_open_encoder(encoder))
@@ -56,7 +56,9 @@ def open_sources(task: Task, features: str, encoder: str, model: str) -> Sources
     if features in (AUTO, HIDDEN):
         try:
             read[classifier.HIDDEN] = _open_hidden_states(task, model)
-        except SparklabelError as error:
+        except Exception as error:  # whatever a model's files do: sentence vectors alone make a probe
+            if not read and not isinstance(error, SparklabelError):
+                raise
             missing.append(error)
     if not read:
         raise missing[0]
@@ -70,6 +72,6 @@ def _open_encoder(reference: str) -> SentenceEncoder:
 
 def _open_hidden_states(task: Task, reference: str) -> HiddenStates:
     """The prompt has no instructions: with them every row would take many times as long."""
-    model = LanguageModel.load(registry.fetch(registry.resolve(reference)).base, threads=1)
+    model = LanguageModel.load(registry.fetch(registry.resolve(reference)).base, device="cpu", threads=1)
     template = bare_template(task, model.tokenizer)
     return HiddenStates(model, PreparedTask.rendered(task, model.tokenizer, template).encoder)

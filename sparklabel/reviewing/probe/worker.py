@@ -95,8 +95,8 @@ class ProbeWorker:
 
     Args:
         task: A scored one.
-        sources: What reads rows' features, by source: the cheapest first. All rows are read by it before one is read by
-            the next.
+        sources: What reads rows' features, by source: the cheapest first. All rows are read by it before those without
+            an answer are read by the next.
         names: The vectors of the labels' names, as `LiveProbe` takes them.
     """
 
@@ -154,16 +154,17 @@ class ProbeWorker:
         return changed
 
     def read_rows(self, most: int) -> None:
-        """Reads the features of the next rows, so many at most."""
+        """Reads the features of the next rows, so many at most: first those that have an answer."""
         for source, waiting in self._waiting.items():
             if waiting:
-                self._read(source, list(islice(waiting, most)))
+                answered = islice((one for one in self._answers if one in waiting), most)
+                self._read(source, list(answered) or list(islice(waiting, most)))
                 return
 
-    def read_answered(self) -> None:
-        """Reads the features of all rows that have an answer."""
+    def read_answered(self, most: int) -> None:
+        """Reads the features of rows that have an answer, so many at most from each source."""
         for source, waiting in self._waiting.items():
-            self._read(source, [one for one in self._answers if one in waiting])
+            self._read(source, list(islice((one for one in self._answers if one in waiting), most)))
 
     def _read(self, source: str, hashes: list[str]) -> None:
         if hashes:
@@ -209,7 +210,9 @@ class ProbeWorker:
     def _learn(self) -> int:
         """How many answers it learned from: none while all say the same."""
         ready = self._ready()
-        known = [one for one in self._answers if all(one in read.position for read in ready.values())]
+        known = [one for one in self._answers if one in self._first.position] if self._first.is_ready else []
+        # A source counts once it is read of all of them.
+        ready = {source: read for source, read in ready.items() if read.position.keys() >= set(known)}
         targets = group_targets([self._answers[one] for one in known], self._probe.groups)
         if len(np.unique(targets, axis=0)) < 2:
             return 0

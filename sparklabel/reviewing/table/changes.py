@@ -101,8 +101,9 @@ def before_of(row: ReviewRow) -> Before:
 async def overtaken_rows(
     table: TableSide, task: Task, events: Sequence[Event], rows: Mapping[str, ReviewRow]
 ) -> tuple[dict[str, str], dict[str, ReviewRow]]:
-    """The answers that the table refused while nobody was told, as somebody had answered there who was not seen: why,
-    as a merge says it, and the rows. `events` are a journal's; `rows` those that they answer, as they are now."""
+    """The answers that the table refused earlier, and would refuse now, as somebody has answered there who was not
+    seen: why, as a merge says it, and the rows. `events` are a journal's; `rows` those of the answers that were
+    refused, as they are now."""
     accepts = task.answer_mode.accepts
     found = _overtaken(by_input(events), rows, accepts)
     if found:  # unless another review's answers stand there, which count as much

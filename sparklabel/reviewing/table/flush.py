@@ -18,6 +18,7 @@ from sparklabel.redaction import printable_lines
 from sparklabel.reviewing.journal import Journal
 from sparklabel.reviewing.records import Event
 from sparklabel.reviewing.table.changes import not_written_lines
+from sparklabel.reviewing.table.label_decisions import ANSWERED_BY_OTHERS
 from sparklabel.reviewing.table.label_merge import Merged
 from sparklabel.reviewing.table.worker import TableWorker
 from sparklabel.texts import counted
@@ -107,8 +108,11 @@ def _flush(journal: Journal, worker: _Worker, task: str, totals: _Totals) -> Non
         worker.append(task, batch)
         totals.events += len(batch)
     for batch in _batches(journal.events(after=journal.merged(task), task=task)):
-        totals.add(worker.merge(task, list(dict.fromkeys(event.input_hash for event in batch))))
-        journal.note_merged(task, batch[-1].seq)
+        merging = list(dict.fromkeys(event.input_hash for event in batch))
+        merged = worker.merge(task, merging)
+        totals.add(merged)
+        refused = [name for name, why in merged.moved.items() if why == ANSWERED_BY_OTHERS]
+        journal.note_merged(task, batch[-1].seq, merging, refused)
 
 
 def _batches(events: Iterator[Event]) -> Iterator[list[Event]]:

@@ -12,11 +12,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from sparklabel.errors import SparklabelError
 from sparklabel.redaction import first_line
 from sparklabel.reviewing.records import FLAG, Event, ReviewRow
+from sparklabel.reviewing.table.label_decisions import ANSWERED_BY_OTHERS
 from sparklabel.reviewing.table.sides import TableSide
 
 APPEND_SECONDS, APPEND_EVENTS = 10.0, 200
 MERGE_EVENTS = 500
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
+NoteMerged = Callable[[str, int, Sequence[str], Sequence[str]], Awaitable[None]]
 OnMoved = Callable[[Mapping[str, str], Mapping[str, ReviewRow]], None]
 
 
@@ -28,7 +30,8 @@ class TableSync:
         table: The table's side.
         flush_every: Seconds between two merges.
         on_moved: Told what a merge did not write, and the rows as they are.
-        note_merged: Told the number of the newest event that labels agree with.
+        note_merged: Told the number of the newest event that labels agree with, the inputs that were merged, and those
+            to which the table has another person's answer.
         clock: Seconds, never set back.
     """
 
@@ -38,7 +41,7 @@ class TableSync:
         table: TableSide,
         flush_every: float,
         on_moved: OnMoved,
-        note_merged: Callable[[str, int], Awaitable[None]],
+        note_merged: NoteMerged,
         clock: Callable[[], float],
     ) -> None:
         self._task, self._table, self._every = task, table, flush_every
@@ -51,7 +54,7 @@ class TableSync:
         self._pause, self._not_before = 0.0, 0.0
         self._lock = asyncio.Lock()
         self._not_written: dict[str, str] = {}
-        """How many answers the table did not take since the start."""
+        """The inputs whose last answer the table did not take, and why."""
         self.error: str | None = None
 
     @property
@@ -146,7 +149,8 @@ class TableSync:
         if found.moved:
             current = await asyncio.wrap_future(self._table.current(self._task, list(found.moved)))
             self._on_moved(found.moved, current)
-        await self._note_merged(self._task, max(merging.values()))
+        refused = [name for name, why in found.moved.items() if why == ANSWERED_BY_OTHERS]
+        await self._note_merged(self._task, max(merging.values()), list(merging), refused)
         self._unmerged = {name: seq for name, seq in self._unmerged.items() if merging.get(name) != seq}
         self._oldest = self._merged_at if self._unmerged else None
         self._succeeded()

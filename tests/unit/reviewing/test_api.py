@@ -7,6 +7,7 @@ import pytest
 
 from sparklabel.errors import ConflictError
 from sparklabel.reviewing.records import Before, RowLabel
+from sparklabel.tasks import answering, entities
 from tests.unit.reviewing.reviews import event, review, rows_of, send, text_row, text_rows
 
 
@@ -93,6 +94,19 @@ def test_what_is_said_of_a_row_that_was_deleted_before_a_restart_is_kept_and_not
     (kept,) = opened.table.answers["tone"].values()
     assert (kept.input_hash, kept.key, kept.value) == ("gone", '{"id": 9}', "good")
     assert "gone" not in opened.table.rows["tone"]
+
+
+@pytest.mark.parametrize(
+    ("task", "value"),
+    [
+        (entities("tone", inputs="text", types=["a"]), [{"text": "Ann", "type": "a", "start": 4, "end": 7}]),
+        (answering("tone", question="question", context="text", extractive=True), "Ann"),
+    ],
+)
+def test_what_was_marked_in_a_text_that_is_gone_is_kept(tmp_path, task, value):
+    with review(tmp_path, tasks=(task,)) as opened:
+        found = send(opened.person("ann"), event("gone", value, key='{"id": 9}'))
+    assert found["outcomes"][0]["outcome"] == "kept"
 
 
 @pytest.mark.parametrize(
@@ -282,6 +296,19 @@ def test_who_was_overtaken_and_not_told_before_a_restart_sees_the_row_again(tmp_
     assert table.rows["tone"][row].label.reviewer == "ann"
     with review(tmp_path, table=table) as third:
         assert row not in {one["id"] for one in rows_of(third.person("ann"), 40)}
+
+
+def test_what_was_written_and_corrected_by_sql_since_is_not_asked_again(tmp_path):
+    with review(tmp_path) as first:
+        ann = first.person("ann")
+        row = by_reason(rows_of(ann), "queue")["id"]
+        send(ann, event(row, "good"))
+        first.run(first.state.flush())
+        table = first.table
+    theirs = replace(table.rows["tone"][row].label, value="bad", reviewer="pat")
+    table.rows["tone"][row] = replace(table.rows["tone"][row], label=theirs)
+    with review(tmp_path, table=table) as second:
+        assert row not in {one["id"] for one in rows_of(second.person("ann"), 40)}
 
 
 def test_a_null_that_nobody_signed_can_be_overruled_too(tmp_path):

@@ -85,12 +85,30 @@ def test_a_journal_that_is_open_elsewhere_is_refused(journal):
 def test_a_database_of_something_else_is_refused_and_stays_as_it_is(tmp_path, about):
     file = tmp_path / "mlflow.db"
     with closing(sqlite3.connect(file)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
         database.execute("CREATE TABLE runs (name TEXT)")
     before = file.read_bytes()
     with pytest.raises(SetupError, match="a database of something else"):
         Journal(file, about)
     assert file.read_bytes() == before
     assert [one.name for one in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_what_the_table_refused_is_remembered_until_it_is_merged(tmp_path):
+    with Journal(tmp_path / "j", ABOUT) as journal:
+        journal.note_merged("tone", 7, ["a", "b"], ["a", "b"])
+        journal.note_merged("tone", 9, ["b"])
+        assert (journal.refused("tone"), journal.refused("other")) == (["a"], [])
+
+
+def test_a_journal_whose_file_was_made_by_an_earlier_release_is_opened(journal):
+    journal.append([ONE])
+    journal.close()
+    with closing(sqlite3.connect(journal.file)) as database:
+        database.execute("DROP TABLE refused")
+        database.execute("PRAGMA application_id = 0")
+    with Journal(journal.file, ABOUT) as again:
+        assert (again.last_seq, again.refused("tone")) == (1, [])
 
 
 def test_without_a_file_there_is_nothing_to_flush(tmp_path):
@@ -100,7 +118,7 @@ def test_without_a_file_there_is_nothing_to_flush(tmp_path):
 
 def test_a_file_that_is_no_journal_is_refused(tmp_path):
     (tmp_path / "j").write_text("text" * 1000)
-    with pytest.raises(SetupError, match="cannot be used: file is not a database"):
+    with pytest.raises(SetupError, match="is not a journal of a review"):
         Journal(tmp_path / "j", ABOUT)
 
 

@@ -70,6 +70,15 @@ def test_a_lead_decides_and_the_dispute_is_over(opened, disputed):
     assert opened.table.rows["tone"][disputed].label.value == "bad"
 
 
+def test_a_lead_who_answers_a_row_that_they_decided_decides_again(opened, disputed):
+    lee = by(opened, "lee")
+    send(lee, event(disputed, "bad", kind="resolve"))
+    send(lee, event(disputed, "good", number=2))
+    assert opened.state.session("tone").history.resolution(disputed).value == "good"
+    send(lee, event(disputed, kind="undo", number=3))
+    assert opened.state.session("tone").history.resolution(disputed).value != "good"
+
+
 def test_people_have_figures(opened, disputed):
     send(by(opened, "ann"), event(rows_of(by(opened, "ann"), 1)[0]["id"], "good", seconds=2.0))
     people = {one["name"]: one for one in by(opened, "lee").get("/api/tone/people").json()["people"]}

@@ -130,7 +130,7 @@ def test_answered_rows_are_read_before_the_others():
     found = new_worker()
     found.add_rows(told)
     found.answer(answers(told[-4:]))
-    found.read_answered()
+    found.read_answered(99)
     assert (found.featured, found.waiting) == (4, 56)
     assert found.scores().learned_from == 4
 
@@ -179,7 +179,7 @@ def test_hidden_states_are_read_after_all_sentence_vectors_and_count_for_rows_th
     found.read_rows(len(told))
     assert (found.featured, found.readings, found.waiting) == (len(told), len(told), len(told))
     found.answer([(one, "angry" if "!" in inputs[0] else "calm") for one, inputs in told[:24]])
-    found.read_answered()
+    found.read_answered(99)
     found.read_rows(10)
     assert found.scores().learned_from == 24
     found.read_rows(len(told))

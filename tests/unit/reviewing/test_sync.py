@@ -38,7 +38,7 @@ class BusyTable:
 
 
 def synced(table, merged):
-    async def note(task, seq):
+    async def note(task, seq, names, refused):
         merged.append(seq)
 
     table.sync = TableSync("t", table, 60.0, lambda moved, current: None, note, lambda: 0.0)

@@ -7,6 +7,7 @@ import { button, find, h, plural } from "./dom.js";
 import { keyText } from "./row_view.js";
 import { drawn } from "./texts.js";
 
+const NONE = "none";
 const PATIENCE = 300_000; // ms: many thousand answers come on disk
 
 // changed: () => void, after rows have got answers, or lost them. Returns show: (filter, count) => void, for what is shown.
@@ -15,14 +16,16 @@ export function startBulk(path, { values, isSeveral }, changed) {
   let count = 0;
   let names = ""; // stands for the rows that the filter finds: others by the time of the answer are refused
   const options = values.map((value, number) => h("option", { value: number }, shown(value)));
-  find("bulk-answer").append(...(isSeveral ? [] : [h("option", { value: "" }, "Choose")]), ...options);
+  const first = isSeveral ? h("option", { value: NONE }, "none of them") : h("option", { value: "" }, "Choose");
+  find("bulk-answer").append(first, ...options);
   find("bulk-answer").multiple = isSeveral;
-  find("bulk-answer").required = !isSeveral;
   find("bulk-several").hidden = !isSeveral;
 
-  // Undefined until one is chosen; of several labels none is an answer, too.
+  // Undefined until one is chosen. Of several labels none is an answer, too, but not by doing nothing.
   function chosen() {
-    const found = [...find("bulk-answer").selectedOptions].filter((option) => option.value !== "").map((option) => values[Number(option.value)]);
+    const picked = [...find("bulk-answer").selectedOptions].map((option) => option.value).filter((value) => value !== "");
+    if (picked.length === 0 || (picked.includes(NONE) && picked.length > 1)) return undefined;
+    const found = picked.filter((one) => one !== NONE).map((one) => values[Number(one)]);
     return isSeveral ? found : found[0];
   }
 
@@ -51,10 +54,14 @@ export function startBulk(path, { values, isSeveral }, changed) {
 
   async function give(event) {
     event.preventDefault();
+    const value = chosen();
+    if (value === undefined) {
+      find("bulk-problem").textContent = "\"none of them\" and a label are no answer together.";
+      return;
+    }
     find("bulk-give").disabled = true;
     find("bulk-give").textContent = "Saving";
     find("bulk-problem").textContent = "";
-    const value = chosen();
     try {
       const done = await postJson(`${path}/bulk`, { filter, value, count, names }, { patience: PATIENCE });
       find("bulk").close();

@@ -58,7 +58,7 @@ async function decide(value) {
   try {
     const { outcomes } = await postJson(`${path}/events`, {
       reviewer, have: [], events: [{
-        event_id: newId(), id: row.id, kind: "resolve", value, seconds: (performance.now() - shownAt) / 1000,
+        event_id: newId(), id: row.id, key: row.key, kind: "resolve", value, seconds: (performance.now() - shownAt) / 1000,
         before: row.before ?? null,
       }],
     });

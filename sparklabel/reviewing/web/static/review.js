@@ -160,7 +160,7 @@ class ReviewScreen {
     const [heading, text] = session.isSaving ? ["Saving", "This browser keeps nothing, so each answer waits until it is saved."]
       : isOffline ? ["No rows yet", "The server does not answer. Your answers are safe here, and rows come as soon as it does."]
       : session.problem && !session.problem.isPassing ? ["No rows", session.problem.message]
-      : session.problem || session.isWaiting ? ["Loading", session.problem?.message ?? "Rows are on their way."]
+      : session.problem || session.isLoading ? ["Loading", session.problem?.message ?? "Rows are on their way."]
       : [session.note ? "No rows now" : "Done", session.note ?? "No row waits for you."];
     const said = `${heading} ${text}`;
     if (this.texts.dataset.said === said && this.texts.childElementCount > 0) return; // a link in it may have the focus

@@ -161,6 +161,11 @@ export class Session {
     return event;
   }
 
+  // Whether more rows may come with the answer that is awaited: the one before had some.
+  get isLoading() {
+    return this.isWaiting || (this.isAsking && this.empty === 0);
+  }
+
   async #refill() {
     if (this.isAsking) return;
     this.isAsking = true;
