@@ -29,8 +29,9 @@ _STRENGTH = 30.0
 _FIRST_CHOICE, _GROWTH = 20, 1.4
 """With how many answers strengths and weights are chosen, and by what factor more each next choice takes: with twice as
 many it is right on 2 to 3% fewer rows after 100 answers."""
-_LEAST_WEIGHT = 0.01
-"""A source that counts nothing would make all choices equal where there is no other."""
+_LEAST_WEIGHT = 0.05
+"""A source that counts less is left out: it would only tell labels that it has seen from others. One that counts
+nothing would make all choices equal where there is no other."""
 _OF_NAMES = -1
 """The fold of the names: heads that judge a row have read all of them, apart from one that reads the answers alone."""
 _CELLS = 2**17
@@ -120,7 +121,12 @@ class LiveProbe:
         for sources in _subsets(read):
             said = {name: unseen[name] for name in sources}
             weights = Pool.fit(said, targets[judged], self.groups).weights
-            self.weights[sources] = {name: max(weight, _LEAST_WEIGHT) for name, weight in weights.items()}
+            heaviest = max(weights, key=lambda name: weights[name])
+            self.weights[sources] = {
+                name: max(weight, _LEAST_WEIGHT)
+                for name, weight in weights.items()
+                if weight >= _LEAST_WEIGHT or name == heaviest
+            }
 
     def _best_strength(
         self, source: str, features: Features, targets: Targets, folds: NDArray[np.int64], answers: int
