@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sparklabel import registry
 from sparklabel.benchmarking.cells import Question, question_spec, taught_model
 from sparklabel.benchmarking.entries import Entry
@@ -36,3 +38,16 @@ def taught(name: str, found: SetRows, entry: Entry, answers: int) -> Iterator[tu
 def labels_of(spec: LabelerSpec, rows: Sequence[Any]) -> list[Label]:
     """The model's labels of rows, which are pairs of texts and the right answer."""
     return make_labeler(spec, load_engine(spec.engine, spec.model)).label([list(texts) for texts, _ in rows])
+
+
+def agreement(spec: LabelerSpec, found: SetRows) -> float:
+    """The mean agreement with the test rows' answers: of one choice, the accuracy."""
+    labels, agrees = labels_of(spec, found.test), spec.task.answer_mode.agreement
+    return float(
+        np.mean([agrees(gold, label.value) for (_, gold), label in zip(found.test, labels, strict=True)])
+    )
+
+
+def seeds_and_mean(values: Sequence[float]) -> str:
+    """A cell: each seed's figure, and their mean."""
+    return f"{' '.join(f'{one:.1f}' for one in values)} = {np.mean(values):.1f}"

@@ -13,10 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.harness import argument_parser, figure_table, finish
-from benchmarks.quality import every_set, labels_of, taught
+from benchmarks.quality import agreement, every_set, seeds_and_mean, taught
 from benchmarks.quality.probe import MARGIN, RANDOM, Vectors, asking
 from sparklabel.benchmarking.entries import Entry
 from sparklabel.benchmarking.suite import SetRows, read_set
@@ -35,9 +33,7 @@ def teaching(vectors: Vectors, strategy: str, seed: int, rows: int) -> list[int]
 def accuracy(name: str, found: SetRows, method: str) -> float:
     """In %, on the test rows, of a model that has learned all training rows."""
     with taught(name, found, Entry(DEFAULT, method, method=method), len(found.train)) as (spec, _):
-        labels = labels_of(spec, found.test)
-    right = [label.value == gold for (_, gold), label in zip(found.test, labels, strict=True)]
-    return 100 * float(np.mean(right))
+        return 100 * agreement(spec, found)
 
 
 def compared(
@@ -74,9 +70,7 @@ def table_of(every: dict[str, list[dict[str, Any]]]) -> Any:
     table = figure_table("Taught by the queue's rows or by random ones, % right", "set", *names)
     for name, seeds in every.items():
         columns = ([one[column] for one in seeds] for column in names)
-        table.add_row(
-            name, *(f"{' '.join(f'{one:.1f}' for one in of)} = {np.mean(of):.1f}" for of in columns)
-        )
+        table.add_row(name, *map(seeds_and_mean, columns))
     return table
 
 

@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import argument_parser, figure_table, finish
-from benchmarks.quality import every_set, labels_of, taught
+from benchmarks.quality import agreement, every_set, seeds_and_mean, taught
 from sparklabel.benchmarking.entries import Entry
 from sparklabel.benchmarking.suite import SetRows, read_set
 from sparklabel.models.references import DEFAULT
 from sparklabel.training.call import AUTO, CLASSIFIER, LORA
-from sparklabel.udf import LabelerSpec
 
 ENTRIES = (
     Entry(DEFAULT, AUTO, method=AUTO),
@@ -35,14 +34,6 @@ def drawn(found: SetRows, seed: int, answers: int, rows: int) -> SetRows:
     """The set with the answers that the seed draws, and its first test rows."""
     order = np.random.default_rng(seed).permutation(len(found.train))[:answers]
     return replace(found, train=[found.train[number] for number in order], test=found.test[:rows])
-
-
-def agreement(spec: LabelerSpec, found: SetRows) -> float:
-    """The mean agreement with the test rows' answers: of one choice, the accuracy."""
-    labels, agrees = labels_of(spec, found.test), spec.task.answer_mode.agreement
-    return float(
-        np.mean([agrees(gold, label.value) for (_, gold), label in zip(found.test, labels, strict=True)])
-    )
 
 
 def compared(found: SetRows, name: str) -> dict[str, Any]:
@@ -80,9 +71,7 @@ def table_of(arguments: argparse.Namespace, every: dict[str, list[dict[str, Any]
     )  # fmt: skip
     for name, seeds in every.items():
         columns = ([one[entry.name] for one in seeds] for entry in ENTRIES)
-        table.add_row(
-            name, *(f"{' '.join(f'{one:.1f}' for one in of)} = {np.mean(of):.1f}" for of in columns)
-        )
+        table.add_row(name, *map(seeds_and_mean, columns))
     return table
 
 
