@@ -10,7 +10,6 @@ reads the rows and learns from all these answers meanwhile. No table is written.
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,8 +24,8 @@ import numpy as np
 import requests
 
 from benchmarks.harness import argument_parser, figure_table, finish
+from sparklabel.demo.browser import chromium, sign_in
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 _OURS = {"X-Sparklabel": "1", "Sec-Fetch-Site": "same-origin"}
 _WATCH = """
 window.painted = [];
@@ -108,12 +107,9 @@ def type_keys(link: str, keys: int, a_second: float) -> list[tuple[float, bool]]
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        browser = playwright.chromium.launch(executable_path=chromium())
         page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.goto(link)
-        page.get_by_label("Name").fill("measured")
-        page.get_by_role("button", name="Start").click()
-        page.get_by_role("heading", name="Tasks").wait_for()
+        sign_in(page, link, "measured")
         page.goto(f"{link.partition('/?')[0]}/review/tone")
         page.locator("#answer").wait_for()
         page.evaluate(_WATCH)

@@ -93,7 +93,8 @@ def answer_in_page(
         tell: Called with a line about how far it is.
     """
     page.set_default_timeout(_PATIENCE_MS)
-    _come(page, link, task.name)
+    sign_in(page, link, "demo")
+    page.goto(f"{link.partition('/?')[0]}/review/{task.name}")
     title, blind, rows = page.locator("#row-title"), 0, 0
     while rows < answers:
         title.filter(has_text=_SHOWN).wait_for()
@@ -110,12 +111,12 @@ def answer_in_page(
     return Answered(rows, blind)
 
 
-def _come(page: "Page", link: str, task: str) -> None:
+def sign_in(page: "Page", link: str, name: str) -> None:
+    """By the review's link, with a name, to the page of its tasks."""
     page.goto(link)
-    page.get_by_label("Name").fill("demo")
+    page.get_by_label("Name").fill(name)
     page.get_by_role("button", name="Start").click()
     page.get_by_role("heading", name="Tasks").wait_for()
-    page.goto(f"{link.partition('/?')[0]}/review/{task}")
 
 
 def _choose(page: "Page", labels: tuple[str, ...], label: str) -> None:

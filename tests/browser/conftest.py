@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from sparklabel.demo.browser import sign_in
 from tests.browser.reviews import served
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -52,10 +53,7 @@ class Visitor:
     def comes(self, review, name="ann", task="tone"):
         """By the link, with a name, to the review screen, where a row is."""
         page = self.page
-        page.goto(review.link)
-        page.get_by_label("Name").fill(name)
-        page.get_by_role("button", name="Start").click()
-        page.get_by_role("heading", name="Tasks").wait_for()
+        sign_in(page, review.link, name)
         page.goto(f"{review.url}/review/{task}")
         page.locator("#answer").wait_for()
         return page
