@@ -209,10 +209,10 @@ class ProbeWorker:
 
     def _learn(self) -> int:
         """How many answers it learned from: none while all say the same."""
-        ready = self._ready()
-        known = [one for one in self._answers if one in self._first.position] if self._first.is_ready else []
+        known = [one for one in self._answers if one in self._first.position]
+        answered = set(known)
         # A source counts once it is read of all of them.
-        ready = {source: read for source, read in ready.items() if read.position.keys() >= set(known)}
+        ready = {source: read for source, read in self._ready().items() if read.position.keys() >= answered}
         targets = group_targets([self._answers[one] for one in known], self._probe.groups)
         if len(np.unique(targets, axis=0)) < 2:
             return 0

@@ -38,6 +38,11 @@ def not_written_lines(counts: Mapping[str, int]) -> list[str]:
     return [f"not written: {counted(number, 'input')} ({_COUNTED[why]})" for why, number in counts.items()]
 
 
+def answered_by_others(moved: Mapping[str, str]) -> list[str]:
+    """The inputs, of those that a merge did not write, to which the table has another person's answer."""
+    return [name for name, why in moved.items() if why == ANSWERED_BY_OTHERS]
+
+
 class TableChanges:
     """The changes that concern the rows of one task."""
 

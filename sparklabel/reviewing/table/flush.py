@@ -17,8 +17,7 @@ from sparklabel.progress import tell
 from sparklabel.redaction import printable_lines
 from sparklabel.reviewing.journal import Journal
 from sparklabel.reviewing.records import Event
-from sparklabel.reviewing.table.changes import not_written_lines
-from sparklabel.reviewing.table.label_decisions import ANSWERED_BY_OTHERS
+from sparklabel.reviewing.table.changes import answered_by_others, not_written_lines
 from sparklabel.reviewing.table.label_merge import Merged
 from sparklabel.reviewing.table.worker import TableWorker
 from sparklabel.texts import counted
@@ -111,8 +110,7 @@ def _flush(journal: Journal, worker: _Worker, task: str, totals: _Totals) -> Non
         merging = list(dict.fromkeys(event.input_hash for event in batch))
         merged = worker.merge(task, merging)
         totals.add(merged)
-        refused = [name for name, why in merged.moved.items() if why == ANSWERED_BY_OTHERS]
-        journal.note_merged(task, batch[-1].seq, merging, refused)
+        journal.note_merged(task, batch[-1].seq, merging, answered_by_others(merged.moved))
 
 
 def _batches(events: Iterator[Event]) -> Iterator[list[Event]]:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from sparklabel.errors import SparklabelError
 from sparklabel.redaction import first_line
 from sparklabel.reviewing.records import FLAG, Event, ReviewRow
-from sparklabel.reviewing.table.label_decisions import ANSWERED_BY_OTHERS
+from sparklabel.reviewing.table.changes import answered_by_others
 from sparklabel.reviewing.table.sides import TableSide
 
 APPEND_SECONDS, APPEND_EVENTS = 10.0, 200
@@ -149,7 +149,7 @@ class TableSync:
         if found.moved:
             current = await asyncio.wrap_future(self._table.current(self._task, list(found.moved)))
             self._on_moved(found.moved, current)
-        refused = [name for name, why in found.moved.items() if why == ANSWERED_BY_OTHERS]
+        refused = answered_by_others(found.moved)
         await self._note_merged(self._task, max(merging.values()), list(merging), refused)
         self._unmerged = {name: seq for name, seq in self._unmerged.items() if merging.get(name) != seq}
         self._oldest = self._merged_at if self._unmerged else None
