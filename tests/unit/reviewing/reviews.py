@@ -102,6 +102,11 @@ def rows_of(browser, count=20, have=(), **filters):
     return answer.json()["rows"]
 
 
+def by_reason(rows, reason):
+    """The first of rows that are shown for this reason."""
+    return next(row for row in rows if row["reason"] == reason)
+
+
 def send(browser, *events, have=()):
     """What /events gives."""
     answer = browser.post("/api/tone/events", json={"events": events, "have": list(have)})
