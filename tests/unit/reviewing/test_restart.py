@@ -6,6 +6,18 @@ from sparklabel.reviewing.records import RowLabel
 from tests.unit.reviewing.reviews import by_reason, event, review, rows_of, send
 
 
+def answered(opened):
+    """A row of the queue that ann called good."""
+    ann = opened.person("ann")
+    row = by_reason(rows_of(ann), "queue")["id"]
+    send(ann, event(row, "good"))
+    return row
+
+
+def says_by_sql(table, row, label):
+    table.rows["tone"][row] = replace(table.rows["tone"][row], label=label)
+
+
 def test_a_restart_knows_everything_that_was_acknowledged(tmp_path):
     with review(tmp_path) as first:
         ann = first.person("ann")
@@ -37,12 +49,10 @@ def test_what_a_dead_server_had_not_written_is_written_at_the_start(tmp_path):
 
 def test_who_was_overtaken_while_no_server_ran_sees_the_row_again(tmp_path):
     with review(tmp_path) as first:
-        ann = first.person("ann")
-        row = by_reason(rows_of(ann), "queue")["id"]
-        send(ann, event(row, "good"))
+        row = answered(first)
         table = first.table
     theirs = RowLabel(value="bad", source="human", reviewer="cy", reviewed_at="2026", model="m1", status="ok")
-    table.rows["tone"][row] = replace(table.rows["tone"][row], label=theirs)
+    says_by_sql(table, row, theirs)
     with review(tmp_path, table=table) as second:
         again = rows_of(second.person("ann"), 1)[0]
         assert (again["id"], again["before"]["reviewer"]) == (row, "cy")
@@ -51,12 +61,10 @@ def test_who_was_overtaken_while_no_server_ran_sees_the_row_again(tmp_path):
 def test_who_was_overtaken_and_not_told_before_a_restart_sees_the_row_again(tmp_path):
     """`sparklabel flush` had merged meanwhile, and nobody was there to be told."""
     with review(tmp_path) as first:
-        ann = first.person("ann")
-        row = by_reason(rows_of(ann), "queue")["id"]
-        send(ann, event(row, "good"))
+        row = answered(first)
         table = first.table
         theirs = RowLabel(value="bad", source="human", model="m1", status="ok")
-        table.rows["tone"][row] = replace(table.rows["tone"][row], label=theirs)
+        says_by_sql(table, row, theirs)
         first.run(first.state.flush())
     with review(tmp_path, table=table) as second:
         ann = second.person("ann")
@@ -74,12 +82,10 @@ def test_who_was_overtaken_and_not_told_before_a_restart_sees_the_row_again(tmp_
 
 def test_what_was_written_and_corrected_by_sql_since_is_not_asked_again(tmp_path):
     with review(tmp_path) as first:
-        ann = first.person("ann")
-        row = by_reason(rows_of(ann), "queue")["id"]
-        send(ann, event(row, "good"))
+        row = answered(first)
         first.run(first.state.flush())
         table = first.table
     theirs = replace(table.rows["tone"][row].label, value="bad", reviewer="pat")
-    table.rows["tone"][row] = replace(table.rows["tone"][row], label=theirs)
+    says_by_sql(table, row, theirs)
     with review(tmp_path, table=table) as second:
         assert row not in {one["id"] for one in rows_of(second.person("ann"), 40)}
