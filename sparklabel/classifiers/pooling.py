@@ -54,6 +54,7 @@ class Pool:
         targets: Targets,
         groups: Sequence[int],
         costs: Mapping[str, float],
+        least_gains: Mapping[str, float] | None = None,
     ) -> "Pool":
         """The pool of the sources that are worth their cost: beginning with the costliest, a source is left out if the
         rest is no worse by more than one standard error of the difference (Breiman et al. 1984, "Classification and
@@ -64,6 +65,7 @@ class Pool:
             targets: [N, G].
             groups: The sizes of the groups of choices.
             costs: For each source, what a row costs with it, in any unit.
+            least_gains: For some sources, the share of the mean loss without them that they must save to be kept.
         """
         kept = dict(sources)
         pool = cls.fit(kept, targets, groups)
@@ -72,8 +74,10 @@ class Pool:
             if not rest:
                 break
             without = cls.fit(rest, targets, groups)
-            lost = row_losses(without(rest), targets, groups) - row_losses(pool(kept), targets, groups)
-            if lost.mean() <= max(lost.std() / np.sqrt(len(lost)), _MIN_GAIN):
+            losses = row_losses(without(rest), targets, groups)
+            lost = losses - row_losses(pool(kept), targets, groups)
+            share = (least_gains or {}).get(name, 0.0)
+            if lost.mean() <= max(lost.std() / np.sqrt(len(lost)), _MIN_GAIN, share * losses.mean()):
                 kept, pool = rest, without
         return pool
 

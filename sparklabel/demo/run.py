@@ -19,22 +19,18 @@ from sparklabel.demo.browser import answer_in_browser, chromium
 from sparklabel.demo.data import DemoData, key_hash, movie_reviews, read_jsonl, split_rows
 from sparklabel.errors import SetupError
 from sparklabel.evaluation import EvaluationReport, Metrics, evaluate, measure
-from sparklabel.labeler import PreparedTask
 from sparklabel.labeler.zero_shot import LM
 from sparklabel.labeling import PassReport, label_table
 from sparklabel.labels.status import OK
-from sparklabel.language_model import LanguageModel
 from sparklabel.models.references import DEFAULT
-from sparklabel.probe.hidden_states import HiddenStates
 from sparklabel.probe.linear import probe_answers
-from sparklabel.prompts import bare_template
 from sparklabel.reviewing.serve import review
 from sparklabel.table.human_answers import human_answers
 from sparklabel.table.task_table import open_task_table
 from sparklabel.tasks import Classification
 from sparklabel.training.finetune import finetune
+from sparklabel.training.frozen_base import FrozenBase
 from sparklabel.training.report import TrainingReport
-from sparklabel.udf import vacate_gpu
 
 TABLE, TEST_TABLE = "reviews", "reviews_test"
 _ANSWERS, _ANSWERS_IN_PAGE = 800, 400
@@ -196,17 +192,12 @@ class _Demo:
     def _probe(self) -> Metrics:
         """Logistic regression over the frozen base, trained on the same answers as the new model: the baseline without
         fine-tuning."""
-        vacate_gpu()
-        model = LanguageModel.load(registry.fetch(registry.resolve(DEFAULT)).base)
-        template = bare_template(self.task, model.tokenizer)
-        encoder = PreparedTask.rendered(self.task, model.tokenizer, template).encoder
+        states = FrozenBase.open(self.task, registry.resolve(DEFAULT)).states
         opened = open_task_table(self.spark, TABLE, self.task, "id")
         answers = human_answers(self.spark, opened, self.task).train
         train = [([text or "" for text in a.inputs], a.answer) for a in answers]
         names, gold = self.task.label_names, list(self.data.test["gold"])
-        found = probe_answers(
-            HiddenStates(model, encoder), train, [[t] for t in self.data.test["text"]], names
-        )
+        found = probe_answers(states, train, [[t] for t in self.data.test["text"]], names)
         values, confidence = zip(*found, strict=True)
         return measure(self.task.answer_mode, gold, values, confidence, [OK] * len(gold))
 

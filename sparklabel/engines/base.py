@@ -37,6 +37,14 @@ class GenerationRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class HiddenStatesRequest:
+    """N whole rows of token ids, whose hidden states are read at `depth`, a share of the decoder layers in (0, 1]."""
+
+    rows: tuple[TokenPath, ...]
+    depth: float
+
+
+@dataclass(frozen=True, slots=True)
 class RowStatus:
     """What an engine that asks row by row reports of one row. `status` is a constant of `sparklabel.labels.status`:
     unless it is `ok`, the row has no answer. `text` goes into the label's `error`."""
@@ -98,6 +106,14 @@ class SharedEngine(Engine, Protocol):
     ModelError."""
 
     def with_adapter(self, adapter: Path) -> Engine: ...
+
+
+@runtime_checkable
+class ReadableEngine(Engine, Protocol):
+    """An engine whose model can be read. `hidden_states` returns float32 [N, 2 D]: the mean over a row's tokens, then
+    its last token; always those of the base, whatever adapter the engine answers with. Raises EngineError."""
+
+    def hidden_states(self, request: HiddenStatesRequest) -> NDArray[np.float32]: ...
 
 
 def row_scores(engine: Engine, request: ScoringRequest) -> RowScores:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sparklabel.arguments import did_you_mean
-from sparklabel.engines.base import Engine
+from sparklabel.engines.base import Engine, SharedEngine
 from sparklabel.engines.fake import ByteTokenizer, FakeEngine
 from sparklabel.engines.openai.address import identity, model_of
 from sparklabel.engines.openai.choice_logprobs import check_choices
@@ -88,8 +88,8 @@ class EngineInfo:
     it computes in the Spark task, and takes the threads of its slot as the option `threads`. `check`: raises TaskError
     for choices that it cannot score. `concurrent`: several threads may call it at once. `fills_gpu`: it takes most of a
     GPU's memory, whatever its model needs. `on_cpu`: it leaves a GPU alone. `is_shareable`: it holds a model that tasks
-    can share. `is_paid`: its answers cost money. `when_shared`: options that apply when tasks share it, unless others
-    were given.
+    can share. `is_paid`: its answers cost money. `is_readable`: it gives hidden states. `when_shared`: options that
+    apply when tasks share it, unless others were given.
     """
 
     model: type[EngineOptions]
@@ -102,6 +102,7 @@ class EngineInfo:
     on_cpu: bool = False
     is_shareable: bool = True
     is_paid: bool = False
+    is_readable: bool = False
     when_shared: Options = field(default_factory=dict)
 
     @property
@@ -143,7 +144,7 @@ def _open_openai(model: str, base: Path | None, adapter: Path | None, **options:
 
 
 ENGINES: dict[str, EngineInfo] = {
-    "transformers": EngineInfo(TransformersOptions, _open_transformers, task_threads=True),
+    "transformers": EngineInfo(TransformersOptions, _open_transformers, task_threads=True, is_readable=True),
     "vllm": EngineInfo(
         VllmOptions,
         _open_vllm,
@@ -213,8 +214,11 @@ def _name_of(engine: object) -> str:
     return name
 
 
-def open_engine(spec: EngineSpec, model: str, base: Path | None, adapter: Path | None) -> Engine:
-    """Loads the engine in this process. `model` is the identity; some engines need no files.
+def open_engine(
+    spec: EngineSpec, model: str, base: Path | None, adapter: Path | None, *, keeps_base: bool = False
+) -> Engine:
+    """Loads the engine in this process. `model` is the identity; some engines need no files. `keeps_base`: the base is
+    read beside the adapter, so its weights are kept, too.
 
     Raises ModelError; SetupError if the engine needs files and there are none.
     """
@@ -222,4 +226,9 @@ def open_engine(spec: EngineSpec, model: str, base: Path | None, adapter: Path |
         raise SetupError(
             f"The {spec.name} engine needs a model.", hint="Give the folder of its files as base."
         )
-    return spec.kind.open(model, base, adapter, **dict(spec.options))
+    apart = adapter if keeps_base else None
+    engine = spec.kind.open(model, base, None if apart else adapter, **dict(spec.options))
+    if apart is None:
+        return engine
+    assert isinstance(engine, SharedEngine), "an engine that reads a base takes adapters beside it"
+    return engine.with_adapter(apart)

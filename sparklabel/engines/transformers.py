@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.engines.base import Completion, GenerationRequest, ScoringRequest
+from sparklabel.engines.base import Completion, GenerationRequest, HiddenStatesRequest, ScoringRequest
 from sparklabel.errors import EngineDied, EngineError
 from sparklabel.label_trie import LabelTrie, TokenPath
-from sparklabel.language_model import LanguageModel
+from sparklabel.language_model import LanguageModel, decoder_depth, hidden_features, layer_at
 from sparklabel.language_model.adapters import AdaptedWeights, adapted_weights
 from sparklabel.language_model.decoding.grammar import Grammar, Vocabulary
 from sparklabel.language_model.decoding.greedy import Written, generate
@@ -85,6 +85,13 @@ class TransformersEngine:
             prefix = self._encoded(request.prefix)
             written = generate(self.language_model, prefix, request.rows, grammar, request.max_tokens)
         return [self._as_text(answer) for answer in written]
+
+    def hidden_states(self, request: HiddenStatesRequest) -> NDArray[np.float32]:
+        model = self.language_model
+        layer = layer_at(decoder_depth(model.model), request.depth)
+        with _hardware_errors():
+            model.set_active_adapter({})
+            return hidden_features(model, request.rows, layer)
 
     @contextmanager
     def _computing(self) -> Iterator[None]:

@@ -11,12 +11,13 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.classifiers.classifier import SCORES
+from sparklabel.classifiers.classifier import HIDDEN, SCORES
 from sparklabel.confidence.prior import geometric_mean, mean_log, prior_corrected
 from sparklabel.engines import (
     Completion,
     Engine,
     GenerationRequest,
+    ReadableEngine,
     RowScores,
     RowStatus,
     ScoringRequest,
@@ -27,6 +28,7 @@ from sparklabel.labeler.prepared_task import PreparedTask
 from sparklabel.labeler.row_classifier import RowClassifier
 from sparklabel.labels import status
 from sparklabel.labels.record import Alternative, FieldConfidence
+from sparklabel.probe.hidden_states import HiddenStates
 from sparklabel.prompts import Prompt
 from sparklabel.tasks import Generated, Scored, Span
 from sparklabel.tasks.repetition import until_repetition
@@ -80,7 +82,8 @@ def predictor(
     scored = ScoredAnswers(prepared, mode, engine, corrects=corrects)
     if classifier is None:
         return scored
-    return ClassifierAnswers(mode, classifier, scored if prepared.label_trie else None)
+    states = HiddenStates(engine, prepared.encoder) if isinstance(engine, ReadableEngine) else None
+    return ClassifierAnswers(mode, classifier, scored if prepared.label_trie else None, states)
 
 
 class ScoredAnswers:
@@ -197,12 +200,20 @@ class ClassifierAnswers:
         mode: The task's.
         classifier: The version's.
         scored: The language model's probabilities; None if there is no language model.
+        states: Its hidden states; None if its engine does not give them.
     """
 
-    def __init__(self, mode: Scored, classifier: RowClassifier, scored: ScoredAnswers | None) -> None:
+    def __init__(
+        self,
+        mode: Scored,
+        classifier: RowClassifier,
+        scored: ScoredAnswers | None,
+        states: HiddenStates | None,
+    ) -> None:
         self._mode = mode
         self._classifier, self._reader = classifier.classifier, classifier.reader
         self._scored = scored if SCORES in self._classifier.sources else None
+        self._states = states if HIDDEN in self._classifier.sources else None
 
     def answer(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[str]]) -> list[Answer]:
         log_p, row_statuses = self._read(prompts, rows)
@@ -220,6 +231,8 @@ class ClassifierAnswers:
     ) -> tuple[NDArray[np.float64], Sequence[RowStatus | None]]:
         read = self._reader.read(rows, self._classifier.sources) if self._reader else {}
         row_statuses: Sequence[RowStatus | None] = [None] * len(rows)
+        if self._states:
+            read[HIDDEN] = self._states.of(prompts)
         if self._scored:
             scores, read[SCORES] = self._scored.scored(prompts)
             row_statuses = scores.row_statuses

@@ -19,6 +19,7 @@ from sparklabel.prompts import (
     RowTokens,
     Tokenizer,
     answer_ids,
+    bare_template,
     candidate_labels,
     chat_template,
     check_same_ids,
@@ -60,6 +61,11 @@ class PreparedTask:
             manifest.check_fits(task, model)
             check_same_ids(manifest.label_ids, prepared.label_ids, model)
         return prepared
+
+    @classmethod
+    def bare(cls, task: Task, tokenizer: Tokenizer) -> "PreparedTask":
+        """As a fine-tuned model is asked, without instructions. Raises TaskError."""
+        return cls.rendered(task, tokenizer, bare_template(task, tokenizer))
 
     @classmethod
     def rendered(cls, task: Task, tokenizer: Tokenizer, template: PromptTemplate) -> "PreparedTask":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sparklabel.language_model.gguf import convert_gguf
     from sparklabel.language_model.model import LanguageModel
-    from sparklabel.language_model.partial_forward import decoder_depth, hidden_features
+    from sparklabel.language_model.partial_forward import decoder_depth, hidden_features, layer_at
     from sparklabel.language_model.sentence_encoder import EncoderTokenizer, SentenceEncoder
     from sparklabel.language_model.tokenizer import ModelTokenizer
     from sparklabel.language_model.training.config import TrainingConfig
@@ -32,6 +32,7 @@ _HOMES = {
     "convert_gguf": "gguf",
     "decoder_depth": "partial_forward",
     "hidden_features": "partial_forward",
+    "layer_at": "partial_forward",
     "text_examples": "training.examples",
     "train_encoder": "training.encoder",
     "train_lora": "training.trainer",
@@ -51,6 +52,7 @@ __all__ = [
     "convert_gguf",
     "decoder_depth",
     "hidden_features",
+    "layer_at",
     "text_examples",
     "train_encoder",
     "train_lora",

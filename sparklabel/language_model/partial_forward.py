@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sparklabel.errors import ModelError
-from sparklabel.language_model.batches import length_sorted_batches
 from sparklabel.language_model.model import LanguageModel
 
 _PLAIN_LAYER = {"input_layernorm", "self_attn", "post_attention_layernorm", "mlp"}
@@ -117,6 +116,11 @@ def decoder_depth(model: Any) -> int:
     return int(model.config.get_text_config().num_hidden_layers)
 
 
+def layer_at(layers: int, depth: float) -> int:
+    """How many of so many layers `depth`, a share of them in (0, 1], is: one at least."""
+    return max(1, round(layers * depth))
+
+
 def upper_half(language_model: LanguageModel, first: int, ids: Tensor) -> UpperHalf | None:
     """The fastest way to run the layers from `first` on that agrees with the whole model for `ids` [B, S].
 
@@ -156,14 +160,17 @@ def hidden_features(
     """
     stack = DecoderStack.of(language_model.model)
     features = np.zeros((len(rows), 2 * stack.body.get_input_embeddings().weight.shape[1]), dtype=np.float32)
+
+    def read(batch: list[int]) -> None:
+        ids, lengths = padded([rows[i] for i in batch], language_model.device)
+        states = stack.below(layer, ids).float()
+        inside = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+        mean = (states * inside[..., None]).sum(1) / lengths[:, None]
+        last = states[torch.arange(len(batch), device=ids.device), lengths - 1]
+        features[batch] = torch.cat([mean, last], dim=1).cpu().numpy()
+
     with torch.inference_mode(), language_model.own_attention():
-        for batch in length_sorted_batches([len(row) for row in rows], 0, language_model.batch_tokens):
-            ids, lengths = padded([rows[i] for i in batch], language_model.device)
-            states = stack.below(layer, ids).float()
-            inside = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
-            mean = (states * inside[..., None]).sum(1) / lengths[:, None]
-            last = states[torch.arange(len(batch), device=ids.device), lengths - 1]
-            features[batch] = torch.cat([mean, last], dim=1).cpu().numpy()
+        language_model.in_batches([len(row) for row in rows], 0, read)
     return features
 
 

@@ -15,7 +15,8 @@ from sparklabel.tasks import Task
 
 _FORMAT, _WITH_CLASSIFIER = 1, 2
 """The format's version; raised when an older sparklabel would misread a manifest."""
-MODEL_SOURCES = frozenset({"hidden", "scores"})
+HIDDEN_STATES = "hidden"
+MODEL_SOURCES = frozenset({HIDDEN_STATES, "scores"})
 """What a classifier may read of a language model."""
 
 
@@ -50,6 +51,11 @@ class ModelManifest:
     label_ids: tuple[TokenPath, ...]
     base: dict[str, Any]
     classifier: ClassifierManifest | None = None
+
+    @property
+    def reads_states(self) -> bool:
+        """Whether answers take the hidden states of the base."""
+        return self.classifier is not None and HIDDEN_STATES in self.classifier.weights
 
     @property
     def needs_language_model(self) -> bool:

@@ -1,6 +1,6 @@
 """What a probe reads of a row: the hidden states of a frozen model, two thirds up its layers.
 
-In: rows of texts, a loaded model, what renders a row as a prompt. Out: features [N, F]. No model is loaded here.
+In: rows of texts, the engine of a model, what renders a row as a prompt. Out: features [N, F]. No model is loaded here.
 """
 
 from collections.abc import Sequence
@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparklabel.classifiers.heads import Features
-from sparklabel.language_model import LanguageModel, decoder_depth, hidden_features
-from sparklabel.prompts import RowEncoder
+from sparklabel.engines import HiddenStatesRequest, ReadableEngine
+from sparklabel.prompts import Prompt, RowEncoder
 
 PROBE_DEPTH = 2 / 3
-"""How far up a model's layers features are read. On one task, layers 16 and 20 of 30 were equally good and best."""
+"""How far up a model's layers features are read. On one task, layers 16 and 20 of 30 were equally good and best. The
+heads of registered versions were fitted at this depth."""
 
 _COMPONENTS = 256
 _FLAT = 1e-6
@@ -21,15 +22,19 @@ _FLAT = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class HiddenStates:
-    """A loaded, frozen model, and what renders a row's inputs as the prompt that it reads."""
+    """The engine of a frozen model, and what renders a row's inputs as the prompt that it reads."""
 
-    model: LanguageModel
+    engine: ReadableEngine
     encoder: RowEncoder
 
     def __call__(self, rows: Sequence[Sequence[str]]) -> Features:
-        """[N, 2 D]: the mean over a row's tokens, then its last token."""
-        ids = [self.encoder.prefix + prompt.ids for prompt in self.encoder.encode(rows)]
-        return hidden_features(self.model, ids, probe_layer(decoder_depth(self.model.model)))
+        """[N, 2 D]: the mean over a row's tokens, then its last token. Raises EngineError."""
+        return self.of(self.encoder.encode(rows))
+
+    def of(self, prompts: Sequence[Prompt]) -> Features:
+        """The same of rows that are rendered."""
+        ids = tuple(self.encoder.prefix + prompt.ids for prompt in prompts)
+        return self.engine.hidden_states(HiddenStatesRequest(ids, PROBE_DEPTH))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +58,3 @@ class Projection:
     def __call__(self, features: Features) -> Features:
         """[N, F] to [N, C]: C is 256, or F or the number of rows that it was fitted to, if that is less."""
         return np.asarray(((features - self.mean) / self.scale) @ self.components, np.float32)
-
-
-def probe_layer(depth: int) -> int:
-    """The layer, of `depth`, whose output a probe reads."""
-    return max(1, round(depth * PROBE_DEPTH))

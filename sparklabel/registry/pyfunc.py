@@ -82,7 +82,9 @@ class LabelingModel:
         model, manifest = self._model, self._manifest.classifier
         files = local_version(model, Path(model.location))
         spec = engine_spec("auto" if self._manifest.needs_language_model else "encoder", {})
-        engine = open_engine(spec, model.identity, files.base, files.adapter)
+        engine = open_engine(
+            spec, model.identity, files.base, files.adapter, keeps_base=self._manifest.reads_states
+        )
         classifier = (
             row_classifier(self.task, manifest, files.classifier, files.encoder, engine) if manifest else None
         )

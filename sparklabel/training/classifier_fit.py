@@ -1,4 +1,5 @@
-"""Fits a classifier to human answers: heads over the vectors of a sentence encoder, which may be trained with them.
+"""Fits a classifier to human answers: heads over sentence vectors, whose encoder may be trained with them, and over the
+hidden states of a language model.
 
 In: a task, an encoder, human answers. Out: a version's files in a folder, and how well the classifier does on training
 answers that its heads have not seen. The held-out answers are not looked at.
@@ -6,7 +7,7 @@ answers that its heads have not seen. The held-out answers are not looked at.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -14,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparklabel import registry
-from sparklabel.classifiers.classifier import SENTENCE, Classifier, Fit, fit_classifier, group_targets
+from sparklabel.classifiers.classifier import (
+    HIDDEN,
+    NAMES,
+    SENTENCE,
+    Classifier,
+    Fit,
+    fit_classifier,
+    group_targets,
+)
 from sparklabel.classifiers.features import TextReader, compares, row_parts, sentence_features
 from sparklabel.classifiers.heads import Features, Floats, Head, Targets, cross_fitted
 from sparklabel.classifiers.pooling import Pool
@@ -27,13 +36,15 @@ from sparklabel.models.encoders import resolve_encoder
 from sparklabel.models.manifest import ClassifierManifest, ModelManifest
 from sparklabel.models.references import ResolvedModel
 from sparklabel.models.shipped_encoder import ENCODER
+from sparklabel.probe.hidden_states import HiddenStates
 from sparklabel.splits import fold, input_key
 from sparklabel.table.human_answers import HumanAnswer
 from sparklabel.tasks import Task
 from sparklabel.training.checks import check_scored
+from sparklabel.training.frozen_base import FrozenBase
 
 _FOLDS = 5
-_ROWS_AT_ONCE = 2048
+_ROWS_AT_ONCE = 256
 _STRONGEST = 10.0
 """Of a head that trains on with its encoder: one that is sure of all its rows leaves nothing to learn."""
 
@@ -88,23 +99,42 @@ def row_texts(answers: Sequence[HumanAnswer]) -> list[list[str]]:
 
 
 def fit_heads(
-    answered: AnsweredRows, encoder: Encoder, check: Callable[[], None] = lambda: None
+    answered: AnsweredRows,
+    encoder: Encoder,
+    check: Callable[[], None] = lambda: None,
+    states: HiddenStates | None = None,
+    on_rows: Callable[[int], None] = lambda count: None,
 ) -> FittedClassifier:
-    """Fits heads, and weighs what they read by cross-validation. `check` is called again and again; what it raises ends
-    the work."""
+    """Fits heads, and weighs what they read by cross-validation.
+
+    Args:
+        answered: What they learn.
+        encoder: Of sentence vectors.
+        check: Called again and again; what it raises ends the work.
+        states: What reads a language model's hidden states, if a head is to read these, too.
+        on_rows: Called with how many more rows each source has been read of.
+    """
     started, reader = time.monotonic(), TextReader(answered.task, encoder)
     read: dict[str, list[Features | Floats]] = {}
-    for first in range(0, len(answered.rows), _ROWS_AT_ONCE):
+    for rows in _blocks(answered.rows):
         check()
-        for source, found in reader.read(
-            answered.rows[first : first + _ROWS_AT_ONCE], reader.sources
-        ).items():
+        for source, found in reader.read(rows, reader.sources).items():
             read.setdefault(source, []).append(found)
+        on_rows(len(rows))
+    if states:
+        for rows in _blocks(answered.rows):
+            check()
+            read.setdefault(HIDDEN, []).append(states(rows))
+            on_rows(len(rows))
     whole: dict[str, Features | Floats] = {}
     for source, parts in read.items():
         whole[source] = cast("Features | Floats", np.concatenate(parts))
     classifier, fit = fit_classifier(whole, answered.targets, answered.groups, answered.folds, check)
     return FittedClassifier(classifier, fit, time.monotonic() - started)
+
+
+def _blocks(rows: Sequence[Sequence[str]]) -> list[Sequence[Sequence[str]]]:
+    return [rows[first : first + _ROWS_AT_ONCE] for first in range(0, len(rows), _ROWS_AT_ONCE)]
 
 
 def sentence_probe(task: Task, train: Sequence[HumanAnswer], test: Sequence[HumanAnswer]) -> float:
@@ -144,19 +174,35 @@ def open_encoder(encoder: ResolvedModel) -> SentenceEncoder:
 
 
 def write_version(
-    task: Task, encoder: ResolvedModel, classifier: Classifier, folder: Path, tuned: SentenceEncoder | None
+    task: Task,
+    encoder: ResolvedModel,
+    classifier: Classifier,
+    folder: Path,
+    *,
+    tuned: SentenceEncoder | None = None,
+    frozen: FrozenBase | None = None,
 ) -> None:
-    """Writes the files of a version without a language model; those of its encoder, too, if that was trained."""
+    """Writes the files of a version without an adapter; those of its encoder, too, if that was trained. `frozen`: the
+    language model that the classifier may read."""
     heads = folder / registry.CLASSIFIER
     heads.mkdir()
     save_heads(classifier.heads, heads)
     if tuned:
         (folder / registry.ENCODER_FOLDER).mkdir()
         tuned.save(folder / registry.ENCODER_FOLDER)
-    record = registry.base_record(encoder)
-    reads = ClassifierManifest(dict(classifier.pool.weights), record, tuned is not None)
+    record, sources = registry.base_record(encoder), classifier.sources
+    needs_encoder = SENTENCE in sources or NAMES in sources
+    reads = ClassifierManifest(
+        dict(classifier.pool.weights), record if needs_encoder else None, tuned is not None
+    )
     manifest = ModelManifest(
         task=task.to_dict(), task_fingerprint=task.fingerprint, template=None, labels=task.answer_mode.signature,
         label_ids=(), base=record, classifier=reads,
     )  # fmt: skip
+    if HIDDEN in sources:
+        assert frozen is not None, "what the classifier was fitted to"
+        manifest = replace(
+            manifest, base=registry.base_record(frozen.base), template=frozen.prepared.template,
+            label_ids=frozen.prepared.label_ids,
+        )  # fmt: skip
     (folder / registry.MANIFEST).write_text(manifest.to_json(), "utf-8")

@@ -28,7 +28,7 @@ from sparklabel.models.references import ResolvedModel, tokenizer_folder
 from sparklabel.probe.hidden_states import HiddenStates
 from sparklabel.probe.linear import probe_answers
 from sparklabel.progress import WorkProgress
-from sparklabel.prompts import Prompt, bare_template
+from sparklabel.prompts import Prompt
 from sparklabel.table.human_answers import HumanAnswers
 from sparklabel.tasks import Generated, Scored, Task
 from sparklabel.training.classifier_fit import row_texts, sentence_probe
@@ -100,7 +100,7 @@ class TrainingJob:
         """
         base_record = registry.base_record(base)
         tokenizer = ModelTokenizer.load(tokenizer_folder(base))
-        prepared = PreparedTask.rendered(task, tokenizer, bare_template(task, tokenizer))
+        prepared = PreparedTask.bare(task, tokenizer)
         return cls(
             task=task,
             base=base,
@@ -195,10 +195,11 @@ class TrainingJob:
         train = list(zip(row_texts(learned), chosen, strict=True))
         gold = [mode.chosen(answer.answer) for answer in held_out]
         classes = sorted(set(chosen))
+        from sparklabel.engines.transformers import TransformersEngine  # imports torch
+
         with ONE_MODEL:
-            predicted = probe_answers(
-                HiddenStates(load(), self.prepared.encoder), train, row_texts(held_out), classes
-            )
+            states = HiddenStates(TransformersEngine(load()), self.prepared.encoder)
+            predicted = probe_answers(states, train, row_texts(held_out), classes)
             right = sum(p == g for (p, _), g in zip(predicted, gold, strict=True))
             probes = {"hidden states": right / len(gold)}
             with suppress(SetupError, AnswersError):  # it is not installed; or there are too few answers

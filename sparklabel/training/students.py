@@ -12,17 +12,28 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from sparklabel import registry
-from sparklabel.classifiers.classifier import NAMES, SENTENCE
-from sparklabel.progress import WorkProgress
+from sparklabel.classifiers.classifier import HIDDEN, NAMES, SENTENCE
+from sparklabel.errors import SparklabelError
+from sparklabel.models.references import ResolvedModel
+from sparklabel.progress import WorkProgress, tell
+from sparklabel.tasks import Task
 from sparklabel.training.attempts import trainer
 from sparklabel.training.call import CLASSIFIER, LORA
-from sparklabel.training.classifier_fit import AnsweredRows, fit_heads, open_encoder, tune, write_version
-from sparklabel.training.control import RunControl
+from sparklabel.training.classifier_fit import (
+    AnsweredRows,
+    FittedClassifier,
+    fit_heads,
+    open_encoder,
+    tune,
+    write_version,
+)
+from sparklabel.training.control import ONE_MODEL, RunControl
 from sparklabel.training.finished_training import answers_content, kept_adapter, kept_training
+from sparklabel.training.frozen_base import FrozenBase, is_quickly_read
 from sparklabel.training.inputs import FinetuneInputs
 
-_READ = {SENTENCE: "sentence vectors", NAMES: "likeness to the labels' names"}
-_VERSION = 1
+_READ = {SENTENCE: "sentence vectors", NAMES: "likeness to the labels' names", HIDDEN: "hidden states"}
+_VERSION = 2
 """Raised when a release makes another classifier of the same answers: a kept one of an earlier release is not taken."""
 
 
@@ -88,10 +99,11 @@ def train_classifier(
     task, encoder = inputs.call.task, inputs.encoder
     assert encoder is not None, "read with the inputs"
     answered = AnsweredRows.of(task, inputs.answers.train)
+    base = inputs.base if not tune_encoder and is_quickly_read(inputs.base) else None
     title = (
         f"training an encoder for {task.name}" if tune_encoder else f"fitting a classifier for {task.name}"
     )
-    with WorkProgress(title, 1, control.progress, "sentence vectors") as bar:
+    with WorkProgress(title, len(answered.rows), control.progress, "reading rows") as bar:
 
         def on_step(step: int, steps: int, loss: float) -> None:
             control.end.check()
@@ -101,19 +113,22 @@ def train_classifier(
 
         def train(to: Path) -> dict[str, Any]:
             opened = open_encoder(encoder)
-            check = control.end.check
-            fitted = (
-                tune(answered, opened, on_step, check) if tune_encoder else fit_heads(answered, opened, check)
-            )
-            write_version(task, encoder, fitted.classifier, to, opened if tune_encoder else None)
-            return asdict(fitted.fit) | {
-                "seconds": fitted.seconds,
-                "weights": dict(fitted.classifier.pool.weights),
-            }
+            if tune_encoder:
+                fitted = tune(answered, opened, on_step, control.end.check)
+                write_version(task, encoder, fitted.classifier, to, tuned=opened)
+                return _outcome(fitted, encoder)
+            with ONE_MODEL:
+                frozen = _opened(task, base) if base else None
+                bar.resize(len(answered.rows) * (2 if frozen else 1))
+                states = frozen.states if frozen else None
+                fitted = fit_heads(answered, opened, control.end.check, states, bar.advance)
+            write_version(task, encoder, fitted.classifier, to, frozen=frozen)
+            is_read = frozen and HIDDEN in fitted.classifier.sources
+            return _outcome(fitted, frozen.base if frozen and is_read else encoder)
 
         content = [
-            _VERSION, task.fingerprint, encoder.identity, CLASSIFIER, tune_encoder, *answers_content(inputs.answers),
-            inputs.own,
+            _VERSION, task.fingerprint, encoder.identity, base and base.identity, CLASSIFIER, tune_encoder,
+            *answers_content(inputs.answers), inputs.own,
         ]  # fmt: skip
         kept = kept_training(content, train, control)
     kept.copy_files(folder)
@@ -123,14 +138,30 @@ def train_classifier(
         {"classifier.accuracy": found["accuracy"], "classifier.loss": found["loss"], "train_seconds": found["seconds"]}
     )  # fmt: skip
     return Student(
-        method=CLASSIFIER, base=encoder.identity, loss=found["loss"], seconds=found["seconds"],
+        method=CLASSIFIER, base=found["base"], loss=found["loss"], seconds=found["seconds"],
         classifier=_described(found, tune_encoder), remove=kept.remove, kept_in=kept.folder,
     )  # fmt: skip
+
+
+def _opened(task: Task, base: ResolvedModel) -> FrozenBase | None:
+    """The base to read; without one that can be read, sentence vectors alone make a classifier."""
+    try:
+        return FrozenBase.open(task, base)
+    except SparklabelError as error:
+        tell(f"the classifier does without the hidden states of {base.identity}: {error.message}")
+        return None
+
+
+def _outcome(fitted: FittedClassifier, base: ResolvedModel) -> dict[str, Any]:
+    return asdict(fitted.fit) | {
+        "seconds": fitted.seconds, "weights": dict(fitted.classifier.pool.weights), "base": base.identity,
+    }  # fmt: skip
 
 
 def _described(found: Mapping[str, Any], is_tuned: bool) -> str:
     right = f"{found['accuracy']:.1%} right in cross-validation"
     if is_tuned:
         return f"a classifier over sentence vectors, trained with their encoder ({right} before)"
-    read = " and ".join(_READ[source] for source in found["weights"])
-    return f"a classifier over {read}: {right}"
+    read = [_READ[source] for source in found["weights"]]
+    both = " and ".join(filter(None, (", ".join(read[:-1]), read[-1])))
+    return f"a classifier over {both}: {right}"

@@ -12,6 +12,7 @@ from sparklabel import registry
 from sparklabel.engines import Engine, EngineSpec, engine_spec, names_devices, open_engine
 from sparklabel.engines.server import CPU, ServingSpec, connect, evict, gpu_uuid, visible_gpu
 from sparklabel.labeler import Labeler, row_classifier
+from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import ResolvedModel
 from sparklabel.udf.spec import LabelerSpec
 
@@ -77,7 +78,8 @@ def load_engine(engine: EngineSpec, model: ResolvedModel) -> Engine:
     base, adapter = _files(engine, model)
     if base and not engine.kind.on_cpu:
         vacate_gpu(dict(engine.options).get("device"))
-    return open_engine(engine, model.identity, base, adapter)
+    keeps_base = bool(model.manifest) and ModelManifest.from_json(model.manifest).reads_states
+    return open_engine(engine, model.identity, base, adapter, keeps_base=keeps_base)
 
 
 def vacate_gpu(device: str | None = None) -> None:

@@ -119,8 +119,15 @@ class LabelerSpec:
 
 def engine_of(model: ResolvedModel, chosen: EngineSpec) -> EngineSpec:
     """The engine of a model: the one that was chosen, for a language model; versions without one have an encoder, with
-    those of the options that it takes. Raises SetupError if an encoder was chosen for a language model."""
-    without = bool(model.manifest) and not ModelManifest.from_json(model.manifest).needs_language_model
+    those of the options that it takes. Raises SetupError if an encoder was chosen for a language model, or an engine
+    that does not give what a version reads."""
+    manifest = ModelManifest.from_json(model.manifest) if model.manifest else None
+    without = manifest is not None and not manifest.needs_language_model
+    if manifest and manifest.reads_states and not chosen.kind.is_readable:
+        raise errors.SetupError(
+            f"{model.identity} reads hidden states, which the {chosen.name} engine does not give.",
+            hint="Leave engine= out, or give engine='transformers'.",
+        )
     if without and chosen.name != ENCODER_ENGINE:
         known = ENGINES[ENCODER_ENGINE].options
         return EngineSpec(ENCODER_ENGINE, tuple(one for one in chosen.options if one[0] in known))

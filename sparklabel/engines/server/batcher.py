@@ -11,10 +11,16 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
-from sparklabel.engines.base import Engine, GenerationRequest, ScoringRequest
+from sparklabel.engines.base import (
+    Engine,
+    GenerationRequest,
+    HiddenStatesRequest,
+    ReadableEngine,
+    ScoringRequest,
+)
 from sparklabel.errors import EngineDied, EngineError
 
-Request = ScoringRequest | GenerationRequest
+Request = ScoringRequest | GenerationRequest | HiddenStatesRequest
 
 _MAX_ROWS = 20_000
 """In one call, unless a single request has more. Later requests should not wait for all rows before them."""
@@ -100,5 +106,12 @@ def _fail(jobs: list[_Job], error: BaseException) -> None:
 
 
 def ask(engine: Engine, request: Request) -> Any:
-    """The scores [N, O] of a ScoringRequest, or the completions of a GenerationRequest."""
-    return engine.score(request) if isinstance(request, ScoringRequest) else engine.generate(request)
+    """The scores [N, O] of a ScoringRequest, the completions of a GenerationRequest, or the hidden states [N, 2 D] of a
+    HiddenStatesRequest."""
+    if isinstance(request, ScoringRequest):
+        return engine.score(request)
+    if isinstance(request, GenerationRequest):
+        return engine.generate(request)
+    if not isinstance(engine, ReadableEngine):
+        raise EngineError("This engine gives no hidden states.")
+    return engine.hidden_states(request)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparklabel.engines.base import Completion, GenerationRequest, ScoringRequest
+from sparklabel.engines.base import Completion, GenerationRequest, HiddenStatesRequest, ScoringRequest
 from sparklabel.engines.server.endpoint import Endpoint
 from sparklabel.errors import EngineDied
 
@@ -146,6 +146,10 @@ class ServedEngine:
     def generate(self, request: GenerationRequest) -> list[Completion]:
         written: list[Completion] = self._connections.ask("ask", self._adapter, request)
         return written
+
+    def hidden_states(self, request: HiddenStatesRequest) -> NDArray[np.float32]:
+        states: NDArray[np.float32] = self._connections.ask("ask", None, request)
+        return states
 
     def close(self) -> None:
         """Closes the connections. The process stays."""

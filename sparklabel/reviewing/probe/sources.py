@@ -12,11 +12,10 @@ from sparklabel.classifiers.features import sentence_features
 from sparklabel.classifiers.heads import Features
 from sparklabel.errors import SparklabelError
 from sparklabel.labeler import PreparedTask
-from sparklabel.language_model import LanguageModel, SentenceEncoder
+from sparklabel.language_model import SentenceEncoder
 from sparklabel.models import references
 from sparklabel.models.encoders import resolve_encoder
 from sparklabel.probe.hidden_states import HiddenStates
-from sparklabel.prompts import bare_template
 from sparklabel.reviewing.probe.worker import KnownVectors, ReadRows, names_of
 from sparklabel.reviewing.review_call import AUTO, HIDDEN, SENTENCE
 from sparklabel.tasks import Task
@@ -72,6 +71,9 @@ def _open_encoder(reference: str) -> SentenceEncoder:
 
 def _open_hidden_states(task: Task, reference: str) -> HiddenStates:
     """The prompt has no instructions: with them every row would take many times as long."""
-    model = LanguageModel.load(registry.fetch(registry.resolve(reference)).base, device="cpu", threads=1)
-    template = bare_template(task, model.tokenizer)
-    return HiddenStates(model, PreparedTask.rendered(task, model.tokenizer, template).encoder)
+    from sparklabel.engines.transformers import TransformersEngine  # imports torch
+
+    engine = TransformersEngine.load(
+        registry.fetch(registry.resolve(reference)).base, device="cpu", threads=1
+    )
+    return HiddenStates(engine, PreparedTask.bare(task, engine.tokenizer).encoder)

@@ -50,3 +50,11 @@ def test_a_costly_source_is_kept_where_it_helps_and_only_there():
 def test_a_cheap_source_is_left_out_too_where_it_does_not_help():
     sources = {"cheap": source(0.0, 1), "costly": source(2.0, 2)}
     assert set(Pool.chosen(sources, TARGETS, GROUPS, {"cheap": 1.0, "costly": 100.0}).weights) == {"costly"}
+
+
+def test_a_costly_source_must_save_as_much_of_the_loss_as_is_asked_of_it():
+    sources, costs = {"cheap": source(2.0, 1), "costly": source(2.0, 2)}, {"cheap": 1.0, "costly": 100.0}
+    kept = [
+        set(Pool.chosen(sources, TARGETS, GROUPS, costs, {"costly": least}).weights) for least in (0.1, 0.9)
+    ]
+    assert kept == [{"cheap", "costly"}, {"cheap"}]

@@ -51,7 +51,7 @@ def test_the_probe_is_judged_on_the_held_out_answers(trained):
 def test_the_better_probe_counts(trained, monkeypatch):
     monkeypatch.setattr(job_module, "probe_answers", lambda *_: [(None, 0.0)] * 6)
     monkeypatch.setattr(job_module, "sentence_probe", lambda task, train, test: 0.5)
-    assert trained[0]._probes(lambda: None) == {"hidden states": 0.0, "sentence vectors": 0.5}
+    assert trained[0]._probes(trained[0]._load) == {"hidden states": 0.0, "sentence vectors": 0.5}
 
 
 @pytest.mark.model

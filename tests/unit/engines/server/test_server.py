@@ -15,11 +15,19 @@ import numpy as np
 import psutil
 import pytest
 
-from sparklabel.engines import EngineSpec, GenerationRequest, ScoringRequest, engine_spec, open_engine
+from sparklabel.engines import (
+    EngineSpec,
+    GenerationRequest,
+    HiddenStatesRequest,
+    ScoringRequest,
+    engine_spec,
+    open_engine,
+)
 from sparklabel.engines.server import Endpoint, ServingSpec, connect, evict
 from sparklabel.engines.server.gpu_presence import SHARED_MEMORY
 from sparklabel.errors import EngineDied, EngineError, ModelError
 from sparklabel.label_trie import label_trie
+from tests.tiny_adapter import make_tiny_adapter
 
 pytestmark = pytest.mark.process
 TRIE = label_trie([tuple(b"fresh"), tuple(b"rotten")], ["fresh", "rotten"])
@@ -253,7 +261,7 @@ def test_nobody_else_can_reach_the_socket(home):
 def test_the_process_serves_a_model_and_its_adapters_and_writes_as_an_engine_here_does(
     home, tiny_model, tmp_path
 ):
-    adapter = tiny_adapter(tiny_model, tmp_path / "adapter")
+    adapter = make_tiny_adapter(tiny_model, tmp_path / "adapter")
     spec = engine_spec("transformers", {"dtype": "float32", "threads": 1})
     served = ServingSpec(spec, "tiny", tiny_model)
     plain, tuned = connect(served, home=home), connect(served, adapter, home=home)
@@ -264,13 +272,5 @@ def test_the_process_serves_a_model_and_its_adapters_and_writes_as_an_engine_her
     for engine, same in ((plain, here), (tuned, alone), (plain, here)):
         np.testing.assert_allclose(engine.score(TINY), same.score(TINY), atol=1e-5)
     assert not np.allclose(here.score(TINY), alone.score(TINY), atol=1e-3)
-
-
-def tiny_adapter(base: Path, folder: Path) -> Path:
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(base)
-    config = LoraConfig(r=2, target_modules=["q_proj"], layers_to_transform=[3], init_lora_weights=False)
-    get_peft_model(model, config).save_pretrained(folder)
-    return folder
+    read = HiddenStatesRequest(TINY.rows, 0.5)
+    np.testing.assert_allclose(tuned.hidden_states(read), here.hidden_states(read), atol=1e-5)
