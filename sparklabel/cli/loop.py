@@ -67,6 +67,12 @@ def label(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, without doing it.")
     ] = False,
+    features: Annotated[
+        bool,
+        typer.Option(
+            "--features", help="Keep the model's hidden states of rows for the review's live probe."
+        ),
+    ] = False,
     max_rows: Annotated[
         int | None, typer.Option(min=1, help="Label at most this many distinct inputs.")
     ] = None,
@@ -138,7 +144,7 @@ def label(
         on_drift=on_drift, cost_per_hour=cost_per_hour, cost_per_million_tokens=cost_per_million_tokens,
         max_new_corrections=max_new_corrections, staging=optional(staging),
         cache=False if no_cache else True if cache is None else absolute(cache), deletion_vectors=deletion_vectors,
-        allow_unsafe_store=allow_unsafe_store, dry_run=dry_run, **options,
+        allow_unsafe_store=allow_unsafe_store, dry_run=dry_run, features=features, **options,
     )  # fmt: skip
     print(*reports, sep="\n")
     if any(report.interrupted or report.stopped for report in reports):
@@ -156,7 +162,7 @@ def finetune(
     method: Annotated[
         str,
         typer.Option(
-            help="lora; classifier: logistic regressions over sentence vectors, in seconds; auto: tries and compares."
+            help="lora; classifier: logistic regressions over vectors of rows, much faster; auto: tries and compares."
         ),
     ] = "lora",
     encoder: Annotated[

@@ -73,3 +73,4 @@ class LabelArguments(PassArguments, total=False):
     column: str | None
     into: str | None
     dry_run: bool
+    features: bool

@@ -16,7 +16,7 @@ from sparklabel.arguments import check_arguments, check_flags
 from sparklabel.delta.log_stores import check_stores
 from sparklabel.delta.snapshot import check_folders
 from sparklabel.engines import EngineOptions, engine_spec
-from sparklabel.errors import ColumnError, TableError, TaskError
+from sparklabel.errors import TableError
 from sparklabel.labeling.arguments import LabelArguments
 from sparklabel.labeling.build_report import build_report, dry_run_report
 from sparklabel.labeling.executor import check_key_of, run_passes
@@ -28,6 +28,8 @@ from sparklabel.labeling.outcome import PassOutcome
 from sparklabel.labeling.plan import PassPlan, make_plan
 from sparklabel.labeling.report import PassReport
 from sparklabel.labeling.request import PassRequest, calibrated_spec
+from sparklabel.labeling.state.features import keep_features
+from sparklabel.labeling.task_arguments import check_columns_apart, models_of, tasks_of
 from sparklabel.labels.predicates import RELABEL
 from sparklabel.labels.status import EMPTY_INPUT, FAILURES
 from sparklabel.models.references import DEFAULT
@@ -36,8 +38,8 @@ from sparklabel.table.examples import check_examples
 from sparklabel.table.row_states import Scope
 from sparklabel.table.shards import Shard
 from sparklabel.table.task_table import open_task_tables
-from sparklabel.tasks import Task, check_task
-from sparklabel.udf import labeler_spec, with_fallback
+from sparklabel.tasks import Task
+from sparklabel.udf import StatesSpec, labeler_spec, with_fallback
 from sparklabel.udf.spec import AUTO
 
 
@@ -68,6 +70,7 @@ def label_table(
     adopt_examples: bool = False,
     into: str | None = None,
     dry_run: bool = False,
+    features: bool = False,
     min_confidence: float = 0.0,
     max_rows: int | None = None,
     max_seconds: float | None = None,
@@ -119,6 +122,8 @@ def label_table(
         adopt_examples: Take examples (`examples_from`) also from a column that no pass wrote, as human answers.
         into: The table for key and labels, created if it is missing; `table` is only read then.
         dry_run: Report what the pass would do. Writes nothing and loads no model.
+        features: Then also keep the model's hidden states of the 20,000 rows that a review draws first: its live probe
+            reads them in place of the embedded model's.
         min_confidence: Withhold answers with less: status `uncertain`, a NULL value, the best guess in `alternatives`.
         max_rows: The most distinct inputs to ask.
         max_seconds: Stop after the chunk in which so many seconds have passed since the call began.
@@ -159,19 +164,26 @@ def label_table(
     engine_spec(engine, options)
     if relabel not in RELABEL:
         raise TableError(f"relabel={relabel!r} is not one of {', '.join(RELABEL)}.")
-    check_flags(TableError, adopt=adopt, adopt_examples=adopt_examples, dry_run=dry_run, progress=progress)
+    check_flags(
+        TableError,
+        adopt=adopt,
+        adopt_examples=adopt_examples,
+        dry_run=dry_run,
+        features=features,
+        progress=progress,
+    )
     limits = PassLimits(max_error_ratio, max_rows, max_seconds, on_drift, max_new_corrections)
     storage = StorageOptions(staging, cache, deletion_vectors, allow_unsafe_store)
     pricing = Pricing(cost_per_hour, cost_per_million_tokens)
     scope = Scope(relabel, where, Shard.checked(shard), checked_retry({} if retry is None else retry))
-    tasks = _tasks(task, column)
-    models = _models(tasks, model)
-    _check_columns_apart(tasks, [(one.name, f"{one.name}_label") for one in tasks])
+    tasks = tasks_of(task, column)
+    models = models_of(tasks, model)
+    check_columns_apart(tasks, [(one.name, f"{one.name}_label") for one in tasks])
     began = time.monotonic()
     check_folders(spark, staging=staging, cache=cache)
     opened = open_task_tables(spark, table, tasks, key, column, adopt, into, check_rows=False, writes=True)
     check_stores(spark, allow_unsafe_store, [opened[0].target, staging, cache])
-    _check_columns_apart(tasks, [(one.label_columns.value, one.label_columns.label) for one in opened])
+    check_columns_apart(tasks, [(one.label_columns.value, one.label_columns.label) for one in opened])
     requests = []
     for one, found in zip(tasks, opened, strict=True):
         spec = labeler_spec(one, models[one.name], engine, options, min_confidence, experiment)
@@ -184,6 +196,7 @@ def label_table(
         )
         if not all(one.manifest for one in spec.in_turn):
             check_examples(spark, one, adopt_examples)
+    reads = [StatesSpec.of(request.spec) for request in requests] if features else []
     with ExitStack() as stack:
         if not dry_run:
             requests = [read_changed(spark, request) for request in requests]
@@ -203,6 +216,10 @@ def label_table(
             reports = run_passes(spark, plans, progress)
         else:
             reports = [_nothing_to_do(plan, (time.monotonic() - began) / len(plans)) for plan in plans]
+    if reads and not dry_run:
+        opened = open_task_tables(spark, table, tasks, key, column, into=into, check_rows=False)
+        for one, found, read in zip(tasks, opened, reads, strict=True):
+            keep_features(spark, found, one, read, where, progress=progress)
     return reports[0] if isinstance(task, Task) else reports
 
 
@@ -218,54 +235,6 @@ def _refusal(plan: PassPlan, adopt: bool) -> TableError | None:
 
 def _nothing_to_do(plan: PassPlan, seconds: float) -> PassReport:
     return build_report(plan, PassOutcome(plan.request.table.target.version, seconds))
-
-
-def _tasks(task: Task | Sequence[Task], column: str | None) -> list[Task]:
-    if not isinstance(task, list | tuple):
-        task = [task]  # type: ignore[list-item]  # anything else is refused below
-    if not task:
-        raise TaskError("task=[] is empty.", hint="Give at least one task.")
-    for one in task:
-        check_task(one)
-    names = [one.name.lower() for one in task]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise TaskError(f"Two of the tasks have the name {twice!r}.")
-    if column is not None and len(task) > 1:
-        raise ColumnError(
-            "column= names the column of one task, and several were given.",
-            hint="Label that task in a call of its own.",
-        )
-    return list(task)
-
-
-def _models(tasks: Sequence[Task], model: str | Mapping[str, str]) -> dict[str, str]:
-    if not isinstance(model, Mapping):
-        return {one.name: model for one in tasks}
-    names = [one.name for one in tasks]
-    if sorted(model) != sorted(names):
-        raise TaskError(
-            f"model= names models for {', '.join(sorted(model)) or 'no task'}, and the tasks are {', '.join(names)}.",
-            hint="Name one for each task, or give one model for all.",
-        )
-    if wrong := next((name for name, one in model.items() if not isinstance(one, str)), None):
-        raise TaskError(f"model[{wrong!r}]={model[wrong]!r} is not a model reference.")
-    return dict(model)
-
-
-def _check_columns_apart(tasks: Sequence[Task], columns: Sequence[tuple[str, str]]) -> None:
-    """Raises ColumnError if a task writes or reads another task's columns: it would read the row as it was before."""
-    label_columns = [name.lower() for pair in columns for name in pair]
-    for task in tasks if len(tasks) > 1 else ():
-        if read := next((name for name in task.inputs if name.lower() in label_columns), None):
-            raise ColumnError(
-                f"The task {task.name!r} reads {read!r}, which another of the tasks writes.",
-                hint="Label one after the other, in two calls: the second reads what the first wrote.",
-            )
-    if twice := next((name for name in label_columns if label_columns.count(name) > 1), None):
-        raise ColumnError(
-            f"Two of the tasks write the column {twice!r}.",
-            hint="Label one of them in its own call, with column=.",
-        )
 
 
 def checked_retry(retry: Mapping[str, int | None]) -> tuple[tuple[str, int | None], ...]:

@@ -20,6 +20,11 @@ def input_hash_sql(columns: Sequence[str]) -> str:
     return f"sha2(concat({', '.join(parts)}), 256)"
 
 
+def random_order_sql(input_hash: str) -> str:
+    """By this inputs are in a random order, which is the same everywhere, and in which nothing about a label enters."""
+    return f"sha2(concat('sparklabel review v1:', {input_hash}), 256)"
+
+
 def human_sql(value: str, label: str) -> str:
     """True if a person answered: the record says so, or the value differs from the record's (a plain UPDATE)."""
     return f"({_is_marked_human(label)} OR NOT ({value} <=> {label}.value))"

@@ -21,6 +21,7 @@ from sparklabel.reviewing.asking.session import Outcome, TaskSession
 from sparklabel.reviewing.asking.suggestions import places_of
 from sparklabel.reviewing.journal import Journal
 from sparklabel.reviewing.people import Person
+from sparklabel.reviewing.probe.kept_states import tell_kept_states
 from sparklabel.reviewing.probe.scores import Scores
 from sparklabel.reviewing.records import Event
 from sparklabel.reviewing.requests import EventsIn, NextIn
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
 
 HERE_SECONDS = 120.0
 """Who sent something so recently is here."""
-_MOST_UNKNOWN = 200
-_PATIENCE = 30.0
+_MOST_UNKNOWN, _PATIENCE = 200, 30.0
 MakeProbe = Callable[[Task, Callable[[Scores], None]], ProbeSide]
 STARTING = "The table is being opened."
 
@@ -78,6 +78,7 @@ class ReviewState:
         self._table: TableSide | None = None
         self._now = now
         self._here: dict[str, float] = {}
+        self._feeding: list[asyncio.Task[None]] = []
         self._early: dict[str, list[tuple[Mapping[str, str], Mapping[str, Any]]]] = {}
 
     async def open(self, table: TableSide, make_probe: MakeProbe | None = None) -> None:
@@ -212,8 +213,7 @@ class ReviewState:
             await sync.try_to(sync.flush)
 
     async def _numbers(self, events: list[Event]) -> list[int]:
-        """The events' numbers, once they are on disk. After the last flush nothing is taken, so that it was the
-        last."""
+        """The events' numbers, once they are on disk. After the last flush nothing is taken: it must be the last."""
         if self.is_closed and events:
             raise SparklabelError("The review has ended.", hint="What you did is kept in your browser.")
         return await asyncio.wrap_future(self.journal.submit(events))
@@ -253,6 +253,7 @@ class ReviewState:
         if probe:
             self.probes[name] = probe
             session.tell_all()
+            self._feeding.append(asyncio.create_task(tell_kept_states(table, probe, name, list(known))))
         self.sessions[name], self.syncs[name] = session, sync
 
     async def _find(self, task: str, missing: Sequence[str], is_needed: bool = True) -> None:

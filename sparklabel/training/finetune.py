@@ -64,10 +64,11 @@ def finetune(
     base. It only reads the table.
 
     `method="lora"` fine-tunes a language model. `method="classifier"` fits logistic regressions to the sentence vectors
-    of the rows, in seconds; the version answers several times as fast as a language model, and only to tasks with
-    choices. `method="auto"` trains a classifier, one with its encoder, and LoRA on four fifths of the training answers,
-    and chooses by the rest: one of them or both, whose probabilities are then pooled. What is chosen is trained again,
-    on all of them.
+    of the rows, and to the base's hidden states where these are quickly read and save a tenth of the loss; only for
+    tasks with choices. Over sentence vectors alone, a version answers several times as fast as a language model.
+    `method="auto"` trains a classifier, one with its encoder, and LoRA on four fifths of the training answers, and
+    chooses by the rest: one of them or both, whose probabilities are then pooled. What is chosen is trained again, on
+    all of them.
 
     LoRA trains in this process; with `num_processes` above 1, on executors: one rank a Spark task, all in one barrier
     stage. The batches, and so the steps but for rounding, are the same however many ranks share them. A rank or an

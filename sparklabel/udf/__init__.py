@@ -4,7 +4,7 @@ A `LabelerSpec` is what travels to the workers, `prepare` checks it on the drive
 and `label_udf` and `register` make columns and SQL functions of it.
 """
 
-from sparklabel.udf.functions import label_udf, register, register_all, udf_of, worker_errors
+from sparklabel.udf.functions import label_udf, register, register_all, udf_of
 from sparklabel.udf.loading import load_engine, make_labeler, vacate_gpu
 from sparklabel.udf.prepare import PreparedLabeler, prepare
 from sparklabel.udf.spec import (
@@ -15,12 +15,16 @@ from sparklabel.udf.spec import (
     with_fallback,
     zero_shot_of,
 )
+from sparklabel.udf.states import StatesSpec, hidden_states_of
+from sparklabel.udf.worker_errors import worker_errors
 
 __all__ = [
     "LabelerSpec",
     "PreparedLabeler",
+    "StatesSpec",
     "check_threshold",
     "engine_of",
+    "hidden_states_of",
     "label_udf",
     "labeler_spec",
     "load_engine",

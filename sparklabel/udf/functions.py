@@ -5,10 +5,7 @@ here. The functions are nondeterministic to Spark, which would otherwise run the
 reads.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,6 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from sparklabel import errors
-from sparklabel.delta.errors import spark_errors
 from sparklabel.delta.session import check_session
 from sparklabel.engines import EngineOptions
 from sparklabel.labels.record import label_ddl
@@ -29,33 +25,6 @@ from sparklabel.texts import counted
 from sparklabel.udf.prepare import prepare
 from sparklabel.udf.spec import LabelerSpec, check_threshold, labeler_spec, with_fallback
 from sparklabel.udf.worker import label_batches
-
-
-@contextmanager
-def worker_errors() -> Iterator[None]:
-    """Re-raises an error of sparklabel that a worker raised as itself: Spark passes on only its text, and whether as a
-    PythonException depends on what reads the answers."""
-    try:
-        yield
-    except spark_errors() as error:
-        if missing := _MISSING.search(str(error)):
-            raise errors.SetupError(
-                f"An executor has no sparklabel, or another version of it: {missing[0]}",
-                hint=f"Install sparklabel {version('sparklabel')} on all executors, as on the driver.",
-            ) from None
-        found = _OURS.search(str(error))
-        cls = getattr(errors, found[1], None) if found else None
-        if found is None or cls is None:
-            raise
-        raise cls(found[2], hint=(found[3] or "").strip()) from None
-
-
-_MISSING = re.compile(
-    r"ModuleNotFoundError: No module named 'sparklabel[^']*'|ImportError: cannot import name .* from 'sparklabel.*"
-    r"|AttributeError: Can't get attribute .* on <module 'sparklabel.*"
-)
-"""What Python says where a function of ours is unpickled, and what it names is not there."""
-_OURS = re.compile(r"^sparklabel\.errors\.(\w+): (.*)(?:\n  (.*))?", re.MULTILINE)
 
 
 def label_udf(
@@ -134,12 +103,16 @@ def udf_of(spec: LabelerSpec) -> Callable[..., Column]:
             )
         if others := [c for c in columns if not isinstance(c, Column | str)]:
             raise errors.ColumnError(f"{others[0]!r} is neither a column nor the name of one.")
-        texts = (F.col(c) if isinstance(c, str) else c for c in columns)
-        packed = F.struct(*(c.cast("string").alias(name) for c, name in zip(texts, inputs, strict=True)))
-        result: Column = _arrow_udf(spec)(packed)
+        result: Column = _arrow_udf(spec)(packed_inputs(spec.task, columns))
         return result
 
     return label
+
+
+def packed_inputs(task: Task, columns: Sequence[Column | str]) -> Column:
+    """The task's inputs as one struct of texts, from as many columns."""
+    texts = (F.col(c) if isinstance(c, str) else c for c in columns)
+    return F.struct(*(c.cast("string").alias(name) for c, name in zip(texts, task.inputs, strict=True)))
 
 
 def register(

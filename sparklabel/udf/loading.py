@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparklabel import registry
-from sparklabel.engines import Engine, EngineSpec, engine_spec, names_devices, open_engine
+from sparklabel.engines import Engine, EngineSpec, ReadableEngine, engine_spec, names_devices, open_engine
 from sparklabel.engines.server import CPU, ServingSpec, connect, evict, gpu_uuid, visible_gpu
-from sparklabel.labeler import Labeler, row_classifier
+from sparklabel.labeler import Labeler, PreparedTask, row_classifier
 from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import ResolvedModel
+from sparklabel.probe.hidden_states import HiddenStates
+from sparklabel.tasks import Task
 from sparklabel.udf.spec import LabelerSpec
 
 _LABELERS_KEPT = 8
@@ -58,6 +60,13 @@ def open_labeler(spec: LabelerSpec, slot: Slot = Slot()) -> Labeler:
             del loaded.labelers[next(iter(loaded.labelers))]
         loaded.labelers[spec] = make_labeler(spec, loaded.engine)
     return loaded.labelers[spec]
+
+
+def open_states(task: Task, base: ResolvedModel, engine: EngineSpec, slot: Slot = Slot()) -> HiddenStates:
+    """What reads the base's hidden states in this process. Downloads and loads it unless that was done before."""
+    opened = _load(engine, base, slot).engine
+    assert isinstance(opened, ReadableEngine), "an engine that gives hidden states"
+    return HiddenStates(opened, PreparedTask.bare(task, opened.tokenizer).encoder)
 
 
 def make_labeler(spec: LabelerSpec, engine: Engine) -> Labeler:

@@ -22,7 +22,7 @@ from sparklabel.models.references import DEFAULT
 from sparklabel.models.shipped_encoder import ENCODER
 from sparklabel.reviewing.probe.scores import Scores as Scores
 from sparklabel.reviewing.probe.worker import Inputs, ProbeWorker
-from sparklabel.reviewing.review_call import AUTO, NONE
+from sparklabel.reviewing.review_call import AUTO, HIDDEN, NONE
 from sparklabel.tasks import Scored, task_from_dict
 
 _STARTS = 2
@@ -32,7 +32,16 @@ _ANSWERS, _SECONDS = 10, 3.0
 _ROWS_SHOWN, _ROWS_AT_ONCE = 500, 64
 """After how many newly read rows all are scored; and how many are read before answers are looked for."""
 
-Told: TypeAlias = tuple[Sequence[tuple[str, Inputs]], Sequence[tuple[str, Any]]]
+Told: TypeAlias = "tuple[Sequence[tuple[str, Inputs]], Sequence[tuple[str, Any]]] | ToldStates"
+
+
+@dataclass(frozen=True, slots=True)
+class ToldStates:
+    """Hidden states that a pass has kept, of a model, by input hash."""
+
+    model: str
+    states: Mapping[str, bytes]
+    is_last: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +108,19 @@ class ProbeProcess:
             for input_hash, value in answers:
                 self._answers[input_hash] = value
             self._outgoing.put((rows, answers))
+
+    def tell_states(self, model: str, states: Mapping[str, bytes], *, is_last: bool) -> None:
+        """Gives it hidden states of rows, without waiting. They are not kept here: a process that is started anew reads
+        the embedded model's again.
+
+        Args:
+            model: The identity of the model that they are of.
+            states: By input hash, float16 and little-endian.
+            is_last: No more of them follow.
+        """
+        if not self._status and self._opening[1] in (AUTO, HIDDEN):
+            with self._lock:
+                self._outgoing.put(ToldStates(model, states, is_last))
 
     def close(self) -> None:
         """Ends the process. A second call does nothing."""
@@ -220,7 +242,7 @@ def serve_probe(
             return
         if sources.missing:
             connection.send(f"The probe reads less of rows than it could: {sources.missing}")
-        _serve(connection, ProbeWorker(asked, sources.read, sources.names))
+        _serve(connection, ProbeWorker(asked, sources.read, sources.names, sources.hidden_model))
 
 
 def _serve(connection: Connection, worker: ProbeWorker) -> None:
@@ -231,9 +253,13 @@ def _serve(connection: Connection, worker: ProbeWorker) -> None:
         seconds_left = pace.seconds_left(now) if worker.featured else None
         wait = 0.0 if is_due or worker.waiting else seconds_left
         while connection.poll(wait):
-            rows, answers = connection.recv()
-            worker.add_rows(rows)
-            pace.answered(worker.answer(answers), time.monotonic())
+            told = connection.recv()
+            if isinstance(told, ToldStates):
+                worker.add_states(told.model, told.states, is_last=told.is_last)
+            else:
+                rows, answers = told
+                worker.add_rows(rows)
+                pace.answered(worker.answer(answers), time.monotonic())
             wait = 0.0
         if is_due:
             worker.read_answered(_ROWS_AT_ONCE)

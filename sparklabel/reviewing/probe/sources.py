@@ -15,6 +15,7 @@ from sparklabel.labeler import PreparedTask
 from sparklabel.language_model import SentenceEncoder
 from sparklabel.models import references
 from sparklabel.models.encoders import resolve_encoder
+from sparklabel.models.references import ResolvedModel
 from sparklabel.probe.hidden_states import HiddenStates
 from sparklabel.reviewing.probe.worker import KnownVectors, ReadRows, names_of
 from sparklabel.reviewing.review_call import AUTO, HIDDEN, SENTENCE
@@ -23,11 +24,12 @@ from sparklabel.tasks import Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What reads rows, by source, the cheapest first; the vectors of the labels' names, if there are any; and what is
-    missing, in a sentence."""
+    """What reads rows, by source, the cheapest first; the vectors of the labels' names, if there are any; the identity
+    of the model whose hidden states are read; and what is missing, in a sentence."""
 
     read: dict[str, ReadRows]
     names: Features | None
+    hidden_model: str = ""
     missing: str = ""
 
 
@@ -44,7 +46,7 @@ def open_sources(task: Task, features: str, encoder: str, model: str) -> Sources
         SparklabelError: None of what is wanted can be loaded.
     """
     read: dict[str, ReadRows] = {}
-    names, missing = None, list[Exception]()
+    names, hidden_model, missing = None, "", list[Exception]()
     if features in (AUTO, SENTENCE):
         try:
             known = KnownVectors(_open_encoder(encoder))
@@ -54,14 +56,17 @@ def open_sources(task: Task, features: str, encoder: str, model: str) -> Sources
             missing.append(error)
     if features in (AUTO, HIDDEN):
         try:
-            read[classifier.HIDDEN] = _open_hidden_states(task, model)
+            resolved = registry.resolve(model)
+            read[classifier.HIDDEN], hidden_model = _open_hidden_states(task, resolved), resolved.identity
         except Exception as error:  # whatever a model's files do: sentence vectors alone make a probe
             if not read and not isinstance(error, SparklabelError):
                 raise
             missing.append(error)
     if not read:
         raise missing[0]
-    return Sources(read=read, names=names, missing=str(missing[0]) if missing else "")
+    return Sources(
+        read=read, names=names, hidden_model=hidden_model, missing=str(missing[0]) if missing else ""
+    )
 
 
 def _open_encoder(reference: str) -> SentenceEncoder:
@@ -69,11 +74,9 @@ def _open_encoder(reference: str) -> SentenceEncoder:
     return SentenceEncoder.load(references.fetch(found), found.identity, threads=1)
 
 
-def _open_hidden_states(task: Task, reference: str) -> HiddenStates:
+def _open_hidden_states(task: Task, model: ResolvedModel) -> HiddenStates:
     """The prompt has no instructions: with them every row would take many times as long."""
     from sparklabel.engines.transformers import TransformersEngine  # imports torch
 
-    engine = TransformersEngine.load(
-        registry.fetch(registry.resolve(reference)).base, device="cpu", threads=1
-    )
+    engine = TransformersEngine.load(registry.fetch(model).base, device="cpu", threads=1)
     return HiddenStates(engine, PreparedTask.bare(task, engine.tokenizer).encoder)

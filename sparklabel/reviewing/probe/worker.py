@@ -29,6 +29,9 @@ FOLDS = 5
 ROWS_OF_PROJECTION = 1024
 """From how many rows it is seen how to project the others."""
 
+_ENOUGH_KEPT = 0.8
+"""Of the answered rows, for the states that a pass has kept to count."""
+
 Inputs = Sequence[str | None]
 ReadRows = Callable[[Sequence[Sequence[str]]], Features]
 """Rows of texts to features [N, F]."""
@@ -98,22 +101,33 @@ class ProbeWorker:
         sources: What reads rows' features, by source: the cheapest first. All rows are read by it before those without
             an answer are read by the next.
         names: The vectors of the labels' names, as `LiveProbe` takes them.
+        hidden_model: The identity of the model whose hidden states one of the sources reads.
     """
 
-    def __init__(self, task: Task, sources: Mapping[str, ReadRows], names: Features | None = None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        sources: Mapping[str, ReadRows],
+        names: Features | None = None,
+        hidden_model: str = "",
+    ) -> None:
         mode = task.answer_mode
         assert isinstance(mode, Scored), "kinds whose answers are written have no probe"
         self._mode, self._sources = mode, dict(sources)
-        self._probe = LiveProbe(mode.groups, len(mode.choices), names)
+        self._names, self._hidden_model = names, hidden_model
+        self._probe = self._new_probe()
         self._inputs: dict[str, Inputs] = {}
         self._held_out: set[str] = set()
         # In the order in which they came.
         self._waiting: dict[str, dict[str, None]] = {source: {} for source in sources}
         self._answers: dict[str, tuple[int, ...]] = {}
         self._features = {source: StoredFeatures(is_wide=source == HIDDEN) for source in sources}
-        self._first = next(iter(self._features.values()))
         self._start: list[str] = []
         self._start_of = 0
+
+    @property
+    def _first(self) -> StoredFeatures:
+        return next(iter(self._features.values()))
 
     @property
     def waiting(self) -> int:
@@ -139,6 +153,28 @@ class ProbeWorker:
                     waiting[input_hash] = None
                 if is_held_out(inputs):
                     self._held_out.add(input_hash)
+
+    def add_states(self, model: str, states: Mapping[str, bytes], *, is_last: bool) -> None:
+        """Hidden states of known rows that a pass has kept, by input hash: these rows are not read. States of another
+        model than the one that is read here replace that one's: a head reads one model.
+
+        Args:
+            model: The identity of the model that they are of.
+            states: float16, little-endian.
+            is_last: No more of them follow.
+        """
+        if model != self._hidden_model:
+            self._hidden_model, self._probe = model, self._new_probe()
+            self._sources.pop(HIDDEN, None)
+            self._waiting.pop(HIDDEN, None)
+            self._features[HIDDEN] = StoredFeatures(is_wide=True)
+        stored, waiting = self._features[HIDDEN], self._waiting.get(HIDDEN, {})
+        new = [one for one in states if one in self._inputs and one not in stored.position]
+        for one in new:
+            waiting.pop(one, None)
+        if new:
+            read = np.stack([np.frombuffer(states[one], "<f2") for one in new]).astype(np.float32)
+            stored.add(new, read, is_last=is_last and not waiting)
 
     def answer(self, answers: Sequence[tuple[str, Any]]) -> int:
         """Takes answers, each in place of the row's earlier one; how many are new. Those that the task does not accept,
@@ -173,6 +209,9 @@ class ProbeWorker:
                 del self._waiting[source][one]
             found = self._sources[source](texts)
             self._features[source].add(hashes, found, is_last=not self._waiting[source])
+
+    def _new_probe(self) -> LiveProbe:
+        return LiveProbe(self._mode.groups, len(self._mode.choices), self._names)
 
     def scores(self) -> Scores:
         """Learns from all answers whose rows are read, and scores all rows that are, at least one."""
@@ -210,9 +249,14 @@ class ProbeWorker:
     def _learn(self) -> int:
         """How many answers it learned from: none while all say the same."""
         known = [one for one in self._answers if one in self._first.position]
+        ready = self._ready()
+        if HIDDEN in ready and HIDDEN not in self._sources:
+            # What a pass has not kept is never read: few answers are better left out than all that it has kept.
+            kept = [one for one in known if one in ready[HIDDEN].position]
+            known = kept if len(kept) >= _ENOUGH_KEPT * len(known) else known
         answered = set(known)
         # A source counts once it is read of all of them.
-        ready = {source: read for source, read in self._ready().items() if read.position.keys() >= answered}
+        ready = {source: read for source, read in ready.items() if read.position.keys() >= answered}
         targets = group_targets([self._answers[one] for one in known], self._probe.groups)
         if len(np.unique(targets, axis=0)) < 2:
             return 0

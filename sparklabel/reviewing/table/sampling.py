@@ -15,19 +15,18 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.labels.predicates import model_value_sql
+from sparklabel.labels.predicates import model_value_sql, random_order_sql
 from sparklabel.reviewing.records import ReviewRow, RowLabel
 from sparklabel.reviewing.table.event_rows import json_sql, key_json_sql, struct_sql
 from sparklabel.reviewing.table.iso_times import to_iso
 from sparklabel.reviewing.table.label_merge import hash_frame
 from sparklabel.splits import is_held_out
-from sparklabel.sql import quote, sql_string
+from sparklabel.sql import quote
 from sparklabel.table.row_states import HASH, STATE, Scope, condition_errors, labeled_rows, row_states
 from sparklabel.table.task_table import TaskTable
 from sparklabel.tasks import Scored, Task
 from sparklabel.texts import is_blank
 
-_SALT = "sparklabel review v1:"
 _UNCERTAIN_SHARE = 4
 """For four rows at random one that the model was unsure of."""
 _EVEN = 3
@@ -43,7 +42,7 @@ def sample_rows(
     with condition_errors(where, opened.source.name):
         states = row_states(spark, opened, task, Scope(relabel="none", where=where))
         states = states.where(~F.col(STATE).startswith("human") & F.expr(_has_text(opened, task)))
-        draw = F.expr(f"sha2(concat({sql_string(_SALT)}, {HASH}), 256)").alias(_DRAW)
+        draw = F.expr(random_order_sql(HASH)).alias(_DRAW)
         drawn = states.select(HASH).distinct().select(HASH, draw).orderBy(_DRAW).limit(rows).toArrow()
         chosen = dict.fromkeys(drawn[HASH].to_pylist(), not _is_about_labels(where, opened))
         if len(chosen) == rows:

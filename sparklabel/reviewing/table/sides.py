@@ -33,6 +33,12 @@ class TableSide(Protocol):
     def current(self, task: str, hashes: Sequence[str]) -> "Future[dict[str, ReviewRow]]":
         """These inputs as they are now; those that are gone or changed are missing."""
 
+    def states_kept(self, task: str) -> "Future[str]":
+        """The model whose hidden states of rows a pass has kept; empty if none has."""
+
+    def states(self, task: str, model: str, hashes: Sequence[str]) -> "Future[dict[str, bytes]]":
+        """The kept states of these inputs: float16, little-endian. Those that have none are missing."""
+
     def append(self, task: str, events: Sequence[Event]) -> "Future[int]":
         """Adds events to the answers table, each once. The highest number that it holds then."""
 
@@ -60,6 +66,9 @@ class ProbeSide(Protocol):
         """Inputs to score, in the order in which they are wanted: hash and texts. Answers to learn from: hash and
         value, or None for one that is taken back; never those of held-out inputs."""
 
+    def tell_states(self, model: str, states: Mapping[str, bytes], *, is_last: bool) -> None:
+        """Hidden states of inputs, by hash, that a pass has kept of a model."""
+
     def status(self) -> str:
         """Why there is no probe, or what it cannot read, in a sentence; empty while all is well."""
 
@@ -86,6 +95,12 @@ class TableThread:
 
     def current(self, task: str, hashes: Sequence[str]) -> "Future[dict[str, ReviewRow]]":
         return self._thread.submit(self._worker.current, task, hashes)
+
+    def states_kept(self, task: str) -> "Future[str]":
+        return self._thread.submit(self._worker.states_kept, task)
+
+    def states(self, task: str, model: str, hashes: Sequence[str]) -> "Future[dict[str, bytes]]":
+        return self._thread.submit(self._worker.states, task, model, hashes)
 
     def append(self, task: str, events: Sequence[Event]) -> "Future[int]":
         return self._thread.submit(self._worker.append, task, events)

@@ -15,6 +15,7 @@ from sparklabel.delta.errors import error_message, spark_errors, storage_refusal
 from sparklabel.delta.log_stores import check_stores
 from sparklabel.delta.snapshot import UNVERSIONED, folder_of
 from sparklabel.errors import TableError
+from sparklabel.labeling.state.features import FeatureTable
 from sparklabel.reviewing.insight.quality import JudgedLabel
 from sparklabel.reviewing.records import Event, ReviewRow
 from sparklabel.reviewing.resolve import by_input
@@ -83,6 +84,16 @@ class TableWorker:
         with self._errors("Reading rows"):
             return current_rows(self._spark, self._newest(task), self._tasks[task], hashes)
 
+    def states_kept(self, task: str) -> str:
+        """The identity of the model whose hidden states of rows a pass has kept last; empty if none has."""
+        with self._errors("Reading features"):
+            return self._features(task).model(self._spark)
+
+    def states(self, task: str, model: str, hashes: Sequence[str]) -> dict[str, bytes]:
+        """The kept states of these inputs, by hash, of those that have any (`FeatureTable.read`)."""
+        with self._errors("Reading features"):
+            return self._features(task).read(self._spark, model, hashes)
+
     def append(self, task: str, events: Sequence[Event]) -> int:
         """Appends to the answers table the events that it does not have, and makes it if it is missing.
 
@@ -149,6 +160,9 @@ class TableWorker:
         """The answers table; None before the first answer."""
         known = self._answers.get(task)
         return known or open_answers(self._spark, self._name(self._tasks[task]), self._tasks[task])
+
+    def _features(self, task: str) -> FeatureTable:
+        return FeatureTable.of(self._opened(task), self._tasks[task])
 
     def _made(self, task: str) -> AnswersTable:
         """The answers table, which is made if it is missing."""

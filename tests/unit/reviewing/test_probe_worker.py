@@ -44,10 +44,10 @@ def answers(asked):
     return [(input_hash, "calm" if "aa" in inputs[0] else "angry") for input_hash, inputs in asked]
 
 
-def new_worker(task=TASK, encoder=None, **more):
+def new_worker(task=TASK, encoder=None, hidden_model="", **more):
     known = KnownVectors(encoder or Letters())
     sources = {SENTENCE: lambda texts: sentence_features(task, texts, known)} | more
-    return ProbeWorker(task, sources, names_of(task, known))
+    return ProbeWorker(task, sources, names_of(task, known), hidden_model)
 
 
 def worker(told, task=TASK):
@@ -216,6 +216,67 @@ def test_wide_features_are_projected_once_there_are_no_more_and_later_ones_like_
 
     scaled = (wide - wide[:30].mean(axis=0)) / wide[:30].std(axis=0)
     assert distances(narrow) == pytest.approx(distances(scaled), rel=0.02, abs=0.1)
+
+
+def of_rows(told, keep=lambda number: True):
+    """Kept states that tell the answers of `told` apart, of those rows whose number is wanted."""
+    states = {one: np.array([number % 2, 1.0, 5.0], "<f2").tobytes() for number, (one, _) in enumerate(told)}
+    return {one: states[one] for number, (one, _) in enumerate(told) if keep(number)}
+
+
+def unreadable(texts):
+    raise AssertionError("a row that has states was read")
+
+
+@pytest.fixture
+def alike():
+    """Rows that are alike to the encoder; each second one is angry. None is held out."""
+    texts = ((f"h{number}", (f"row {number}",)) for number in range(200))
+    return [(one, inputs) for one, inputs in texts if not is_held_out(inputs)][:60]
+
+
+def learned(found, told, count):
+    """How many of the other rows it is right on, after so many answers."""
+    found.answer([(one, "angry" if number % 2 else "calm") for number, (one, _) in enumerate(told[:count])])
+    scores = found.scores()
+    said = [suggestion(TASK.answer_mode, scores, n).value for n in range(count, len(told))]
+    return sum(value == ("angry" if n % 2 else "calm") for n, value in enumerate(said, count))
+
+
+def test_rows_whose_states_a_pass_has_kept_are_not_read(alike):
+    found = new_worker(**{HIDDEN: unreadable}, hidden_model="m")
+    found.add_rows(alike)
+    found.read_rows(len(alike))
+    found.add_states("m", of_rows(alike), is_last=True)
+    assert (found.waiting, found.readings) == (0, 2 * len(alike))
+    assert learned(found, alike, 24) == len(alike) - 24
+
+
+def test_kept_states_of_another_model_take_the_place_of_what_is_read_here(alike):
+    found = new_worker(**{HIDDEN: lengths}, hidden_model="m")
+    found.add_rows(alike)
+    found.read_rows(len(alike))
+    found.read_rows(30)
+    found.add_states("other", of_rows(alike, lambda number: number < 40), is_last=False)
+    found.add_states("other", of_rows(alike, lambda number: number >= 40), is_last=True)
+    assert (found.waiting, found.readings) == (0, 2 * len(alike))
+    assert learned(found, alike, 24) == len(alike) - 24
+
+
+@pytest.mark.parametrize(("kept", "counts"), [(30, True), (10, False)])
+def test_kept_states_count_if_nearly_all_answered_rows_have_them(alike, kept, counts):
+    found = new_worker()
+    found.add_rows(alike)
+    found.read_rows(len(alike))
+    found.add_states("m", of_rows(alike, lambda number: number < kept or number >= 35), is_last=True)
+    found.answer([(one, "angry" if number % 2 else "calm") for number, (one, _) in enumerate(alike[:35])])
+    assert found.scores().learned_from == (30 if counts else 35)
+
+
+def test_states_of_unknown_rows_are_not_kept(alike):
+    found = new_worker()
+    found.add_states("m", of_rows(alike), is_last=True)
+    assert found.readings == 0
 
 
 def test_null_is_read_as_an_empty_text():
