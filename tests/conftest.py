@@ -124,7 +124,7 @@ def spark(cache, tmp_path_factory, spark_conf):
         if "SPARK_REMOTE" in os.environ
         else {
             "spark.master": "local[2]",
-            "spark.driver.memory": "1g",
+            "spark.driver.memory": "2g",
             "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
             "spark.driver.extraJavaOptions": "-XX:+UseSerialGC",
             # Small data: interpreting an expression beats compiling it (a pass in two thirds of the time).

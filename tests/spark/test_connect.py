@@ -7,6 +7,8 @@ import sys
 PROGRAM = """
 import sys
 from sparklabel import classification, evaluate, finetune, label_table, label_udf, register, spark_session
+from sparklabel.reviewing.records import Event
+from sparklabel.reviewing.table.worker import TableWorker
 
 spark = spark_session({
     "spark.master": "local[2]", "spark.api.mode": "connect", "spark.sql.codegen.wholeStage": "false",
@@ -36,6 +38,22 @@ print(ranks.model, ranks.processes, ranks.steps == tuned.steps, abs(ranks.loss -
 spark.sql(f"INSERT INTO delta.`{table}` (id, text) VALUES (6, 'fresh 6')")
 again = label_table(spark, table, task, key="id", model=tuned.model, relabel="model", progress=False)
 print(again.labeled, dict(again.by_status), again.corrections_stamped)
+
+table = f"{table}_reviewed"
+spark.sql(f"CREATE TABLE delta.`{table}` USING DELTA AS SELECT id, concat('fresh ', id) AS text FROM range(6)")
+worker = TableWorker(spark, {"table": table, "tasks": [task.to_dict()], "key": ["id"]}, "j")
+worker.check()
+asked = sorted(worker.load("verdict", 10), key=lambda row: row.inputs)
+print(len(asked), asked[0].inputs, asked[0].key)
+events = [
+    Event(event_id=f"e{seq}", task="verdict", key=asked[at].key, input_hash=asked[at].input_hash, kind=kind,
+          value=value, reviewer="kim", seq=seq, answered_at=f"2026-11-02T10:00:00.00000{seq}+00:00")
+    for seq, (at, kind, value) in enumerate([(1, "answer", "rotten"), (2, "answer", "fresh"), (2, "undo", None)], 1)
+]
+print(worker.append("verdict", events[:2]), worker.append("verdict", events), worker.append("verdict", events))
+print(worker.merge("verdict"))
+row = worker.current("verdict", [asked[1].input_hash])[asked[1].input_hash]
+print(row.label.value, row.label.reviewer, row.label.reviewed_at, worker.past("verdict") == events)
 spark.stop()
 """
 THIN = """
@@ -50,7 +68,7 @@ print(sparklabel.label_table.__name__, sparklabel.finetune.__name__, java_errors
 """
 
 
-def test_columns_functions_passes_and_fine_tuning_work_over_spark_connect(
+def test_columns_functions_passes_fine_tuning_and_a_review_s_table_work_over_spark_connect(
     tiny_model, tmp_path, new_mlflow_store
 ):
     run = subprocess.run(
@@ -61,6 +79,8 @@ def test_columns_functions_passes_and_fine_tuning_work_over_spark_connect(
     assert run.stdout.splitlines() == [
         "pyspark.sql.connect.session", "fresh", "rotten", "5 {'empty_input': 1, 'ok': 4} True", "1 1.0 3",
         "models:/tuned/1 3 2 1 inconclusive", "models:/ranks/1 2 True True", "1 {'ok': 1} 1",
+        "6 ('fresh 0',) {\"id\":0}", "2 3 3", "Merged(written=1, taken_back=0, unchanged=1, moved={})",
+        "rotten kim 2026-11-02T10:00:00.000001+00:00 True",
     ], run.stderr  # fmt: skip
 
 
