@@ -38,6 +38,7 @@ from sparklabel.training.control import RunControl
 from sparklabel.training.inputs import FinetuneInputs
 from sparklabel.training.processes import Processes
 from sparklabel.training.selection import train_student
+from sparklabel.training.students import CLASSIFIER_VERSION
 from sparklabel.udf import LabelerSpec, engine_of, labeler_spec, load_engine, make_labeler, prepare
 
 _FORMAT = 2
@@ -140,6 +141,8 @@ class Question:
             [self.entry.method, resolve_encoder(ENCODER).identity, asdict(self.config) if self.config else None]
             if is_taught else [spec.decision],
         ]  # fmt: skip
+        if is_taught and self.entry.method != LORA:
+            content += [CLASSIFIER_VERSION, self.entry.tune_encoder]
         return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:16]
 
 

@@ -112,7 +112,7 @@ def fit_heads(
         encoder: Of sentence vectors.
         check: Called again and again; what it raises ends the work.
         states: What reads a language model's hidden states, if a head is to read these, too.
-        on_rows: Called with how many more rows each source has been read of.
+        on_rows: Called with how many more rows a source has been read of, and with 0 when all are read.
     """
     started, reader = time.monotonic(), TextReader(answered.task, encoder)
     read: dict[str, list[Features | Floats]] = {}
@@ -126,6 +126,7 @@ def fit_heads(
             check()
             read.setdefault(HIDDEN, []).append(states(rows))
             on_rows(len(rows))
+    on_rows(0)
     whole: dict[str, Features | Floats] = {}
     for source, parts in read.items():
         whole[source] = cast("Features | Floats", np.concatenate(parts))

@@ -33,7 +33,7 @@ from sparklabel.training.frozen_base import FrozenBase, is_quickly_read
 from sparklabel.training.inputs import FinetuneInputs
 
 _READ = {SENTENCE: "sentence vectors", NAMES: "likeness to the labels' names", HIDDEN: "hidden states"}
-_VERSION = 2
+CLASSIFIER_VERSION = 2
 """Raised when a release makes another classifier of the same answers: a kept one of an earlier release is not taken."""
 
 
@@ -121,13 +121,16 @@ def train_classifier(
                 frozen = _opened(task, base) if base else None
                 bar.resize(len(answered.rows) * (2 if frozen else 1))
                 states = frozen.states if frozen else None
-                fitted = fit_heads(answered, opened, control.end.check, states, bar.advance)
+                fitted = fit_heads(
+                    answered, opened, control.end.check, states,
+                    lambda count: bar.advance(count, "" if count else "fitting heads"),
+                )  # fmt: skip
             write_version(task, encoder, fitted.classifier, to, frozen=frozen)
             is_read = frozen and HIDDEN in fitted.classifier.sources
             return _outcome(fitted, frozen.base if frozen and is_read else encoder)
 
         content = [
-            _VERSION, task.fingerprint, encoder.identity, base and base.identity, CLASSIFIER, tune_encoder,
+            CLASSIFIER_VERSION, task.fingerprint, encoder.identity, base and base.identity, CLASSIFIER, tune_encoder,
             *answers_content(inputs.answers), inputs.own,
         ]  # fmt: skip
         kept = kept_training(content, train, control)
