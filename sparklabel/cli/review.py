@@ -103,12 +103,15 @@ def flush(
     conf: Conf = None,
 ) -> None:
     """Write to the table what a review left in its journal."""
+    from sparklabel.reviewing.journal import Journal
     from sparklabel.reviewing.table.flush import flush_journal
 
     if not journal.is_file():
         from sparklabel.errors import SetupError
 
         raise SetupError(f"There is no journal {journal}.", hint="`sparklabel review` makes one.")
+    with Journal(journal):  # one that is in use, or is none, is refused before Spark starts
+        pass
     print(flush_journal(session(conf), journal))
 
 
