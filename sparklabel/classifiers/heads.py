@@ -170,3 +170,10 @@ def row_losses(log_p: Floats, targets: Targets, groups: Sequence[int]) -> Floats
 
 def mean_loss(log_p: Floats, targets: Targets, groups: Sequence[int]) -> float:
     return float(row_losses(log_p, targets, groups).mean())
+
+
+def accuracy(log_p: Floats, targets: Targets, groups: Sequence[int]) -> float:
+    """In [0, 1]: the share of rows whose groups are all right."""
+    ends = np.cumsum(groups)[:-1]
+    best = np.stack([part.argmax(axis=1) for part in np.split(log_p, ends, axis=1)], axis=1)
+    return float((best == targets).all(axis=1).mean())

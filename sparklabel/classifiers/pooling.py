@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparklabel.classifiers.heads import Floats, Targets, row_losses
+from sparklabel.classifiers.heads import Floats, Targets, accuracy, row_losses
 from sparklabel.confidence.prior import normalized
 
 _HIGHEST_WEIGHT = 20.0
@@ -65,7 +65,8 @@ class Pool:
             targets: [N, G].
             groups: The sizes of the groups of choices.
             costs: For each source, what a row costs with it, in any unit.
-            least_gains: For some sources, the share of the mean loss without them that they must save to be kept.
+            least_gains: For some sources, the share of the mean loss, or of the wrong rows, without them that they must
+                save to be kept.
         """
         kept = dict(sources)
         pool = cls.fit(kept, targets, groups)
@@ -74,10 +75,14 @@ class Pool:
             if not rest:
                 break
             without = cls.fit(rest, targets, groups)
-            losses = row_losses(without(rest), targets, groups)
-            lost = losses - row_losses(pool(kept), targets, groups)
+            before, after = without(rest), pool(kept)
+            losses = row_losses(before, targets, groups)
+            lost = losses - row_losses(after, targets, groups)
+            is_no_better = lost.mean() <= max(lost.std() / np.sqrt(len(lost)), _MIN_GAIN)
+            wrong, left = (1 - accuracy(log_p, targets, groups) for log_p in (before, after))
             share = (least_gains or {}).get(name, 0.0)
-            if lost.mean() <= max(lost.std() / np.sqrt(len(lost)), _MIN_GAIN, share * losses.mean()):
+            saves = max(lost.mean() / losses.mean(), (wrong - left) / max(wrong, _MIN_GAIN))
+            if is_no_better or saves < share:
                 kept, pool = rest, without
         return pool
 

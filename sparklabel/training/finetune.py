@@ -64,7 +64,7 @@ def finetune(
     base. It only reads the table.
 
     `method="lora"` fine-tunes a language model. `method="classifier"` fits logistic regressions to the sentence vectors
-    of the rows, and to the base's hidden states where these are quickly read and save a tenth of the loss; only for
+    of the rows, and to the base's hidden states where these are quickly read and save 7% of the loss; only for
     tasks with choices. Over sentence vectors alone, a version answers several times as fast as a language model.
     `method="auto"` trains a classifier, one with its encoder, and LoRA on four fifths of the training answers, and
     chooses by the rest: one of them or both, whose probabilities are then pooled. What is chosen is trained again, on
