@@ -94,8 +94,10 @@ def test_fifty_runs_are_completed_once_each_whatever_becomes_of_the_workers(tmp_
     logs, databases = tmp_path.glob, (tmp_path / "runs.db", tmp_path / "mlflow.db")
     workers = [start(address) for _ in range(3)]
     first, second, third = workers
+    # Whoever had an urgent run may have counted as dead for a moment: it is done again, first.
+    until(lambda: all(run.state == "complete" for run in queue.runs("urgent")), logs("worker-*.log"))
+    assert complete() < RUNS / 2
     until(lambda: complete() > 4 and running(queue, first), logs("worker-*.log"))
-    assert [run.state for run in queue.runs("urgent")] == ["complete"] * 2
     stopped_in_a_run(first, queue, databases, logs("worker-*.log"))
     first.kill()
     held = stopped_in_a_run(third, queue, databases, logs("worker-*.log"))
