@@ -6,6 +6,7 @@ import signal
 from itertools import count
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from sparklabel.reviewing.probe.process import Pace, ProbeProcess
@@ -68,6 +69,17 @@ def test_it_reads_learns_and_scores_and_outlives_its_process_once(start):
     started.probe.wait(PATIENCE)
     assert "ended 2 times (exit code -9)" in started.probe.status()
     started.probe.tell(answers=ANSWERS[20:])  # nobody hears it
+
+
+@pytest.mark.process
+def test_it_takes_the_states_that_a_pass_has_kept_of_another_model(start):
+    started = start(features="hidden")
+    started.probe.tell(ROWS, ANSWERS[:20])
+    states = {one: np.array([value == "calm", 2.0], "<f2").tobytes() for one, value in ANSWERS[:60]}
+    started.probe.tell_states("another model", states, is_last=True)
+    learned = until(started.found, lambda scores: (scores.featured, scores.learned_from) == (60, 20))
+    said = [("calm", "angry")[number] for number in learned.best[20:, 0]]
+    assert said == [value for _, value in ANSWERS[20:60]]
 
 
 @pytest.mark.process
