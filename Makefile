@@ -11,7 +11,7 @@ LIGHT := -m "not model and not process"
 # What imports transformers' models, which takes longer than most tests: in one process only.
 TENSORS := tests/unit/language_model tests/unit/engines tests/unit/models
 .DEFAULT_GOAL := help
-.PHONY: help install setup demo test killed-clusters killed-processes docs wheel unit unit-tensors unit-rest story coverage s3 browser chaos mutants vllm-cpu lint format lock clean
+.PHONY: help install setup demo test docs wheel unit unit-tensors unit-rest story coverage s3 browser chaos mutants vllm-cpu lint format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,13 +21,7 @@ demo: setup ## the whole loop on one machine: label, answer, fine-tune, relabel
 
 test: setup lint docs wheel ## linter, type checker, site, wheel and every test, in two processes: make test N=4
 	@$(PYTEST) $(PARALLEL) tests/spark tests/unit
-	@$(MAKE) --no-print-directory -j2 --output-sync killed-clusters killed-processes
-
-# These kill processes, their own ones. Most of their time goes into starting others.
-killed-clusters:
-	@$(PYTEST) tests/cluster
-killed-processes:
-	@$(PYTEST) tests/browser tests/chaos tests/vllm tests/gpu
+	@$(PYTEST) tests/browser tests/chaos tests/cluster tests/vllm tests/gpu # these kill processes and wait for signs of life, so they run alone
 
 unit: install ## the tests that need no JVM, no model and no process of their own, in two processes
 	@$(MAKE) --no-print-directory -j2 --output-sync unit-tensors unit-rest
