@@ -81,8 +81,13 @@ class StoredFeatures:
         self._array = array
         self.position |= zip(hashes, range(start, end), strict=True)
         self.hashes += hashes
-        if not self.is_ready and (end >= ROWS_OF_PROJECTION or is_last):
-            features = array[:end].astype(np.float32)
+        if end >= ROWS_OF_PROJECTION or is_last:
+            self.project()
+
+    def project(self) -> None:
+        """Projects the rows, and from then on later ones like them; nothing is done without rows, or twice."""
+        if not self.is_ready and self._array is not None:
+            features = self._array[: len(self.hashes)].astype(np.float32)
             self._projection = Projection.fit(features)
             self._array = self._projection(features).astype(np.float16)
             self.is_ready = True
@@ -174,7 +179,9 @@ class ProbeWorker:
             waiting.pop(one, None)
         if new:
             read = np.stack([np.frombuffer(states[one], "<f2") for one in new]).astype(np.float32)
-            stored.add(new, read, is_last=is_last and not waiting)
+            stored.add(new, read, is_last=False)
+        if is_last and not waiting:  # also where the last part had none
+            stored.project()
 
     def answer(self, answers: Sequence[tuple[str, Any]]) -> int:
         """Takes answers, each in place of the row's earlier one; how many are new. Those that the task does not accept,

@@ -273,6 +273,15 @@ def test_kept_states_count_if_nearly_all_answered_rows_have_them(alike, kept, co
     assert found.scores().learned_from == (30 if counts else 35)
 
 
+def test_kept_states_count_although_the_last_part_has_none(alike):
+    found = new_worker()
+    found.add_rows(alike)
+    found.read_rows(len(alike))
+    found.add_states("m", of_rows(alike), is_last=False)
+    found.add_states("m", {}, is_last=True)
+    assert learned(found, alike, 24) == len(alike) - 24
+
+
 def test_states_of_unknown_rows_are_not_kept(alike):
     found = new_worker()
     found.add_states("m", of_rows(alike), is_last=True)
