@@ -7,7 +7,7 @@ answers that its heads have not seen. The held-out answers are not looked at.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -182,28 +182,30 @@ def write_version(
     *,
     tuned: SentenceEncoder | None = None,
     frozen: FrozenBase | None = None,
-) -> None:
+) -> ResolvedModel:
     """Writes the files of a version without an adapter; those of its encoder, too, if that was trained. `frozen`: the
-    language model that the classifier may read."""
+    language model that the classifier may read. Returns the version's base: that model if it is read, or the encoder.
+    """
     heads = folder / registry.CLASSIFIER
     heads.mkdir()
     save_heads(classifier.heads, heads)
     if tuned:
         (folder / registry.ENCODER_FOLDER).mkdir()
         tuned.save(folder / registry.ENCODER_FOLDER)
-    record, sources = registry.base_record(encoder), classifier.sources
+    sources = classifier.sources
     needs_encoder = SENTENCE in sources or NAMES in sources
     reads = ClassifierManifest(
-        dict(classifier.pool.weights), record if needs_encoder else None, tuned is not None
+        dict(classifier.pool.weights),
+        registry.base_record(encoder) if needs_encoder else None,
+        tuned is not None,
     )
+    read = frozen if HIDDEN in sources else None
+    assert read or HIDDEN not in sources, "what the classifier was fitted to"
+    base = read.base if read else encoder
     manifest = ModelManifest(
-        task=task.to_dict(), task_fingerprint=task.fingerprint, template=None, labels=task.answer_mode.signature,
-        label_ids=(), base=record, classifier=reads,
+        task=task.to_dict(), task_fingerprint=task.fingerprint, template=read.prepared.template if read else None,
+        labels=task.answer_mode.signature, label_ids=read.prepared.label_ids if read else (),
+        base=registry.base_record(base), classifier=reads,
     )  # fmt: skip
-    if HIDDEN in sources:
-        assert frozen is not None, "what the classifier was fitted to"
-        manifest = replace(
-            manifest, base=registry.base_record(frozen.base), template=frozen.prepared.template,
-            label_ids=frozen.prepared.label_ids,
-        )  # fmt: skip
     (folder / registry.MANIFEST).write_text(manifest.to_json(), "utf-8")
+    return base

@@ -115,8 +115,7 @@ def train_classifier(
             opened = open_encoder(encoder)
             if tune_encoder:
                 fitted = tune(answered, opened, on_step, control.end.check)
-                write_version(task, encoder, fitted.classifier, to, tuned=opened)
-                return _outcome(fitted, encoder)
+                return _outcome(fitted, write_version(task, encoder, fitted.classifier, to, tuned=opened))
             with ONE_MODEL:
                 frozen = _opened(task, base) if base else None
                 bar.resize(len(answered.rows) * (2 if frozen else 1))
@@ -125,9 +124,7 @@ def train_classifier(
                     answered, opened, control.end.check, states,
                     lambda count: bar.advance(count, "" if count else "fitting heads"),
                 )  # fmt: skip
-            write_version(task, encoder, fitted.classifier, to, frozen=frozen)
-            is_read = frozen and HIDDEN in fitted.classifier.sources
-            return _outcome(fitted, frozen.base if frozen and is_read else encoder)
+            return _outcome(fitted, write_version(task, encoder, fitted.classifier, to, frozen=frozen))
 
         content = [
             CLASSIFIER_VERSION, task.fingerprint, encoder.identity, base and base.identity, CLASSIFIER, tune_encoder,
