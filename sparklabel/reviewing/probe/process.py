@@ -177,9 +177,12 @@ class ProbeProcess:
                 daemon=True,
             )
             child.start()
+            early = [] if self._child else _states_in(self._outgoing)
             self._child = child
             self._outgoing = queue.Queue()
             self._outgoing.put((list(self._rows.items()), list(self._answers.items())))
+            for states in early:
+                self._outgoing.put(states)
         theirs.close()  # or nobody would hear of its end
         return child, ours
 
@@ -246,7 +249,7 @@ def serve_probe(
 
 
 def _serve(connection: Connection, worker: ProbeWorker) -> None:
-    pace, shown = Pace(), 0
+    pace, shown = Pace(), None
     while True:
         now = time.monotonic()
         is_due = worker.featured > 0 and pace.is_due(now, worker.readings, worker.waiting)
@@ -264,8 +267,8 @@ def _serve(connection: Connection, worker: ProbeWorker) -> None:
         if is_due:
             worker.read_answered(_ROWS_AT_ONCE)
             scores = worker.scores()
-            connection.send(replace(scores, hashes=None) if scores.featured == shown else scores)
-            shown = scores.featured
+            connection.send(replace(scores, hashes=None) if scores.hashes == shown else scores)
+            shown = scores.hashes
             pace.scored(worker.readings)
         else:
             worker.read_rows(_ROWS_AT_ONCE)
@@ -276,6 +279,12 @@ def _write(connection: Connection, outgoing: "queue.Queue[Told | None]") -> None
     with suppress(OSError):
         while (told := outgoing.get()) is not None:
             connection.send(told)
+
+
+def _states_in(outgoing: "queue.Queue[Told | None]") -> list[ToldStates]:
+    """What was told of states before there was a process: unlike rows and answers, they are kept nowhere else."""
+    told = [outgoing.get_nowait() for _ in range(outgoing.qsize())]
+    return [one for one in told if isinstance(one, ToldStates)]
 
 
 def _why_none(task: Mapping[str, Any], features: str) -> str:

@@ -129,6 +129,8 @@ class ProbeWorker:
         self._features = {source: StoredFeatures(is_wide=source == HIDDEN) for source in sources}
         self._start: list[str] = []
         self._start_of = 0
+        self.readings = 0
+        """How many were done, of each row one for each source; those that another model's replaced count too."""
 
     @property
     def _first(self) -> StoredFeatures:
@@ -136,18 +138,13 @@ class ProbeWorker:
 
     @property
     def waiting(self) -> int:
-        """How many readings are left, of each row one for each source."""
+        """How many readings are left."""
         return sum(map(len, self._waiting.values()))
 
     @property
     def featured(self) -> int:
         """How many rows can be scored."""
         return len(self._first.hashes) if self._first.is_ready else 0
-
-    @property
-    def readings(self) -> int:
-        """How many were done."""
-        return sum(len(features.hashes) for features in self._features.values())
 
     def add_rows(self, rows: Sequence[tuple[str, Inputs]]) -> None:
         """Rows to read and score, by their input hash. Known ones are left as they are."""
@@ -180,6 +177,7 @@ class ProbeWorker:
         if new:
             read = np.stack([np.frombuffer(states[one], "<f2") for one in new]).astype(np.float32)
             stored.add(new, read, is_last=False)
+            self.readings += len(new)
         if is_last and not waiting:  # also where the last part had none
             stored.project()
 
@@ -216,6 +214,7 @@ class ProbeWorker:
                 del self._waiting[source][one]
             found = self._sources[source](texts)
             self._features[source].add(hashes, found, is_last=not self._waiting[source])
+            self.readings += len(hashes)
 
     def _new_probe(self) -> LiveProbe:
         return LiveProbe(self._mode.groups, len(self._mode.choices), self._names)
