@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from sparklabel.classifiers.heads import Features, Floats, Head, Targets, accuracy, cross_fitted, mean_loss
 from sparklabel.classifiers.pooling import Pool
+from sparklabel.models.manifest import HIDDEN as HIDDEN
+from sparklabel.models.manifest import SCORES as SCORES
 
-SENTENCE, NAMES, HIDDEN, SCORES = "sentence", "names", "hidden", "scores"
-"""The sources: sentence vectors, likeness to the labels' names, a language model's hidden states, and the probabilities
-that it gives the choices."""
+SENTENCE, NAMES = "sentence", "names"
+"""The sources beside a language model's: sentence vectors, and likeness to the labels' names."""
 COSTS = {NAMES: 0.1, SENTENCE: 1.0, HIDDEN: 20.0, SCORES: 30.0}
 """What a row costs with each source, relative to a sentence vector: only the order counts."""
 _LEAST_GAINS = {HIDDEN: 0.07}

@@ -76,13 +76,9 @@ class Pool:
                 break
             without = cls.fit(rest, targets, groups)
             before, after = without(rest), pool(kept)
-            losses = row_losses(before, targets, groups)
-            lost = losses - row_losses(after, targets, groups)
+            lost = row_losses(before, targets, groups) - row_losses(after, targets, groups)
             is_no_better = lost.mean() <= max(lost.std() / np.sqrt(len(lost)), _MIN_GAIN)
-            wrong, left = (1 - accuracy(log_p, targets, groups) for log_p in (before, after))
-            share = (least_gains or {}).get(name, 0.0)
-            saves = max(lost.mean() / losses.mean(), (wrong - left) / max(wrong, _MIN_GAIN))
-            if is_no_better or saves < share:
+            if is_no_better or _saved(before, after, targets, groups) < (least_gains or {}).get(name, 0.0):
                 kept, pool = rest, without
         return pool
 
@@ -90,3 +86,10 @@ class Pool:
         """The pooled log-probabilities [N, L]. Sources without a weight are not read."""
         summed = sum(weight * sources[name] for name, weight in self.weights.items())
         return normalized(np.asarray(summed), self.groups)
+
+
+def _saved(before: Floats, after: Floats, targets: Targets, groups: Sequence[int]) -> float:
+    """The share of the mean loss, or of the wrong rows, that is gone: whichever is more."""
+    loss, loss_left = (float(row_losses(log_p, targets, groups).mean()) for log_p in (before, after))
+    wrong, wrong_left = (1 - accuracy(log_p, targets, groups) for log_p in (before, after))
+    return max((loss - loss_left) / loss, (wrong - wrong_left) / max(wrong, _MIN_GAIN))

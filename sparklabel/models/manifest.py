@@ -15,9 +15,9 @@ from sparklabel.tasks import Task
 
 _FORMAT, _WITH_CLASSIFIER = 1, 2
 """The format's version; raised when an older sparklabel would misread a manifest."""
-HIDDEN_STATES = "hidden"
-MODEL_SOURCES = frozenset({HIDDEN_STATES, "scores"})
-"""What a classifier may read of a language model."""
+HIDDEN, SCORES = "hidden", "scores"
+MODEL_SOURCES = frozenset({HIDDEN, SCORES})
+"""What a classifier may read of a language model: hidden states, and the probabilities that it gives the choices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class ModelManifest:
     @property
     def reads_states(self) -> bool:
         """Whether answers take the hidden states of the base."""
-        return self.classifier is not None and HIDDEN_STATES in self.classifier.weights
+        return self.classifier is not None and HIDDEN in self.classifier.weights
 
     @property
     def needs_language_model(self) -> bool:

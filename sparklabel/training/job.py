@@ -186,6 +186,8 @@ class TrainingJob:
 
     def _probes(self, load: Callable[[], LanguageModel]) -> dict[str, float]:
         """The held-out accuracy of linear probes, by what they read."""
+        from sparklabel.engines.transformers import TransformersEngine  # imports torch
+
         mode, held_out = self.task.answer_mode, self.answers.held_out
         if not held_out or not isinstance(mode, Scored):
             return {}
@@ -195,8 +197,6 @@ class TrainingJob:
         train = list(zip(row_texts(learned), chosen, strict=True))
         gold = [mode.chosen(answer.answer) for answer in held_out]
         classes = sorted(set(chosen))
-        from sparklabel.engines.transformers import TransformersEngine  # imports torch
-
         with ONE_MODEL:
             states = HiddenStates(TransformersEngine(load()), self.prepared.encoder)
             predicted = probe_answers(states, train, row_texts(held_out), classes)

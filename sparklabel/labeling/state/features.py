@@ -11,18 +11,12 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparklabel.delta.commits import (
-    STATE_PROPERTIES,
-    WRITE_ERRORS,
-    create_table,
-    delete_rows,
-)
+from sparklabel.delta.commits import STATE_PROPERTIES, WRITE_ERRORS, create_table, delete_rows
 from sparklabel.delta.errors import error_message
 from sparklabel.delta.kept_rows import keep
 from sparklabel.delta.session import task_slots
 from sparklabel.delta.snapshot import is_table_folder, newest_version
 from sparklabel.delta.tagged_jobs import TaggedJobs
-from sparklabel.errors import SparklabelError
 from sparklabel.labeling.state.staging import staging_folder
 from sparklabel.labels.predicates import random_order_sql
 from sparklabel.progress import WorkProgress, tell
@@ -138,7 +132,7 @@ def keep_features(
             parts = -(-number // _AT_ONCE)
             with WorkProgress(f"{task.name}: features", number, progress, "starting the model") as bar:
                 for part in range(parts):
-                    some = keep(new.where(F.pmod(F.xxhash64(HASH), F.lit(parts)) == part), stack)
+                    some = new.where(F.pmod(F.xxhash64(HASH), F.lit(parts)) == part)
                     with worker_errors():
                         kept.append(spark, some.repartition(task_slots(spark)), spec)
                     bar.advance(some.count())
@@ -148,5 +142,4 @@ def keep_features(
             jobs.stop()
             tell("keeping features was interrupted: the same call reads the rest")
         except WRITE_ERRORS as error:
-            said = error.message if isinstance(error, SparklabelError) else error_message(error)
-            tell(f"features of {opened.source.name} were not kept, or not all: {said}")
+            tell(f"features of {opened.source.name} were not kept, or not all: {error_message(error)}")
