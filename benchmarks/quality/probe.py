@@ -29,8 +29,9 @@ from sparklabel.models.shipped_encoder import ENCODER
 from sparklabel.probe.hidden_states import Projection
 from sparklabel.probe.live import LiveProbe
 from sparklabel.reviewing.probe.ordering import START, kmeans_start, margin, queue_order
+from sparklabel.reviewing.probe.row_features import ROWS_OF_PROJECTION
 from sparklabel.reviewing.probe.sources import open_sources
-from sparklabel.reviewing.probe.worker import FOLDS, ROWS_OF_PROJECTION, ProbeWorker
+from sparklabel.reviewing.probe.worker import FOLDS, ProbeWorker
 from sparklabel.reviewing.review_call import AUTO
 from sparklabel.reviewing.suspicious import suspicion
 from sparklabel.splits import fold, is_held_out

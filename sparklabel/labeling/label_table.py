@@ -39,7 +39,7 @@ from sparklabel.table.row_states import Scope
 from sparklabel.table.shards import Shard
 from sparklabel.table.task_table import open_task_tables
 from sparklabel.tasks import Task
-from sparklabel.udf import StatesSpec, labeler_spec, with_fallback
+from sparklabel.udf import HiddenStatesSpec, labeler_spec, with_fallback
 from sparklabel.udf.spec import AUTO
 
 
@@ -122,8 +122,8 @@ def label_table(
         adopt_examples: Take examples (`examples_from`) also from a column that no pass wrote, as human answers.
         into: The table for key and labels, created if it is missing; `table` is only read then.
         dry_run: Report what the pass would do. Writes nothing and loads no model.
-        features: Then also keep the model's hidden states of the 20,000 rows that a review draws first: its live probe
-            reads them in place of the embedded model's.
+        features: Then also keep the model's hidden states of the rows that a review draws (20,000 at random, and those
+            that the model was least sure of): its live probe reads them in place of the embedded model's.
         min_confidence: Withhold answers with less: status `uncertain`, a NULL value, the best guess in `alternatives`.
         max_rows: The most distinct inputs to ask.
         max_seconds: Stop after the chunk in which so many seconds have passed since the call began.
@@ -196,7 +196,7 @@ def label_table(
         )
         if not all(one.manifest for one in spec.in_turn):
             check_examples(spark, one, adopt_examples)
-    reads = [StatesSpec.of(request.spec) for request in requests] if features else []
+    reads = [HiddenStatesSpec.of(request.spec) for request in requests] if features else []
     with ExitStack() as stack:
         if not dry_run:
             requests = [read_changed(spark, request) for request in requests]
@@ -217,9 +217,12 @@ def label_table(
         else:
             reports = [_nothing_to_do(plan, (time.monotonic() - began) / len(plans)) for plan in plans]
     if reads and not dry_run:
-        opened = open_task_tables(spark, table, tasks, key, column, into=into, check_rows=False)
-        for one, found, read in zip(tasks, opened, reads, strict=True):
-            keep_features(spark, found, one, read, where, progress=progress)
+        if any(report.interrupted or report.stopped for report in reports):
+            tell("features are not read, as the pass did not come to its end: the next call reads them")
+            return reports[0] if isinstance(task, Task) else reports
+        for found, read in zip(opened, reads, strict=True):
+            left = None if max_seconds is None else max_seconds - (time.monotonic() - began)
+            keep_features(spark, found, read, where, scope.shard, seconds_left=left, progress=progress)
     return reports[0] if isinstance(task, Task) else reports
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparklabel.classifiers.heads import Features
 from sparklabel.engines import HiddenStatesRequest, ReadableEngine
@@ -35,6 +36,13 @@ class HiddenStates:
         """The same of rows that are rendered."""
         ids = tuple(self.encoder.prefix + prompt.ids for prompt in prompts)
         return self.engine.hidden_states(HiddenStatesRequest(ids, PROBE_DEPTH))
+
+
+def to_float16(features: Features) -> NDArray[np.float16]:
+    """Features as they are kept, little-endian. Of some models single states lie beyond what float16 holds: these
+    become the largest it does, and what is no number 0, as one infinity would undo a whole projection."""
+    most = float(np.finfo(np.float16).max)
+    return np.nan_to_num(features, nan=0.0, posinf=most, neginf=-most).clip(-most, most).astype("<f2")
 
 
 @dataclass(frozen=True, slots=True)

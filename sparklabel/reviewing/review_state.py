@@ -66,17 +66,15 @@ class ReviewState:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.call, self.journal, self.clock = call, journal, clock
+        self.call, self.journal, self.clock, self._now = call, journal, clock, now
         self.tasks = {task.name: task for task in call.tasks}
         self.sessions: dict[str, TaskSession] = {}
         self.syncs: dict[str, TableSync] = {}
         self.probes: dict[str, ProbeSide] = {}
         self.closers: list[Callable[[], None]] = []
         self.loading: str | None = STARTING
-        self.is_closing = self.is_closed = False
-        self.started = clock()
+        self.is_closing, self.is_closed, self.started = False, False, clock()
         self._table: TableSide | None = None
-        self._now = now
         self._here: dict[str, float] = {}
         self._feeding: list[asyncio.Task[None]] = []
         self._early: dict[str, list[tuple[Mapping[str, str], Mapping[str, Any]]]] = {}
@@ -204,7 +202,9 @@ class ReviewState:
 
     async def flush_if_possible(self) -> None:
         """The same, at the end: what cannot be written is told by the syncs, and stays in the journal. What people do
-        meanwhile is taken and flushed, too; then nothing is."""
+        meanwhile is taken and flushed, too; then nothing is. The table does one thing at a time: nothing else."""
+        for feeding in self._feeding:
+            feeding.cancel()
         for sync in self.syncs.values():
             await sync.try_to(sync.flush)
         self.is_closed = True
@@ -253,7 +253,7 @@ class ReviewState:
         if probe:
             self.probes[name] = probe
             session.tell_all()
-            self._feeding.append(asyncio.create_task(tell_kept_states(table, probe, name, list(known))))
+            self._feeding.append(asyncio.create_task(tell_kept_states(table, probe, name, session.learnable)))
         self.sessions[name], self.syncs[name] = session, sync
 
     async def _find(self, task: str, missing: Sequence[str], is_needed: bool = True) -> None:

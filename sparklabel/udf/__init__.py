@@ -15,13 +15,13 @@ from sparklabel.udf.spec import (
     with_fallback,
     zero_shot_of,
 )
-from sparklabel.udf.states import StatesSpec, hidden_states_of
+from sparklabel.udf.states import HiddenStatesSpec, hidden_states_of
 from sparklabel.udf.worker_errors import worker_errors
 
 __all__ = [
+    "HiddenStatesSpec",
     "LabelerSpec",
     "PreparedLabeler",
-    "StatesSpec",
     "check_threshold",
     "engine_of",
     "hidden_states_of",

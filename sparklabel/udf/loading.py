@@ -62,7 +62,9 @@ def open_labeler(spec: LabelerSpec, slot: Slot = Slot()) -> Labeler:
     return loaded.labelers[spec]
 
 
-def open_states(task: Task, base: ResolvedModel, engine: EngineSpec, slot: Slot = Slot()) -> HiddenStates:
+def open_hidden_states(
+    task: Task, base: ResolvedModel, engine: EngineSpec, slot: Slot = Slot()
+) -> HiddenStates:
     """What reads the base's hidden states in this process. Downloads and loads it unless that was done before."""
     opened = _load(engine, base, slot).engine
     assert isinstance(opened, ReadableEngine), "an engine that gives hidden states"

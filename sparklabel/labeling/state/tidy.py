@@ -48,7 +48,8 @@ class TidyReport:
     """What `tidy` did.
 
     Attributes:
-        staged: Answers to texts that are gone, and texts that earlier releases kept, removed from staging.
+        staged: Answers to texts that are gone, their features, and texts that earlier releases kept, removed from
+            staging.
         cached: Answers to texts that are gone, removed from the cache.
         tables: The folders that were vacuumed.
         again_at: From when on another call deletes the files of all that was removed; None if all are deleted.
@@ -124,7 +125,8 @@ def tidy(
             raise TableError(f"{name}={folder!r} is not an absolute path.")
     location = open_snapshot(spark, into or table).location
     check_stores(spark, allow_unsafe_store, (location, staging, cache))
-    staged = folder_tables(spark, staging_folder(location, staging))
+    own = folder_tables(spark, staging_folder(location))  # features are there wherever staging is
+    staged = [*own, *(folder_tables(spark, staging_folder(location, staging)) if staging else ())]
     own_cache = [path for path in staged if path.endswith(f"/{CACHE}")]
     caches = folder_tables(spark, cache, CACHE) if cache else own_cache
     staged = [path for path in staged if path not in own_cache]

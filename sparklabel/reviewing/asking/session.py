@@ -72,11 +72,9 @@ class TaskSession:
         self, task: Task, rows: Iterable[ReviewRow], queue: ReviewQueue, probe: ProbeSide | None = None
     ) -> None:
         self.task, self.queue, self.history = task, queue, TaskHistory()
-        self.suggestions = Suggestions(task)
-        self._mode, self._fingerprint = task.answer_mode, task.fingerprint
+        self.suggestions, self.changes = Suggestions(task), TableChanges()
+        self._mode, self._fingerprint, self._probe = task.answer_mode, task.fingerprint, probe
         self._rows = {row.input_hash: row for row in rows}
-        self._probe = probe
-        self.changes = TableChanges()
         self._judged: dict[str, bool] = {}
         self._suspicious = SuspiciousRows(self._mode, self._label)
 
@@ -84,6 +82,11 @@ class TaskSession:
     def rows(self) -> Collection[ReviewRow]:
         """All rows that are loaded."""
         return self._rows.values()
+
+    @property
+    def learnable(self) -> list[str]:
+        """The inputs that a probe may learn from, by hash: answered ones, too, and none that judges."""
+        return [name for name, row in self._rows.items() if not row.is_held_out]
 
     def row(self, name: str) -> ReviewRow | None:
         """A row by its input's hash."""
@@ -112,7 +115,7 @@ class TaskSession:
     def tell_all(self) -> None:
         """Tells the probe the rows and the answers that there are."""
         if self._probe:
-            rows = [(name, row.inputs) for name, row in self._rows.items() if not row.is_held_out]
+            rows = [(name, self._rows[name].inputs) for name in self.learnable]
             self._probe.tell(
                 rows=rows, answers=[found for name, _ in rows if (found := self._lesson(name))[1] is not None]
             )
@@ -202,8 +205,7 @@ class TaskSession:
 
     def sample(self, count: int) -> list[list[str]]:
         """The texts of some rows that do not judge models."""
-        rows = (row for row in self._rows.values() if not row.is_held_out)
-        return [[text or "" for text in row.inputs] for row in islice(rows, count)]
+        return [[text or "" for text in self._rows[name].inputs] for name in self.learnable[:count]]
 
     def held_out_answers(self, count: int) -> list[tuple[tuple[str | None, ...], Any]]:
         """The inputs of some audited rows, each with people's answer."""

@@ -18,12 +18,12 @@ async def tell_kept_states(table: TableSide, probe: ProbeSide, task: str, hashes
     """Tells the probe what is kept of these inputs, which it knows. If it cannot be read, the probe does without, and
     the log says why."""
     try:
-        model = await wrap_future(table.states_kept(task))
+        model = await wrap_future(table.hidden_states_model(task))
         if not model:
             return
         parts = [hashes[first : first + _AT_ONCE] for first in range(0, len(hashes), _AT_ONCE)]
         for number, part in enumerate(parts):
-            states = await wrap_future(table.states(task, model, part))
-            probe.tell_states(model, states, is_last=number == len(parts) - 1)
+            states = await wrap_future(table.hidden_states(task, model, part))
+            probe.tell_hidden_states(model, states, is_last=number == len(parts) - 1)
     except SparklabelError as error:
         tell(f"the features that a pass has kept could not be read: {error.message}")

@@ -32,11 +32,13 @@ _ANSWERS, _SECONDS = 10, 3.0
 _ROWS_SHOWN, _ROWS_AT_ONCE = 500, 64
 """After how many newly read rows all are scored; and how many are read before answers are looked for."""
 
-Told: TypeAlias = "tuple[Sequence[tuple[str, Inputs]], Sequence[tuple[str, Any]]] | ToldStates"
+_READS_LESS = "The probe reads less of rows than it could"
+
+Told: TypeAlias = "tuple[Sequence[tuple[str, Inputs]], Sequence[tuple[str, Any]]] | ToldHiddenStates"
 
 
 @dataclass(frozen=True, slots=True)
-class ToldStates:
+class ToldHiddenStates:
     """Hidden states that a pass has kept, of a model, by input hash."""
 
     model: str
@@ -109,7 +111,7 @@ class ProbeProcess:
                 self._answers[input_hash] = value
             self._outgoing.put((rows, answers))
 
-    def tell_states(self, model: str, states: Mapping[str, bytes], *, is_last: bool) -> None:
+    def tell_hidden_states(self, model: str, states: Mapping[str, bytes], *, is_last: bool) -> None:
         """Gives it hidden states of rows, without waiting. They are not kept here: a process that is started anew reads
         the embedded model's again.
 
@@ -120,7 +122,7 @@ class ProbeProcess:
         """
         if not self._status and self._opening[1] in (AUTO, HIDDEN):
             with self._lock:
-                self._outgoing.put(ToldStates(model, states, is_last))
+                self._outgoing.put(ToldHiddenStates(model, states, is_last))
 
     def close(self) -> None:
         """Ends the process. A second call does nothing."""
@@ -244,7 +246,7 @@ def serve_probe(
             connection.send(Ended(f"There is no probe: {error}"))
             return
         if sources.missing:
-            connection.send(f"The probe reads less of rows than it could: {sources.missing}")
+            connection.send(f"{_READS_LESS}: {sources.missing}")
         _serve(connection, ProbeWorker(asked, sources.read, sources.names, sources.hidden_model))
 
 
@@ -257,8 +259,9 @@ def _serve(connection: Connection, worker: ProbeWorker) -> None:
         wait = 0.0 if is_due or worker.waiting else seconds_left
         while connection.poll(wait):
             told = connection.recv()
-            if isinstance(told, ToldStates):
-                worker.add_states(told.model, told.states, is_last=told.is_last)
+            if isinstance(told, ToldHiddenStates):
+                if why_not := worker.add_hidden_states(told.model, told.states, is_last=told.is_last):
+                    connection.send(f"{_READS_LESS}: {why_not}")
             else:
                 rows, answers = told
                 worker.add_rows(rows)
@@ -281,10 +284,10 @@ def _write(connection: Connection, outgoing: "queue.Queue[Told | None]") -> None
             connection.send(told)
 
 
-def _states_in(outgoing: "queue.Queue[Told | None]") -> list[ToldStates]:
+def _states_in(outgoing: "queue.Queue[Told | None]") -> list[ToldHiddenStates]:
     """What was told of states before there was a process: unlike rows and answers, they are kept nowhere else."""
     told = [outgoing.get_nowait() for _ in range(outgoing.qsize())]
-    return [one for one in told if isinstance(one, ToldStates)]
+    return [one for one in told if isinstance(one, ToldHiddenStates)]
 
 
 def _why_none(task: Mapping[str, Any], features: str) -> str:

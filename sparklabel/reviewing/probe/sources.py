@@ -17,7 +17,8 @@ from sparklabel.models import references
 from sparklabel.models.encoders import resolve_encoder
 from sparklabel.models.references import ResolvedModel
 from sparklabel.probe.hidden_states import HiddenStates
-from sparklabel.reviewing.probe.worker import KnownVectors, ReadRows, names_of
+from sparklabel.reviewing.probe.row_features import KnownVectors
+from sparklabel.reviewing.probe.worker import ReadRows, names_of
 from sparklabel.reviewing.review_call import AUTO, HIDDEN, SENTENCE
 from sparklabel.tasks import Task
 

@@ -17,85 +17,21 @@ from sparklabel.classifiers.classifier import HIDDEN, group_targets
 from sparklabel.classifiers.features import label_vectors
 from sparklabel.classifiers.heads import Features, Floats
 from sparklabel.few_shot import Encoder
-from sparklabel.probe.hidden_states import Projection
 from sparklabel.probe.live import LiveProbe, blocks
 from sparklabel.reviewing.probe.ordering import START, kmeans_start, margin, queue_order
+from sparklabel.reviewing.probe.row_features import StoredFeatures
 from sparklabel.reviewing.probe.scores import Scores, best_choices
 from sparklabel.splits import fold, is_held_out
 from sparklabel.tasks import Scored, Task
 from sparklabel.tasks.classification import Classification
 
 FOLDS = 5
-ROWS_OF_PROJECTION = 1024
-"""From how many rows it is seen how to project the others."""
-
 _ENOUGH_KEPT = 0.8
-"""Of the answered rows, for the states that a pass has kept to count."""
+"""Of the rows, and of the answered ones, for the states that a pass has kept to count."""
 
 Inputs = Sequence[str | None]
 ReadRows = Callable[[Sequence[Sequence[str]]], Features]
 """Rows of texts to features [N, F]."""
-
-
-class KnownVectors:
-    """An encoder that remembers the vectors of texts: two rows may have the same record."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self.identity = encoder.identity
-        self._encoder = encoder
-        self._known: dict[str, NDArray[np.float16]] = {}
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """As the encoder does, but for the rounding to float16."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        vectors = self._encoder.embed(new)
-        self._known |= zip(new, vectors.astype(np.float16), strict=True)
-        return np.stack([self._known[text] for text in texts]).astype(np.float32) if texts else vectors
-
-
-class StoredFeatures:
-    """The features of rows from one source, as float16, in an array that grows.
-
-    Args:
-        is_wide: Whether rows are projected to fewer numbers, once there are enough to see how. Before that the features
-            are not ready.
-    """
-
-    def __init__(self, *, is_wide: bool = False) -> None:
-        self.hashes: list[str] = []
-        self.position: dict[str, int] = {}
-        self.is_ready = not is_wide
-        self._array: NDArray[np.float16] | None = None
-        self._projection: Projection | None = None
-
-    def add(self, hashes: Sequence[str], read: Features, *, is_last: bool) -> None:
-        """Appends rows, behind which for now no more come if `is_last`."""
-        start, end = len(self.hashes), len(self.hashes) + len(hashes)
-        read = self._projection(read) if self._projection else read
-        array = self._array
-        if array is None or len(array) < end:
-            array = np.zeros((max(2 * end, 1024), read.shape[1]), np.float16)
-            if self._array is not None:
-                array[:start] = self._array[:start]
-        array[start:end] = read
-        self._array = array
-        self.position |= zip(hashes, range(start, end), strict=True)
-        self.hashes += hashes
-        if end >= ROWS_OF_PROJECTION or is_last:
-            self.project()
-
-    def project(self) -> None:
-        """Projects the rows, and from then on later ones like them; nothing is done without rows, or twice."""
-        if not self.is_ready and self._array is not None:
-            features = self._array[: len(self.hashes)].astype(np.float32)
-            self._projection = Projection.fit(features)
-            self._array = self._projection(features).astype(np.float16)
-            self.is_ready = True
-
-    def of(self, hashes: Sequence[str]) -> NDArray[np.float16]:
-        """The features of rows that were added."""
-        assert self._array is not None
-        return self._array[[self.position[one] for one in hashes]]
 
 
 class ProbeWorker:
@@ -127,6 +63,8 @@ class ProbeWorker:
         self._waiting: dict[str, dict[str, None]] = {source: {} for source in sources}
         self._answers: dict[str, tuple[int, ...]] = {}
         self._features = {source: StoredFeatures(is_wide=source == HIDDEN) for source in sources}
+        self._kept: dict[str, NDArray[np.float16]] = {}
+        """Another model's states, until all are told."""
         self._start: list[str] = []
         self._start_of = 0
         self.readings = 0
@@ -156,30 +94,52 @@ class ProbeWorker:
                 if is_held_out(inputs):
                     self._held_out.add(input_hash)
 
-    def add_states(self, model: str, states: Mapping[str, bytes], *, is_last: bool) -> None:
+    def add_hidden_states(self, model: str, states: Mapping[str, bytes], *, is_last: bool) -> str:
         """Hidden states of known rows that a pass has kept, by input hash: these rows are not read. States of another
-        model than the one that is read here replace that one's: a head reads one model.
+        model than the one that is read here take that one's place once all are told, as a head reads one model; but
+        only if most rows have some.
 
         Args:
             model: The identity of the model that they are of.
             states: float16, little-endian.
             is_last: No more of them follow.
+
+        Returns:
+            Why they are left out, in a sentence; empty if they are not.
         """
+        new = {one: np.frombuffer(found, "<f2") for one, found in states.items() if one in self._inputs}
         if model != self._hidden_model:
-            self._hidden_model, self._probe = model, self._new_probe()
-            self._sources.pop(HIDDEN, None)
-            self._waiting.pop(HIDDEN, None)
-            self._features[HIDDEN] = StoredFeatures(is_wide=True)
+            self._kept |= new
+            return self._take_kept(model) if is_last else ""
         stored, waiting = self._features[HIDDEN], self._waiting.get(HIDDEN, {})
-        new = [one for one in states if one in self._inputs and one not in stored.position]
-        for one in new:
-            waiting.pop(one, None)
-        if new:
-            read = np.stack([np.frombuffer(states[one], "<f2") for one in new]).astype(np.float32)
-            stored.add(new, read, is_last=False)
-            self.readings += len(new)
+        self._add_kept({one: found for one, found in new.items() if one not in stored.position})
         if is_last and not waiting:  # also where the last part had none
             stored.project()
+        return ""
+
+    def _take_kept(self, model: str) -> str:
+        kept, self._kept = self._kept, {}
+        if len(kept) < _ENOUGH_KEPT * len(self._inputs):
+            return (
+                f"a pass has kept features of {len(kept):,} of the {len(self._inputs):,} rows here, which is too few. "
+                "Another pass over these rows with features=True keeps the others'."
+            )
+        self._hidden_model, self._probe = model, self._new_probe()
+        self._sources.pop(HIDDEN, None)
+        self._waiting.pop(HIDDEN, None)
+        self._features[HIDDEN] = StoredFeatures(is_wide=True)
+        self._start, self._start_of = [], 0
+        self._add_kept(kept)
+        self._features[HIDDEN].project()
+        return ""
+
+    def _add_kept(self, states: Mapping[str, NDArray[np.float16]]) -> None:
+        if states:
+            for one in states:
+                self._waiting.get(HIDDEN, {}).pop(one, None)
+            read = np.stack(list(states.values())).astype(np.float32)
+            self._features[HIDDEN].add(list(states), read, is_last=False)
+            self.readings += len(states)
 
     def answer(self, answers: Sequence[tuple[str, Any]]) -> int:
         """Takes answers, each in place of the row's earlier one; how many are new. Those that the task does not accept,

@@ -30,6 +30,7 @@ from sparklabel.reviewing.table.label_decisions import (
 )
 from sparklabel.reviewing.table.new_labels import DECIDED, HELD, held_sql, labels_change
 from sparklabel.sql import quote
+from sparklabel.table.draw import hash_frame
 from sparklabel.table.history import COLUMNS
 from sparklabel.table.merge import merge_rows
 from sparklabel.table.row_states import HASH, STATE, labeled_rows
@@ -99,13 +100,6 @@ def merge_labels(
         f"Writing answers into {opened.target.name} met other writers {_ATTEMPTS} times in a row.",
         hint="No answer is lost: the next merge writes them.",
     )
-
-
-def hash_frame(spark: SparkSession, hashes: Sequence[str], name: str) -> DataFrame:
-    """Input hashes as rows of one column, to be sent to every executor."""
-    import pyarrow as pa
-
-    return spark.createDataFrame(pa.table({name: pa.array(hashes, pa.string())})).hint("broadcast")
 
 
 def _with_columns(spark: SparkSession, opened: TaskTable, task: Task, journal: str) -> TaskTable:

@@ -55,10 +55,10 @@ class MemoryTable:
     def current(self, task: str, hashes: Sequence[str]) -> "Future[dict[str, ReviewRow]]":
         return self._done({name: self.rows[task][name] for name in hashes if name in self.rows[task]})
 
-    def states_kept(self, task: str) -> "Future[str]":
+    def hidden_states_model(self, task: str) -> "Future[str]":
         return self._done("")
 
-    def states(self, task: str, model: str, hashes: Sequence[str]) -> "Future[dict[str, bytes]]":
+    def hidden_states(self, task: str, model: str, hashes: Sequence[str]) -> "Future[dict[str, bytes]]":
         return self._done({})
 
     def append(self, task: str, events: Sequence[Event]) -> "Future[int]":

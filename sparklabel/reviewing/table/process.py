@@ -24,7 +24,10 @@ from sparklabel.reviewing.records import Event, ReviewRow
 from sparklabel.reviewing.table.sides import MergeResult
 
 _IDLE_SECONDS = 600.0
-_READS, _READ_ATTEMPTS = ("check", "load", "current", "states_kept", "states", "past", "judged"), 3
+_READS, _READ_ATTEMPTS = (
+    ("check", "load", "current", "hidden_states_model", "hidden_states", "past", "judged"),
+    3,
+)
 """What only reads is asked again if the process ends meanwhile: a review that is being opened goes on. What writes is
 told: whoever asked knows best when to try again."""
 _END_SECONDS = 20.0
@@ -89,11 +92,11 @@ class TableProcess:
     def current(self, task: str, hashes: Sequence[str]) -> "Future[dict[str, ReviewRow]]":
         return self._ask("current", task, list(hashes))
 
-    def states_kept(self, task: str) -> "Future[str]":
-        return self._ask("states_kept", task)
+    def hidden_states_model(self, task: str) -> "Future[str]":
+        return self._ask("hidden_states_model", task)
 
-    def states(self, task: str, model: str, hashes: Sequence[str]) -> "Future[dict[str, bytes]]":
-        return self._ask("states", task, model, list(hashes))
+    def hidden_states(self, task: str, model: str, hashes: Sequence[str]) -> "Future[dict[str, bytes]]":
+        return self._ask("hidden_states", task, model, list(hashes))
 
     def append(self, task: str, events: Sequence[Event]) -> "Future[int]":
         return self._ask("append", task, list(events))

@@ -33,10 +33,10 @@ class TableSide(Protocol):
     def current(self, task: str, hashes: Sequence[str]) -> "Future[dict[str, ReviewRow]]":
         """These inputs as they are now; those that are gone or changed are missing."""
 
-    def states_kept(self, task: str) -> "Future[str]":
+    def hidden_states_model(self, task: str) -> "Future[str]":
         """The model whose hidden states of rows a pass has kept; empty if none has."""
 
-    def states(self, task: str, model: str, hashes: Sequence[str]) -> "Future[dict[str, bytes]]":
+    def hidden_states(self, task: str, model: str, hashes: Sequence[str]) -> "Future[dict[str, bytes]]":
         """The kept states of these inputs: float16, little-endian. Those that have none are missing."""
 
     def append(self, task: str, events: Sequence[Event]) -> "Future[int]":
@@ -66,7 +66,7 @@ class ProbeSide(Protocol):
         """Inputs to score, in the order in which they are wanted: hash and texts. Answers to learn from: hash and
         value, or None for one that is taken back; never those of held-out inputs."""
 
-    def tell_states(self, model: str, states: Mapping[str, bytes], *, is_last: bool) -> None:
+    def tell_hidden_states(self, model: str, states: Mapping[str, bytes], *, is_last: bool) -> None:
         """Hidden states of inputs, by hash, that a pass has kept of a model."""
 
     def status(self) -> str:
@@ -96,11 +96,11 @@ class TableThread:
     def current(self, task: str, hashes: Sequence[str]) -> "Future[dict[str, ReviewRow]]":
         return self._thread.submit(self._worker.current, task, hashes)
 
-    def states_kept(self, task: str) -> "Future[str]":
-        return self._thread.submit(self._worker.states_kept, task)
+    def hidden_states_model(self, task: str) -> "Future[str]":
+        return self._thread.submit(self._worker.hidden_states_model, task)
 
-    def states(self, task: str, model: str, hashes: Sequence[str]) -> "Future[dict[str, bytes]]":
-        return self._thread.submit(self._worker.states, task, model, hashes)
+    def hidden_states(self, task: str, model: str, hashes: Sequence[str]) -> "Future[dict[str, bytes]]":
+        return self._thread.submit(self._worker.hidden_states, task, model, hashes)
 
     def append(self, task: str, events: Sequence[Event]) -> "Future[int]":
         return self._thread.submit(self._worker.append, task, events)

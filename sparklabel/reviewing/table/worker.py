@@ -28,9 +28,10 @@ from sparklabel.reviewing.table.answers_table import (
 )
 from sparklabel.reviewing.table.judged_rows import judged_labels
 from sparklabel.reviewing.table.label_decisions import Verdict
-from sparklabel.reviewing.table.label_merge import Merged, hash_frame, merge_labels
+from sparklabel.reviewing.table.label_merge import Merged, merge_labels
 from sparklabel.reviewing.table.sampling import current_rows, sample_rows
 from sparklabel.sql import sql_string
+from sparklabel.table.draw import hash_frame
 from sparklabel.table.key import check_unique
 from sparklabel.table.task_table import TaskTable, open_task_tables
 from sparklabel.tasks import Task, task_from_dict
@@ -84,12 +85,12 @@ class TableWorker:
         with self._errors("Reading rows"):
             return current_rows(self._spark, self._newest(task), self._tasks[task], hashes)
 
-    def states_kept(self, task: str) -> str:
+    def hidden_states_model(self, task: str) -> str:
         """The identity of the model whose hidden states of rows a pass has kept last; empty if none has."""
         with self._errors("Reading features"):
             return self._features(task).model(self._spark)
 
-    def states(self, task: str, model: str, hashes: Sequence[str]) -> dict[str, bytes]:
+    def hidden_states(self, task: str, model: str, hashes: Sequence[str]) -> dict[str, bytes]:
         """The kept states of these inputs, by hash, of those that have any (`FeatureTable.read`)."""
         with self._errors("Reading features"):
             return self._features(task).read(self._spark, model, hashes)

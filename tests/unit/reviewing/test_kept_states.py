@@ -26,9 +26,12 @@ def brought():
     def bring(model, states=lambda hashes: dict.fromkeys(hashes, b"s")):
         told = []
         table = SimpleNamespace(
-            states_kept=lambda task: done(model), states=lambda task, of, hashes: done(states(hashes))
+            hidden_states_model=lambda task: done(model),
+            hidden_states=lambda task, of, hashes: done(states(hashes)),
         )
-        probe = SimpleNamespace(tell_states=lambda of, found, is_last: told.append((of, len(found), is_last)))
+        probe = SimpleNamespace(
+            tell_hidden_states=lambda of, found, is_last: told.append((of, len(found), is_last))
+        )
         asyncio.run(tell_kept_states(table, probe, "tone", [f"h{n}" for n in range(2500)]))
         return told
 

@@ -75,11 +75,20 @@ def test_it_reads_learns_and_scores_and_outlives_its_process_once(start):
 def test_it_takes_the_states_that_a_pass_has_kept_of_another_model(start):
     started = start(features="hidden")
     started.probe.tell(ROWS, ANSWERS[:20])
-    states = {one: np.array([value == "calm", 2.0], "<f2").tobytes() for one, value in ANSWERS[:60]}
-    started.probe.tell_states("another model", states, is_last=True)
-    learned = until(started.found, lambda scores: (scores.featured, scores.learned_from) == (60, 20))
+    states = {one: np.array([value == "calm", 2.0], "<f2").tobytes() for one, value in ANSWERS[:70]}
+    started.probe.tell_hidden_states("another model", states, is_last=True)
+    learned = until(started.found, lambda scores: (scores.featured, scores.learned_from) == (70, 20))
     said = [("calm", "angry")[number] for number in learned.best[20:, 0]]
-    assert said == [value for _, value in ANSWERS[20:60]]
+    assert said == [value for _, value in ANSWERS[20:70]]
+
+
+@pytest.mark.process
+def test_what_a_pass_has_kept_of_too_few_rows_is_left_out_and_said(start):
+    started = start(features="hidden")
+    started.probe.tell(ROWS, ANSWERS[:20])
+    started.probe.tell_hidden_states("another model", {ROWS[0][0]: b"\0\0"}, is_last=True)
+    until(started.found, lambda scores: (scores.featured, scores.learned_from) == (80, 20))
+    assert "a pass has kept features of 1 of the 80 rows here, which is too few" in started.probe.status()
 
 
 @pytest.mark.process

@@ -5,8 +5,9 @@ import pytest
 
 from sparklabel.classifiers.classifier import HIDDEN, SENTENCE
 from sparklabel.classifiers.features import sentence_features
+from sparklabel.reviewing.probe.row_features import KnownVectors, StoredFeatures
 from sparklabel.reviewing.probe.scores import suggestion
-from sparklabel.reviewing.probe.worker import KnownVectors, ProbeWorker, StoredFeatures, names_of
+from sparklabel.reviewing.probe.worker import ProbeWorker, names_of
 from sparklabel.splits import is_held_out
 from sparklabel.tasks import classification, matching, multilabel, rating
 
@@ -247,7 +248,7 @@ def test_rows_whose_states_a_pass_has_kept_are_not_read(alike):
     found = new_worker(**{HIDDEN: unreadable}, hidden_model="m")
     found.add_rows(alike)
     found.read_rows(len(alike))
-    found.add_states("m", of_rows(alike), is_last=True)
+    found.add_hidden_states("m", of_rows(alike), is_last=True)
     assert (found.waiting, found.readings) == (0, 2 * len(alike))
     assert learned(found, alike, 24) == len(alike) - 24
 
@@ -257,19 +258,45 @@ def test_kept_states_of_another_model_take_the_place_of_what_is_read_here(alike)
     found.add_rows(alike)
     found.read_rows(len(alike))
     found.read_rows(30)
-    found.add_states("other", of_rows(alike, lambda number: number < 40), is_last=False)
-    found.add_states("other", of_rows(alike, lambda number: number >= 40), is_last=True)
+    found.add_hidden_states("other", of_rows(alike, lambda number: number < 40), is_last=False)
+    found.add_hidden_states("other", of_rows(alike, lambda number: number >= 40), is_last=True)
     # What was read before counts as read, or the new ones, being fewer, would not be scored.
     assert (found.waiting, found.readings) == (0, len(alike) + 30 + len(alike))
     assert learned(found, alike, 24) == len(alike) - 24
 
 
-@pytest.mark.parametrize(("kept", "counts"), [(30, True), (10, False)])
+def test_kept_states_of_few_rows_are_left_out(alike):
+    found = new_worker(**{HIDDEN: lengths}, hidden_model="m")
+    found.add_rows(alike)
+    found.add_hidden_states("other", of_rows(alike, lambda number: number < 40), is_last=False)
+    assert "kept features of 40 of the 60 rows" in found.add_hidden_states("other", {}, is_last=True)
+    assert found.waiting == 2 * len(alike)
+
+
+def test_rows_to_begin_with_are_chosen_anew_among_those_that_have_states(alike):
+    found = ProbeWorker(TASK, {HIDDEN: lengths}, None, "m")
+    found.add_rows(alike)
+    found.read_rows(len(alike))
+    assert len(found.scores().queue()) == 60
+    assert found.add_hidden_states("other", of_rows(alike, lambda number: number >= 10), is_last=True) == ""
+    assert sorted(found.scores().queue()) == sorted(one for one, _ in alike[10:])
+
+
+def test_a_state_beyond_float16_does_not_undo_the_others(alike):
+    found = new_worker(**{HIDDEN: lambda rows: np.full((len(rows), 4), 1e6, np.float32)}, hidden_model="m")
+    found.add_rows(alike)
+    found.read_rows(len(alike))
+    found.read_rows(len(alike))
+    found.answer([(one, "angry" if number % 2 else "calm") for number, (one, _) in enumerate(alike[:24])])
+    assert np.isfinite(found.scores().margin).all()
+
+
+@pytest.mark.parametrize(("kept", "counts"), [(30, True), (23, False)])
 def test_kept_states_count_if_nearly_all_answered_rows_have_them(alike, kept, counts):
     found = new_worker()
     found.add_rows(alike)
     found.read_rows(len(alike))
-    found.add_states("m", of_rows(alike, lambda number: number < kept or number >= 35), is_last=True)
+    found.add_hidden_states("m", of_rows(alike, lambda number: number < kept or number >= 35), is_last=True)
     found.answer([(one, "angry" if number % 2 else "calm") for number, (one, _) in enumerate(alike[:35])])
     assert found.scores().learned_from == (30 if counts else 35)
 
@@ -278,14 +305,14 @@ def test_kept_states_count_although_the_last_part_has_none(alike):
     found = new_worker()
     found.add_rows(alike)
     found.read_rows(len(alike))
-    found.add_states("m", of_rows(alike), is_last=False)
-    found.add_states("m", {}, is_last=True)
+    found.add_hidden_states("m", of_rows(alike), is_last=False)
+    found.add_hidden_states("m", {}, is_last=True)
     assert learned(found, alike, 24) == len(alike) - 24
 
 
 def test_states_of_unknown_rows_are_not_kept(alike):
     found = new_worker()
-    found.add_states("m", of_rows(alike), is_last=True)
+    found.add_hidden_states("m", of_rows(alike), is_last=True)
     assert found.readings == 0
 
 
