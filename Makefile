@@ -19,7 +19,7 @@ help: ## list the targets
 demo: setup ## the whole loop on one machine: label, answer, fine-tune, relabel
 	@$(BIN)/sparklabel demo
 
-test: setup lint docs wheel ## linter, type checker, site, wheel and every test, in two processes: make test N=4
+test: setup lint docs wheel build/classes.jsa ## linter, type checker, site, wheel and every test, in two processes: make test N=4
 	@$(PYTEST) $(PARALLEL) tests/spark tests/unit
 	@$(PYTEST) tests/browser tests/chaos tests/cluster tests/vllm tests/gpu # these kill processes and wait for signs of life, so they run alone
 
@@ -61,7 +61,12 @@ browser: setup ## the review app in a real browser: needs chromium (Debian, Ubun
 	@SPARKLABEL_BROWSER=1 $(PYTEST) tests/browser
 
 chaos: setup ## N passes, in each of which one process is killed at a random moment: make chaos N=200, N=50:100
-	@CHAOS=$(or $(N),20) $(PYTEST) tests/chaos
+	@CHAOS=$(or $(N),20) $(PYTEST) tests/chaos tests/cluster
+
+# Tests start many JVMs, each of which comes up a quarter sooner so.
+build/classes.jsa: requirements.lock | setup
+	@echo "archiving the classes that JVMs of tests load (a minute, once)"
+	@$(BIN)/python -m tests.jvm
 
 mutants: setup build/cosmic-ray/.installed ## small errors into the code: how many the tests notice: make mutants M=lease
 	@PYTHONPATH=$(CURDIR)/build/cosmic-ray $(BIN)/python -m tests.mutants --jobs $(or $(N),2) $(M)

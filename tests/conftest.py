@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from sparklabel.cache_dir import cache_dir
 from sparklabel.delta.session import spark_session
 from sparklabel.models.references import EMBEDDED
+from tests.jvm import SHARED
 
 # Machines are shared: how long an example took says nothing.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -126,7 +127,7 @@ def spark(cache, tmp_path_factory, spark_conf):
             "spark.master": "local[2]",
             "spark.driver.memory": "2g",
             "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
-            "spark.driver.extraJavaOptions": "-XX:+UseSerialGC",
+            "spark.driver.extraJavaOptions": f"-XX:+UseSerialGC {SHARED}",
             # Small data: interpreting an expression beats compiling it (a pass in two thirds of the time).
             "spark.sql.codegen.wholeStage": "false",
             "spark.sql.codegen.factoryMode": "NO_CODEGEN",

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from sparklabel import classification, generation, label_table
 from sparklabel.delta.session import spark_session
+from tests.jvm import QUICK_JVM
 
 TASK = classification("verdict", "text", ["fresh", "rotten"], "Judge.")
 QUOTING = generation("gist", "text", "Repeat the text.")
 CONF = {
     "spark.master": "local[2]",
     "spark.driver.memory": "1g",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.driver.extraJavaOptions": QUICK_JVM,
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }

@@ -12,11 +12,12 @@ from pathlib import Path
 import yaml
 
 from tests.chaos.driver import TASK
+from tests.jvm import QUICK_JVM
 
 COMMAND = Path(sys.executable).with_name("sparklabel")
 _SETTINGS = (
     "spark.master=local[2]", "spark.driver.memory=1g", "spark.sql.codegen.wholeStage=false",
-    "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    f"spark.driver.extraJavaOptions={QUICK_JVM}",
     "spark.sql.codegen.factoryMode=NO_CODEGEN",
 )  # fmt: skip
 CONF = tuple(part for one in _SETTINGS for part in ("--conf", one))

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from sparklabel.delta.jars import delta_jars
+from tests.jvm import QUICK_JVM
 
 ROOT = Path(__file__).parents[2]
 SPARK = Path(find_spec("pyspark").origin).parent
 SECONDS = 120
-QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 # What nvidia-smi says on a host with one GPU, for both questions that are asked of it here.
 NVIDIA_SMI = 'case "$1" in *uuid*) echo "0, GPU-zero" ;; *) echo 0 ;; esac'
 FORTY = 'echo \'{"name": "gpu", "addresses": ["40"]}\''

@@ -1,4 +1,6 @@
-"""Fifty runs and workers that die: each run is completed once, loses one step at most, and is one MLflow run."""
+"""Many runs and workers that die: each run is completed once, loses one step at most, and is one MLflow run.
+
+Fifty runs with CHAOS set (`make chaos`), fewer in an ordinary run."""
 
 import os
 import signal
@@ -18,7 +20,7 @@ from sparklabel.training.runs.claims import WorkerQueue
 from tests.queue_worker import BEAT, GRACE, STEPS
 
 TASK = sl.classification("tone", "text", ["calm", "angry"])
-RUNS = 50
+RUNS = 50 if "CHAOS" in os.environ else 30
 _DEADLINE = 300.0
 
 
@@ -82,7 +84,7 @@ def can_be_written(database):
     return False
 
 
-def test_fifty_runs_are_completed_once_each_whatever_becomes_of_the_workers(tmp_path, start):
+def test_runs_are_completed_once_each_whatever_becomes_of_the_workers(tmp_path, start):
     address = f"sqlite:///{tmp_path}/runs.db"
     defaults = {"table": "support.tickets", "task": TASK, "key": "id", "queue": address}
     sl.submit("finetune", name="late", search=sl.grid(seed=list(range(RUNS - 3))), **defaults)

@@ -1,5 +1,8 @@
 """The training job on two executors, each with a GPU that is none: it is refused there, and trains on CPUs to its end
-whatever is killed: the driver, a rank, a Python worker, an executor."""
+whatever is killed: the driver, a rank, a Python worker, an executor.
+
+All four with CHAOS set (`make chaos`); the driver and an executor in an ordinary run.
+"""
 
 import os
 import re
@@ -65,6 +68,8 @@ def test_whatever_is_killed_the_training_comes_to_its_end(
         lambda: os.kill(max(rank_processes().values()), signal.SIGKILL),
         lambda: kill_executor(cluster.folder / "forty"),
     ]
+    if "CHAOS" not in os.environ:
+        del kills[:-1]
 
     def kill_each():
         for attempt, kill in enumerate(kills, 2):
@@ -75,6 +80,6 @@ def test_whatever_is_killed_the_training_comes_to_its_end(
     job = start()
     assert job.wait(SECONDS) == 0, said.read_text()
     assert "which an earlier call reached" in said.read_text()
-    assert "2 processes, 4 attempts" in said.read_text()
+    assert f"2 processes, {len(kills) + 1} attempts" in said.read_text()
     assert "gate: " in said.read_text()
     assert (rank_processes(), list(runs.iterdir())) == ({}, [])

@@ -8,6 +8,7 @@ import pytest
 
 from sparklabel.delta.session import LOCAL_CONF, require_delta, spark_session
 from sparklabel.errors import SetupError
+from tests.jvm import QUICK_JVM
 
 CONF = Path(__file__).parents[2] / "conf" / "spark-local.conf"
 
@@ -16,7 +17,7 @@ def run_python(program):
     """Runs `program` in a process of its own, with `conf` for a session that starts quickly."""
     conf = {
         "spark.master": "local[1]",
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "spark.driver.extraJavaOptions": QUICK_JVM,
     }
     program = f"from sparklabel.delta.session import spark_session\nconf = {conf}\n{program}"
     return subprocess.run(
