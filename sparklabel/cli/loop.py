@@ -171,6 +171,14 @@ def finetune(
     tune_encoder: Annotated[
         bool, typer.Option("--tune-encoder", help="Train the encoder with the classifier: minutes on a CPU.")
     ] = False,
+    hidden_states: Annotated[
+        bool | None,
+        typer.Option(
+            "--hidden-states/--no-hidden-states",
+            help="Let a classifier read the base's hidden states, too. By default if that is quick: on a GPU, or of a "
+            "small base.",
+        ),
+    ] = None,
     registered_name: Annotated[
         str | None,
         typer.Option(help="The name in MLflow's registry. By default made of the task's and the table's."),
@@ -210,10 +218,10 @@ def finetune(
     read = load_task(task)
     print(
         run(session(conf), absolute(table), read, key=key, base=base, method=method, encoder=encoder,
-            tune_encoder=tune_encoder, registered_name=registered_name, column=column, into=optional(into),
-            force=force, num_processes=num_processes, min_processes=min_processes, use_gpu=use_gpu,
-            checkpoints=folder(checkpoints), checkpoint_minutes=checkpoint_minutes,
-            adopt_examples=adopt_examples)
+            tune_encoder=tune_encoder, hidden_states=hidden_states, registered_name=registered_name,
+            column=column, into=optional(into), force=force, num_processes=num_processes,
+            min_processes=min_processes, use_gpu=use_gpu, checkpoints=folder(checkpoints),
+            checkpoint_minutes=checkpoint_minutes, adopt_examples=adopt_examples)
     )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ class FinetuneCall:
     method: str = LORA
     encoder: str = ENCODER
     tune_encoder: bool = False
+    hidden_states: bool | None = None
     registered_name: str | None = None
     config: TrainingConfig | None = None
     force: bool = False
@@ -65,6 +66,18 @@ class FinetuneCall:
             raise SetupError(
                 f"tune_encoder=True, and method={self.method!r} {tries}.",
                 hint="Give method='classifier', or leave tune_encoder= out.",
+            )
+        if self.hidden_states is not None and (
+            self.method == LORA or (self.hidden_states and self.tune_encoder)
+        ):
+            reads = (
+                "method='lora' trains no classifier"
+                if self.method == LORA
+                else "tune_encoder=True reads none"
+            )
+            raise SetupError(
+                f"hidden_states={self.hidden_states}, and {reads}.",
+                hint="Give method='classifier' or 'auto' without tune_encoder=, or leave hidden_states= out.",
             )
         if self.method == LORA and self.encoder != ENCODER:
             raise SetupError(
@@ -128,6 +141,8 @@ def _check_types(arguments: Mapping[str, Any]) -> None:
             )
         if name in ("force", "adopt_examples", "tune_encoder"):
             check_flags(SetupError, **{name: given})
+        if name == "hidden_states" and given is not None:
+            check_flags(SetupError, hidden_states=given)
         if name == "key" and not (given is None or is_text or _are_names(given)):
             raise SetupError(f"key={given!r} is neither a column's name nor a list of different ones.")
 

@@ -44,6 +44,7 @@ def finetune(
     method: str = LORA,
     encoder: str = ENCODER,
     tune_encoder: bool = False,
+    hidden_states: bool | None = None,
     registered_name: str | None = None,
     config: TrainingConfig | None = None,
     force: bool = False,
@@ -87,6 +88,8 @@ def finetune(
             has written.
         tune_encoder: Train the encoder with the classifier: minutes on a CPU, and a version of the encoder's size.
             "auto" tries that by itself.
+        hidden_states: Let a classifier read the base's hidden states, too. The version then needs the base wherever it
+            is served, with `engine="transformers"`. None: if there is a GPU, or the base is small.
         registered_name: The model's name in MLflow's registry. By default it is made of the task and the table.
         config: How to train with LoRA. By default it is chosen for the task.
         force: Train even though a label has no answer, or no answer agrees with the model.
@@ -127,9 +130,9 @@ def finetune(
     """
     call = FinetuneCall(
         table=table, task=task, key=key, column=column, into=into, base=base, method=method, encoder=encoder,
-        tune_encoder=tune_encoder, registered_name=registered_name, config=config, force=force,
-        adopt_examples=adopt_examples, num_processes=num_processes, min_processes=min_processes, use_gpu=use_gpu,
-        checkpoints=checkpoints, checkpoint_minutes=checkpoint_minutes, experiment=experiment,
+        tune_encoder=tune_encoder, hidden_states=hidden_states, registered_name=registered_name, config=config,
+        force=force, adopt_examples=adopt_examples, num_processes=num_processes, min_processes=min_processes,
+        use_gpu=use_gpu, checkpoints=checkpoints, checkpoint_minutes=checkpoint_minutes, experiment=experiment,
     )  # fmt: skip
     check_flags(SetupError, progress=progress)
     return run_call(spark, call, RunControl(progress))

@@ -13,10 +13,11 @@ from pyspark.sql import SparkSession
 
 from sparklabel import registry
 from sparklabel.classifiers.classifier import HIDDEN, NAMES, SENTENCE
-from sparklabel.errors import SparklabelError
+from sparklabel.errors import EngineError, ModelError, TaskError
+from sparklabel.language_model import SentenceEncoder
 from sparklabel.models.references import ResolvedModel
 from sparklabel.progress import WorkProgress, tell
-from sparklabel.tasks import Task
+from sparklabel.redaction import first_line
 from sparklabel.training.attempts import trainer
 from sparklabel.training.call import CLASSIFIER, LORA
 from sparklabel.training.classifier_fit import (
@@ -99,7 +100,7 @@ def train_classifier(
     task, encoder = inputs.call.task, inputs.encoder
     assert encoder is not None, "read with the inputs"
     answered = AnsweredRows.of(task, inputs.answers.train)
-    base = inputs.base if not tune_encoder and is_quickly_read(inputs.base) else None
+    base = None if tune_encoder else _base_to_read(inputs)
     title = (
         f"training an encoder for {task.name}" if tune_encoder else f"fitting a classifier for {task.name}"
     )
@@ -116,8 +117,17 @@ def train_classifier(
             if tune_encoder:
                 fitted = tune(answered, opened, on_step, control.end.check)
                 return _outcome(fitted, write_version(task, encoder, fitted.classifier, to, tuned=opened))
+            try:
+                return fit(to, opened, base)
+            except _UNREADABLE as error:
+                if base is None or inputs.call.hidden_states:
+                    raise
+                tell(f"the classifier does without the hidden states of {base.identity}: {first_line(error)}")
+                return fit(to, opened, None)
+
+        def fit(to: Path, opened: SentenceEncoder, base: ResolvedModel | None) -> dict[str, Any]:
             with ONE_MODEL:
-                frozen = _opened(task, base) if base else None
+                frozen = FrozenBase.open(task, base) if base else None
                 bar.resize(len(answered.rows) * (2 if frozen else 1))
                 states = frozen.states if frozen else None
                 fitted = fit_heads(
@@ -143,13 +153,14 @@ def train_classifier(
     )  # fmt: skip
 
 
-def _opened(task: Task, base: ResolvedModel) -> FrozenBase | None:
-    """The base to read; without one that can be read, sentence vectors alone make a classifier."""
-    try:
-        return FrozenBase.open(task, base)
-    except SparklabelError as error:
-        tell(f"the classifier does without the hidden states of {base.identity}: {error.message}")
-        return None
+_UNREADABLE = (ModelError, EngineError, TaskError, RuntimeError)
+"""What a base raises that cannot be loaded or read. A device that is out of memory raises a RuntimeError."""
+
+
+def _base_to_read(inputs: FinetuneInputs) -> ResolvedModel | None:
+    """The base whose hidden states a classifier may read."""
+    wanted, base = inputs.call.hidden_states, inputs.base
+    return base if wanted or (wanted is None and is_quickly_read(base)) else None
 
 
 def _outcome(fitted: FittedClassifier, base: ResolvedModel) -> dict[str, Any]:

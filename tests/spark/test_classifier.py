@@ -88,6 +88,21 @@ def test_a_text_that_is_cut_says_so(spark, report):
     assert (label.label.status, label.label.prompt_tokens) == ("truncated", 62)
 
 
+def test_a_base_that_cannot_be_read_costs_its_hidden_states_alone(finetune, monkeypatch, caplog):
+    def no_memory(*_):
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(students.FrozenBase, "open", no_memory)
+    assert finetune(registered_name="unread-tone").promoted
+    assert "does without the hidden states of folder@sha256:" in caplog.text
+    assert "CUDA out of memory" in caplog.text
+    with pytest.raises(RuntimeError):
+        finetune(registered_name="unread-tone", hidden_states=True)
+    caplog.clear()
+    finetune(registered_name="unread-tone", hidden_states=False)
+    assert "hidden states" not in caplog.text
+
+
 def test_a_second_one_has_to_beat_the_first(finetune, report):
     assert finetune().gate.verdict == "inconclusive"
 
