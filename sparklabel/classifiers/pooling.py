@@ -76,9 +76,11 @@ class Pool:
                 break
             without = cls.fit(rest, targets, groups)
             before, after = without(rest), pool(kept)
-            lost = row_losses(before, targets, groups) - row_losses(after, targets, groups)
-            is_no_better = lost.mean() <= max(lost.std() / np.sqrt(len(lost)), _MIN_GAIN)
-            if is_no_better or _saved(before, after, targets, groups) < (least_gains or {}).get(name, 0.0):
+            least = (least_gains or {}).get(name, 0.0)
+            if (
+                not is_better(after, before, targets, groups)
+                or _saved(before, after, targets, groups) < least
+            ):
                 kept, pool = rest, without
         return pool
 
@@ -86,6 +88,12 @@ class Pool:
         """The pooled log-probabilities [N, L]. Sources without a weight are not read."""
         summed = sum(weight * sources[name] for name, weight in self.weights.items())
         return normalized(np.asarray(summed), self.groups)
+
+
+def is_better(log_p: Floats, other: Floats, targets: Targets, groups: Sequence[int]) -> bool:
+    """Whether the first loses less than the second, [N, L] both, by more than one standard error of the difference."""
+    gained = row_losses(other, targets, groups) - row_losses(log_p, targets, groups)
+    return float(gained.mean()) > max(float(gained.std()) / np.sqrt(len(gained)), _MIN_GAIN)
 
 
 def _saved(before: Floats, after: Floats, targets: Targets, groups: Sequence[int]) -> float:

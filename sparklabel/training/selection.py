@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from sparklabel import registry
 from sparklabel.classifiers.classifier import SCORES, Fit
 from sparklabel.classifiers.heads import Floats, Targets
-from sparklabel.classifiers.pooling import Pool
+from sparklabel.classifiers.pooling import Pool, is_better
 from sparklabel.models.manifest import ModelManifest
 from sparklabel.splits import VALIDATION_SHARE
 from sparklabel.table.human_answers import HumanAnswer
@@ -73,11 +73,27 @@ class Selection:
     n: int
 
     @classmethod
-    def of(cls, found: Mapping[str, Floats], targets: Targets, groups: Sequence[int]) -> "Selection":
+    def of(
+        cls,
+        found: Mapping[str, Floats],
+        targets: Targets,
+        groups: Sequence[int],
+        *,
+        reads_states: bool = False,
+    ) -> "Selection":
         """From the log-probabilities [N, L] of CLASSIFIER, WITH_ENCODER and LORA for answers that none learned from:
-        the better classifier, LoRA, or both; what costs more only where it is worth it (`Pool.chosen`)."""
+        the better classifier, LoRA, or both; what costs more only where it is worth it (`Pool.chosen`).
+
+        Args:
+            found: By name.
+            targets: [N, G].
+            groups: The sizes of the groups of choices.
+            reads_states: CLASSIFIER reads hidden states, and so costs many times what WITH_ENCODER does.
+        """
         fits = {name: Fit.of(log_p, targets, groups) for name, log_p in found.items()}
         tune_encoder = fits[WITH_ENCODER].loss < fits[CLASSIFIER].loss
+        if reads_states and not tune_encoder:
+            tune_encoder = not is_better(found[CLASSIFIER], found[WITH_ENCODER], targets, groups)
         sources = {CLASSIFIER: found[WITH_ENCODER if tune_encoder else CLASSIFIER], LORA: found[LORA]}
         pool = Pool.chosen(sources, targets, groups, _COSTS)
         if len(pool.weights) > 1:
@@ -100,12 +116,14 @@ class _Trials:
         self._validation = search.answers.held_out
         # Held-out answers would have a probe fitted, which nobody asked for here.
         self._search = replace(search, answers=replace(search.answers, held_out=()))
+        self._reads_states = False
         self.removals: list[Callable[[], None]] = []
         """What removes the students that were kept for another attempt."""
 
     def selection(self) -> Selection:
         found = {name: self._log_probabilities(name) for name in (CLASSIFIER, WITH_ENCODER, LORA)}
-        return Selection.of(found, *answer_targets(self._search.call.task, self._validation))
+        targets, groups = answer_targets(self._search.call.task, self._validation)
+        return Selection.of(found, targets, groups, reads_states=self._reads_states)
 
     def _log_probabilities(self, name: str) -> Floats:
         """[N, L]: what a student by that method gives the choices of each validation answer."""
@@ -120,6 +138,7 @@ class _Trials:
                     self._search, run, self._control, folder, tune_encoder=name == WITH_ENCODER
                 )
             self.removals.append(student.remove)
+            self._reads_states |= student.reads_states
             return _asked(call.task, folder, self._validation)
 
 

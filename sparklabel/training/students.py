@@ -55,6 +55,7 @@ class Student:
         processes: How many processes trained at the end.
         attempts: How often they were started.
         classifier: What its classifier reads, in words; empty without one.
+        reads_states: Whether hidden states are among it.
         selection: Why it was trained by this method, in words; empty where the method was asked for.
         remove: Removes what is kept for another attempt.
         kept_in: The folder that has it.
@@ -72,6 +73,7 @@ class Student:
     processes: int = 1
     attempts: int = 1
     classifier: str = ""
+    reads_states: bool = False
     selection: str = ""
     remove: Callable[[], None]
     kept_in: Path
@@ -149,7 +151,8 @@ def train_classifier(
     )  # fmt: skip
     return Student(
         method=CLASSIFIER, base=found["base"], loss=found["loss"], seconds=found["seconds"],
-        classifier=_described(found, tune_encoder), remove=kept.remove, kept_in=kept.folder,
+        classifier=_described(found, tune_encoder), reads_states=HIDDEN in found["weights"],
+        remove=kept.remove, kept_in=kept.folder,
     )  # fmt: skip
 
 

@@ -44,6 +44,14 @@ def test_the_better_ones_are_chosen(classifier, with_encoder, lora, chosen, tune
     assert (sorted(found.weights), found.tune_encoder) == (chosen, tunes)
 
 
+def test_a_classifier_that_reads_hidden_states_has_to_be_better_by_more_than_chance():
+    slightly = student(lambda row: row % 10 > 0, 0.91)
+    better = student(lambda row: True, 0.9)
+    for classifier, tunes in ((slightly, True), (better, False)):
+        found = {CLASSIFIER: classifier, WITH_ENCODER: OTHER, LORA: BAD}
+        assert Selection.of(found, TARGETS, (2,), reads_states=True).tune_encoder == tunes
+
+
 def test_a_selection_says_how_right_each_was():
     assert str(selection(GOOD, BAD, OTHER)) == (
         "on 200 validation answers classifier 90.0%, classifier with its encoder 50.0%, lora 90.0%, both 90.0%: "
