@@ -79,11 +79,11 @@ def _read(spec: HiddenStatesSpec, batches: "Iterator[pa.StructArray]") -> "Itera
         ]
         found: list[bytes | None] = []
         for first in range(0, len(rows), _ROWS_AT_ONCE):
-            found += _packed(states, rows[first : first + _ROWS_AT_ONCE])
+            found += packed(states, rows[first : first + _ROWS_AT_ONCE])
         yield pa.array(found, pa.binary())
 
 
-def _packed(states: HiddenStates, rows: list[list[str]]) -> list[bytes | None]:
+def packed(states: HiddenStates, rows: list[list[str]]) -> list[bytes | None]:
     """The states of rows; None for one on which the model fails by itself."""
     try:
         return [row.tobytes() for row in to_float16(states(rows))]
@@ -91,4 +91,4 @@ def _packed(states: HiddenStates, rows: list[list[str]]) -> list[bytes | None]:
         if len(rows) == 1:
             return [None]
         half = len(rows) // 2
-        return _packed(states, rows[:half]) + _packed(states, rows[half:])
+        return packed(states, rows[:half]) + packed(states, rows[half:])
