@@ -20,7 +20,7 @@ ROWS = [
     for n, text in zip(range(80), (t for t in TEXTS if not is_held_out((t,))), strict=False)
 ]
 ANSWERS = [(input_hash, "calm" if "oo" in inputs[0] else "angry") for input_hash, inputs in ROWS]
-PATIENCE = 120
+PATIENCE = 600  # seconds: the probe is nice, and machines are busy
 
 
 @pytest.fixture
