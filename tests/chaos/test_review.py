@@ -28,7 +28,16 @@ from tests.chaos.review_command import COMMAND, CONF, Review
 from tests.chaos.review_people import Life, Person
 
 VICTIMS = ("server", "table", "probe", "jvm")
-ROWS, PEOPLE = 2000, 6
+
+
+def seeds():
+    *first, end = map(int, os.environ.get("CHAOS", "2").split(":"))
+    return range(*first, end)
+
+
+ROWS = max(2000, 500 * len(seeds()))
+"""Enough for all kills: people who have nothing left to answer are waited for in vain."""
+PEOPLE = 6
 BY_SQL = 8
 """Rows that SQL answers after each kill, with what people here never say."""
 SQL_SAID = "seen elsewhere"
@@ -38,11 +47,6 @@ RECORD = (
     f"'confidence', 0.9D, 'input_hash', {input_hash_sql(['text'])}"
 )
 DEADLINE, AT_ONCE = 240, 10
-
-
-def seeds():
-    *first, end = map(int, os.environ.get("CHAOS", "2").split(":"))
-    return range(*first, end)
 
 
 @pytest.fixture

@@ -24,10 +24,8 @@ from sparklabel.reviewing.records import Event, ReviewRow
 from sparklabel.reviewing.table.sides import MergeResult
 
 _IDLE_SECONDS = 600.0
-_READS, _READ_ATTEMPTS = (
-    ("check", "load", "current", "hidden_states_model", "hidden_states", "past", "judged"),
-    3,
-)
+_READS = ("check", "load", "current", "hidden_states_model", "hidden_states", "past", "judged")
+_READ_ATTEMPTS = 3
 """What only reads is asked again if the process ends meanwhile: a review that is being opened goes on. What writes is
 told: whoever asked knows best when to try again."""
 _END_SECONDS = 20.0
@@ -238,7 +236,7 @@ def serve_table(
         with suppress(EOFError, OSError):
             request = first
             while True:
-                connection.send(_Progress(_LINES[request[0]]))
+                connection.send(_Progress(PROGRESS_LINES[request[0]]))
                 found = _done(worker, request)
                 if isinstance(found, Exception) and is_gone(spark):
                     return  # the end of the connection tells it, and the next request starts another process
@@ -258,12 +256,15 @@ def _done(worker: Any, request: tuple[str, tuple[Any, ...]]) -> Any:
         return SparklabelError(typed_line(error))
 
 
-_LINES = {
+PROGRESS_LINES = {
     "check": "The table is opened",
     "load": "Rows are read",
     "current": "Rows are read",
+    "hidden_states_model": "Kept features are read",
+    "hidden_states": "Kept features are read",
     "append": "Answers are appended",
     "merge": "Answers are written into the table",
     "past": "Earlier answers are read",
     "judged": "Answered rows are read",
 }
+"""What is said while a request is worked on, by the method of `TableSide`."""
