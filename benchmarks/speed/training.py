@@ -22,12 +22,8 @@ from sparklabel.label_trie import LabelTrie, label_trie
 from sparklabel.language_model import LanguageModel, TrainingExample, choice_examples
 from sparklabel.language_model.partial_forward import DecoderStack, decoder_depth
 from sparklabel.language_model.training.config import TrainingConfig
-from sparklabel.language_model.training.trainer import (
-    StepMetrics,
-    TrainingSummary,
-    train_lora,
-    training_attention,
-)
+from sparklabel.language_model.training.loop import StepMetrics, TrainingSummary
+from sparklabel.language_model.training.trainer import train_lora, training_attention
 from sparklabel.models.references import embedded_model
 
 PACKED_ROWS, PACKED_TOKENS = 16, 64

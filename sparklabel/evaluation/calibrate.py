@@ -249,7 +249,7 @@ def _prompt_fingerprint(model: str, task: Task) -> str:
         raise
     except ModelError:
         return task.fingerprint
-    return ModelManifest.from_json(manifest).task_fingerprint if manifest else task.fingerprint
+    return (ModelManifest.from_json(manifest).task_fingerprint if manifest else "") or task.fingerprint
 
 
 def _note(spark: SparkSession, opened: TaskTable, task: Task, *calibrations: Calibration) -> None:

@@ -9,33 +9,39 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparklabel.language_model.gguf import convert_gguf
-    from sparklabel.language_model.model import LanguageModel
+    from sparklabel.language_model.model import LanguageModel, default_device
     from sparklabel.language_model.partial_forward import decoder_depth, hidden_features, layer_at
     from sparklabel.language_model.sentence_encoder import EncoderTokenizer, SentenceEncoder
     from sparklabel.language_model.tokenizer import ModelTokenizer
     from sparklabel.language_model.training.config import TrainingConfig
     from sparklabel.language_model.training.encoder import LinearHead, train_encoder
     from sparklabel.language_model.training.examples import TrainingExample, choice_examples, text_examples
-    from sparklabel.language_model.training.trainer import StepMetrics, TrainingSummary, train_lora
+    from sparklabel.language_model.training.loop import StepMetrics, TrainingSummary
+    from sparklabel.language_model.training.pack_ranks import PackTraining
+    from sparklabel.language_model.training.pack_trainer import train_on_packs
+    from sparklabel.language_model.training.trainer import train_lora
 
 _HOMES = {
     "EncoderTokenizer": "sentence_encoder",
     "LanguageModel": "model",
     "LinearHead": "training.encoder",
     "ModelTokenizer": "tokenizer",
+    "PackTraining": "training.pack_ranks",
     "SentenceEncoder": "sentence_encoder",
-    "StepMetrics": "training.trainer",
+    "StepMetrics": "training.loop",
     "TrainingConfig": "training.config",
     "TrainingExample": "training.examples",
-    "TrainingSummary": "training.trainer",
+    "TrainingSummary": "training.loop",
     "choice_examples": "training.examples",
     "convert_gguf": "gguf",
     "decoder_depth": "partial_forward",
+    "default_device": "model",
     "hidden_features": "partial_forward",
     "layer_at": "partial_forward",
     "text_examples": "training.examples",
     "train_encoder": "training.encoder",
     "train_lora": "training.trainer",
+    "train_on_packs": "training.pack_trainer",
 }
 
 __all__ = [
@@ -43,6 +49,7 @@ __all__ = [
     "LanguageModel",
     "LinearHead",
     "ModelTokenizer",
+    "PackTraining",
     "SentenceEncoder",
     "StepMetrics",
     "TrainingConfig",
@@ -51,11 +58,13 @@ __all__ = [
     "choice_examples",
     "convert_gguf",
     "decoder_depth",
+    "default_device",
     "hidden_features",
     "layer_at",
     "text_examples",
     "train_encoder",
     "train_lora",
+    "train_on_packs",
 ]
 
 

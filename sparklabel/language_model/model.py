@@ -5,7 +5,7 @@ prefix once, and take rows of similar lengths together.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ class LanguageModel:
         from transformers.utils import logging
 
         logging.disable_progress_bar()
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = device or default_device().type
         _check_device(device)
         if device == "cpu":
             keep_freed_memory()
@@ -160,13 +160,17 @@ class LanguageModel:
         return states
 
     @contextmanager
-    def own_attention(self) -> Iterator[None]:
-        """Inside, the model uses sparklabel's attention; outside, transformers' own."""
-        self.model.set_attn_implementation(attention.NAME)
+    def attention_by(self, name: str) -> Iterator[None]:
+        """Inside, the model uses the attention that is registered with transformers by this name; outside, its own."""
+        self.model.set_attn_implementation(name)
         try:
             yield
         finally:
             self.model.set_attn_implementation(self._stock_attention)
+
+    def own_attention(self) -> AbstractContextManager[None]:
+        """Inside, the model uses sparklabel's attention."""
+        return self.attention_by(attention.NAME)
 
     def forward_with_tree(
         self, rows: list[Sequence[int]], start: int, tree: TokenTree
@@ -213,6 +217,11 @@ def _best_batch_tokens(device: torch.device) -> int:
     if device.type != "cpu":
         return _GPU_BATCH_TOKENS
     return _AMX_BATCH_TOKENS if torch.cpu._is_amx_tile_supported() else _CPU_BATCH_TOKENS
+
+
+def default_device() -> torch.device:
+    """A GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def best_dtype(device: str) -> torch.dtype:

@@ -1,7 +1,7 @@
 """The output matrix, for a few tokens or for the whole vocabulary.
 
 In: hidden states, with or without gradients. Out: float32 logits of some tokens and of END, or of all tokens. The
-matrix itself is never trained here.
+options' rows of the matrix are never trained.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,18 +39,20 @@ class OptionHead:
 
 
 class VocabularyHead:
-    """A model's whole output matrix. `size` is V, the vocabulary with its padding."""
+    """A model's whole output matrix. `size` is V, the vocabulary with its padding. `trains`: gradients reach the
+    matrix."""
 
-    def __init__(self, model: Any) -> None:
-        head = model.get_output_embeddings()
-        self._weight = head.weight.detach()
-        self.size = len(self._weight)
-        self._bias = head.bias.detach() if getattr(head, "bias", None) is not None else None
-        self._config = model.config
+    def __init__(self, model: Any, *, trains: bool = False) -> None:
+        self._head, self._config, self._trains = model.get_output_embeddings(), model.config, trains
+        self.size = len(self._head.weight)
 
     def __call__(self, hidden: Tensor) -> Tensor:
         """Hidden states [..., D] after the final norm to float32 [..., V]: the model's own logits."""
-        return _finished(nn.functional.linear(hidden, self._weight, self._bias).float(), self._config)
+        # Read at each call: a sharded matrix is whole only inside the model's forward pass.
+        weight, bias = self._head.weight, getattr(self._head, "bias", None)
+        if not self._trains:
+            weight, bias = weight.detach(), None if bias is None else bias.detach()
+        return _finished(nn.functional.linear(hidden, weight, bias).float(), self._config)
 
 
 def _finished(logits: Tensor, config: Any) -> Tensor:

@@ -23,12 +23,14 @@ _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
 def base_record(base: ResolvedModel) -> dict[str, str]:
     """The record of a model that an adapter is trained on. Raises ModelError for one that is an adapter itself."""
-    if base.source == "artifact":
+    if base.base is not None:
         raise ModelError(
             f"{base.reference!r} is itself a fine-tuned model, and an adapter cannot be trained on another one.",
-            hint=f"Train from its base, {base.base.reference!r}." if base.base else "",
+            hint=f"Train from its base, {base.base.reference!r}.",
         )
     location = base.location if base.source == "folder" else base.reference
+    if base.source == "artifact":  # a version that is a whole model; an alias may name another one tomorrow
+        location = base.identity.partition("@")[0]
     record = {name: getattr(base, name) for name in _FIELDS}
     return record | {"reference": location}
 

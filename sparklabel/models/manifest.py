@@ -13,7 +13,7 @@ from sparklabel.label_trie import TokenPath
 from sparklabel.prompts import PromptTemplate
 from sparklabel.tasks import Task
 
-_FORMAT, _WITH_CLASSIFIER = 1, 2
+_FORMAT, _WITH_CLASSIFIER, _FOR_ANY_TASK = 1, 2, 3
 """The format's version; raised when an older sparklabel would misread a manifest."""
 HIDDEN, SCORES = "hidden", "scores"
 MODEL_SOURCES = frozenset({HIDDEN, SCORES})
@@ -39,18 +39,27 @@ class ClassifierManifest:
 class ModelManifest:
     """What a version was trained to answer, and on which base.
 
+    A version from an instruction tuning answers any task, as a base does: it has no `task`, and is asked with the
+    task's whole instructions. Its files are an adapter over the base, or, if it `is_whole`, a model of its own.
+
     `task` is the definition as in YAML; `labels` are its choices, with their tokens in `label_ids`, or, of a generated
     task, the signature of its fields; `base` names the weights under the version (see `base_record`): those of the
     language model, or of the sentence encoder where a `classifier` reads nothing else. It has no `template` then.
     """
 
-    task: dict[str, Any]
+    task: dict[str, Any] | None
     task_fingerprint: str
     template: PromptTemplate | None
     labels: tuple[Any, ...]
     label_ids: tuple[TokenPath, ...]
     base: dict[str, Any]
     classifier: ClassifierManifest | None = None
+    is_whole: bool = False
+
+    @classmethod
+    def for_any_task(cls, base: dict[str, Any], *, is_whole: bool) -> "ModelManifest":
+        """Of an instruction tuning."""
+        return cls(None, "", None, (), (), base, is_whole=is_whole)
 
     @property
     def reads_states(self) -> bool:
@@ -64,7 +73,11 @@ class ModelManifest:
 
     def to_dict(self) -> dict[str, Any]:
         fields = {
-            "format": _WITH_CLASSIFIER if self.classifier else _FORMAT,
+            "format": _FOR_ANY_TASK
+            if self.task is None
+            else _WITH_CLASSIFIER
+            if self.classifier
+            else _FORMAT,
             "task": self.task,
             "task_fingerprint": self.task_fingerprint,
             "template": self.template and self.template.to_dict(),
@@ -72,6 +85,8 @@ class ModelManifest:
             "label_ids": [list(path) for path in self.label_ids],
             "base": self.base,
         }
+        if self.task is None:
+            fields["is_whole"] = self.is_whole
         return fields | ({"classifier": asdict(self.classifier)} if self.classifier else {})
 
     def to_json(self) -> str:
@@ -82,10 +97,10 @@ class ModelManifest:
     def from_dict(cls, fields: dict[str, Any]) -> "ModelManifest":
         """The inverse of `to_dict`. Raises ModelError for another format, or a missing field."""
         try:
-            if fields["format"] not in (_FORMAT, _WITH_CLASSIFIER):
+            if fields["format"] not in (_FORMAT, _WITH_CLASSIFIER, _FOR_ANY_TASK):
                 raise ModelError(
-                    f"The fine-tuned model's manifest has the format {fields['format']!r}, not {_FORMAT} or "
-                    f"{_WITH_CLASSIFIER}: it was made by a newer sparklabel.",
+                    f"The fine-tuned model's manifest has the format {fields['format']!r}, not {_FORMAT}, "
+                    f"{_WITH_CLASSIFIER} or {_FOR_ANY_TASK}: it was made by a newer sparklabel.",
                     hint="Update sparklabel.",
                 )
             return cls(
@@ -96,6 +111,7 @@ class ModelManifest:
                 label_ids=tuple(tuple(path) for path in fields["label_ids"]),
                 base=fields["base"],
                 classifier=ClassifierManifest(**fields["classifier"]) if "classifier" in fields else None,
+                is_whole=bool(fields.get("is_whole")),
             )
         except KeyError as error:
             raise ModelError(f"The fine-tuned model's manifest has no {error}.") from None
@@ -117,7 +133,7 @@ class ModelManifest:
             f"{what}: {list(then)} then, {list(now)} now"
             for what, then, now in (
                 ("labels", self.labels, task.answer_mode.signature),
-                ("inputs", self.task.get("inputs", []), task.inputs),
+                ("inputs", (self.task or {}).get("inputs", []), task.inputs),
             )
             if list(then) != list(now)
         ]

@@ -40,8 +40,9 @@ class ResolvedModel:
     - "shipped": the sentence encoder of a package. `sha256` is the hash of its files.
     - "folder": `location` is the folder, `sha256` the hash of the model's own files.
     - "hub": `location` is the hub id, `revision` the commit, which pins the files.
-    - "artifact": a fine-tuned adapter in MLflow. `location` is the artifact's URI, `sha256` the hash of its whole tree,
-      `base` the model under it, `tracking_uri` the server that has it, `manifest` its `ModelManifest` as JSON.
+    - "artifact": a version in MLflow. `location` is the artifact's URI, `sha256` the hash of its whole tree, `base` the
+      model under it (None for a version that is a whole model), `tracking_uri` the server that has it, `manifest` its
+      `ModelManifest` as JSON.
     - "named": a model that only its engine knows, such as one behind HTTP. It has a name and no files, and nothing
       pins it.
     """
@@ -212,8 +213,6 @@ def _model_sha256(folder: Path) -> str:
 
 def tokenizer_folder(model: ResolvedModel) -> Path:
     """A folder on this host with the model's configuration and tokenizer; does not fetch weights."""
-    if model.base is not None:
-        return tokenizer_folder(model.base)
     if model.source == "hub":
         files = [pattern for pattern in _MODEL_FILES if pattern != "*.safetensors"]
         return _hub_snapshot(model.location, model.revision, files)

@@ -30,9 +30,11 @@ from sparklabel.registry.serving import (
     CLASSIFIER,
     ENCODER_FOLDER,
     MANIFEST,
+    WHOLE,
     LocalModel,
     fetch,
     resolve,
+    tokenizer_folder,
     unregistered_version,
 )
 from sparklabel.registry.store import connect, has_store, store_errors
@@ -55,6 +57,7 @@ __all__ = [
     "MANIFEST",
     "PASS_TAG",
     "PROCESS_TAG",
+    "WHOLE",
     "LocalModel",
     "Run",
     "base_record",
@@ -81,6 +84,7 @@ __all__ = [
     "start_run",
     "store_errors",
     "this_process",
+    "tokenizer_folder",
     "unregistered_version",
     "version_of",
 ]

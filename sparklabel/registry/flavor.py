@@ -33,6 +33,11 @@ def write_flavor(folder: Path, run_id: str) -> None:
     from mlflow.models import Model
 
     manifest = ModelManifest.from_json((folder / MANIFEST).read_text("utf-8"))
+    if manifest.task is None:  # what it predicts is not known before it is given a task
+        model = Model(run_id=run_id)
+        model.add_flavor("sparklabel", sparklabel_version=_version(), manifest=MANIFEST)
+        model.save(str(folder / "MLmodel"))
+        return
     task = task_from_dict(manifest.task)
     model = Model(
         run_id=run_id, signature=signature(task), saved_input_example_info=_write_example(folder, task)
@@ -82,11 +87,16 @@ def _extras(folder: Path, manifest: ModelManifest) -> list[str]:
 
 def _requirement(extras: Sequence[str]) -> str:
     """sparklabel in this version; in any version if it runs from a source tree that is not installed."""
-    named = f"sparklabel[{','.join(extras)}]" if extras else "sparklabel"
+    named, own = f"sparklabel[{','.join(extras)}]" if extras else "sparklabel", _version()
+    return f"{named}=={own}" if own else named
+
+
+def _version() -> str:
+    """Of sparklabel; empty if it is not installed."""
     try:
-        return f"{named}=={version('sparklabel')}"
+        return version("sparklabel")
     except PackageNotFoundError:
-        return named
+        return ""
 
 
 _TOKEN = re.compile(r"`((?:[^`]|``)+)`|(\w+|[<>])")

@@ -42,6 +42,7 @@ class LabelingModel:
 
     def __init__(self, model: ResolvedModel) -> None:
         manifest = ModelManifest.from_json(model.manifest)
+        assert manifest.task is not None, "a version for any task has no such flavor"
         self.task = task_from_dict(manifest.task)
         self._model, self._manifest, self._turn = model, manifest, Lock()
         fingerprint = manifest.task_fingerprint

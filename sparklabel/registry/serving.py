@@ -8,7 +8,7 @@ callers never get a path into the store. No model is loaded.
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,21 +18,21 @@ import yaml
 
 from sparklabel.cache_builds import build_once
 from sparklabel.cache_dir import cache_folder
-from sparklabel.errors import ModelError, ModelUnreachable
+from sparklabel.errors import ModelError
 from sparklabel.hashing import file_sha256, files_sha256
 from sparklabel.models import references
 from sparklabel.models.base_record import recorded_base
 from sparklabel.models.manifest import ModelManifest
 from sparklabel.models.references import ResolvedModel
 from sparklabel.redaction import without_credentials
-from sparklabel.registry.store import connect, quieten, store_errors, tracking_uri
+from sparklabel.registry.downloads import download
+from sparklabel.registry.store import connect, store_errors, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import FileInfo
 
 MANIFEST = "sparklabel.json"
-ADAPTER, CLASSIFIER, ENCODER_FOLDER = "adapter", "classifier", "encoder"
+ADAPTER, CLASSIFIER, ENCODER_FOLDER, WHOLE = "adapter", "classifier", "encoder", "model"
 """The folders of a version; it has those that its manifest speaks of."""
 SHA256_TAG = "sparklabel.sha256"
 """The tag with the hash of a version's whole tree."""
@@ -92,8 +92,37 @@ def resolve(reference: str) -> ResolvedModel:
         tracking_uri=tracking_uri(),
     )  # fmt: skip
     manifest = _registered_manifest(pinned, tags.get(MANIFEST_SHA256_TAG))
-    base = recorded_base(reference, ModelManifest.from_json(manifest).base)
-    return replace(pinned, base=base, manifest=manifest)
+    return replace(pinned, base=_base_of(reference, manifest), manifest=manifest)
+
+
+def _base_of(reference: str, manifest: str) -> ResolvedModel | None:
+    """The model under a version; None for a whole one, which needs no other. Raises ModelError if it is missing or has
+    changed."""
+    found = ModelManifest.from_json(manifest)
+    if found.is_whole:
+        return None
+    if found.base.get("source") == "artifact":
+        return _registered_base(reference, found.base)
+    return recorded_base(reference, found.base)
+
+
+def _registered_base(reference: str, record: Mapping[str, str]) -> ResolvedModel:
+    """The version under an adapter, which is a whole model. Raises ModelError if it is gone, or another one by now."""
+    name, sha256 = str(record.get("reference")), str(record.get("sha256"))
+    parts = _REFERENCE.fullmatch(name)
+    if parts is None or not parts[2] or not sha256:
+        raise ModelError(f"The manifest of {reference!r} names a base that nothing pins: {dict(record)!r}.")
+    try:
+        found = resolve(name)
+    except ModelError as error:
+        message = f"{reference!r} was trained on {record.get('identity')}, which is not here: {error.message}"
+        raise type(error)(message, hint=error.hint) from None
+    if found.base is not None or found.sha256 != sha256:
+        raise ModelError(
+            f"{reference!r} was trained on {record.get('identity')}, but {name!r} is now {found.identity}.",
+            hint="Bring the old base back, or fine-tune again on the new one.",
+        )
+    return found
 
 
 def _pin(
@@ -154,7 +183,7 @@ def downloaded_version(folder: Path) -> ResolvedModel:
         reference = f"models:/{meta['model_name']}/{meta['model_version']}"
     return ResolvedModel(
         reference, "artifact", f"{reference}@sha256:{sha256[:16]}", str(folder), sha256=sha256,
-        base=recorded_base(reference, ModelManifest.from_json(manifest).base), manifest=manifest,
+        base=_base_of(reference, manifest), manifest=manifest,
     )  # fmt: skip
 
 
@@ -164,7 +193,7 @@ def _registered_manifest(model: ResolvedModel, sha256: str | None) -> str:
     if sha256 is None:
         return (_checked_copy(model) / MANIFEST).read_text("utf-8")
     with tempfile.TemporaryDirectory() as folder:
-        file = _download(f"{model.location.rstrip('/')}/{MANIFEST}", Path(folder), model.tracking_uri)
+        file = download(f"{model.location.rstrip('/')}/{MANIFEST}", Path(folder), model.tracking_uri)
         if file_sha256(file) != sha256:
             raise ModelError(
                 f"The manifest of {model.identity} at {model.location} is not the one that was registered.",
@@ -181,7 +210,7 @@ def fetch(model: ResolvedModel) -> LocalModel:
     Raises ModelError: the files are gone, or not those that were registered. ModelUnreachable: they cannot be
     downloaded now.
     """
-    if model.source != "artifact" or model.base is None:
+    if model.source != "artifact":
         return LocalModel(references.fetch(model))
     folder = _checked_copy(model)
     if (folder / MANIFEST).read_text("utf-8") != model.manifest:
@@ -193,20 +222,27 @@ def fetch(model: ResolvedModel) -> LocalModel:
 
 def local_version(model: ResolvedModel, folder: Path) -> LocalModel:
     """The folders of a version whose own files are in `folder`. Raises ModelError as `fetch` does."""
-    assert model.base is not None
+    if model.base is None:
+        return LocalModel(folder / WHOLE)
     manifest = ModelManifest.from_json(model.manifest).classifier
     if manifest is None:
-        return LocalModel(references.fetch(model.base), folder / ADAPTER)
+        return LocalModel(fetch(model.base).base, folder / ADAPTER)
     own = folder / ENCODER_FOLDER if manifest.is_tuned else None
     if not manifest.needs_language_model:
-        encoder = own or references.fetch(model.base)
+        encoder = own or fetch(model.base).base
         return LocalModel(encoder, None, encoder, folder / CLASSIFIER)
     if own is None and manifest.encoder is not None:
         own = references.fetch(recorded_base(model.reference, manifest.encoder))
     adapter = folder / ADAPTER
-    return LocalModel(
-        references.fetch(model.base), adapter if adapter.is_dir() else None, own, folder / CLASSIFIER
-    )
+    return LocalModel(fetch(model.base).base, adapter if adapter.is_dir() else None, own, folder / CLASSIFIER)
+
+
+def tokenizer_folder(model: ResolvedModel) -> Path:
+    """A folder on this host with the model's configuration and tokenizer. Fetches weights only of a version that is a
+    whole model. Raises ModelError as `fetch` does."""
+    if model.base is not None:
+        return tokenizer_folder(model.base)
+    return fetch(model).base if model.source == "artifact" else references.tokenizer_folder(model)
 
 
 def _checked_copy(model: ResolvedModel) -> Path:
@@ -239,36 +275,8 @@ def _cached(model: ResolvedModel) -> Path:
 
 def _fetch(model: ResolvedModel, to: Path) -> None:
     with tempfile.TemporaryDirectory(dir=to.parent) as folder:
-        shutil.copytree(_download(model.location, Path(folder), model.tracking_uri), to, dirs_exist_ok=True)
+        shutil.copytree(download(model.location, Path(folder), model.tracking_uri), to, dirs_exist_ok=True)
     if version_sha256(to) != model.sha256:
         raise ModelError(
             f"The files of {model.identity} at {model.location} are not those that were registered."
         )
-
-
-def _download(uri: str, to: Path, server: str) -> Path:
-    import mlflow.artifacts
-
-    quieten()
-    above, _, name = uri.rpartition("/")
-    try:
-        # Asked first: a tracking server's 404 comes out of the download as an internal error, like an outage.
-        if name not in _names(mlflow.artifacts.list_artifacts(artifact_uri=above, tracking_uri=server)):
-            raise ModelError(
-                f"MLflow's artifact {uri} cannot be fetched: it does not exist in the store.",
-                hint="Restore it in the store, or fine-tune again.",
-            )
-        return Path(
-            mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(to), tracking_uri=server)
-        )
-    except ModelError:
-        raise
-    except Exception as error:  # each kind of store lets its own client's errors through
-        raise ModelUnreachable(f"MLflow's artifact {uri} cannot be fetched: {error}", hint=_HINT) from error
-
-
-_HINT = "Executors need a tracking server that serves artifacts, or a store on shared storage."
-
-
-def _names(listed: "Iterable[FileInfo]") -> set[str]:
-    return {file.path.rpartition("/")[2] for file in listed}

@@ -1,6 +1,7 @@
 """Registered models: a fine-tuned adapter becomes a version, and the best version the champion.
 
-In: an open run and a folder with the manifest, and `adapter/` (PEFT layout), `classifier/`, or both. Out: a version
+In: an open run and a folder with the manifest, and `adapter/` (PEFT layout), `classifier/`, or both; or
+`model/`, a whole one. Out: a version
 number; the hashes of its files and of its manifest are tags of the version. Which version should be the champion is
 decided by the gate, not here.
 """
@@ -22,6 +23,7 @@ from sparklabel.registry.serving import (
     MANIFEST_SHA256_TAG,
     SHA256_TAG,
     UNKNOWN,
+    WHOLE,
     version_sha256,
     what_exists,
 )
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 _ADAPTERS = (f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/adapter_model.safetensors")
 _HEADS = (f"{CLASSIFIER}/heads.safetensors",)
+_MODEL = (f"{WHOLE}/config.json",)
 
 
 def log_version(run: Run, folder: Path, registered_name: str, tags: Mapping[str, Any] | None = None) -> str:
@@ -43,7 +46,8 @@ def log_version(run: Run, folder: Path, registered_name: str, tags: Mapping[str,
 
     Raises ModelError if the folder is not a fine-tuned model, SetupError if the store fails.
     """
-    needed = [MANIFEST, *(_HEADS if (folder / CLASSIFIER).is_dir() else _ADAPTERS)]
+    own = {CLASSIFIER: _HEADS, WHOLE: _MODEL}
+    needed = [MANIFEST, *next((own[name] for name in own if (folder / name).is_dir()), _ADAPTERS)]
     if missing := [file for file in needed if not (folder / file).is_file()]:
         raise ModelError(f"The folder {folder} is not a fine-tuned model: it has no {', no '.join(missing)}.")
     write_flavor(folder, run.id)

@@ -17,14 +17,10 @@ from pyspark.util import inheritable_thread_target
 
 from sparklabel.delta.tagged_jobs import TaggedJobs
 from sparklabel.errors import TrainingInterrupted
-from sparklabel.language_model import (
-    StepMetrics,
-    TrainingSummary,
-    train_lora,
-)
+from sparklabel.language_model import StepMetrics, TrainingSummary
 from sparklabel.language_model.training.checkpoints import Checkpoints
-from sparklabel.language_model.training.run_folder import ADAPTER, RunFolder, TrainingSpec
-from sparklabel.language_model.training.trainer import OnStep
+from sparklabel.language_model.training.loop import OnStep
+from sparklabel.language_model.training.run_folder import ADAPTER, RunFolder
 from sparklabel.progress import tell
 from sparklabel.redaction import first_line
 from sparklabel.termination import FirstInterrupt
@@ -44,10 +40,7 @@ _SLOT_SECONDS = 60.0
 
 def train_here(training: Training, folder: Path, on_step: OnStep) -> Trained:
     """In this process, without checkpoints."""
-    model = training.load()
-    return Trained(
-        train_lora(model, training.examples, training.config, folder, on_step, choices=training.choices)
-    )
+    return Trained(training.run(folder, on_step))
 
 
 def trainer(spark: SparkSession | None, processes: Processes, end: EndRequest) -> Trainer:
@@ -67,8 +60,8 @@ def trainer(spark: SparkSession | None, processes: Processes, end: EndRequest) -
 
     def train(training: Training, folder: Path, on_step: OnStep) -> Trained:
         assert spark, "several processes need a session"
-        spec = TrainingSpec(training.base.identity, training.config, training.choices)
-        run = RunFolder.of(Path(processes.checkpoints or ""), spec, training.examples, training.own)
+        root = Path(processes.checkpoints or "")
+        run = RunFolder.of(root, training.spec, training.examples, training.own)
         return _TrainingRun(spark, training, processes, run, _Watch(run, on_step), end).to_its_end(folder)
 
     return train if processes.checkpoints else here
@@ -139,10 +132,7 @@ class _TrainingRun:
 
         with FirstInterrupt(say, "the current step", "finishing") as interrupt:
             try:
-                summary = train_lora(
-                    training.load(), training.examples, training.config, self.run.attempt(attempt) / ADAPTER, on_step,
-                    choices=training.choices, checkpoints=checkpoints,
-                )  # fmt: skip
+                summary = training.run(self.run.attempt(attempt) / ADAPTER, on_step, checkpoints)
                 self.run.finish(attempt, asdict(summary) | {"world_size": 1})
             except TrainingInterrupted:
                 if not (interrupt.heard or self.end.asked):
@@ -164,6 +154,11 @@ class _TrainingRun:
                 if self.end.asked:
                     raise
                 saved = self._saved_steps()
+                if self.run.has_noted(attempt):
+                    tell(
+                        f"Memory did not suffice. The training goes on from step {saved}, with less at once."
+                    )
+                    continue
                 fruitless = fruitless + 1 if saved <= before else 0
                 if fruitless == _FRUITLESS:
                     raise TrainingInterrupted(

@@ -52,6 +52,14 @@ class FinetuneCall:
                 f"config={self.config!r} is not a TrainingConfig.",
                 hint="For example config=sl.TrainingConfig(epochs=2).",
             )
+        for name, usual in (("parameters", "lora"), ("shard", None), ("microbatch_tokens", None),
+                            ("activation_checkpointing", None)):  # fmt: skip
+            if self.config and getattr(self.config, name) != usual:
+                raise SetupError(
+                    f"config has {name}={getattr(self.config, name)!r}, which is for instruction_tune: finetune trains "
+                    "adapters for one task.",
+                    hint="Leave it out, or train with sparklabel.instruction_tune.",
+                )
         if self.method not in METHODS:
             raise unknown_name("finetune", "method", self.method, METHODS)
         check_processes(self.num_processes, self.min_processes, self.use_gpu, self.checkpoint_minutes)

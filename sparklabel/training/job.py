@@ -24,7 +24,7 @@ from sparklabel.language_model import (
     text_examples,
 )
 from sparklabel.models.manifest import ModelManifest
-from sparklabel.models.references import ResolvedModel, tokenizer_folder
+from sparklabel.models.references import ResolvedModel
 from sparklabel.probe.hidden_states import HiddenStates
 from sparklabel.probe.linear import probe_answers
 from sparklabel.progress import WorkProgress
@@ -99,7 +99,7 @@ class TrainingJob:
             TaskError: The task does not fit the base's context.
         """
         base_record = registry.base_record(base)
-        tokenizer = ModelTokenizer.load(tokenizer_folder(base))
+        tokenizer = ModelTokenizer.load(registry.tokenizer_folder(base))
         prepared = PreparedTask.bare(task, tokenizer)
         return cls(
             task=task,
@@ -121,7 +121,7 @@ class TrainingJob:
             TrainingInterrupted: Ranks were lost again and again, or too few are left.
         """
         prompts, load = self._encoded_prompts(), cache(self._load)
-        tokenizer = ModelTokenizer.load(tokenizer_folder(self.base))
+        tokenizer = ModelTokenizer.load(registry.tokenizer_folder(self.base))
         training = Training(
             base=self.base, examples=self._examples(prompts, tokenizer), config=self.config,
             choices=len(self.prepared.label_ids) or None, load=load, own=self.own,

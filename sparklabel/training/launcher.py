@@ -181,6 +181,7 @@ def rank_environment(context: Any, *, on_gpu: bool) -> dict[str, str]:
     found = {
         "RANK": str(rank), "WORLD_SIZE": str(len(tasks)), "MASTER_ADDR": told[0]["address"],
         "MASTER_PORT": str(told[0]["port"]), "SPARKLABEL_THREADS": str(context.cpus()),
+        "LOCAL_WORLD_SIZE": str(sum(other["address"] == address for other in told)),
         "CUDA_VISIBLE_DEVICES": _own_gpu(context) if on_gpu else "",
     }  # fmt: skip
     interface = _interface_of(address)

@@ -57,8 +57,11 @@ class Processes:
         use_gpu: bool | None,
         checkpoints: str | None,
         checkpoint_minutes: float,
+        *,
+        needs_folder: bool = False,
     ) -> "Processes":
-        """What the arguments of `finetune` mean on this cluster.
+        """What the arguments of `finetune` mean on this cluster. `needs_folder`: a single process writes checkpoints,
+        too, since its training takes long.
 
         Raises:
             SetupError: One is out of its range; or the cluster cannot run so many ranks at once, has no GPUs, or
@@ -68,7 +71,8 @@ class Processes:
         check_processes(num_processes, min_processes, use_gpu, checkpoint_minutes)
         count, least = num_processes, min_processes or num_processes
         if count == 1:
-            folder = None if checkpoints is None else _writable(spark, checkpoints)
+            is_without = checkpoints is None and not needs_folder
+            folder = None if is_without else _shared(spark, checkpoints)
             return cls(checkpoints=folder, minutes=checkpoint_minutes)
         if _setting(spark, "spark.dynamicAllocation.enabled") == "true":
             raise SetupError(
@@ -183,7 +187,7 @@ def _shared(spark: SparkSession, given: str | None) -> Path:
         return cache_folder("trainings")
     if given is None:
         raise SetupError(
-            "Several processes need a folder for checkpoints that the driver and all executors share.",
+            "Checkpoints need a folder that the driver and all executors share.",
             hint='Name one: checkpoints="/mnt/shared/trainings" (a network file system).',
         )
     return _writable(spark, given)

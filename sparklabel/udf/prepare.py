@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from pyspark.sql import SparkSession
 
+from sparklabel import registry
 from sparklabel.labeler import PreparedTask
 from sparklabel.labeler.zero_shot import MIXED, ordered
-from sparklabel.models.references import tokenizer_folder
 from sparklabel.models.shipped_encoder import check_installed
 from sparklabel.prompts import Tokenizer, candidate_labels
 from sparklabel.table.examples import pinned_examples
@@ -79,7 +79,7 @@ def _tokenizer(spec: LabelerSpec) -> Tokenizer:
         return named.tokenizer(dict(spec.engine.options))
     from sparklabel.language_model import EncoderTokenizer, ModelTokenizer
 
-    folder = tokenizer_folder(spec.model)
+    folder = registry.tokenizer_folder(spec.model)
     return (
         EncoderTokenizer.load(folder) if spec.engine.name == ENCODER_ENGINE else ModelTokenizer.load(folder)
     )

@@ -57,8 +57,9 @@ class LabelerSpec:
 
     @property
     def manifest(self) -> ModelManifest | None:
-        """The manifest of a fine-tuned model; None for others."""
-        return ModelManifest.from_json(self.model.manifest) if self.model.manifest else None
+        """The manifest of a model that was fine-tuned for a task; None for others."""
+        found = ModelManifest.from_json(self.model.manifest) if self.model.manifest else None
+        return found if found and found.task is not None else None
 
     @property
     def in_turn(self) -> "tuple[LabelerSpec, ...]":

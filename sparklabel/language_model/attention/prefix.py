@@ -114,17 +114,31 @@ def _attention(
     if _has_fast_kernel(query) and not softcap:
         mixed = flash_attention(query, key, value, attention_mask, (prefix_key, prefix_value), scaling)
         return (rows.packed(mixed) if rows else mixed), None
-    query = query * scaling
-    # No token looks ahead (a tree's nodes come last), so a block of queries needs only the keys up to its end.
+    mixed = _in_blocks(query * scaling, key, value, attention_mask, prefix_key, prefix_value, softcap, before)
+    return (rows.packed(mixed) if rows else mixed), None
+
+
+def causal_attention(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+    """Of sequences that share nothing, with gradients: [B, H, S, d] and [B, G, S, d] twice to [B, S, H, d]."""
+    mask, none = causal_mask(query.shape[2], query.dtype, query.device), key[0, :, :0]
+    return _in_blocks(query * scaling, key, value, mask, none, none, None, 0)
+
+
+def _in_blocks(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, prefix_key: Tensor, prefix_value: Tensor,
+    softcap: float | None, before: int,
+) -> Tensor:  # fmt: skip
+    """[B, S, H, d]. No token looks ahead (a tree's nodes come last), so a block of queries needs only the keys up to
+    its end; `before` it are so many that were cached."""
+    length = query.shape[2]
     spans = [(start, min(start + _QUERY_BLOCK, length)) for start in range(0, length, _QUERY_BLOCK)]
     blocks = [
-        _block(query[:, :, start:end], key[:, :, :seen], value[:, :, :seen], attention_mask[:, :, start:end, :seen],
+        _block(query[:, :, start:end], key[:, :, :seen], value[:, :, :seen], mask[:, :, start:end, :seen],
                prefix_key, prefix_value, softcap)
         for start, end in spans
         for seen in [before + end]
     ]  # fmt: skip
-    mixed = blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=1)
-    return (rows.packed(mixed) if rows else mixed), None
+    return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=1)
 
 
 def _has_fast_kernel(query: Tensor) -> bool:

@@ -1,7 +1,8 @@
 """Checkpoints of a training: folders from which it goes on as if it had not been stopped.
 
 In: tensors, and values that JSON has. Out: a folder a checkpoint, `attempt-A/step-N`, which holds `state.safetensors`,
-`state.json` and, written last, `COMPLETE`. No pickle. What has no COMPLETE was cut off, and is never read.
+`state.json` and, written last, `COMPLETE`. No pickle; but in place of the first file a model that is divided among
+ranks has a folder of torch's, which holds some. What has no COMPLETE was cut off, and is never read.
 
 Each attempt writes into a folder of its own, so that a process that was stopped, counted as dead, and goes on does not
 write over what its successor wrote.
@@ -10,7 +11,8 @@ write over what its successor wrote.
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,10 +36,22 @@ class Checkpoint:
     folder: Path
     step: int
 
-    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What was saved. Raises ModelError if it cannot be read, TrainingInterrupted if it was removed meanwhile."""
+    def values(self) -> dict[str, Any]:
+        """The values that were saved. Raises ModelError if they cannot be read, TrainingInterrupted if the checkpoint
+        was removed meanwhile."""
+        with self._errors():
+            found: dict[str, Any] = json.loads((self.folder / _VALUES).read_text("utf-8"))
+            return found
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The same for the tensors."""
+        with self._errors():
+            return load_file(self.folder / _TENSORS)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
         try:
-            return load_file(self.folder / _TENSORS), json.loads((self.folder / _VALUES).read_text("utf-8"))
+            yield
         except (OSError, ValueError, SafetensorError) as error:
             if not self.folder.exists():  # another driver's training of the same has removed it
                 raise TrainingInterrupted(f"The checkpoint in {self.folder} is gone.") from None
@@ -80,27 +94,44 @@ class Checkpoints:
 
     def save(self, step: int, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Writes one, and removes all but the two newest of this attempt. Raises ModelError if it cannot be written."""
-        folder = self._own / f"step-{step:09}"
-        partial = folder.with_name(f".{folder.name}")
         self._last = time.monotonic()  # also if it fails: the next one is tried when it is due
+        partial = self.partial(step)
         try:
-            self._write(folder, partial, tensors, values)
+            self.begin(step)
+            save_file(
+                {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, partial / _TENSORS
+            )
+            sync(partial / _TENSORS)
+            self.complete(step, values)
         except (OSError, SafetensorError) as error:
             shutil.rmtree(partial, ignore_errors=True)
-            raise ModelError(f"The checkpoint {folder} cannot be written: {first_line(error)}") from error
-        for old in sorted(self._own.glob("step-*"))[:-_KEPT]:
-            shutil.rmtree(old, ignore_errors=True)
+            raise ModelError(
+                f"The checkpoint {self._folder_of(step)} cannot be written: {first_line(error)}"
+            ) from error
 
-    @staticmethod
-    def _write(folder: Path, partial: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, partial / _TENSORS)
+    def partial(self, step: int) -> Path:
+        """The folder in which a checkpoint is written."""
+        folder = self._folder_of(step)
+        return folder.with_name(f".{folder.name}")
+
+    def begin(self, step: int) -> None:
+        """Makes that folder. Raises OSError."""
+        self._last = time.monotonic()
+        shutil.rmtree(self.partial(step), ignore_errors=True)
+        self.partial(step).mkdir(parents=True)
+
+    def complete(self, step: int, values: Mapping[str, Any]) -> None:
+        """Says that all is in it, and removes all but the two newest of this attempt. Raises OSError."""
+        folder, partial = self._folder_of(step), self.partial(step)
         (partial / _VALUES).write_text(json.dumps(dict(values)), "utf-8")
-        for name in (_TENSORS, _VALUES):
-            sync(partial / name)
+        sync(partial / _VALUES)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
         (folder / _COMPLETE).touch()
         sync(folder / _COMPLETE)
         sync(folder)
+        for old in sorted(self._own.glob("step-*"))[:-_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def _folder_of(self, step: int) -> Path:
+        return self._own / f"step-{step:09}"

@@ -18,18 +18,21 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
-from hashlib import sha256
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
-from sparklabel.errors import ModelError, SetupError, TrainingInterrupted
+from sparklabel.errors import SetupError, TrainingInterrupted
 from sparklabel.language_model.model import LanguageModel
 from sparklabel.language_model.training.checkpoints import Checkpoints
+from sparklabel.language_model.training.loop import StepMetrics
+from sparklabel.language_model.training.pack_ranks import PackTraining, TooLarge, check_alike
+from sparklabel.language_model.training.packs import PackFolder
 from sparklabel.language_model.training.ranks import Ranks
 from sparklabel.language_model.training.run_folder import ADAPTER, GONE, RunFolder
-from sparklabel.language_model.training.trainer import StepMetrics, train_lora
+from sparklabel.language_model.training.sharded_trainer import MicrobatchTooLarge
+from sparklabel.language_model.training.trainer import train_lora
 
 _PATIENCE = timedelta(minutes=10)
 """A rank that does not come to add up for so long is lost. Its death is noticed at once, by its connection."""
@@ -54,17 +57,24 @@ def main(run: Path, base: Path, attempt: int, minutes: float) -> None:
             folder.tell(attempt, step)
 
     signal.signal(signal.SIGTERM, lambda *_: checkpoints.ask_to_end())
-    spec, adapter = folder.spec, folder.attempt(attempt) / ADAPTER
-    model = LanguageModel.load(base)
-    if not ranks.agree(sha256(f"{model.model.dtype} {model.device.type}".encode()).hexdigest()):
-        raise ModelError(
-            f"Rank {ranks.rank} computes in {model.model.dtype} on {model.device.type}, and another one otherwise.",
-            hint="Give all ranks the same kind of processor: use_gpu=True, or use_gpu=False.",
-        )
-    summary = train_lora(
-        model, folder.examples(), spec.config, adapter, on_step, choices=spec.choices, ranks=ranks,
-        checkpoints=checkpoints,
-    )  # fmt: skip
+    spec, trained = folder.spec, folder.attempt(attempt) / ADAPTER
+    if spec.packs:
+        training = PackTraining(
+            base=base, packs=PackFolder(Path(spec.packs)), config=spec.config, folder=trained, on_step=on_step,
+            checkpoints=checkpoints, device=torch.device("cuda" if on_gpu else "cpu"),
+            load=lambda: LanguageModel.load(base),
+        )  # fmt: skip
+        found = folder.too_large(ranks.world_size)
+        tried = TooLarge(found["tokens"], found["checkpointing"]) if found else None
+        ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", ranks.world_size))
+        summary = training.run(ranks, ranks_here, tried)
+    else:
+        model = LanguageModel.load(base)
+        check_alike(model, ranks)
+        summary = train_lora(
+            model, folder.examples(), spec.config, trained, on_step, choices=spec.choices, ranks=ranks,
+            checkpoints=checkpoints,
+        )  # fmt: skip
     facts = asdict(summary) | {"world_size": ranks.world_size}
     if ranks.rank == 0:
         folder.finish(attempt, facts)
@@ -98,6 +108,11 @@ def run(arguments: Sequence[str]) -> None:
     folder, number = RunFolder(Path(arguments[0])), int(arguments[2])
     try:
         main(folder.path, Path(arguments[1]), number, float(arguments[3]))
+    except MicrobatchTooLarge as large:
+        world_size = int(os.environ.get("WORLD_SIZE", "1"))
+        folder.note_too_large(number, world_size, large.tokens, checkpointing=large.checkpointing)
+        print(large, file=sys.stderr, flush=True)
+        os._exit(GONE)
     except TrainingInterrupted as lost:
         print(lost, file=sys.stderr, flush=True)
         os._exit(GONE)

@@ -4,6 +4,7 @@ In: tensors of one rank. Out: the same tensors, summed over all ranks or sent fr
 one rank, and sends nothing.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from sparklabel.errors import TrainingInterrupted
+from sparklabel.errors import ModelError, TrainingInterrupted
 from sparklabel.redaction import first_line
 
 
@@ -47,6 +48,15 @@ class Ranks:
             with _loss_is_told():
                 dist.all_reduce(values)
 
+    def least(self, value: int) -> int:
+        """The smallest of the ranks' values."""
+        if self.world_size == 1:
+            return value
+        found = torch.tensor([value], dtype=torch.int64, device=self._device)
+        with _loss_is_told():
+            dist.all_reduce(found, dist.ReduceOp.MIN)
+        return int(found.item())
+
     def send(self, values: Tensor, source: int) -> None:
         """Replaces `values` by those of the rank `source`."""
         if self.world_size > 1:
@@ -64,9 +74,40 @@ class Ranks:
         self.sum(differing)
         return differing.item() == 0
 
+    def check_same(self, digest: str) -> None:
+        """Raises ModelError unless all ranks gave the same hexadecimal digest of what they trained."""
+        if not self.agree(digest):
+            raise ModelError(
+                f"The {self.world_size} ranks ended with different weights.",
+                hint="Their hosts compute differently: give all the same kind of processor and the same versions.",
+            )
+
     @property
     def _device(self) -> str:
         return "cuda" if dist.get_backend() == "nccl" else "cpu"
+
+
+_LOST = re.compile(r"gloo|nccl|connection (closed|reset)|broken pipe|timed out|process ?group", re.IGNORECASE)
+"""What torch says when a conversation among ranks fails."""
+
+
+def is_loss(error: BaseException) -> bool:
+    """Whether an error means that another rank is gone."""
+    return isinstance(error, dist.DistError) or (
+        isinstance(error, RuntimeError) and bool(_LOST.search(str(error)))
+    )
+
+
+@contextmanager
+def loss_is_told() -> Iterator[None]:
+    """Raises TrainingInterrupted where another rank is gone. For what talks to ranks through torch; `Ranks` does so by
+    itself."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_loss(error):
+            raise
+        raise TrainingInterrupted(f"Another rank was lost: {first_line(error)}") from error
 
 
 @contextmanager
@@ -75,6 +116,16 @@ def _loss_is_told() -> Iterator[None]:
         yield
     except RuntimeError as error:  # of gloo and of NCCL: the connection to another rank is gone
         raise TrainingInterrupted(f"Another rank was lost: {first_line(error)}") from error
+
+
+@contextmanager
+def group_of_one() -> Iterator[Ranks]:
+    """Inside, this process is the only rank of torch's default process group."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        yield Ranks.of_process_group()
+    finally:
+        dist.destroy_process_group()
 
 
 ALONE = Ranks()

@@ -25,12 +25,13 @@ from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.language_model.training.durable import sync
 from sparklabel.language_model.training.examples import TrainingExample
 from sparklabel.redaction import typed_line
+from sparklabel.stored_records import read_record
 
 if TYPE_CHECKING:
-    from sparklabel.language_model.training.trainer import StepMetrics
+    from sparklabel.language_model.training.loop import StepMetrics
 
 _SPEC, _EXAMPLES, _PROGRESS, _DONE = "spec.json", "examples.arrow", "progress.jsonl", "DONE.json"
-_END = "END"
+_END, _TOO_LARGE = "END", "too-large.json"
 ADAPTER = "adapter"
 """The folder of an attempt in which the first rank saves what was trained."""
 _STEP = pa.struct([("depth", pa.int32()), ("options", pa.list_(pa.int32())), ("target", pa.int32())])
@@ -49,18 +50,22 @@ class TrainingSpec:
 
     Attributes:
         base: The identity of the base, with the hash of its files.
-        config: How it is trained, with a number in place of each None that the user left.
+        config: How it is trained.
         choices: How many choices the task has; None if answers are written.
+        packs: The folder with what is learned, if that is packs and not examples; `packs_digest` is the hash of what it
+            has.
     """
 
     base: str
     config: TrainingConfig
     choices: int | None
+    packs: str = ""
+    packs_digest: str = ""
 
     @classmethod
     def from_dict(cls, found: dict[str, Any]) -> "TrainingSpec":
         """What `asdict` gave, read back from JSON."""
-        return cls(found["base"], TrainingConfig.from_dict(found["config"]), found["choices"])
+        return read_record(cls, dict(found) | {"config": TrainingConfig.from_dict(found["config"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +168,22 @@ class RunFolder:
         for marker in sorted(self.path.glob(f"attempt-{which}/{_DONE}")):
             return marker.parent / ADAPTER, json.loads(marker.read_text("utf-8"))
         return None
+
+    def note_too_large(self, attempt: int, world_size: int, tokens: int, *, checkpointing: bool) -> None:
+        """Notes that the memory of so many ranks did not hold so many tokens at once."""
+        facts = {"world_size": world_size, "tokens": tokens, "checkpointing": checkpointing}
+        self._write(self.attempt(attempt) / _TOO_LARGE, facts)
+
+    def too_large(self, world_size: int) -> dict[str, Any] | None:
+        """The least that did not fit, of what was tried by at least so many ranks; None if nothing was."""
+        files = self.path.glob(f"attempt-*/{_TOO_LARGE}")
+        found = [json.loads(file.read_text("utf-8")) for file in files]
+        tried = [one for one in found if one["world_size"] >= world_size]
+        return min(tried, key=lambda one: (one["tokens"], not one["checkpointing"]), default=None)
+
+    def has_noted(self, attempt: int) -> bool:
+        """Whether the attempt ended for want of memory."""
+        return (self.attempt(attempt) / _TOO_LARGE).is_file()
 
     def fail(self, attempt: int, rank: int, error: Exception) -> None:
         """Notes why a rank has failed."""

@@ -218,7 +218,7 @@ def test_a_fine_tuned_model_renders_with_its_own_template():
 
 def test_a_card_of_a_newer_format_is_refused():
     with pytest.raises(ModelError, match="made by a newer sparklabel"):
-        ModelManifest.from_dict(manifest(TASK).to_dict() | {"format": 3})
+        ModelManifest.from_dict(manifest(TASK).to_dict() | {"format": 4})
 
 
 @pytest.mark.parametrize("field", ["format", "labels", "template", "base"])

@@ -324,12 +324,6 @@ def test_a_model_that_only_its_engine_knows_has_no_files():
         fetch(ResolvedModel("m", "named", "m@host", "m"))
 
 
-def test_the_tokenizer_of_an_adapter_is_that_of_its_base(folder):
-    base = resolve(str(folder))
-    adapter = ResolvedModel("models:/m/1", "artifact", "models:/m/1@sha256:0", "/elsewhere", base=base)
-    assert tokenizer_folder(adapter) == tokenizer_folder(base) == folder
-
-
 def test_an_artifact_is_not_fetched_here(folder):
     with pytest.raises(ModelError, match=r"fetched by sparklabel\.registry"):
         fetch(replace(resolve(str(folder)), source="artifact"))

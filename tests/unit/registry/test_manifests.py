@@ -81,7 +81,7 @@ def test_the_manifest_of_an_older_version_is_checked_with_all_of_its_files(versi
 def test_a_manifest_of_a_newer_format_is_refused(version):
     _, name, number = version.split("/")
     file = stored_manifest(version)
-    file.write_text('{"format": 3}')
+    file.write_text('{"format": 4}')
     mlflow.MlflowClient().set_model_version_tag(name, number, "sparklabel.card_sha256", file_sha256(file))
     with pytest.raises(ModelError, match="made by a newer sparklabel"):
         registry.resolve(version)

@@ -146,6 +146,11 @@ def test_an_artifact_that_is_gone_says_so_and_is_not_an_outage(base, tmp_path, a
     assert not caught.value.retryable
 
 
+def test_the_tokenizer_of_an_adapter_is_that_of_its_base(verdict, base):
+    model = registry.resolve("models:/verdict@champion")
+    assert registry.tokenizer_folder(model) == registry.tokenizer_folder(base) == Path(base.location)
+
+
 def test_an_adapter_cannot_stand_on_an_adapter(verdict):
     with pytest.raises(ModelError, match="itself a fine-tuned model"):
         registry.base_record(registry.resolve("models:/verdict@champion"))

@@ -20,7 +20,7 @@ def saved(folder: Path, attempt: int, *steps: int) -> Checkpoints:
 def test_what_was_saved_is_read_back(tmp_path: Path):
     saved(tmp_path, 1, 4)
     found = Checkpoints(tmp_path, 2).newest()
-    tensors, values = found.load()
+    tensors, values = found.tensors(), found.values()
     assert (found.step, values) == (4, {"losses": [0.5] * 4})
     assert tensors["weights"].tolist() == [4.0] * 3
 
@@ -50,7 +50,7 @@ def test_one_that_cannot_be_read_is_named(tmp_path: Path):
     found = checkpoints.newest()
     (found.folder / "state.safetensors").write_bytes(b"cut")
     with pytest.raises(ModelError, match="step-000000004 cannot be read"):
-        found.load()
+        found.tensors()
 
 
 def test_one_that_cannot_be_written_is_named_and_the_one_before_stays(tmp_path: Path):
@@ -65,7 +65,7 @@ def test_one_that_another_driver_removed_is_an_interruption(tmp_path: Path):
     found = saved(tmp_path, 1, 4).newest()
     shutil.rmtree(tmp_path / "attempt-1")
     with pytest.raises(TrainingInterrupted, match="is gone"):
-        found.load()
+        found.tensors()
 
 
 def test_one_is_due_when_its_time_has_come(tmp_path: Path):

@@ -26,8 +26,15 @@ def test_few_answers_to_many_choices_are_seen_more_often(examples: int, epochs: 
 
 def test_what_the_user_chose_is_kept():
     assert TrainingConfig(top_layers=40, epochs=1).chosen_for(30, 77, 10) == TrainingConfig(
-        top_layers=30, epochs=1
+        top_layers=30, epochs=1, learning_rate=1e-3
     )
+
+
+def test_an_instruction_tuning_adapts_all_layers_once_and_trains_all_weights_slowly():
+    assert TrainingConfig().chosen_for_mixture(30) == TrainingConfig(
+        top_layers=30, epochs=1, learning_rate=1e-3
+    )
+    assert TrainingConfig(parameters="all").chosen_for_mixture(30).peak == 5e-5
 
 
 @pytest.mark.parametrize(
@@ -59,7 +66,7 @@ def test_an_unknown_name_is_refused_with_the_nearest():
 
 
 def test_an_unknown_name_that_is_near_to_none_is_refused_with_all():
-    with pytest.raises(SetupError, match="no field 'xyz'; it has top_layers, target_modules, rank"):
+    with pytest.raises(SetupError, match="no field 'xyz'; it has parameters, top_layers, target_modules"):
         TrainingConfig(xyz=3)  # type: ignore[call-arg]
 
 

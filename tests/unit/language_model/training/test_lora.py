@@ -17,8 +17,9 @@ from sparklabel.language_model.scoring import option_scorer
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.language_model.training.dataset import Sequences
 from sparklabel.language_model.training.examples import TrainingExample, choice_examples, text_examples
+from sparklabel.language_model.training.loop import StepMetrics, TrainingSummary
 from sparklabel.language_model.training.loss import AnswerLoss
-from sparklabel.language_model.training.trainer import StepMetrics, TrainingSummary, train_lora
+from sparklabel.language_model.training.trainer import train_lora
 
 RIGHT = [i % 4 for i in range(64)]
 LABELS = ("cat", "cat food", "car", "dog")

@@ -8,8 +8,8 @@ from sparklabel.errors import ModelError, ModelUnreachable, TrainingInterrupted
 from sparklabel.label_trie import Step
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.language_model.training.examples import TrainingExample
+from sparklabel.language_model.training.loop import StepMetrics
 from sparklabel.language_model.training.run_folder import RunFolder, TrainingSpec
-from sparklabel.language_model.training.trainer import StepMetrics
 
 SPEC = TrainingSpec("base@sha256:0", TrainingConfig(epochs=2, target_modules=("q_proj",)), choices=2)
 EXAMPLES = [

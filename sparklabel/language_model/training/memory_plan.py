@@ -1,0 +1,253 @@
+"""How much of a model passes through memory at once, planned before the first step of a training on packs.
+
+In: a base's configuration, how many ranks share it, what a device holds. Out: a `MemoryPlan`. One decoder layer is run,
+forward, to see what it keeps for its gradients; the rest is arithmetic. Ranks that ran out of memory have to begin
+again together, so it is better to know.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from sparklabel.errors import ModelError
+from sparklabel.language_model.attention import packed
+from sparklabel.language_model.model import best_dtype
+from sparklabel.language_model.output_heads import LOGITS_AT_ONCE
+from sparklabel.language_model.partial_forward import DecoderStack, decoder_depth
+from sparklabel.language_model.training.pack_loss import PackedPiece, PackLoss, check_same_in_packs
+
+TO_SPARE = 0.10
+"""The share of a device that a plan leaves free."""
+_TRAINED, _TRAINED_WHOLE = 16, 22
+"""Bytes for each weight that a rank trains: float32 weight, gradient, and AdamW's two moments. A model that is not
+divided also has a gradient, a copy and its former weights in the type that computes."""
+_STAGED = 12
+"""Bytes of each weight in the copy that a checkpoint is written from, in the host's memory."""
+_LOGITS = 3 * 4 * LOGITS_AT_ONCE
+"""Logits in float32, their gradients and what the softmax keeps."""
+_MOST_PACKS, _MOST_DEVICES = 64, 4096
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """`microbatch_tokens` pass through the model at once; with `checkpointing`, activations are computed again. A rank
+    is expected to need `bytes` of memory."""
+
+    microbatch_tokens: int
+    checkpointing: bool
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSizes:
+    """What memory is planned by.
+
+    Attributes:
+        parameters: Of the whole model.
+        layer_parameters: Of one decoder layer.
+        layers: How many there are.
+        outer_parameters: Of what is not in a layer: the input and output matrices.
+        saved: Bytes that a layer keeps for its gradients, for each token.
+        state: Bytes of the hidden state between two layers, for each token.
+        width: Bytes of a weight that computes.
+        is_frozen: Whether only adapters are trained, next to which all else is large.
+        on_host: Whether the device is the host, whose memory checkpoints are staged in, too.
+    """
+
+    parameters: int
+    layer_parameters: int
+    layers: int
+    outer_parameters: int
+    saved: float
+    state: int
+    width: int
+    is_frozen: bool = False
+    on_host: bool = False
+
+    def divided(self, world_size: int, tokens: int, *, checkpointing: bool) -> int:
+        """Bytes that each of the ranks needs that share the model: its shards; the outer weights and two layers,
+        gathered to compute and to be given gradients; and what so many tokens leave for the gradients."""
+        a_weight = self.width if self.is_frozen else _TRAINED + _STAGED * self.on_host
+        gathered = (2 * self.width + 4) * (self.outer_parameters + 2 * self.layer_parameters)
+        return int(a_weight * self.parameters / world_size + gathered + self.kept(tokens, checkpointing))
+
+    def whole(self, tokens: int, *, checkpointing: bool) -> int:
+        """Bytes that a rank needs which has the whole model."""
+        a_weight = self.width if self.is_frozen else _TRAINED_WHOLE
+        return int(a_weight * self.parameters + self.kept(tokens, checkpointing))
+
+    def kept(self, tokens: int, checkpointing: bool) -> float:
+        """Bytes that so many tokens leave for the gradients, the output's included."""
+        a_token = self.state * self.layers + self.saved if checkpointing else self.saved * self.layers
+        return a_token * tokens + _LOGITS
+
+
+def plan_memory(
+    sizes: ModelSizes,
+    world_size: int,
+    pack_tokens: int,
+    limit: int,
+    *,
+    microbatch_tokens: int | None = None,
+    checkpointing: bool | None = None,
+) -> MemoryPlan:
+    """The fastest way that fits of a model that ranks share: no checkpointing and the most packs at once, else
+    checkpointing.
+
+    Args:
+        sizes: Of the model.
+        world_size: How many ranks share it.
+        pack_tokens: The size of a pack: fewer do not pass at once.
+        limit: Bytes that a device has.
+        microbatch_tokens: If the user says how many.
+        checkpointing: If the user says whether.
+
+    Raises:
+        ModelError: Not even one pack fits, or not what the user asked for; and how many devices would do.
+    """
+    usable = _usable(limit)
+    most = max(1, (microbatch_tokens or _MOST_PACKS * pack_tokens) // pack_tokens)
+    fewest = 1 if microbatch_tokens is None else most
+    for recomputes in (False, True) if checkpointing is None else (checkpointing,):
+        for packs in range(most, fewest - 1, -1):
+            needed = sizes.divided(world_size, packs * pack_tokens, checkpointing=recomputes)
+            if needed <= usable:
+                return MemoryPlan(packs * pack_tokens, recomputes, needed)
+    tokens, recomputes = fewest * pack_tokens, checkpointing is not False
+    lower = "microbatch_tokens" if fewest > 1 else "max_tokens"
+    raise _too_large(
+        sizes, sizes.divided(world_size, tokens, checkpointing=recomputes), world_size, limit,
+        _devices_that_would_do(sizes, tokens, usable, recomputes), f"lower {lower}",
+    )  # fmt: skip
+
+
+def check_fits_whole(
+    sizes: ModelSizes, pack_tokens: int, limit: int, *, checkpointing: bool | None = None
+) -> bool:
+    """Whether activations have to be computed again for a device to train the model that is not divided. Raises
+    ModelError if it cannot, and says among how many processes the model would fit."""
+    usable = _usable(limit)
+    for recomputes in (False, True) if checkpointing is None else (checkpointing,):
+        needed = sizes.whole(pack_tokens, checkpointing=recomputes)
+        if needed <= usable:
+            return recomputes
+    enough = _devices_that_would_do(sizes, pack_tokens, usable, True)
+    raise _too_large(sizes, needed, 1, limit, enough, "lower max_tokens")
+
+
+def _usable(limit: int) -> int:
+    return int(limit * (1 - TO_SPARE))
+
+
+def _devices_that_would_do(sizes: ModelSizes, tokens: int, usable: int, checkpointing: bool) -> int | None:
+    """How many ranks could share the model."""
+    counts = range(2, _MOST_DEVICES + 1)
+    return next((n for n in counts if sizes.divided(n, tokens, checkpointing=checkpointing) <= usable), None)
+
+
+def _too_large(
+    sizes: ModelSizes, needed: int, devices: int, limit: int, enough: int | None, otherwise: str
+) -> ModelError:
+    what = "adapters beside" if sizes.is_frozen else "all"
+    where = f"on each of {devices} devices, which have" if devices > 1 else "in one process, whose device has"
+    adapters = "" if sizes.is_frozen else ", or train adapters: parameters='lora'"
+    would_do = f"{enough} processes that divide it would do (num_processes={enough}); or " if enough else ""
+    hint = f"{would_do}{otherwise}{adapters}."
+    return ModelError(
+        f"Training {what} {sizes.parameters:,} weights takes {needed / 2**30:.1f} GiB {where} "
+        f"{limit / 2**30:.1f} GiB, of which {TO_SPARE:.0%} are left free.",
+        hint=hint[0].upper() + hint[1:],
+    )
+
+
+def model_sizes(base: Path, device: torch.device, pack_tokens: int, *, is_frozen: bool = False) -> ModelSizes:
+    """Measures one decoder layer of the model on this device, with random weights. Raises ModelError for an
+    architecture whose layers are not found, or see beyond a piece of a pack."""
+    config, whole = _described(base)
+    layers = DecoderStack.of(whole).layers
+    one_layer = sum(p.numel() for p in layers[0].parameters())
+    parameters, depth = sum(p.numel() for p in whole.parameters()), decoder_depth(whole)
+    width = best_dtype(device.type).itemsize
+    return ModelSizes(
+        parameters=parameters, layer_parameters=one_layer, layers=depth,
+        outer_parameters=parameters - depth * one_layer, saved=_saved_bytes(config, device, pack_tokens),
+        state=config.get_text_config().hidden_size * width, width=width, is_frozen=is_frozen,
+        on_host=device.type == "cpu",
+    )  # fmt: skip
+
+
+def weights_bytes(base: Path, device: torch.device) -> int:
+    """Bytes that the model's weights take where they compute."""
+    return sum(p.numel() for p in _described(base)[1].parameters()) * best_dtype(device.type).itemsize
+
+
+def _described(base: Path) -> tuple[Any, Any]:
+    """The model's configuration, and the model without weights."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        config = AutoConfig.from_pretrained(base, trust_remote_code=False)
+        return config, AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+
+
+def _saved_bytes(config: Any, device: torch.device, tokens: int) -> float:
+    """Bytes a token that a layer keeps for its gradients."""
+    kept = [_kept_by(deepcopy(config), depth, device, tokens) for depth in (1, 2)]
+    return max(0.0, float(kept[1] - kept[0]) / tokens)
+
+
+def _kept_by(config: Any, depth: int, device: torch.device, tokens: int) -> int:
+    """Bytes that a model with so many layers and next to no vocabulary keeps."""
+    from transformers import AutoModelForCausalLM
+
+    text = config.get_text_config()
+    text.num_hidden_layers, text.vocab_size, text.pad_token_id = depth, 8, None
+    if getattr(text, "layer_types", None):
+        text.layer_types = list(text.layer_types)[:depth]
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            model: Any = AutoModelForCausalLM.from_config(
+                config, dtype=best_dtype(device.type), trust_remote_code=False
+            ).to(device)
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+        raise ModelError(f"A layer of {type(config).__name__} cannot be measured: {error}") from None
+    model.set_attn_implementation(packed.NAME)
+    loss = PackLoss(model.eval(), trains_head=True)
+    check_same_in_packs(loss)
+    piece = PackedPiece(np.ones(tokens, np.int32), tokens - 1)
+    kept: dict[int, int] = {}
+    with _noting(kept, loss):
+        loss([piece])
+    return sum(kept.values())
+
+
+@contextmanager
+def _noting(kept: dict[int, int], module: nn.Module) -> Iterator[None]:
+    """Inside, notes the bytes of each storage that is kept for gradients, except weights."""
+    weights = {parameter.untyped_storage().data_ptr() for parameter in module.parameters()}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with saved_tensors_hooks(note, lambda tensor: tensor):
+        yield
+
+
+def device_bytes(device: torch.device, ranks_here: int) -> int:
+    """The memory that this rank can have: of its GPU, or its share of what the host has left."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    import psutil
+
+    return int(psutil.virtual_memory().available) // max(1, ranks_here)

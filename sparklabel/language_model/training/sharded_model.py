@@ -1,0 +1,178 @@
+"""A model whose weights are divided among ranks (torch FSDP2): read into shards, and written out of them.
+
+In: a model folder. Out: a module of which this rank holds a part, on its device; or a folder that transformers and vLLM
+read. No rank ever holds the whole.
+"""
+
+import shutil
+from contextlib import suppress
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+from torch import Tensor, nn
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+from sparklabel.errors import ModelError, SetupError
+from sparklabel.language_model.attention import packed
+from sparklabel.language_model.model import best_dtype
+from sparklabel.language_model.partial_forward import DecoderStack, decoder_depth
+from sparklabel.language_model.training.config import TrainingConfig
+from sparklabel.language_model.training.full_weights import copy_all_but_weights, stored_dtype
+from sparklabel.language_model.training.lora import Adapter, with_adapters
+from sparklabel.language_model.training.pack_loss import PackLoss
+from sparklabel.language_model.training.ranks import is_loss
+from sparklabel.redaction import first_line
+
+_SHARDED = "sharded"
+"""The folder that the writer leaves beside the consolidated file."""
+
+
+def check_torch() -> None:
+    """Raises SetupError if this torch cannot write what ranks have trained together: told before the first step."""
+    try:
+        from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+    except ImportError:
+        options: set[str] = set()
+    else:
+        options = set(signature(HuggingFaceStorageWriter.__init__).parameters)
+    if not {"save_distributed", "enable_consolidation"} <= options:
+        raise SetupError(
+            f"torch {torch.__version__} cannot save a model that is divided among processes.",
+            hint="Update torch (2.9 can), or train in one process or adapters: num_processes=1, parameters='lora'.",
+        )
+
+
+def load_sharded(base: Path, device: torch.device, *, checkpointing: bool) -> PackLoss:
+    """The loss of a model, divided among the ranks of torch's default process group: float32 master weights, which
+    compute in the device's best type.
+
+    Args:
+        base: The model's folder, with safetensors weights.
+        device: This rank's.
+        checkpointing: Compute activations again for the gradients.
+
+    Raises:
+        ModelError: The files do not load, or the architecture's decoder layers are not found.
+    """
+    model = _without_weights(base, torch.float32, checkpointing=checkpointing)
+    loss = PackLoss(model, trains_head=True)
+    _divide(loss, DecoderStack.of(model), set(), device)
+    _fill(model, base, device)
+    return loss
+
+
+def load_adapted(
+    base: Path, device: torch.device, config: TrainingConfig, *, checkpointing: bool
+) -> tuple[PackLoss, Adapter]:
+    """The same with frozen weights in the type that computes, and with adapters, of which each rank has all. `config`
+    is complete. Raises ModelError, too, if peft is missing or there is nothing to adapt."""
+    from peft.tuners.lora import LoraLayer
+
+    model = _without_weights(base, best_dtype(device.type), checkpointing=checkpointing)
+    stack, depth = DecoderStack.of(model), decoder_depth(model)
+    layers = range(depth - (config.top_layers or depth), depth)
+    wrapped = with_adapters(model, layers, config.target_modules, config.rank, config.lora_alpha)
+    own = {parameter for parameter in model.parameters() if parameter.requires_grad}
+    loss = PackLoss(model, trains_head=False)
+    _divide(loss, stack, own, device)
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            module.reset_lora_parameters("default", True)
+    _fill(model, base, device)
+    return loss, Adapter(wrapped)
+
+
+def _without_weights(base: Path, dtype: torch.dtype, *, checkpointing: bool) -> Any:
+    """The model of a folder on torch's meta device."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        config = AutoConfig.from_pretrained(base, trust_remote_code=False)
+        with torch.device("meta"):
+            model: Any = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The model in {base} does not load: {error}") from None
+    model.set_attn_implementation(packed.NAME)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):  # losses must not depend on how many ranks there are
+            module.p = 0.0
+    model.eval()
+    if checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.train()  # transformers recomputes only then
+    return model
+
+
+def _divide(loss: PackLoss, stack: DecoderStack, whole: set[nn.Parameter], device: torch.device) -> None:
+    """Divides all weights but `whole` among the ranks, with memory for this rank's part and nothing in it."""
+    policy = MixedPrecisionPolicy(param_dtype=best_dtype(device.type), reduce_dtype=torch.float32)
+    for layer in stack.layers:
+        fully_shard(layer, mp_policy=policy, ignored_params=whole)
+    fully_shard(loss, mp_policy=policy, ignored_params=whole)
+    loss.to_empty(device=device)
+
+
+def _fill(model: Any, base: Path, device: torch.device) -> None:
+    model.tie_weights()
+    _make_buffers(model, device)
+    _read(base, {name: weight for name, weight in named_weights(model).items() if "lora_" not in name})
+
+
+def named_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Each weight once, by its name in the model's files: a tied output matrix has that of the input matrix."""
+    return {name.replace(".base_layer", ""): weight.detach() for name, weight in model.named_parameters()}
+
+
+def _make_buffers(model: nn.Module, device: torch.device) -> None:
+    """Buffers that are not in the files, such as rotary frequencies: each module that has some is made anew."""
+    for name, module in model.named_modules():
+        own = dict(module.named_buffers(recurse=False))
+        if not own:
+            continue
+        made: Any = None
+        with suppress(TypeError, ValueError, AttributeError):
+            made = type(module)(model.config)
+        if made is None:
+            raise ModelError(
+                f"{type(model).__name__} cannot be read into shards: {name or 'it'} has buffers that its files lack."
+            )
+        for buffer, values in dict(made.named_buffers(recurse=False)).items():
+            own[buffer].copy_(values.to(device))
+
+
+def _read(base: Path, weights: dict[str, Tensor]) -> None:
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+
+    try:
+        dcp.load(dict(weights), storage_reader=HuggingFaceStorageReader(str(base)))
+    except (dcp.api.CheckpointException, RuntimeError, OSError) as error:
+        if is_loss(error):
+            raise
+        raise ModelError(f"The weights in {base} cannot be read into shards: {first_line(error)}") from None
+
+
+def save_sharded(model: nn.Module, base: Path, folder: Path, rank: int) -> None:
+    """Writes the weights in the base's own type, with its tokenizer and configuration. Called on all ranks."""
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+
+    dtype = stored_dtype(base)
+    if rank == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        copy_all_but_weights(base, folder)
+    dist.barrier()
+    weights = {name: weight.to(dtype) for name, weight in named_weights(model).items()}
+    writer = HuggingFaceStorageWriter(
+        str(folder),
+        save_distributed=True,
+        enable_consolidation=True,
+        fqn_to_index_mapping=dict.fromkeys(weights, 1),
+    )
+    dcp.save(weights, storage_writer=writer)
+    dist.barrier()
+    if rank == 0:
+        shutil.rmtree(folder / _SHARDED, ignore_errors=True)
+    dist.barrier()
