@@ -33,6 +33,7 @@ class TableSnapshot:
         name: What the user wrote.
         sql: The table as named in SQL.
         version: `UNVERSIONED` for a view, and for a table that does not exist yet.
+        id: Delta's own of the table: another one if it was dropped and made anew at the same place.
     """
 
     name: str
@@ -42,6 +43,7 @@ class TableSnapshot:
     schema: StructType
     properties: Mapping[str, str]
     bytes: int = 0
+    id: str = ""
 
     @property
     def has_deletion_vectors(self) -> bool:
@@ -106,14 +108,9 @@ def open_snapshot(spark: SparkSession, table: str, otherwise: str = "") -> Table
             hint=f"Give the name of a Delta table (catalog.schema.table) or its path. {otherwise}".strip(),
         ) from None
     return TableSnapshot(
-        table,
-        sql,
-        detail["location"],
-        version,
-        schema,
-        detail["properties"] or {},
-        detail["sizeInBytes"] or 0,
-    )
+        table, sql, detail["location"], version, schema, detail["properties"] or {}, detail["sizeInBytes"] or 0,
+        detail["id"] or "",
+    )  # fmt: skip
 
 
 def open_readable(spark: SparkSession, name: str) -> TableSnapshot:

@@ -22,7 +22,7 @@ REPORTS = [getattr(sl, name) for name in sl.__all__ if name.endswith("Report")]
 CELL = Cell(set_name=CLEAR, entry=CLEAR, answers=0, metric=CLEAR, error=CLEAR)
 BY_NAME = {
     "stopped": "", "pairs": (), "cells": [CELL, replace(CELL, value=1.0, low=1.0, high=1.0)],
-    "gate": judge([], []), "calibrator": Temperature(1.0), "again_at": None,
+    "gate": judge([], []), "calibrator": Temperature(1.0), "again_at": None, "generalization": None,
     "metrics": measure(sl.classification("t", "x", ["a", "b"]).answer_mode, ["a"], ["a"], [0.5], ["ok"]),
 }  # fmt: skip
 

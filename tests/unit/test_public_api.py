@@ -50,6 +50,13 @@ PROMISED = {
     "compare_runs": lambda name, folder=".", *, queue=None: ...,
     "cancel_run": lambda name, *, queue=None: ...,
     "retry_run": lambda name, *, queue=None: ...,
+    "source": lambda table, task, *, key=None, answers=None, column=None, into=None, weight=1.0, max_rows=None,
+                     held_out=False: ...,
+    "mixture": lambda sources, *, cap=20_000, temperature=1.0, few_shot=(0, 4), seed=0: ...,
+    "load_mixture": lambda path: ...,
+    "instruction_tune": lambda spark, mixture, *, registered_name, base=DEFAULT, config=None, judge_rows=200,
+                               num_processes=1, min_processes=None, use_gpu=None, checkpoints=None,
+                               checkpoint_minutes=10.0, experiment="sparklabel", progress=True: ...,
     "grid": lambda: ...,
     "tpe": lambda *, trials, seed=0: ...,
     "undo_pass": lambda spark, table, pass_id: ...,
@@ -80,6 +87,9 @@ def test_the_public_names_are_the_promised_ones():
         "ReviewReport",
         "AgreementReport",
         "QueuedRuns",
+        "InstructionReport",
+        "Mixture",
+        "Source",
     }
     options = {"FakeOptions", "OpenAIOptions", "TransformersOptions", "VllmOptions"}
     assert set(sl.__all__) == verbs | records | options | {"DEFAULT", "SparklabelError"}
