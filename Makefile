@@ -10,7 +10,8 @@ PARALLEL = -n $(or $(N),2) --dist loadfile --no-loadscope-reorder
 LIGHT := -m "not model and not process"
 # What imports transformers' models, which takes longer than most tests: in one process only.
 TENSORS := tests/unit/language_model tests/unit/engines tests/unit/models
-# Tests that kill processes and wait for signs of life, and so run alone; the longer ones are left to `make chaos`.
+# What takes long is left to `make chaos`. Tests that kill processes and wait for signs of life run alone.
+LONG := tests/spark/test_finetune_ranks.py
 ALONE := tests/chaos/test_kills.py tests/cluster/test_labeling_job.py tests/cluster/test_lost_tasks.py
 .DEFAULT_GOAL := help
 .PHONY: help install setup demo test docs wheel unit unit-tensors unit-rest story coverage s3 browser chaos mutants vllm-cpu lint format lock clean
@@ -22,7 +23,7 @@ demo: setup ## the whole loop on one machine: label, answer, fine-tune, relabel
 	@$(BIN)/sparklabel demo
 
 test: setup lint docs wheel build/classes.jsa ## linter, type checker, site, wheel and the tests, in two processes: make test N=4
-	@$(PYTEST) $(PARALLEL) tests/spark tests/unit
+	@$(PYTEST) $(PARALLEL) $(LONG:%=--ignore=%) tests/spark tests/unit
 	@$(PYTEST) tests/browser $(ALONE) tests/vllm tests/gpu
 
 unit: install ## the tests that need no JVM, no model and no process of their own, in two processes
@@ -63,7 +64,7 @@ browser: setup ## the review app in a real browser: needs chromium (Debian, Ubun
 	@SPARKLABEL_BROWSER=1 $(PYTEST) tests/browser
 
 chaos: setup ## passes, reviews, trainings and queues whose processes are killed at random moments: make chaos N=200, N=50:100
-	@CHAOS=$(or $(N),20) $(PYTEST) tests/chaos tests/cluster
+	@CHAOS=$(or $(N),20) $(PYTEST) tests/chaos tests/cluster $(LONG)
 
 # Tests start many JVMs, each of which comes up a quarter sooner so.
 build/classes.jsa: requirements.lock | setup

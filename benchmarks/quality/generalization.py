@@ -53,12 +53,12 @@ def main() -> None:
         task = found.task.model_copy(update={"name": name})
         rows = found.test if is_unseen else found.train  # test rows are never learned from
         table = work / "tables" / name
-        if not table.exists():
+        if not (table / "_delta_log" / f"{0:020}.json").exists():
             columns = ", ".join(f"{column} STRING" for column in task.inputs)
             stored = float if task.value_type == "DOUBLE" else lambda answer: answer
             values = [(number, stored(answer), *inputs) for number, (inputs, answer) in enumerate(rows)]
             frame = spark.createDataFrame(values, f"id INT, answer {task.value_type}, {columns}")
-            frame.write.format("delta").save(str(table))
+            frame.write.format("delta").mode("overwrite").save(str(table))
         options = {"answers": "answer", "held_out": is_unseen, "max_rows": arguments.rows}
         sources.append(sl.source(str(table), task, key="id", **options))
     config = sl.TrainingConfig(
@@ -66,14 +66,18 @@ def main() -> None:
         batch_size=arguments.batch, seed=arguments.seed, max_tokens=arguments.tokens,
     )  # fmt: skip
     mixture = sl.mixture(sources, few_shot=(0, arguments.few_shot), seed=arguments.seed)
+    # A name of its own: another run's champion would be what it has to beat.
+    rate, way = config.learning_rate or "default", arguments.parameters
+    name = f"labeler-{way}-{rate}-{arguments.epochs}-{arguments.rows}-{arguments.few_shot}-{arguments.seed}"
     report = sl.instruction_tune(
-        spark, mixture, registered_name="labeler", config=config,
+        spark, mixture, registered_name=name, config=config,
         judge_rows=arguments.judge_rows, num_processes=arguments.processes, checkpoints=str(work / "trainings"),
         checkpoint_minutes=5,
     )  # fmt: skip
     print(report)
     found = report.generalization
     assert found is not None, "sets with held-out rows"
+    assert report.baseline == "the base"
     table = figure_table("accuracy in %", "task", "rows", "new", "base", "gain")
     for one in found.tasks:
         shown = [f"{100 * value:.1f}" for value in (one.accuracy_new, one.accuracy_old, one.gain)]

@@ -49,7 +49,7 @@ class LanguageModel:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.device = next(model.parameters()).device
-        self.batch_tokens = batch_tokens or _best_batch_tokens(self.device)
+        self.batch_tokens = batch_tokens or best_batch_tokens(self.device)
         self.kept_tokens = self.batch_tokens * _KEPT_PER_BATCH_TOKEN
         self._stock_attention = model.config._attn_implementation
         self._active: Mapping[str, Tensor] = {}
@@ -213,7 +213,8 @@ def _check_device(device: str) -> None:
         raise SetupError(f"There is no device {device!r} here: {first_line(error)}") from None
 
 
-def _best_batch_tokens(device: torch.device) -> int:
+def best_batch_tokens(device: torch.device) -> int:
+    """The most tokens in one forward pass for scoring."""
     if device.type != "cpu":
         return _GPU_BATCH_TOKENS
     return _AMX_BATCH_TOKENS if torch.cpu._is_amx_tile_supported() else _CPU_BATCH_TOKENS

@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS merged (task TEXT PRIMARY KEY, seq INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS refused (task TEXT NOT NULL, input_hash TEXT NOT NULL, PRIMARY KEY (task, input_hash));
 """
 _TABLES = {"about", "events", "merged"}
+_ANOTHER = "Name another file (--journal PATH, in Python journal=)"
 _MAGIC, _OURS, _OURS_AT = b"SQLite format 3\0", 0x53504C52, 68
 """How a SQLite file begins; which application a journal says it is of, and where (sqlite.org/fileformat.html)."""
 
@@ -71,7 +72,7 @@ class Journal:
             except (OSError, sqlite3.Error) as error:
                 raise SetupError(
                     f"The journal {file} cannot be used: {error}.",
-                    hint="Name another file: --journal PATH, on a local disk that can be written.",
+                    hint=f"{_ANOTHER}, on a local disk that can be written.",
                 ) from None
             self._closing = stack.pop_all()
         self._waiting: queue.Queue[tuple[Sequence[Event], Future[list[int]]] | None] = queue.Queue()
@@ -147,7 +148,7 @@ class Journal:
     def _refuse_second(self, holder: str) -> None:
         raise SetupError(
             f"The journal {self.file} is in use by {holder}.",
-            hint="The link of that review still works. A second one needs a journal of its own: --journal PATH.",
+            hint=f"The link of that review still works. {_ANOTHER}: a second review needs one of its own.",
         )
 
     def _described(self, about: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -172,7 +173,7 @@ class Journal:
             )
             raise SetupError(
                 f"The journal {self.file} is of another review: {differ}.",
-                hint="Name another file: --journal PATH. `sparklabel flush --journal PATH` writes what that one holds.",
+                hint=f"{_ANOTHER}. `sparklabel flush --journal PATH` writes what that one holds.",
             )
         found = given | {"journal": uuid.uuid4().hex, "format": _FORMAT}
         self._database.execute("INSERT OR REPLACE INTO about VALUES ('review', ?)", (json.dumps(found),))
@@ -240,7 +241,7 @@ def _check_is_ours(file: Path) -> None:
     with file.open("rb") as opened:
         head = opened.read(100)
     if not head.startswith(_MAGIC):
-        raise SetupError(f"{file} is not a journal of a review.", hint="Name another file: --journal PATH.")
+        raise SetupError(f"{file} is not a journal of a review.", hint=f"{_ANOTHER}.")
     if int.from_bytes(head[_OURS_AT : _OURS_AT + 4]) == _OURS:
         return
     # Without a log beside it nothing is missing from the file, and reading must not leave one there.
@@ -251,7 +252,7 @@ def _check_is_ours(file: Path) -> None:
     if found and not found >= _TABLES:
         raise SetupError(
             f"{file} is not a journal of a review: it is a database of something else.",
-            hint="Name another file: --journal PATH.",
+            hint=f"{_ANOTHER}.",
         )
 
 

@@ -143,6 +143,7 @@ class _TrainingRun:
     def _on_executors(self) -> int:
         """By ranks, attempt after attempt until one comes to its end. Returns the number of attempts."""
         count, attempts, fruitless = self.processes.count, 0, 0
+        self.run.forget_too_large()
         while self.run.done() is None:
             attempt, before = self.run.new_attempt(), self._saved_steps()
             attempts += 1

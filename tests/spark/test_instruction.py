@@ -65,13 +65,16 @@ def pack(spark, base, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def tuned(spark, mixture, base, mlflow_store):
-    """All weights of the tiny model, tuned twice: the second time with what the first one packed."""
+def tuned(spark, mixture, base, cache, mlflow_store):
+    """All weights of the tiny model, tuned twice, the second time with what the first one packed; and the folders of
+    packs that this made."""
+    before = {folder.name for folder in (cache / "trainings").glob("packs-*")}
     options = {"base": base.reference, "config": replace(CONFIG, parameters="all"), "progress": False}
-    return [
+    reports = [
         sl.instruction_tune(spark, mixture, registered_name=name, judge_rows=40, **options)
         for name in ("labeler", "again")
     ]
+    return *reports, {folder.name for folder in (cache / "trainings").glob("packs-*")} - before
 
 
 def test_packs_are_equal_however_tables_are_divided(mixture, pack):
@@ -138,9 +141,37 @@ def test_an_instruction_tuning_registers_a_model_and_says_how_well_it_does_each_
     assert report.gate.verdict in ("promoted", "inconclusive", "rejected")
 
 
-def test_an_equal_mixture_is_packed_once(tuned, cache):
-    assert tuned[0].packs == tuned[1].packs
-    assert len(list((cache / "trainings").glob("packs-*"))) == 1
+def test_a_call_that_ended_goes_on_with_the_versions_that_it_began_with(
+    spark, table, base, monkeypatch, mlflow_store
+):
+    spark.sql(
+        f"CREATE TABLE {table} USING DELTA AS SELECT id, concat('t', id) AS text, 'fresh' AS gold FROM range(30)"
+    )
+    mixture = sl.mixture([sl.source(table, VERDICT, key="id", answers="gold")])
+
+    def tune():
+        return sl.instruction_tune(
+            spark, mixture, registered_name="ended", base=base.reference, config=CONFIG, progress=False
+        )
+
+    with monkeypatch.context() as broken:
+        broken.setattr("sparklabel.training.instruction.tune.promote_if_better", ended)
+        with pytest.raises(KeyboardInterrupt):
+            tune()
+    spark.sql(f"INSERT INTO {table} SELECT id + 100, 'new', 'rotten' FROM range(30)")
+    report = tune()
+    assert (report.sources[0].version, report.model) == (0, "models:/ended/1")
+    assert tune().sources[0].version == 1
+
+
+def ended(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_an_equal_mixture_is_packed_once(tuned):
+    first, second, folders = tuned
+    assert first.packs == second.packs
+    assert len(folders) == 1
 
 
 def test_a_tuned_model_labels_any_task_through_spark(spark, tuned, small, label):

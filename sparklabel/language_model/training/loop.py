@@ -102,8 +102,7 @@ class Optimizer(Protocol):
         """Of the next step."""
 
     def all_reduce(self, votes: Votes) -> Votes:
-        """Adds up the ranks' gradients, and their votes. Raises ModelError if an earlier checkpoint failed, and the
-        ranks are ending."""
+        """Adds up the ranks' gradients, and their votes."""
 
     def step(self) -> None: ...
 
@@ -154,7 +153,10 @@ class TrainingLoop:
                 self._save(checkpoints, votes.is_ending)
             if votes.is_ending:
                 raise TrainingInterrupted(f"The training was asked to end after step {number + 1}.")
-        self._optimizer.finish()
+        try:
+            self._optimizer.finish()
+        except ModelError as error:  # what was trained is saved next, and needs no checkpoint
+            tell(error.message)
 
     def _votes(self, loss: float, checkpoints: Checkpoints | None) -> Votes:
         is_due = checkpoints is not None and self._ranks.rank == 0 and checkpoints.is_due

@@ -23,12 +23,14 @@ from sparklabel.language_model.model import best_dtype
 from sparklabel.language_model.output_heads import LOGITS_AT_ONCE
 from sparklabel.language_model.partial_forward import DecoderStack, decoder_depth
 from sparklabel.language_model.training.pack_loss import PackedPiece, PackLoss, check_same_in_packs
+from sparklabel.redaction import first_line
 
 TO_SPARE = 0.10
 """The share of a device that a plan leaves free."""
-_TRAINED, _TRAINED_WHOLE = 16, 22
+_TRAINED, _TRAINED_WHOLE, _STEPPED_WHOLE = 16, 22, 30
 """Bytes for each weight that a rank trains: float32 weight, gradient, and AdamW's two moments. A model that is not
-divided also has a gradient, a copy and its former weights in the type that computes."""
+divided also has a gradient, a copy and its former weights in the type that computes; AdamW's step takes two more
+numbers for each weight, when no activations are kept."""
 _STAGED = 12
 """Bytes of each weight in the copy that a checkpoint is written from, in the host's memory."""
 _LOGITS = 3 * 4 * LOGITS_AT_ONCE
@@ -82,7 +84,8 @@ class ModelSizes:
     def whole(self, tokens: int, *, checkpointing: bool) -> int:
         """Bytes that a rank needs which has the whole model."""
         a_weight = self.width if self.is_frozen else _TRAINED_WHOLE
-        return int(a_weight * self.parameters + self.kept(tokens, checkpointing))
+        computing = a_weight * self.parameters + self.kept(tokens, checkpointing)
+        return int(computing if self.is_frozen else max(computing, _STEPPED_WHOLE * self.parameters))
 
     def kept(self, tokens: int, checkpointing: bool) -> float:
         """Bytes that so many tokens leave for the gradients, the output's included."""
@@ -97,6 +100,7 @@ def plan_memory(
     limit: int,
     *,
     microbatch_tokens: int | None = None,
+    most_tokens: int | None = None,
     checkpointing: bool | None = None,
 ) -> MemoryPlan:
     """The fastest way that fits of a model that ranks share: no checkpointing and the most packs at once, else
@@ -108,14 +112,16 @@ def plan_memory(
         pack_tokens: The size of a pack: fewer do not pass at once.
         limit: Bytes that a device has.
         microbatch_tokens: If the user says how many.
+        most_tokens: More have been tried, and did not fit.
         checkpointing: If the user says whether.
 
     Raises:
         ModelError: Not even one pack fits, or not what the user asked for; and how many devices would do.
     """
     usable = _usable(limit)
-    most = max(1, (microbatch_tokens or _MOST_PACKS * pack_tokens) // pack_tokens)
-    fewest = 1 if microbatch_tokens is None else most
+    wanted = min(filter(None, (microbatch_tokens, most_tokens)), default=_MOST_PACKS * pack_tokens)
+    most = max(1, wanted // pack_tokens)
+    fewest = most if microbatch_tokens and not most_tokens else 1
     for recomputes in (False, True) if checkpointing is None else (checkpointing,):
         for packs in range(most, fewest - 1, -1):
             needed = sizes.divided(world_size, packs * pack_tokens, checkpointing=recomputes)
@@ -129,16 +135,19 @@ def plan_memory(
     )  # fmt: skip
 
 
-def check_fits_whole(
-    sizes: ModelSizes, pack_tokens: int, limit: int, *, checkpointing: bool | None = None
-) -> bool:
-    """Whether activations have to be computed again for a device to train the model that is not divided. Raises
-    ModelError if it cannot, and says among how many processes the model would fit."""
-    usable = _usable(limit)
+def plan_whole(
+    sizes: ModelSizes, pack_tokens: int, limit: int, most: int, *, checkpointing: bool | None = None
+) -> MemoryPlan:
+    """The same for a model that is not divided, of which at most `most` tokens are to pass at once; and fewer than a
+    pack, if need be. Raises ModelError if a device cannot train it, and says among how many processes it would fit."""
+    usable, needed = _usable(limit), 0
     for recomputes in (False, True) if checkpointing is None else (checkpointing,):
-        needed = sizes.whole(pack_tokens, checkpointing=recomputes)
-        if needed <= usable:
-            return recomputes
+        tokens = most
+        while tokens >= min(most, pack_tokens):
+            needed = sizes.whole(tokens, checkpointing=recomputes)
+            if needed <= usable:
+                return MemoryPlan(tokens, recomputes, needed)
+            tokens //= 2
     enough = _devices_that_would_do(sizes, pack_tokens, usable, True)
     raise _too_large(sizes, needed, 1, limit, enough, "lower max_tokens")
 
@@ -193,9 +202,12 @@ def _described(base: Path) -> tuple[Any, Any]:
     """The model's configuration, and the model without weights."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    with torch.device("meta"):
-        config = AutoConfig.from_pretrained(base, trust_remote_code=False)
-        return config, AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    try:
+        with torch.device("meta"):
+            config = AutoConfig.from_pretrained(base, trust_remote_code=False)
+            return config, AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The model in {base} does not load: {first_line(error)}") from None
 
 
 def _saved_bytes(config: Any, device: torch.device, tokens: int) -> float:
@@ -242,6 +254,20 @@ def _noting(kept: dict[int, int], module: nn.Module) -> Iterator[None]:
 
     with saved_tensors_hooks(note, lambda tensor: tensor):
         yield
+
+
+def check_host_holds(sizes: ModelSizes, world_size: int, ranks_here: int) -> None:
+    """Raises ModelError if this host's memory does not hold the copies that its ranks' checkpoints are written from."""
+    import psutil
+
+    needed = _STAGED * sizes.parameters // world_size * ranks_here
+    free = int(psutil.virtual_memory().available)
+    if not sizes.is_frozen and needed > free * (1 - TO_SPARE):
+        raise ModelError(
+            f"Checkpoints of {ranks_here} ranks are written from {needed / 2**30:.1f} GiB of their host's memory, "
+            f"which has {free / 2**30:.1f} GiB left.",
+            hint="Give the host more memory, or spread the ranks over more hosts.",
+        )
 
 
 def device_bytes(device: torch.device, ranks_here: int) -> int:

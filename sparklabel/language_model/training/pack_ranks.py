@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 
 from sparklabel.errors import ModelError
 from sparklabel.language_model.memory_limits import is_out_of_memory
@@ -20,6 +21,7 @@ from sparklabel.language_model.training.config import ALL, LORA, TrainingConfig
 from sparklabel.language_model.training.loop import OnStep, TrainingSummary
 from sparklabel.language_model.training.memory_plan import (
     MemoryPlan,
+    check_host_holds,
     device_bytes,
     model_sizes,
     plan_memory,
@@ -73,8 +75,16 @@ class PackTraining:
         """
         if not self._is_sharded(ranks, ranks_here):
             return self._whole(ranks, ranks_here)
-        with nullcontext(ranks) if ranks.world_size > 1 else group_of_one() as group, loss_is_told():
-            return self._divided(group, ranks_here, tried)
+        with nullcontext(ranks) if dist.is_initialized() else group_of_one() as group, loss_is_told():
+            try:
+                return self._divided(group, ranks_here, tried)
+            except MicrobatchTooLarge as large:
+                if group.world_size > 1:
+                    raise
+                raise ModelError(
+                    f"Memory does not hold {large.tokens:,} tokens at once.",
+                    hint="Lower microbatch_tokens, or divide the model among more processes: num_processes=2.",
+                ) from large
 
     def _is_sharded(self, ranks: Ranks, ranks_here: int) -> bool:
         """Whether the ranks divide the model among them: if there is a checkpoint of all weights, as it was written.
@@ -104,19 +114,21 @@ class PackTraining:
         check_torch()
         size, config = self.packs.manifest.size, self.config
         sizes = model_sizes(self.base, self.device, size, is_frozen=config.parameters == LORA)
-        limit, again = config.microbatch_tokens, config.activation_checkpointing
+        most, again = None, config.activation_checkpointing
         if tried is not None and tried.tokens > size:
-            limit, again = tried.tokens // 2, tried.checkpointing or again
+            most, again = tried.tokens // 2, tried.checkpointing or again
         elif tried is not None and (tried.checkpointing or again is False):
             raise ModelError(
                 f"Memory does not hold a single pack of {size:,} tokens on each of {ranks.world_size} devices.",
                 hint="Give more processes, lower max_tokens, or train adapters: parameters='lora'.",
             )
         elif tried is not None:
-            limit, again = size, True
-        limit_here = device_bytes(self.device, ranks_here)
+            most, again = size, True
+        if self.device.type != "cpu":
+            check_host_holds(sizes, ranks.world_size, ranks_here)
         plan = plan_memory(
-            sizes, ranks.world_size, size, limit_here, microbatch_tokens=limit, checkpointing=again
+            sizes, ranks.world_size, size, device_bytes(self.device, ranks_here),
+            microbatch_tokens=config.microbatch_tokens, most_tokens=most, checkpointing=again,
         )  # fmt: skip
         agreed = MemoryPlan(
             ranks.least(plan.microbatch_tokens), ranks.least(-int(plan.checkpointing)) < 0, plan.bytes

@@ -14,7 +14,7 @@ import torch
 
 from sparklabel.errors import AnswersError
 from sparklabel.language_model.memory_limits import free_device_memory, runs_within_memory
-from sparklabel.language_model.model import LanguageModel, default_device
+from sparklabel.language_model.model import LanguageModel, best_batch_tokens, default_device
 from sparklabel.language_model.partial_forward import decoder_depth
 from sparklabel.language_model.training.checkpoints import Checkpoints
 from sparklabel.language_model.training.config import ALL, TrainingConfig
@@ -22,7 +22,7 @@ from sparklabel.language_model.training.flat_weights import FlatWeights
 from sparklabel.language_model.training.full_weights import FullWeights, training_all
 from sparklabel.language_model.training.loop import OnStep, TrainingLoop, TrainingSummary
 from sparklabel.language_model.training.lora import Adapter, adapted
-from sparklabel.language_model.training.memory_plan import check_fits_whole, device_bytes, model_sizes
+from sparklabel.language_model.training.memory_plan import device_bytes, model_sizes, plan_whole
 from sparklabel.language_model.training.optimizer import FlatOptimizer
 from sparklabel.language_model.training.pack_loss import (
     PackLoss,
@@ -101,14 +101,18 @@ def train_on_packs(
 
 
 def that_fits(base: Path, packs: PackFolder, config: TrainingConfig, ranks_here: int = 1) -> TrainingConfig:
-    """The config, which computes activations again if memory needs it. Raises ModelError if the model cannot be trained
-    in this process, before it is loaded; so many ranks share the host's memory."""
+    """The config, with how many tokens pass at once, and whether activations are computed again for want of memory.
+    Raises ModelError if the model cannot be trained in this process, before it is loaded; so many ranks share the
+    host's memory."""
     device = default_device()
     size = packs.manifest.size
     sizes = model_sizes(base, device, size, is_frozen=config.parameters != ALL)
     limit = device_bytes(device, ranks_here)
-    again = check_fits_whole(sizes, size, limit, checkpointing=config.activation_checkpointing)
-    return replace(config, activation_checkpointing=again)
+    most = config.microbatch_tokens or _MICROBATCHES * best_batch_tokens(device)
+    plan = plan_whole(sizes, size, limit, most, checkpointing=config.activation_checkpointing)
+    return replace(
+        config, microbatch_tokens=plan.microbatch_tokens, activation_checkpointing=plan.checkpointing
+    )
 
 
 @contextmanager

@@ -181,6 +181,11 @@ class RunFolder:
         tried = [one for one in found if one["world_size"] >= world_size]
         return min(tried, key=lambda one: (one["tokens"], not one["checkpointing"]), default=None)
 
+    def forget_too_large(self) -> None:
+        """Forgets what did not fit: another call may find more memory."""
+        for file in self.path.glob(f"attempt-*/{_TOO_LARGE}"):
+            file.unlink(missing_ok=True)
+
     def has_noted(self, attempt: int) -> bool:
         """Whether the attempt ended for want of memory."""
         return (self.attempt(attempt) / _TOO_LARGE).is_file()

@@ -5,7 +5,8 @@ read. No rank ever holds the whole.
 """
 
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 from sparklabel.errors import ModelError, SetupError
 from sparklabel.language_model.attention import packed
+from sparklabel.language_model.memory_limits import is_out_of_memory
 from sparklabel.language_model.model import best_dtype
 from sparklabel.language_model.partial_forward import DecoderStack, decoder_depth
 from sparklabel.language_model.training.config import TrainingConfig
@@ -27,6 +29,7 @@ from sparklabel.language_model.training.pack_loss import PackLoss
 from sparklabel.language_model.training.ranks import is_loss
 from sparklabel.redaction import first_line
 
+_THREADS = 4
 _SHARDED = "sharded"
 """The folder that the writer leaves beside the consolidated file."""
 
@@ -46,13 +49,16 @@ def check_torch() -> None:
         )
 
 
-def load_sharded(base: Path, device: torch.device, *, checkpointing: bool) -> PackLoss:
+def load_sharded(
+    base: Path, device: torch.device, group: dist.ProcessGroup, *, checkpointing: bool
+) -> PackLoss:
     """The loss of a model, divided among the ranks of torch's default process group: float32 master weights, which
     compute in the device's best type.
 
     Args:
         base: The model's folder, with safetensors weights.
         device: This rank's.
+        group: Of all ranks, for reading, which may take long.
         checkpointing: Compute activations again for the gradients.
 
     Raises:
@@ -61,28 +67,28 @@ def load_sharded(base: Path, device: torch.device, *, checkpointing: bool) -> Pa
     model = _without_weights(base, torch.float32, checkpointing=checkpointing)
     loss = PackLoss(model, trains_head=True)
     _divide(loss, DecoderStack.of(model), set(), device)
-    _fill(model, base, device)
+    _fill(model, base, device, group)
     return loss
 
 
 def load_adapted(
-    base: Path, device: torch.device, config: TrainingConfig, *, checkpointing: bool
+    base: Path, device: torch.device, group: dist.ProcessGroup, config: TrainingConfig, *, checkpointing: bool
 ) -> tuple[PackLoss, Adapter]:
     """The same with frozen weights in the type that computes, and with adapters, of which each rank has all. `config`
     is complete. Raises ModelError, too, if peft is missing or there is nothing to adapt."""
-    from peft.tuners.lora import LoraLayer
-
     model = _without_weights(base, best_dtype(device.type), checkpointing=checkpointing)
     stack, depth = DecoderStack.of(model), decoder_depth(model)
     layers = range(depth - (config.top_layers or depth), depth)
     wrapped = with_adapters(model, layers, config.target_modules, config.rank, config.lora_alpha)
+    from peft.tuners.lora import LoraLayer
+
     own = {parameter for parameter in model.parameters() if parameter.requires_grad}
     loss = PackLoss(model, trains_head=False)
     _divide(loss, stack, own, device)
     for module in model.modules():
         if isinstance(module, LoraLayer):
             module.reset_lora_parameters("default", True)
-    _fill(model, base, device)
+    _fill(model, base, device, group)
     return loss, Adapter(wrapped)
 
 
@@ -116,10 +122,11 @@ def _divide(loss: PackLoss, stack: DecoderStack, whole: set[nn.Parameter], devic
     loss.to_empty(device=device)
 
 
-def _fill(model: Any, base: Path, device: torch.device) -> None:
+def _fill(model: Any, base: Path, device: torch.device, group: dist.ProcessGroup) -> None:
     model.tie_weights()
     _make_buffers(model, device)
-    _read(base, {name: weight for name, weight in named_weights(model).items() if "lora_" not in name})
+    weights = {name: weight for name, weight in named_weights(model).items() if "lora_" not in name}
+    _read(base, weights, group)
 
 
 def named_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -144,35 +151,49 @@ def _make_buffers(model: nn.Module, device: torch.device) -> None:
             own[buffer].copy_(values.to(device))
 
 
-def _read(base: Path, weights: dict[str, Tensor]) -> None:
+def _read(base: Path, weights: dict[str, Tensor], group: dist.ProcessGroup) -> None:
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 
+    with checkpoint_errors(f"The weights in {base} cannot be read into shards"):
+        dcp.load(dict(weights), storage_reader=HuggingFaceStorageReader(str(base)), process_group=group)
+
+
+def cause(error: BaseException) -> BaseException:
+    """What is wrong with a rank, of an error that torch raises on all of them."""
+    failures = getattr(error, "failures", None)
+    return next(iter(failures.values()))[0] if failures else error
+
+
+@contextmanager
+def checkpoint_errors(message: str, hint: str = "") -> Iterator[None]:
+    """Raises ModelError for what goes wrong while torch reads or writes files: not for a rank that is lost, and not for
+    want of memory, which are raised as they are."""
     try:
-        dcp.load(dict(weights), storage_reader=HuggingFaceStorageReader(str(base)))
+        yield
     except (dcp.api.CheckpointException, RuntimeError, OSError) as error:
-        if is_loss(error):
-            raise
-        raise ModelError(f"The weights in {base} cannot be read into shards: {first_line(error)}") from None
+        found = cause(error)
+        if is_loss(found) or is_out_of_memory(found):
+            raise found from error
+        raise ModelError(f"{message}: {first_line(found)}", hint=hint) from None
 
 
-def save_sharded(model: nn.Module, base: Path, folder: Path, rank: int) -> None:
-    """Writes the weights in the base's own type, with its tokenizer and configuration. Called on all ranks."""
+def save_sharded(model: nn.Module, base: Path, folder: Path, rank: int, group: dist.ProcessGroup) -> None:
+    """Writes the weights in the base's own type, with its tokenizer and configuration. Called on all ranks. Raises
+    ModelError."""
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 
     dtype = stored_dtype(base)
-    if rank == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        copy_all_but_weights(base, folder)
-    dist.barrier()
-    weights = {name: weight.to(dtype) for name, weight in named_weights(model).items()}
-    writer = HuggingFaceStorageWriter(
-        str(folder),
-        save_distributed=True,
-        enable_consolidation=True,
-        fqn_to_index_mapping=dict.fromkeys(weights, 1),
-    )
-    dcp.save(weights, storage_writer=writer)
-    dist.barrier()
-    if rank == 0:
-        shutil.rmtree(folder / _SHARDED, ignore_errors=True)
-    dist.barrier()
+    with checkpoint_errors(f"The model cannot be written into {folder}"):
+        if rank == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            copy_all_but_weights(base, folder)
+        dist.barrier(group)
+        weights = {name: weight.to(dtype) for name, weight in named_weights(model).items()}
+        writer = HuggingFaceStorageWriter(
+            str(folder), save_distributed=True, enable_consolidation=True,
+            fqn_to_index_mapping=dict.fromkeys(weights, 1), thread_count_consolidation=_THREADS,
+        )  # fmt: skip
+        dcp.save(weights, storage_writer=writer, process_group=group)
+        dist.barrier(group)
+        if rank == 0:
+            shutil.rmtree(folder / _SHARDED, ignore_errors=True)

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,8 @@ from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.language_model.training.loop import Votes
 from sparklabel.language_model.training.optimizer import cosine_schedule
 from sparklabel.language_model.training.pack_loss import PackLoss
-from sparklabel.language_model.training.ranks import Ranks, is_loss
-from sparklabel.language_model.training.sharded_model import named_weights
+from sparklabel.language_model.training.ranks import Ranks
+from sparklabel.language_model.training.sharded_model import cause, checkpoint_errors, named_weights
 from sparklabel.progress import tell
 from sparklabel.redaction import first_line
 
@@ -44,14 +43,16 @@ class _Saving:
 
 
 class ShardedOptimizer:
-    """AdamW on this rank's shards of a module's weights, with the schedule of its learning rate."""
+    """AdamW on this rank's shards of a module's weights, with the schedule of its learning rate. `group` is one of all
+    ranks for saves alone: their messages must not meet those of the steps."""
 
-    def __init__(self, loss: PackLoss, config: TrainingConfig, steps: int, ranks: Ranks) -> None:
+    def __init__(
+        self, loss: PackLoss, config: TrainingConfig, steps: int, ranks: Ranks, group: dist.ProcessGroup
+    ) -> None:
         self._loss, self._most, self._ranks = loss, config.max_grad_norm, ranks
         self._optimizer = torch.optim.AdamW(loss.parameters(), config.peak, weight_decay=config.weight_decay)
         self._schedule = cosine_schedule(self._optimizer, steps, config.warmup_ratio)
-        # Of its own: a save's messages must not meet those of the steps.
-        self._group = dist.new_group(backend="gloo", timeout=timedelta(minutes=30))
+        self._group = group
         self._device = next(loss.parameters()).device
         self._checkpoints: Checkpoints | None = None
         self._saving: _Saving | None = None
@@ -70,11 +71,8 @@ class ShardedOptimizer:
         )
         self._ranks.sum(told)
         loss, is_ending, is_due, are_writing = told.tolist()
-        if self._saving is not None and not are_writing and (problem := self._complete()):
-            if is_ending:
-                raise ModelError(problem)
-            if self._ranks.rank == 0:
-                tell(f"{problem} The training goes on.")
+        if self._saving is not None and not are_writing:
+            self._tell(self._complete())
         return Votes(loss, is_ending > 0, is_due > 0)
 
     def step(self) -> None:
@@ -89,7 +87,9 @@ class ShardedOptimizer:
     def save(self, checkpoints: Checkpoints, step: int, values: Mapping[str, Any]) -> None:
         """Begins to write a checkpoint, after one that is still being written. Raises ModelError on all ranks if the
         first one cannot begin."""
-        self.finish()
+        if self._saving is not None:
+            self._saving.future.exception()
+            self._tell(self._complete())
         self._checkpoints, error = checkpoints, None
         try:
             if self._ranks.rank == 0:
@@ -130,6 +130,11 @@ class ShardedOptimizer:
             shutil.rmtree(saving.partial, ignore_errors=True)
         return f"The checkpoint at step {saving.step} cannot be written{_because(error)}."
 
+    def _tell(self, problem: str) -> None:
+        """An earlier checkpoint is not worth the training."""
+        if problem and self._ranks.rank == 0:
+            tell(f"{problem} The training goes on.")
+
     def _any(self, is_so: bool) -> bool:
         """Whether any rank says so."""
         found = torch.tensor([float(is_so)], device=self._device)
@@ -138,18 +143,17 @@ class ShardedOptimizer:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Goes on from what `save` wrote, also with another number of ranks."""
-        state = self._state()
-        try:
-            dcp.load(state, checkpoint_id=str(checkpoint.folder / PARTS))
-        except (dcp.api.CheckpointException, OSError, RuntimeError) as error:
-            if is_loss(error):
+        state, folder = self._state(), checkpoint.folder
+        with checkpoint_errors(
+            f"The checkpoint in {folder} cannot be read",
+            "Delete that folder: the training goes on from the one before.",
+        ):
+            try:
+                dcp.load(state, checkpoint_id=str(folder / PARTS), process_group=self._group)
+            except (dcp.api.CheckpointException, OSError):
+                if not folder.exists():
+                    raise TrainingInterrupted(f"The checkpoint in {folder} is gone.") from None
                 raise
-            if not checkpoint.folder.exists():
-                raise TrainingInterrupted(f"The checkpoint in {checkpoint.folder} is gone.") from None
-            raise ModelError(
-                f"The checkpoint in {checkpoint.folder} cannot be read: {first_line(error)}",
-                hint="Delete that folder: the training goes on from the one before.",
-            ) from None
         set_optimizer_state_dict(self._loss, self._optimizer, optim_state_dict=state["optimizer"])
         self._schedule.load_state_dict(dict(checkpoint.values()["optimizer"]["schedule"]))
 
@@ -162,4 +166,4 @@ class ShardedOptimizer:
 
 
 def _because(error: BaseException | None) -> str:
-    return f": {first_line(error)}" if error else ", as another rank says"
+    return f": {first_line(cause(error))}" if error else ", as another rank says"

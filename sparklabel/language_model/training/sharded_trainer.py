@@ -6,10 +6,12 @@ no tasks. The losses and steps are those of one rank, but for rounding.
 
 import time
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from sparklabel.errors import AnswersError
@@ -26,6 +28,9 @@ from sparklabel.language_model.training.packs import Pack, PackFolder
 from sparklabel.language_model.training.ranks import Ranks
 from sparklabel.language_model.training.sharded_model import load_adapted, load_sharded, save_sharded
 from sparklabel.language_model.training.sharded_optimizer import ShardedOptimizer
+
+_FILES_PATIENCE = timedelta(hours=12)
+"""How long ranks wait for the one that reads or writes the slowest: files of a large model take long."""
 
 
 class MicrobatchTooLarge(MemoryError):
@@ -73,26 +78,27 @@ def train_sharded(
     start = time.perf_counter()
     torch.manual_seed(config.seed)
     adapter: Adapter | None = None
+    files = dist.new_group(backend="gloo", timeout=_FILES_PATIENCE)
     if config.parameters == ALL:
-        loss = load_sharded(base, device, checkpointing=plan.checkpointing)
+        loss = load_sharded(base, device, files, checkpointing=plan.checkpointing)
     else:
-        loss, adapter = load_adapted(base, device, config, checkpointing=plan.checkpointing)
+        loss, adapter = load_adapted(base, device, files, config, checkpointing=plan.checkpointing)
     order = PackPlan(packs.manifest, config.seed, config.epochs or 1, config.batch_size)
     with opened(packs, order) as reader:
         steps = _Shards(loss, adapter, reader, order, ranks, plan.microbatch_tokens)
         optimizer = (
             FlatOptimizer(adapter, config, steps.count, ranks)
             if adapter
-            else ShardedOptimizer(loss, config, steps.count, ranks)
+            else ShardedOptimizer(loss, config, steps.count, ranks, files)
         )
         loop = TrainingLoop(steps, optimizer, ranks, start)
         loop.run(on_step, checkpoints)
     if adapter is None:
-        save_sharded(loss.model, base, folder, ranks.rank)
-        digest = _files_digest(folder)
+        save_sharded(loss.model, base, folder, ranks.rank, files)
+        digest = ranks.told_by_first(_files_digest(folder) if ranks.rank == 0 else "")
     else:
         digest = adapter.digest
-    ranks.check_same(digest)
+        ranks.check_same(digest)
     if adapter and ranks.rank == 0:
         adapter.save(folder)
     return TrainingSummary(

@@ -6,6 +6,7 @@ packed here.
 
 import hashlib
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -114,33 +115,42 @@ def write_preparation(path: Path, sources: Sequence[PackedSource], manifest: Pac
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A file that names what an unfinished training has packed: the same call goes on with it, though tables may have
-    got new versions meanwhile."""
+    """A file that names what an unfinished training has packed, and its MLflow run: the same call goes on with both,
+    though tables may have got new versions meanwhile."""
 
     file: Path
 
     def packed(self) -> Preparation | None:
-        try:
-            path = Path(json.loads(self.file.read_text("utf-8"))["packs"])
-        except FileNotFoundError:
-            return None
-        if found := prepared(path):
+        found = prepared(Path(self._read().get("packs", "")))
+        if found:
             tell(
                 f"an unfinished training goes on with the versions of the tables that it began with; to begin anew, "
                 f"delete {self.file}"
             )
         return found
 
-    def note(self, packed: Preparation) -> None:
-        _write(self.file, json.dumps({"packs": packed.path}))
+    @property
+    def run_id(self) -> str | None:
+        """The MLflow run's."""
+        return self._read().get("run")
+
+    def note(self, packed: Preparation, run_id: str) -> None:
+        _write(self.file, json.dumps({"packs": packed.path, "run": run_id}))
 
     def remove(self) -> None:
         """When the model is registered and judged."""
         self.file.unlink(missing_ok=True)
 
+    def _read(self) -> dict[str, str]:
+        try:
+            found: dict[str, str] = json.loads(self.file.read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+        return found
+
 
 def _write(file: Path, text: str) -> None:
-    partial = file.with_name(f".{file.name}")
+    partial = file.with_name(f".{file.name}-{uuid.uuid4().hex}")  # another driver may write the same
     partial.write_text(text, "utf-8")
     sync(partial)
     partial.replace(file)

@@ -17,7 +17,7 @@ from sparklabel.delta.session import check_session
 from sparklabel.errors import ModelError, ModelUnreachable, SetupError, TaskError
 from sparklabel.language_model import ModelTokenizer, TrainingConfig, TrainingSummary
 from sparklabel.models.references import DEFAULT, ResolvedModel
-from sparklabel.progress import tell
+from sparklabel.progress import WorkProgress, tell
 from sparklabel.training.baseline import BASE, CHAMPION
 from sparklabel.training.control import RunControl
 from sparklabel.training.gate import MINIMUM_ANSWERS, GateResult
@@ -122,17 +122,22 @@ def instruction_tune(
     tokenizer = ModelTokenizer.load(registry.tokenizer_folder(model))
     for one in mixture.trained:
         check_fits(one.task, tokenizer, config.max_tokens)
-    key = mixture_digest(mixture, model, asdict(config), registered_name)
+    (here,) = spark.sql("SELECT current_catalog(), current_database()").collect()
+    key = mixture_digest(mixture, model, asdict(config), registered_name, list(here))
     unfinished = Unfinished(processes.checkpoints / f"mixture-{key}.json")
-    packed = unfinished.packed() or _packed(spark, mixture, model, config.max_tokens, processes.checkpoints)
+    packed = unfinished.packed() or _packed(
+        spark, mixture, model, config.max_tokens, processes.checkpoints, control
+    )
     judge = MixtureJudge(_judged(mixture, packed, judge_rows), control)
     judge.check(model)
     _tell_if_undecidable(judge)
-    unfinished.note(packed)
+    earlier = unfinished.run_id if unfinished.run_id and registry.has_run(unfinished.run_id) else None
+    title = f"instruction tuning of {registered_name}"
     with (
-        registry.start_run(f"instruction tuning of {registered_name}", experiment=experiment) as run,
+        registry.start_run(title, experiment=experiment, run_id=earlier) as run,
         tempfile.TemporaryDirectory() as tmp,
     ):
+        unfinished.note(packed, run.id)
         _log(run, mixture, packed, model)
         kept = trained_version(spark, model, record, packed, config, processes, run, control)
         kept.copy_files(Path(tmp))
@@ -153,8 +158,8 @@ def instruction_tune(
         )
         log_verdict(run, gate)
         _log_tasks(run, found[0])
-        kept.remove()
         unfinished.remove()
+        kept.remove()
         champion, manifest = registry.champion(registered_name), packed.folder.manifest
         summary = TrainingSummary.from_dict(kept.outcome["summary"])
         return InstructionReport(
@@ -185,14 +190,25 @@ def _check_arguments(
         raise SetupError(f"judge_rows={judge_rows!r} is not a number of rows from 1 to {JUDGED}.")
 
 
-def _packed(spark: SparkSession, mixture: Mixture, base: ResolvedModel, size: int, root: Path) -> Preparation:
+def _packed(
+    spark: SparkSession, mixture: Mixture, base: ResolvedModel, size: int, root: Path, control: RunControl
+) -> Preparation:
     """What the tables' newest versions are packed into, unless an earlier call has packed the same."""
-    pinned = [pin(spark, one) for one in mixture.sources]
-    path = root / f"packs-{packs_digest(mixture, pinned, base, size)}"
-    if found := prepared(path):
-        tell(f"the mixture was packed before, and is used: {path}")
+    with WorkProgress("preparing the mixture", len(mixture.sources) + 2, control.progress) as bar:
+        pinned = []
+        for one in mixture.sources:
+            pinned.append(pin(spark, one))
+            bar.advance(1, one.table)
+        path = root / f"packs-{packs_digest(mixture, pinned, base, size)}"
+        if found := prepared(path):
+            tell(f"the mixture was packed before, and is used: {path}")
+            return found
+        bar.advance(0, "counting rows")
+        rows = read_sources(spark, mixture, pinned)
+        bar.advance(1, "packing")
+        found = prepare(spark, mixture, pinned, rows, base, size, path)
+        bar.advance(1, "packed")
         return found
-    return prepare(spark, mixture, pinned, read_sources(spark, mixture, pinned), base, size, path)
 
 
 def _judged(mixture: Mixture, packed: Preparation, most: int) -> list[JudgedTask]:

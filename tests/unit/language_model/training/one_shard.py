@@ -39,7 +39,7 @@ def meet(folder, name, rank, world_size):
 
 def train(
     model, folder, rank, world_size, *, name, last=0, tokens=128, checkpointing=None, full=None, dies=0, victim=None,
-    slow=False, config=CONFIG,
+    slow=False, keeps_group=False, config=CONFIG,
 ):  # fmt: skip
     """Ends with a checkpoint after the step `last`. After the step `dies` all ranks are killed, or only `victim`. The
     rank `full` runs out of memory. If `slow`, a checkpoint takes two steps to write. Writes the losses of its steps."""
@@ -66,7 +66,7 @@ def train(
         device=CPU,
     )  # fmt: skip
     try:
-        if world_size == 1:  # as where no ranks were asked for
+        if world_size == 1 and not keeps_group:  # as where no ranks were asked for
             dist.destroy_process_group()
             training.run()
         else:
@@ -134,11 +134,11 @@ def there_and_back(model, folder, rank, world_size, *, name):
     import transformers.models.llama.modeling_llama  # noqa: F401  its memory is not the model's
 
     with own_memory() as used:
-        loss = load_sharded(Path(model), CPU, checkpointing=False)
+        loss = load_sharded(Path(model), CPU, dist.group.WORLD, checkpointing=False)
     peak = max(used) - used[0]
     held = sum(p.to_local().nbytes for p in loss.parameters())
     (folder / f"memory-{rank}.json").write_text(json.dumps({"whole": whole, "peak": peak, "held": held}))
-    save_sharded(loss.model, Path(model), folder / "out", ranks.rank)
+    save_sharded(loss.model, Path(model), folder / "out", ranks.rank, dist.group.WORLD)
     if rank == 0:
         expected, found = (LanguageModel.load(Path(one), dtype="float32") for one in (model, folder / "out"))
         ids = torch.tensor([[5, 17, 200, 3, 9]])

@@ -14,10 +14,11 @@ from sparklabel.errors import ModelError
 from sparklabel.language_model import LanguageModel, train_on_packs
 from sparklabel.language_model.training.checkpoints import Checkpoint, Checkpoints
 from sparklabel.language_model.training.memory_plan import (
+    MemoryPlan,
     ModelSizes,
-    check_fits_whole,
     model_sizes,
     plan_memory,
+    plan_whole,
 )
 from tests.unit.language_model.training import one_shard
 from tests.unit.language_model.training.pack_folders import pack_folder
@@ -131,6 +132,12 @@ def test_a_rank_without_memory_says_how_much_did_not_fit_and_the_others_that_it_
     assert codes == [one_shard.LOST, one_shard.FULL]
 
 
+def test_the_one_rank_that_is_left_goes_on(start, train, tiny_model, whole):
+    folder = train("first", 2, last=5)
+    assert start(one_shard.train, tiny_model, folder, 1, name="left", keeps_group=True) == [0]
+    assert losses(folder, "first") + losses(folder, "left") == pytest.approx(whole[0], abs=1e-5)
+
+
 def test_a_rank_that_is_killed_is_lost_to_the_others(start, tiny_model, tmp_path):
     codes = start(one_shard.train, tiny_model, tmp_path, 2, name="killed", dies=3, victim=0)
     assert codes == [-signal.SIGKILL, one_shard.LOST]
@@ -188,14 +195,27 @@ def test_the_plan_takes_the_largest_microbatch_that_fits_without_recomputing():
 
 def test_activations_are_recomputed_where_a_pack_does_not_fit_otherwise():
     assert plan_memory(SIZES, 8, 2048, 48 * GIB).checkpointing
-    assert not check_fits_whole(SIZES, 2048, 400 * GIB)
-    assert check_fits_whole(SIZES, 2048, 190 * GIB)
+
+
+def test_a_model_that_is_not_divided_takes_what_fits_and_recomputes_if_need_be():
+    assert plan_whole(SIZES, 2048, 400 * GIB, 4096) == MemoryPlan(
+        4096, False, SIZES.whole(4096, checkpointing=False)
+    )
+    large = replace(SIZES, saved=2_000_000.0)
+    assert plan_whole(large, 2048, 360 * GIB, 4096).microbatch_tokens == 2048
+    assert plan_whole(large, 2048, 280 * GIB, 4096).checkpointing
+
+
+def test_more_than_what_was_tried_is_not_tried_again_and_less_may_be():
+    plan = plan_memory(SIZES, 8, 2048, 80 * GIB, most_tokens=2048 * 60)
+    assert plan == plan_memory(SIZES, 8, 2048, 80 * GIB)
+    assert plan_memory(SIZES, 8, 2048, 80 * GIB, most_tokens=2048).microbatch_tokens == 2048
 
 
 @pytest.mark.parametrize("refuse", [plan_memory, None], ids=["divided", "whole"])
 def test_a_model_that_cannot_fit_is_refused_with_how_many_devices_would_do(refuse):
     with pytest.raises(ModelError, match=r"all 8,000,000,000 weights takes .* GiB .* 40.0 GiB") as error:
-        plan_memory(SIZES, 2, 2048, 40 * GIB) if refuse else check_fits_whole(SIZES, 2048, 40 * GIB)
+        plan_memory(SIZES, 2, 2048, 40 * GIB) if refuse else plan_whole(SIZES, 2048, 40 * GIB, 2048)
     enough = int(error.value.hint.split()[0])
     assert plan_memory(SIZES, enough, 2048, 40 * GIB)
     with pytest.raises(ModelError):
