@@ -129,7 +129,7 @@ def source(
         )
     if max_rows is not None and not _is_count(max_rows):
         raise SetupError(f"max_rows={max_rows!r} is not a number of rows, 1 at least.")
-    keys = (key,) if isinstance(key, str) else key
+    keys = (key,) if isinstance(key, str) or not isinstance(key, Sequence | None) else key
     if keys is not None and not (keys and all(isinstance(one, str) and one.strip() for one in keys)):
         raise SetupError(f"key={key!r} is neither a column's name nor a list of them.")
     return Source(
@@ -167,6 +167,10 @@ def mixture(
         >>> len(mixture([source("reviews", verdict)], few_shot=(0, 0)).sources)
         1
     """
+    if isinstance(sources, Source) or not isinstance(sources, Sequence):
+        raise SetupError(
+            f"{sources!r} is not a list of sources.", hint="For example sl.mixture([sl.source(...)])."
+        )
     given = tuple(sources)
     if wrong := [one for one in given if not isinstance(one, Source)]:
         raise SetupError(
@@ -228,6 +232,8 @@ def load_mixture(path: str | Path) -> Mixture:
         >>> [one.task.name for one in load_mixture("conf/mixtures/support.yaml").sources]
         ['intent', 'same_product', 'summary', 'verdict']
     """
+    if not isinstance(path, str | Path):
+        raise SetupError(f"{path!r} is not the path of a file.")
     file = Path(path)
     found = _read(file)
     listed = found.pop("sources", None)

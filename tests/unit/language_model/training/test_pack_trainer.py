@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from sparklabel import registry
 from sparklabel.errors import AnswersError, ModelError, TrainingInterrupted
 from sparklabel.language_model import LanguageModel, TrainingConfig, train_on_packs
 from sparklabel.language_model.training import pack_trainer
@@ -127,6 +128,16 @@ def test_an_architecture_whose_layers_see_other_pieces_is_refused(model, packs: 
     monkeypatch.setattr(mlp, "forward", lambda states: own(states) + states.cumsum(1))
     with pytest.raises(ModelError, match="cannot be trained in packs"):
         check_packs(model, pieces_of(packs.read(0)))
+
+
+@pytest.mark.model
+def test_the_embedded_model_is_trained_in_packs_in_bfloat16():
+    embedded = LanguageModel.load(
+        registry.fetch(registry.resolve("smollm2-135m-instruct")).base, dtype="bfloat16"
+    )
+    text = "<|im_start|>user\nJudge.\n\nLabels: fresh, rotten\n\nText: a good movie, in which {} people meet"
+    tokens = [np.array(embedded.tokenizer.encode(text.format(n)), np.int32) for n in (3, 1000, 7)]
+    check_packs(embedded, [PackedPiece(one, len(one) - 1) for one in tokens])
 
 
 def test_a_training_learns_and_says_what_it_did(lora):

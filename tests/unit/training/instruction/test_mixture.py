@@ -26,6 +26,10 @@ def draws(counts, *sources, **options):
     [
         (lambda: sl.mixture([]), "has no sources"),
         (lambda: sl.mixture([source(held_out=True)]), "no source that teaches"),
+        (lambda: sl.mixture(source()), "is not a list of sources"),
+        (lambda: sl.mixture(None), "None is not a list of sources"),
+        (lambda: sl.load_mixture(None), "None is not the path of a file"),
+        (lambda: source(key=1), "key=1"),
         (lambda: sl.mixture(["reviews"]), "'reviews' is not a source"),
         (lambda: source(weight=0), "weight=0 is not a number above 0"),
         (lambda: source(weight=-1.0), "weight=-1.0"),
