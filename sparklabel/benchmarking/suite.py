@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from sparklabel.errors import SetupError
 from sparklabel.splits import input_key, is_held_out
 from sparklabel.tasks import Extraction, Task, task_from_dict
 from sparklabel.tasks.json_values import plain
-from sparklabel.tasks.yaml_files import load_yaml, reading_problem, yaml_files
+from sparklabel.tasks.yaml_files import read_yaml, yaml_files
 
 Row = tuple[tuple[str, ...], Any]
 """A row's inputs, in the task's order, and its right answer."""
@@ -194,11 +193,9 @@ def build_rows(
 
 
 def _load(path: Path) -> DataSet:
+    found = read_yaml(path)
     try:
-        return DataSet.model_validate(load_yaml(path))
-    except (OSError, UnicodeDecodeError) as error:
-        problem, hint = reading_problem(error, path)
-        raise SetupError(f"{path} cannot be read: {problem}", hint=hint) from None
+        return DataSet.model_validate(found)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg'].removeprefix('Value error, ')}"
@@ -207,8 +204,6 @@ def _load(path: Path) -> DataSet:
         raise SetupError(
             f"{path} is not a data set: {problems}", hint="conf/benchmark/banking77.yaml is one."
         ) from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise SetupError(f"{path} is not YAML: {reading_problem(error, path)[0]}") from None
 
 
 def _read_jsonl(path: Path) -> list[dict[str, Any]]:

@@ -6,7 +6,15 @@ from typing import Annotated
 import typer
 
 from sparklabel.cli.app import app
-from sparklabel.cli.options import Conf, folder, session
+from sparklabel.cli.options import (
+    CheckpointMinutes,
+    Conf,
+    MinProcesses,
+    NumProcesses,
+    UseGpu,
+    folder,
+    session,
+)
 from sparklabel.models.references import DEFAULT
 
 
@@ -33,19 +41,9 @@ def instruct(
     judge_rows: Annotated[
         int, typer.Option(help="How many held-out rows of each task judge, at most (1 to 500).")
     ] = 200,
-    num_processes: Annotated[
-        int, typer.Option(help="How many processes train, each in a slot of the cluster.")
-    ] = 1,
-    min_processes: Annotated[
-        int | None,
-        typer.Option(help="With how many it goes on when executors are lost. By default with no fewer."),
-    ] = None,
-    use_gpu: Annotated[
-        bool | None,
-        typer.Option(
-            "--use-gpu/--no-use-gpu", help="A GPU for each process. By default if executors have any."
-        ),
-    ] = None,
+    num_processes: NumProcesses = 1,
+    min_processes: MinProcesses = None,
+    use_gpu: UseGpu = None,
     checkpoints: Annotated[
         str | None,
         typer.Option(
@@ -53,7 +51,7 @@ def instruct(
             "goes on there."
         ),
     ] = None,
-    checkpoint_minutes: Annotated[float, typer.Option(help="How often a checkpoint is written.")] = 10.0,
+    checkpoint_minutes: CheckpointMinutes = 10.0,
     conf: Conf = None,
 ) -> None:
     """Train one model on the answers of many tables, and promote it if it is better and no worse at other tasks."""

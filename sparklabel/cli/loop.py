@@ -7,6 +7,7 @@ import typer
 from sparklabel.cli.app import app
 from sparklabel.cli.options import (
     AdoptExamples,
+    CheckpointMinutes,
     Column,
     Conf,
     EngineOption,
@@ -15,12 +16,15 @@ from sparklabel.cli.options import (
     FallbackEngine,
     Into,
     Key,
+    MinProcesses,
     Model,
+    NumProcesses,
     OptionalKey,
     Table,
     TaskFile,
     TaskFiles,
     UnsafeStore,
+    UseGpu,
     absolute,
     engine_options,
     folder,
@@ -186,26 +190,16 @@ def finetune(
     force: Annotated[
         bool, typer.Option("--force", help="Train even if a label has no answers, or people only corrected.")
     ] = False,
-    num_processes: Annotated[
-        int, typer.Option(help="How many processes train, each in a slot of the cluster.")
-    ] = 1,
-    min_processes: Annotated[
-        int | None,
-        typer.Option(help="With how many it goes on when executors are lost. By default with no fewer."),
-    ] = None,
-    use_gpu: Annotated[
-        bool | None,
-        typer.Option(
-            "--use-gpu/--no-use-gpu", help="A GPU for each process. By default if executors have any."
-        ),
-    ] = None,
+    num_processes: NumProcesses = 1,
+    min_processes: MinProcesses = None,
+    use_gpu: UseGpu = None,
     checkpoints: Annotated[
         str | None,
         typer.Option(
             help="A folder for checkpoints that the driver and all executors share: the same command goes on there."
         ),
     ] = None,
-    checkpoint_minutes: Annotated[float, typer.Option(help="How often a checkpoint is written.")] = 10.0,
+    checkpoint_minutes: CheckpointMinutes = 10.0,
     adopt_examples: AdoptExamples = False,
     column: Column = None,
     into: Into = None,

@@ -59,6 +59,16 @@ UnsafeStore = Annotated[
         help="Write on S3 without a log store that excludes other drivers. Only safe if no one else writes there.",
     ),
 ]
+NumProcesses = Annotated[int, typer.Option(help="How many processes train, each in a slot of the cluster.")]
+MinProcesses = Annotated[
+    int | None,
+    typer.Option(help="With how many it goes on when executors are lost. By default with no fewer."),
+]
+UseGpu = Annotated[
+    bool | None,
+    typer.Option("--use-gpu/--no-use-gpu", help="A GPU for each process. By default if executors have any."),
+]
+CheckpointMinutes = Annotated[float, typer.Option(help="How often a checkpoint is written.")]
 Conf = Annotated[
     list[str] | None, typer.Option(help="A Spark setting, as KEY=VALUE. Repeat it for several settings.")
 ]

@@ -206,6 +206,18 @@ class LanguageModel:
             )
 
 
+def without_weights(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
+    """The model of a folder on torch's meta device, where weights take no memory. Raises ModelError."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The model in {folder} does not load: {first_line(error)}") from None
+
+
 def _check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)

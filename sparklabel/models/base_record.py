@@ -5,7 +5,7 @@ looked for. Out: a record; or a pinned model. No weights are loaded here.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from sparklabel.models.shipped_encoder import ENCODER
 _FIELDS = ("reference", "source", "identity", "location", "revision", "sha256")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_VERSION = re.compile(r"models:/[^/:@]+/\d+")
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
 
@@ -35,8 +36,10 @@ def base_record(base: ResolvedModel) -> dict[str, str]:
     return record | {"reference": location}
 
 
-def recorded_base(model: str, record: Mapping[str, Any]) -> ResolvedModel:
-    """The base that the manifest of `model` names.
+def recorded_base(
+    model: str, record: Mapping[str, Any], resolve: Callable[[str], ResolvedModel] = references.resolve
+) -> ResolvedModel:
+    """The base that the manifest of `model` names. `resolve` pins references: the registry's knows versions, too.
 
     Raises ModelError: the record is malformed, or the base is missing or not the same any more.
     """
@@ -44,11 +47,7 @@ def recorded_base(model: str, record: Mapping[str, Any]) -> ResolvedModel:
     if recorded.source == "hub":  # pinned by its commit, even if the hub has a newer one
         return recorded
     try:
-        today = (
-            resolve_encoder(ENCODER)
-            if recorded.source == "shipped"
-            else references.resolve(recorded.reference)
-        )
+        today = resolve_encoder(ENCODER) if recorded.source == "shipped" else resolve(recorded.reference)
     except ModelError as error:
         message = f"{model!r} was trained on {recorded.identity}, which is not here: {error.message}"
         raise type(error)(message, hint=error.hint) from None
@@ -91,4 +90,6 @@ def _identity(recorded: ResolvedModel) -> str | None:
         return f"{EMBEDDED}@sha256:{recorded.sha256[:16]}"
     if recorded.source == "shipped" and hashed and recorded.reference == ENCODER:
         return f"{ENCODER}@sha256:{recorded.sha256[:16]}"
+    if recorded.source == "artifact" and hashed and _VERSION.fullmatch(recorded.reference):
+        return f"{recorded.reference}@sha256:{recorded.sha256[:16]}"
     return None

@@ -99,30 +99,7 @@ def _base_of(reference: str, manifest: str) -> ResolvedModel | None:
     """The model under a version; None for a whole one, which needs no other. Raises ModelError if it is missing or has
     changed."""
     found = ModelManifest.from_json(manifest)
-    if found.is_whole:
-        return None
-    if found.base.get("source") == "artifact":
-        return _registered_base(reference, found.base)
-    return recorded_base(reference, found.base)
-
-
-def _registered_base(reference: str, record: Mapping[str, str]) -> ResolvedModel:
-    """The version under an adapter, which is a whole model. Raises ModelError if it is gone, or another one by now."""
-    name, sha256 = str(record.get("reference")), str(record.get("sha256"))
-    parts = _REFERENCE.fullmatch(name)
-    if parts is None or not parts[2] or not sha256:
-        raise ModelError(f"The manifest of {reference!r} names a base that nothing pins: {dict(record)!r}.")
-    try:
-        found = resolve(name)
-    except ModelError as error:
-        message = f"{reference!r} was trained on {record.get('identity')}, which is not here: {error.message}"
-        raise type(error)(message, hint=error.hint) from None
-    if found.base is not None or found.sha256 != sha256:
-        raise ModelError(
-            f"{reference!r} was trained on {record.get('identity')}, but {name!r} is now {found.identity}.",
-            hint="Bring the old base back, or fine-tune again on the new one.",
-        )
-    return found
+    return None if found.is_whole else recorded_base(reference, found.base, resolve)
 
 
 def _pin(

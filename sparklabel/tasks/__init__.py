@@ -90,6 +90,16 @@ def load_task(path: str | Path) -> Task:
         raise TaskError(f"{path}: {error.message}", hint=error.hint) from None
 
 
+def task_named_in(file: Path, given: object) -> Task:
+    """The task that a YAML file gives: its fields, or the path of its own file as seen from there. Raises TaskError."""
+    if not isinstance(given, str):
+        return task_from_dict(given)
+    path = file.parent / given
+    if not path.is_file():
+        raise TaskError(f"{file}: there is no task file {path}.")
+    return load_task(path)
+
+
 __all__ = [
     "KINDS",
     "MAX_ALTERNATIVES",

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from sparklabel.errors import SparklabelError
+from sparklabel.errors import SetupError, SparklabelError
 
 LARGEST = 1_000_000
 """Bytes of a file."""
@@ -75,6 +75,17 @@ def parse_yaml(text: str) -> Any:
     """The text's value. Raises ValueError or yaml.YAMLError as `load_yaml` does."""
     check_yaml(text)
     return yaml.load(text, _UniqueKeys)
+
+
+def read_yaml(path: Path) -> Any:
+    """As `load_yaml`, with a SetupError that names the file."""
+    try:
+        return load_yaml(path)
+    except (OSError, UnicodeDecodeError) as error:
+        problem, hint = reading_problem(error, path)
+        raise SetupError(f"{path} cannot be read: {problem}", hint=hint) from None
+    except (ValueError, yaml.YAMLError) as error:  # a date that no calendar has is a ValueError
+        raise SetupError(f"{path} is not YAML: {reading_problem(error, path)[0]}") from None
 
 
 def reading_problem(error: Exception, path: Path) -> tuple[str, str]:

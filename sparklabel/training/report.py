@@ -118,10 +118,7 @@ class TrainingReport:
             *([f"for the base: {self.examples}"] if self.examples else []),
             f"gate: {gate.verdict}. {gate.reason}",
             *([f"confidence calibrated on them: {self.calibrator}"] if self.calibrator else []),
-            f"logged as {self.model} (MLflow run {self.run_id})",
-            f"models:/{self.registered_name}@champion is {self.champion}"
-            if self.champion
-            else "there is no champion yet",
+            *where_it_is(self.model, self.run_id, self.registered_name, self.champion),
         ]
         return printable_lines("\n  ".join(lines))
 
@@ -146,6 +143,14 @@ class TrainingReport:
             f"{share:.0%} of the distinct inputs are held out, where chance gives {HELD_OUT_SHARE:.0%}: somebody may "
             "have chosen the texts that judge"
         ]
+
+
+def where_it_is(model: str, run_id: str, registered_name: str, champion: str | None) -> list[str]:
+    """The last lines of a report: what was logged, and what is served now."""
+    return [
+        f"logged as {model} (MLflow run {run_id})",
+        f"models:/{registered_name}@champion is {champion}" if champion else "there is no champion yet",
+    ]
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -302,12 +302,11 @@ def test_a_fine_tuning_of_today_is_stored_as_one_of_before(spark, stored, store,
     )
     kept = names(FINE_TUNING)
     kept["tags"] -= {"sparklabel.calibrates", "sparklabel.calibrator"}  # too few answers for one
+    kept["params"] |= {"processes", "method"}  # how it was trained, since it can be in several processes
     kept["params"] |= {
-        "processes",
-        "method",
-    }  # what says how it was trained, since it can be in several processes
-    kept["metrics"] |= {"attempts"}
-    kept["metrics"] |= {"gate.n"}  # an attempt after the promotion reads the gate's result there
+        f"recipe.{name}" for name in ("parameters", "shard", "microbatch_tokens", "activation_checkpointing")
+    }  # the settings of an instruction tuning, which shares the record
+    kept["metrics"] |= {"attempts", "gate.n"}  # an attempt after the promotion reads the gate's result there
     assert names(report.run_id) == kept
     today, then = (MlflowClient().get_model_version(name, "1") for name in ("verdict", "tone"))
     assert today.tags.keys() - then.tags.keys() == {"sparklabel.card_sha256"}

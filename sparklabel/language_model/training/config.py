@@ -146,6 +146,10 @@ class TrainingConfig:
         rate = self.learning_rate or _RATES[self.parameters]
         return replace(self, top_layers=top_layers, epochs=epochs, learning_rate=rate)
 
+    def adapted_layers(self, depth: int) -> range:
+        """The numbers of the layers that get adapters, in a model with `depth` of them."""
+        return range(depth - (self.top_layers or depth), depth)
+
     @property
     def peak(self) -> float:
         """The learning rate, of a config that was chosen."""

@@ -1,6 +1,7 @@
 """What must be on the disk before a marker says that it is."""
 
 import os
+import uuid
 from pathlib import Path
 
 
@@ -11,3 +12,11 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Writes a file that nobody ever sees half written, also if another process writes the same."""
+    partial = file.with_name(f".{file.name}-{uuid.uuid4().hex}")
+    partial.write_text(text, "utf-8")
+    sync(partial)
+    partial.replace(file)

@@ -30,13 +30,13 @@ class AnswerLoss:
         stops = language_model.tokenizer.stop_ids
         self._options = OptionHead(language_model.model, stops, tokens) if tokens else None
         self._vocabulary = VocabularyHead(language_model.model)
-        self._positions_at_once = max(1, logits_at_once // self._vocabulary.size)
+        self._logits_at_once = logits_at_once
 
     def __call__(self, hidden: Tensor, steps: Sequence[Step]) -> Tensor:
         """The sum over P steps, in nats, from their hidden states [P, D]."""
         targets = torch.tensor([step.target for step in steps], device=self._device)
         if self._options is None:
-            return self._among_all(hidden, targets)
+            return vocabulary_loss(self._vocabulary, hidden, targets, self._logits_at_once)
         column = self._options.column
         columns = [torch.tensor([column[token] for token in step.options]) for step in steps]
         # Shorter lists of options are padded with a column that is masked out.
@@ -46,16 +46,17 @@ class AnswerLoss:
             offered.masked_fill(allowed < 0, float("-inf")), targets, reduction="sum"
         )
 
-    def _among_all(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """The sum over the whole vocabulary. Logits of many positions and their gradients would take gigabytes, so
-        beyond a bound they are computed in parts, and again for the gradients."""
-        parts = zip(
-            hidden.split(self._positions_at_once), targets.split(self._positions_at_once), strict=True
-        )
-        if len(targets) <= self._positions_at_once:
-            return self._part(hidden, targets)
-        losses = [checkpoint(self._part, *part, use_reentrant=False) for part in parts]
-        return torch.stack(losses).sum()
 
-    def _part(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(self._vocabulary(hidden), targets, reduction="sum")
+def vocabulary_loss(head: VocabularyHead, hidden: Tensor, targets: Tensor, logits_at_once: int) -> Tensor:
+    """The summed negative log-probability of the targets [P] among all tokens, in nats, from hidden states [P, D].
+    Logits of many positions and their gradients would take gigabytes, so beyond a bound they are computed in parts, and
+    again for the gradients."""
+
+    def of_part(hidden: Tensor, targets: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(head(hidden), targets, reduction="sum")
+
+    size = max(1, logits_at_once // head.size)
+    if len(targets) <= size:
+        return of_part(hidden, targets)
+    parts = zip(hidden.split(size), targets.split(size), strict=True)
+    return torch.stack([checkpoint(of_part, *part, use_reentrant=False) for part in parts]).sum()

@@ -19,11 +19,10 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from sparklabel.errors import ModelError
 from sparklabel.language_model.attention import packed
-from sparklabel.language_model.model import best_dtype
+from sparklabel.language_model.model import best_dtype, without_weights
 from sparklabel.language_model.output_heads import LOGITS_AT_ONCE
 from sparklabel.language_model.partial_forward import DecoderStack, decoder_depth
 from sparklabel.language_model.training.pack_loss import PackedPiece, PackLoss, check_same_in_packs
-from sparklabel.redaction import first_line
 
 TO_SPARE = 0.10
 """The share of a device that a plan leaves free."""
@@ -180,8 +179,8 @@ def _too_large(
 def model_sizes(base: Path, device: torch.device, pack_tokens: int, *, is_frozen: bool = False) -> ModelSizes:
     """Measures one decoder layer of the model on this device, with random weights. Raises ModelError for an
     architecture whose layers are not found, or see beyond a piece of a pack."""
-    config, whole = _described(base)
-    layers = DecoderStack.of(whole).layers
+    whole = without_weights(base)
+    config, layers = whole.config, DecoderStack.of(whole).layers
     one_layer = sum(p.numel() for p in layers[0].parameters())
     parameters, depth = sum(p.numel() for p in whole.parameters()), decoder_depth(whole)
     width = best_dtype(device.type).itemsize
@@ -195,19 +194,7 @@ def model_sizes(base: Path, device: torch.device, pack_tokens: int, *, is_frozen
 
 def weights_bytes(base: Path, device: torch.device) -> int:
     """Bytes that the model's weights take where they compute."""
-    return sum(p.numel() for p in _described(base)[1].parameters()) * best_dtype(device.type).itemsize
-
-
-def _described(base: Path) -> tuple[Any, Any]:
-    """The model's configuration, and the model without weights."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    try:
-        with torch.device("meta"):
-            config = AutoConfig.from_pretrained(base, trust_remote_code=False)
-            return config, AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"The model in {base} does not load: {first_line(error)}") from None
+    return sum(p.numel() for p in without_weights(base).parameters()) * best_dtype(device.type).itemsize
 
 
 def _saved_bytes(config: Any, device: torch.device, tokens: int) -> float:

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from sparklabel.errors import ModelError
 from sparklabel.language_model.attention import packed
 from sparklabel.language_model.model import LanguageModel
 from sparklabel.language_model.output_heads import LOGITS_AT_ONCE, VocabularyHead
+from sparklabel.language_model.training.loss import vocabulary_loss
 from sparklabel.language_model.training.packs import Pack
 
 _ALIKE, _SAME = 0.98, 0.02
@@ -62,7 +62,7 @@ class PackLoss(nn.Module):
         super().__init__()
         self.model = model
         self._head = VocabularyHead(self.model, trains=trains_head)
-        self._positions_at_once = max(1, logits_at_once // self._head.size)
+        self._logits_at_once = logits_at_once
 
     def forward(self, pieces: Sequence[PackedPiece]) -> Tensor:
         states = self.states(pieces)
@@ -76,7 +76,8 @@ class PackLoss(nn.Module):
         )
         targets = np.concatenate([piece.tokens[piece.answer :] for piece in pieces])
         hidden = states[torch.from_numpy(places - 1).to(states.device)]
-        return self._sum(hidden, torch.from_numpy(targets).long().to(states.device))
+        wanted = torch.from_numpy(targets).long().to(states.device)
+        return vocabulary_loss(self._head, hidden, wanted, self._logits_at_once)
 
     def states(self, pieces: Sequence[PackedPiece]) -> Tensor:
         """Hidden states after the final norm [T, D], of all pieces' tokens in order."""
@@ -88,18 +89,6 @@ class PackLoss(nn.Module):
         )
         states: Tensor = made.last_hidden_state[0]
         return states
-
-    def _sum(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Logits of many positions and their gradients would take gigabytes, so beyond a bound they are computed in
-        parts, and again for the gradients."""
-        size = self._positions_at_once
-        if len(targets) <= size:
-            return self._part(hidden, targets)
-        parts = zip(hidden.split(size), targets.split(size), strict=True)
-        return torch.stack([checkpoint(self._part, *part, use_reentrant=False) for part in parts]).sum()
-
-    def _part(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(self._head(hidden), targets, reduction="sum")
 
 
 @contextmanager

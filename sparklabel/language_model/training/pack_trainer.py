@@ -120,12 +120,11 @@ def _trained(
     language_model: LanguageModel, base: Path, config: TrainingConfig
 ) -> Iterator[Adapter | FullWeights]:
     torch.manual_seed(config.seed)
-    depth = decoder_depth(language_model.model)
     if config.parameters == ALL:
         with training_all(language_model, base) as weights:
             yield weights
         return
-    layers = range(depth - (config.top_layers or depth), depth)
+    layers = config.adapted_layers(decoder_depth(language_model.model))
     with adapted(
         language_model.model, layers, config.target_modules, config.rank, config.lora_alpha
     ) as adapter:

@@ -29,7 +29,7 @@ class Ranks:
     def meet(cls, backend: str, patience: timedelta) -> "Ranks":
         """Joins the other ranks, whose number and address are in the environment: RANK, WORLD_SIZE, MASTER_ADDR,
         MASTER_PORT. Raises TrainingInterrupted if they do not come."""
-        with _loss_is_told():
+        with loss_is_told(whatever=True):
             dist.init_process_group(backend, timeout=patience)
         return cls.of_process_group()
 
@@ -45,7 +45,7 @@ class Ranks:
     def sum(self, values: Tensor) -> None:
         """Replaces `values` by their sum over all ranks."""
         if self.world_size > 1:
-            with _loss_is_told():
+            with loss_is_told(whatever=True):
                 dist.all_reduce(values)
 
     def least(self, value: int) -> int:
@@ -53,14 +53,14 @@ class Ranks:
         if self.world_size == 1:
             return value
         found = torch.tensor([value], dtype=torch.int64, device=self._device)
-        with _loss_is_told():
+        with loss_is_told(whatever=True):
             dist.all_reduce(found, dist.ReduceOp.MIN)
         return int(found.item())
 
     def send(self, values: Tensor, source: int) -> None:
         """Replaces `values` by those of the rank `source`."""
         if self.world_size > 1:
-            with _loss_is_told():
+            with loss_is_told(whatever=True):
                 dist.broadcast(values, source)
 
     def agree(self, digest: str) -> bool:
@@ -108,22 +108,14 @@ def is_loss(error: BaseException) -> bool:
 
 
 @contextmanager
-def loss_is_told() -> Iterator[None]:
-    """Raises TrainingInterrupted where another rank is gone. For what talks to ranks through torch; `Ranks` does so by
-    itself."""
+def loss_is_told(*, whatever: bool = False) -> Iterator[None]:
+    """Raises TrainingInterrupted where another rank is gone. `whatever`: inside there is nothing but talk among ranks,
+    so that any error means that."""
     try:
         yield
     except RuntimeError as error:
-        if not is_loss(error):
+        if not (whatever or is_loss(error)):
             raise
-        raise TrainingInterrupted(f"Another rank was lost: {first_line(error)}") from error
-
-
-@contextmanager
-def _loss_is_told() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:  # of gloo and of NCCL: the connection to another rank is gone
         raise TrainingInterrupted(f"Another rank was lost: {first_line(error)}") from error
 
 

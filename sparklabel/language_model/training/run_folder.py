@@ -22,7 +22,7 @@ from sparklabel import errors
 from sparklabel.errors import SparklabelError
 from sparklabel.label_trie import Step
 from sparklabel.language_model.training.config import TrainingConfig
-from sparklabel.language_model.training.durable import sync
+from sparklabel.language_model.training.durable import sync, write_whole
 from sparklabel.language_model.training.examples import TrainingExample
 from sparklabel.redaction import typed_line
 from sparklabel.stored_records import read_record
@@ -172,7 +172,7 @@ class RunFolder:
     def note_too_large(self, attempt: int, world_size: int, tokens: int, *, checkpointing: bool) -> None:
         """Notes that the memory of so many ranks did not hold so many tokens at once."""
         facts = {"world_size": world_size, "tokens": tokens, "checkpointing": checkpointing}
-        self._write(self.attempt(attempt) / _TOO_LARGE, facts)
+        write_whole(self.attempt(attempt) / _TOO_LARGE, json.dumps(facts))
 
     def too_large(self, world_size: int) -> dict[str, Any] | None:
         """The least that did not fit, of what was tried by at least so many ranks; None if nothing was."""
@@ -195,7 +195,7 @@ class RunFolder:
         known = error if isinstance(error, SparklabelError) else errors.ModelError(typed_line(error))
         found = {"class": type(known).__name__, "message": known.message, "hint": known.hint}
         with suppress(OSError):  # a disk that is full: the log may have it
-            self._write(self.attempt(attempt) / f"failed-{rank}.json", found)
+            write_whole(self.attempt(attempt) / f"failed-{rank}.json", json.dumps(found))
 
     def failure(self, attempt: int) -> SparklabelError | None:
         """Why a rank of the attempt has failed, the first one if there are several; None if none has said."""
@@ -218,14 +218,7 @@ class RunFolder:
         """Says that the attempt's adapter is whole."""
         for file in (self.attempt(attempt) / ADAPTER).glob("*"):
             sync(file)
-        self._write(self.attempt(attempt) / _DONE, facts)
-
-    @staticmethod
-    def _write(file: Path, facts: dict[str, Any]) -> None:
-        partial = file.with_name(f".{file.name}")
-        partial.write_text(json.dumps(facts), "utf-8")
-        sync(partial)
-        partial.rename(file)
+        write_whole(self.attempt(attempt) / _DONE, json.dumps(facts))
 
 
 def _table(examples: Sequence[TrainingExample]) -> pa.Table:

@@ -20,7 +20,7 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from sparklabel.errors import ModelError, SetupError
 from sparklabel.language_model.attention import packed
 from sparklabel.language_model.memory_limits import is_out_of_memory
-from sparklabel.language_model.model import best_dtype
+from sparklabel.language_model.model import best_dtype, without_weights
 from sparklabel.language_model.partial_forward import DecoderStack, decoder_depth
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.language_model.training.full_weights import copy_all_but_weights, stored_dtype
@@ -64,7 +64,7 @@ def load_sharded(
     Raises:
         ModelError: The files do not load, or the architecture's decoder layers are not found.
     """
-    model = _without_weights(base, torch.float32, checkpointing=checkpointing)
+    model = _to_be_filled(base, torch.float32, checkpointing=checkpointing)
     loss = PackLoss(model, trains_head=True)
     _divide(loss, DecoderStack.of(model), set(), device)
     _fill(model, base, device, group)
@@ -76,9 +76,8 @@ def load_adapted(
 ) -> tuple[PackLoss, Adapter]:
     """The same with frozen weights in the type that computes, and with adapters, of which each rank has all. `config`
     is complete. Raises ModelError, too, if peft is missing or there is nothing to adapt."""
-    model = _without_weights(base, best_dtype(device.type), checkpointing=checkpointing)
-    stack, depth = DecoderStack.of(model), decoder_depth(model)
-    layers = range(depth - (config.top_layers or depth), depth)
+    model = _to_be_filled(base, best_dtype(device.type), checkpointing=checkpointing)
+    stack, layers = DecoderStack.of(model), config.adapted_layers(decoder_depth(model))
     wrapped = with_adapters(model, layers, config.target_modules, config.rank, config.lora_alpha)
     from peft.tuners.lora import LoraLayer
 
@@ -92,16 +91,9 @@ def load_adapted(
     return loss, Adapter(wrapped)
 
 
-def _without_weights(base: Path, dtype: torch.dtype, *, checkpointing: bool) -> Any:
-    """The model of a folder on torch's meta device."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    try:
-        config = AutoConfig.from_pretrained(base, trust_remote_code=False)
-        with torch.device("meta"):
-            model: Any = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"The model in {base} does not load: {error}") from None
+def _to_be_filled(base: Path, dtype: torch.dtype, *, checkpointing: bool) -> Any:
+    """The model of a folder without its weights, as it will compute."""
+    model = without_weights(base, dtype)
     model.set_attn_implementation(packed.NAME)
     for module in model.modules():
         if isinstance(module, nn.Dropout):  # losses must not depend on how many ranks there are

@@ -67,7 +67,7 @@ def train_lora(
     start = time.perf_counter()
     depth = decoder_depth(language_model.model)
     config = config.chosen_for(depth, choices, len(examples))
-    layers = range(depth - (config.top_layers or depth), depth)
+    layers = config.adapted_layers(depth)
     cuda = [language_model.device] if language_model.device.type == "cuda" else []
     with torch.random.fork_rng(cuda), training_attention(language_model):
         torch.manual_seed(config.seed)

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from sparklabel.arguments import check_arguments, check_flags, is_number
 from sparklabel.delta.paths import is_relative_table
-from sparklabel.errors import SetupError, TaskError
-from sparklabel.tasks import Task, check_task, load_task, task_from_dict
-from sparklabel.tasks.yaml_files import load_yaml, reading_problem
+from sparklabel.errors import SetupError
+from sparklabel.tasks import Task, check_task, task_named_in
+from sparklabel.tasks.yaml_files import read_yaml
 
 MAX_SHOWN = 16
 """Examples in a prompt."""
@@ -34,6 +32,11 @@ class Source:
     weight: float = 1.0
     max_rows: int | None = None
     held_out: bool = False
+
+    @property
+    def answers_of(self) -> list[Any]:
+        """Which rows of its table have answers, and where."""
+        return [self.key, self.answers, self.column, self.into]
 
 
 class Draw(NamedTuple):
@@ -246,13 +249,7 @@ def load_mixture(path: str | Path) -> Mixture:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        found = load_yaml(file)
-    except (OSError, UnicodeDecodeError) as error:
-        problem, hint = reading_problem(error, file)
-        raise SetupError(f"{file} cannot be read: {problem}", hint=hint) from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise SetupError(f"{file} is not YAML: {reading_problem(error, file)[0]}") from None
+    found = read_yaml(file)
     if not isinstance(found, dict):
         raise SetupError(f"{file} is not a mixture: it has no fields.", hint="conf/mixtures has one.")
     return {str(name): value for name, value in found.items()}
@@ -266,15 +263,7 @@ def _source(given: Mapping[str, Any], file: Path) -> Source:
     for name in ("table", "task"):
         if name not in given:
             raise SetupError(f"A source of {file} has no {name}: {dict(given)!r}.")
-    fields: dict[str, Any] = dict(given)
-    task = fields["task"]
-    if isinstance(task, str):
-        place = file.parent / task
-        if not place.is_file():
-            raise TaskError(f"{file}: there is no task file {place}.")
-        fields["task"] = load_task(place)
-    else:
-        fields["task"] = task_from_dict(task)
+    fields: dict[str, Any] = {**given, "task": task_named_in(file, given["task"])}
     for name in ("table", "into"):
         if isinstance(one := fields.get(name), str) and is_relative_table(one):
             fields[name] = str((file.parent / Path(one).expanduser()).absolute())

@@ -6,20 +6,19 @@ packed here.
 
 import hashlib
 import json
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sparklabel.language_model.training.durable import sync
+from sparklabel.language_model.training.durable import write_whole
 from sparklabel.language_model.training.packs import MANIFEST, PackFolder, PackManifest
 from sparklabel.models.references import ResolvedModel
 from sparklabel.progress import tell
 from sparklabel.stored_records import read_record
 from sparklabel.table.human_answers import HumanAnswer
-from sparklabel.training.instruction.mixture import Mixture, Source
+from sparklabel.training.instruction.mixture import Mixture
 from sparklabel.training.instruction.sources import PinnedSource
 
 _FORMAT = 1
@@ -78,11 +77,7 @@ def packs_digest(mixture: Mixture, pinned: Sequence[PinnedSource], base: Resolve
 
 def mixture_digest(mixture: Mixture, base: ResolvedModel, *others: Any) -> str:
     """The same for a mixture whose tables may have got new versions."""
-    return _digest(mixture, [[one.table, *_where(one)] for one in mixture.sources], base, *others)
-
-
-def _where(one: Source) -> list[Any]:
-    return [one.key, one.answers, one.column, one.into]
+    return _digest(mixture, [[one.table, *one.answers_of] for one in mixture.sources], base, *others)
 
 
 def _digest(mixture: Mixture, pins: Sequence[Any], base: ResolvedModel, *others: Any) -> str:
@@ -106,11 +101,9 @@ def prepared(path: Path) -> Preparation | None:
 
 def write_preparation(path: Path, sources: Sequence[PackedSource], manifest: PackManifest) -> Preparation:
     """Says that all is in the folder."""
-    _write(path / _FACTS, json.dumps({"sources": [asdict(one) for one in sources]}, default=str))
-    _write(path / MANIFEST, manifest.to_json())  # last: where it is, all is there
-    found = prepared(path)
-    assert found is not None, "written"
-    return found
+    write_whole(path / _FACTS, json.dumps({"sources": [asdict(one) for one in sources]}))
+    write_whole(path / MANIFEST, manifest.to_json())  # last: where it is, all is there
+    return Preparation(str(path), tuple(sources))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +128,7 @@ class Unfinished:
         return self._read().get("run")
 
     def note(self, packed: Preparation, run_id: str) -> None:
-        _write(self.file, json.dumps({"packs": packed.path, "run": run_id}))
+        write_whole(self.file, json.dumps({"packs": packed.path, "run": run_id}))
 
     def remove(self) -> None:
         """When the model is registered and judged."""
@@ -147,10 +140,3 @@ class Unfinished:
         except FileNotFoundError:
             return {}
         return found
-
-
-def _write(file: Path, text: str) -> None:
-    partial = file.with_name(f".{file.name}-{uuid.uuid4().hex}")  # another driver may write the same
-    partial.write_text(text, "utf-8")
-    sync(partial)
-    partial.replace(file)

@@ -96,31 +96,31 @@ def prepare(
     made = [PackFile(**json.loads(row["file"])) for row in written if row["file"]]
     _check_seen(path, made)
     counts = {name: _added(row[name] for row in written) for name in ("pieces", "truncated", "too_long")}
-    own = iter(enumerate(draws))
-    sources = []
-    for one, found in zip(pinned, rows, strict=True):
-        table = one.tables[0]
-        packed = PackedSource(
-            name=table.name, location=table.location, version=table.version, counts=dict(found.counts),
-            judging=[[list(row.inputs), row.answer] for row in found.judging],
+    sources = [_unpacked(one, found) for one, found in zip(pinned, rows, strict=True)]
+    for number, (n, draw) in enumerate(zip(trained, draws, strict=True)):
+        sources[n] = replace(
+            sources[n], copies=draw.copies, pieces=counts["pieces"][number],
+            truncated=counts["truncated"][number], too_long=counts["too_long"][number],
         )  # fmt: skip
-        if not one.source.held_out:
-            number, draw = next(own)
-            packed = replace(
-                packed, copies=draw.copies, pieces=counts["pieces"][number],
-                truncated=counts["truncated"][number], too_long=counts["too_long"][number],
-            )  # fmt: skip
-        sources.append(packed)
     manifest = PackManifest(
         size, tuple(sorted(made, key=lambda file: file.name)),
         tuple(counts["pieces"][number] for number in range(len(trained))),
     )  # fmt: skip
-    found_here = write_preparation(path, sources, manifest)
+    preparation = write_preparation(path, sources, manifest)
     tell(
         f"packed {manifest.pieces:,} examples into {manifest.packs:,} packs of {size:,} tokens, {manifest.padding:.1%} "
         f"of them padding ({path})"
     )
-    return found_here
+    return preparation
+
+
+def _unpacked(one: PinnedSource, rows: SourceRows) -> PackedSource:
+    """What is known of a source before it is packed."""
+    table = one.tables[0]
+    return PackedSource(
+        name=table.name, location=table.location, version=table.version, counts=dict(rows.counts),
+        judging=[[list(row.inputs), row.answer] for row in rows.judging],
+    )  # fmt: skip
 
 
 def _check_seen(path: Path, files: Sequence[PackFile]) -> None:

@@ -8,6 +8,7 @@ from sparklabel.training.gate import GateResult
 from sparklabel.training.instruction.generalization import Generalization
 from sparklabel.training.instruction.preparation import MANY_COPIES
 from sparklabel.training.instruction.rendering import LEARNED
+from sparklabel.training.report import where_it_is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +119,6 @@ class InstructionReport:
                 for one in (found.tasks if found else ())
             ),
             f"gate: {self.gate.verdict}. {self.gate.reason}",
-            f"logged as {self.model} (MLflow run {self.run_id})",
-            f"models:/{self.registered_name}@champion is {self.champion}"
-            if self.champion
-            else "there is no champion yet",
+            *where_it_is(self.model, self.run_id, self.registered_name, self.champion),
         ]
         return printable_lines("\n  ".join(lines))

@@ -74,12 +74,11 @@ class PinnedSource:
     @property
     def pin(self) -> list[Any]:
         """What determines its rows. Those of a view are never the same for certain."""
-        one = self.source
         versions = [
             [table.id or table.name, table.version if table.version != UNVERSIONED else uuid.uuid4().hex]
             for table in self.tables
         ]
-        return [versions, one.key, one.answers, one.column, one.into]
+        return [versions, *self.source.answers_of]
 
 
 @dataclass(frozen=True, slots=True)

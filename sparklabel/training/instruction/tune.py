@@ -131,7 +131,8 @@ def instruction_tune(
     judge = MixtureJudge(_judged(mixture, packed, judge_rows), control)
     judge.check(model)
     _tell_if_undecidable(judge)
-    earlier = unfinished.run_id if unfinished.run_id and registry.has_run(unfinished.run_id) else None
+    if (earlier := unfinished.run_id) and not registry.has_run(earlier):
+        earlier = None
     title = f"instruction tuning of {registered_name}"
     with (
         registry.start_run(title, experiment=experiment, run_id=earlier) as run,

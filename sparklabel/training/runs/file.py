@@ -9,14 +9,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sparklabel.arguments import unknown_name
 from sparklabel.delta.paths import is_absolute, is_relative_table
-from sparklabel.errors import SetupError, TaskError
+from sparklabel.errors import SetupError
 from sparklabel.language_model.training.config import TrainingConfig
-from sparklabel.tasks import load_task, task_from_dict
-from sparklabel.tasks.yaml_files import load_yaml, reading_problem
+from sparklabel.tasks import task_named_in
+from sparklabel.tasks.yaml_files import read_yaml
 from sparklabel.training.call import FinetuneCall
 from sparklabel.training.runs.search import search_from_dict
 
@@ -34,13 +32,7 @@ _OWN = ("call", "search", "name", "priority", "max_retries")
 def load_submission(file: Path) -> dict[str, Any]:
     """The keywords for `submit`. `task` is a task's fields, or the path of its file; `config` has fields of
     `TrainingConfig`. Relative paths are as seen from the file. Raises SetupError or TaskError."""
-    try:
-        found = load_yaml(file)
-    except (OSError, UnicodeDecodeError) as error:
-        problem, hint = reading_problem(error, file)
-        raise SetupError(f"{file} cannot be read: {problem}", hint=hint) from None
-    except (ValueError, yaml.YAMLError) as error:  # a date that no calendar has is a ValueError
-        raise SetupError(f"{file} is not YAML: {reading_problem(error, file)[0]}") from None
+    found = read_yaml(file)
     if not isinstance(found, dict) or "call" not in found:
         what = "it has no `call`" if isinstance(found, dict) else "it has no fields"
         raise SetupError(f"{file} is not a submission: {what}.", hint="conf/runs has one: `call: finetune`.")
@@ -52,7 +44,7 @@ def load_submission(file: Path) -> dict[str, Any]:
         name: _numbers(value) if name in ("search", "config") else value for name, value in found.items()
     }
     if "task" in found:
-        found["task"] = _task(found["task"], file)
+        found["task"] = task_named_in(file, found["task"])
     if found.get("search") is not None:
         found["search"] = search_from_dict(found["search"])
     if found.get("config") is not None:
@@ -61,15 +53,6 @@ def load_submission(file: Path) -> dict[str, Any]:
         if isinstance(given := found.get(name), str) and is_relative(given):
             found[name] = str((file.parent / Path(given).expanduser()).absolute())
     return found
-
-
-def _task(given: object, file: Path) -> Any:
-    if not isinstance(given, str):
-        return task_from_dict(given)
-    path = file.parent / given
-    if not path.is_file():
-        raise TaskError(f"{file}: there is no task file {path}.")
-    return load_task(path)
 
 
 def _config(given: object, file: Path) -> TrainingConfig:
