@@ -18,8 +18,8 @@ from pathlib import Path
 from benchmarks.harness import argument_parser, figure_table, finish
 from benchmarks.quality import every_set
 
-HELD_OUT = ("sst5", "abt_buy", "walmart_amazon", "contract_nli", "math_topics", "wnut17")
-"""The first three are of kinds that are not taught at all."""
+HELD_OUT = ("sst5", "abt_buy", "contract_nli", "math_topics", "wnut17")
+"""And squad2, which has no training rows. No rating but sst5 is there, so that kind is not taught at all."""
 
 
 def main() -> None:

@@ -55,11 +55,12 @@ def instruct(
     conf: Conf = None,
 ) -> None:
     """Train one model on the answers of many tables, and promote it if it is better and no worse at other tasks."""
-    from sparklabel.language_model.training.config import TrainingConfig
     from sparklabel.training.instruction.mixture import load_mixture
+
+    read = load_mixture(mixture)  # before what takes seconds to import
+    from sparklabel.language_model.training.config import TrainingConfig
     from sparklabel.training.instruction.tune import instruction_tune
 
-    read = load_mixture(mixture)
     config = TrainingConfig(
         parameters=parameters,  # type: ignore[arg-type]  # checked there
         epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, max_tokens=max_tokens,

@@ -32,6 +32,8 @@ class ModelTokenizer:
         self._tokenizer = tokenizer
         # Whether special tokens count is the tokenizer's state, which another thread must not change meanwhile.
         self._encoding = Lock()
+        # What is trusted is the chat format and the like: few texts, which each template asks for again.
+        self._trusted: dict[tuple[str, bool], list[int]] = {}
         self._anchor = self._find_anchor()
         self._control = {
             i for i, token in tokenizer.added_tokens_decoder.items()
@@ -66,7 +68,10 @@ class ModelTokenizer:
             text: the text.
             inside: whether it continues another text. Tokenizers like Llama 2's put a space before texts that do not.
         """
-        return self._encoded([text], inside, split_special_tokens=False)[0]
+        key = text, inside
+        if key not in self._trusted:
+            self._trusted[key] = self._encoded([text], inside, split_special_tokens=False)[0]
+        return list(self._trusted[key])
 
     def encode_rows(self, texts: Sequence[str], *, behind: str | None = None) -> list[list[int]]:
         """Encodes text from rows as ordinary tokens, even if it imitates special ones.

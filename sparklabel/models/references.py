@@ -61,7 +61,7 @@ class ResolvedModel:
 def resolve(reference: str) -> ResolvedModel:
     """Pins a reference to something immutable. Raises ModelError, which names it and what was tried."""
     if not isinstance(reference, str) or not reference.strip():
-        raise ModelError(f"model={reference!r} is not a model reference.", hint=_FORMS)
+        raise ModelError(f"{reference!r} is not a model reference.", hint=_FORMS)
     if reference == EMBEDDED:
         return _resolve_embedded()
     folder = Path(reference).expanduser()

@@ -74,7 +74,7 @@ class HumanAnswers:
         """The training answers alone, of which a fifth of the inputs judges, as the held-out ones do otherwise."""
         train = tuple(answer for answer in self.train if not is_validation(answer.inputs))
         judging = tuple(answer for answer in self.train if is_validation(answer.inputs))
-        return HumanAnswers(train, _one_vote_each(judging), self.left_out, self.people)
+        return HumanAnswers(train, one_vote_each(judging), self.left_out, self.people)
 
     @property
     def agreements(self) -> int:
@@ -123,7 +123,7 @@ def human_answers(spark: SparkSession, opened: TaskTable, task: Task) -> HumanAn
             held_out.append(found)
     # Sorted, because rows come in the order of the table's files, and training and ties depend on their order.
     return HumanAnswers(
-        tuple(sorted(train, key=_sort_key)), _one_vote_each(sorted(held_out, key=_sort_key)), dict(left_out),
+        tuple(sorted(train, key=_sort_key)), one_vote_each(sorted(held_out, key=_sort_key)), dict(left_out),
         len(people),
     )  # fmt: skip
 
@@ -132,7 +132,7 @@ def _sort_key(found: HumanAnswer) -> tuple[tuple[str, ...], str]:
     return tuple(text or "" for text in found.inputs), repr(found.answer)
 
 
-def _one_vote_each(answers: Sequence[HumanAnswer]) -> tuple[HumanAnswer, ...]:
+def one_vote_each(answers: Sequence[HumanAnswer]) -> tuple[HumanAnswer, ...]:
     """One answer per normalized input, by majority: copies of a text must not count as evidence."""
     votes: dict[tuple[str, ...], list[HumanAnswer]] = {}
     for answer in answers:

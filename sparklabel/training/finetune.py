@@ -14,11 +14,10 @@ from pyspark.sql import SparkSession
 
 from sparklabel import registry
 from sparklabel.arguments import check_flags
-from sparklabel.errors import SetupError, SparklabelError
+from sparklabel.errors import SetupError
 from sparklabel.language_model import TrainingConfig
 from sparklabel.models.references import DEFAULT
 from sparklabel.models.shipped_encoder import ENCODER
-from sparklabel.progress import tell
 from sparklabel.tasks import Task
 from sparklabel.training.call import LORA, FinetuneCall
 from sparklabel.training.control import RunControl
@@ -26,10 +25,15 @@ from sparklabel.training.gate import GateResult
 from sparklabel.training.held_out import HeldOutJudge
 from sparklabel.training.inputs import FinetuneInputs
 from sparklabel.training.processes import CHECKPOINT_MINUTES
-from sparklabel.training.promotion import log_gate, log_verdict, promote_if_better, promoted_before
+from sparklabel.training.promotion import (
+    log_gate,
+    log_verdict,
+    promote_if_better,
+    promoted_before,
+    registered_version,
+)
 from sparklabel.training.report import TrainingReport
 from sparklabel.training.selection import train_student
-from sparklabel.training.students import Student
 
 
 def finetune(
@@ -153,7 +157,8 @@ def run_call(spark: SparkSession, call: FinetuneCall, control: RunControl) -> Tr
         inputs.log(run)
         student = train_student(spark, inputs, run, control, Path(tmp))
         control.check_ours()  # a worker presumed dead must not register what its successor will
-        version = registry.version_of(run, name) or _registered(student, run, Path(tmp), name, task)
+        tags = {"task_fingerprint": task.fingerprint}
+        version = registered_version(run, Path(tmp), name, student.kept_in, tags)
         candidate = registry.resolve(f"models:/{name}/{version}")
         # Before the version can become the champion: a pass that finds it must find its calibrator too.
         if calibrator := judge.calibrator(candidate):
@@ -185,15 +190,3 @@ def run_call(spark: SparkSession, call: FinetuneCall, control: RunControl) -> Tr
             processes=student.processes, attempts=student.attempts, classifier=student.classifier,
             selection=student.selection,
         )  # fmt: skip
-
-
-def _registered(student: Student, run: registry.Run, folder: Path, name: str, task: Task) -> str:
-    """The number of the new version. If the store refuses it, the user is told where it is kept, and how it goes on."""
-    try:
-        return registry.log_version(run, folder, name, {"task_fingerprint": task.fingerprint})
-    except SparklabelError:
-        tell(
-            f"the trained model could not be registered, and is kept in {student.kept_in}: the same call registers it "
-            "without training again"
-        )
-        raise

@@ -71,6 +71,7 @@ class Processes:
         check_processes(num_processes, min_processes, use_gpu, checkpoint_minutes)
         count, least = num_processes, min_processes or num_processes
         if count == 1:
+            _check_own_gpu(use_gpu)
             is_without = checkpoints is None and not needs_folder
             folder = None if is_without else _shared(spark, checkpoints)
             return cls(checkpoints=folder, minutes=checkpoint_minutes)
@@ -118,6 +119,17 @@ def check_processes(
         raise SetupError(f"use_gpu={use_gpu!r} is not True, False or None.")
     if not _is_above_zero(checkpoint_minutes):
         raise SetupError(f"checkpoint_minutes={checkpoint_minutes!r} is not a number above 0.")
+
+
+def _check_own_gpu(use_gpu: bool | None) -> None:
+    """Raises SetupError where a single process was to have a GPU and sees none."""
+    from sparklabel.language_model.model import default_device
+
+    if use_gpu and default_device().type != "cuda":
+        raise SetupError(
+            "use_gpu=True, and this process, which would train alone, sees no GPU.",
+            hint="With num_processes above 1, ranks train on executors' GPUs. Leave use_gpu out to train on the CPU.",
+        )
 
 
 def needs_gpus(spark: SparkSession, use_gpu: bool | None) -> bool:
@@ -213,5 +225,8 @@ def _writable(spark: SparkSession, given: str) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise SetupError(f"checkpoints={given!r} cannot be written: {error.strerror}.") from None
+        raise SetupError(
+            f"checkpoints={given!r} cannot be written: {error.strerror}.",
+            hint="Name a folder that this user may write, and all executors see.",
+        ) from None
     return folder

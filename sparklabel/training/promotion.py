@@ -1,14 +1,19 @@
-"""Promotion: a version becomes the champion only if it was judged against the one that it replaces.
+"""From a trained model's files to a version, and perhaps to the champion: only if it was judged against the one that it
+replaces.
 
-In: a registered version, and a function that judges it. Out: the gate's last result. Several jobs may run at once: a
-version whose champion changed while it was judged is judged again.
+In: files and their run, and a function that judges a version. Out: the version, the gate's last result. Several jobs
+may run at once: a version whose champion changed while it was judged is judged again.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from sparklabel import registry
+from sparklabel.errors import SparklabelError
+from sparklabel.progress import tell
 from sparklabel.training.gate import GateResult
 
 _ROUNDS = 3
@@ -21,6 +26,23 @@ _FIGURES = {
 
 Judge = Callable[[str | None], tuple[GateResult, str]]
 """Judges against a champion, a version number (None: there is none): the result, and the baseline's name."""
+
+
+def registered_version(
+    run: registry.Run, files: Path, name: str, kept_in: Path, tags: Mapping[str, Any] | None = None
+) -> str:
+    """The number of the version that has these files: one that an earlier attempt in the same run registered, or a new
+    one. If the store refuses it, the user is told where the model is kept, and how it goes on."""
+    if earlier := registry.version_of(run, name):
+        return earlier
+    try:
+        return registry.log_version(run, files, name, tags)
+    except SparklabelError:
+        tell(
+            f"the trained model could not be registered, and is kept in {kept_in}: the same call registers it without "
+            "training again"
+        )
+        raise
 
 
 def promote_if_better(registered_name: str, version: str, judge: Judge) -> tuple[GateResult, str]:

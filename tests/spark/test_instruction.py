@@ -69,7 +69,8 @@ def tuned(spark, mixture, base, cache, mlflow_store):
     """All weights of the tiny model, tuned twice, the second time with what the first one packed; and the folders of
     packs that this made."""
     before = {folder.name for folder in (cache / "trainings").glob("packs-*")}
-    options = {"base": base.reference, "config": replace(CONFIG, parameters="all"), "progress": False}
+    config = replace(CONFIG, parameters="all", rank=sl.TrainingConfig().rank)
+    options = {"base": base.reference, "config": config, "progress": False}
     reports = [
         sl.instruction_tune(spark, mixture, registered_name=name, judge_rows=40, **options)
         for name in ("labeler", "again")
@@ -198,7 +199,7 @@ def test_a_tuned_model_whose_files_were_changed_is_refused(tuned):
         (
             "(SELECT id, 'sour' AS gold FROM range(40))",
             AnswersError,
-            "40 of 40 answers that the task 'verdict'",
+            "40 of 40 answers that the task 'verdict' does not take, such as 'sour'",
         ),
     ],
 )
@@ -215,7 +216,8 @@ def test_a_table_that_cannot_teach_is_named(spark, table, base, rows, error, mes
     ("source", "error", "message"),
     [
         ({"answers": "nothing"}, ColumnError, "nothing"),
-        ({}, ColumnError, "has no labels of the task 'verdict'"),
+        ({}, ColumnError, "has no labels of the task 'verdict'.\n.*answers="),
+        ({"column": "gold"}, ColumnError, "has no labels of the task 'verdict'.\n.*answers="),
         ({"table": "default.no_such_table", "answers": "gold"}, TableError, "no_such_table"),
     ],
 )
@@ -237,11 +239,30 @@ def test_instructions_that_fill_a_pack_are_refused(spark, mixture, base):
         )
 
 
-def test_a_wrong_argument_is_named(spark, mixture):
-    with pytest.raises(SetupError, match="judge_rows=0"):
-        sl.instruction_tune(spark, mixture, registered_name="none", judge_rows=0)
-    with pytest.raises(SetupError, match="'reviews' is not a mixture"):
-        sl.instruction_tune(spark, "reviews", registered_name="none")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"judge_rows": 0}, "judge_rows=0"),
+        ({"mixture": "reviews"}, "'reviews' is not a mixture"),
+        ({"config": sl.TrainingConfig(parameters="all", rank=8)}, "rank=8, which is of adapters"),
+        ({"config": sl.TrainingConfig(shard=True)}, "shard=True divides the model among processes"),
+    ],
+)
+def test_a_wrong_argument_is_named(spark, mixture, base, options, message):
+    given = {"mixture": mixture, "registered_name": "none", "base": base.reference} | options
+    with pytest.raises(SetupError, match=message):
+        sl.instruction_tune(spark, given.pop("mixture"), **given)
+
+
+def test_rows_of_a_task_that_several_tables_have_are_told(spark, tables, caplog):
+    sources = [
+        sl.source(f"{tables}/{name}", VERDICT, key="id", answers="gold") for name in ("reviews", "copied")
+    ]
+    spark.sql(
+        f"CREATE TABLE delta.`{tables}/copied` USING DELTA AS SELECT * FROM delta.`{tables}/reviews` WHERE id < 7"
+    )
+    read_sources(spark, sl.mixture(sources), [pin(spark, one) for one in sources])
+    assert "7 inputs of the task 'verdict' are in several of its tables" in caplog.text
 
 
 def test_files_that_a_vacuum_deleted_are_told(spark, tables, pack):

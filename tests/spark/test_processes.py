@@ -53,6 +53,7 @@ def test_a_count_is_a_whole_number_above_zero(checked, name, count):
         ({"num_processes": 2, "min_processes": 3}, "min_processes=3 is more than num_processes=2"),
         ({"num_processes": 8}, r"8 ranks, and the cluster has 2 slots \(spark.task.cpus=1\)"),
         ({"num_processes": 2, "use_gpu": True}, "Spark knows of no GPUs on the executors"),
+        ({"num_processes": 1, "use_gpu": True}, "this process, which would train alone, sees no GPU"),
         ({"use_gpu": "yes"}, "use_gpu='yes' is not True, False or None"),
         ({"checkpoint_minutes": 0}, "checkpoint_minutes=0 is not a number above 0"),
         ({"checkpoint_minutes": float("nan")}, "checkpoint_minutes=nan is not"),

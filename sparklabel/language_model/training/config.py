@@ -71,7 +71,8 @@ class TrainingConfig:
         max_grad_norm: Gradients are scaled down to this norm, above 0.
         seed: Of initialization and order, at least 0. The same seed, examples and machine give the same adapter.
         max_tokens: The longest prompt to learn from, in tokens, at least 1; longer ones are truncated. Attention's
-            memory grows with its square. Of an instruction tuning it is the size of a pack.
+            memory grows with its square. Of an instruction tuning it is the size of a pack, which is never above the
+            base's context.
         cache_bytes: Memory for what the frozen layers compute, in bytes, at least 0. Sequences that do not fit are
             computed again in each epoch.
         shard: Whether the weights are divided among the processes of an instruction tuning (torch FSDP2), so that a
@@ -149,6 +150,14 @@ class TrainingConfig:
     def adapted_layers(self, depth: int) -> range:
         """The numbers of the layers that get adapters, in a model with `depth` of them."""
         return range(depth - (self.top_layers or depth), depth)
+
+    @property
+    def of_adapters(self) -> list[str]:
+        """The settings of adapters that are not as they are by default."""
+        names = ("top_layers", "target_modules", "rank", "lora_alpha")
+        return [
+            one.name for one in fields(self) if one.name in names and getattr(self, one.name) != one.default
+        ]
 
     @property
     def peak(self) -> float:

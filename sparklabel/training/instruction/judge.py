@@ -65,12 +65,8 @@ class MixtureJudge:
         return sum(len(one.rows) for one in self._tasks if not one.is_unseen)
 
     def check(self, model: ResolvedModel) -> None:
-        """Raises TaskError for a task that the model cannot be asked, ModelError if it cannot be fetched."""
-        for one in self._tasks:
-            try:
-                prepare(_spec(one.task, model))
-            except TaskError as error:
-                raise TaskError(f"The task {one.task.name!r}: {error.message}", hint=error.hint) from None
+        """As `check_asked`, for the tasks that it judges on."""
+        check_asked((one.task for one in self._tasks), model)
 
     def gate(
         self, candidate: ResolvedModel, baseline: ResolvedModel, name: str
@@ -111,6 +107,15 @@ class MixtureJudge:
                     bar.advance(len(part), one.task.name)
                 found.append(tuple(scores))
         return found
+
+
+def check_asked(tasks: Iterable[Task], model: ResolvedModel) -> None:
+    """Raises TaskError for a task that the model cannot be asked, ModelError if it cannot be fetched."""
+    for task in tasks:
+        try:
+            prepare(_spec(task, model))
+        except TaskError as error:
+            raise TaskError(f"The task {task.name!r}: {error.message}", hint=error.hint) from None
 
 
 def _spec(task: Task, model: ResolvedModel) -> LabelerSpec:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sparklabel.arguments import check_arguments, check_flags, is_number
 from sparklabel.delta.paths import is_relative_table
-from sparklabel.errors import SetupError
+from sparklabel.errors import SetupError, TaskError
 from sparklabel.tasks import Task, check_task, task_named_in
 from sparklabel.tasks.yaml_files import read_yaml
 
@@ -55,6 +55,7 @@ class Mixture:
     cap: int = 20_000
     temperature: float = 1.0
     few_shot: tuple[int, int] = (0, 4)
+    shuffle_labels: bool = True
     seed: int = 0
 
     @property
@@ -147,6 +148,7 @@ def mixture(
     cap: int = 20_000,
     temperature: float = 1.0,
     few_shot: tuple[int, int] = (0, 4),
+    shuffle_labels: bool = True,
     seed: int = 0,
 ) -> Mixture:
     """What `instruction_tune` learns from.
@@ -158,6 +160,9 @@ def mixture(
             1/temperature.
         few_shot: Each row is shown between so many and so many examples of its table, drawn anew for each row. The
             model learns to answer with examples, and without if the first number is 0.
+        shuffle_labels: Each prompt of a classification or multilabel task lists the labels in an order of its own, and
+            every other one without examples leaves some wrong ones out, so that the model reads the list rather than
+            learn it by heart (class order shuffling and dropout: Sainz et al. 2024, GoLLIE, arXiv:2310.03668).
         seed: Of what is drawn, at least 0.
 
     Raises:
@@ -174,6 +179,7 @@ def mixture(
         raise SetupError(
             f"{sources!r} is not a list of sources.", hint="For example sl.mixture([sl.source(...)])."
         )
+    check_flags(SetupError, shuffle_labels=shuffle_labels)
     given = tuple(sources)
     if wrong := [one for one in given if not isinstance(one, Source)]:
         raise SetupError(
@@ -184,11 +190,19 @@ def mixture(
             "The mixture has no source that teaches."
             if given
             else "The mixture has no sources.",
-            hint="Give sources without held_out=True.",
+            hint="Give sources without held_out=True." if given else "For example sl.mixture([sl.source(...)]).",
         )  # fmt: skip
     tasks: dict[str, Source] = {}
+    places: list[list[Any]] = []
     for one in given:
         same = tasks.setdefault(one.task.name, one)
+        place = [one.table, one.task.name, *one.answers_of[1:]]
+        if place in places:
+            raise SetupError(
+                f"{one.table} is given twice with the task {one.task.name!r}.",
+                hint="Give it once; weight= says how often its rows are shown.",
+            )
+        places.append(place)
         if same.task.fingerprint != one.task.fingerprint:
             raise SetupError(
                 f"{same.table} and {one.table} have different tasks of the name {one.task.name!r}.",
@@ -213,8 +227,9 @@ def mixture(
     if not _is_count(seed, 0):
         raise SetupError(f"seed={seed!r} is not a whole number of at least 0.")
     return Mixture(
-        sources=given, cap=cap, temperature=float(temperature), few_shot=(shown[0], shown[1]), seed=seed
-    )
+        sources=given, cap=cap, temperature=float(temperature), few_shot=(shown[0], shown[1]),
+        shuffle_labels=shuffle_labels, seed=seed,
+    )  # fmt: skip
 
 
 def _is_count(given: object, least: int = 1) -> bool:
@@ -244,8 +259,8 @@ def load_mixture(path: str | Path) -> Mixture:
         raise SetupError(
             f"{file} is not a mixture: it has no list of `sources`.", hint="conf/mixtures has one."
         )
-    check_arguments(f"{file}", ["cap", "temperature", "few_shot", "seed"], found)
-    return mixture([_source(one, file) for one in listed], **found)
+    check_arguments(f"{file}", ["cap", "temperature", "few_shot", "shuffle_labels", "seed"], found)
+    return mixture([_source(one, number, file) for number, one in enumerate(listed, 1)], **found)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -258,13 +273,18 @@ def _read(file: Path) -> dict[str, Any]:
 _OF_A_SOURCE = ("table", "task", "key", "answers", "column", "into", "weight", "max_rows", "held_out")
 
 
-def _source(given: Mapping[str, Any], file: Path) -> Source:
-    check_arguments(f"A source of {file}", _OF_A_SOURCE, map(str, given))
+def _source(given: Mapping[str, Any], number: int, file: Path) -> Source:
+    """The source of a file that has this number, from 1."""
+    which = f"Source {number} of {file}"
+    check_arguments(which, _OF_A_SOURCE, map(str, given))
     for name in ("table", "task"):
         if name not in given:
-            raise SetupError(f"A source of {file} has no {name}: {dict(given)!r}.")
+            raise SetupError(f"{which} has no {name}: {dict(given)!r}.")
     fields: dict[str, Any] = {**given, "task": task_named_in(file, given["task"])}
     for name in ("table", "into"):
         if isinstance(one := fields.get(name), str) and is_relative_table(one):
             fields[name] = str((file.parent / Path(one).expanduser()).absolute())
-    return source(fields.pop("table"), fields.pop("task"), **fields)
+    try:
+        return source(fields.pop("table"), fields.pop("task"), **fields)
+    except (SetupError, TaskError) as error:
+        raise type(error)(f"{which}: {error.message}", hint=error.hint) from None

@@ -21,7 +21,7 @@ from sparklabel.table.human_answers import HumanAnswer
 from sparklabel.training.instruction.mixture import Mixture
 from sparklabel.training.instruction.sources import PinnedSource
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised when a release packs otherwise."""
 _FACTS = "preparation.json"
 MANY_COPIES = 4.0
@@ -82,7 +82,8 @@ def mixture_digest(mixture: Mixture, base: ResolvedModel, *others: Any) -> str:
 
 def _digest(mixture: Mixture, pins: Sequence[Any], base: ResolvedModel, *others: Any) -> str:
     content = [
-        _FORMAT, base.identity, mixture.cap, mixture.temperature, mixture.few_shot, mixture.seed, *others,
+        _FORMAT, base.identity, mixture.cap, mixture.temperature, mixture.few_shot, mixture.shuffle_labels,
+        mixture.seed, *others,
         [
             [pin, one.task.to_dict(), one.weight, one.max_rows, one.held_out]
             for one, pin in zip(mixture.sources, pins, strict=True)

@@ -152,7 +152,14 @@ def _rendering(
         renderer: Renderer | None = None
         for batch in batches:
             renderer = renderer or Renderer(
-                number, task, _tokenizer(base), size, mixture.few_shot, mixture.seed, pool
+                number,
+                task,
+                _tokenizer(base),
+                size,
+                mixture.few_shot,
+                mixture.shuffle_labels,
+                mixture.seed,
+                pool,
             )
             for begin in range(0, batch.num_rows, _ROWS_AT_ONCE):
                 rows = [row for row, _ in arrow_rows(batch.slice(begin, _ROWS_AT_ONCE))]

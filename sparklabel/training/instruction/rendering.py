@@ -15,10 +15,12 @@ from sparklabel.errors import TaskError
 from sparklabel.few_shot import ShownExample
 from sparklabel.labeler import PreparedTask
 from sparklabel.language_model.training.packs import Piece
-from sparklabel.prompts import RowCandidates, Tokenizer, candidate_labels, example_text
+from sparklabel.prompts import PromptEncoder, RowCandidates, Tokenizer, candidate_labels, example_text
 from sparklabel.prompts.templates import chat_template
 from sparklabel.splits import input_key, is_held_out
 from sparklabel.tasks import Generated, Scored, Task
+from sparklabel.tasks.classification import Classification
+from sparklabel.tasks.multilabel import Multilabel
 from sparklabel.texts import is_blank
 from sparklabel.training.instruction.mixture import Draw
 
@@ -26,6 +28,8 @@ LEARNED, HELD_OUT, EMPTY, REFUSED = "learned", "held out", "the input is empty",
 _QUESTIONS = 4
 """Of a task with several questions a row, such as a multilabel one with a yes or no for each label, so many are learned
 each time the row is, drawn by chance: all of them would be the same prompt once for each label."""
+_DROPOUT = 0.5
+"""The share of the prompts that list only some labels."""
 
 
 class AnsweredRow(NamedTuple):
@@ -66,6 +70,7 @@ class Renderer:
         tokenizer: The base's.
         size: Of a pack, in tokens: the longest piece.
         few_shot: The fewest and the most examples of a prompt.
+        shuffle_labels: Whether each prompt lists the labels anew.
         seed: Of what is drawn.
         pool: The examples that prompts show, each with the key of its input.
     """
@@ -75,6 +80,7 @@ class Renderer:
     tokenizer: Tokenizer
     size: int
     few_shot: tuple[int, int]
+    shuffle_labels: bool
     seed: int
     pool: tuple[tuple[tuple[str, ...], str], ...]
 
@@ -120,10 +126,8 @@ class Renderer:
         self, texts: list[str], row: AnsweredRow, answer: tuple[int, tuple[int, ...]], drawn: random.Random
     ) -> tuple[Piece, bool] | None:
         choice, ids = answer
-        prepared, examples = self._plain, self._examples(row, drawn)
-        if examples:
-            prepared = self._with_examples
-        encoder: Any = prepared.encoder
+        examples = self._examples(row, drawn)
+        encoder = self._encoder(choice, len(ids), bool(examples), drawn)
         room = self.size - len(ids)
         shortened = encoder.shorter(room)
         candidates = self._candidates(choice, drawn)
@@ -142,6 +146,29 @@ class Renderer:
         others = [text for key, text in drawn.sample(self.pool, min(count + 1, len(self.pool))) if key != own]
         return others[:count]
 
+    def _encoder(self, choice: int, reserve: int, with_examples: bool, drawn: random.Random) -> PromptEncoder:
+        """What renders a row whose right answer is this choice, of so many tokens."""
+        if self._listing is None:
+            encoder: Any = (self._with_examples if with_examples else self._plain).encoder
+            return encoder
+        task = self._with_other_labels(self._listing, choice, with_examples, drawn)
+        return PromptEncoder(
+            chat_template(task, self.tokenizer, by_row=with_examples), self.tokenizer, reserve
+        )
+
+    def _with_other_labels(
+        self, task: Classification | Multilabel, choice: int, with_examples: bool, drawn: random.Random
+    ) -> Task:
+        """The task with its labels in any order, and every other time, where no examples show the others, with only
+        some of them beside the one that is asked for."""
+        asked = choice // 2 if isinstance(task, Multilabel) else choice
+        others = [number for number in range(len(task.labels)) if number != asked]
+        if not with_examples and others and drawn.random() < _DROPOUT:
+            others = drawn.sample(others, drawn.randint(1, len(others)))
+        listed = [asked, *others]
+        drawn.shuffle(listed)
+        return task.model_copy(update={"labels": tuple(task.labels[number] for number in listed)})
+
     def _candidates(self, choice: int, drawn: random.Random) -> list[RowCandidates] | None:
         """For a task of which each prompt lists some labels: the right one among others, in any order."""
         labels = candidate_labels(self.task)
@@ -151,6 +178,13 @@ class Renderer:
         listed = [choice, *drawn.sample(others, min(labels.count - 1, len(others)))]
         drawn.shuffle(listed)
         return [RowCandidates(labels.text(listed), tuple(listed))]
+
+    @cached_property
+    def _listing(self) -> Classification | Multilabel | None:
+        """The task, if each prompt lists its labels anew."""
+        if self.shuffle_labels and isinstance(self.task, Classification | Multilabel):
+            return None if candidate_labels(self.task) else self.task
+        return None
 
     @cached_property
     def _plain(self) -> PreparedTask:

@@ -22,15 +22,18 @@ from sparklabel.delta.errors import spark_errors
 from sparklabel.delta.snapshot import UNVERSIONED, TableSnapshot, check_columns, open_snapshot
 from sparklabel.errors import AnswersError, ColumnError, TableError
 from sparklabel.evaluation.gold import gold_column
+from sparklabel.progress import tell
+from sparklabel.redaction import shortened
 from sparklabel.splits import input_key
 from sparklabel.sql import quote
-from sparklabel.table.human_answers import HumanAnswer
+from sparklabel.table.human_answers import HumanAnswer, one_vote_each
 from sparklabel.table.key import key_columns
 from sparklabel.table.row_states import STATE, labeled_rows
-from sparklabel.table.task_table import open_labeled
+from sparklabel.table.task_table import open_task_table
 from sparklabel.table.versions import missing_in
 from sparklabel.tasks import Task
 from sparklabel.tasks.json_values import json_text, plain
+from sparklabel.texts import counted
 from sparklabel.training.instruction.mixture import Mixture, Source
 from sparklabel.training.instruction.rendering import (
     EMPTY,
@@ -99,7 +102,12 @@ def pin(spark: SparkSession, one: Source) -> PinnedSource:
     """Opens a source. Raises TableError, ColumnError or KeyColumnError."""
     task = one.task
     if one.answers is None:
-        opened = open_labeled(spark, one.table, task, one.key, one.column, one.into)
+        # A column that no pass wrote is then told as what it is for a mixture: no labels, but perhaps right answers.
+        opened = open_task_table(spark, one.table, task, one.key, one.column, adopt=True, into=one.into)
+        opened.check_labeled(
+            task, "Label it first; or name a column of right answers with answers=, or the table that has the labels "
+            "with into=.",
+        )  # fmt: skip
         opened.check_one_label_each(spark)
         state, columns = F.col(STATE), opened.label_columns
         rows = labeled_rows(spark, opened, task).where(
@@ -166,12 +174,27 @@ def read_sources(spark: SparkSession, mixture: Mixture, pinned: Sequence[PinnedS
         own = [row for row in counted if row["source"] == number]
         told = {row["kind"]: [_row(json.loads(kept["row"])) for kept in row["rows"]] for row in own}
         counts = Counter({row["kind"]: row["count"] for row in own if row["count"]})
-        rows_of = SourceRows(
-            counts, _one_each(told.get(HELD_OUT, [])), tuple(told.get(LEARNED, [])[:POOLED])
-        )  # fmt: skip
-        _check(one, rows_of)
+        rows_of = SourceRows(counts, _judging(told.get(HELD_OUT, [])), tuple(told.get(LEARNED, [])[:POOLED]))
+        _check(one, rows_of, told.get(REFUSED, []))
         found.append(rows_of)
+    _tell_shared(pinned)
     return found
+
+
+def _tell_shared(pinned: Sequence[PinnedSource]) -> None:
+    """Says which tasks have rows in several of their tables: each table shows them."""
+    of_task: dict[str, list[DataFrame]] = {}
+    for one in pinned:
+        inputs = one.rows.select(F.xxhash64(F.to_json("inputs")).alias("input")).distinct()
+        of_task.setdefault(one.task.name, []).append(inputs)
+    for name, frames in of_task.items():
+        if len(frames) > 1:
+            with worker_errors(), gone_files(pinned):
+                each = reduce(DataFrame.unionAll, frames).groupBy("input").count()
+                shared = each.where("count > 1").count()
+            if shared:
+                what = counted(shared, f"input of the task {name!r} is", f"inputs of the task {name!r} are")
+                tell(f"{what} in several of its tables, and counts in each")
 
 
 def _sorting(
@@ -183,12 +206,12 @@ def _sorting(
         import pyarrow as pa
 
         counts: Counter[str] = Counter()
-        kept: dict[str, list[tuple[bytes, str]]] = {HELD_OUT: [], LEARNED: []}
+        kept: dict[str, list[tuple[bytes, str]]] = {HELD_OUT: [], LEARNED: [], REFUSED: []}
         for batch in batches:
             for row, judges in arrow_rows(batch):
                 use = use_of(task, row)
                 counts[_CHOSEN if use == HELD_OUT and not judges else use] += 1
-                if use == LEARNED or (use == HELD_OUT and judges):
+                if use in (LEARNED, REFUSED) or (use == HELD_OUT and judges):
                     text = f"{seed}\0{input_key(row.inputs)}\0{row.key}"
                     place = sha256(text.encode("utf-8", "surrogatepass")).digest()
                     kept[use].append((place, json_text(list(row))))
@@ -211,15 +234,12 @@ def _row(found: Sequence[Any]) -> AnsweredRow:
     return AnsweredRow(key, tuple(inputs), answer)
 
 
-def _one_each(rows: Sequence[AnsweredRow]) -> tuple[HumanAnswer, ...]:
+def _judging(rows: Sequence[AnsweredRow]) -> tuple[HumanAnswer, ...]:
     """One answer each input."""
-    seen: dict[tuple[str, ...], HumanAnswer] = {}
-    for row in rows:
-        seen.setdefault(input_key(row.inputs), HumanAnswer(row.inputs, row.answer, None))
-    return tuple(seen.values())[:JUDGED]
+    return one_vote_each([HumanAnswer(row.inputs, row.answer, None) for row in rows])[:JUDGED]
 
 
-def _check(one: PinnedSource, rows: SourceRows) -> None:
+def _check(one: PinnedSource, rows: SourceRows, refused: Sequence[AnsweredRow]) -> None:
     counts = rows.counts
     answers = sum(counts.values()) - counts[EMPTY]
     if not answers:
@@ -234,7 +254,7 @@ def _check(one: PinnedSource, rows: SourceRows) -> None:
     if counts[REFUSED] > _MOST_REFUSED * answers:
         raise AnswersError(
             f"The source {one.name} has {counts[REFUSED]:,} of {answers:,} answers that the task {one.task.name!r} "
-            "does not take.",
+            f"does not take, such as {shortened(repr(refused[0].answer), 80)}.",
             hint="Are its labels those of the table? At most a fifth of the answers may be others.",
         )
     if not one.source.held_out and not rows.learned:

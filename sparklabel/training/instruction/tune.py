@@ -6,7 +6,7 @@ and no worse at those that it was not, and an InstructionReport.
 
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -16,13 +16,14 @@ from sparklabel.arguments import check_flags
 from sparklabel.delta.session import check_session
 from sparklabel.errors import ModelError, ModelUnreachable, SetupError, TaskError
 from sparklabel.language_model import ModelTokenizer, TrainingConfig, TrainingSummary
+from sparklabel.language_model.training.config import ALL
 from sparklabel.models.references import DEFAULT, ResolvedModel
 from sparklabel.progress import WorkProgress, tell
 from sparklabel.training.baseline import BASE, CHAMPION
 from sparklabel.training.control import RunControl
 from sparklabel.training.gate import MINIMUM_ANSWERS, GateResult
 from sparklabel.training.instruction.generalization import Generalization
-from sparklabel.training.instruction.judge import JudgedTask, MixtureJudge
+from sparklabel.training.instruction.judge import JudgedTask, MixtureJudge, check_asked
 from sparklabel.training.instruction.mixture import Mixture
 from sparklabel.training.instruction.packed_training import trained_version
 from sparklabel.training.instruction.preparation import (
@@ -37,7 +38,13 @@ from sparklabel.training.instruction.rendering import check_fits
 from sparklabel.training.instruction.report import InstructionReport, SourceReport
 from sparklabel.training.instruction.sources import JUDGED, pin, read_sources
 from sparklabel.training.processes import CHECKPOINT_MINUTES, Processes
-from sparklabel.training.promotion import log_gate, log_verdict, promote_if_better, promoted_before
+from sparklabel.training.promotion import (
+    log_gate,
+    log_verdict,
+    promote_if_better,
+    promoted_before,
+    registered_version,
+)
 
 JUDGE_ROWS = 200
 
@@ -120,8 +127,10 @@ def instruction_tune(
     )
     assert processes.checkpoints is not None, "needed"
     tokenizer = ModelTokenizer.load(registry.tokenizer_folder(model))
+    config = replace(config, max_tokens=min(config.max_tokens, tokenizer.context))
     for one in mixture.trained:
         check_fits(one.task, tokenizer, config.max_tokens)
+    check_asked((one.task for one in mixture.sources), model)
     (here,) = spark.sql("SELECT current_catalog(), current_database()").collect()
     key = mixture_digest(mixture, model, asdict(config), registered_name, list(here))
     unfinished = Unfinished(processes.checkpoints / f"mixture-{key}.json")
@@ -129,7 +138,6 @@ def instruction_tune(
         spark, mixture, model, config.max_tokens, processes.checkpoints, control
     )
     judge = MixtureJudge(_judged(mixture, packed, judge_rows), control)
-    judge.check(model)
     _tell_if_undecidable(judge)
     if (earlier := unfinished.run_id) and not registry.has_run(earlier):
         earlier = None
@@ -142,9 +150,7 @@ def instruction_tune(
         _log(run, mixture, packed, model)
         kept = trained_version(spark, model, record, packed, config, processes, run, control)
         kept.copy_files(Path(tmp))
-        version = registry.version_of(run, registered_name) or registry.log_version(
-            run, Path(tmp), registered_name
-        )
+        version = registered_version(run, Path(tmp), registered_name, kept.folder)
         candidate = registry.resolve(f"models:/{registered_name}/{version}")
         found: list[Generalization | None] = [None]
 
@@ -182,6 +188,12 @@ def _check_arguments(
         raise SetupError(f"{mixture!r} is not a mixture.", hint="Make one with sparklabel.mixture([...]).")
     if not isinstance(config, TrainingConfig | None):
         raise SetupError(f"config={config!r} is not a TrainingConfig.")
+    if config and config.parameters == ALL and (unused := config.of_adapters):
+        raise SetupError(
+            f"config has {unused[0]}={getattr(config, unused[0])!r}, which is of adapters, and parameters='all' trains "
+            "every weight.",
+            hint="Leave one of the two out.",
+        )
     if config and config.shard and num_processes == 1:
         raise SetupError(
             "shard=True divides the model among processes, and there is one.",
@@ -252,7 +264,8 @@ def _log(run: registry.Run, mixture: Mixture, packed: Preparation, base: Resolve
     run.log_params(
         {
             "base": base.identity, "sources": len(packed.sources), "cap": mixture.cap,
-            "temperature": mixture.temperature, "few_shot": list(mixture.few_shot), "seed": mixture.seed,
+            "temperature": mixture.temperature, "few_shot": list(mixture.few_shot),
+            "shuffle_labels": mixture.shuffle_labels, "seed": mixture.seed,
             "packs": manifest.packs, "tokens": manifest.tokens, "learned_tokens": manifest.learned,
         }
     )  # fmt: skip

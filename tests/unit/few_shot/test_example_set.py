@@ -6,7 +6,7 @@ from pyspark.sql.types import StructType
 from sparklabel import classification
 from sparklabel.delta.snapshot import TableSnapshot
 from sparklabel.errors import AnswersError
-from sparklabel.table.human_answers import HumanAnswer, HumanAnswers, _one_vote_each
+from sparklabel.table.human_answers import HumanAnswer, HumanAnswers, one_vote_each
 from sparklabel.table.label_columns import LabelColumns
 from sparklabel.table.task_table import TaskTable
 from sparklabel.training.checks import check_answers
@@ -26,7 +26,7 @@ def test_copies_of_a_text_have_one_vote_in_the_gate():
         for text, answer in [("A b", "calm"), ("a  B", "calm"), ("a b", "angry")]
     ]
     other = HumanAnswer(("c",), "angry", True)
-    assert [(a.inputs, a.answer) for a in _one_vote_each([*copies, other])] == [
+    assert [(a.inputs, a.answer) for a in one_vote_each([*copies, other])] == [
         (("A b",), "calm"),
         (("c",), "angry"),
     ]

@@ -17,7 +17,9 @@ def source(name="reviews", task=VERDICT, **options):
 
 def draws(counts, *sources, **options):
     """(share, copies) of each source, flat."""
-    found = sl.mixture(sources or [source() for _ in counts], **options).draws(counts)
+    found = sl.mixture(sources or [source(f"table {n}") for n, _ in enumerate(counts)], **options).draws(
+        counts
+    )
     return [number for draw in found for number in draw]
 
 
@@ -45,6 +47,8 @@ def draws(counts, *sources, **options):
         (lambda: sl.mixture([source()], few_shot=(4, 0)), r"few_shot=\(4, 0\)"),
         (lambda: sl.mixture([source()], few_shot=3), "few_shot=3"),
         (lambda: sl.mixture([source()], seed=-1), "seed=-1"),
+        (lambda: sl.mixture([source()], shuffle_labels="no"), "shuffle_labels='no' is neither"),
+        (lambda: sl.mixture([source(), source(weight=2)]), "reviews is given twice with the task 'verdict'"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(make, message):
@@ -132,6 +136,10 @@ def test_a_mixture_is_read_from_a_file(tmp_path: Path):
         ("sources: [{table: t, task: nowhere.yaml}]", "there is no task file"),
         ("{sources: [], temprature: 1}", "did you mean temperature"),
         ("sources: [{table: t, task: x.yaml, wieght: 1}]", "did you mean weight"),
+        (
+            "sources: [{table: t, weight: 0, task: {kind: rating, name: stars, inputs: [text], scale: [1, 2]}}]",
+            r"Source 1 of .*mixture\.yaml: weight=0",
+        ),
     ],
 )
 def test_a_file_that_is_no_mixture_says_why(tmp_path: Path, text, message):
