@@ -4,7 +4,8 @@ BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
     --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 PYTEST := $(BIN)/python -m pytest
-# The files in the order in which they are named: the long ones first, and short ones to fill up with.
+# The files in the order in which they are named: the long ones first, and short ones to fill up with. Each process
+# computes with one thread: several processes that each compute with two wait for each other.
 PARALLEL = -n $(or $(N),2) --dist loadfile --no-loadscope-reorder
 # Without the embedded model, and without processes that load one.
 LIGHT := -m "not model and not process"
@@ -23,7 +24,7 @@ demo: setup ## the whole loop on one machine: label, answer, fine-tune, relabel
 	@$(BIN)/sparklabel demo
 
 test: setup lint docs wheel build/classes.jsa ## linter, type checker, site, wheel and the tests, in two processes: make test N=4
-	@$(PYTEST) $(PARALLEL) $(LONG:%=--ignore=%) tests/spark tests/unit
+	@OMP_NUM_THREADS=1 $(PYTEST) $(PARALLEL) $(LONG:%=--ignore=%) tests/spark tests/unit
 	@$(PYTEST) tests/browser $(ALONE) tests/vllm tests/gpu
 
 unit: install ## the tests that need no JVM, no model and no process of their own, in two processes
