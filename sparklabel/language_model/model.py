@@ -4,6 +4,7 @@ In: token ids. Out: hidden states. `option_scorer` scores labels, and `generate`
 prefix once, and take rows of similar lengths together.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -263,4 +264,13 @@ def _merged(model: Any, adapter: Path) -> Any:
         from peft import PeftModel
     except ImportError:
         raise ModelError("A fine-tuned model needs peft.", hint="pip install 'sparklabel[train]'") from None
-    return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    with quiet_peft():
+        return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+
+
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """Inside, nobody is told that peft asks transformers for something by an old name: no user can change that."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        yield

@@ -107,15 +107,17 @@ def _task_review(state: ReviewState, task: str) -> TaskReview:
 
 def _next_step(state: ReviewState, tasks: tuple[TaskReview, ...]) -> str:
     call = state.call
-    if any(task.waiting or task.unmerged for task in tasks) or not tasks:
+    # Before rows are loaded nothing is known of what the table has, unless there is nothing that it could lack.
+    is_unknown = not tasks and state.journal.last_seq > 0
+    if is_unknown or any(task.waiting or task.unmerged for task in tasks):
         return (
             f"Some answers are not in the table yet; they are safe in {call.journal}: sparklabel flush --journal "
             f"{call.journal}"
         )
-    best = max(tasks, key=lambda task: task.answered)
-    counts = f"{counted(best.audited, 'judge')}, {best.answered - best.audited:,} to learn from"
-    if best.answered == 0:
+    best = max(tasks, key=lambda task: task.answered, default=None)
+    if best is None or best.answered == 0:
         return "No answers yet. Run the same command to continue."
+    counts = f"{counted(best.audited, 'judge')}, {best.answered - best.audited:,} to learn from"
     if best.audited < call.judges:
         return f"{counts}: run the same command until there are {call.judges} judges"
     into = f" --into {call.into}" if call.into else ""

@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from sparklabel.errors import ModelError
+from sparklabel.language_model.model import quiet_peft
 from sparklabel.language_model.training.flat_weights import FlatWeights
 
 
@@ -57,7 +58,8 @@ def with_adapters(
         r=rank, lora_alpha=lora_alpha, target_modules=_present(model, targets), layers_to_transform=list(layers),
         task_type="CAUSAL_LM",
     )  # fmt: skip
-    return get_peft_model(model, lora_config, autocast_adapter_dtype=False)
+    with quiet_peft():
+        return get_peft_model(model, lora_config, autocast_adapter_dtype=False)
 
 
 def _present(model: nn.Module, targets: Sequence[str]) -> list[str]:
