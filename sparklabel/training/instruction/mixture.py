@@ -160,9 +160,9 @@ def mixture(
             1/temperature.
         few_shot: Each row is shown between so many and so many examples of its table, drawn anew for each row. The
             model learns to answer with examples, and without if the first number is 0.
-        shuffle_labels: Each prompt of a classification or multilabel task lists the labels in an order of its own, and
-            every other one without examples leaves some wrong ones out, so that the model reads the list rather than
-            learn it by heart (class order shuffling and dropout: Sainz et al. 2024, GoLLIE, arXiv:2310.03668).
+        shuffle_labels: Each prompt lists the task's labels, types of entities or fields in an order of its own, and
+            every other one without examples leaves some out, so that the model reads the list rather than learn it by
+            heart. Answers lack what is left out.
         seed: Of what is drawn, at least 0.
 
     Raises:

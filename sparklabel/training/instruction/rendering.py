@@ -19,17 +19,14 @@ from sparklabel.prompts import PromptEncoder, RowCandidates, Tokenizer, candidat
 from sparklabel.prompts.templates import chat_template
 from sparklabel.splits import input_key, is_held_out
 from sparklabel.tasks import Generated, Scored, Task
-from sparklabel.tasks.classification import Classification
-from sparklabel.tasks.multilabel import Multilabel
 from sparklabel.texts import is_blank
 from sparklabel.training.instruction.mixture import Draw
+from sparklabel.training.instruction.relisting import is_relisted, relisted
 
 LEARNED, HELD_OUT, EMPTY, REFUSED = "learned", "held out", "the input is empty", "not an answer to the task"
 _QUESTIONS = 4
 """Of a task with several questions a row, such as a multilabel one with a yes or no for each label, so many are learned
 each time the row is, drawn by chance: all of them would be the same prompt once for each label."""
-_DROPOUT = 0.5
-"""The share of the prompts that list only some labels."""
 
 
 class AnsweredRow(NamedTuple):
@@ -70,7 +67,7 @@ class Renderer:
         tokenizer: The base's.
         size: Of a pack, in tokens: the longest piece.
         few_shot: The fewest and the most examples of a prompt.
-        shuffle_labels: Whether each prompt lists the labels anew.
+        shuffle_labels: Whether each prompt lists labels, types or fields anew.
         seed: Of what is drawn.
         pool: The examples that prompts show, each with the key of its input.
     """
@@ -90,8 +87,8 @@ class Renderer:
         for row, copy in rows:
             drawn = random.Random(self._hash(f"{copy}", row.key))
             texts = [text or "" for text in row.inputs]
-            for number, answer in enumerate(self._answers(row.answer, drawn)):
-                found = self._piece(texts, row, answer, drawn)
+            for number, choice in enumerate(self._choices(row.answer, drawn)):
+                found = self._piece(texts, row, choice, drawn)
                 place = int.from_bytes(self._hash(f"{copy}.{number}", row.key)[:8], "big", signed=True)
                 yield found and (place, *found)
 
@@ -110,32 +107,37 @@ class Renderer:
         text = f"{self.seed}\0{self.task.fingerprint}\0{self.source}\0{what}\0{key}"
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
-    def _answers(self, answer: Any, drawn: random.Random) -> list[tuple[int, tuple[int, ...]]]:
-        """Each answer to learn of a row: the number of the choice (-1 for a text), and its token ids."""
+    def _choices(self, answer: Any, drawn: random.Random) -> list[int]:
+        """What is learned of a row: the numbers of choices; -1 for a text."""
         mode = self.task.answer_mode
-        stop = self.tokenizer.stop_ids[0]
         if isinstance(mode, Generated):
-            (ids,) = self.tokenizer.encode_rows([mode.written(answer)])
-            return [(-1, (*ids, stop))]
+            return [-1]
         chosen = list(mode.chosen(answer))
-        if len(chosen) > _QUESTIONS:
-            chosen = sorted(drawn.sample(chosen, _QUESTIONS))
-        return [(choice, (*self._plain.trie.paths[choice], stop)) for choice in chosen]
+        return sorted(drawn.sample(chosen, _QUESTIONS)) if len(chosen) > _QUESTIONS else chosen
 
     def _piece(
-        self, texts: list[str], row: AnsweredRow, answer: tuple[int, tuple[int, ...]], drawn: random.Random
+        self, texts: list[str], row: AnsweredRow, choice: int, drawn: random.Random
     ) -> tuple[Piece, bool] | None:
-        choice, ids = answer
-        examples = self._examples(row, drawn)
-        encoder = self._encoder(choice, len(ids), bool(examples), drawn)
+        task, answer, examples = self.task, row.answer, self._examples(row, drawn)
+        if self._relists:
+            task, answer = relisted(task, answer, choice, drawn, with_examples=bool(examples))
+        ids = self._answer(task, answer, choice)
+        encoder = self._encoder(task, len(ids), bool(examples))
         room = self.size - len(ids)
-        shortened = encoder.shorter(room)
         candidates = self._candidates(choice, drawn)
-        (prompt,) = shortened.encode([texts], [examples] if examples else None, candidates)
+        (prompt,) = encoder.shorter(room).encode([texts], [examples] if examples else None, candidates)
         whole = (*encoder.prefix, *prompt.ids)
         if len(whole) > room:
             return None
         return Piece(whole, ids, self.source), prompt.truncated
+
+    def _answer(self, task: Task, answer: Any, choice: int) -> tuple[int, ...]:
+        """The token ids of an answer, with the one that ends it."""
+        mode, stop = task.answer_mode, self.tokenizer.stop_ids[0]
+        if isinstance(mode, Generated):
+            (ids,) = self.tokenizer.encode_rows([mode.written(answer)])
+            return (*ids, stop)
+        return (*self._plain.trie.paths[choice], stop)
 
     def _examples(self, row: AnsweredRow, drawn: random.Random) -> list[str]:
         """Those of this row's prompt: never its own text."""
@@ -146,28 +148,13 @@ class Renderer:
         others = [text for key, text in drawn.sample(self.pool, min(count + 1, len(self.pool))) if key != own]
         return others[:count]
 
-    def _encoder(self, choice: int, reserve: int, with_examples: bool, drawn: random.Random) -> PromptEncoder:
-        """What renders a row whose right answer is this choice, of so many tokens."""
-        if self._listing is None:
+    def _encoder(self, task: Task, reserve: int, with_examples: bool) -> PromptEncoder:
+        """What renders a row of the task as it is listed, whose answer has so many tokens."""
+        if task is self.task:
             encoder: Any = (self._with_examples if with_examples else self._plain).encoder
             return encoder
-        task = self._with_other_labels(self._listing, choice, with_examples, drawn)
-        return PromptEncoder(
-            chat_template(task, self.tokenizer, by_row=with_examples), self.tokenizer, reserve
-        )
-
-    def _with_other_labels(
-        self, task: Classification | Multilabel, choice: int, with_examples: bool, drawn: random.Random
-    ) -> Task:
-        """The task with its labels in any order, and every other time, where no examples show the others, with only
-        some of them beside the one that is asked for."""
-        asked = choice // 2 if isinstance(task, Multilabel) else choice
-        others = [number for number in range(len(task.labels)) if number != asked]
-        if not with_examples and others and drawn.random() < _DROPOUT:
-            others = drawn.sample(others, drawn.randint(1, len(others)))
-        listed = [asked, *others]
-        drawn.shuffle(listed)
-        return task.model_copy(update={"labels": tuple(task.labels[number] for number in listed)})
+        template = chat_template(task, self.tokenizer, by_row=with_examples)
+        return PromptEncoder(template, self.tokenizer, reserve)
 
     def _candidates(self, choice: int, drawn: random.Random) -> list[RowCandidates] | None:
         """For a task of which each prompt lists some labels: the right one among others, in any order."""
@@ -180,11 +167,8 @@ class Renderer:
         return [RowCandidates(labels.text(listed), tuple(listed))]
 
     @cached_property
-    def _listing(self) -> Classification | Multilabel | None:
-        """The task, if each prompt lists its labels anew."""
-        if self.shuffle_labels and isinstance(self.task, Classification | Multilabel):
-            return None if candidate_labels(self.task) else self.task
-        return None
+    def _relists(self) -> bool:
+        return self.shuffle_labels and is_relisted(self.task)
 
     @cached_property
     def _plain(self) -> PreparedTask:

@@ -1,5 +1,6 @@
 """What the prompts of an instruction tuning show of a row."""
 
+import json
 import re
 
 import pytest
@@ -57,6 +58,28 @@ def test_a_multilabel_question_is_about_a_listed_label(rendered):
     found = rendered(MENTIONED, [(row._replace(answer=[row.answer]), copy) for row, copy in ROWS])
     assert all(answer.partition(":")[0] in listed(prompt) for prompt, answer in found)
     assert len({tuple(listed(prompt)) for prompt, _ in found}) > 100
+
+
+def test_a_text_is_asked_for_entities_of_the_listed_types_alone(rendered):
+    kinds = sl.entities("names", "text", ["city", "person"], "Which?")
+    both = [{"text": "Ann", "type": "person"}, {"text": "Rome", "type": "city"}]
+    found = rendered(kinds, [(AnsweredRow(str(i), ("Ann in Rome",), both), 0) for i in range(40)])
+    for prompt, answer in found:
+        asked = re.search(r"types of entities are: ([a-z, ]+)", prompt)[1].split(", ")
+        assert [one["type"] for one in json.loads(answer)] == [
+            one for one in ("person", "city") if one in asked
+        ]
+    assert len({answer for _, answer in found}) == 3
+
+
+def test_a_text_is_asked_for_the_listed_fields_alone_in_their_order(rendered):
+    booking = sl.extraction("booking", "text", {"people": "integer", "time": "string"}, "Which?")
+    rows = [(AnsweredRow(str(i), ("for 2 at 7",), {"people": 2, "time": "7"}), 0) for i in range(40)]
+    found = rendered(booking, rows)
+    for prompt, answer in found:
+        fields = re.findall(r"^(?:- )?(people|time)\b", prompt, re.MULTILINE)
+        assert list(json.loads(answer)) == fields
+    assert len({answer for _, answer in found}) == 4
 
 
 def test_labels_keep_their_order_if_they_are_not_to_be_shuffled(rendered):
