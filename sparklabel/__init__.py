@@ -45,7 +45,8 @@ if TYPE_CHECKING:
         rating,
     )
     from sparklabel.training.finetune import finetune
-    from sparklabel.training.instruction.mixture import Mixture, Source, load_mixture, mixture, source
+    from sparklabel.training.instruction.file import load_mixture
+    from sparklabel.training.instruction.mixture import Mixture, Source, mixture, source
     from sparklabel.training.instruction.report import InstructionReport
     from sparklabel.training.instruction.tune import instruction_tune
     from sparklabel.training.report import TrainingReport
@@ -109,7 +110,7 @@ _HOMES = {
     "label_stream": "labeling",
     "label_table": "labeling",
     "label_udf": "udf",
-    "load_mixture": "training.instruction.mixture",
+    "load_mixture": "training.instruction.file",
     "load_task": "tasks",
     "matching": "tasks",
     "mixture": "training.instruction.mixture",

@@ -55,7 +55,7 @@ def instruct(
     conf: Conf = None,
 ) -> None:
     """Train one model on the answers of many tables, and promote it if it is better and no worse at other tasks."""
-    from sparklabel.training.instruction.mixture import load_mixture
+    from sparklabel.training.instruction.file import load_mixture
 
     read = load_mixture(mixture)  # before what takes seconds to import
     from sparklabel.language_model.training.config import TrainingConfig

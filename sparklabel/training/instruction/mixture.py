@@ -4,16 +4,13 @@ In: tables and tasks. Out: a frozen `Mixture`, checked; no table is opened here.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from sparklabel.arguments import check_arguments, check_flags, is_number
-from sparklabel.delta.paths import is_relative_table
-from sparklabel.errors import SetupError, TaskError
-from sparklabel.tasks import Task, check_task, task_named_in
-from sparklabel.tasks.yaml_files import read_yaml
+from sparklabel.arguments import check_flags, is_number
+from sparklabel.errors import SetupError
+from sparklabel.tasks import Task, check_task
 
 MAX_SHOWN = 16
 """Examples in a prompt."""
@@ -234,57 +231,3 @@ def mixture(
 
 def _is_count(given: object, least: int = 1) -> bool:
     return isinstance(given, int) and not isinstance(given, bool) and given >= least
-
-
-def load_mixture(path: str | Path) -> Mixture:
-    """A mixture from a YAML file: `sources`, a list of what `source` takes, and what `mixture` takes.
-
-    `task` is a task's fields, or the path of its file. Relative paths are as seen from the file.
-
-    Raises:
-        TaskError: A task is not one.
-        SetupError: The file cannot be read, or a field is unknown or wrong.
-
-    Example:
-        >>> from sparklabel import load_mixture
-        >>> [one.task.name for one in load_mixture("conf/mixtures/support.yaml").sources]
-        ['intent', 'same_product', 'summary', 'verdict']
-    """
-    if not isinstance(path, str | Path):
-        raise SetupError(f"{path!r} is not the path of a file.")
-    file = Path(path)
-    found = _read(file)
-    listed = found.pop("sources", None)
-    if not isinstance(listed, list) or not all(isinstance(one, Mapping) for one in listed):
-        raise SetupError(
-            f"{file} is not a mixture: it has no list of `sources`.", hint="conf/mixtures has one."
-        )
-    check_arguments(f"{file}", ["cap", "temperature", "few_shot", "shuffle_labels", "seed"], found)
-    return mixture([_source(one, number, file) for number, one in enumerate(listed, 1)], **found)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    found = read_yaml(file)
-    if not isinstance(found, dict):
-        raise SetupError(f"{file} is not a mixture: it has no fields.", hint="conf/mixtures has one.")
-    return {str(name): value for name, value in found.items()}
-
-
-_OF_A_SOURCE = ("table", "task", "key", "answers", "column", "into", "weight", "max_rows", "held_out")
-
-
-def _source(given: Mapping[str, Any], number: int, file: Path) -> Source:
-    """The source of a file that has this number, from 1."""
-    which = f"Source {number} of {file}"
-    check_arguments(which, _OF_A_SOURCE, map(str, given))
-    for name in ("table", "task"):
-        if name not in given:
-            raise SetupError(f"{which} has no {name}: {dict(given)!r}.")
-    fields: dict[str, Any] = {**given, "task": task_named_in(file, given["task"])}
-    for name in ("table", "into"):
-        if isinstance(one := fields.get(name), str) and is_relative_table(one):
-            fields[name] = str((file.parent / Path(one).expanduser()).absolute())
-    try:
-        return source(fields.pop("table"), fields.pop("task"), **fields)
-    except (SetupError, TaskError) as error:
-        raise type(error)(f"{which}: {error.message}", hint=error.hint) from None
