@@ -21,7 +21,7 @@ from sparklabel.table.human_answers import HumanAnswer
 from sparklabel.training.instruction.mixture import Mixture
 from sparklabel.training.instruction.sources import PinnedSource
 
-_FORMAT = 3
+_FORMAT = 4
 """Raised when a release packs otherwise."""
 _FACTS = "preparation.json"
 MANY_COPIES = 4.0

@@ -19,6 +19,7 @@ from sparklabel.prompts import PromptEncoder, RowCandidates, Tokenizer, candidat
 from sparklabel.prompts.templates import chat_template
 from sparklabel.splits import input_key, is_held_out
 from sparklabel.tasks import Generated, Scored, Task
+from sparklabel.tasks.multilabel import Multilabel
 from sparklabel.texts import is_blank
 from sparklabel.training.instruction.mixture import Draw
 from sparklabel.training.instruction.relisting import is_relisted, relisted
@@ -113,7 +114,13 @@ class Renderer:
         if isinstance(mode, Generated):
             return [-1]
         chosen = list(mode.chosen(answer))
-        return sorted(drawn.sample(chosen, _QUESTIONS)) if len(chosen) > _QUESTIONS else chosen
+        if len(chosen) <= _QUESTIONS:
+            return chosen
+        # Of many labels few apply: one that does is among those that are asked, lest only "no" is learned.
+        applying = [choice for choice in chosen if isinstance(self.task, Multilabel) and choice % 2 == 0]
+        sure = [drawn.choice(applying)] if applying else []
+        others = [choice for choice in chosen if choice not in sure]
+        return sorted([*sure, *drawn.sample(others, _QUESTIONS - len(sure))])
 
     def _piece(
         self, texts: list[str], row: AnsweredRow, choice: int, drawn: random.Random

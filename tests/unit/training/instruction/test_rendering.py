@@ -60,6 +60,13 @@ def test_a_multilabel_question_is_about_a_listed_label(rendered):
     assert len({tuple(listed(prompt)) for prompt, _ in found}) > 100
 
 
+def test_of_many_labels_one_that_applies_is_always_asked_about(rendered):
+    found = rendered(MENTIONED, [(row._replace(answer=[row.answer]), copy) for row, copy in ROWS])
+    asked = [answer for _, answer in found]
+    assert len(asked) == 4 * len(ROWS)
+    assert sum(answer.endswith(": yes") for answer in asked) == len(ROWS)
+
+
 def test_a_text_is_asked_for_entities_of_the_listed_types_alone(rendered):
     kinds = sl.entities("names", "text", ["city", "person"], "Which?")
     both = [{"text": "Ann", "type": "person"}, {"text": "Rome", "type": "city"}]
