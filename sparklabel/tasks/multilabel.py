@@ -111,6 +111,16 @@ def labels_of(mode: Scored) -> tuple[str, ...]:
     return tuple(choice.removesuffix(_YES) for choice in mode.choices[::2])
 
 
+def label_of(choice: int) -> int:
+    """The number of the label that a choice of a multilabel task is about."""
+    return choice // 2
+
+
+def says_yes(choice: int) -> bool:
+    """Whether a choice of a multilabel task says that its label applies."""
+    return choice % 2 == 0
+
+
 def _those_that_apply(names: Sequence[str], log_p: LogProbabilities) -> Decision:
     """Each label is decided by itself: it applies if its yes is more probable than 0.5. The confidence of the list is
     its expected F1: the probability that all of many decisions are right is near 0, whatever the list is worth."""
@@ -183,6 +193,6 @@ def _lists_f1(names: tuple[str, ...], gold: Any, value: Any) -> float:
 def _names_that_apply(names: tuple[str, ...], value: Any) -> tuple[str, ...]:
     """The listed labels, in the task's order; `NONE_OF_THEM` for an empty list."""
     chosen = _yes_or_no_of_each(names, value)
-    return tuple(names[number // 2] for number in chosen if number % 2 == 0) or (
+    return tuple(names[label_of(choice)] for choice in chosen if says_yes(choice)) or (
         (NONE_OF_THEM,) if chosen else ()
     )

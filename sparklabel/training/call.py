@@ -17,6 +17,8 @@ from sparklabel.tasks import Task, check_task, task_from_dict
 from sparklabel.training.processes import CHECKPOINT_MINUTES, check_processes
 
 LORA, CLASSIFIER, AUTO = METHODS = ("lora", "classifier", "auto")
+_OF_AN_INSTRUCTION_TUNING = ("parameters", "shard", "microbatch_tokens", "activation_checkpointing")
+"""Fields of a TrainingConfig."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +54,12 @@ class FinetuneCall:
                 f"config={self.config!r} is not a TrainingConfig.",
                 hint="For example config=sl.TrainingConfig(epochs=2).",
             )
-        for name, usual in (("parameters", "lora"), ("shard", None), ("microbatch_tokens", None),
-                            ("activation_checkpointing", None)):  # fmt: skip
-            if self.config and getattr(self.config, name) != usual:
-                raise SetupError(
-                    f"config has {name}={getattr(self.config, name)!r}, which is for instruction_tune: finetune trains "
-                    "adapters for one task.",
-                    hint="Leave it out, or train with sparklabel.instruction_tune.",
-                )
+        if self.config and (names := self.config.changed(*_OF_AN_INSTRUCTION_TUNING)):
+            raise SetupError(
+                f"config has {names[0]}={getattr(self.config, names[0])!r}, which is for instruction_tune: finetune "
+                "trains adapters for one task.",
+                hint="Leave it out, or train with sparklabel.instruction_tune.",
+            )
         if self.method not in METHODS:
             raise unknown_name("finetune", "method", self.method, METHODS)
         check_processes(self.num_processes, self.min_processes, self.use_gpu, self.checkpoint_minutes)

@@ -123,9 +123,11 @@ def check_processes(
 
 def _check_own_gpu(use_gpu: bool | None) -> None:
     """Raises SetupError where a single process was to have a GPU and sees none."""
-    from sparklabel.language_model.model import default_device
+    if not use_gpu:
+        return
+    from sparklabel.language_model.model import default_device  # imports torch
 
-    if use_gpu and default_device().type != "cuda":
+    if default_device().type != "cuda":
         raise SetupError(
             "use_gpu=True, and this process, which would train alone, sees no GPU.",
             hint="With num_processes above 1, ranks train on executors' GPUs. Leave use_gpu out to train on the CPU.",

@@ -151,13 +151,10 @@ class TrainingConfig:
         """The numbers of the layers that get adapters, in a model with `depth` of them."""
         return range(depth - (self.top_layers or depth), depth)
 
-    @property
-    def of_adapters(self) -> list[str]:
-        """The settings of adapters that are not as they are by default."""
-        names = ("top_layers", "target_modules", "rank", "lora_alpha")
-        return [
-            one.name for one in fields(self) if one.name in names and getattr(self, one.name) != one.default
-        ]
+    def changed(self, *names: str) -> list[str]:
+        """Those of these settings that are not as they are by default."""
+        usual = TrainingConfig()
+        return [name for name in names if getattr(self, name) != getattr(usual, name)]
 
     @property
     def peak(self) -> float:

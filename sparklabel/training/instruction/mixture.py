@@ -190,16 +190,16 @@ def mixture(
             hint="Give sources without held_out=True." if given else "For example sl.mixture([sl.source(...)]).",
         )  # fmt: skip
     tasks: dict[str, Source] = {}
-    places: list[list[Any]] = []
+    places = set[tuple[str | None, ...]]()
     for one in given:
         same = tasks.setdefault(one.task.name, one)
-        place = [one.table, one.task.name, *one.answers_of[1:]]
+        place = (one.table, one.task.name, one.answers, one.column, one.into)
         if place in places:
             raise SetupError(
                 f"{one.table} is given twice with the task {one.task.name!r}.",
                 hint="Give it once; weight= says how often its rows are shown.",
             )
-        places.append(place)
+        places.add(place)
         if same.task.fingerprint != one.task.fingerprint:
             raise SetupError(
                 f"{same.table} and {one.table} have different tasks of the name {one.task.name!r}.",

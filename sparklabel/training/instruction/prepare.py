@@ -152,15 +152,9 @@ def _rendering(
         renderer: Renderer | None = None
         for batch in batches:
             renderer = renderer or Renderer(
-                number,
-                task,
-                _tokenizer(base),
-                size,
-                mixture.few_shot,
-                mixture.shuffle_labels,
-                mixture.seed,
-                pool,
-            )
+                source=number, task=task, tokenizer=_tokenizer(base), size=size, few_shot=mixture.few_shot,
+                shuffle_labels=mixture.shuffle_labels, seed=mixture.seed, pool=pool,
+            )  # fmt: skip
             for begin in range(0, batch.num_rows, _ROWS_AT_ONCE):
                 rows = [row for row, _ in arrow_rows(batch.slice(begin, _ROWS_AT_ONCE))]
                 learned = [row for row in rows if use_of(task, row) == LEARNED]

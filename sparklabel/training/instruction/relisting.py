@@ -6,7 +6,7 @@ then the right answer. A model that always sees one list learns it by heart, and
 """
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from sparklabel.prompts import candidate_labels
@@ -15,7 +15,7 @@ from sparklabel.tasks.classification import Classification
 from sparklabel.tasks.entities import Entities
 from sparklabel.tasks.extraction import Extraction
 from sparklabel.tasks.label_options import label_number
-from sparklabel.tasks.multilabel import Multilabel
+from sparklabel.tasks.multilabel import Multilabel, label_of
 
 _DROPOUT = 0.5
 """The share of the lists that lack something."""
@@ -44,27 +44,27 @@ def relisted(
     """
     with_examples = with_examples or bool(task.examples)
     if isinstance(task, Classification | Multilabel):
-        asked = choice // 2 if isinstance(task, Multilabel) else choice
-        labels = _drawn(task.labels, [task.labels[asked]], drawn, with_examples)
+        asked = label_of(choice) if isinstance(task, Multilabel) else choice
+        labels = _drawn(task.labels, asked, drawn, is_whole=with_examples)
         return task.model_copy(update={"labels": labels}), answer
     if isinstance(task, Entities):
-        types = _drawn(task.types, (), drawn, with_examples)
+        types = _drawn(task.types, None, drawn, is_whole=with_examples)
         names = tuple(kind.name for kind in types)
         left = [one for one in answer if label_number(names, one["type"]) is not None]
         return task.model_copy(update={"types": types}), left
     if isinstance(task, Extraction) and not with_examples:
-        fields = _drawn(task.fields, (), drawn, with_examples)
+        fields = _drawn(task.fields, None, drawn, is_whole=False)
         values = {field.name: answer.get(field.name) for field in fields}
         return task.model_copy(update={"fields": fields}), values
     return task, answer
 
 
-def _drawn(items: Sequence[_T], kept: Collection[_T], drawn: random.Random, is_whole: bool) -> tuple[_T, ...]:
-    """The items in any order; unless all of them must be there, every other time without some, but one at least and
-    those that are kept."""
-    others = [item for item in items if item not in kept]
+def _drawn(items: Sequence[_T], kept: int | None, drawn: random.Random, *, is_whole: bool) -> tuple[_T, ...]:
+    """The items in any order; unless all of them must be there, every other time without some, but one at least and the
+    one of the number `kept`."""
+    others = [number for number in range(len(items)) if number != kept]
     if not is_whole and others and drawn.random() < _DROPOUT:
         others = drawn.sample(others, drawn.randint(1, len(others)))
-    listed = [*kept, *others]
+    listed = others if kept is None else [kept, *others]
     drawn.shuffle(listed)
-    return tuple(listed)
+    return tuple(items[number] for number in listed)

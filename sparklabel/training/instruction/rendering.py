@@ -19,7 +19,7 @@ from sparklabel.prompts import PromptEncoder, RowCandidates, Tokenizer, candidat
 from sparklabel.prompts.templates import chat_template
 from sparklabel.splits import input_key, is_held_out
 from sparklabel.tasks import Generated, Scored, Task
-from sparklabel.tasks.multilabel import Multilabel
+from sparklabel.tasks.multilabel import Multilabel, says_yes
 from sparklabel.texts import is_blank
 from sparklabel.training.instruction.mixture import Draw
 from sparklabel.training.instruction.relisting import is_relisted, relisted
@@ -27,7 +27,7 @@ from sparklabel.training.instruction.relisting import is_relisted, relisted
 LEARNED, HELD_OUT, EMPTY, REFUSED = "learned", "held out", "the input is empty", "not an answer to the task"
 _QUESTIONS = 4
 """Of a task with several questions a row, such as a multilabel one with a yes or no for each label, so many are learned
-each time the row is, drawn by chance: all of them would be the same prompt once for each label."""
+each time the row is: all of them would be the same prompt once for each label."""
 
 
 class AnsweredRow(NamedTuple):
@@ -116,8 +116,8 @@ class Renderer:
         chosen = list(mode.chosen(answer))
         if len(chosen) <= _QUESTIONS:
             return chosen
-        # Of many labels few apply: one that does is among those that are asked, lest only "no" is learned.
-        applying = [choice for choice in chosen if isinstance(self.task, Multilabel) and choice % 2 == 0]
+        # Drawn by chance, but of many labels few apply: one that does is among them, lest only "no" is learned.
+        applying = list(filter(says_yes, chosen)) if isinstance(self.task, Multilabel) else []
         sure = [drawn.choice(applying)] if applying else []
         others = [choice for choice in chosen if choice not in sure]
         return sorted([*sure, *drawn.sample(others, _QUESTIONS - len(sure))])

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 _MOST_REFUSED = 0.2
 JUDGED, POOLED = 500, 64
 """Rows of a source that judge, and that prompts may show, at most."""
+_KEPT = {HELD_OUT: JUDGED, LEARNED: POOLED, REFUSED: 1}
+"""How many rows of a source reach the driver, by what they are good for; of those that are refused one to name."""
 _READERS = 256
 """Tasks that read a source at most: each tells some rows."""
 _CHOSEN = "held out, but chosen for review because the champion was uncertain"
@@ -167,7 +169,7 @@ def read_sources(spark: SparkSession, mixture: Mixture, pinned: Sequence[PinnedS
     with worker_errors(), gone_files(pinned):
         counted = rows.groupBy("source", "kind").agg(
             F.sum("count").alias("count"),
-            F.slice(F.array_sort(F.collect_list(kept)), 1, max(JUDGED, POOLED)).alias("rows"),
+            F.slice(F.array_sort(F.collect_list(kept)), 1, max(_KEPT.values())).alias("rows"),
         ).collect()  # fmt: skip
     found = []
     for number, one in enumerate(pinned):
@@ -189,12 +191,12 @@ def _tell_shared(pinned: Sequence[PinnedSource]) -> None:
         of_task.setdefault(one.task.name, []).append(inputs)
     for name, frames in of_task.items():
         if len(frames) > 1:
-            with worker_errors(), gone_files(pinned):
+            with gone_files(pinned):
                 each = reduce(DataFrame.unionAll, frames).groupBy("input").count()
                 shared = each.where("count > 1").count()
             if shared:
                 what = counted(shared, f"input of the task {name!r} is", f"inputs of the task {name!r} are")
-                tell(f"{what} in several of its tables, and counts in each")
+                tell(f"{what} in several of its tables, each of which counts")
 
 
 def _sorting(
@@ -206,19 +208,19 @@ def _sorting(
         import pyarrow as pa
 
         counts: Counter[str] = Counter()
-        kept: dict[str, list[tuple[bytes, str]]] = {HELD_OUT: [], LEARNED: [], REFUSED: []}
+        kept: dict[str, list[tuple[bytes, str]]] = {use: [] for use in _KEPT}
         for batch in batches:
             for row, judges in arrow_rows(batch):
                 use = use_of(task, row)
                 counts[_CHOSEN if use == HELD_OUT and not judges else use] += 1
-                if use in (LEARNED, REFUSED) or (use == HELD_OUT and judges):
+                if use in _KEPT and (use != HELD_OUT or judges):
                     text = f"{seed}\0{input_key(row.inputs)}\0{row.key}"
                     place = sha256(text.encode("utf-8", "surrogatepass")).digest()
                     kept[use].append((place, json_text(list(row))))
-                    if len(kept[use]) > 4 * JUDGED:
-                        kept[use] = heapq.nsmallest(JUDGED, kept[use])
+                    if len(kept[use]) > 4 * _KEPT[use]:
+                        kept[use] = heapq.nsmallest(_KEPT[use], kept[use])
         rows: list[tuple[Any, ...]] = [(number, use, n, None, None) for use, n in counts.items()]
-        rows += [(number, use, 0, *one) for use in kept for one in heapq.nsmallest(JUDGED, kept[use])]
+        rows += [(number, use, 0, *one) for use in kept for one in heapq.nsmallest(_KEPT[use], kept[use])]
         names = ("source", "kind", "count", "place", "row")
         types = (pa.int32(), pa.string(), pa.int64(), pa.binary(), pa.string())
         columns = zip(*rows, strict=True) if rows else [[]] * len(names)

@@ -47,6 +47,8 @@ from sparklabel.training.promotion import (
 )
 
 JUDGE_ROWS = 200
+_OF_ADAPTERS = ("top_layers", "target_modules", "rank", "lora_alpha")
+"""Fields of a TrainingConfig."""
 
 
 def instruction_tune(
@@ -188,7 +190,7 @@ def _check_arguments(
         raise SetupError(f"{mixture!r} is not a mixture.", hint="Make one with sparklabel.mixture([...]).")
     if not isinstance(config, TrainingConfig | None):
         raise SetupError(f"config={config!r} is not a TrainingConfig.")
-    if config and config.parameters == ALL and (unused := config.of_adapters):
+    if config and config.parameters == ALL and (unused := config.changed(*_OF_ADAPTERS)):
         raise SetupError(
             f"config has {unused[0]}={getattr(config, unused[0])!r}, which is of adapters, and parameters='all' trains "
             "every weight.",
