@@ -6,7 +6,8 @@ hands on to each layer, also where a layer is computed again for its gradients; 
 piece.
 
 On GPUs torch's kernel for sequences of varying lengths computes it. On CPUs pieces of similar lengths are put side by
-side, since torch has none there; their padding is behind them, where no token looks.
+side, since torch has none there; their padding is behind them, where no token looks. What is computed with has few
+shapes, since oneDNN compiles a product for each shape and keeps it, and blocks of ever new sizes leave gaps in memory.
 """
 
 from collections.abc import Sequence
@@ -24,11 +25,13 @@ from sparklabel.language_model.batches import length_sorted_batches
 
 NAME = "sparklabel_packed"
 _TOKENS_AT_ONCE = 2048
+_LENGTHS = 32
+"""Lengths of groups are multiples of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PieceGroup:
-    """Pieces of similar lengths. `places` [N, L]: of each token its place in the packs; behind a piece's end any place.
+    """Pieces of similar lengths. `places` [N, L]: of each token its place in the packs; elsewhere any place.
     `is_token` [N, L]: whether it is one of the piece's."""
 
     places: Tensor
@@ -52,8 +55,9 @@ class Pieces:
         """Pieces with these lengths."""
         bounds = np.concatenate([[0], np.cumsum(lengths)])
         positions = np.concatenate([np.arange(length) for length in lengths])
+        sizes = [rounded_up(length, _LENGTHS) for length in lengths]
         groups = [] if device.type != "cpu" else [
-            _group(bounds, batch) for batch in length_sorted_batches(lengths, 0, _TOKENS_AT_ONCE)
+            _group(bounds, batch, sizes[batch[0]]) for batch in length_sorted_batches(sizes, 0, _TOKENS_AT_ONCE)
         ]  # fmt: skip
         order = [group.places[group.is_token] for group in groups]
         back = torch.argsort(torch.cat(order)) if order else torch.empty(0, dtype=torch.long)
@@ -63,11 +67,19 @@ class Pieces:
         )  # fmt: skip
 
 
-def _group(bounds: np.ndarray, pieces: Sequence[int]) -> PieceGroup:
-    begins, lengths = bounds[pieces], np.diff(bounds)[pieces]
-    offsets = np.arange(lengths.max())
+def rounded_up(number: int, unit: int) -> int:
+    """The next multiple of `unit`."""
+    return number + -number % unit
+
+
+def _group(bounds: np.ndarray, pieces: Sequence[int], size: int) -> PieceGroup:
+    """`size`: of the longest piece, rounded up. Rows without a token bring their number to 1, 2, 3, 4, 6, 8, 12, ..."""
+    count = len(pieces)
+    extra = rounded_up(count, 1 << max(0, count.bit_length() - 2)) - count
+    begins, lengths = (np.append(part[pieces], np.zeros(extra, int)) for part in (bounds, np.diff(bounds)))
+    offsets = np.arange(size)
     is_token = offsets < lengths[:, None]
-    places = begins[:, None] + np.minimum(offsets, lengths[:, None] - 1)
+    places = begins[:, None] + np.where(is_token, offsets, 0)
     return PieceGroup(torch.from_numpy(places), torch.from_numpy(is_token))
 
 

@@ -14,6 +14,10 @@ from sparklabel.language_model.model import LanguageModel
 from sparklabel.language_model.output_heads import LOGITS_AT_ONCE, OptionHead, VocabularyHead
 from sparklabel.language_model.training.examples import TrainingExample
 
+_FILLED = 32
+_NOTHING = -100
+"""The target of a position that nothing is learned from: cross_entropy's own."""
+
 
 class AnswerLoss:
     """The summed negative log-probability of the right options, as scoring defines a label's probability; or over the
@@ -55,6 +59,10 @@ def vocabulary_loss(head: VocabularyHead, hidden: Tensor, targets: Tensor, logit
     def of_part(hidden: Tensor, targets: Tensor) -> Tensor:
         return nn.functional.cross_entropy(head(hidden), targets, reduction="sum")
 
+    if hidden.device.type == "cpu":  # few shapes, for the reason in `attention.packed`
+        filling = -len(targets) % _FILLED
+        hidden = nn.functional.pad(hidden, (0, 0, 0, filling))
+        targets = nn.functional.pad(targets, (0, filling), value=_NOTHING)
     size = max(1, logits_at_once // head.size)
     if len(targets) <= size:
         return of_part(hidden, targets)
