@@ -25,7 +25,7 @@ from sparklabel.language_model.batches import length_sorted_batches
 
 NAME = "sparklabel_packed"
 _TOKENS_AT_ONCE = 2048
-_LENGTHS = 32
+LENGTHS = 32
 """Lengths of groups are multiples of it."""
 
 
@@ -55,7 +55,7 @@ class Pieces:
         """Pieces with these lengths."""
         bounds = np.concatenate([[0], np.cumsum(lengths)])
         positions = np.concatenate([np.arange(length) for length in lengths])
-        sizes = [rounded_up(length, _LENGTHS) for length in lengths]
+        sizes = [rounded_up(length, LENGTHS) for length in lengths]
         groups = [] if device.type != "cpu" else [
             _group(bounds, batch, sizes[batch[0]]) for batch in length_sorted_batches(sizes, 0, _TOKENS_AT_ONCE)
         ]  # fmt: skip

@@ -88,7 +88,7 @@ class PackLoss(nn.Module):
         count = sum(lengths)
         if device.type == "cpu" and (filling := -count % _FILLED):
             tokens.append(np.zeros(filling, np.int32))
-            lengths.append(filling)
+            lengths += [min(packed.LENGTHS, filling - begin) for begin in range(0, filling, packed.LENGTHS)]
         ids = torch.from_numpy(np.concatenate(tokens)).long()[None].to(device)
         where = packed.Pieces.of(lengths, device)
         made: Any = self.model.base_model(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sparklabel import registry
 from sparklabel.errors import AnswersError, ModelError, TrainingInterrupted
@@ -79,6 +80,23 @@ def stopped_and_resumed(train, config, folder, at=5):
     return before + after, out
 
 
+class Products(TorchDispatchMode):
+    """Inside, notes the shapes of what is multiplied."""
+
+    def __init__(self):
+        super().__init__()
+        self.shapes = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if "mm" in str(function):
+            self.shapes.add(tuple(part.shape for part in args if isinstance(part, torch.Tensor)))
+        return function(*args, **(kwargs or {}))
+
+
+def pieces_like(lengths):
+    return [PackedPiece(np.ones(length, np.int32), length // 2) for length in lengths]
+
+
 def weights(folder):
     return load_file(next(folder.glob("*.safetensors")))
 
@@ -120,6 +138,17 @@ def test_pieces_pass_through_the_model_in_parts_and_in_order():
     pieces = [PackedPiece(np.full(size, size, np.int32), 1) for size in (5, 4, 9, 2, 2)]
     parts = microbatches(pieces, 9)
     assert [[len(piece.tokens) for piece in part] for part in parts] == [[5, 4], [9], [2, 2]]
+
+
+def test_on_a_cpu_pieces_of_any_lengths_are_multiplied_in_few_shapes(model):
+    lengths = np.random.default_rng(0).integers(20, 31, (20, 8))
+    with torch.no_grad(), packing(model), Products() as products:
+        loss = PackLoss(model.model, trains_head=False)
+        loss(pieces_like(lengths[0]))
+        one_microbatch = len(products.shapes)
+        for of_microbatch in lengths[1:]:
+            loss(pieces_like(of_microbatch))
+    assert len(products.shapes) <= 2 * one_microbatch
 
 
 def test_an_architecture_whose_layers_see_other_pieces_is_refused(model, packs: PackFolder, monkeypatch):
