@@ -108,11 +108,22 @@ def cores() -> int:
 
 def cpu_flags() -> frozenset[str] | None:
     """Linux's names for what the CPU can do (`avx512_bf16`, `amx_bf16`); None on other systems."""
-    info = Path("/proc/cpuinfo")
-    if not info.exists():
-        return None
-    found = re.search(r"^(?:flags|Features)\s*:(.*)$", info.read_text(), re.MULTILINE)
+    found = re.search(r"^(?:flags|Features)\s*:(.*)$", _cpu_info(), re.MULTILINE)
     return frozenset(found.group(1).split()) if found else None
+
+
+def bfloat16_unit() -> str:
+    """By what the CPU is faster in bfloat16 than in float32: "AMX", "AVX-512", or nothing. With AVX-512 alone Intel's
+    take 1.4 to 1.7 times as long (benchmarks/LOG.md)."""
+    flags = cpu_flags() or frozenset()
+    if "amx_bf16" in flags:
+        return "AMX"
+    return "AVX-512" if "avx512_bf16" in flags and "GenuineIntel" not in _cpu_info() else ""
+
+
+def _cpu_info() -> str:
+    info = Path("/proc/cpuinfo")
+    return info.read_text() if info.exists() else ""
 
 
 def missing(folder: Path) -> list[str]:

@@ -171,14 +171,8 @@ def _ask(program: str, seconds: int = 120) -> Any:
 
 
 def _bf16() -> Check:
-    flags = machine.cpu_flags()
-    if flags is None:
-        return Check("CPU bf16", "ok", f"unknown on {sys.platform}")
-    units = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512", "bf16": "Arm"}
-    found = [name for flag, name in units.items() if flag in flags]
-    return Check(
-        "CPU bf16", "ok", f"yes ({', '.join(found)})" if found else "no: the CPU computes in float32"
-    )
+    unit = machine.bfloat16_unit()
+    return Check("CPU bf16", "ok", f"yes ({unit})" if unit else "no: models compute in float32 here")
 
 
 def _vllm() -> Check:

@@ -219,10 +219,10 @@ def label_table(
     if reads and not dry_run:
         if any(report.interrupted or report.stopped for report in reports):
             tell("features are not read, as the pass did not come to its end: the next call reads them")
-            return reports[0] if isinstance(task, Task) else reports
-        for found, read in zip(opened, reads, strict=True):
-            left = None if max_seconds is None else max_seconds - (time.monotonic() - began)
-            keep_features(spark, found, read, where, scope.shard, seconds_left=left, progress=progress)
+        else:
+            for found, read in zip(opened, reads, strict=True):
+                left = None if max_seconds is None else max_seconds - (time.monotonic() - began)
+                keep_features(spark, found, read, where, scope.shard, seconds_left=left, progress=progress)
     return reports[0] if isinstance(task, Task) else reports
 
 

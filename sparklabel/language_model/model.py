@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sparklabel import machine
 from sparklabel.errors import ModelError, SetupError
 from sparklabel.language_model.attention import prefix as attention
 from sparklabel.language_model.batches import length_sorted_batches
@@ -245,18 +246,7 @@ def best_dtype(device: str) -> torch.dtype:
         with torch.cuda.device(device):
             native = torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if native else torch.float16
-    # Without AMX an Intel CPU takes 1.4 to 1.7 times as long in bfloat16 as in float32 (benchmarks/LOG.md).
-    has_fast = torch.cpu._is_amx_tile_supported() or (
-        torch.cpu._is_avx512_bf16_supported() and not _is_made_by_intel()
-    )
-    return torch.bfloat16 if has_fast else torch.float32
-
-
-def _is_made_by_intel() -> bool:
-    try:
-        return "GenuineIntel" in Path("/proc/cpuinfo").read_text("utf-8")
-    except OSError:  # not Linux
-        return False
+    return torch.bfloat16 if machine.bfloat16_unit() else torch.float32
 
 
 def _cast(model: Any, dtype: torch.dtype) -> Any:

@@ -156,9 +156,9 @@ def keep_features(
             draw = draw_inputs(askable_rows(spark, opened, spec.task, where), opened, spec.task, MOST_ROWS)
             drawn = [one for one in (*draw.random, *draw.unsure) if shard is None or _is_in(one, shard)]
             new = kept.missing(spark, spec.base.identity, drawn)
-            read = 0
+            parts, read = _parts(new), 0
             with WorkProgress(f"{spec.task.name}: features", len(new), progress, "starting the model") as bar:
-                for part in _parts(new):
+                for part in parts:
                     if seconds_left is not None and time.monotonic() - began >= seconds_left:
                         tell(f"features: {len(new) - read:,} rows are left for the next call (max_seconds)")
                         break
@@ -168,7 +168,7 @@ def keep_features(
                     read += len(part)
                     bar.advance(len(part))
             if read:
-                kept.drop_others(spark, spec.base.identity, len(_parts(new)))
+                kept.drop_others(spark, spec.base.identity, len(parts))
         except KeyboardInterrupt:
             jobs.stop()
             tell("keeping features was interrupted: the same call reads the rest")

@@ -3,21 +3,24 @@
 import pytest
 import torch
 
-from sparklabel.language_model import model
+from sparklabel import machine
+from sparklabel.language_model.model import best_dtype
 
 CPUS = {
-    "with AMX": (True, True, True, torch.bfloat16),
-    "AMD's with AVX512-BF16": (False, True, False, torch.bfloat16),
-    "Intel's with AVX512-BF16 alone": (False, True, True, torch.float32),
-    "with neither": (False, False, False, torch.float32),
+    "with AMX": ("GenuineIntel", "avx512_bf16 amx_bf16", torch.bfloat16),
+    "AMD's with AVX512-BF16": ("AuthenticAMD", "avx512_bf16", torch.bfloat16),
+    "Intel's with AVX512-BF16 alone": ("GenuineIntel", "avx512f avx512_bf16", torch.float32),
+    "with neither": ("AuthenticAMD", "avx2", torch.float32),
 }
 
 
 @pytest.mark.parametrize("cpu", CPUS)
-def test_cpu_computes_in_the_faster_type(cpu, monkeypatch):
-    has_amx, has_avx512_bf16, is_intel, expected = CPUS[cpu]
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_amx)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_avx512_bf16)
-    monkeypatch.setattr(model, "_is_made_by_intel", lambda: is_intel)
+def test_a_cpu_computes_in_the_type_that_is_faster_there(cpu, monkeypatch):
+    vendor, flags, expected = CPUS[cpu]
+    monkeypatch.setattr(machine, "_cpu_info", lambda: f"vendor_id\t: {vendor}\nflags\t\t: fpu {flags}\n")
+    assert best_dtype("cpu") is expected
 
-    assert model.best_dtype("cpu") is expected
+
+def test_a_system_that_does_not_describe_its_cpu_computes_in_float32(monkeypatch):
+    monkeypatch.setattr(machine, "_cpu_info", lambda: "")
+    assert best_dtype("cpu") is torch.float32

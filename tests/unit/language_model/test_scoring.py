@@ -58,7 +58,7 @@ WIDE = [(token, other, last) for token in range(1, 7) for other in (1, 2) for la
 
 @pytest.fixture(scope="module")
 def sure(tiny_model):
-    """A model that is sure of what it says: a random one is not."""
+    """A model that is sure of what it says: a random one is not. Its logits' errors are 25 times as large, too."""
     model = TransformersEngine.load(tiny_model, dtype="float32", batch_tokens=60).language_model
     model.model.config.logit_scale = 25.0
     return model
@@ -76,7 +76,7 @@ def test_a_pruned_trie_leaves_out_no_more_than_it_may_and_changes_nothing_else(s
         np.exp(trie.log_probabilities(option_scorer(model, prefix, trie, m).logits(rows))) for m in (0, mass)
     )
     computed = pruned > 0
-    assert pruned[computed] == pytest.approx(whole[computed], abs=1e-5)
+    assert pruned[computed] == pytest.approx(whole[computed], abs=2e-4)
     assert (whole * ~computed).sum(1).max() <= min(mass, 0.5 / len(WIDE)) + 1e-6
     assert (pruned.argmax(1) == whole.argmax(1)).all()
 
@@ -97,7 +97,7 @@ def test_a_row_that_is_sure_of_a_label_of_one_token_needs_no_branch(sure):
         for m in (0, 0.01)
     )
     assert 0 < ((pruned[:, : len(WIDE)] > 0).sum(1) == 0).sum() < len(rows)
-    assert pruned[pruned > 0] == pytest.approx(whole[pruned > 0], abs=1e-5)
+    assert pruned[pruned > 0] == pytest.approx(whole[pruned > 0], abs=2e-4)
 
 
 def test_branches_of_a_batch_take_no_more_tokens_at_once_than_any_other_pass(sure, monkeypatch):
