@@ -121,6 +121,15 @@ def require_delta(spark: SparkSession) -> None:
             raise SetupError("This Spark session has no Delta.", hint=_HOW_TO_DELTA)
 
 
+def catalog_hint(spark: SparkSession) -> str:
+    """What to know of names, where the session has Spark's own catalog in memory; otherwise nothing."""
+    name = "spark.sql.catalog.spark_catalog"
+    in_memory = spark.conf.get("spark.sql.catalogImplementation") == "in-memory"
+    if not in_memory or spark.conf.get(name, "") != DELTA_CONF[name]:
+        return ""
+    return "This session's catalog ends with it: a table that another session made is found by its path only."
+
+
 def _lacks_delta(spark: SparkSession) -> bool:
     from pyspark.errors import PySparkException
 

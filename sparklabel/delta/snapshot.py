@@ -17,7 +17,7 @@ from pyspark.sql.types import StructType
 
 from sparklabel.delta.errors import error_message, spark_errors
 from sparklabel.delta.paths import is_absolute, local_as_path
-from sparklabel.delta.session import check_session, query_errors_unprinted, require_delta
+from sparklabel.delta.session import catalog_hint, check_session, query_errors_unprinted, require_delta
 from sparklabel.errors import ColumnError, TableError
 from sparklabel.sql import quote
 
@@ -103,9 +103,12 @@ def open_snapshot(spark: SparkSession, table: str, otherwise: str = "") -> Table
         require_delta(spark)
         if not isinstance(error, AnalysisException | ParseException):
             raise
+        hints = ["Give the name of a Delta table (catalog.schema.table) or its path.", otherwise]
+        if error.getCondition() == "TABLE_OR_VIEW_NOT_FOUND":
+            hints.append(catalog_hint(spark))
         raise TableError(
             f"{table} is not a Delta table that can be read: {error_message(error)}",
-            hint=f"Give the name of a Delta table (catalog.schema.table) or its path. {otherwise}".strip(),
+            hint=" ".join(filter(None, hints)),
         ) from None
     return TableSnapshot(
         table, sql, detail["location"], version, schema, detail["properties"] or {}, detail["sizeInBytes"] or 0,

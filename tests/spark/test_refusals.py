@@ -97,6 +97,12 @@ def test_what_is_not_a_delta_table_is_refused_by_name(spark, table, tmp_path, la
             label(name)
 
 
+def test_a_name_that_is_not_found_says_that_the_sessions_catalog_ends_with_it(label):
+    with pytest.raises(TableError) as caught:
+        label("made_by_another_session")
+    assert "found by its path only" in caught.value.hint
+
+
 def test_a_pass_is_refused_when_one_of_the_tasks_two_columns_is_gone(spark, table, label, rows_of):
     spark.sql(
         f"CREATE TABLE {table} USING DELTA TBLPROPERTIES ('delta.columnMapping.mode' = 'name') "
