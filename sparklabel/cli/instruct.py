@@ -36,7 +36,12 @@ def instruct(
     learning_rate: Annotated[
         float | None, typer.Option(help="The peak. By default 0.001 for adapters, 0.00005 for all weights.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Packs in one optimizer step.")] = 16,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Packs in one optimizer step. By default 16, or fewer so that there are 100 steps."
+        ),
+    ] = None,
     max_tokens: Annotated[int, typer.Option(help="The size of a pack: longer inputs are cut.")] = 1024,
     judge_rows: Annotated[
         int, typer.Option(help="How many held-out rows of each task judge, at most (1 to 500).")

@@ -29,6 +29,7 @@ ALL: Final = "all"
 _FEW_CHOICES = 10
 _FEW_EPOCHS, _EPOCHS, _MAX_EPOCHS = 3, 4, 12
 _RATES = {LORA: 1e-3, ALL: 5e-5}
+_BATCH, _MIXTURE_STEPS = 16, 100
 _STEPS = 400
 """Many choices want at least this many steps: with 650 answers to 77 labels, 10 epochs gave 65%, 4 gave 56%."""
 
@@ -63,7 +64,8 @@ class TrainingConfig:
         lora_alpha: LoRA's scale, above 0: updates are multiplied by `lora_alpha / rank`.
         epochs: How often each example is seen, at least 1. None chooses 3 for up to ten choices, otherwise 4, or up
             to 12 until there are 400 steps; for an instruction tuning 1.
-        batch_size: Examples in one optimizer step, at least 1; of an instruction tuning packs of `max_tokens`.
+        batch_size: Examples in one optimizer step, at least 1; of an instruction tuning packs of `max_tokens`. None
+            chooses 16; for an instruction tuning as many fewer as there have to be for 100 steps.
         learning_rate: The peak, above 0. It rises linearly during the warm-up, then falls to 0 as a cosine. None
             chooses 1e-3 for adapters, and 5e-5 for all weights.
         warmup_ratio: The warm-up's share of all steps, from 0 to 1.
@@ -100,7 +102,7 @@ class TrainingConfig:
     rank: _Count = 16
     lora_alpha: _Positive = 32.0
     epochs: _Count | None = None
-    batch_size: _Count = 16
+    batch_size: _Count | None = None
     learning_rate: _Positive | None = None
     warmup_ratio: Annotated[_Float, Field(ge=0, le=1)] = 0.1
     weight_decay: Annotated[_Float, Field(ge=0)] = 0.01
@@ -135,17 +137,20 @@ class TrainingConfig:
         """
         few = choices is not None and choices <= _FEW_CHOICES
         top = self.top_layers or round(depth / 3 if few else depth * 2 / 3)
-        wanted = math.ceil(_STEPS * self.batch_size / max(examples, 1))
+        batch = self.batch_size or _BATCH
+        wanted = math.ceil(_STEPS * batch / max(examples, 1))
         epochs = _FEW_EPOCHS if few else min(max(_EPOCHS, wanted), _MAX_EPOCHS)
-        return self._completed(min(max(top, 1), depth), self.epochs or epochs)
+        return self._completed(min(max(top, 1), depth), self.epochs or epochs, batch)
 
-    def chosen_for_mixture(self, depth: int) -> "TrainingConfig":
-        """The same for an instruction tuning of a model with `depth` decoder layers."""
-        return self._completed(min(self.top_layers or depth, depth), self.epochs or 1)
+    def chosen_for_mixture(self, depth: int, packs: int) -> "TrainingConfig":
+        """The same for an instruction tuning of a model with `depth` decoder layers on so many packs."""
+        epochs = self.epochs or 1
+        batch = self.batch_size or min(_BATCH, max(1, packs * epochs // _MIXTURE_STEPS))
+        return self._completed(min(self.top_layers or depth, depth), epochs, batch)
 
-    def _completed(self, top_layers: int, epochs: int) -> "TrainingConfig":
+    def _completed(self, top_layers: int, epochs: int, batch_size: int) -> "TrainingConfig":
         rate = self.learning_rate or _RATES[self.parameters]
-        return replace(self, top_layers=top_layers, epochs=epochs, learning_rate=rate)
+        return replace(self, top_layers=top_layers, epochs=epochs, learning_rate=rate, batch_size=batch_size)
 
     def adapted_layers(self, depth: int) -> range:
         """The numbers of the layers that get adapters, in a model with `depth` of them."""
@@ -155,6 +160,12 @@ class TrainingConfig:
         """Those of these settings that are not as they are by default."""
         usual = TrainingConfig()
         return [name for name in names if getattr(self, name) != getattr(usual, name)]
+
+    @property
+    def step_size(self) -> int:
+        """Examples or packs in one optimizer step, of a config that was chosen."""
+        assert self.batch_size is not None, "chosen"
+        return self.batch_size
 
     @property
     def peak(self) -> float:

@@ -135,8 +135,9 @@ class PackTraining:
         )
         with _want_of_memory_is_told(agreed):
             return train_sharded(
-                self.base, self.packs, config.chosen_for_mixture(sizes.layers), self.folder, self.on_step,
-                ranks=ranks, plan=agreed, device=self.device, checkpoints=self.checkpoints,
+                self.base, self.packs, config.chosen_for_mixture(sizes.layers, self.packs.manifest.packs),
+                self.folder, self.on_step, ranks=ranks, plan=agreed, device=self.device,
+                checkpoints=self.checkpoints,
             )  # fmt: skip
 
 

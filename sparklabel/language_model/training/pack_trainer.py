@@ -75,9 +75,9 @@ def train_on_packs(
     if not packs.manifest.packs:
         raise AnswersError("There is nothing to learn: no source has answers that train.")
     start = time.perf_counter()
-    config = config.chosen_for_mixture(decoder_depth(language_model.model))
+    config = config.chosen_for_mixture(decoder_depth(language_model.model), packs.manifest.packs)
     check_packs(language_model, pieces_of(packs.read(0)[:1])[:_CHECKED])
-    plan = PackPlan(packs.manifest, config.seed, config.epochs or 1, config.batch_size)
+    plan = PackPlan(packs.manifest, config.seed, config.epochs or 1, config.step_size)
     cuda = [language_model.device] if language_model.device.type == "cuda" else []
     with (
         torch.random.fork_rng(cuda),

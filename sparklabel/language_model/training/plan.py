@@ -52,5 +52,5 @@ class TrainingPlan:
 def _steps(lengths: Sequence[int], config: TrainingConfig) -> Iterator[PlannedStep]:
     random = np.random.default_rng(config.seed)
     for epoch in range(1, (config.epochs or 1) + 1):
-        for batch in shuffled_batches(random, lengths, config.batch_size, _SORTED_BATCHES):
+        for batch in shuffled_batches(random, lengths, config.step_size, _SORTED_BATCHES):
             yield PlannedStep(epoch, tuple(batch))

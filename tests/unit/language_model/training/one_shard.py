@@ -23,7 +23,7 @@ from sparklabel.language_model.training.sharded_model import load_sharded, save_
 from sparklabel.language_model.training.sharded_trainer import MicrobatchTooLarge
 from tests.unit.language_model.training.pack_folders import pack_folder
 
-CONFIG = TrainingConfig(parameters="all", epochs=2, batch_size=6, learning_rate=1e-2).chosen_for_mixture(4)
+CONFIG = TrainingConfig(parameters="all", epochs=2, batch_size=6, learning_rate=1e-2).chosen_for_mixture(4, 1)
 CPU = torch.device("cpu")
 FULL, LOST = 12, 13
 

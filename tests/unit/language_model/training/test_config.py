@@ -26,15 +26,20 @@ def test_few_answers_to_many_choices_are_seen_more_often(examples: int, epochs: 
 
 def test_what_the_user_chose_is_kept():
     assert TrainingConfig(top_layers=40, epochs=1).chosen_for(30, 77, 10) == TrainingConfig(
-        top_layers=30, epochs=1, learning_rate=1e-3
+        top_layers=30, epochs=1, learning_rate=1e-3, batch_size=16
     )
 
 
 def test_an_instruction_tuning_adapts_all_layers_once_and_trains_all_weights_slowly():
-    assert TrainingConfig().chosen_for_mixture(30) == TrainingConfig(
-        top_layers=30, epochs=1, learning_rate=1e-3
+    assert TrainingConfig().chosen_for_mixture(30, 5000) == TrainingConfig(
+        top_layers=30, epochs=1, learning_rate=1e-3, batch_size=16
     )
-    assert TrainingConfig(parameters="all").chosen_for_mixture(30).peak == 5e-5
+    assert TrainingConfig(parameters="all").chosen_for_mixture(30, 5000).peak == 5e-5
+
+
+@pytest.mark.parametrize(("packs", "size"), [(5000, 16), (800, 8), (199, 1), (3, 1)])
+def test_an_instruction_tuning_on_little_takes_smaller_steps(packs: int, size: int):
+    assert TrainingConfig().chosen_for_mixture(30, packs).step_size == size
 
 
 @pytest.mark.parametrize(
