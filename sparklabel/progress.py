@@ -75,6 +75,11 @@ def tell(line: str) -> None:
     LOG.warning(printable_lines(line))
 
 
+def note(line: str) -> None:
+    """Logs what is good to know and needs nobody to act."""
+    LOG.info(printable_lines(line))
+
+
 @lru_cache(maxsize=1)
 def stderr_console() -> Console:
     """The one console on stderr: lines that it prints go above a progress bar that it draws."""

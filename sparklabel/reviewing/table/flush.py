@@ -13,7 +13,7 @@ from typing import Protocol
 
 from pyspark.sql import SparkSession
 
-from sparklabel.progress import tell
+from sparklabel.progress import note
 from sparklabel.redaction import printable_lines
 from sparklabel.reviewing.journal import Journal
 from sparklabel.reviewing.records import Event
@@ -72,7 +72,7 @@ def flush_journal(spark: SparkSession, file: Path, progress: bool = True) -> Flu
         totals = _Totals()
         for task in about["tasks"]:
             if progress:
-                tell(f"{about['table']}: bringing the answers to {task['name']} into the table")
+                note(f"{about['table']}: bringing the answers to {task['name']} into the table")
             _flush(journal, worker, task["name"], totals)
     return FlushReport(
         journal=str(file), table=about["into"] or about["table"], events=totals.events, written=totals.written,

@@ -26,7 +26,7 @@ from sparklabel.language_model.training.packs import (
     write_packs,
 )
 from sparklabel.models.references import ResolvedModel
-from sparklabel.progress import tell
+from sparklabel.progress import note, tell
 from sparklabel.tasks import Task
 from sparklabel.training.instruction.mixture import Draw, Mixture
 from sparklabel.training.instruction.preparation import (
@@ -107,7 +107,7 @@ def prepare(
         tuple(counts["pieces"][number] for number in range(len(trained))),
     )  # fmt: skip
     preparation = write_preparation(path, sources, manifest)
-    tell(
+    note(
         f"packed {manifest.pieces:,} examples into {manifest.packs:,} packs of {size:,} tokens, {manifest.padding:.1%} "
         f"of them padding ({path})"
     )

@@ -18,7 +18,7 @@ from sparklabel.errors import ModelError, ModelUnreachable, SetupError, TaskErro
 from sparklabel.language_model import ModelTokenizer, TrainingConfig, TrainingSummary
 from sparklabel.language_model.training.config import ALL
 from sparklabel.models.references import DEFAULT, ResolvedModel
-from sparklabel.progress import WorkProgress, tell
+from sparklabel.progress import WorkProgress, note, tell
 from sparklabel.training.baseline import BASE, CHAMPION
 from sparklabel.training.control import RunControl
 from sparklabel.training.gate import MINIMUM_ANSWERS, GateResult
@@ -216,7 +216,7 @@ def _packed(
             bar.advance(1, one.table)
         path = root / f"packs-{packs_digest(mixture, pinned, base, size)}"
         if found := prepared(path):
-            tell(f"the mixture was packed before, and is used: {path}")
+            note(f"the mixture was packed before, and is used: {path}")
             return found
         bar.advance(0, "counting rows")
         rows = read_sources(spark, mixture, pinned)

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 from sparklabel.delta.tagged_jobs import TaggedJobs
 from sparklabel.errors import SetupError
-from sparklabel.progress import tell
+from sparklabel.progress import note, tell
 from sparklabel.training.control import RunControl
-from sparklabel.training.runs.outcomes import note
 from sparklabel.training.runs.submission import ClaimedRun
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from sparklabel import registry
 from sparklabel.delta.errors import is_death
 from sparklabel.errors import SetupError, SparklabelError
-from sparklabel.progress import LOG, tell
-from sparklabel.redaction import printable_lines, typed_line
+from sparklabel.progress import note, tell
+from sparklabel.redaction import typed_line
 from sparklabel.training.control import EndRequest
 from sparklabel.training.runs.execution import record_choice
 from sparklabel.training.runs.records import QueuedRun, QueuedRuns, RunState
@@ -29,11 +29,6 @@ _STATUSES = {
     RunState.WAITING: "SCHEDULED", RunState.RUNNING: "RUNNING", RunState.FAILED: "FAILED",
     RunState.CANCELED: "KILLED", RunState.COMPLETE: "FINISHED",
 }  # fmt: skip
-
-
-def note(line: str) -> None:
-    """Logs what is good to know and needs nobody to act."""
-    LOG.info(printable_lines(line))
 
 
 class Outcomes:

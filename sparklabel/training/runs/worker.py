@@ -19,12 +19,12 @@ from sparklabel import registry
 from sparklabel.delta.session import is_gone
 from sparklabel.delta.tagged_jobs import TaggedJobs
 from sparklabel.errors import SetupError
-from sparklabel.progress import tell
+from sparklabel.progress import note, tell
 from sparklabel.termination import FirstInterrupt, sigterm_exits
 from sparklabel.training.control import RunControl
 from sparklabel.training.runs.active_run import ActiveRun, heartbeats
 from sparklabel.training.runs.capacity import MAX_AT_ONCE, Admission, Capacity
-from sparklabel.training.runs.outcomes import WORKER_ENDS, Outcomes, note
+from sparklabel.training.runs.outcomes import WORKER_ENDS, Outcomes
 from sparklabel.training.runs.records import QueuedRuns
 from sparklabel.training.runs.submission import ClaimedRun, Submission
 
