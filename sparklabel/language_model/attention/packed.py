@@ -55,7 +55,7 @@ class Pieces:
         """Pieces with these lengths."""
         bounds = np.concatenate([[0], np.cumsum(lengths)])
         positions = np.concatenate([np.arange(length) for length in lengths])
-        sizes = [rounded_up(length, LENGTHS) for length in lengths]
+        sizes = [_rounded_up(length, LENGTHS) for length in lengths]
         groups = [] if device.type != "cpu" else [
             _group(bounds, batch, sizes[batch[0]]) for batch in length_sorted_batches(sizes, 0, _TOKENS_AT_ONCE)
         ]  # fmt: skip
@@ -67,7 +67,7 @@ class Pieces:
         )  # fmt: skip
 
 
-def rounded_up(number: int, unit: int) -> int:
+def _rounded_up(number: int, unit: int) -> int:
     """The next multiple of `unit`."""
     return number + -number % unit
 
@@ -75,7 +75,7 @@ def rounded_up(number: int, unit: int) -> int:
 def _group(bounds: np.ndarray, pieces: Sequence[int], size: int) -> PieceGroup:
     """`size`: of the longest piece, rounded up. Rows without a token bring their number to 1, 2, 3, 4, 6, 8, 12, ..."""
     count = len(pieces)
-    extra = rounded_up(count, 1 << max(0, count.bit_length() - 2)) - count
+    extra = _rounded_up(count, 1 << max(0, count.bit_length() - 2)) - count
     begins, lengths = (np.append(part[pieces], np.zeros(extra, int)) for part in (bounds, np.diff(bounds)))
     offsets = np.arange(size)
     is_token = offsets < lengths[:, None]

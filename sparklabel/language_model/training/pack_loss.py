@@ -21,7 +21,8 @@ from sparklabel.language_model.training.loss import vocabulary_loss
 from sparklabel.language_model.training.packs import Pack
 
 _FILLED = 256
-"""On a CPU the tokens of a microbatch are filled up to a multiple of it, for the reason in `attention.packed`."""
+"""On a CPU the tokens of a microbatch are filled up to a multiple of it, of few tokens to one of an eighth of them, for
+the reason in `attention.packed`."""
 _ALIKE, _SAME = 0.98, 0.02
 """How alike the states of a pack are to the model's own, as a mean cosine: two ways to compute attention in bfloat16
 differ by 3% of the norm of long prompts. And how far those of one way may be apart, as a share of their norm."""
@@ -86,7 +87,9 @@ class PackLoss(nn.Module):
         device = next(self.model.parameters()).device
         tokens, lengths = [piece.tokens for piece in pieces], [len(piece.tokens) for piece in pieces]
         count = sum(lengths)
-        if device.type == "cpu" and (filling := -count % _FILLED):
+        if device.type == "cpu":
+            eighth = 1 << max(0, count.bit_length() - 4)
+            filling = -count % min(_FILLED, max(packed.LENGTHS, eighth))
             tokens.append(np.zeros(filling, np.int32))
             lengths += [min(packed.LENGTHS, filling - begin) for begin in range(0, filling, packed.LENGTHS)]
         ids = torch.from_numpy(np.concatenate(tokens)).long()[None].to(device)

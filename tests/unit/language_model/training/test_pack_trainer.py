@@ -148,7 +148,7 @@ def test_on_a_cpu_pieces_of_any_lengths_are_multiplied_in_few_shapes(model):
         one_microbatch = len(products.shapes)
         for of_microbatch in lengths[1:]:
             loss(pieces_like(of_microbatch))
-    assert len(products.shapes) <= 2 * one_microbatch
+    assert len(products.shapes) <= 4 * one_microbatch  # without filling 11 times
 
 
 def test_an_architecture_whose_layers_see_other_pieces_is_refused(model, packs: PackFolder, monkeypatch):
