@@ -1,7 +1,7 @@
 """Whether `method="auto"` chooses well: it and each single method, taught the same answers, asked the same test rows.
 
     python -m benchmarks.quality.students --data DIR [--only banking77 sst2 trec] [--ways classifier] [--answers 600]
-        [--seeds 3] [--rows 1000]
+        [--seeds 3] [--first-seed 0] [--rows 1000]
 
 A seed draws the answers from a set's training part. "auto" sees nothing but these. What it trained is used again where
 a single method would train the same, so all four cost two trainings of LoRA. Figures go to `--out` after each seed.
@@ -67,11 +67,12 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=list(ENTRIES), choices=ENTRIES, help="of teaching")
     parser.add_argument("--answers", type=int, default=600, help="that teach")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0, help="where an earlier run ended")
     arguments = parser.parse_args()
     suite, every = every_set(), dict[str, list[dict[str, Any]]]()
     for name in arguments.only:
         found = read_set(name, suite[name], arguments.data)
-        for seed in range(arguments.seeds):
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
             rows = drawn(found, seed, arguments.answers, arguments.rows)
             every.setdefault(name, []).append(compared(rows, name, arguments.ways))
             finish(arguments, table_of(arguments, every), {"students": every})
