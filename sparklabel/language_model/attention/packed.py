@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AttentionInterface
 
 from sparklabel.errors import ModelError
@@ -25,8 +25,10 @@ from sparklabel.language_model.batches import length_sorted_batches
 
 NAME = "sparklabel_packed"
 _TOKENS_AT_ONCE = 2048
-LENGTHS = 32
+_LENGTHS = 32
 """Lengths of groups are multiples of it."""
+_FILLED = 256
+"""On a CPU the tokens of packs are filled up to a multiple of it, few tokens by an eighth at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +42,46 @@ class PieceGroup:
 
 @dataclass(frozen=True)
 class Pieces:
-    """Where the pieces of some packs are, one pack behind the other. `positions` [1, T]: of each token in its piece.
-    `bounds` [P + 1]: where pieces begin, and the end. `longest`: the longest piece."""
+    """Where the pieces of some packs are, one pack behind the other. `filling`: how many of the T tokens are to be put
+    behind them, which mean nothing. `positions` [1, T]: of each token in its piece. `bounds` [P + 1]: where pieces
+    begin, and the end. `longest`: the longest piece."""
+
+    filling: int
 
     positions: Tensor
     bounds: Tensor
     longest: int
     groups: tuple[PieceGroup, ...]
     back: Tensor
-    """[T]: where the groups' tokens, in their order, belong."""
+    """[T]: of each token its place among the groups' tokens, in their order; of filling any place."""
 
     @classmethod
     def of(cls, lengths: Sequence[int], device: torch.device) -> "Pieces":
         """Pieces with these lengths."""
         bounds = np.concatenate([[0], np.cumsum(lengths)])
         positions = np.concatenate([np.arange(length) for length in lengths])
-        sizes = [_rounded_up(length, LENGTHS) for length in lengths]
-        groups = [] if device.type != "cpu" else [
-            _group(bounds, batch, sizes[batch[0]]) for batch in length_sorted_batches(sizes, 0, _TOKENS_AT_ONCE)
-        ]  # fmt: skip
-        order = [group.places[group.is_token] for group in groups]
-        back = torch.argsort(torch.cat(order)) if order else torch.empty(0, dtype=torch.long)
+        filling, groups, back = 0, list[PieceGroup](), torch.empty(0, dtype=torch.long)
+        if device.type == "cpu":
+            sizes = [_rounded_up(length, _LENGTHS) for length in lengths]
+            batches = length_sorted_batches(sizes, 0, _TOKENS_AT_ONCE)
+            groups = [_group(bounds, batch, sizes[batch[0]]) for batch in batches]
+            filling = _filling(len(positions))
+            order = torch.cat([group.places[group.is_token] for group in groups])
+            back = nn.functional.pad(torch.argsort(order), (0, filling))
         return cls(
-            torch.from_numpy(positions)[None].to(device), torch.from_numpy(bounds).to(device, torch.int32),
-            max(lengths), tuple(groups), back,
+            filling, torch.from_numpy(np.pad(positions, (0, filling)))[None].to(device),
+            torch.from_numpy(bounds).to(device, torch.int32), max(lengths), tuple(groups), back,
         )  # fmt: skip
 
 
 def _rounded_up(number: int, unit: int) -> int:
     """The next multiple of `unit`."""
     return number + -number % unit
+
+
+def _filling(tokens: int) -> int:
+    eighth = 1 << max(0, tokens.bit_length() - 4)
+    return -tokens % min(_FILLED, max(_LENGTHS, eighth))
 
 
 def _group(bounds: np.ndarray, pieces: Sequence[int], size: int) -> PieceGroup:
@@ -84,7 +96,7 @@ def _group(bounds: np.ndarray, pieces: Sequence[int], size: int) -> PieceGroup:
 
 
 def _attention(
-    module: torch.nn.Module,
+    module: nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,

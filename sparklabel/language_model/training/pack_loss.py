@@ -20,9 +20,6 @@ from sparklabel.language_model.output_heads import LOGITS_AT_ONCE, VocabularyHea
 from sparklabel.language_model.training.loss import vocabulary_loss
 from sparklabel.language_model.training.packs import Pack
 
-_FILLED = 256
-"""On a CPU the tokens of a microbatch are filled up to a multiple of it, of few tokens to one of an eighth of them, for
-the reason in `attention.packed`."""
 _ALIKE, _SAME = 0.98, 0.02
 """How alike the states of a pack are to the model's own, as a mean cosine: two ways to compute attention in bfloat16
 differ by 3% of the norm of long prompts. And how far those of one way may be apart, as a share of their norm."""
@@ -85,19 +82,13 @@ class PackLoss(nn.Module):
     def states(self, pieces: Sequence[PackedPiece]) -> Tensor:
         """Hidden states after the final norm [T, D], of all pieces' tokens in order."""
         device = next(self.model.parameters()).device
-        tokens, lengths = [piece.tokens for piece in pieces], [len(piece.tokens) for piece in pieces]
-        count = sum(lengths)
-        if device.type == "cpu":
-            eighth = 1 << max(0, count.bit_length() - 4)
-            filling = -count % min(_FILLED, max(packed.LENGTHS, eighth))
-            tokens.append(np.zeros(filling, np.int32))
-            lengths += [min(packed.LENGTHS, filling - begin) for begin in range(0, filling, packed.LENGTHS)]
-        ids = torch.from_numpy(np.concatenate(tokens)).long()[None].to(device)
-        where = packed.Pieces.of(lengths, device)
+        tokens = np.concatenate([piece.tokens for piece in pieces])
+        where = packed.Pieces.of([len(piece.tokens) for piece in pieces], device)
+        ids = torch.from_numpy(np.pad(tokens, (0, where.filling))).long()[None].to(device)
         made: Any = self.model.base_model(
             input_ids=ids, position_ids=where.positions, use_cache=False, pieces=where
         )
-        states: Tensor = made.last_hidden_state[0, :count]
+        states: Tensor = made.last_hidden_state[0, : len(tokens)]
         return states
 
 
