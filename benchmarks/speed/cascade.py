@@ -1,11 +1,13 @@
 """A classifier, an adapter, and the two in a cascade, through Spark: rows a second, and how right they are.
 
     python -m benchmarks.speed.cascade --data DIR [--only banking77] [--answers 3000] [--held-out 600] [--rows 1000]
+        [--tune-encoder]
 
 Both learn the same answers of a set's training part. The next ones, from which neither has learned, give the threshold
 as `fallback_below="auto"` finds it: the lowest at which the cascade loses at most a point against the adapter alone.
 The test part is asked through the column function, on two task slots, in turn. Workers remember what they answered, so
-each round has rows of its own; the first one, which loads the models, is not counted. Only ratios of one round count.
+each round has rows of its own and each way a labeler of its own; the first round, which loads the models, is not
+counted. Only ratios of one round count.
 """
 
 import argparse
@@ -51,6 +53,13 @@ def texts_of(spark: SparkSession, found: SetRows, rows: int, parts: int) -> list
     ]
 
 
+def with_own_labeler(spec: LabelerSpec, number: int) -> LabelerSpec:
+    """The same spec, not equal to those of other ways, so that workers open a labeler for it that remembers nothing
+    of theirs: no answer is withheld below a confidence of a billionth."""
+    fallback = spec.fallback and replace(spec.fallback, spec=with_own_labeler(spec.fallback.spec, number))
+    return replace(spec.withholding(1e-9 / (number + 1)), fallback=fallback)
+
+
 def answered(spec: LabelerSpec, texts: DataFrame) -> list[Row]:
     label = udf_of(spec)(*spec.task.inputs).alias("label")
     return texts.select("number", label).select("number", "label.value", "label.model").collect()
@@ -62,12 +71,16 @@ def main() -> None:
     parser.add_argument("--only", default="banking77", help="the set")
     parser.add_argument("--answers", type=int, default=3000)
     parser.add_argument("--held-out", type=int, default=600)
+    parser.add_argument("--tune-encoder", action="store_true", help="train the classifier's encoder, too")
     arguments = parser.parse_args()
     found = read_set(arguments.only, every_set()[arguments.only], arguments.data)
     held_out = found.train[arguments.answers : arguments.answers + arguments.held_out]
     spark = sl.spark_session({"spark.master": "local[2]"})
     with ExitStack() as stack:
-        entries = [Entry(name=name, model=DEFAULT, method=name) for name in (CLASSIFIER, LORA)]
+        entries = [
+            Entry(DEFAULT, CLASSIFIER, method=CLASSIFIER, tune_encoder=arguments.tune_encoder),
+            Entry(DEFAULT, LORA, method=LORA),
+        ]
         specs = {
             entry.name: stack.enter_context(taught(arguments.only, found, entry, arguments.answers))[0]
             for entry in entries
@@ -77,7 +90,8 @@ def main() -> None:
         if threshold is not None:
             fallback = Fallback(specs[LORA], threshold.below)
             specs["cascade"] = replace(specs[CLASSIFIER], fallback=fallback)
-        figures = measured(specs, found, texts_of(spark, found, arguments.rows, arguments.rounds + 1))
+        own = {name: with_own_labeler(spec, number) for number, (name, spec) in enumerate(specs.items())}
+        figures = measured(own, found, texts_of(spark, found, arguments.rows, arguments.rounds + 1))
     figures |= {"below": threshold.below if threshold else None, "held_out": len(held_out)}
     report(arguments, figures)
 

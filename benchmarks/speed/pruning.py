@@ -1,27 +1,37 @@
-"""Scoring with the improbable branches of the labels' tree left out, beside all of it, in one run.
+"""Scoring with the improbable branches of the labels' tree left out, beside all of it and beside vLLM, in one run.
 
     python -m benchmarks.speed.pruning --data FILE.jsonl --text text --label label [--answers 600] [--rows 1000]
+        [--adapter FOLDER] [--vllm-dtype bfloat16]
 
-A model is taught some answers first: an untrained one is sure of nothing, so there is little to leave out. Both ways
-then score the same other rows, in turn, in the default dtype. In float32 each row's answer is compared: the best label,
-the order of what is listed beside it, and how much probability is missing.
+A model is taught some answers first: an untrained one is sure of nothing, so there is little to leave out. All ways
+then answer the same other rows, in turn, from the same token ids, in the default dtype. In float32 each row's answer is
+compared: the best label, the order of what is listed beside it, and how much probability is missing.
+
+vLLM, where it is installed (see vllm.py), has the same weights and writes one of the labels, with what is fastest on a
+CPU: no compiled graphs, blocks of 32 tokens. Ours gives the probabilities of all of them.
 """
 
 import argparse
 import statistics
 import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from benchmarks.harness import add_texts, argument_parser, figure_table, finish, seconds
 from benchmarks.speed.training import sampled_prompts
+from sparklabel.engines.options import VllmOptions
+from sparklabel.engines.vllm.loading import open_llm, uncompiled
 from sparklabel.label_trie import LabelTrie
-from sparklabel.language_model import LanguageModel
+from sparklabel.language_model import LanguageModel, TrainingExample
 from sparklabel.language_model.partial_forward import decoder_depth
-from sparklabel.language_model.scoring import OptionScorer, option_scorer
+from sparklabel.language_model.scoring import option_scorer
 from sparklabel.language_model.training.config import TrainingConfig
 from sparklabel.language_model.training.trainer import train_lora
 from sparklabel.models.references import embedded_model
@@ -45,48 +55,95 @@ def compared(trie: LabelTrie, whole: NDArray[np.float32], pruned: NDArray[np.flo
     }  # fmt: skip
 
 
+def taught_adapter(
+    arguments: argparse.Namespace,
+    base: LanguageModel,
+    examples: Sequence[TrainingExample],
+    choices: int,
+    to: Path,
+) -> Path:
+    """The folder with the adapter, trained unless it is there."""
+    if not any(to.glob("*.safetensors")):
+        to.mkdir(parents=True, exist_ok=True)
+        config = TrainingConfig(epochs=arguments.epochs)
+        chosen = config.chosen_for(decoder_depth(base.model), choices, arguments.answers)
+        train_lora(base, examples[: arguments.answers], chosen, to, print)
+    return to
+
+
+def writing(
+    adapter: Path, names: Sequence[str], rows: Sequence[tuple[int, ...]], options: VllmOptions
+) -> Callable[[], list[str]]:
+    """What has vLLM write one of the names behind each row, each time from an empty prefix cache."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import StructuredOutputsParams
+
+    llm = open_llm(embedded_model(), adapter, options)
+    choice = StructuredOutputsParams(choice=list(names))
+    params = SamplingParams(temperature=0, max_tokens=32, structured_outputs=choice)
+    prompts: Any = [{"prompt_token_ids": list(row)} for row in rows]
+
+    def write() -> list[str]:
+        llm.reset_prefix_cache()
+        with uncompiled():
+            return [one.outputs[0].text for one in llm.generate(prompts, params, use_tqdm=False)]
+
+    return write
+
+
 def main() -> None:
     parser = argument_parser(__doc__, rows=1000, rounds=5)
     add_texts(parser)
     parser.add_argument("--answers", type=int, default=600, help="rows that the model learns from (600)")
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, help="by default as a fine-tuning chooses")
     parser.add_argument("--mass", type=float, default=1e-3, help="probability that may be missing (0.001)")
     parser.add_argument("--shared", type=int, default=0, help="tokens of a prefix that all rows share")
+    parser.add_argument("--adapter", type=Path, help="the folder of the taught adapter: kept, and used again")
+    parser.add_argument("--vllm-dtype", default="auto", help="the type that vLLM computes in (auto)")
     arguments = parser.parse_args()
     base = LanguageModel.load(embedded_model())
     everything = argparse.Namespace(**(vars(arguments) | {"rows": arguments.answers + arguments.rows}))
     examples, trie = sampled_prompts(base, everything)
     rows = [example.prompt for example in examples[arguments.answers :]]
-    with tempfile.TemporaryDirectory() as folder:
-        config = TrainingConfig(epochs=arguments.epochs)
-        chosen = config.chosen_for(decoder_depth(base.model), len(trie.paths), arguments.answers)
-        train_lora(base, examples[: arguments.answers], chosen, Path(folder), print)
+    kept = nullcontext(arguments.adapter) if arguments.adapter else tempfile.TemporaryDirectory()
+    with kept as folder:
+        adapter = taught_adapter(arguments, base, examples, len(trie.paths), Path(folder))
         exact, usual = (
-            LanguageModel.load(embedded_model(), Path(folder), dtype=dtype) for dtype in ("float32", "auto")
+            LanguageModel.load(embedded_model(), adapter, dtype=dtype) for dtype in ("float32", "auto")
         )
-    prefix = usual.encode_prefix([100] * arguments.shared)
+        shared = (100,) * arguments.shared
 
-    def scorer(model: LanguageModel, mass: float) -> OptionScorer:
-        return option_scorer(model, model.encode_prefix(prefix.ids), trie, mass)
+        def scored(model: LanguageModel, mass: float) -> NDArray[np.float32]:
+            return option_scorer(model, model.encode_prefix(shared), trie, mass).logits(rows)
 
-    figures = compared(trie, *(scorer(exact, mass).logits(rows) for mass in (0.0, arguments.mass)))
-    taken: dict[float, list[float]] = {0.0: [], arguments.mass: []}
-    for number in range(arguments.rounds + 1):  # the first warms up
-        for mass, of_mass in taken.items():
-            took = seconds(lambda: scorer(usual, mass).logits(rows))[0]  # noqa: B023 called at once
-            of_mass += [took] if number else []
-    ratios = [whole / pruned for whole, pruned in zip(*taken.values(), strict=True)]
+        figures = compared(trie, *(scored(exact, mass) for mass in (0.0, arguments.mass)))
+        ways: dict[str, Callable[[], Any]] = {
+            "whole": lambda: scored(usual, 0.0),
+            "pruned": lambda: scored(usual, arguments.mass),
+        }
+        if find_spec("vllm"):
+            names = [usual.tokenizer.decode(path) for path in trie.paths]
+            options = VllmOptions(dtype=arguments.vllm_dtype, threads=torch.get_num_threads())
+            ways["vllm"] = write = writing(adapter, names, [(*shared, *row) for row in rows], options)
+            best = trie.log_probabilities(scored(usual, 0.0)).argmax(axis=1)
+            figures["same_as_vllm"] = sum(names[own] == text for own, text in zip(best, write(), strict=True))
+        taken: dict[str, list[float]] = {name: [] for name in ways}
+        for number in range(arguments.rounds + 1):  # the first warms up
+            for name, way in ways.items():
+                taken[name] += [seconds(way)[0]] if number else []
+    for name in ways.keys() - {"pruned"}:
+        ratios = [other / pruned for other, pruned in zip(taken[name], taken["pruned"], strict=True)]
+        figures[f"ahead_of_{name}"] = statistics.median(ratios)
     tokens = sum(map(len, rows)) / len(rows)
     figures |= {
         "rows": len(rows), "labels": len(trie.paths), "tree_tokens": len(trie.tree_tokens), "row_tokens": tokens,
-        "seconds": {str(mass): of_mass for mass, of_mass in taken.items()}, "ratio": statistics.median(ratios),
+        "rows_per_second": len(rows) / statistics.median(taken["pruned"]), "seconds": taken,
     }  # fmt: skip
     title = f"{len(trie.paths)} labels, {tokens:.1f} tokens a row and {len(trie.tree_tokens)} of the tree"
     table = figure_table(title, "figure", "value")
-    for name in ("ratio", "left_out", "most_missing", "same_value", "same_order"):
-        table.add_row(
-            name, f"{figures[name]:.4g}" if isinstance(figures[name], float) else f"{figures[name]:,}"
-        )
+    for name, value in figures.items():
+        if isinstance(value, int | float):
+            table.add_row(name, f"{value:.4g}" if isinstance(value, float) else f"{value:,}")
     finish(arguments, table, {"pruning": figures})
 
 
