@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from sparklabel import registry
 from sparklabel.classifiers.classifier import SCORES, Fit
-from sparklabel.classifiers.heads import Floats, Targets
+from sparklabel.classifiers.heads import Floats, Targets, mean_loss
 from sparklabel.classifiers.pooling import Pool, is_better
 from sparklabel.models.manifest import ModelManifest
 from sparklabel.splits import VALIDATION_SHARE
@@ -34,7 +34,9 @@ MIN_VALIDATION = 30
 """Answers that choose. An accuracy's standard error is 9 points at most then: with fewer the choice would be luck."""
 WITH_ENCODER = "classifier with its encoder"
 _COSTS = {CLASSIFIER: 1.0, LORA: 30.0}
-"""What a row costs a served student, relative to a classifier: only the order counts."""
+_STATES_COST = 20.0
+"""What a row costs a served student, relative to a classifier, and one that reads hidden states: only the order counts.
+"""
 
 
 def train_student(
@@ -82,7 +84,10 @@ class Selection:
         reads_states: bool = False,
     ) -> "Selection":
         """From the log-probabilities [N, L] of CLASSIFIER, WITH_ENCODER and LORA for answers that none learned from:
-        the better classifier, LoRA, or both; what costs more only where it is worth it (`Pool.chosen`).
+        one of the classifiers, LoRA, or both; what costs more only where it is better (`is_better`).
+
+        A classifier is judged with LoRA, not alone: one that reads hidden states knows more than one with an encoder of
+        its own, but little that LoRA does not know (on sst2 88.5% and 86.8% alone, 89.6% and 90.7% with it).
 
         Args:
             found: By name.
@@ -91,19 +96,48 @@ class Selection:
             reads_states: CLASSIFIER reads hidden states, and so costs many times what WITH_ENCODER does.
         """
         fits = {name: Fit.of(log_p, targets, groups) for name, log_p in found.items()}
-        tune_encoder = fits[WITH_ENCODER].loss < fits[CLASSIFIER].loss
-        if reads_states and not tune_encoder:
-            tune_encoder = not is_better(found[CLASSIFIER], found[WITH_ENCODER], targets, groups)
-        sources = {CLASSIFIER: found[WITH_ENCODER if tune_encoder else CLASSIFIER], LORA: found[LORA]}
-        pool = Pool.chosen(sources, targets, groups, _COSTS)
-        if len(pool.weights) > 1:
-            fits["both"] = Fit.of(pool(sources), targets, groups)
-        return cls(pool.weights, tune_encoder, fits, len(targets))
+        options = [
+            _Option.of(name, found, targets, groups, costs)
+            for name in (CLASSIFIER, WITH_ENCODER)
+            for costs in [
+                _COSTS | ({CLASSIFIER: _STATES_COST} if reads_states and name == CLASSIFIER else {})
+            ]
+        ]
+        best, other = sorted(options, key=lambda option: mean_loss(option.log_p, targets, groups))
+        if other.cost < best.cost and not is_better(best.log_p, other.log_p, targets, groups):
+            best = other
+        if len(best.pool.weights) > 1:
+            fits["both"] = Fit.of(best.log_p, targets, groups)
+        return cls(best.pool.weights, best.classifier == WITH_ENCODER, fits, len(targets))
 
     def __str__(self) -> str:
         shown = ", ".join(f"{name} {fit.accuracy:.1%}" for name, fit in self.fits.items())
         names = [WITH_ENCODER if self.tune_encoder and name == CLASSIFIER else name for name in self.weights]
         return f"on {self.n:,} validation answers {shown}: {' and '.join(names)} chosen"
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One of the classifiers, LoRA, or both. `log_p` [N, L]: what they give the choices; `cost`: of a row, served."""
+
+    classifier: str
+    pool: Pool
+    log_p: Floats
+    cost: float
+
+    @classmethod
+    def of(
+        cls,
+        classifier: str,
+        found: Mapping[str, Floats],
+        targets: Targets,
+        groups: Sequence[int],
+        costs: Mapping[str, float],
+    ) -> "_Option":
+        """The best that a classifier by this name and LoRA are worth."""
+        sources = {CLASSIFIER: found[classifier], LORA: found[LORA]}
+        pool = Pool.chosen(sources, targets, groups, costs)
+        return cls(classifier, pool, pool(sources), sum(costs[name] for name in pool.weights))
 
 
 class _Trials:

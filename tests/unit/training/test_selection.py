@@ -52,6 +52,13 @@ def test_a_classifier_that_reads_hidden_states_has_to_be_better_by_more_than_cha
         assert Selection.of(found, TARGETS, (2,), reads_states=True).tune_encoder == tunes
 
 
+def test_a_classifier_is_judged_with_lora_and_not_alone():
+    errs_where_lora_does_not = student(lambda row: row % 10 not in (5, 6), 0.9)
+    found = selection(classifier=GOOD, with_encoder=errs_where_lora_does_not, lora=GOOD)
+    assert found.fits[WITH_ENCODER].accuracy < found.fits[CLASSIFIER].accuracy
+    assert (sorted(found.weights), found.tune_encoder) == ([CLASSIFIER, LORA], True)
+
+
 def test_a_selection_says_how_right_each_was():
     assert str(selection(GOOD, BAD, OTHER)) == (
         "on 200 validation answers classifier 90.0%, classifier with its encoder 50.0%, lora 90.0%, both 90.0%: "
