@@ -33,7 +33,8 @@ from sparklabel.stored_records import read_record
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
 from sparklabel.tasks import Scored, Task
 from sparklabel.training.baseline import judged_spec
-from sparklabel.training.call import LORA, FinetuneCall
+from sparklabel.training.call import CLASSIFIER, LORA, FinetuneCall
+from sparklabel.training.checks import check_scored
 from sparklabel.training.control import RunControl
 from sparklabel.training.inputs import FinetuneInputs
 from sparklabel.training.processes import Processes
@@ -188,6 +189,8 @@ def taught_model(
     """The model that has learned the answers, until the block ends, and how `method="auto"` chose. Raises what
     `finetune` does."""
     entry, task = question.entry, question.rows.task
+    if entry.method == CLASSIFIER:
+        check_scored(task)
     people = tuple(
         HumanAnswer(inputs, answer, None) for inputs, answer in question.rows.train[: question.answers]
     )

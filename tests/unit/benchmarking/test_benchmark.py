@@ -91,6 +91,12 @@ def test_a_model_that_fails_has_a_cell_that_says_why_and_the_others_go_on(suite)
     assert "failed: tones, /none, zero-shot: " in str(report)
 
 
+def test_a_classifier_of_written_answers_has_a_cell_that_says_why(suite):
+    add(suite, "tones", task={"kind": "answering", "name": "tone", "inputs": ["text", "gold"]}, metric="f1")
+    report = sl.benchmark(suite, models=[{"model": sl.DEFAULT, "method": "classifier"}], answers=[10])
+    assert "answers to a task of kind 'answering' are written" in report.failed[0].error
+
+
 def test_a_model_behind_http_is_not_taught(suite):
     assert [cell.answers for cell in sl.benchmark(suite, models=[FAKE], answers=[0, 10]).cells] == [0]
 
