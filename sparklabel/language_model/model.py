@@ -6,7 +6,7 @@ prefix once, and take rows of similar lengths together.
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from sparklabel.language_model.batches import length_sorted_batches
 from sparklabel.language_model.memory_limits import free_device_memory, keep_freed_memory, runs_within_memory
 from sparklabel.language_model.token_tree import TokenTree
 from sparklabel.language_model.tokenizer import ModelTokenizer
+from sparklabel.language_model.wide_stream import WideStream
 from sparklabel.redaction import first_line
 
 _CPU_BATCH_TOKENS, _AMX_BATCH_TOKENS, _GPU_BATCH_TOKENS = 1024, 1536, 32768
@@ -28,6 +29,7 @@ _CPU_BATCH_TOKENS, _AMX_BATCH_TOKENS, _GPU_BATCH_TOKENS = 1024, 1536, 32768
 _SENTENCE = "The customer writes that the parcel came two days late, and asks for the money back."
 """The text that attention is checked on. It has ordinary words only: the states of special tokens that a model was
 never trained on differ widely between kinds of CPU in bfloat16."""
+_ALIKE = 0.98
 _KEPT_PER_BATCH_TOKEN = 8
 """A cached token takes far less memory than one that passes through the model."""
 
@@ -56,6 +58,7 @@ class LanguageModel:
         self._stock_attention = model.config._attn_implementation
         self._active: Mapping[str, Tensor] = {}
         self._replaced: dict[str, Tensor] = {}
+        self._has_wide_stream = False
         self._check_attention()
 
     @classmethod
@@ -129,9 +132,10 @@ class LanguageModel:
         """Encodes a shared prefix, which may be empty."""
         layers: attention.LayerCache = {}
         if ids:
-            with torch.inference_mode(), attention.capturing(layers), self.own_attention():
+            with torch.inference_mode(), attention.capturing(layers), self.own_attention(exact=True):
                 self.hidden(torch.tensor([ids], device=self.device))
-        return SharedPrefix(tuple(ids), layers)
+        dtype = self.model.dtype
+        return SharedPrefix(tuple(ids), {n: (k.to(dtype), v.to(dtype)) for n, (k, v) in layers.items()})
 
     def in_batches(self, lengths: Sequence[int], extra: int, work: Callable[[list[int]], None]) -> None:
         """Calls `work` with all indices in batches; when memory does not hold one, it and later ones are halved."""
@@ -170,9 +174,13 @@ class LanguageModel:
         finally:
             self.model.set_attn_implementation(self._stock_attention)
 
-    def own_attention(self) -> AbstractContextManager[None]:
-        """Inside, the model uses sparklabel's attention."""
-        return self.attention_by(attention.NAME)
+    @contextmanager
+    def own_attention(self, *, exact: bool = False) -> Iterator[None]:
+        """Inside, the model uses sparklabel's attention. Without gradients states are in float32 then, also where
+        weights have 16 bits, if the architecture can do that on this device; `exact`: all that is computed is."""
+        is_wide = self._has_wide_stream and not torch.is_grad_enabled()
+        with self.attention_by(attention.NAME), WideStream(exact=exact) if is_wide else nullcontext():
+            yield
 
     def forward_with_tree(
         self, rows: list[Sequence[int]], start: int, tree: TokenTree
@@ -192,20 +200,33 @@ class LanguageModel:
         return self.hidden(ids, attention_mask=mask, position_ids=positions), lengths
 
     def _check_attention(self) -> None:
-        """Refuses an architecture with which our attention does not give about the same states as its own."""
+        """Refuses an architecture with which our attention does not give about the same states as its own, and finds
+        out whether states may be wider than weights."""
         rows = self.tokenizer.encode_rows([_SENTENCE])[0]
         shared = len(rows) // 2
         with torch.inference_mode():
             expected = self.hidden(torch.tensor([rows], device=self.device))[0, shared:].float()
-            prefix = self.encode_prefix(rows[:shared])
-            tree = TokenTree.of(None, self.device)
-            with attention.after_prefix(prefix.layers), self.own_attention():
-                found = self.forward_with_tree([rows[shared:]], shared, tree)[0][0].float()
-        if not torch.nn.functional.cosine_similarity(expected, found, dim=1).mean() > 0.98:
-            raise ModelError(
-                f"{type(self.model).__name__} does not work with sparklabel's attention.",
-                hint="Use a model of the Llama, Mistral or Qwen families, or another engine.",
-            )
+
+            def agrees() -> bool:
+                prefix = self.encode_prefix(rows[:shared])
+                tree = TokenTree.of(None, self.device)
+                with attention.after_prefix(prefix.layers), self.own_attention():
+                    found = self.forward_with_tree([rows[shared:]], shared, tree)[0][0].float()
+                likeness = torch.nn.functional.cosine_similarity(expected, found, dim=1).mean()
+                return float(likeness) > _ALIKE
+
+            if not agrees():
+                raise ModelError(
+                    f"{type(self.model).__name__} does not work with sparklabel's attention.",
+                    hint="Use a model of the Llama, Mistral or Qwen families, or another engine.",
+                )
+            # On GPUs what it costs was not measured.
+            if self.device.type == "cpu" and self.model.dtype.itemsize == 2:
+                self._has_wide_stream = True
+                try:
+                    self._has_wide_stream = agrees()
+                except (RuntimeError, TypeError):  # what is no linear layer takes one type only
+                    self._has_wide_stream = False
 
 
 def without_weights(folder: Path, dtype: torch.dtype = torch.float32) -> Any:

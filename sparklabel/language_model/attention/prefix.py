@@ -97,6 +97,7 @@ def _attention(
         ModelError: if a sequence is longer than the window, or the architecture has sinks.
     """
     layer = int(module.layer_idx)
+    query, key = query.to(value.dtype), key.to(value.dtype)  # rotary embeddings may widen them
     if (capture := _capture.get()) is not None:
         capture[layer] = (key[0].contiguous(), value[0].contiguous())
     if (rows := _rows.get()) is not None:
