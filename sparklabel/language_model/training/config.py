@@ -163,6 +163,12 @@ class TrainingConfig:
         return [name for name in names if getattr(self, name) != getattr(usual, name)]
 
     @property
+    def epoch_count(self) -> int:
+        """How often each example is seen, of a config that was chosen."""
+        assert self.epochs is not None, "chosen"
+        return self.epochs
+
+    @property
     def step_size(self) -> int:
         """Examples or packs in one optimizer step, of a config that was chosen."""
         assert self.batch_size is not None, "chosen"

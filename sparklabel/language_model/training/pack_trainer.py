@@ -77,7 +77,7 @@ def train_on_packs(
     start = time.perf_counter()
     config = config.chosen_for_mixture(decoder_depth(language_model.model), packs.manifest.packs)
     check_packs(language_model, pieces_of(packs.read(0)[:1])[:_CHECKED])
-    plan = PackPlan(packs.manifest, config.seed, config.epochs or 1, config.step_size)
+    plan = PackPlan(packs.manifest, config.seed, config.epoch_count, config.step_size)
     cuda = [language_model.device] if language_model.device.type == "cuda" else []
     with (
         torch.random.fork_rng(cuda),

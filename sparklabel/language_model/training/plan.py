@@ -51,6 +51,6 @@ class TrainingPlan:
 
 def _steps(lengths: Sequence[int], config: TrainingConfig) -> Iterator[PlannedStep]:
     random = np.random.default_rng(config.seed)
-    for epoch in range(1, (config.epochs or 1) + 1):
+    for epoch in range(1, config.epoch_count + 1):
         for batch in shuffled_batches(random, lengths, config.step_size, _SORTED_BATCHES):
             yield PlannedStep(epoch, tuple(batch))

@@ -83,7 +83,7 @@ def train_sharded(
         loss = load_sharded(base, device, files, checkpointing=plan.checkpointing)
     else:
         loss, adapter = load_adapted(base, device, files, config, checkpointing=plan.checkpointing)
-    order = PackPlan(packs.manifest, config.seed, config.epochs or 1, config.step_size)
+    order = PackPlan(packs.manifest, config.seed, config.epoch_count, config.step_size)
     with opened(packs, order) as reader:
         steps = _Shards(loss, adapter, reader, order, ranks, plan.microbatch_tokens)
         optimizer = (
