@@ -15,8 +15,10 @@ import argparse
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +73,24 @@ def taught_adapter(
     return to
 
 
-def writing(
-    adapter: Path, names: Sequence[str], rows: Sequence[tuple[int, ...]], options: VllmOptions
-) -> Callable[[], list[str]]:
-    """What has vLLM write one of the names behind each row, each time from an empty prefix cache."""
+class WritingProcess:
+    """vLLM in a process of its own, as its threads slow down those of torch in the same one. It writes one of the names
+    behind each row, each time from an empty prefix cache."""
+
+    def __init__(
+        self, adapter: Path, names: Sequence[str], rows: Sequence[tuple[int, ...]], options: VllmOptions
+    ) -> None:
+        given = (adapter, names, rows, options)
+        self._process = ProcessPoolExecutor(1, get_context("spawn"), initializer=_load, initargs=given)
+
+    def write(self) -> list[str]:
+        return self._process.submit(_write).result()
+
+    def end(self) -> None:
+        self._process.shutdown()
+
+
+def _load(adapter: Path, names: Sequence[str], rows: Sequence[tuple[int, ...]], options: VllmOptions) -> None:
     from vllm import SamplingParams
     from vllm.sampling_params import StructuredOutputsParams
 
@@ -88,7 +104,15 @@ def writing(
         with uncompiled():
             return [one.outputs[0].text for one in llm.generate(prompts, params, use_tqdm=False)]
 
-    return write
+    _writers.append(write)
+
+
+_writers: list[Callable[[], list[str]]] = []
+"""In the process of vLLM: what writes."""
+
+
+def _write() -> list[str]:
+    return _writers[0]()
 
 
 def main() -> None:
@@ -105,9 +129,9 @@ def main() -> None:
     everything = argparse.Namespace(**(vars(arguments) | {"rows": arguments.answers + arguments.rows}))
     examples, trie = sampled_prompts(base, everything)
     rows = [example.prompt for example in examples[arguments.answers :]]
-    kept = nullcontext(arguments.adapter) if arguments.adapter else tempfile.TemporaryDirectory()
-    with kept as folder:
-        adapter = taught_adapter(arguments, base, examples, len(trie.paths), Path(folder))
+    with ExitStack() as stack:
+        folder = arguments.adapter or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        adapter = taught_adapter(arguments, base, examples, len(trie.paths), folder)
         exact, usual = (
             LanguageModel.load(embedded_model(), adapter, dtype=dtype) for dtype in ("float32", "auto")
         )
@@ -124,9 +148,13 @@ def main() -> None:
         if find_spec("vllm"):
             names = [usual.tokenizer.decode(path) for path in trie.paths]
             options = VllmOptions(dtype=arguments.vllm_dtype, threads=torch.get_num_threads())
-            ways["vllm"] = write = writing(adapter, names, [(*shared, *row) for row in rows], options)
+            vllm = WritingProcess(adapter, names, [(*shared, *row) for row in rows], options)
+            stack.callback(vllm.end)
+            ways["vllm"] = vllm.write
             best = trie.log_probabilities(scored(usual, 0.0)).argmax(axis=1)
-            figures["same_as_vllm"] = sum(names[own] == text for own, text in zip(best, write(), strict=True))
+            figures["same_as_vllm"] = sum(
+                names[own] == text for own, text in zip(best, vllm.write(), strict=True)
+            )
         taken: dict[str, list[float]] = {name: [] for name in ways}
         for number in range(arguments.rounds + 1):  # the first warms up
             for name, way in ways.items():
