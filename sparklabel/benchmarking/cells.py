@@ -31,12 +31,11 @@ from sparklabel.models.shipped_encoder import ENCODER
 from sparklabel.progress import WorkProgress
 from sparklabel.stored_records import read_record
 from sparklabel.table.human_answers import HumanAnswer, HumanAnswers
-from sparklabel.tasks import Scored, Task
+from sparklabel.tasks import Task
 from sparklabel.training.baseline import judged_spec
-from sparklabel.training.call import CLASSIFIER, LORA, FinetuneCall
-from sparklabel.training.checks import check_scored
+from sparklabel.training.call import LORA, FinetuneCall
 from sparklabel.training.control import RunControl
-from sparklabel.training.inputs import FinetuneInputs
+from sparklabel.training.inputs import FinetuneInputs, encoder_of
 from sparklabel.training.processes import Processes
 from sparklabel.training.selection import train_student
 from sparklabel.training.students import CLASSIFIER_VERSION
@@ -189,19 +188,16 @@ def taught_model(
     """The model that has learned the answers, until the block ends, and how `method="auto"` chose. Raises what
     `finetune` does."""
     entry, task = question.entry, question.rows.task
-    if entry.method == CLASSIFIER:
-        check_scored(task)
     people = tuple(
         HumanAnswer(inputs, answer, None) for inputs, answer in question.rows.train[: question.answers]
     )
-    has_classifier = entry.method != LORA and isinstance(task.answer_mode, Scored)
+    call = FinetuneCall(
+        table=question.set_name, task=task, base=entry.model, method=entry.method, tune_encoder=entry.tune_encoder,
+        config=question.config,
+    )  # fmt: skip
     inputs = FinetuneInputs(
-        call=FinetuneCall(
-            table=question.set_name, task=task, base=entry.model, method=entry.method,
-            tune_encoder=entry.tune_encoder, config=question.config,
-        ),
-        processes=Processes(), opened=None, answers=HumanAnswers(people, (), {}), base=spec.model,
-        encoder=resolve_encoder(ENCODER) if has_classifier else None, registered_name=question.set_name, examples=None,
+        call=call, processes=Processes(), opened=None, answers=HumanAnswers(people, (), {}), base=spec.model,
+        encoder=encoder_of(call), registered_name=question.set_name, examples=None,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as tmp:
         student = train_student(None, inputs, run, RunControl(), Path(tmp))

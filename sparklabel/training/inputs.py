@@ -55,12 +55,8 @@ class FinetuneInputs:
         """Raises what `finetune` says that it raises before it trains."""
         check_session(spark)
         task = call.task
-        if call.method == CLASSIFIER:
-            check_scored(task)
-        has_classifier = call.method != LORA and isinstance(task.answer_mode, Scored)
         # Before answers are read: a wrong name is told first, however few there are.
-        base = registry.resolve(call.base)
-        encoder = resolve_encoder(call.encoder) if has_classifier else None
+        encoder, base = encoder_of(call), registry.resolve(call.base)
         processes = Processes.checked(
             spark, call.num_processes, call.min_processes, call.use_gpu, call.checkpoints, call.checkpoint_minutes
         )  # fmt: skip
@@ -115,3 +111,12 @@ class FinetuneInputs:
             }
         )  # fmt: skip
         run.log_text("task.json", json.dumps(task.to_dict(), ensure_ascii=False))
+
+
+def encoder_of(call: FinetuneCall) -> ResolvedModel | None:
+    """The encoder that the call's classifier reads; None if it trains none. Raises TaskError for a classifier of
+    written answers, and what resolving raises."""
+    if call.method == CLASSIFIER:
+        check_scored(call.task)
+    has_classifier = call.method != LORA and isinstance(call.task.answer_mode, Scored)
+    return resolve_encoder(call.encoder) if has_classifier else None

@@ -15,7 +15,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from sparklabel import registry
-from sparklabel.classifiers.classifier import SCORES, Fit
+from sparklabel.classifiers.classifier import COSTS, HIDDEN, SCORES, SENTENCE, Fit
 from sparklabel.classifiers.heads import Floats, Targets, mean_loss
 from sparklabel.classifiers.pooling import Pool, is_better
 from sparklabel.models.manifest import ModelManifest
@@ -33,10 +33,6 @@ from sparklabel.udf import load_engine, make_labeler
 MIN_VALIDATION = 30
 """Answers that choose. An accuracy's standard error is 9 points at most then: with fewer the choice would be luck."""
 WITH_ENCODER = "classifier with its encoder"
-_COSTS = {CLASSIFIER: 1.0, LORA: 30.0}
-_STATES_COST = 20.0
-"""What a row costs a served student, relative to a classifier, and one that reads hidden states: only the order counts.
-"""
 
 
 def train_student(
@@ -96,13 +92,8 @@ class Selection:
             reads_states: CLASSIFIER reads hidden states, and so costs many times what WITH_ENCODER does.
         """
         fits = {name: Fit.of(log_p, targets, groups) for name, log_p in found.items()}
-        options = [
-            _Option.of(name, found, targets, groups, costs)
-            for name in (CLASSIFIER, WITH_ENCODER)
-            for costs in [
-                _COSTS | ({CLASSIFIER: _STATES_COST} if reads_states and name == CLASSIFIER else {})
-            ]
-        ]
+        costs = {CLASSIFIER: COSTS[HIDDEN if reads_states else SENTENCE], WITH_ENCODER: COSTS[SENTENCE]}
+        options = [_Option.of(name, cost, found, targets, groups) for name, cost in costs.items()]
         best, other = sorted(options, key=lambda option: mean_loss(option.log_p, targets, groups))
         if other.cost < best.cost and not is_better(best.log_p, other.log_p, targets, groups):
             best = other
@@ -129,13 +120,14 @@ class _Option:
     def of(
         cls,
         classifier: str,
+        cost: float,
         found: Mapping[str, Floats],
         targets: Targets,
         groups: Sequence[int],
-        costs: Mapping[str, float],
     ) -> "_Option":
-        """The best that a classifier by this name and LoRA are worth."""
+        """The best that a classifier by this name, with this cost of a row, and LoRA are worth."""
         sources = {CLASSIFIER: found[classifier], LORA: found[LORA]}
+        costs = {CLASSIFIER: cost, LORA: COSTS[SCORES]}
         pool = Pool.chosen(sources, targets, groups, costs)
         return cls(classifier, pool, pool(sources), sum(costs[name] for name in pool.weights))
 
