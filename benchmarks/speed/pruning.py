@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import add_texts, argument_parser, figure_table, finish, seconds
 from benchmarks.speed.training import sampled_prompts
+from benchmarks.speed.vllm import generated
 from sparklabel.engines.options import VllmOptions
-from sparklabel.engines.vllm.loading import open_llm, uncompiled
+from sparklabel.engines.vllm.loading import open_llm
 from sparklabel.label_trie import LabelTrie
 from sparklabel.language_model import LanguageModel, TrainingExample
 from sparklabel.language_model.partial_forward import decoder_depth
@@ -73,36 +74,18 @@ def taught_adapter(
     return to
 
 
-class WritingProcess:
-    """vLLM in a process of its own, as it has in practice: in one process ours took 3% longer. It writes one of the
-    names behind each row, each time from an empty prefix cache."""
-
-    def __init__(
-        self, adapter: Path, names: Sequence[str], rows: Sequence[tuple[int, ...]], options: VllmOptions
-    ) -> None:
-        given = (adapter, names, rows, options)
-        self._process = ProcessPoolExecutor(1, get_context("spawn"), initializer=_load, initargs=given)
-
-    def write(self) -> list[str]:
-        return self._process.submit(_write).result()
-
-    def end(self) -> None:
-        self._process.shutdown()
-
-
 def _load(adapter: Path, names: Sequence[str], rows: Sequence[tuple[int, ...]], options: VllmOptions) -> None:
+    """Readies this process to write one of the names behind each row, each time from an empty prefix cache."""
     from vllm import SamplingParams
     from vllm.sampling_params import StructuredOutputsParams
 
     llm = open_llm(embedded_model(), adapter, options)
     choice = StructuredOutputsParams(choice=list(names))
     params = SamplingParams(temperature=0, max_tokens=32, structured_outputs=choice)
-    prompts: Any = [{"prompt_token_ids": list(row)} for row in rows]
 
     def write() -> list[str]:
         llm.reset_prefix_cache()
-        with uncompiled():
-            return [one.outputs[0].text for one in llm.generate(prompts, params, use_tqdm=False)]
+        return [one.outputs[0].text for one in generated(llm, rows, params)]
 
     _writers.append(write)
 
@@ -148,18 +131,20 @@ def main() -> None:
         if find_spec("vllm"):
             names = [usual.tokenizer.decode(path) for path in trie.paths]
             options = VllmOptions(dtype=arguments.vllm_dtype, threads=torch.get_num_threads())
-            vllm = WritingProcess(adapter, names, [(*shared, *row) for row in rows], options)
-            stack.callback(vllm.end)
-            ways["vllm"] = vllm.write
+            given = (adapter, names, [(*shared, *row) for row in rows], options)
+            # A process of its own, as it has in practice: in one process ours took 3% longer.
+            pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_load, initargs=given)
+            vllm = stack.enter_context(pool)
+            ways["vllm"] = lambda: vllm.submit(_write).result()
             best = trie.log_probabilities(scored(usual, 0.0)).argmax(axis=1)
             figures["same_as_vllm"] = sum(
-                names[own] == text for own, text in zip(best, vllm.write(), strict=True)
+                names[own] == text for own, text in zip(best, ways["vllm"](), strict=True)
             )
         taken: dict[str, list[float]] = {name: [] for name in ways}
         for number in range(arguments.rounds + 1):  # the first warms up
             for name, way in ways.items():
                 taken[name] += [seconds(way)[0]] if number else []
-    for name in ways.keys() - {"pruned"}:
+    for name in [name for name in ways if name != "pruned"]:
         ratios = [other / pruned for other, pruned in zip(taken[name], taken["pruned"], strict=True)]
         figures[f"ahead_of_{name}"] = statistics.median(ratios)
     tokens = sum(map(len, rows)) / len(rows)

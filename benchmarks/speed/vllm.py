@@ -12,7 +12,7 @@ JSON it is per written token, because the two forms differ in whitespace.
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -87,9 +87,7 @@ class Ways:
         return sum(label.output_tokens or 0 for label in labeler.label(self._rows))
 
     def _raw(self, requests: list[tuple[tuple[int, ...], Any]]) -> int:
-        prompts: Any = [{"prompt_token_ids": list(ids)} for ids, _ in requests]
-        with uncompiled():
-            found = self._llm.generate(prompts, [params for _, params in requests], use_tqdm=False)
+        found = generated(self._llm, *map(list, zip(*requests, strict=True)))
         return sum(len(output.outputs[0].token_ids) for output in found)
 
     def seconds(self, way: Callable[[], int]) -> tuple[float, int]:
@@ -98,6 +96,13 @@ class Ways:
         start = time.perf_counter()
         tokens = way()
         return time.perf_counter() - start, tokens
+
+
+def generated(llm: "LLM", rows: Sequence[tuple[int, ...]], params: Any) -> list[Any]:
+    """What vLLM writes behind rows of token ids, by the same parameters or those of each row."""
+    prompts: Any = [{"prompt_token_ids": list(ids)} for ids in rows]
+    with uncompiled():
+        return llm.generate(prompts, params, use_tqdm=False)
 
 
 def measure(ways: Ways, rounds: int) -> dict[str, list[tuple[float, int]]]:
